@@ -1,0 +1,1 @@
+//! Decides what a version bump changes in a source tree; pure.

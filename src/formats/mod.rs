@@ -1,0 +1,1 @@
+//! Pure conversions between bytes and values; no I/O.

@@ -1,0 +1,5 @@
+//! lifeboat ships a security release when GitHub cannot.
+pub mod bump;
+pub mod error;
+pub mod formats;
+pub mod model;

@@ -1,0 +1,18 @@
+//! The nouns, without I/O: values whose types admit only what the grammar admits.
+
+mod artifact;
+mod digest;
+mod git;
+mod line;
+mod name;
+mod secret;
+
+pub use artifact::Artifact;
+pub use digest::{Digests, Sha256, Sha512};
+pub use git::{Ident, Oid};
+pub use line::{LineKind, VersionStep};
+pub use name::{
+    AdvisoryId, ArtifactName, BranchName, GrammarError, Label, PersonId, ProjectName, RemoteName, RunnerName,
+    StoreName, TagName, TargetName, TrainName, escape,
+};
+pub use secret::{Secret, SecretRef};
