@@ -1,1 +1,5 @@
 //! Pure conversions between bytes and values; no I/O.
+
+pub mod canonical;
+pub mod digests;
+pub mod series;

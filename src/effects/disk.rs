@@ -1,0 +1,138 @@
+//! The port to this machine's files, at the grain of the calls that can be interrupted.
+//!
+//! What survives a power loss is exactly what was synced: a file's bytes by [`DiskFile::sync`], a directory's entries by
+//! [`Disk::sync_dir`]. The composite operations, which do both in the right order, are in [`super::files`].
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link, not followed.
+    Symlink,
+    /// A device, a socket or a pipe.
+    Other,
+}
+
+/// A directory entry or the thing at a path; symbolic links are not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The last component of its path.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Length in bytes of a regular file.
+    pub size: u64,
+    /// Permission bits, such as `0o644`.
+    pub mode: u32,
+}
+
+/// A file open for writing.
+pub trait DiskFile: Write + Send {
+    /// Returns when all written bytes are on the disk (`fsync`).
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Held while a lock file is locked; dropping it unlocks.
+pub trait Lock: Send {}
+
+/// Files and directories. Every method that changes state is one kill point of the crash tests.
+pub trait Disk: Send + Sync {
+    /// The bytes of a file, or `None` if there is nothing at `path`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+
+    /// Opens a file to stream it, or `None` if there is nothing at `path`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn open(&self, path: &Path) -> io::Result<Option<Box<dyn Read + Send>>>;
+
+    /// What is at `path`, or `None`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn entry(&self, path: &Path) -> io::Result<Option<Entry>>;
+
+    /// The entries of a directory, sorted by name; empty if there is none.
+    ///
+    /// # Errors
+    /// The operating system's; a name that is not UTF-8.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+
+    /// Creates one directory with `mode`; it is no error if it exists.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()>;
+
+    /// Creates a file that must not exist, with `mode`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], or the operating system's.
+    fn create_new(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file for appending, created with `mode` if it is absent.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Cuts a file to `len` bytes and syncs it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
+
+    /// Renames, replacing a file at `to`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives a file a second name, which must not exist.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], or the operating system's.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Sets permission bits.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
+
+    /// Removes a file; it is no error if there is none.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a directory with all that is in it, following no link; it is no error if there is none.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Returns when a directory's entries are on the disk.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Locks a file, created if absent, for this process alone; `None` if another process holds it.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+}

@@ -1,0 +1,115 @@
+//! Composite file operations over [`Disk`]: each leaves the old state or the new one, whatever interrupts it, and the new
+//! one survives a power loss once it returns.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::disk::Disk;
+use crate::error::{Context as _, Result};
+
+/// Creates a directory with all its parents; those that are new get `mode` and are synced into their parents.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn create_dir_all(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
+    let mut missing: Vec<PathBuf> = Vec::new();
+    let mut at = Some(path);
+    while let Some(p) = at {
+        if p.as_os_str().is_empty() || disk.entry(p).context(format!("cannot look at `{}`", p.display()))?.is_some() {
+            break;
+        }
+        missing.push(p.to_owned());
+        at = p.parent();
+    }
+    for p in missing.iter().rev() {
+        disk.create_dir(p, mode).context(format!("cannot create directory `{}`", p.display()))?;
+        sync_parent(disk, p)?;
+    }
+    Ok(())
+}
+
+/// Syncs the directory that holds `path`.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn sync_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let parent = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    disk.sync_dir(parent).context(format!("cannot sync directory `{}`", parent.display()))
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.partial"))
+}
+
+/// Writes a temporary sibling of `path`, synced. One writer at a time may do this for one path.
+fn write_partial(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<PathBuf> {
+    let tmp = temporary(path);
+    let what = || format!("cannot write `{}`", path.display());
+    disk.remove_file(&tmp).context(what())?;
+    let mut file = disk.create_new(&tmp, mode).context(what())?;
+    let written = copy(source, &mut *file).and_then(|_| file.sync());
+    drop(file);
+    if let Err(e) = written {
+        // A full disk should not stay full of our half-written file; the first error is the one worth telling.
+        drop(disk.remove_file(&tmp));
+        return Err(e).context(what());
+    }
+    Ok(tmp)
+}
+
+/// Copies in 256 KiB pieces; returns the number of bytes.
+///
+/// # Errors
+/// Those of the reader and the writer.
+pub fn copy(source: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
+    let mut buffer = vec![0u8; 256 * 1024];
+    let mut total = 0;
+    loop {
+        let n = match source.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        out.write_all(&buffer[..n])?;
+        total += n as u64;
+    }
+}
+
+/// Puts a whole file at `path`, which must be absent; returns `false`, having changed nothing, if something is there.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<bool> {
+    if disk.entry(path).context(format!("cannot look at `{}`", path.display()))?.is_some() {
+        // What is there may have been linked just before a power loss that its directory has not survived yet.
+        sync_parent(disk, path)?;
+        return Ok(false);
+    }
+    let tmp = write_partial(disk, path, mode, source)?;
+    let linked = match disk.hard_link(&tmp, path) {
+        Ok(()) => true,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(e) => {
+            drop(disk.remove_file(&tmp));
+            return Err(e).context(format!("cannot create `{}`", path.display()));
+        }
+    };
+    disk.remove_file(&tmp).context(format!("cannot remove `{}`", tmp.display()))?;
+    sync_parent(disk, path)?;
+    Ok(linked)
+}
+
+/// Puts a whole file at `path`, in place of what was there.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn replace(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<()> {
+    let tmp = write_partial(disk, path, mode, source)?;
+    disk.rename(&tmp, path).context(format!("cannot replace `{}`", path.display()))?;
+    sync_parent(disk, path)
+}

@@ -1,0 +1,65 @@
+//! The ports: every way in which the program reaches outside itself, as traits, and the bundle of them.
+//!
+//! Core modules know these traits only; `main.rs` joins them to the adapters.
+
+mod clock;
+mod disk;
+pub mod files;
+mod forge;
+mod git;
+mod objects;
+mod progress;
+mod remote;
+mod runner;
+mod signer;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use clock::Clock;
+pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
+pub use forge::Forge;
+pub use git::{ArchiveSpec, Git, PrivateRepo, StaticFile};
+pub use objects::Objects;
+pub use progress::{Progress, ProgressEvent, Quiet};
+pub use remote::{RefUpdate, Remote};
+pub use runner::{Handle, JobReport, JobRequest, JobStatus, Runner};
+pub use signer::{Keys, Role, Signer};
+pub use store::{Area, Capabilities, PutNew, Store};
+
+use crate::model::{RemoteName, StoreName};
+
+/// What looking at an effect found, before it is applied (*observe → apply if absent → confirm*).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observed<T> {
+    /// Nothing is there.
+    Absent,
+    /// It is there, with our bytes.
+    Done(T),
+    /// Something else is there: never overwritten, shown to a person.
+    Conflict(String),
+}
+
+/// Everything that the engine may do to the world.
+#[derive(Clone)]
+pub struct Effects {
+    /// Files of this machine.
+    pub disk: Arc<dyn Disk>,
+    /// Local git work.
+    pub git: Arc<dyn Git>,
+    /// What executes jobs.
+    pub runners: Vec<Arc<dyn Runner>>,
+    /// Where releases are staged and promoted.
+    pub stores: BTreeMap<StoreName, Arc<dyn Store>>,
+    /// Forges with releases.
+    pub forges: BTreeMap<RemoteName, Arc<dyn Forge>>,
+    /// Git remotes.
+    pub remotes: BTreeMap<RemoteName, Arc<dyn Remote>>,
+    /// Keys that sign.
+    pub keys: Arc<dyn Keys>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who watches.
+    pub progress: Arc<dyn Progress>,
+}

@@ -1,0 +1,146 @@
+//! A train's object store: immutable contents, named by their SHA-256.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::files;
+use crate::error::{Context as _, Error, Result};
+use crate::formats::digests::Hasher;
+use crate::model::{Digests, Sha256};
+
+/// Contents under `<dir>/<first two digits>/<the rest>`, each written once and never changed.
+#[derive(Clone)]
+pub struct Objects {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+}
+
+impl Objects {
+    /// The store in `dir`, which is created when the first object is put.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
+        Self { disk, dir }
+    }
+
+    /// Where an object's bytes are.
+    #[must_use]
+    pub fn path(&self, id: &Sha256) -> PathBuf {
+        let hex = id.hex();
+        self.dir.join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Puts bytes; the same bytes twice are one object.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digests> {
+        let digests = Digests::of(bytes);
+        self.put_as(&digests.sha256, &mut &*bytes)?;
+        Ok(digests)
+    }
+
+    /// Puts what `write` writes, hashing on the way: made once, read once.
+    ///
+    /// # Errors
+    /// Those of `write`, and the file system's.
+    pub fn put_written(&self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Digests> {
+        let incoming = self.dir.join("incoming");
+        files::create_dir_all(&*self.disk, &incoming, 0o700)?;
+        // Concurrent steps of one process write here; a file left by a crash has the name of a process that is gone.
+        let name = format!("{}-{:?}", std::process::id(), std::thread::current().id());
+        let tmp = incoming.join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+        self.disk.remove_file(&tmp).context("cannot clear the object store's incoming file")?;
+        let file = self.disk.create_new(&tmp, 0o400).context(format!("cannot write `{}`", tmp.display()))?;
+        let mut out = HashingWriter { file, hasher: Hasher::new() };
+        let done = write(&mut out).and_then(|()| out.file.sync().context(format!("cannot write `{}`", tmp.display())));
+        let HashingWriter { hasher, file } = out;
+        drop(file);
+        if let Err(e) = done {
+            drop(self.disk.remove_file(&tmp));
+            return Err(e);
+        }
+        let digests = hasher.finish();
+        let path = self.path(&digests.sha256);
+        if let Some(dir) = path.parent() {
+            files::create_dir_all(&*self.disk, dir, 0o700)?;
+        }
+        self.disk.rename(&tmp, &path).context(format!("cannot put object {}", digests.sha256))?;
+        files::sync_parent(&*self.disk, &path)?;
+        Ok(digests)
+    }
+
+    /// Copies a file in.
+    ///
+    /// # Errors
+    /// The file system's; a source that is absent.
+    pub fn put_file(&self, source: &Path) -> Result<Digests> {
+        let what = || format!("cannot read `{}`", source.display());
+        let mut input =
+            self.disk.open(source).context(what())?.ok_or_else(|| Error::fatal(format!("{}: it is gone", what())))?;
+        self.put_written(|out| files::copy(&mut *input, out).map(drop).context(what()))
+    }
+
+    fn put_as(&self, id: &Sha256, source: &mut dyn Read) -> Result<()> {
+        let path = self.path(id);
+        if let Some(dir) = path.parent() {
+            files::create_dir_all(&*self.disk, dir, 0o700)?;
+        }
+        files::write_new(&*self.disk, &path, 0o400, source).map(drop)
+    }
+
+    /// Whether the object is there.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn has(&self, id: &Sha256) -> Result<bool> {
+        Ok(self.disk.entry(&self.path(id)).context(format!("cannot look for object {id}"))?.is_some())
+    }
+
+    /// An object's bytes, whose digest is checked.
+    ///
+    /// # Errors
+    /// An object that is missing or has other bytes than its name says.
+    pub fn get(&self, id: &Sha256) -> Result<Vec<u8>> {
+        let bytes = self.disk.read(&self.path(id)).context(format!("cannot read object {id}"))?;
+        let bytes = bytes.ok_or_else(|| self.missing(id))?;
+        if Sha256::of(&bytes) != *id {
+            return Err(Error::verification(format!("object {id} has other bytes than its name says"))
+                .detail(format!("file: {}", self.path(id).display()))
+                .hint("move the file away; the step that made it will make it again after `lifeboat ship`"));
+        }
+        Ok(bytes)
+    }
+
+    /// Opens an object to stream it; the reader should check the digest.
+    ///
+    /// # Errors
+    /// An object that is missing.
+    pub fn open(&self, id: &Sha256) -> Result<Box<dyn Read + Send>> {
+        self.disk.open(&self.path(id)).context(format!("cannot read object {id}"))?.ok_or_else(|| self.missing(id))
+    }
+
+    fn missing(&self, id: &Sha256) -> Error {
+        Error::verification(format!("object {id} is missing"))
+            .detail(format!("file: {}", self.path(id).display()))
+            .hint("restore the train's `objects/` directory from a backup or another maintainer's copy")
+    }
+}
+
+struct HashingWriter {
+    file: Box<dyn super::disk::DiskFile>,
+    hasher: Hasher,
+}
+
+impl Write for HashingWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(buf)?;
+        self.hasher.update(&buf[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

@@ -1,0 +1,39 @@
+//! The port to whoever watches.
+
+use crate::step::StepId;
+
+/// Something worth telling a person who waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProgressEvent {
+    /// The train's steps were counted.
+    Planned {
+        /// All of them.
+        total: usize,
+        /// Those that succeeded before this run.
+        done: usize,
+    },
+    /// A step began.
+    Started(StepId),
+    /// A step succeeded.
+    Succeeded(StepId),
+    /// A step was put off, for this reason.
+    Deferred(StepId, String),
+    /// A step failed, for this reason.
+    Failed(StepId, String),
+    /// A line for the person.
+    Note(String),
+}
+
+/// Receives progress.
+pub trait Progress: Send + Sync {
+    /// Takes one event; never fails, never blocks for long.
+    fn event(&self, event: ProgressEvent);
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn event(&self, _: ProgressEvent) {}
+}

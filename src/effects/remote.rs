@@ -1,0 +1,42 @@
+//! The port to a git remote.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::model::{Oid, RemoteName};
+
+/// A ref that a push moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// The full name, `refs/heads/…` or `refs/tags/…`.
+    pub name: String,
+    /// What the remote must have now; none if the ref must be absent.
+    pub old: Option<Oid>,
+    /// What it should have.
+    pub new: Oid,
+}
+
+/// A git remote.
+#[async_trait::async_trait]
+pub trait Remote: Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &RemoteName;
+
+    /// Whether it answers, within a short deadline.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unreachable`] with the reason.
+    async fn probe(&self) -> Result<()>;
+
+    /// What the remote has at these refs, in order.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unreachable`], or the git program's.
+    async fn observe(&self, refs: &[String]) -> Result<Vec<Option<Oid>>>;
+
+    /// Moves all the refs or none (`git push --atomic`), from the repository at `repo`; never forced.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unreachable`], a conflict, or the git program's.
+    async fn push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()>;
+}

@@ -1,0 +1,47 @@
+//! The port to keys that sign.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::model::PersonId;
+
+/// What a signature is for; a key of one role is never used for another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Tags and artifacts, after the threshold.
+    Release,
+    /// Indexes: it can withhold, never forge.
+    Freshness,
+    /// Journal records.
+    Operator,
+    /// A person's approval and sums.
+    Person(PersonId),
+}
+
+/// One key.
+pub trait Signer: Send + Sync {
+    /// The certificate's fingerprint, uppercase hexadecimal.
+    fn fingerprint(&self) -> String;
+
+    /// The certificate, ASCII-armored.
+    ///
+    /// # Errors
+    /// The key store's.
+    fn certificate(&self) -> Result<String>;
+
+    /// A detached v4 signature over the data, ASCII-armored (RFC 9580 §10.4), that gpg 2.2 accepts.
+    ///
+    /// # Errors
+    /// A wrong passphrase, a missing or expired key.
+    fn sign(&self, data: &mut (dyn Read + Send)) -> Result<String>;
+}
+
+/// Finds keys by role, when they are first needed.
+pub trait Keys: Send + Sync {
+    /// The key of a role.
+    ///
+    /// # Errors
+    /// A missing key or a wrong passphrase: names the role, where the key was looked for, and what to do.
+    fn signer(&self, role: &Role) -> Result<Arc<dyn Signer>>;
+}

@@ -1,0 +1,90 @@
+//! The port to storage that the project hosts itself.
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::Result;
+use crate::model::{Digests, Sha256, StoreName};
+use crate::step::Exposure;
+
+/// Which part of a store a path is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Area {
+    /// Where only the team can read, below this train's own directory.
+    Staging(String),
+    /// What strangers see.
+    Public,
+}
+
+/// What a store was found to be able to do; probed, never assumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `put_new` never replaces, even when two race.
+    pub put_if_absent: bool,
+    /// `replace_if` compares and replaces as one act.
+    pub conditional_replace: bool,
+}
+
+/// What putting a new object found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutNew {
+    /// It was absent and is there now.
+    Created,
+    /// Something was there already and was left as it is: read it and compare.
+    Existed,
+}
+
+/// Storage behind any web server or bucket: plain names, whole objects.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &StoreName;
+
+    /// Who can read the staging area.
+    fn staging_exposure(&self) -> Exposure;
+
+    /// Where a stranger finds a public path.
+    fn public_url(&self, path: &str) -> String;
+
+    /// Probes what the store can do, and that staging cannot be read by others.
+    ///
+    /// # Errors
+    /// What is wrong with it, with a hint.
+    async fn check(&self) -> Result<Capabilities>;
+
+    /// Opens an object, or `None` if it is absent.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>>;
+
+    /// The paths below `prefix`, sorted.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn list(&self, area: &Area, prefix: &str) -> Result<Vec<String>>;
+
+    /// Puts the bytes of the local file `source`, which have these digests, at a path that must be absent.
+    ///
+    /// # Errors
+    /// The store's; never when the object exists.
+    async fn put_new(&self, area: &Area, path: &str, source: &Path, digests: &Digests) -> Result<PutNew>;
+
+    /// Makes a staged object public under the same path, which must be absent there.
+    ///
+    /// # Errors
+    /// The store's; never when the object exists.
+    async fn promote(&self, train: &str, path: &str) -> Result<PutNew>;
+
+    /// Replaces a public object if its bytes now have the digest `old` (`None`: if it is absent); says whether it did.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn replace_if(&self, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool>;
+
+    /// Removes a train's staging area.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn clear_staging(&self, train: &str) -> Result<()>;
+}

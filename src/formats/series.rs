@@ -1,0 +1,122 @@
+//! A pinned patch series: what is applied to one line, whatever it came from.
+
+use serde::{Deserialize, Serialize};
+
+use super::canonical;
+use crate::error::{Context as _, Error, Result};
+use crate::model::{Ident, Sha256};
+
+/// The embargoed commits for one line, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// The patches, in the order in which they are applied.
+    pub patches: Vec<Patch>,
+}
+
+/// One commit of a series.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// Where it came from, for messages: a file name or a commit id.
+    pub origin: String,
+    /// Who wrote it.
+    pub author: Ident,
+    /// When, in seconds since 1970.
+    pub time: i64,
+    /// The author's offset from UTC, in minutes.
+    pub offset: i32,
+    /// The whole commit message, as git keeps it.
+    pub message: String,
+    /// The change, in git's extended unified format (`--binary --full-index`).
+    #[serde(with = "bytes")]
+    pub diff: Vec<u8>,
+}
+
+impl Patch {
+    /// The first line of the message.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+}
+
+impl Series {
+    /// The series as bytes; their SHA-256 pins it.
+    ///
+    /// # Errors
+    /// Never for a series that was read from git.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        canonical::to_bytes(self)
+    }
+
+    /// Reads what [`Series::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// Other bytes, or a newer format.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let series: Self = serde_json::from_slice(bytes).context("cannot read the pinned patch series")?;
+        if series.format != 1 {
+            return Err(Error::fatal(format!("the pinned patch series has format {}", series.format))
+                .hint("use the lifeboat version that adopted this train, or a newer one"));
+        }
+        Ok(series)
+    }
+
+    /// The digest that pins the series.
+    ///
+    /// # Errors
+    /// As [`Series::to_bytes`].
+    pub fn digest(&self) -> Result<Sha256> {
+        Ok(Sha256::of(&self.to_bytes()?))
+    }
+}
+
+/// Diffs are mostly text, but may hold any byte: text as it is, other bytes as base 64.
+mod bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Text {
+        Utf8(String),
+        Base64(String),
+    }
+
+    pub(super) fn serialize<S: serde::Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Text::Utf8(text.to_owned()).serialize(s),
+            Err(_) => Text::Base64(STANDARD.encode(bytes)).serialize(s),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+        match Text::deserialize(d)? {
+            Text::Utf8(text) => Ok(text.into_bytes()),
+            Text::Base64(text) => STANDARD.decode(text).map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_byte_survives() {
+        let patch = |diff: &[u8]| Patch {
+            origin: "0001.patch".into(),
+            author: "A U Thor <a@example.org>".parse().unwrap(),
+            time: 1,
+            offset: 60,
+            message: "fix\n\nwhy\n".into(),
+            diff: diff.to_vec(),
+        };
+        let series = Series { format: 1, patches: vec![patch(b"text\n"), patch(b"\xff\0\x80")] };
+        assert_eq!(Series::from_bytes(&series.to_bytes().unwrap()).unwrap(), series);
+    }
+}

@@ -1,0 +1,130 @@
+//! What steps produced, as it is recorded in the journal.
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Artifact, Oid, PersonId, Sha256, TagName};
+
+/// What a step produced, with digests; later steps consume outcomes, never guesses. Serialized names are append-only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "made")]
+pub enum Outcome {
+    /// Of `prepare`.
+    Prepared {
+        /// The commits of the series, oldest first, and the bump commit if there is one.
+        commits: Vec<Oid>,
+        /// The last of them.
+        head: Oid,
+        /// Its tree.
+        tree: Oid,
+        /// The version of the line, none on a `carry` line.
+        version: Option<Version>,
+        /// A pack with every object between base and head, an object of the train.
+        pack: Sha256,
+        /// The release notes, an object of the train.
+        notes: Option<Sha256>,
+        /// Warnings for the person who approves.
+        warnings: Vec<String>,
+    },
+    /// Of `bundle`.
+    Bundled {
+        /// The source archive.
+        source: Artifact,
+        /// The git bundle.
+        git_bundle: Artifact,
+        /// The vendored crates.
+        vendor: Option<Artifact>,
+    },
+    /// Of `build` and `assemble`.
+    Built {
+        /// Which runner did it.
+        runner: String,
+        /// What it left.
+        artifacts: Vec<Artifact>,
+        /// Its log, an object of the train.
+        log: Sha256,
+    },
+    /// Of `test`.
+    Tested {
+        /// Which runner did it.
+        runner: String,
+        /// Its log, an object of the train.
+        log: Sha256,
+    },
+    /// Of `checksum`.
+    Summed {
+        /// `manifest.json`.
+        manifest: Artifact,
+        /// `SHA256SUMS`.
+        sha256sums: Artifact,
+        /// `SHA512SUMS`.
+        sha512sums: Artifact,
+        /// Everything that the manifest lists.
+        artifacts: Vec<Artifact>,
+    },
+    /// Of `stage`.
+    Staged {
+        /// How many files.
+        files: u64,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// Of `verify-staged`.
+    StagedVerified {
+        /// How many files were read back.
+        files: u64,
+    },
+    /// Of `gate`.
+    GateOpened {
+        /// The digest of the content manifest that was approved.
+        content: Sha256,
+        /// Who approved, sorted.
+        approved_by: Vec<PersonId>,
+    },
+    /// Of `seal`.
+    Sealed(Sealed),
+    /// Of `promote`.
+    Promoted {
+        /// Where a stranger finds it.
+        location: String,
+    },
+    /// Of `push-git`.
+    Pushed {
+        /// `ref object` pairs as the remote has them now.
+        refs: Vec<(String, Oid)>,
+    },
+    /// Of `forge-release`.
+    Released {
+        /// Where a stranger finds it.
+        location: String,
+    },
+    /// Of `point`.
+    Pointed {
+        /// The digest of the index that the store serves now.
+        index: Sha256,
+    },
+}
+
+/// What sealing a line made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The tag's name.
+    pub tag: TagName,
+    /// The id of the signed tag object.
+    pub tag_id: Oid,
+    /// The tag object's content, an object of the train.
+    pub tag_object: Sha256,
+    /// Everything published beside what the sums list: signatures, approvals, keys.
+    pub files: Vec<SealedFile>,
+}
+
+/// A file that sealing adds to a release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SealedFile {
+    /// Its path within the release: a plain name, or `approvals/<name>`.
+    pub path: String,
+    /// Its content, an object of the train.
+    pub sha256: Sha256,
+    /// Its length in bytes.
+    pub size: u64,
+}
