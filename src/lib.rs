@@ -1,5 +1,6 @@
 //! lifeboat ships a security release when GitHub cannot.
 pub mod bump;
+pub mod config;
 pub mod effects;
 pub mod error;
 pub mod formats;

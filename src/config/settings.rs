@@ -1,0 +1,244 @@
+//! The resolved configuration: every value checked, every default filled in, every path absolute.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::bump::VersionRules;
+use crate::model::{
+    AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
+    StoreName, TargetName, TrainName, VersionStep,
+};
+
+/// The whole `lifeboat.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// `[project]`.
+    pub project: Project,
+    /// `[version]`.
+    pub version: VersionRules,
+    /// `[bundle]`.
+    pub bundle: BundleConfig,
+    /// `[[target]]`, in their order.
+    pub targets: Vec<TargetConfig>,
+    /// `[[assemble]]`, in their order.
+    pub assemblies: Vec<AssembleConfig>,
+    /// `[[runner]]`; this machine if there is none.
+    pub runners: Vec<RunnerConfig>,
+    /// `[[store]]`.
+    pub stores: Vec<StoreConfig>,
+    /// `[forge.<name>]`.
+    pub forges: Vec<ForgeConfig>,
+    /// `[[remote]]`.
+    pub remotes: Vec<RemoteConfig>,
+    /// `[signing]`.
+    pub signing: SigningConfig,
+    /// `release-templates/` of the project over those built in.
+    pub templates: TemplateSet,
+}
+
+/// `[project]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Project {
+    /// Its name.
+    pub name: ProjectName,
+    /// A glob over release branches, such as `release-*`.
+    pub branches: String,
+    /// The user's repository: the directory of `lifeboat.toml` unless said otherwise.
+    pub repository: PathBuf,
+    /// Who makes the bump commits and tags.
+    pub committer: Ident,
+    /// The tag's name, with `{version}`: `v{version}` unless said otherwise.
+    pub tag: String,
+    /// Where `trust.json` and the certificates are: `keys/` beside `lifeboat.toml` unless said otherwise.
+    pub keys: PathBuf,
+}
+
+/// `[bundle]`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BundleConfig {
+    /// Whether third-party crates are vendored, from the cargo home given or the user's own.
+    pub vendor: bool,
+    /// The cargo home into which the crates were fetched ahead.
+    pub cargo_home: Option<PathBuf>,
+    /// Submodules left out, by path.
+    pub without_submodules: Vec<String>,
+}
+
+/// `[[target]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetConfig {
+    /// Its name, `{name}` in templates.
+    pub name: TargetName,
+    /// The platform triple, `{triple}` in templates.
+    pub triple: String,
+    /// What the runner must have.
+    pub labels: Vec<Label>,
+    /// The environment; values are templates.
+    pub env: BTreeMap<String, String>,
+    /// Variables taken over from the runner, by name.
+    pub pass_env: Vec<String>,
+    /// Variables whose values are secrets.
+    pub secret_env: BTreeMap<String, SecretRef>,
+    /// Command lines; templates over `{name} {triple} {version} {branch} {project} {tag}`.
+    pub run: Vec<String>,
+    /// Command lines that test what was built, without network.
+    pub test: Vec<String>,
+    /// Paths of the artifacts; templates.
+    pub artifacts: Vec<String>,
+    /// Whether the build may use the network.
+    pub network: bool,
+    /// Seconds.
+    pub timeout_s: u64,
+    /// The lines that build it, as a glob over branches; all if none.
+    pub branches: Option<String>,
+}
+
+/// `[[assemble]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssembleConfig {
+    /// Its name.
+    pub name: TargetName,
+    /// The targets whose artifacts it takes; those are not published themselves.
+    pub from: Vec<TargetName>,
+    /// The directory into which a target's artifacts are put; a template over `{from}`.
+    pub layout: String,
+    /// What it runs and leaves; `triple` is empty.
+    pub recipe: TargetConfig,
+}
+
+/// `[[runner]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunnerConfig {
+    /// Its name.
+    pub name: RunnerName,
+    /// The adapter: `local`.
+    pub kind: String,
+    /// What it has.
+    pub labels: Vec<Label>,
+    /// How many jobs at a time; the machine's processors if none.
+    pub slots: Option<usize>,
+}
+
+/// `[[store]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreConfig {
+    /// Its name.
+    pub name: StoreName,
+    /// `file:///srv/releases`, or another scheme that an adapter knows.
+    pub url: String,
+    /// Where strangers find it, for pages and messages; `url` if none.
+    pub public_url: Option<String>,
+    /// Whether the train is *released* only when this store has it.
+    pub required: bool,
+}
+
+/// `[forge.<name>]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForgeConfig {
+    /// Its name, which names the adapter too: `github`.
+    pub name: RemoteName,
+    /// `owner/name`.
+    pub repository: String,
+    /// The API's base address.
+    pub api: String,
+    /// Where its token is found.
+    pub token: Option<SecretRef>,
+    /// Whether the train is *released* only when this forge has it.
+    pub required: bool,
+}
+
+/// `[[remote]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemoteConfig {
+    /// Its name.
+    pub name: RemoteName,
+    /// What `git push` takes: a path or an address.
+    pub url: String,
+    /// Whether the train is *released* only when this remote has it.
+    pub required: bool,
+}
+
+/// Where a secret key is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// An OpenPGP secret key file (Ed25519), with its passphrase if it has one.
+    File {
+        /// The file, ASCII-armored or binary.
+        path: PathBuf,
+        /// Where the passphrase is found.
+        passphrase: Option<SecretRef>,
+    },
+    /// A key of the user's gpg, by fingerprint; smartcards and HSMs too.
+    Gpg {
+        /// Uppercase hexadecimal.
+        fingerprint: String,
+    },
+}
+
+/// `[signing]`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SigningConfig {
+    /// Signs tags and artifacts.
+    pub release: Option<KeySource>,
+    /// Signs indexes.
+    pub freshness: Option<KeySource>,
+    /// Signs journal records; one is made in the state directory if none is given.
+    pub operator: Option<KeySource>,
+    /// Keys with which people approve, on this machine.
+    pub people: BTreeMap<PersonId, KeySource>,
+    /// Whether each artifact gets a signature of the release key.
+    pub sign_artifacts: bool,
+}
+
+/// Texts with placeholders, by name: `commit.txt`, `tag.txt`, `notes.md`, `release.html`, `index.html`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TemplateSet {
+    /// The project's own, over those built in.
+    pub texts: BTreeMap<String, String>,
+}
+
+/// The train file: what this train is about. It is embargoed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainRequest {
+    /// The train's name.
+    pub name: TrainName,
+    /// The time stamped into commits, tags and archives.
+    pub date: Timestamp,
+    /// The end of the embargo.
+    pub not_before: Option<Timestamp>,
+    /// The advisories that it fixes.
+    pub advisories: Vec<AdvisoryId>,
+    /// The lines, in version order.
+    pub lines: Vec<TrainLine>,
+}
+
+/// One line of a train file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainLine {
+    /// The branch.
+    pub branch: BranchName,
+    /// What happens on it.
+    pub kind: LineKind,
+    /// The step of its version.
+    pub to: Option<VersionStep>,
+    /// Its patches.
+    pub series: SeriesSource,
+}
+
+/// Where a line's patch series comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeriesSource {
+    /// A directory of mailbox files (`*.patch`, `*.eml`, sorted by name) or one mailbox.
+    Mailbox(PathBuf),
+    /// The commits of a private remote's branch that the line does not have.
+    Remote {
+        /// What `git fetch` takes.
+        url: String,
+        /// The branch there.
+        branch: BranchName,
+    },
+    /// No patches: the version bump alone.
+    None,
+}
