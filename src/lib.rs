@@ -5,4 +5,6 @@ pub mod effects;
 pub mod error;
 pub mod formats;
 pub mod model;
+pub mod signers;
 pub mod step;
+pub mod trust;

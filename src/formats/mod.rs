@@ -1,5 +1,13 @@
 //! Pure conversions between bytes and values; no I/O.
 
+pub mod approval;
 pub mod canonical;
+pub mod checksums;
+pub mod content;
 pub mod digests;
+pub mod index;
+pub mod manifest;
+pub mod openpgp;
 pub mod series;
+pub mod signed;
+pub mod tag;

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod digest;
+mod fingerprint;
 mod git;
 mod line;
 mod name;
@@ -9,6 +10,7 @@ mod secret;
 
 pub use artifact::Artifact;
 pub use digest::{Digests, Sha256, Sha512};
+pub use fingerprint::{Fingerprint, TrainNonce};
 pub use git::{Ident, Oid};
 pub use line::{LineKind, VersionStep};
 pub use name::{

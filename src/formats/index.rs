@@ -1,0 +1,207 @@
+//! `releases/index.json`: which releases there are. It can withhold, never forge: manifests are signed by people.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::signed::{self, Document};
+use crate::error::{Error, Result};
+use crate::model::{BranchName, ProjectName, Sha256, TagName, TrainNonce};
+
+/// Its path within a store.
+pub const PATH: &str = "releases/index.json";
+
+/// Which releases there are, signed by the freshness key (`releases/index.json.asc`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// `lifeboat-index`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The project.
+    pub project: ProjectName,
+    /// Version of this format: 1.
+    pub format: u32,
+    /// Grows by at least one with each new index; readers refuse a smaller one than they have seen.
+    pub counter: u64,
+    /// When it was made.
+    pub generated: Timestamp,
+    /// When readers begin to call it stale.
+    pub expires: Timestamp,
+    /// Every release, in version order.
+    pub releases: BTreeMap<Version, Entry>,
+    /// The newest releases; follows from `releases`.
+    pub latest: Latest,
+    /// Versions of abandoned trains, which are never released.
+    pub burnt: BTreeSet<Version>,
+}
+
+/// A release in the index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The line's branch.
+    pub line: BranchName,
+    /// The train in which it was made.
+    pub train: TrainNonce,
+    /// The tag's name.
+    pub tag: TagName,
+    /// SHA-256 of its `manifest.json`.
+    pub manifest: Sha256,
+}
+
+/// The newest releases. Pre-releases count only where there is nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latest {
+    /// Of all lines.
+    pub overall: Option<Version>,
+    /// Per line.
+    pub lines: BTreeMap<BranchName, Version>,
+}
+
+impl Document for Index {
+    const TYPE: &'static str = "lifeboat-index";
+
+    fn check(&self) -> Result<()> {
+        if let Some(version) = self.burnt.iter().find(|v| self.releases.contains_key(v)) {
+            return Err(Error::verification(format!("version {version} is both burnt and released")));
+        }
+        if self.expires <= self.generated {
+            return Err(Error::verification("it expires before it was made"));
+        }
+        if self.latest != latest(&self.releases) {
+            return Err(Error::verification("`latest` does not follow from `releases`"));
+        }
+        Ok(())
+    }
+}
+
+fn latest(releases: &BTreeMap<Version, Entry>) -> Latest {
+    // A release wins over every pre-release; among equals the greater version wins.
+    let newer = |a: &Version, b: &Version| (a.pre.is_empty(), a) > (b.pre.is_empty(), b);
+    let mut out = Latest::default();
+    for (version, entry) in releases {
+        if out.overall.as_ref().is_none_or(|v| newer(version, v)) {
+            out.overall = Some(version.clone());
+        }
+        if out.lines.get(&entry.line).is_none_or(|v| newer(version, v)) {
+            out.lines.insert(entry.line.clone(), version.clone());
+        }
+    }
+    out
+}
+
+impl Index {
+    /// An index without releases, counter 0.
+    #[must_use]
+    pub fn empty(project: ProjectName, generated: Timestamp, expires: Timestamp) -> Self {
+        Self {
+            kind: Self::TYPE.to_owned(),
+            project,
+            format: 1,
+            counter: 0,
+            generated,
+            expires,
+            releases: BTreeMap::new(),
+            latest: Latest::default(),
+            burnt: BTreeSet::new(),
+        }
+    }
+
+    /// The index after this one: counter plus one, these releases and burnt versions added. Nothing is ever taken away.
+    ///
+    /// # Errors
+    /// A version that is released with another manifest, or burnt.
+    pub fn next(
+        &self,
+        add: impl IntoIterator<Item = (Version, Entry)>,
+        burn: impl IntoIterator<Item = Version>,
+        generated: Timestamp,
+        expires: Timestamp,
+    ) -> Result<Self> {
+        let mut out = Self { counter: self.counter + 1, generated, expires, ..self.clone() };
+        for (version, entry) in add {
+            if let Some(old) = out.releases.get(&version).filter(|old| **old != entry) {
+                return Err(Error::conflict(format!("the index has another release {version}"))
+                    .detail(format!("expected manifest sha256:{}", entry.manifest))
+                    .detail(format!("found    manifest sha256:{}", old.manifest))
+                    .hint("nothing was changed; compare the two releases before anything else"));
+            }
+            out.releases.insert(version, entry);
+        }
+        out.burnt.extend(burn);
+        out.latest = latest(&out.releases);
+        out.check()?;
+        Ok(out)
+    }
+
+    /// The bytes of `releases/index.json`.
+    ///
+    /// # Errors
+    /// An index that contradicts itself.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        signed::to_bytes(self)
+    }
+
+    /// Reads `releases/index.json`.
+    ///
+    /// # Errors
+    /// As [`signed::from_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        signed::from_bytes(bytes, PATH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(line: &str, seed: &str) -> Entry {
+        Entry {
+            line: BranchName::new(line).unwrap(),
+            train: TrainNonce::from_bytes([3; 16]),
+            tag: TagName::new(format!("v{seed}")).unwrap(),
+            manifest: Sha256::of(seed.as_bytes()),
+        }
+    }
+
+    fn at(s: &str) -> Timestamp {
+        s.parse().unwrap()
+    }
+
+    fn step(old: &Index, add: &[(&str, &str)]) -> Result<Index> {
+        let add = add.iter().map(|(l, v)| (v.parse().unwrap(), entry(l, v)));
+        old.next(add, [], at("2026-01-02T00:00:00Z"), at("2026-01-09T00:00:00Z"))
+    }
+
+    #[test]
+    fn latest_moves_forward_only() {
+        let project = ProjectName::new("sample").unwrap();
+        let zero = Index::empty(project, at("2026-01-01T00:00:00Z"), at("2026-01-08T00:00:00Z"));
+        let one = step(&zero, &[("r-2", "2.0.1"), ("r-1", "1.0.5"), ("r-3", "3.0.0-rc.1")]).unwrap();
+        assert_eq!(one.latest.overall, Some(Version::new(2, 0, 1)), "a candidate is not the latest release");
+        let two = step(&one, &[("r-1", "1.0.4")]).unwrap();
+        assert_eq!(two.counter, 2);
+        assert_eq!(two.latest.lines[&BranchName::new("r-1").unwrap()], Version::new(1, 0, 5), "an older one came late");
+        assert_eq!(two.latest.lines[&BranchName::new("r-3").unwrap()].to_string(), "3.0.0-rc.1");
+        assert_eq!(Index::from_bytes(&two.to_bytes().unwrap()).unwrap(), two);
+        assert_eq!(step(&two, &[("r-1", "1.0.4")]).unwrap().releases, two.releases, "the same again is no conflict");
+    }
+
+    #[test]
+    fn a_version_is_one_release_or_burnt() {
+        let project = ProjectName::new("sample").unwrap();
+        let zero = Index::empty(project, at("2026-01-01T00:00:00Z"), at("2026-01-08T00:00:00Z"));
+        let one = step(&zero, &[("r-1", "1.0.5")]).unwrap();
+        let other = Entry { manifest: Sha256::of(b"other"), ..entry("r-1", "1.0.5") };
+        let (generated, expires) = (at("2026-01-02T00:00:00Z"), at("2026-01-09T00:00:00Z"));
+        assert!(one.next([(Version::new(1, 0, 5), other)], [], generated, expires).is_err());
+        assert!(one.next([], [Version::new(1, 0, 5)], generated, expires).is_err());
+        let mut lies = one.clone();
+        lies.latest.overall = Some(Version::new(9, 0, 0));
+        assert!(lies.to_bytes().is_err());
+    }
+}

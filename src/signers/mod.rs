@@ -1,0 +1,10 @@
+//! Adapters for keys that sign, and the registry that finds one by role.
+
+mod configured;
+mod gpg;
+pub mod openpgp;
+mod secrets;
+
+pub use configured::{ConfiguredKeys, OPERATOR_KEY, SecretResolver};
+pub use gpg::GpgSigner;
+pub use secrets::resolve;

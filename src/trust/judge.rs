@@ -1,0 +1,251 @@
+//! What a signature may count for: pure rules over checked signatures, certificates and times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::load::TrustedRoot;
+use super::root::{KeyRole, PeopleRole};
+use crate::error::{Error, Result};
+use crate::formats::openpgp::{Certificate, Detached, Hashed, SignatureFact, Standing};
+use crate::model::{Fingerprint, PersonId};
+
+/// How far two clocks may differ.
+pub const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long before the plan's date a signature may be dated: the date in a plan is the day of the release, which may lie
+/// some weeks after the approvals.
+pub const EARLIEST: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+/// How long a signature may be on its way before it is recorded, from a machine without network.
+pub const ON_THE_WAY: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// The times between which a signature's own date must lie. gpg accepts a signature dated before its key expired, so an
+/// expired key can be made to speak again by turning the clock back; these bounds stop that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Not dated before.
+    pub earliest: Timestamp,
+    /// When the journal recorded it, if it did: dated shortly before that, by a key that was still good then.
+    pub recorded: Option<Timestamp>,
+    /// The time of judging: not dated after, give or take [`SKEW`].
+    pub now: Timestamp,
+}
+
+impl Window {
+    /// The window of a train whose plan has this date.
+    #[must_use]
+    pub fn of_plan(date: Timestamp, now: Timestamp) -> Self {
+        Self { earliest: date.saturating_sub(EARLIEST).unwrap_or(Timestamp::MIN), recorded: None, now }
+    }
+
+    /// The same, for a signature that the journal recorded.
+    #[must_use]
+    pub fn recorded(self, when: Timestamp) -> Self {
+        Self { recorded: Some(when), ..self }
+    }
+}
+
+/// A person whose signatures count, and by which certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The person.
+    pub person: PersonId,
+    /// The certificate.
+    pub certificate: Fingerprint,
+    /// The date that the signature gives.
+    pub made: Timestamp,
+}
+
+/// Something that does not count, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Whose, or which file.
+    pub who: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// Who counts towards a threshold, and why the others do not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is counted: `approvals of train 0707…`.
+    pub of: String,
+    /// One per person.
+    pub counted: BTreeMap<PersonId, Counted>,
+    /// Everything else.
+    pub refused: Vec<Refused>,
+    /// How many must count.
+    pub threshold: u32,
+}
+
+impl Judgement {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(of: impl Into<String>, role: &PeopleRole) -> Self {
+        Self { of: of.into(), counted: BTreeMap::new(), refused: Vec::new(), threshold: role.threshold }
+    }
+
+    /// Counts a person once, and a key once, or says why it does not count.
+    pub fn add(&mut self, who: &str, result: Result<Counted>) {
+        let why = match result {
+            Ok(counted) => match self.counted.get(&counted.person) {
+                None => {
+                    self.counted.insert(counted.person.clone(), counted);
+                    return;
+                }
+                Some(first) if first.certificate == counted.certificate => return,
+                Some(first) => format!("{} is counted already, by certificate {}", counted.person, first.certificate),
+            },
+            Err(e) => explain(&e),
+        };
+        self.refused.push(Refused { who: who.to_owned(), why });
+    }
+
+    /// Whether enough people count.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.counted.len() >= self.threshold as usize
+    }
+
+    /// Who counts, sorted, if they are enough.
+    ///
+    /// # Errors
+    /// Below the threshold: who counts, and why each other does not.
+    pub fn require(&self) -> Result<Vec<PersonId>> {
+        let people: Vec<PersonId> = self.counted.keys().cloned().collect();
+        if self.holds() {
+            return Ok(people);
+        }
+        let (have, need) = (people.len(), self.threshold);
+        let mut error = Error::verification(format!("{}: {have} of {need} people count", self.of));
+        for person in &people {
+            error = error.detail(format!("{person}: counts"));
+        }
+        for refused in &self.refused {
+            error = error.detail(format!("{}: does not count: {}", refused.who, refused.why));
+        }
+        Err(error.hint("have more people run `lifeboat approve`; `lifeboat trust show` lists who may"))
+    }
+}
+
+/// An error as a reason on one line.
+fn explain(e: &Error) -> String {
+    let mut out = e.message().to_owned();
+    for detail in e.details() {
+        out.push_str("; ");
+        out.push_str(detail);
+    }
+    if let Some(cause) = std::error::Error::source(e) {
+        out.push_str(": ");
+        out.push_str(&cause.to_string());
+    }
+    out
+}
+
+/// Checks that `person`, who must have the role, signed the content within the window.
+///
+/// # Errors
+/// Why the signature does not count.
+pub fn check_person_signature(
+    trust: &TrustedRoot,
+    role: (&str, &PeopleRole),
+    person: &PersonId,
+    signature: &Detached,
+    content: &Hashed,
+    window: &Window,
+) -> Result<Counted> {
+    let (role_name, role) = role;
+    if !role.people.contains(person) {
+        return Err(Error::verification(format!("{person} does not have role {role_name}")));
+    }
+    let known = trust.root.people.get(person).map(|p| &p.certificates);
+    let fact =
+        check_any(trust, known.into_iter().flatten(), &format!("certificate of {person}"), signature, content, window)?;
+    Ok(Counted { person: person.clone(), certificate: fact.certificate, made: fact.made })
+}
+
+/// Checks that a key of a role signed the content within the window.
+///
+/// # Errors
+/// Why the signature does not count.
+pub fn check_key_signature(
+    trust: &TrustedRoot,
+    role: (&str, &KeyRole),
+    signature: &Detached,
+    content: &Hashed,
+    window: &Window,
+) -> Result<SignatureFact> {
+    let (role_name, role) = role;
+    check_any(trust, &role.keys, &format!("key of role {role_name}"), signature, content, window)
+}
+
+fn check_any<'a>(
+    trust: &TrustedRoot,
+    known: impl IntoIterator<Item = &'a Fingerprint>,
+    what: &str,
+    signature: &Detached,
+    content: &Hashed,
+    window: &Window,
+) -> Result<SignatureFact> {
+    let known: BTreeSet<&Fingerprint> = known.into_iter().collect();
+    let mut reason = None;
+    for fingerprint in known {
+        let certificate = trust.certificate(fingerprint)?;
+        match certificate.check(signature, content, window.now) {
+            Ok(fact) => {
+                judge(certificate, &fact, signature.name(), window)?;
+                return Ok(fact);
+            }
+            // A mismatch of bytes tells more than a mismatch of keys.
+            Err(e) if reason.is_none() || std::error::Error::source(&e).is_some() => reason = Some(e),
+            Err(_) => {}
+        }
+    }
+    let other =
+        || Error::verification(format!("`{}` was made by {}, no {what}", signature.name(), signature.issuers()));
+    match reason {
+        Some(e) if std::error::Error::source(&e).is_some() => Err(e),
+        _ => Err(other()),
+    }
+}
+
+/// Whether a checked signature may count, by its date and its key's standing.
+fn judge(certificate: &Certificate, fact: &SignatureFact, name: &str, window: &Window) -> Result<()> {
+    let made = fact.made;
+    let bad = |why: String| Err(Error::verification(format!("`{name}` {why}")));
+    let after = |limit: Timestamp| limit.saturating_add(SKEW).is_ok_and(|l| made > l);
+    if after(window.now) {
+        return bad(format!("is dated {made}, in the future"));
+    }
+    if made < window.earliest {
+        return bad(format!(
+            "is dated {made}, before {}: it was backdated, or made for another train",
+            window.earliest
+        ));
+    }
+    if let Some(expires) = fact.expires.filter(|e| *e <= window.now) {
+        return bad(format!("expired on {expires}"));
+    }
+    let mut times = vec![made];
+    if let Some(recorded) = window.recorded {
+        if after(recorded) {
+            return bad(format!("is dated {made}, after it was recorded on {recorded}"));
+        }
+        if recorded.saturating_sub(ON_THE_WAY).is_ok_and(|l| made < l) {
+            return bad(format!("is dated {made}, long before it was recorded on {recorded}"));
+        }
+        times.push(recorded);
+    }
+    for at in times {
+        let key = &fact.key;
+        match certificate.standing(key, at, window.now) {
+            Standing::Good => {}
+            Standing::Expired => return bad(format!("does not count: key {key} had expired on {at}")),
+            Standing::NotYetMade => return bad(format!("does not count: key {key} did not exist on {at}")),
+            Standing::Revoked(why) => return bad(format!("does not count: key {key} is revoked ({why})")),
+            Standing::Unusable(why) => return bad(format!("does not count: key {key}: {why}")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Who may decide what: the trust root, its roles and thresholds, and what a signature may count for.
+//!
+//! The judgements are pure functions over bytes, certificates and times that the caller gives. Only [`load`] reads files.
+
+mod approval;
+mod judge;
+mod load;
+mod root;
+mod rotation;
+
+pub use approval::{
+    Act, Approval, ApprovalCase, LineSums, Recorded, SumSignatures, approve, check_statement, check_sum_signatures,
+    check_sums, judge_approvals, statement_name, sum_signature_names,
+};
+pub use judge::{
+    Counted, EARLIEST, Judgement, ON_THE_WAY, Refused, SKEW, Window, check_key_signature, check_person_signature,
+};
+pub use load::{PIN, RootChoice, TrustedRoot, load, pin, pinned};
+pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};
+pub use rotation::check_successor;
