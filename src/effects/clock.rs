@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::error::Result;
+
 /// Tells the time, waits for it, and draws random numbers.
 #[async_trait::async_trait]
 pub trait Clock: Send + Sync {
@@ -12,5 +14,8 @@ pub trait Clock: Send + Sync {
     async fn sleep_until(&self, when: Timestamp);
 
     /// 16 bytes from the operating system's random source: a train's nonce.
-    fn nonce(&self) -> [u8; 16];
+    ///
+    /// # Errors
+    /// A machine without a random source: never zeros instead.
+    fn nonce(&self) -> Result<[u8; 16]>;
 }

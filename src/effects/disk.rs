@@ -70,22 +70,22 @@ pub trait Disk: Send + Sync {
     /// The operating system's; a name that is not UTF-8.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
 
-    /// Creates one directory with `mode`; it is no error if it exists.
+    /// Creates one directory with `mode`, whatever the umask; a directory that exists is left as it is.
     ///
     /// # Errors
-    /// The operating system's.
+    /// [`io::ErrorKind::AlreadyExists`] if something else is there, or the operating system's.
     fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()>;
 
-    /// Creates a file that must not exist, with `mode`.
+    /// Creates a file that must not exist, with `mode`, whatever the umask; a symbolic link counts as existing.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`], or the operating system's.
     fn create_new(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens a file for appending, created with `mode` if it is absent.
+    /// Opens a file for appending, created with `mode` if it is absent (then [`Disk::sync_dir`] is needed too).
     ///
     /// # Errors
-    /// The operating system's.
+    /// The operating system's; a symbolic link at `path`.
     fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>>;
 
     /// Cuts a file to `len` bytes and syncs it.
@@ -94,7 +94,7 @@ pub trait Disk: Send + Sync {
     /// The operating system's.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
 
-    /// Renames, replacing a file at `to`.
+    /// Renames, replacing a file at `to` as one act.
     ///
     /// # Errors
     /// The operating system's.
@@ -106,7 +106,7 @@ pub trait Disk: Send + Sync {
     /// [`io::ErrorKind::AlreadyExists`], or the operating system's.
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Sets permission bits.
+    /// Sets permission bits and syncs them. A symbolic link at `path` is an error.
     ///
     /// # Errors
     /// The operating system's.
@@ -130,9 +130,16 @@ pub trait Disk: Send + Sync {
     /// The operating system's.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Locks a file, created if absent, for this process alone; `None` if another process holds it.
+    /// The bytes that may still be written to the file system that holds `path`.
     ///
     /// # Errors
     /// The operating system's.
+    fn free_space(&self, path: &Path) -> io::Result<u64>;
+
+    /// Locks a file, created with mode `0o600` if absent, until the [`Lock`] is dropped or the process dies; `None` if
+    /// another process, or another lock of this one, holds it. Nothing is written to the file.
+    ///
+    /// # Errors
+    /// The operating system's; a symbolic link at `path`.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }

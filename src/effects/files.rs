@@ -1,24 +1,34 @@
 //! Composite file operations over [`Disk`]: each leaves the old state or the new one, whatever interrupts it, and the new
 //! one survives a power loss once it returns.
+//!
+//! An interrupted write leaves at most a hidden sibling, `.<name>.partial`, which the next write of the same path replaces.
+//! Threads of this process that write one path wait for each other; other processes are kept out by the caller's lock.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::disk::Disk;
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, Error, ErrorKind, Result};
 
 /// Creates a directory with all its parents; those that are new get `mode` and are synced into their parents.
 ///
 /// # Errors
-/// The operating system's, with the path.
+/// The operating system's, with the path; something else than a directory in the way.
 pub fn create_dir_all(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
-    let mut missing: Vec<PathBuf> = Vec::new();
+    let mut missing: Vec<&Path> = Vec::new();
     let mut at = Some(path);
-    while let Some(p) = at {
-        if p.as_os_str().is_empty() || disk.entry(p).context(format!("cannot look at `{}`", p.display()))?.is_some() {
+    while let Some(p) = at.filter(|p| !p.as_os_str().is_empty()) {
+        if disk.entry(p).context(format!("cannot look at `{}`", p.display()))?.is_some() {
+            // It may have been created just before a crash and not be synced into its parent yet; whatever it holds
+            // itself was created after that, for every level is synced before the next one is made.
+            if p.parent().is_some() {
+                sync_parent(disk, p)?;
+            }
             break;
         }
-        missing.push(p.to_owned());
+        missing.push(p);
         at = p.parent();
     }
     for p in missing.iter().rev() {
@@ -38,27 +48,6 @@ pub fn sync_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
         _ => Path::new("."),
     };
     disk.sync_dir(parent).context(format!("cannot sync directory `{}`", parent.display()))
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.partial"))
-}
-
-/// Writes a temporary sibling of `path`, synced. One writer at a time may do this for one path.
-fn write_partial(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<PathBuf> {
-    let tmp = temporary(path);
-    let what = || format!("cannot write `{}`", path.display());
-    disk.remove_file(&tmp).context(what())?;
-    let mut file = disk.create_new(&tmp, mode).context(what())?;
-    let written = copy(source, &mut *file).and_then(|_| file.sync());
-    drop(file);
-    if let Err(e) = written {
-        // A full disk should not stay full of our half-written file; the first error is the one worth telling.
-        drop(disk.remove_file(&tmp));
-        return Err(e).context(what());
-    }
-    Ok(tmp)
 }
 
 /// Copies in 256 KiB pieces; returns the number of bytes.
@@ -83,10 +72,11 @@ pub fn copy(source: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
 /// Puts a whole file at `path`, which must be absent; returns `false`, having changed nothing, if something is there.
 ///
 /// # Errors
-/// The operating system's, with the path.
+/// The operating system's, with the path; those of `source`, and then nothing is at `path`.
 pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<bool> {
+    let _alone = Writing::begin(path);
     if disk.entry(path).context(format!("cannot look at `{}`", path.display()))?.is_some() {
-        // What is there may have been linked just before a power loss that its directory has not survived yet.
+        // What is there may have been linked just before a crash that its directory has not been synced since.
         sync_parent(disk, path)?;
         return Ok(false);
     }
@@ -107,9 +97,81 @@ pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read)
 /// Puts a whole file at `path`, in place of what was there.
 ///
 /// # Errors
-/// The operating system's, with the path.
+/// The operating system's, with the path; those of `source`, and then `path` is as it was.
 pub fn replace(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<()> {
+    let _alone = Writing::begin(path);
     let tmp = write_partial(disk, path, mode, source)?;
     disk.rename(&tmp, path).context(format!("cannot replace `{}`", path.display()))?;
     sync_parent(disk, path)
 }
+
+/// Where a write of `path` that was interrupted leaves its bytes.
+fn partial(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.partial"))
+}
+
+/// Writes a temporary sibling of `path`, synced. One writer at a time may do this for one path: hold a [`Writing`].
+fn write_partial(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<PathBuf> {
+    let tmp = partial(path);
+    let what = || format!("cannot write `{}`", path.display());
+    disk.remove_file(&tmp).context(what())?;
+    let mut file = disk.create_new(&tmp, mode).context(what())?;
+    let written = copy(source, &mut *file).and_then(|_| file.sync());
+    drop(file);
+    if let Err(e) = written {
+        // A full disk should not stay full of our half-written file; the first error is the one worth telling.
+        drop(disk.remove_file(&tmp));
+        return Err(e).context(what()).map_err(explained);
+    }
+    Ok(tmp)
+}
+
+/// Says what a person can do about a full disk.
+pub(super) fn explained(e: Error) -> Error {
+    if e.kind() == ErrorKind::Transient {
+        e.hint("free some space on that disk and run `lifeboat ship` again: nothing half-written was kept")
+    } else {
+        e
+    }
+}
+
+/// The paths that threads of this process are writing now.
+static WRITTEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static FINISHED: Condvar = Condvar::new();
+
+/// The only writer of a path within this process, until dropped.
+pub(super) struct Writing(PathBuf);
+
+impl Writing {
+    /// Waits until no other thread writes `path`.
+    pub(super) fn begin(path: &Path) -> Self {
+        let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+        while !written.insert(path.to_owned()) {
+            written = FINISHED.wait(written).unwrap_or_else(PoisonError::into_inner);
+        }
+        Self(path.to_owned())
+    }
+
+    /// The first of `paths` that no thread writes now.
+    pub(super) fn first_free(paths: impl IntoIterator<Item = PathBuf>) -> Option<Self> {
+        let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.into_iter().find(|p| written.insert(p.clone())).map(Self)
+    }
+
+    /// The path.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITTEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        FINISHED.notify_all();
+    }
+}
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Core modules know these traits only; `main.rs` joins them to the adapters.
 
+mod blocking;
 mod clock;
 mod disk;
 pub mod files;
@@ -18,6 +19,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use blocking::blocking;
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
 pub use forge::Forge;

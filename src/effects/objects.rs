@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::files;
+use super::files::{self, Writing};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests::Hasher;
 use crate::model::{Digests, Sha256};
@@ -37,8 +37,14 @@ impl Objects {
     /// The file system's.
     pub fn put(&self, bytes: &[u8]) -> Result<Digests> {
         let digests = Digests::of(bytes);
-        self.put_as(&digests.sha256, &mut &*bytes)?;
-        Ok(digests)
+        let path = self.path(&digests.sha256);
+        if self.has(&digests.sha256)? {
+            // It may have been renamed just before a crash that its directory has not been synced since.
+            files::sync_parent(&*self.disk, &path)?;
+            return Ok(digests);
+        }
+        let what = || format!("cannot put object {}", digests.sha256);
+        self.put_written(|out| out.write_all(bytes).context(what()))
     }
 
     /// Puts what `write` writes, hashing on the way: made once, read once.
@@ -48,25 +54,29 @@ impl Objects {
     pub fn put_written(&self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Digests> {
         let incoming = self.dir.join("incoming");
         files::create_dir_all(&*self.disk, &incoming, 0o700)?;
-        // Concurrent steps of one process write here; a file left by a crash has the name of a process that is gone.
-        let name = format!("{}-{:?}", std::process::id(), std::thread::current().id());
-        let tmp = incoming.join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-        self.disk.remove_file(&tmp).context("cannot clear the object store's incoming file")?;
-        let file = self.disk.create_new(&tmp, 0o400).context(format!("cannot write `{}`", tmp.display()))?;
+        // The digest that will be its name is not known yet. Numbers are used again, so that what a crash has left in one
+        // is replaced and not kept for ever.
+        let slot = Writing::first_free((0..=u64::MAX).map(|n| incoming.join(format!("{n}.partial"))))
+            .ok_or_else(|| Error::fatal("cannot put an object: too many are being put at once"))?;
+        let tmp = slot.path();
+        let what = || format!("cannot write `{}`", tmp.display());
+        self.disk.remove_file(tmp).context(what())?;
+        let file = self.disk.create_new(tmp, 0o400).context(what())?;
         let mut out = HashingWriter { file, hasher: Hasher::new() };
-        let done = write(&mut out).and_then(|()| out.file.sync().context(format!("cannot write `{}`", tmp.display())));
+        let done = write(&mut out).and_then(|()| out.file.sync().context(what()));
         let HashingWriter { hasher, file } = out;
         drop(file);
         if let Err(e) = done {
-            drop(self.disk.remove_file(&tmp));
-            return Err(e);
+            drop(self.disk.remove_file(tmp));
+            return Err(files::explained(e));
         }
         let digests = hasher.finish();
         let path = self.path(&digests.sha256);
         if let Some(dir) = path.parent() {
             files::create_dir_all(&*self.disk, dir, 0o700)?;
         }
-        self.disk.rename(&tmp, &path).context(format!("cannot put object {}", digests.sha256))?;
+        // Replaces at most an object of the same name, which is to say of the same bytes.
+        self.disk.rename(tmp, &path).context(format!("cannot put object {}", digests.sha256))?;
         files::sync_parent(&*self.disk, &path)?;
         Ok(digests)
     }
@@ -80,14 +90,6 @@ impl Objects {
         let mut input =
             self.disk.open(source).context(what())?.ok_or_else(|| Error::fatal(format!("{}: it is gone", what())))?;
         self.put_written(|out| files::copy(&mut *input, out).map(drop).context(what()))
-    }
-
-    fn put_as(&self, id: &Sha256, source: &mut dyn Read) -> Result<()> {
-        let path = self.path(id);
-        if let Some(dir) = path.parent() {
-            files::create_dir_all(&*self.disk, dir, 0o700)?;
-        }
-        files::write_new(&*self.disk, &path, 0o400, source).map(drop)
     }
 
     /// Whether the object is there.
@@ -144,3 +146,7 @@ impl Write for HashingWriter {
         self.file.flush()
     }
 }
+
+#[cfg(test)]
+#[path = "objects_tests.rs"]
+mod tests;

@@ -10,19 +10,21 @@ use crate::step::Exposure;
 /// Which part of a store a path is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Area {
-    /// Where only the team can read, below this train's own directory.
+    /// Where only the team can read, below this train's own directory; a train of that name, and a plain word.
     Staging(String),
     /// What strangers see.
     Public,
 }
 
 /// What a store was found to be able to do; probed, never assumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// `put_new` never replaces, even when two race.
     pub put_if_absent: bool,
     /// `replace_if` compares and replaces as one act.
     pub conditional_replace: bool,
+    /// What a person should know and may accept, one lowercase fragment each.
+    pub warnings: Vec<String>,
 }
 
 /// What putting a new object found.
@@ -35,6 +37,9 @@ pub enum PutNew {
 }
 
 /// Storage behind any web server or bucket: plain names, whole objects.
+///
+/// A path is relative, its parts joined by `/`; see [`crate::stores::path`] for what a part may be. What an interrupted
+/// call left is never visible to `get`, `list` or a stranger, and what a call reported survives a power loss of the store.
 #[async_trait::async_trait]
 pub trait Store: Send + Sync {
     /// Its name in the configuration.
@@ -58,7 +63,7 @@ pub trait Store: Send + Sync {
     /// The store's.
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>>;
 
-    /// The paths below `prefix`, sorted.
+    /// The paths below the directory `prefix` (all of them if it is empty), sorted; empty if there is no such directory.
     ///
     /// # Errors
     /// The store's.
@@ -67,13 +72,13 @@ pub trait Store: Send + Sync {
     /// Puts the bytes of the local file `source`, which have these digests, at a path that must be absent.
     ///
     /// # Errors
-    /// The store's; never when the object exists.
+    /// The store's; never when the object exists. [`crate::error::ErrorKind::Verification`] if `source` has other bytes.
     async fn put_new(&self, area: &Area, path: &str, source: &Path, digests: &Digests) -> Result<PutNew>;
 
     /// Makes a staged object public under the same path, which must be absent there.
     ///
     /// # Errors
-    /// The store's; never when the object exists.
+    /// The store's; an object that is not staged, unless it is public already.
     async fn promote(&self, train: &str, path: &str) -> Result<PutNew>;
 
     /// Replaces a public object if its bytes now have the digest `old` (`None`: if it is absent); says whether it did.
@@ -82,7 +87,7 @@ pub trait Store: Send + Sync {
     /// The store's.
     async fn replace_if(&self, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool>;
 
-    /// Removes a train's staging area.
+    /// Removes a train's staging area; it is no error if there is none.
     ///
     /// # Errors
     /// The store's.
