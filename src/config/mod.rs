@@ -1,8 +1,31 @@
 //! The configuration and the train request, validated: what `plan` reads.
+//!
+//! `raw` is the shape of the files, `resolve` and `train` check what they say, `expand` turns templates into jobs. All of
+//! it is pure but `load`.
 
+mod document;
+pub mod expand;
+mod fault;
+mod glob;
+mod load;
+mod raw;
+mod reserved;
+mod resolve;
+mod secrets;
 mod settings;
+mod template;
+mod train;
 
+pub use glob::glob_matches;
+pub use load::{load, load_train};
+pub use reserved::reserved;
+pub use resolve::parse;
 pub use settings::{
-    AssembleConfig, BundleConfig, Config, ForgeConfig, KeySource, Project, RemoteConfig, RunnerConfig, SeriesSource,
-    SigningConfig, StoreConfig, TargetConfig, TemplateSet, TrainLine, TrainRequest,
+    ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, ForgeConfig, KeySource, Presence, Project,
+    RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, TargetConfig, TemplateSet, TrainLine,
+    TrainRequest,
 };
+pub use train::parse_train;
+
+#[cfg(test)]
+mod tests;

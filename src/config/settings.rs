@@ -53,6 +53,8 @@ pub struct Project {
     pub tag: String,
     /// Where `trust.json` and the certificates are: `keys/` beside `lifeboat.toml` unless said otherwise.
     pub keys: PathBuf,
+    /// Where the project's own templates are: `release-templates/` beside `lifeboat.toml` unless said otherwise.
+    pub templates: PathBuf,
 }
 
 /// `[bundle]`.
@@ -69,8 +71,12 @@ pub struct BundleConfig {
 /// `[[target]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetConfig {
-    /// Its name, `{name}` in templates.
+    /// Its name, `{name}` in templates: `base` and `variant` joined.
     pub name: TargetName,
+    /// The name without the variant's suffix, `{base}` in templates.
+    pub base: String,
+    /// The variant's suffix, `{variant}` in templates: `-min`, or empty.
+    pub variant: String,
     /// The platform triple, `{triple}` in templates.
     pub triple: String,
     /// What the runner must have.
@@ -81,18 +87,27 @@ pub struct TargetConfig {
     pub pass_env: Vec<String>,
     /// Variables whose values are secrets.
     pub secret_env: BTreeMap<String, SecretRef>,
-    /// Command lines; templates over `{name} {triple} {version} {branch} {project} {tag}`.
+    /// Command lines; templates over `{name} {base} {variant} {triple} {version} {branch} {project} {tag}`.
     pub run: Vec<String>,
     /// Command lines that test what was built, without network.
     pub test: Vec<String>,
-    /// Paths of the artifacts; templates.
-    pub artifacts: Vec<String>,
+    /// Paths of the artifacts.
+    pub artifacts: Vec<ArtifactTemplate>,
     /// Whether the build may use the network.
     pub network: bool,
     /// Seconds.
     pub timeout_s: u64,
-    /// The lines that build it, as a glob over branches; all if none.
-    pub branches: Option<String>,
+    /// The lines that build it, as globs over branches; all if empty.
+    pub branches: Vec<String>,
+}
+
+/// The path of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactTemplate {
+    /// Relative to the root of the source; a template.
+    pub path: String,
+    /// In an assembly: the target for which it is made, `{from}` in the path; it is not made where that is not built.
+    pub from: Option<TargetName>,
 }
 
 /// `[[assemble]]`.
@@ -101,11 +116,29 @@ pub struct AssembleConfig {
     /// Its name.
     pub name: TargetName,
     /// The targets whose artifacts it takes; those are not published themselves.
-    pub from: Vec<TargetName>,
-    /// The directory into which a target's artifacts are put; a template over `{from}`.
-    pub layout: String,
+    pub from: Vec<AssembleFrom>,
     /// What it runs and leaves; `triple` is empty.
     pub recipe: TargetConfig,
+}
+
+/// A target whose artifacts an assembly takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssembleFrom {
+    /// The target.
+    pub target: TargetName,
+    /// The directory into which its artifacts are put, relative to the root of the source; a template with `{from}`.
+    pub dir: String,
+    /// What holds on a line that does not build the target.
+    pub presence: Presence,
+}
+
+/// Whether an assembly can do without one of its targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Named in full: a line that makes the assembly must build it.
+    Required,
+    /// Matched by a pattern: taken where it is built.
+    IfBuilt,
 }
 
 /// `[[runner]]`.
@@ -141,8 +174,8 @@ pub struct ForgeConfig {
     pub name: RemoteName,
     /// `owner/name`.
     pub repository: String,
-    /// The API's base address.
-    pub api: String,
+    /// The API's base address; the adapter knows the usual one.
+    pub api: Option<String>,
     /// Where its token is found.
     pub token: Option<SecretRef>,
     /// Whether the train is *released* only when this forge has it.

@@ -1,0 +1,157 @@
+//! A TOML file as a tree of tables, each turned into its struct on its own, so that one run shows the faults of all.
+
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
+
+use super::fault::{Fault, Faults, did_you_mean, one_of};
+
+/// The top level of a file, from which its tables are taken one by one.
+pub(super) struct Document<'t> {
+    table: DeTable<'t>,
+    known: Vec<&'static str>,
+}
+
+impl<'t> Document<'t> {
+    /// Parses the text; what cannot be parsed becomes faults.
+    pub(super) fn parse(text: &'t str, faults: &mut Faults) -> Self {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for e in errors {
+            faults.add(Fault::new(e.span().unwrap_or_default(), "this is not TOML", e.message()));
+        }
+        Self { table: table.into_inner(), known: Vec::new() }
+    }
+
+    /// The tree as it was parsed.
+    pub(super) fn tree(&self) -> &DeTable<'t> {
+        &self.table
+    }
+
+    /// Takes `[key]`, if it is there and has the right shape.
+    pub(super) fn section<T: DeserializeOwned>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
+        let (_, value) = self.take(key)?;
+        if !value.get_ref().is_table() {
+            let found = value.get_ref().type_str();
+            faults.add(Fault::new(
+                value.span(),
+                format!("`{key}` is a table, not a {found}"),
+                format!("write `[{key}]`"),
+            ));
+            return None;
+        }
+        faults.keep(shape(value))
+    }
+
+    /// Takes every `[[key]]` that has the right shape, with its place.
+    pub(super) fn list<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        faults: &mut Faults,
+    ) -> Vec<(Range<usize>, T)> {
+        let Some((at, value)) = self.take(key) else { return Vec::new() };
+        let items: DeArray<'t> = match value.into_inner() {
+            DeValue::Array(items) => items,
+            other => {
+                let found = other.type_str();
+                let fault = Fault::new(at, format!("`{key}` is a list of tables, not a {found}"), "")
+                    .help(format!("write `[[{key}]]`, once for each"));
+                faults.add(fault);
+                return Vec::new();
+            }
+        };
+        items.into_iter().filter_map(|item| Some((item.span(), faults.keep(shape(item))?))).collect()
+    }
+
+    /// Takes every `[key.<name>]` that has the right shape.
+    pub(super) fn named<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        faults: &mut Faults,
+    ) -> Vec<(Spanned<String>, T)> {
+        let Some((at, value)) = self.take(key) else { return Vec::new() };
+        let DeValue::Table(entries) = value.into_inner() else {
+            faults.add(Fault::new(at, format!("`{key}` is a table of tables"), format!("write `[{key}.<name>]`")));
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for (name, value) in entries {
+            let name = Spanned::new(name.span(), name.get_ref().to_string());
+            if !value.get_ref().is_table() {
+                let message = format!("`{key}.{}` is a table", name.get_ref());
+                faults.add(Fault::new(name.span(), message, format!("write `[{key}.<name>]` and its keys below")));
+            } else if let Some(value) = faults.keep(shape(value)) {
+                out.push((name, value));
+            }
+        }
+        out.sort_by_key(|(name, _): &(Spanned<String>, T)| name.span().start);
+        out
+    }
+
+    /// Reads the keys that are left as one struct: those of a file's top level.
+    pub(super) fn rest<T: DeserializeOwned>(&mut self, faults: &mut Faults) -> Option<T> {
+        let table = std::mem::take(&mut self.table);
+        faults.keep(shape(Spanned::new(0..0, DeValue::Table(table))))
+    }
+
+    /// Refuses every key that was not taken.
+    pub(super) fn finish(self, faults: &mut Faults) {
+        for key in self.table.keys() {
+            faults.add(unknown_key(key.span(), key.get_ref(), self.known.iter().copied()));
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'t>>)> {
+        self.known.push(key);
+        self.table.remove_entry(key).map(|(k, v)| (k.span(), v))
+    }
+}
+
+/// Turns a value into its struct; the first thing that does not fit is the fault.
+fn shape<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> Result<T, Fault> {
+    let whole = value.span();
+    T::deserialize(ValueDeserializer::from(value))
+        .map_err(|e| explain(e.span().filter(|s| !s.is_empty()).unwrap_or(whole), e.message()))
+}
+
+fn unknown_key<'a>(span: Range<usize>, key: &str, valid: impl Iterator<Item = &'a str> + Clone) -> Fault {
+    let mut sorted: Vec<&str> = valid.collect();
+    sorted.sort_unstable();
+    let fault = Fault::new(span, format!("unknown key `{key}`"), format!("valid here: {}", one_of(sorted.clone())));
+    match did_you_mean(key, sorted) {
+        Some(meant) => fault.help(format!("did you mean `{meant}`?")),
+        None => fault,
+    }
+}
+
+/// Says serde's words in ours.
+fn explain(span: Range<usize>, message: &str) -> Fault {
+    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let key = quoted(rest);
+        let valid: Vec<&str> = rest.split('`').skip(3).step_by(2).collect();
+        return unknown_key(span, &key, valid.into_iter());
+    }
+    if let Some(rest) = message.strip_prefix("missing field ") {
+        let key = quoted(rest);
+        return Fault::new(span, format!("the key `{key}` is missing"), format!("this table needs `{key} = …`"));
+    }
+    if let Some((found, expected)) =
+        message.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "))
+    {
+        // The found value stands in the line that is shown anyway, unless it is hidden there: name its type only.
+        let found = found.split([' ', '`']).next().unwrap_or_default();
+        let ours = |word: &str| match word {
+            "" => "another type".to_owned(),
+            "map" | "table" => "a table".to_owned(),
+            "sequence" | "array" => "a list".to_owned(),
+            "integer" => "an integer".to_owned(),
+            other => format!("a {other}"),
+        };
+        let found = ours(found);
+        let expected = expected.replace("a sequence", "a list, `[…]`").replace("a map", "a table, `{ … }`");
+        return Fault::new(span, format!("wrong type: found {found}"), format!("valid is {expected}"));
+    }
+    Fault::new(span, message.to_owned(), "")
+}

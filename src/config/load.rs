@@ -1,0 +1,53 @@
+//! Reads the files of the configuration.
+
+use std::path::{Path, PathBuf};
+
+use super::settings::{Config, TemplateSet, TrainRequest};
+use super::{parse, parse_train};
+use crate::effects::{Disk, EntryKind};
+use crate::error::{Context as _, Error, Result};
+
+/// Reads `lifeboat.toml` at `path`, and the project's own templates. Paths in the result are absolute.
+///
+/// # Errors
+/// A file that is absent or not UTF-8, and every fault of [`parse`].
+pub fn load(path: &Path, disk: &dyn Disk) -> Result<Config> {
+    let path = absolute(path)?;
+    let hint = "write one, or name it with `--config`";
+    let mut config = parse(&text(&path, "the configuration", hint, disk)?, &path)?;
+    config.templates = templates(&config.project.templates, disk)?;
+    Ok(config)
+}
+
+/// Reads the train file at `path`. Paths in the result are absolute.
+///
+/// # Errors
+/// A file that is absent or not UTF-8, and every fault of [`parse_train`].
+pub fn load_train(path: &Path, disk: &dyn Disk) -> Result<TrainRequest> {
+    let path = absolute(path)?;
+    parse_train(&text(&path, "the train file", "check the path", disk)?, &path)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).context(format!("cannot find `{}`", path.display()))
+}
+
+fn text(path: &Path, what: &str, hint: &str, disk: &dyn Disk) -> Result<String> {
+    let bytes = disk.read(path).context(format!("cannot read {what} `{}`", path.display()))?;
+    let bytes = bytes.ok_or_else(|| Error::input(format!("there is no {what} at `{}`", path.display())).hint(hint))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        Error::input(format!("{what} `{}` is not UTF-8 in line {line}", path.display()))
+    })
+}
+
+/// The texts in a directory of templates, by file name; none if the directory is absent.
+fn templates(dir: &Path, disk: &dyn Disk) -> Result<TemplateSet> {
+    let mut set = TemplateSet::default();
+    let entries = disk.list(dir).context(format!("cannot read the templates in `{}`", dir.display()))?;
+    for entry in entries.into_iter().filter(|e| e.kind == EntryKind::File && !e.name.starts_with('.')) {
+        let path = dir.join(&entry.name);
+        set.texts.insert(entry.name, text(&path, "the template", "try again", disk)?);
+    }
+    Ok(set)
+}

@@ -1,0 +1,362 @@
+//! From tables as they are written to a configuration that holds together: names checked, defaults filled in, paths made
+//! relative to the file, secrets as references only. Pure: looks at no file.
+
+mod recipe;
+mod targets;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use semver::Version;
+
+use super::document::Document;
+use super::fault::{Fault, Faults};
+use super::raw::{self, RawBundle, RawForge, RawKey, RawProject, RawRemote, RawRunner, RawSigning, RawStore, Text};
+use super::secrets;
+use super::settings::{
+    BundleConfig, Config, ForgeConfig, KeySource, Project, RemoteConfig, RunnerConfig, SigningConfig, StoreConfig,
+    TemplateSet,
+};
+use super::template::{Values, placeholders, render};
+use crate::bump::VersionRules;
+use crate::error::Result;
+use crate::model::{GrammarError, Label, RunnerName, TagName};
+
+/// Reads the text of a `lifeboat.toml` that lies at `path`; the project's own templates stay empty.
+///
+/// # Errors
+/// Every fault at once, each with file, line, column, the line itself and what would be valid.
+pub fn parse(text: &str, path: &Path) -> Result<Config> {
+    let mut faults = Faults::default();
+    let mut document = Document::parse(text, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
+    }
+    let hidden = secrets::find(document.tree(), &mut faults);
+    let config = resolve(&mut document, path.parent().unwrap_or(Path::new("")), &mut faults);
+    document.finish(&mut faults);
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(faults.into_error(path, text, &hidden)),
+    }
+}
+
+fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Option<Config> {
+    if !document.tree().contains_key("project") {
+        faults.add(Fault::new(0..0, "the table `[project]` is missing", "it needs `name` and `committer`"));
+    }
+    let project = document.section::<RawProject>("project", faults).and_then(|raw| project(&raw, base, faults));
+    let version = document.section::<VersionRules>("version", faults).unwrap_or_default();
+    let bundle = bundle(document.section::<RawBundle>("bundle", faults).unwrap_or_default(), base);
+    let recipes = document.named::<raw::RawNamedRecipe>("recipe", faults);
+    let raw_targets = document.list::<raw::RawTarget>("target", faults);
+    let raw_assemblies = document.list::<raw::RawAssemble>("assemble", faults);
+    let mut tables = targets::Tables::new(&recipes, base, faults);
+    let targets = tables.targets(&raw_targets, faults);
+    let assemblies = tables.assemblies(&raw_assemblies, &targets, faults);
+    tables.unused_recipes(faults);
+
+    let runners = document.list::<RawRunner>("runner", faults);
+    let runners: Vec<_> = unique(faults, "runner", runners.iter().map(|(_, r)| &r.name).collect(), |faults| {
+        runners.iter().filter_map(|(_, raw)| runner(raw, faults)).collect()
+    });
+    let stores = document.list::<RawStore>("store", faults);
+    let stores: Vec<_> = unique(faults, "store", stores.iter().map(|(_, r)| &r.name).collect(), |faults| {
+        stores.iter().filter_map(|(_, raw)| store(raw, base, faults)).collect()
+    });
+    let forges = document.named::<RawForge>("forge", faults);
+    let remotes = document.list::<RawRemote>("remote", faults);
+    let names = forges.iter().map(|(name, _)| name).chain(remotes.iter().map(|(_, r)| &r.name)).collect();
+    let (forges, remotes) = unique(faults, "forge or remote", names, |faults| {
+        (
+            forges.iter().filter_map(|(name, raw)| forge(name, raw, base, faults)).collect(),
+            remotes.iter().filter_map(|(_, raw)| remote(raw, base, faults)).collect(),
+        )
+    });
+    let signing = document.section::<RawSigning>("signing", faults).unwrap_or_default();
+    let signing = self::signing(signing, base, faults);
+    let config = Config {
+        project: project?,
+        version,
+        bundle,
+        targets,
+        assemblies,
+        runners: if runners.is_empty() { this_machine().into_iter().collect() } else { runners },
+        stores,
+        forges,
+        remotes,
+        signing,
+        templates: TemplateSet::default(),
+    };
+    if faults.is_empty() {
+        targets::check_collisions(&config, &raw_targets, &raw_assemblies, faults);
+    }
+    Some(config)
+}
+
+/// Checks a text against a grammar of the model; the fault stands at the text.
+fn grammar<T>(text: &Text, faults: &mut Faults) -> Option<T>
+where
+    T: std::str::FromStr<Err = GrammarError>,
+{
+    let parsed = text.get_ref().parse::<T>();
+    faults.keep(parsed.map_err(|e| grammar_fault(text.span(), &e)))
+}
+
+/// Shows a grammar error at a place: what is wrong above, what is valid below the caret.
+pub(super) fn grammar_fault(span: Range<usize>, e: &GrammarError) -> Fault {
+    let text = e.to_string();
+    match text.rsplit_once(": ") {
+        Some((what, valid)) => Fault::new(span, what, valid),
+        None => Fault::new(span, text, ""),
+    }
+}
+
+/// Runs `build` after checking that no two of the names are equal but for case.
+fn unique<T>(faults: &mut Faults, what: &str, names: Vec<&Text>, build: impl FnOnce(&mut Faults) -> T) -> T {
+    let mut seen: BTreeMap<String, Range<usize>> = BTreeMap::new();
+    for name in names {
+        match seen.get(&name.get_ref().to_ascii_lowercase()) {
+            Some(first) => faults.add(
+                Fault::new(
+                    name.span(),
+                    format!("two {what} tables are named `{}`", name.get_ref()),
+                    "give it a name of its own",
+                )
+                .see(first.clone(), "the first is here"),
+            ),
+            None => {
+                seen.insert(name.get_ref().to_ascii_lowercase(), name.span());
+            }
+        }
+    }
+    build(faults)
+}
+
+fn not_empty(text: &Text, faults: &mut Faults) -> Option<()> {
+    if text.get_ref().is_empty() || text.get_ref().contains(['\0', '\n']) {
+        faults.add(Fault::new(text.span(), "an empty or broken text", "write something on one line"));
+        return None;
+    }
+    Some(())
+}
+
+fn project(raw: &RawProject, base: &Path, faults: &mut Faults) -> Option<Project> {
+    let name = grammar(&raw.name, faults);
+    let committer = grammar(&raw.committer, faults);
+    let tag = match &raw.tag {
+        Some(tag) => tag_template(tag, faults),
+        None => Some("v{version}".to_owned()),
+    };
+    let path = |text: &Option<Text>, default: &str| base.join(text.as_ref().map_or(default, |t| t.get_ref()));
+    Some(Project {
+        name: name?,
+        branches: raw.branches.as_ref().map_or_else(|| "*".to_owned(), |b| b.get_ref().clone()),
+        repository: path(&raw.repository, ""),
+        committer: committer?,
+        tag: tag?,
+        keys: path(&raw.keys, "keys"),
+        templates: path(&raw.templates, "release-templates"),
+    })
+}
+
+fn tag_template(tag: &Text, faults: &mut Faults) -> Option<String> {
+    if placeholders(tag.get_ref()) != ["version"] {
+        let fault =
+            Fault::new(tag.span(), "a tag's name needs the version", "`{version}`, once, and no other placeholder");
+        faults.add(fault.help("valid is, for example, `v{version}`"));
+        return None;
+    }
+    let sample = render(tag.get_ref(), &Values::from([("version", "1.2.3-rc.1")])).unwrap_or_default();
+    faults.keep(TagName::new(sample).map_err(|e| grammar_fault(tag.span(), &e)))?;
+    Some(tag.get_ref().clone())
+}
+
+impl Project {
+    /// The name of a version's tag.
+    ///
+    /// # Errors
+    /// A name that git does not take.
+    pub fn tag_name(&self, version: &Version) -> Result<TagName> {
+        let version = version.to_string();
+        let name = render(&self.tag, &Values::from([("version", version.as_str())])).unwrap_or_default();
+        Ok(TagName::new(name)?)
+    }
+}
+
+fn bundle(raw: RawBundle, base: &Path) -> BundleConfig {
+    BundleConfig {
+        vendor: raw.vendor.unwrap_or(false),
+        cargo_home: raw.cargo_home.map(|p| base.join(p.get_ref())),
+        without_submodules: raw.without_submodules.into_iter().flatten().map(|s| s.into_inner()).collect(),
+    }
+}
+
+/// The runner of a configuration that names none: this machine, with its system and processor as labels.
+fn this_machine() -> Option<RunnerConfig> {
+    Some(RunnerConfig {
+        name: RunnerName::new("local").ok()?,
+        kind: "local".to_owned(),
+        labels: machine_labels(),
+        slots: None,
+    })
+}
+
+/// The system and the processor for which this program was built, such as `linux` and `x86_64`.
+fn machine_labels() -> Vec<Label> {
+    [std::env::consts::OS, std::env::consts::ARCH].into_iter().filter_map(|l| Label::new(l).ok()).collect()
+}
+
+fn runner(raw: &RawRunner, faults: &mut Faults) -> Option<RunnerConfig> {
+    let name = grammar(&raw.name, faults);
+    not_empty(&raw.kind, faults);
+    let labels = match &raw.labels {
+        Some(labels) => labels.iter().filter_map(|l| grammar(l, faults)).collect(),
+        None => machine_labels(),
+    };
+    let slots = match &raw.slots {
+        Some(n) => match usize::try_from(*n.get_ref()) {
+            Ok(n) if (1..=1024).contains(&n) => Some(n),
+            _ => {
+                faults.add(Fault::new(n.span(), "a runner cannot have this many slots", "valid is 1 to 1024"));
+                return None;
+            }
+        },
+        None => None,
+    };
+    Some(RunnerConfig { name: name?, kind: raw.kind.get_ref().clone(), labels, slots })
+}
+
+fn store(raw: &RawStore, base: &Path, faults: &mut Faults) -> Option<StoreConfig> {
+    let name = grammar(&raw.name, faults);
+    not_empty(&raw.url, faults)?;
+    let url = raw.url.get_ref();
+    let url = match url.split_once("://") {
+        None => format!("file://{}", base.join(url).display()),
+        Some(("file", path)) if !path.starts_with('/') => {
+            faults.add(
+                Fault::new(
+                    raw.url.span(),
+                    "a `file://` address needs an absolute path",
+                    "write `file:///srv/releases`",
+                )
+                .help("a path alone, such as `releases`, is relative to this file"),
+            );
+            return None;
+        }
+        Some(_) => url.clone(),
+    };
+    Some(StoreConfig {
+        name: name?,
+        url,
+        public_url: raw.public_url.as_ref().map(|u| u.get_ref().trim_end_matches('/').to_owned()),
+        required: raw.required.unwrap_or(true),
+    })
+}
+
+fn forge(name: &Text, raw: &RawForge, base: &Path, faults: &mut Faults) -> Option<ForgeConfig> {
+    let name = grammar(name, faults);
+    let repository = raw.repository.get_ref();
+    let word = |w: &str| {
+        !w.is_empty() && !w.starts_with(['-', '.']) && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    if !repository.split_once('/').is_some_and(|(owner, name)| word(owner) && word(name)) {
+        let message = format!("`{repository}` is not a repository of a forge");
+        faults.add(Fault::new(raw.repository.span(), message, "valid is `owner/name`"));
+    }
+    let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    if let Some(api) = &raw.api
+        && !api.get_ref().starts_with("https://")
+        && !loopback
+            .iter()
+            .any(|l| api.get_ref().strip_prefix(l).is_some_and(|r| r.is_empty() || r.starts_with([':', '/'])))
+    {
+        faults.add(Fault::new(api.span(), "a forge's API is asked over TLS only", "valid is an `https://` address"));
+    }
+    let token = raw.token.as_ref().map(|t| faults.keep(secrets::reference(t, base)));
+    Some(ForgeConfig {
+        name: name?,
+        repository: repository.clone(),
+        api: raw.api.as_ref().map(|a| a.get_ref().trim_end_matches('/').to_owned()),
+        token: token.flatten(),
+        required: raw.required.unwrap_or(false),
+    })
+}
+
+fn remote(raw: &RawRemote, base: &Path, faults: &mut Faults) -> Option<RemoteConfig> {
+    let name = grammar(&raw.name, faults);
+    let url = faults.keep(git_address(&raw.url, base));
+    Some(RemoteConfig { name: name?, url: url?, required: raw.required.unwrap_or(false) })
+}
+
+/// What `git fetch` and `git push` take: an address as it is, a path relative to the file made whole.
+///
+/// # Errors
+/// An address that git would take for an option or for a command to run (`ext::`).
+pub(super) fn git_address(url: &Text, base: &Path) -> Result<String, Fault> {
+    let text = url.get_ref();
+    if text.is_empty() || text.starts_with('-') || text.contains("::") || text.contains(['\0', '\n', '\r']) {
+        let label = "valid is a path, `https://host/path`, `ssh://host/path` or `host:path`";
+        return Err(Fault::new(url.span(), "this is not the address of a git repository", label));
+    }
+    // As git-fetch(1), "GIT URLS": a colon before the first slash is the scp-like form.
+    let scp_like = text.split('/').next().is_some_and(|first| first.contains(':'));
+    Ok(if text.contains("://") || scp_like { text.clone() } else { base.join(text).display().to_string() })
+}
+
+fn signing(raw: RawSigning, base: &Path, faults: &mut Faults) -> SigningConfig {
+    let mut source = |raw: &Option<toml::Spanned<RawKey>>| raw.as_ref().and_then(|key| key_source(key, base, faults));
+    let (release, freshness, operator) = (source(&raw.release), source(&raw.freshness), source(&raw.operator));
+    let mut people = BTreeMap::new();
+    for (name, key) in raw.people.iter().flatten() {
+        if let (Some(name), Some(key)) = (grammar(name, faults), key_source(key, base, faults)) {
+            people.insert(name, key);
+        }
+    }
+    SigningConfig { release, freshness, operator, people, sign_artifacts: raw.sign_artifacts.unwrap_or(false) }
+}
+
+fn key_source(raw: &toml::Spanned<RawKey>, base: &Path, faults: &mut Faults) -> Option<KeySource> {
+    let key = raw.get_ref();
+    match (&key.file, &key.gpg) {
+        (Some(file), None) => {
+            not_empty(file, faults)?;
+            let passphrase = match &key.passphrase {
+                Some(p) => Some(faults.keep(secrets::reference(p, base))?),
+                None => None,
+            };
+            Some(KeySource::File { path: base.join(file.get_ref()), passphrase })
+        }
+        (None, Some(gpg)) if key.passphrase.is_none() => {
+            let hex: String = gpg.get_ref().trim_start_matches("0x").chars().filter(|c| *c != ' ').collect();
+            if !matches!(hex.len(), 40 | 64) || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
+                let label = "valid are the 40 hexadecimal digits that `gpg --list-secret-keys` shows";
+                faults.add(Fault::new(gpg.span(), "this is not a whole fingerprint", label));
+                return None;
+            }
+            Some(KeySource::Gpg { fingerprint: hex.to_ascii_uppercase() })
+        }
+        (None, Some(gpg)) => {
+            let fault = Fault::new(gpg.span(), "a key of gpg has its passphrase in gpg-agent", "remove `passphrase`");
+            faults.add(fault);
+            None
+        }
+        _ => {
+            let label = "valid is `{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`";
+            faults.add(Fault::new(raw.span(), "a key is in a file or in gpg", label));
+            None
+        }
+    }
+}
+
+/// Checks patterns over branches.
+fn branch_patterns(raw: &toml::Spanned<raw::OneOrMany>, faults: &mut Faults) -> Vec<String> {
+    for pattern in &raw.get_ref().0 {
+        let name = pattern.replace(['*', '?'], "x");
+        if let Err(e) = crate::model::BranchName::new(name) {
+            faults.add(grammar_fault(raw.span(), &e).help("`*` stands for any characters, `?` for one"));
+        }
+    }
+    raw.get_ref().0.clone()
+}
