@@ -2,6 +2,8 @@
 pub mod bump;
 pub mod config;
 pub mod effects;
+pub mod checkout;
+pub mod cli;
 pub mod error;
 pub mod formats;
 pub mod host;

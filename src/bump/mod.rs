@@ -1,12 +1,221 @@
-//! Decides what a version bump changes in a source tree; pure.
+//! Decides what a version bump changes in a source tree; pure: bytes in, edits out.
+//!
+//! [`bump()`] follows a project's own rules, [`bump_listed`] a list of crates with their versions.
 
+mod changelogs;
+mod declared;
+mod families;
+mod found;
+mod listed;
+mod locks;
+mod manifests;
+mod rules;
+mod tree;
+mod workspace;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
-/// The `[version]` table of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+use crate::error::{Error, Result};
+use crate::model::VersionStep;
+
+pub use listed::{Listed, parse_listed};
+pub use rules::{Changelog, Family, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules};
+use tree::Sources;
+pub use tree::{Entry, EntryKind, MemoryTree, SourceTree};
+use workspace::{Crate, Workspace};
+
+/// What is asked of a bump.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BumpRequest {
+    /// The step that the project's version takes; every family takes the same.
+    pub to: VersionStep,
+    /// The day that changelogs name.
+    pub date: jiff::civil::Date,
+    /// The tags that exist, without `refs/tags/`: a version among them stops the bump.
+    pub tags: BTreeSet<String>,
+}
+
+/// One file that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// Where it lies in the tree.
+    pub path: String,
+    /// Its bytes before.
+    pub before: Vec<u8>,
+    /// Its bytes afterwards.
+    pub after: Vec<u8>,
+}
+
+/// One crate that goes to another version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct VersionRules {}
+pub struct Move {
+    /// The crate's name.
+    #[serde(rename = "crate")]
+    pub name: String,
+    /// The version it is at.
+    pub old: Version,
+    /// The version it goes to.
+    pub new: Version,
+    /// Its manifest.
+    pub manifest: String,
+    /// May be published.
+    pub publish: bool,
+    /// The manifest of the workspace from which it inherits its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherits: Option<String>,
+}
 
-mod tree;
+/// What a bump changes, complete: applying every edit makes the commit's tree, hooks apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bump {
+    /// The project's version afterwards.
+    pub version: Version,
+    /// The tag that this version gets; nothing where no rules say.
+    pub tag: Option<String>,
+    /// Every crate that moves, by manifest path.
+    pub moves: Vec<Move>,
+    /// Every file that changes, by path.
+    pub edits: Vec<Edit>,
+    /// What the changelog says of this version, for the forge; nothing without a changelog or a section.
+    pub release_notes: Option<String>,
+    /// What a person should know, one sentence each.
+    pub notes: Vec<String>,
+}
 
-pub use tree::{SourceTree, TreeFile};
+/// Bumps a tree by the project's rules.
+///
+/// # Errors
+/// Anything inconsistent or not foreseen by the rules, with file, line and what would resolve it; nothing is guessed.
+pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) -> Result<Bump> {
+    let sources = Sources::new(tree)?;
+    let mut workspace = Workspace::load(&sources, &rules.manifests, &rules.exclude)?;
+    let decision = families::decide(&workspace, rules, &request.to)?;
+    let main = decision.main.clone();
+    let tag = rules.tag.replace("{version}", &main.to_string());
+    if request.tags.contains(&tag) {
+        return Err(Error::conflict(format!("version {main} is already tagged: `{tag}`"))
+            .hint("take the next version; if that tag was never published, delete it first"));
+    }
+    let mut work = Work::new(&sources, decision);
+    workspace.load_mentions(&sources, &work.names(), &rules.exclude)?;
+    manifests::rewrite(&mut work, &workspace, rules.requirements, Strictness::Lockstep)?;
+    locks::rewrite(&mut work, &workspace, &rules.exclude, Strictness::Lockstep)?;
+    for file in &rules.files {
+        declared::rewrite(&mut work, file, &main)?;
+    }
+    let mut release_notes = None;
+    if let Some(changelog) = &rules.changelog {
+        release_notes = changelogs::rewrite(&mut work, changelog, &main, request.date)?;
+    }
+    Ok(work.finish(main, Some(tag), release_notes))
+}
+
+/// Bumps the crates that a release manager listed; version files outside Cargo are found by looking.
+///
+/// # Errors
+/// As [`bump()`]; and a listed crate that is not at its old version.
+pub fn bump_listed(
+    tree: &dyn SourceTree,
+    listed: &[Listed],
+    requirements: Requirements,
+    request: &BumpRequest,
+) -> Result<Bump> {
+    let sources = Sources::new(tree)?;
+    let mut workspace = Workspace::load(&sources, &listed::seeds(&sources, listed), &[])?;
+    let decision = listed::decide(&workspace, listed)?;
+    let main = decision.main.clone();
+    listed::untagged(&decision.moves, &request.tags)?;
+    let mut work = Work::new(&sources, decision);
+    workspace.load_mentions(&sources, &work.names(), &[])?;
+    manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;
+    locks::rewrite(&mut work, &workspace, &[], Strictness::Listed)?;
+    found::rewrite(&mut work, &workspace, &main, request.date)?;
+    Ok(work.finish(main, None, None))
+}
+
+/// How much the rules know about what is not at the version it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strictness {
+    /// Everything moves in step: a stale requirement or lock entry is a fault.
+    Lockstep,
+    /// Crates move on their own: what names an older version stays.
+    Listed,
+}
+
+/// Who moves where.
+struct Decision {
+    main: Version,
+    moves: Vec<Move>,
+    /// Workspace manifests whose `[workspace.package] version` moves, from where to where.
+    roots: BTreeMap<String, (Version, Version)>,
+}
+
+/// The edits as they grow.
+struct Work<'a> {
+    sources: &'a Sources<'a>,
+    moves: BTreeMap<String, Move>,
+    roots: BTreeMap<String, (Version, Version)>,
+    texts: BTreeMap<String, String>,
+    notes: Vec<String>,
+}
+
+impl<'a> Work<'a> {
+    fn new(sources: &'a Sources<'a>, decision: Decision) -> Self {
+        let moves = decision.moves.into_iter().map(|m| (m.manifest.clone(), m)).collect();
+        Self { sources, moves, roots: decision.roots, texts: BTreeMap::new(), notes: Vec::new() }
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        self.moves.values().map(|m| m.name.clone()).collect()
+    }
+
+    /// The text of `path` as it stands now, edits included.
+    fn text(&self, path: &str) -> Result<Option<String>> {
+        match self.texts.get(path) {
+            Some(edited) => Ok(Some(edited.clone())),
+            None => Ok(self.sources.text(path)?.map(|t| t.to_string())),
+        }
+    }
+
+    fn set(&mut self, path: &str, text: String) {
+        self.texts.insert(path.to_owned(), text);
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    fn finish(self, version: Version, tag: Option<String>, release_notes: Option<String>) -> Bump {
+        let edits = self.texts.into_iter().filter_map(|(path, after)| {
+            let before = self.sources.text(&path).ok().flatten()?;
+            (*before != *after).then(|| Edit { path, before: before.as_bytes().to_vec(), after: after.into_bytes() })
+        });
+        Bump {
+            version,
+            tag,
+            edits: edits.collect(),
+            moves: self.moves.into_values().collect(),
+            release_notes,
+            notes: self.notes,
+        }
+    }
+}
+
+/// The move of `krate` to `new`.
+fn moving(krate: &Crate, old: Version, new: Version) -> Move {
+    Move {
+        name: krate.name.clone(),
+        old,
+        new,
+        manifest: krate.manifest.clone(),
+        publish: krate.publish,
+        inherits: krate.inherits.clone(),
+    }
+}

@@ -11,3 +11,7 @@ pub mod openpgp;
 pub mod series;
 pub mod signed;
 pub mod tag;
+pub mod cargo_lock;
+pub mod cargo_manifest;
+pub mod requirement;
+pub mod splice;

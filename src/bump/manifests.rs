@@ -1,0 +1,105 @@
+//! The manifests after the moves: versions, inherited versions, and requirements on crates that moved.
+
+use super::rules::Requirements;
+use super::workspace::{Crate, Loaded, Workspace, place};
+use super::{Strictness, Work};
+use crate::error::{Error, Result};
+use crate::formats::cargo_manifest::{Dependency, PackageVersion, Text};
+use crate::formats::requirement::{Lift, admits, lift};
+use crate::formats::splice::{Splice, splice};
+
+/// Rewrites every manifest of the workspace that says something about a crate that moves.
+pub(super) fn rewrite(
+    work: &mut Work<'_>,
+    workspace: &Workspace,
+    policy: Requirements,
+    strictness: Strictness,
+) -> Result<()> {
+    for (path, loaded) in workspace.manifests() {
+        let mut cuts = Vec::new();
+        if let Some(m) = work.moves.get(path).filter(|m| m.inherits.is_none())
+            && let Some(PackageVersion::Literal(t)) = loaded.manifest.package.as_ref().map(|p| &p.version)
+        {
+            cuts.push(t.set(&loaded.text, &m.new.to_string()));
+        }
+        if let Some((_, new)) = work.roots.get(path)
+            && let Some(t) = loaded.manifest.workspace.as_ref().and_then(|w| w.version.as_ref())
+        {
+            cuts.push(t.set(&loaded.text, &new.to_string()));
+        }
+        for dependency in &loaded.manifest.dependencies {
+            let (Some(requirement), Some(krate)) = (&dependency.requirement, workspace.meant(path, dependency)) else {
+                continue;
+            };
+            let at = place(path, &loaded.text, requirement.span.start);
+            cuts.extend(follow(work, loaded, dependency, requirement, krate, &at, (policy, strictness))?);
+        }
+        if !cuts.is_empty() {
+            let text = splice(&loaded.text, cuts);
+            work.set(path, text);
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of one requirement on `krate`.
+fn follow(
+    work: &mut Work<'_>,
+    loaded: &Loaded,
+    dependency: &Dependency,
+    requirement: &Text,
+    krate: &Crate,
+    at: &str,
+    (policy, strictness): (Requirements, Strictness),
+) -> Result<Option<Splice>> {
+    let Some(version) = &krate.version else { return Ok(None) };
+    let says = || format!("{at}: requires `{}` \"{}\"", dependency.package, crate::model::escape(&requirement.value));
+    let Some(m) = work.moves.get(&krate.manifest) else {
+        if loaded.reached && !admits(&requirement.value, version) {
+            return Err(inconsistent(says(), krate));
+        }
+        return Ok(None);
+    };
+    let new = m.new.clone();
+    let set = |text: &str| Ok(Some(requirement.set(&loaded.text, text)));
+    match lift(&requirement.value, version, &new) {
+        Lift::To(_) if policy == Requirements::Keep && admits(&requirement.value, &new) => Ok(None),
+        Lift::To(text) => {
+            if policy == Requirements::Keep {
+                work.note(format!("{} and had to follow to {new}, which it did not admit", says()));
+            }
+            set(&text)
+        }
+        Lift::Stays => Ok(None),
+        Lift::Admits if policy == Requirements::Keep => Ok(None),
+        Lift::Admits if strictness == Strictness::Lockstep && loaded.reached && !requirement.value.contains(',') => {
+            Err(Error::input(format!("{}, but the crate is at {version}", says()))
+                .detail(format!("{}: `{}` is at {version}", krate.place, krate.name))
+                .hint(format!(
+                    "write \"{version}\" there, or set `requirements = \"keep\"` in `[version]` if older ones may stay"
+                )))
+        }
+        Lift::Admits => {
+            work.note(format!("{}, which admits {new}: left as it is", says()));
+            Ok(None)
+        }
+        _ if !loaded.reached => {
+            work.note(format!(
+                "{}, which does not fit {version}; Cargo does not reach that manifest: left as it is",
+                says()
+            ));
+            Ok(None)
+        }
+        Lift::Refuses => Err(Error::input(format!("{}, which does not admit {new}", says())).hint(format!(
+            "write a requirement that names {version} alone, which can follow, or one that admits {new}"
+        ))),
+        Lift::Inconsistent | Lift::Malformed => Err(inconsistent(says(), krate)),
+    }
+}
+
+fn inconsistent(says: String, krate: &Crate) -> Error {
+    let at = krate.version.as_ref().map_or_else(|| "no version".to_owned(), ToString::to_string);
+    Error::input(format!("{says}, but the crate is at {at}"))
+        .detail(format!("{}: `{}` is at {at}", krate.place, krate.name))
+        .hint("make the requirement and the crate's version agree; Cargo cannot build this tree either")
+}

@@ -1,0 +1,160 @@
+//! How a project bumps its version: the `[version]` table of `lifeboat.toml`.
+
+use serde::{Deserialize, Serialize};
+
+/// The `[version]` table. It is read from the configuration and stored in the plan as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VersionRules {
+    /// The tag of a release, with `{version}`.
+    pub tag: String,
+    /// The manifests at which the workspace is entered; `members` and path dependencies lead to the others.
+    pub manifests: Vec<String>,
+    /// Which crates move together. Without any, all published crates must be at one version.
+    pub family: Vec<Family>,
+    /// Published crates, by name or glob, that stay at their version.
+    pub fixed: Vec<String>,
+    /// What becomes of requirements on crates that move.
+    pub requirements: Requirements,
+    /// What becomes of unpublished crates that name their own version; those that inherit it always move along.
+    pub unpublished: Unpublished,
+    /// Directories, by glob, whose manifests and locks stay untouched (fixtures, templates).
+    pub exclude: Vec<String>,
+    /// Version files beyond Cargo's own.
+    pub files: Vec<VersionFile>,
+    /// What is dated when a release is made.
+    pub changelog: Option<Changelog>,
+    /// Commands that run after the bump, in its tree.
+    pub after: Vec<Hook>,
+}
+
+impl Default for VersionRules {
+    fn default() -> Self {
+        Self {
+            tag: "v{version}".to_owned(),
+            manifests: vec!["Cargo.toml".to_owned()],
+            family: Vec::new(),
+            fixed: Vec::new(),
+            requirements: Requirements::Lift,
+            unpublished: Unpublished::Keep,
+            exclude: Vec::new(),
+            files: Vec::new(),
+            changelog: None,
+            after: Vec::new(),
+        }
+    }
+}
+
+/// Crates that share one version. The first family's version is the project's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    /// The crate whose version is the family's.
+    pub of: String,
+    /// Its members, by name or glob; by default every published crate at that version.
+    #[serde(default)]
+    pub crates: Vec<String>,
+}
+
+/// What becomes of a requirement that a manifest puts on a crate that moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requirements {
+    /// One that names the old version names the new one: `=` stays `=`, caret stays caret, `*` stays.
+    #[default]
+    Lift,
+    /// It stays as long as it admits the new version.
+    Keep,
+}
+
+/// What becomes of an unpublished crate that names its own version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unpublished {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It moves if it is at a family's version.
+    Move,
+}
+
+/// A file outside Cargo's that carries the version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionFile {
+    /// Where it lies.
+    pub path: String,
+    /// How the version stands in it.
+    pub style: Style,
+    /// Whose version: a crate's name; by default the project's.
+    #[serde(rename = "crate", default, skip_serializing_if = "Option::is_none")]
+    pub krate: Option<String>,
+    /// For the style `text`: what surrounds the version, such as `rev: v{version}`; also `{major}`, `{minor}`, `{patch}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+}
+
+/// How a version stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    /// `#define X_VERSION "1.2.3"` and `#define X_VERSION_MAJOR 1`, `…_MINOR`, `…_PATCH`.
+    CHeader,
+    /// `[project] version` (or `[tool.poetry] version`) of a `pyproject.toml`.
+    Pyproject,
+    /// `version` at the top of a `package.json`, or twice at the top of a `package-lock.json`.
+    PackageJson,
+    /// Cargo dependency snippets: `name = "1.2.3"`, `name = { version = "1.2.3" }`.
+    Snippet,
+    /// `html_root_url = "https://docs.rs/name/1.2.3"`.
+    HtmlRootUrl,
+    /// The whole file is the version.
+    Plain,
+    /// Wherever `pattern` matches with the old version; without a pattern, in lines that are marked
+    /// `x-release-version`.
+    Text,
+}
+
+/// What a release changes in a changelog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changelog {
+    /// Where it lies; `{dir}` stands for the directory of each crate that moves and has one.
+    pub path: String,
+    /// What an unreleased section says: `Unreleased`.
+    pub unreleased: String,
+    /// What it says afterwards, with `{date}` (2026-01-31), `{date:%B %d, %Y}` or `{version}`: `Released {date}`.
+    pub released: String,
+    /// What then stands before the section, such as an empty heading for the next changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insert: Option<String>,
+    /// Where the release notes of a version end: `^text` for a line that starts so, or a text that a line contains; by
+    /// default at the next heading of that level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes_until: Option<String>,
+}
+
+/// A project's own command, run as an isolated job in the bumped tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// A line for `sh -c`.
+    pub run: String,
+    /// Needs the network: strangers could learn of the release, so an embargoed train refuses it.
+    #[serde(default)]
+    pub network: bool,
+    /// What its failure means.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+/// What a hook's failure means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// The bump fails.
+    #[default]
+    Stop,
+    /// It is said, and the bump goes on.
+    Warn,
+}

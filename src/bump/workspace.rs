@@ -1,0 +1,278 @@
+//! The crates of a tree: what the manifests, `members` and path dependencies say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use semver::Version;
+
+use super::tree::{Sources, file_in, glob, join, parent};
+use crate::error::{Error, Result};
+use crate::formats::cargo_manifest::{self, Dependency, Manifest, PackageVersion, Publish, Text};
+use crate::formats::splice::line_of;
+
+/// One manifest of the tree.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// Its text.
+    pub(super) text: Rc<str>,
+    /// What it says.
+    pub(super) manifest: Manifest,
+    /// Cargo reaches it from the workspace; otherwise it only lies in the tree.
+    pub(super) reached: bool,
+}
+
+/// A crate with its version resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Crate {
+    /// `[package] name`.
+    pub(super) name: String,
+    /// Path of its manifest.
+    pub(super) manifest: String,
+    /// Its version, its own or the inherited one; nothing if it has none.
+    pub(super) version: Option<Version>,
+    /// The manifest that it inherits its version from.
+    pub(super) inherits: Option<String>,
+    /// May be published.
+    pub(super) publish: bool,
+    /// Where the version stands, `manifest:line`.
+    pub(super) place: String,
+}
+
+/// Every manifest that was read, and the crates among them.
+pub(super) struct Workspace {
+    manifests: BTreeMap<String, Loaded>,
+    crates: BTreeMap<String, Crate>,
+}
+
+/// `path:line` of a byte offset.
+pub(super) fn place(path: &str, text: &str, offset: usize) -> String {
+    format!("{path}:{}", line_of(text, offset))
+}
+
+impl Workspace {
+    /// Follows `seeds` to every manifest that Cargo would read with them.
+    pub(super) fn load(sources: &Sources<'_>, seeds: &[String], exclude: &[String]) -> Result<Self> {
+        let mut out = Self { manifests: BTreeMap::new(), crates: BTreeMap::new() };
+        let all: Vec<&String> = sources.paths().iter().filter(|p| is_manifest(p)).collect();
+        let mut queue: Vec<String> = seeds.to_vec();
+        while let Some(path) = queue.pop() {
+            let excluded = exclude.iter().any(|e| within(e, parent(&path)));
+            if out.manifests.contains_key(&path) || excluded {
+                continue;
+            }
+            let text = sources.required(&path, "a workspace manifest is needed here")?;
+            let manifest = cargo_manifest::parse(&text).map_err(|e| {
+                Error::input(format!("{}: {}", place(&path, &text, e.offset), e.message))
+                    .hint("`cargo metadata` on this tree says the same; mend the manifest first")
+            })?;
+            queue.extend(neighbours(sources, &all, &path, &manifest));
+            out.manifests.insert(path, Loaded { text, manifest, reached: true });
+        }
+        out.resolve()?;
+        Ok(out)
+    }
+
+    /// Reads the other manifests of the tree that mention one of `names`, so that excluded workspaces, examples and
+    /// fuzz targets follow too. One that cannot be read is none of Cargo's business here and is left alone.
+    pub(super) fn load_mentions(
+        &mut self,
+        sources: &Sources<'_>,
+        names: &BTreeSet<String>,
+        exclude: &[String],
+    ) -> Result<()> {
+        for path in sources.paths().iter().filter(|p| is_manifest(p)) {
+            if self.manifests.contains_key(path) || exclude.iter().any(|e| within(e, parent(path))) {
+                continue;
+            }
+            let Some(text) = sources.text(path)? else { continue };
+            let mentions = text.contains("path") && names.iter().any(|n| text.contains(n.as_str()));
+            if mentions && let Ok(manifest) = cargo_manifest::parse(&text) {
+                self.manifests.insert(path.clone(), Loaded { text, manifest, reached: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Every manifest read, by path.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = (&str, &Loaded)> {
+        self.manifests.iter().map(|(p, l)| (p.as_str(), l))
+    }
+
+    /// The manifest at `path`.
+    pub(super) fn manifest(&self, path: &str) -> Option<&Loaded> {
+        self.manifests.get(path)
+    }
+
+    /// Every crate that Cargo reaches, by manifest path.
+    pub(super) fn crates(&self) -> impl Iterator<Item = &Crate> {
+        self.crates.values()
+    }
+
+    /// The crate of the manifest at `path`.
+    pub(super) fn crate_at(&self, path: &str) -> Option<&Crate> {
+        self.crates.get(path)
+    }
+
+    /// The crate called `name`; stops if two are.
+    pub(super) fn named(&self, name: &str) -> Result<Option<&Crate>> {
+        let mut found = self.crates.values().filter(|c| c.name == name);
+        let first = found.next();
+        match (first, found.next()) {
+            (Some(a), Some(b)) => Err(twice(a, b)),
+            _ => Ok(first),
+        }
+    }
+
+    /// The crate that `dependency` of the manifest at `path` means by its path, or by a `[patch]` of its workspace.
+    pub(super) fn meant(&self, path: &str, dependency: &Dependency) -> Option<&Crate> {
+        if dependency.patch {
+            return None;
+        }
+        if let Some(relative) = &dependency.path {
+            return self.crates.get(&file_in(&join(parent(path), relative)?, "Cargo.toml"));
+        }
+        if dependency.elsewhere || dependency.requirement.is_none() {
+            return None;
+        }
+        let root = self.root_of(path)?;
+        let patches = self.manifests.get(&root)?.manifest.dependencies.iter();
+        let patch = patches.filter(|d| d.patch).find(|d| d.package == dependency.package)?;
+        self.crates.get(&file_in(&join(parent(&root), patch.path.as_ref()?)?, "Cargo.toml"))
+    }
+
+    /// The workspace root of the manifest at `path`: itself, the one it names, or the nearest one above that does not
+    /// exclude it.
+    pub(super) fn root_of(&self, path: &str) -> Option<String> {
+        let own = &self.manifests.get(path)?.manifest;
+        if own.workspace.is_some() {
+            return Some(path.to_owned());
+        }
+        if let Some(named) = own.package.as_ref().and_then(|p| p.workspace.as_ref()) {
+            return Some(file_in(&join(parent(path), named)?, "Cargo.toml"));
+        }
+        let mut dir = parent(path);
+        while !dir.is_empty() {
+            dir = parent(dir);
+            let above = file_in(dir, "Cargo.toml");
+            if let Some(workspace) = self.manifests.get(&above).and_then(|l| l.manifest.workspace.as_ref()) {
+                return (!excludes(workspace, dir, parent(path))).then_some(above);
+            }
+        }
+        None
+    }
+
+    fn resolve(&mut self) -> Result<()> {
+        let mut crates = BTreeMap::new();
+        for (path, loaded) in &self.manifests {
+            let Some(package) = &loaded.manifest.package else { continue };
+            let root = self.root_of(path);
+            let workspace =
+                root.as_ref().and_then(|r| self.manifests.get(r)).and_then(|l| l.manifest.workspace.as_ref());
+            let (version, inherits, offset) = match &package.version {
+                PackageVersion::Literal(t) => (Some(version(path, &loaded.text, t)?), None, t.span.start),
+                PackageVersion::Absent => (None, None, package.name.span.start),
+                PackageVersion::Inherited => {
+                    let at = place(path, &loaded.text, package.name.span.start);
+                    let (Some(root), Some(t)) = (&root, workspace.and_then(|w| w.version.as_ref())) else {
+                        return Err(Error::input(format!(
+                            "{at}: `{}` inherits a version that nothing gives",
+                            package.name.value
+                        ))
+                        .hint("set `version` in `[workspace.package]` of the workspace root, or here"));
+                    };
+                    let text = self.manifests.get(root).map_or("", |l| &l.text);
+                    (Some(version(root, text, t)?), Some(root.clone()), package.name.span.start)
+                }
+            };
+            let publish = match package.publish {
+                Publish::Yes => true,
+                Publish::No => false,
+                Publish::Inherited => workspace.and_then(|w| w.publish).unwrap_or(true),
+            };
+            crates.insert(
+                path.clone(),
+                Crate {
+                    name: package.name.value.clone(),
+                    manifest: path.clone(),
+                    // Without a version Cargo publishes nothing.
+                    publish: publish && version.is_some(),
+                    version,
+                    inherits,
+                    place: place(path, &loaded.text, offset),
+                },
+            );
+        }
+        self.crates = crates;
+        Ok(())
+    }
+}
+
+/// Two crates of one name.
+pub(super) fn twice(a: &Crate, b: &Crate) -> Error {
+    Error::input(format!("two crates are called `{}`", a.name))
+        .detail(a.place.clone())
+        .detail(b.place.clone())
+        .hint("rename one, or name the directory that does not count in `exclude` of `[version]`")
+}
+
+fn version(path: &str, text: &str, literal: &Text) -> Result<Version> {
+    Version::parse(&literal.value).map_err(|e| {
+        let at = place(path, text, literal.span.start);
+        Error::input(format!("{at}: `{}` is no version: {e}", crate::model::escape(&literal.value)))
+            .hint("valid is a semantic version such as `1.2.3` or `1.2.3-rc.1`")
+    })
+}
+
+fn is_manifest(path: &str) -> bool {
+    path == "Cargo.toml" || path.ends_with("/Cargo.toml")
+}
+
+/// Whether `dir` matches `pattern` or lies below what does.
+fn within(pattern: &str, dir: &str) -> bool {
+    glob(pattern, dir) || glob(&format!("{pattern}/**"), dir)
+}
+
+fn excludes(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> bool {
+    let listed = |list: &[String]| {
+        list.iter()
+            .filter_map(|e| join(root, e))
+            .any(|e| if list == workspace.exclude { within(&e, dir) } else { glob(&e, dir) })
+    };
+    // `members` wins over `exclude`, as in Cargo.
+    listed(&workspace.exclude) && !listed(&workspace.members)
+}
+
+/// The manifests that the one at `path` leads to.
+fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Manifest) -> Vec<String> {
+    let dir = parent(path);
+    let mut out = Vec::new();
+    if let Some(workspace) = &manifest.workspace {
+        for member in workspace.members.iter().filter_map(|m| join(dir, m)) {
+            if member.contains(['*', '?', '[']) {
+                let matching = all.iter().filter(|p| glob(&member, parent(p)));
+                out.extend(matching.filter(|p| !excludes_glob(workspace, dir, parent(p))).map(|p| (*p).clone()));
+            } else {
+                out.push(file_in(&member, "Cargo.toml"));
+            }
+        }
+    }
+    let named = manifest.package.as_ref().and_then(|p| p.workspace.as_ref());
+    let paths = manifest.dependencies.iter().filter_map(|d| d.path.as_ref());
+    out.extend(paths.chain(named).filter_map(|p| Some(file_in(&join(dir, p)?, "Cargo.toml"))));
+    // The root that a crate inherits from may lie above without anything naming it.
+    let mut above = dir;
+    while !above.is_empty() {
+        above = parent(above);
+        let root = file_in(above, "Cargo.toml");
+        if sources.has(&root) {
+            out.push(root);
+            break;
+        }
+    }
+    out.retain(|p| sources.has(p));
+    out
+}
+
+fn excludes_glob(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> bool {
+    workspace.exclude.iter().filter_map(|e| join(root, e)).any(|e| within(&e, dir))
+}

@@ -1,0 +1,166 @@
+//! `lifeboat bump`: versions in a checkout, as the project's maintainers would have committed them.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::bump::{Bump, BumpRequest, Hook, OnFailure, Requirements, VersionRules, bump, bump_listed, parse_listed};
+use crate::checkout::{self, Applied, Checkout};
+use crate::error::{Context as _, Error, Result};
+use crate::formats::splice::line_of;
+use crate::model::VersionStep;
+
+/// Bump versions in a checkout as the project's maintainers would
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The project's configuration; its `[version]` table says how
+    #[arg(long, value_name = "FILE", required_unless_present = "from_tsv", requires = "to")]
+    config: Option<PathBuf>,
+    /// The step that every version family takes
+    #[arg(long, value_name = "patch|minor|release|rc|X.Y.Z")]
+    to: Option<VersionStep>,
+    /// Who moves where, one `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish` a line, instead of a configuration
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "to"], requires = "requirements")]
+    from_tsv: Option<PathBuf>,
+    /// What becomes of requirements on crates that move (with --from-tsv)
+    #[arg(long, value_enum, requires = "from_tsv")]
+    requirements: Option<RequirementsArg>,
+    /// The day of the release, for changelogs
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    date: jiff::civil::Date,
+    /// Print the unified diff, change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave out the commands that `after` names
+    #[arg(long)]
+    no_hooks: bool,
+    /// The checkout
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum RequirementsArg {
+    /// One that names the old version names the new one
+    Lift,
+    /// It stays as long as it admits the new version
+    Keep,
+}
+
+/// What the bump needs of a configuration; the other tables are checked where they are used.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Tables {
+    version: VersionRules,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Anything inconsistent, with file and line; the tree is then as before.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let checkout = Checkout::open(&args.dir)?;
+    let request = request_text(args)?;
+    if !args.dry_run {
+        match checkout::recover(&checkout, &request)? {
+            Applied::Complete => {
+                say("a bump was interrupted here after its last file: it is complete\n")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            Applied::Undone => say("a bump was interrupted here: its files are as before\n")?,
+            Applied::Clean => {}
+        }
+    }
+    let to = args.to.clone().unwrap_or(VersionStep::Patch);
+    let asked = BumpRequest { to, date: args.date, tags: checkout.tags()? };
+    let (made, hooks) = match (&args.config, &args.from_tsv) {
+        (Some(path), _) => {
+            let rules = read_rules(path)?;
+            (bump(&checkout, &rules, &asked)?, rules.after)
+        }
+        (None, Some(path)) => {
+            let listed = parse_listed(&read(path)?, &path.display().to_string())?;
+            let policy = match args.requirements {
+                Some(RequirementsArg::Keep) => Requirements::Keep,
+                _ => Requirements::Lift,
+            };
+            (bump_listed(&checkout, &listed, policy, &asked)?, Vec::new())
+        }
+        (None, None) => return Err(Error::input("neither --config nor --from-tsv is given")),
+    };
+    if args.dry_run {
+        say(&diff(&made))?;
+        tell(&made)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    checkout::apply(&checkout, &made.edits, &request)?;
+    if !args.no_hooks {
+        run_hooks(&checkout, &hooks)?;
+    }
+    say(&format!("{} crates to {}, {} files\n", made.moves.len(), made.version, made.edits.len()))?;
+    tell(&made)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads `[version]` out of a configuration.
+fn read_rules(path: &Path) -> Result<VersionRules> {
+    let text = read(path)?;
+    let tables: Tables = toml::from_str(&text).map_err(|e| {
+        let line = e.span().map_or(1, |s| line_of(&text, s.start));
+        Error::input(format!("{}:{line}: {}", path.display(), e.message())).because(e)
+    })?;
+    Ok(tables.version)
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).context(path.display())
+}
+
+/// The request in words, by which an interrupted bump is known again.
+fn request_text(args: &Args) -> Result<String> {
+    let to = args.to.as_ref().map_or_else(String::new, ToString::to_string);
+    let list = args.from_tsv.as_deref().map(read).transpose()?.unwrap_or_default();
+    Ok(format!("{to} {} {:?}\n{list}", args.date, args.requirements))
+}
+
+fn run_hooks(checkout: &Checkout, hooks: &[Hook]) -> Result<()> {
+    for hook in hooks {
+        let outcome = checkout::run_hook(hook, checkout.top());
+        let failure = match outcome {
+            Ok(outcome) if outcome.ok => continue,
+            Ok(outcome) => Error::fatal(format!("`{}` failed", hook.run)).detail(outcome.output.trim_end().to_owned()),
+            Err(e) => e,
+        };
+        match hook.on_failure {
+            OnFailure::Stop => return Err(failure.hint("the files are bumped; `git checkout .` takes that back")),
+            OnFailure::Warn => warn(&format!("{}\n", failure.report().replacen("error", "warning", 1)))?,
+        }
+    }
+    Ok(())
+}
+
+/// The edits as a unified diff that `git apply` takes.
+fn diff(made: &Bump) -> String {
+    let mut out = String::new();
+    for edit in &made.edits {
+        let (before, after) = (String::from_utf8_lossy(&edit.before), String::from_utf8_lossy(&edit.after));
+        let diff = similar::TextDiff::from_lines(before.as_ref(), after.as_ref());
+        let (a, b) = (format!("a/{}", edit.path), format!("b/{}", edit.path));
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{}", diff.unified_diff().context_radius(3).header(&a, &b));
+    }
+    out
+}
+
+fn tell(made: &Bump) -> Result<()> {
+    made.notes.iter().try_for_each(|note| warn(&format!("note: {note}\n")))
+}
+
+fn say(text: &str) -> Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("standard output")
+}
+
+fn warn(text: &str) -> Result<()> {
+    std::io::stderr().write_all(text.as_bytes()).context("standard error")
+}
