@@ -1,1 +1,226 @@
-//! TODO
+//! The texts of `release-templates/`: those built in, the project's own over them, and what each may use; pure.
+//!
+//! The language is Jinja's. Templates named `.html` escape what they are given. A name that a template uses and that its
+//! text does not have is an error, not an empty place.
+
+use jiff::Timestamp;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use semver::Version;
+use serde::Serialize;
+
+use crate::config::TemplateSet;
+use crate::error::{Error, Result};
+use crate::model::{AdvisoryId, BranchName, ProjectName, TagName};
+
+/// Every template by name, as built in.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("commit.txt", include_str!("../release-templates/commit.txt")),
+    ("tag.txt", include_str!("../release-templates/tag.txt")),
+    ("notes.md", include_str!("../release-templates/notes.md")),
+    ("release.html", include_str!("../release-templates/release.html")),
+    ("index.html", include_str!("../release-templates/index.html")),
+];
+
+/// What the texts about one line's release may use.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReleaseText {
+    /// `{{ project }}`.
+    pub project: ProjectName,
+    /// `{{ version }}`: the new one.
+    pub version: Version,
+    /// `{{ old_version }}`.
+    pub old_version: Version,
+    /// `{{ tag }}`: the tag's name.
+    pub tag: TagName,
+    /// `{{ branch }}`.
+    pub branch: BranchName,
+    /// `{{ date }}`: the train's day in UTC, `2026-02-24`.
+    #[serde(serialize_with = "day")]
+    pub date: Timestamp,
+    /// `{{ advisories }}`: what the train fixes. The tag is public only after the gate, and so are the notes.
+    pub advisories: Vec<AdvisoryId>,
+}
+
+fn day<S: serde::Serializer>(t: &Timestamp, s: S) -> std::result::Result<S::Ok, S::Error> {
+    s.collect_str(&t.strftime("%Y-%m-%d"))
+}
+
+/// The message of the commit that bumps the version, from `commit.txt`.
+///
+/// # Errors
+/// The template's, with its file and line; a message without a subject.
+pub fn commit_message(set: &TemplateSet, text: &ReleaseText) -> Result<String> {
+    message("commit.txt", &render(set, "commit.txt", text)?)
+}
+
+/// The message of the tag, from `tag.txt`.
+///
+/// # Errors
+/// The template's, with its file and line; a message without a subject, or with a line that would begin a signature.
+pub fn tag_message(set: &TemplateSet, text: &ReleaseText) -> Result<String> {
+    message("tag.txt", &render(set, "tag.txt", text)?)
+}
+
+/// The release notes (Markdown), from `notes.md`; `changelog` is this version's part of the changelog.
+///
+/// # Errors
+/// The template's, with its file and line.
+pub fn notes(set: &TemplateSet, text: &ReleaseText, changelog: Option<&str>) -> Result<String> {
+    #[derive(Serialize)]
+    struct Notes<'a> {
+        #[serde(flatten)]
+        text: &'a ReleaseText,
+        changelog: &'a str,
+    }
+    let out = render(set, "notes.md", &Notes { text, changelog: changelog.unwrap_or_default().trim() })?;
+    Ok(format!("{}\n", out.trim()))
+}
+
+/// Renders the template `name`, the project's own if it has one.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Input`] with the file, the line and its text: bad syntax, or a name that is not there.
+pub fn render(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result<String> {
+    let (source, origin) = source(set, name)?;
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    env.set_syntax(syntax.map_err(|e| Error::fatal(e.to_string()))?);
+    // Said here rather than left to the library's list of extensions, which has gaps.
+    env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
+    env.add_template(name, source)
+        .and_then(|()| env.get_template(name)?.render(Value::from(Serde(context))))
+        .map_err(|e| explained(&e, source, origin, name))
+}
+
+/// Refuses a project's template that has no use, is broken, or uses a name that its text does not have.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Input`] with the file and line.
+pub fn check(set: &TemplateSet) -> Result<()> {
+    let sample = crate::site::sample()?;
+    for name in set.texts.keys() {
+        match name.as_str() {
+            "commit.txt" => drop(commit_message(set, &sample.text)?),
+            "tag.txt" => drop(tag_message(set, &sample.text)?),
+            "notes.md" => drop(notes(set, &sample.text, Some("### Fixed\n"))?),
+            "release.html" => drop(crate::site::release_page(set, &sample.release)?),
+            "index.html" => drop(crate::site::index_page(set, &sample.index)?),
+            other => drop(source(set, other)?),
+        }
+    }
+    Ok(())
+}
+
+fn source<'a>(set: &'a TemplateSet, name: &str) -> Result<(&'a str, &'static str)> {
+    let Some((_, built_in)) = BUILT_IN.iter().find(|(n, _)| *n == name) else {
+        let valid: Vec<_> = BUILT_IN.iter().map(|(n, _)| format!("`{n}`")).collect();
+        return Err(Error::input(format!("`release-templates/{name}` is no template"))
+            .hint(format!("valid are {}", valid.join(", "))));
+    };
+    Ok(set.texts.get(name).map_or((built_in, "the built-in "), |own| (own.as_str(), "")))
+}
+
+fn explained(e: &minijinja::Error, source: &str, origin: &str, name: &str) -> Error {
+    let what = e.detail().map_or_else(|| e.kind().to_string(), |d| format!("{}: {d}", e.kind()));
+    let line = e.line().unwrap_or(1);
+    let text = source.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    Error::input(format!("{origin}`release-templates/{name}`, line {line}: {what}"))
+        .detail(format!("{line} | {}", crate::model::escape(text.trim_end())))
+        .hint("the names that each template may use are in the documentation of the templates in README.md")
+}
+
+/// Cleans a message up as `git commit` does (no trailing blanks, no run of empty lines, one final line end), so that git
+/// shows what was written.
+fn message(name: &str, text: &str) -> Result<String> {
+    let mut out = String::new();
+    for line in text.lines().map(str::trim_end) {
+        if !(line.is_empty() && (out.is_empty() || out.ends_with("\n\n"))) {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    let out = format!("{}\n", out.trim_end());
+    let refuse = |why: &str| Err(Error::input(format!("`release-templates/{name}` gives a message {why}")));
+    if out == "\n" {
+        refuse("without a subject")
+    } else if out.contains('\0') {
+        refuse("with a NUL character")
+    } else if out.lines().any(|l| l.starts_with("-----BEGIN ")) {
+        // Git takes everything from such a line on for the signature.
+        refuse("with a line that starts with `-----BEGIN `, which git takes for a signature")
+    } else {
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> ReleaseText {
+        crate::site::sample().unwrap().text
+    }
+
+    fn own(name: &str, source: &str) -> TemplateSet {
+        TemplateSet { texts: [(name.to_owned(), source.to_owned())].into() }
+    }
+
+    #[test]
+    fn the_texts_built_in() {
+        let set = TemplateSet::default();
+        assert_eq!(commit_message(&set, &text()).unwrap(), "Release acme 36.0.6\n");
+        assert_eq!(
+            tag_message(&set, &text()).unwrap(),
+            "acme 36.0.6\n\nThis release fixes:\n\n* GHSA-852m-cvvp-9p4w\n* GHSA-243v-98vx-264h\n"
+        );
+        let plain = ReleaseText { advisories: Vec::new(), ..text() };
+        assert_eq!(tag_message(&set, &plain).unwrap(), "acme 36.0.6\n");
+        let notes = notes(&set, &text(), Some("\n### Fixed\n\n* A <bug>.\n\n")).unwrap();
+        let want = "* GHSA-243v-98vx-264h\n\n### Fixed\n\n* A <bug>.\n\n## Checking";
+        assert!(notes.contains(want) && notes.contains("git tag --verify v36.0.6\n"), "{notes}");
+        assert!(super::notes(&set, &plain, None).unwrap().starts_with("## Checking"));
+    }
+
+    #[test]
+    fn the_project_s_own_come_first() {
+        let set = own("commit.txt", "Release Wasmtime {{ version }}  \n\n\n\n[from {{ old_version }}, {{ date }}]\n\n");
+        let want = "Release Wasmtime 36.0.6\n\n[from 36.0.5, 2026-02-24]\n";
+        assert_eq!(commit_message(&set, &text()).unwrap(), want);
+        check(&set).unwrap();
+    }
+
+    #[test]
+    fn errors_name_file_and_line() {
+        for (source, line, why) in [
+            ("one\n{{ verson }}\n", "line 2", "undefined"),
+            ("one\ntwo\n{% if %}\n", "line 3", "syntax error"),
+            ("{% include 'x' %}", "line 1", "x"),
+        ] {
+            let e = check(&own("tag.txt", source)).unwrap_err();
+            let report = e.report();
+            let at = format!("`release-templates/tag.txt`, {line}");
+            assert!(report.contains(&at) && report.contains(why), "{report}");
+        }
+        let e = check(&own("tag.txt", "a\n{{ verson }}\n")).unwrap_err();
+        assert_eq!(e.details(), ["2 | {{ verson }}"]);
+        let e = check(&own("tags.txt", "")).unwrap_err();
+        assert!(e.message().contains("tags.txt") && e.hints()[0].contains("`tag.txt`"), "{}", e.report());
+    }
+
+    #[test]
+    fn messages_that_git_would_misread_are_refused() {
+        for bad in ["", "\n \n", "a\n-----BEGIN PGP SIGNATURE-----\n", "a\0b"] {
+            assert!(tag_message(&own("tag.txt", bad), &text()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_template_built_in_is_rendered_from_itself() {
+        for (name, source) in BUILT_IN {
+            check(&own(name, source)).unwrap();
+        }
+    }
+}

@@ -1,1 +1,81 @@
-//! TODO
+//! The static pages that a store serves: from data to bytes; pure.
+//!
+//! A page needs no script and nothing from elsewhere: its links are relative, its style is its own. It shows what a
+//! stranger would run to check the release, with tools that they have already.
+
+mod index;
+mod release;
+mod sample;
+
+pub use index::{IndexPage, IndexRelease, index_page};
+pub use release::{PageAdvisory, PageFile, PageSigner, ReleasePage, release_page};
+pub use sample::{Sample, sample};
+
+/// A size for people: three digits at most, binary units.
+fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} {}", UNITS[0]);
+    }
+    let mut unit = 0;
+    // In tenths, so that nothing is lost to floating point.
+    let mut tenths = u128::from(bytes) * 10;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths = (tenths + 512) / 1024;
+        unit += 1;
+    }
+    if tenths < 100 {
+        format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    } else {
+        format!("{} {}", (tenths + 5) / 10, UNITS[unit])
+    }
+}
+
+/// A link only where following it cannot run anything.
+fn safe_link(url: &str) -> Option<&str> {
+    ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)).then_some(url)
+}
+
+/// A word for a shell: quoted unless it is plain.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+/:@~".contains(c);
+    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('~') {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (bytes, want) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (10 * 1024, "10 KiB"),
+            (1024 * 1024 - 1, "1.0 MiB"),
+            (12_345_678, "12 MiB"),
+            (2 << 30, "2.0 GiB"),
+            (u64::MAX, "16777216 TiB"),
+        ] {
+            assert_eq!(human_size(bytes), want);
+        }
+    }
+
+    #[test]
+    fn links_and_words() {
+        assert_eq!(safe_link("javascript:alert(1)"), None);
+        assert!(safe_link("https://example.org/a").is_some());
+        assert_eq!(shell_word("https://example.org/git/a.git"), "https://example.org/git/a.git");
+        assert_eq!(shell_word("a b'c"), r"'a b'\''c'");
+        assert_eq!(shell_word("$(x)"), "'$(x)'");
+    }
+}
+
+#[cfg(test)]
+mod page_tests;

@@ -1,0 +1,90 @@
+use super::*;
+use crate::config::TemplateSet;
+
+fn release(page: &ReleasePage) -> String {
+    String::from_utf8(release_page(&TemplateSet::default(), page).unwrap()).unwrap()
+}
+
+fn index(page: &IndexPage) -> String {
+    String::from_utf8(index_page(&TemplateSet::default(), page).unwrap()).unwrap()
+}
+
+/// Whatever comes from outside is text: neither an element nor a link that runs something.
+#[test]
+fn hostile_values_stay_text() {
+    let mut page = sample().unwrap().release;
+    page.notes = Some("</pre><script>alert(1)</script>".to_owned());
+    page.advisories[0].summary = Some("<img src=x onerror=alert(1)> \"'&".to_owned());
+    page.advisories[0].url = Some("javascript:alert(1)".to_owned());
+    page.advisories[1].url = Some("https://example.org/\"><script>".to_owned());
+    page.signers[0].person = "<b>eve</b>".to_owned();
+    page.clone_url = Some("https://example.org/a.git; rm -rf ~".to_owned());
+    let html = release(&page);
+    for bad in ["<script", "<img", "javascript:", "<b>eve"] {
+        assert!(!html.contains(bad), "{bad}");
+    }
+    assert!(html.contains("&lt;script&gt;") && html.contains("git clone &#x27;https:"), "{html}");
+    let mut list = sample().unwrap().index;
+    list.releases[0].advisories = vec!["<script>".to_owned()];
+    assert!(!index(&list).contains("<script"));
+}
+
+#[test]
+fn pages_run_nothing_and_load_nothing() {
+    let sample = sample().unwrap();
+    for html in [release(&sample.release), index(&sample.index)] {
+        for bad in ["<script", "<link", "<iframe", "<img", " src=", "url(", "@import", " on"] {
+            let hit = html.split('<').find(|tag| format!("<{}", tag.split('>').next().unwrap_or("")).contains(bad));
+            assert!(hit.is_none(), "{bad}: {hit:?}");
+        }
+        assert!(html.contains("default-src 'none'") && html.starts_with("<!doctype html>"));
+        assert!(html.contains("<html lang=\"en\">") && html.contains("name=\"viewport\""));
+    }
+}
+
+#[test]
+fn a_release_page_has_what_a_stranger_runs() {
+    let page = sample().unwrap().release;
+    let html = release(&page);
+    for line in [
+        "sha256sum --check --ignore-missing SHA256SUMS\n",
+        "gpg --import alice.asc\n",
+        "gpg --verify SHA256SUMS.alice.asc SHA256SUMS\n",
+        "sqv --keyring bob.asc SHA256SUMS.bob.asc SHA256SUMS\n",
+        "git clone https://releases.example.org/git/acme.git acme\n",
+        "git -C acme tag --verify v36.0.6\n",
+        "3A0F 1D2E 4B5C 6978 8796 A5B4 C3D2 E1F0 0F1E 2D3C",
+        "href=\"../../keys/alice.asc\"",
+        "href=\"acme-v36.0.6-src.tar.gz.asc\"",
+    ] {
+        assert!(html.contains(line), "{line}");
+    }
+    for file in &page.files {
+        assert!(html.contains(&format!("href=\"{}\"", file.name)) && html.contains(&file.sha256.hex()));
+    }
+}
+
+#[test]
+fn a_release_without_extras_says_nothing_of_them() {
+    let mut page = sample().unwrap().release;
+    (page.signers, page.advisories, page.others) = (Vec::new(), Vec::new(), Vec::new());
+    (page.notes, page.clone_url, page.release_key) = (None, None, None);
+    let html = release(&page);
+    for word in ["Security release", "Signed by", "Release notes", "git clone", "gpg", "release key"] {
+        assert!(!html.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_index_shows_the_latest_of_each_line_first() {
+    let html = index(&sample().unwrap().index);
+    let at = |needle: &str| html.find(needle).unwrap_or_else(|| panic!("{needle}"));
+    assert!(at("acme 37.0.0-rc.1</a>") < at("acme 36.0.6</a>") && at("acme 36.0.6</a>") < at(">36.0.5</a>"));
+    assert!(at(">36.0.5</a>") < at("acme 24.0.6</a>"));
+    assert!(html.contains("1 older") && html.contains("href=\"36.0.6/index.html\""));
+    let none = IndexPage { releases: Vec::new(), ..sample().unwrap().index };
+    assert!(index(&none).contains("There is no release yet."));
+    let mut built = sample().unwrap().index;
+    built.releases[0].version = semver::Version::parse("1.0.0+a.1").unwrap();
+    assert!(index(&built).contains("href=\"1.0.0%2Ba.1/index.html\""));
+}

@@ -1,0 +1,114 @@
+//! A release that never was, with everything that a template may use: to check a project's own templates before a train.
+
+use super::{IndexPage, IndexRelease, PageAdvisory, PageFile, PageSigner, ReleasePage};
+use crate::error::{Error, Result};
+use crate::model::{AdvisoryId, ArtifactName, BranchName, Digests, ProjectName, TagName};
+use crate::templates::ReleaseText;
+use jiff::Timestamp;
+use semver::Version;
+
+/// See [`sample`].
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// For `commit.txt`, `tag.txt` and `notes.md`.
+    pub text: ReleaseText,
+    /// For `release.html`.
+    pub release: ReleasePage,
+    /// For `index.html`.
+    pub index: IndexPage,
+}
+
+/// The sample release of a project `acme`.
+///
+/// # Errors
+/// None in practice: that its names fit their grammars is tested.
+pub fn sample() -> Result<Sample> {
+    let text = ReleaseText {
+        project: ProjectName::new("acme")?,
+        version: version("36.0.6")?,
+        old_version: version("36.0.5")?,
+        tag: TagName::new("v36.0.6")?,
+        branch: BranchName::new("release-36.0.0")?,
+        date: Timestamp::from_second(1_771_891_200).map_err(|e| Error::fatal(e.to_string()))?,
+        advisories: vec![AdvisoryId::new("GHSA-852m-cvvp-9p4w")?, AdvisoryId::new("GHSA-243v-98vx-264h")?],
+    };
+    let release = ReleasePage {
+        project: text.project.clone(),
+        version: text.version.clone(),
+        branch: text.branch.clone(),
+        date: text.date,
+        tag: text.tag.clone(),
+        commit: "0123456789abcdef0123456789abcdef01234567".parse()?,
+        clone_url: Some("https://releases.example.org/git/acme.git".to_owned()),
+        files: files()?,
+        others: ["SHA256SUMS", "SHA256SUMS.alice.asc", "SHA256SUMS.bob.asc", "SHA512SUMS", "manifest.json"]
+            .map(str::to_owned)
+            .into(),
+        signers: vec![
+            signer("alice", "3A0F1D2E4B5C69788796A5B4C3D2E1F00F1E2D3C"),
+            signer("bob", "9B8C7D6E5F4A3B2C1D0E9F8A7B6C5D4E3F2A1B0C"),
+        ],
+        release_key: Some("C1D2E3F4A5B6978869504132ABCDEF0123456789".to_owned()),
+        advisories: vec![
+            PageAdvisory {
+                id: "GHSA-852m-cvvp-9p4w".to_owned(),
+                summary: Some("Guests can exhaust the host's memory".to_owned()),
+                url: Some("https://example.org/advisories/GHSA-852m-cvvp-9p4w".to_owned()),
+            },
+            PageAdvisory { id: "GHSA-243v-98vx-264h".to_owned(), summary: None, url: None },
+        ],
+        notes: Some(
+            "### Fixed\n\n* The host's memory is limited on behalf of guests.\n* Too many headers in `fields` no longer \
+             panic.\n"
+                .to_owned(),
+        ),
+    };
+    let index = IndexPage {
+        project: text.project.clone(),
+        releases: vec![
+            listed("24.0.6", "release-24.0.0", &text)?,
+            listed("36.0.5", "release-36.0.0", &text)?,
+            listed("36.0.6", "release-36.0.0", &text)?,
+            listed("37.0.0-rc.1", "release-37.0.0", &text)?,
+        ],
+    };
+    Ok(Sample { text, release, index })
+}
+
+fn version(text: &str) -> Result<Version> {
+    Version::parse(text).map_err(|e| Error::fatal(e.to_string()))
+}
+
+fn files() -> Result<Vec<PageFile>> {
+    let names = [
+        ("acme-v36.0.6-src.tar.gz", 12_345_678),
+        ("acme-v36.0.6-x86_64-linux.tar.xz", 8_765_432),
+        ("acme-v36.0.6-aarch64-macos-c-api.tar.xz", 98_765),
+        ("acme-v36.0.6-x86_64-windows.zip", 2_345_678_901),
+    ];
+    let file = |(name, size): (&str, u64)| {
+        let name = ArtifactName::new(name)?.to_string();
+        let digests = Digests::of(name.as_bytes());
+        let signature = Some(format!("{name}.asc"));
+        Ok(PageFile { name, size, sha256: digests.sha256, sha512: digests.sha512, signature })
+    };
+    names.into_iter().map(file).collect()
+}
+
+fn signer(person: &str, fingerprint: &str) -> PageSigner {
+    PageSigner {
+        person: person.to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        signature: format!("SHA256SUMS.{person}.asc"),
+        certificate: Some(format!("../../keys/{person}.asc")),
+    }
+}
+
+fn listed(version_text: &str, branch: &str, text: &ReleaseText) -> Result<IndexRelease> {
+    Ok(IndexRelease {
+        version: version(version_text)?,
+        branch: BranchName::new(branch)?,
+        date: text.date,
+        advisories: text.advisories.iter().map(ToString::to_string).collect(),
+    })
+}
