@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
 pub use forge::Forge;
-pub use git::{ArchiveSpec, Git, PrivateRepo, StaticFile};
+pub use git::{ArchiveSpec, Git, PrivateRepo, Served, StaticContent, StaticFile};
 pub use objects::Objects;
 pub use progress::{Progress, ProgressEvent, Quiet};
 pub use remote::{RefUpdate, Remote};

@@ -2,4 +2,5 @@
 
 pub mod canonical;
 pub mod digests;
+pub mod git_pack;
 pub mod series;
