@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::bump::SourceTree;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formats::series::Series;
-use crate::model::{Ident, Oid};
+use crate::model::{Ident, Oid, escape};
 use crate::step::Submodule;
 
 /// A bare repository in the state directory that borrows the objects of the user's repository and has no remotes, no
@@ -39,8 +39,56 @@ pub struct ArchiveSpec<'a> {
 pub struct StaticFile {
     /// Its path within the repository.
     pub path: String,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+    /// Its bytes, and whether they may ever change.
+    pub content: StaticContent,
+}
+
+/// The bytes of a [`StaticFile`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StaticContent {
+    /// A pack or its index: named by its content, put once, never changed. It may be large, so it stays on disk, in the
+    /// private repository.
+    Fixed(PathBuf),
+    /// A small file that each train replaces.
+    Replaced(Vec<u8>),
+}
+
+/// What a static repository serves already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Served {
+    /// File names from `objects/info/packs`, in its order.
+    pub packs: Vec<String>,
+    /// Lines of `info/refs`: full name (`refs/tags/v1^{}` for what a tag points to) and object.
+    pub refs: Vec<(String, Oid)>,
+}
+
+impl Served {
+    /// Reads `objects/info/packs` and `info/refs`, both empty if they are absent (gitrepository-layout(5)).
+    ///
+    /// # Errors
+    /// A line that is none of theirs.
+    pub fn read(packs: &[u8], refs: &[u8]) -> Result<Self> {
+        let bad = |file: &str, line: &str| {
+            Error::fatal(format!("`{file}` of the served repository has the line `{}`", escape(line)))
+                .hint("it was not written by this program: serve the repository at another path")
+        };
+        let mut served = Self::default();
+        for line in String::from_utf8_lossy(packs).lines().filter(|l| !l.is_empty()) {
+            let name = line.strip_prefix("P ").filter(|n| is_pack_name(n));
+            served.packs.push(name.ok_or_else(|| bad("objects/info/packs", line))?.to_owned());
+        }
+        for line in String::from_utf8_lossy(refs).lines() {
+            let (oid, name) = line.split_once('\t').ok_or_else(|| bad("info/refs", line))?;
+            let oid = oid.parse().map_err(|_| bad("info/refs", line))?;
+            served.refs.push((name.to_owned(), oid));
+        }
+        Ok(served)
+    }
+}
+
+fn is_pack_name(name: &str) -> bool {
+    let digits = name.strip_prefix("pack-").and_then(|n| n.strip_suffix(".pack"));
+    digits.is_some_and(|d| matches!(d.len(), 40 | 64) && d.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 /// Local git work. Methods that change state are kill points of the crash tests.
@@ -126,10 +174,37 @@ pub trait Git: Send + Sync {
     /// Content that git does not take for a tag.
     fn write_tag(&self, repo: &PrivateRepo, content: &[u8]) -> Result<Oid>;
 
-    /// The files of a bare repository, for dumb HTTP: one pack per call with everything reachable from `tips` (`ref`,
-    /// object), `objects/info/packs`, `info/refs`, `packed-refs`, `HEAD`, `config`. `old` are the files that exist.
+    /// The files of a bare repository for dumb HTTP, in the order in which they must become visible: one pack with what
+    /// is reachable from `tips` (`ref`, object) and not from what is `served`, then `HEAD` (the ref `head`), `config`,
+    /// `objects/info/packs`, `packed-refs` and `info/refs`. Served packs and refs stay, unless a tip moves the ref.
     ///
     /// # Errors
-    /// A missing object.
-    fn static_repository(&self, repo: &PrivateRepo, head: &str, tips: &[(String, Oid)]) -> Result<Vec<StaticFile>>;
+    /// A missing object; a shallow repository, which cannot be cloned from static files; a served tag that would move.
+    fn static_repository(
+        &self,
+        repo: &PrivateRepo,
+        head: &str,
+        tips: &[(String, Oid)],
+        served: &Served,
+    ) -> Result<Vec<StaticFile>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn served_files_are_read_strictly() {
+        let oid = "a".repeat(40);
+        let served = Served::read(
+            format!("P pack-{oid}.pack\n\n").as_bytes(),
+            format!("{oid}\trefs/tags/v1\n{oid}\trefs/tags/v1^{{}}\n").as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(served.packs, [format!("pack-{oid}.pack")]);
+        assert_eq!(served.refs[1].0, "refs/tags/v1^{}");
+        assert!(Served::read(b"P ../../x.pack\n", b"").is_err());
+        assert!(Served::read(b"", b"<html>\n").is_err());
+        assert_eq!(Served::read(b"", b"").unwrap(), Served::default());
+    }
 }

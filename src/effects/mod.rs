@@ -23,7 +23,7 @@ pub use blocking::blocking;
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
 pub use forge::Forge;
-pub use git::{ArchiveSpec, Git, PrivateRepo, StaticFile};
+pub use git::{ArchiveSpec, Git, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, hash_files};
 pub use objects::Objects;
 pub use progress::{Progress, ProgressEvent, Quiet};

@@ -2,16 +2,17 @@
 
 pub mod approval;
 pub mod canonical;
+pub mod cargo_lock;
+pub mod cargo_manifest;
 pub mod checksums;
 pub mod content;
 pub mod digests;
+pub mod git_pack;
 pub mod index;
 pub mod manifest;
 pub mod openpgp;
+pub mod requirement;
 pub mod series;
 pub mod signed;
-pub mod tag;
-pub mod cargo_lock;
-pub mod cargo_manifest;
-pub mod requirement;
 pub mod splice;
+pub mod tag;

@@ -13,6 +13,12 @@ use super::GrammarError;
 pub struct Oid(String);
 
 impl Oid {
+    /// The id with these 20 bytes.
+    #[must_use]
+    pub fn from_sha1(bytes: [u8; 20]) -> Self {
+        Self(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    }
+
     /// The hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

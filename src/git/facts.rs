@@ -1,0 +1,379 @@
+//! What the user's repository says, for the snapshot. Nothing here writes into it, runs its hooks or asks a network.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::path::{Path, PathBuf};
+
+use git2::Repository;
+
+use super::program::{Configuration, GitProgram};
+use super::tree::{self, DIRECTORY, SUBMODULE, walk};
+use super::{find_commit, from_oid, git_error, private, to_oid};
+use crate::error::{Error, Result};
+use crate::model::{BranchName, Oid, TagName, escape};
+
+pub use super::submodules::{SubmoduleFact, Where};
+
+/// The user's repository: ordinary, bare, or a linked work tree.
+pub struct UserRepository {
+    program: GitProgram,
+    git_dir: PathBuf,
+    work_tree: Option<PathBuf>,
+    objects: Repository,
+    shallow: bool,
+    refs: BTreeMap<String, RefFact>,
+}
+
+/// What a ref names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RefFact {
+    object: Oid,
+    /// The commit, if it names one or a tag of one.
+    commit: Option<Oid>,
+}
+
+/// A branch and its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchFact {
+    /// Its name.
+    pub name: BranchName,
+    /// The commit.
+    pub head: Oid,
+    /// The ref that says so: `refs/heads/…`, or `refs/remotes/<remote>/…` where there is no local branch.
+    pub from: String,
+    /// A sentence for the person who plans, if other refs of this name differ.
+    pub warning: Option<String>,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagFact {
+    /// Its name.
+    pub name: TagName,
+    /// What the ref names: a tag object, or the commit of a lightweight tag.
+    pub object: Oid,
+    /// The commit; none if it tags something else.
+    pub commit: Option<Oid>,
+}
+
+/// The nearest release below a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRelease {
+    /// The tag.
+    pub tag: TagName,
+    /// Its commit.
+    pub commit: Oid,
+    /// How many commits lie between, as `git describe` counts: those that the head has and the tag has not.
+    pub commits_since: usize,
+}
+
+impl UserRepository {
+    /// Opens the repository at `path`: a work tree, a git directory or a bare repository.
+    ///
+    /// # Errors
+    /// There is none, or it has SHA-256 object ids.
+    pub fn open(program: &GitProgram, path: &Path) -> Result<Self> {
+        let what = format!("cannot open repository `{}`", path.display());
+        let top = path.join(".git");
+        let is_git_dir = !top.exists() && path.join("objects").is_dir() && path.join("HEAD").exists();
+        let call = program.call(Configuration::User);
+        // Naming a bare repository keeps `safe.bareRepository = explicit` content.
+        let call = if is_git_dir { call.repository(path) } else { call.directory(path) };
+        let out = call
+            .args(["rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir"])
+            .args(["--is-shallow-repository", "--show-object-format", "--is-bare-repository"])
+            .run()?;
+        if !out.succeeded() {
+            let mut e = out.failure(&what);
+            if out.stderr.contains("dubious ownership") {
+                e = e.hint("if you trust it: `git config --global --add safe.directory <path>`");
+            }
+            return Err(Error::input(e.message()).hint(
+                e.hints().first().cloned().unwrap_or_else(|| "`project.repository` must name a git repository".into()),
+            ));
+        }
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let mut lines = text.lines();
+        let mut next = || lines.next().unwrap_or_default();
+        let (git_dir, own_dir) = (PathBuf::from(next()), PathBuf::from(next()));
+        let shallow = next() == "true";
+        let format = next().to_owned();
+        let bare = next() == "true";
+        if format != "sha1" {
+            return Err(Error::input(format!("{what}: its object ids are {}", escape(&format)))
+                .hint("only repositories with SHA-1 object ids are supported yet"));
+        }
+        let git_dir = private::common_directory(&git_dir)?;
+        let objects = private::open_objects(&git_dir)?;
+        let refs = refs(program, &git_dir, &what)?;
+        let work_tree = (!bare && !is_git_dir).then(|| top_of(path, &own_dir));
+        Ok(Self { program: program.clone(), git_dir, work_tree, objects, shallow, refs })
+    }
+
+    /// The git directory from which a private repository borrows.
+    #[must_use]
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// Whether its history is cut: such a repository cannot be served for cloning.
+    #[must_use]
+    pub fn is_shallow(&self) -> bool {
+        self.shallow
+    }
+
+    /// The branches whose names fit `pattern` (`*` and `?`), sorted by name.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn branches(&self, pattern: &str) -> Result<Vec<BranchFact>> {
+        let mut names = BTreeSet::new();
+        for name in self.refs.keys() {
+            let short = name.strip_prefix("refs/heads/").or_else(|| remote_branch(name).map(|(_, branch)| branch));
+            // A branch whose name is outside the grammar cannot be a line.
+            if let Some(name) = short.filter(|s| fits(pattern, s)).and_then(|s| BranchName::new(s).ok()) {
+                names.insert(name);
+            }
+        }
+        Ok(names.iter().filter_map(|n| self.find_branch(n)).collect())
+    }
+
+    /// One branch.
+    ///
+    /// # Errors
+    /// There is none of this name, here or on a remote as last fetched.
+    pub fn branch(&self, name: &BranchName) -> Result<BranchFact> {
+        self.find_branch(name).ok_or_else(|| {
+            Error::input(format!(
+                "repository `{}` has no branch `{name}`, nor has any of its remotes",
+                self.git_dir.display()
+            ))
+            .hint("fetch it (`git fetch`), or check the train file's `branch`")
+        })
+    }
+
+    fn find_branch(&self, name: &BranchName) -> Option<BranchFact> {
+        let local = format!("refs/heads/{name}");
+        let here = |(full, fact): (&String, &RefFact)| Some((full.clone(), fact.commit.clone()?));
+        let remote = self.refs.iter().filter(|(full, _)| remote_branch(full).is_some_and(|(_, b)| b == name.as_str()));
+        let mut found: Vec<(String, Oid)> = remote.filter_map(here).collect();
+        // Without a local branch `origin` goes first, as it does for `git switch`.
+        found.sort_by_key(|(full, _)| (!full.starts_with("refs/remotes/origin/"), full.clone()));
+        if let Some(own) = self.refs.get_key_value(&local).and_then(here) {
+            found.insert(0, own);
+        }
+        let (from, head) = found.first()?.clone();
+        let others: Vec<String> =
+            found.iter().filter(|(_, c)| *c != head).map(|(full, c)| format!("`{full}` is at `{c}`")).collect();
+        let warning = (!others.is_empty())
+            .then(|| format!("branch `{name}` is taken from `{from}` at `{head}`, but {}", others.join(" and ")));
+        Some(BranchFact { name: name.clone(), head, from, warning })
+    }
+
+    /// Every tag whose name fits the grammar, sorted by name.
+    #[must_use]
+    pub fn tags(&self) -> Vec<TagFact> {
+        let tag = |(full, fact): (&String, &RefFact)| {
+            let name = TagName::new(full.strip_prefix("refs/tags/")?).ok()?;
+            Some(TagFact { name, object: fact.object.clone(), commit: fact.commit.clone() })
+        };
+        self.refs.iter().filter_map(tag).collect()
+    }
+
+    /// The bytes of the file or symbolic link at `path` in a commit; `None` if there is none.
+    ///
+    /// # Errors
+    /// A missing commit or blob.
+    pub fn read(&self, commit: &Oid, path: &str) -> Result<Option<Vec<u8>>> {
+        tree::read(&self.objects, &self.tree(commit)?, path)
+    }
+
+    /// The commit's tree, for the version bump to read.
+    ///
+    /// # Errors
+    /// A missing commit.
+    pub fn source(&self, commit: &Oid) -> Result<Box<dyn crate::bump::SourceTree>> {
+        Ok(Box::new(tree::CommitTree::open(private::open_objects(&self.git_dir)?, commit)?))
+    }
+
+    /// Paths of the commit's files whose contents the repository lacks (partial clones, damaged ones): the source archive
+    /// cannot be made without them.
+    ///
+    /// # Errors
+    /// A missing commit or tree.
+    pub fn missing_files(&self, commit: &Oid) -> Result<Vec<String>> {
+        let odb = self.objects.odb().map_err(|e| git_error("cannot open the repository's objects", e))?;
+        let mut out = Vec::new();
+        walk(&self.objects, &self.tree(commit)?, &mut |entry| {
+            if !matches!(entry.mode, DIRECTORY | SUBMODULE) && !odb.exists(entry.oid) {
+                out.push(String::from_utf8_lossy(entry.path).into_owned());
+            }
+        })?;
+        Ok(out)
+    }
+
+    /// The submodules of a commit, by path. A local repository that has the commit is looked for in `given` (by path),
+    /// below the repository's own `modules/`, and in the work tree.
+    ///
+    /// # Errors
+    /// A missing commit, or a `.gitmodules` that git cannot read.
+    pub fn submodules(&self, commit: &Oid, given: &BTreeMap<String, PathBuf>) -> Result<Vec<SubmoduleFact>> {
+        let tree = self.tree(commit)?;
+        let search = Where { modules: self.git_dir.join("modules"), work_tree: self.work_tree.clone(), given };
+        super::submodules::find(&self.program, &self.objects, &tree, &search)
+    }
+
+    /// The nearest ancestor of `head` with a tag that `is_release` takes; `None` if there is none, or if the history is cut
+    /// before it.
+    ///
+    /// # Errors
+    /// A missing head.
+    pub fn last_release(&self, head: &Oid, is_release: &dyn Fn(&TagName) -> bool) -> Result<Option<LastRelease>> {
+        let mut tagged: BTreeMap<git2::Oid, TagName> = BTreeMap::new();
+        for tag in self.tags() {
+            if let Some(commit) = tag.commit.as_ref().filter(|_| is_release(&tag.name)) {
+                tagged.insert(from_oid(commit)?, tag.name);
+            }
+        }
+        let start = find_commit(&self.objects, head)?;
+        let mut heap = BinaryHeap::from([(start.time().seconds(), Reverse(start.id()))]);
+        let mut seen = BTreeSet::from([start.id()]);
+        while let Some((_, Reverse(oid))) = heap.pop() {
+            if let Some(tag) = tagged.get(&oid) {
+                let commits_since = self.count_between(oid, start.id());
+                return Ok(Some(LastRelease { tag: tag.clone(), commit: to_oid(oid), commits_since }));
+            }
+            // A shallow clone names parents that it does not have.
+            let Ok(commit) = self.objects.find_commit(oid) else { continue };
+            for parent in commit.parent_ids() {
+                if seen.insert(parent)
+                    && let Ok(parent) = self.objects.find_commit(parent)
+                {
+                    heap.push((parent.time().seconds(), Reverse(parent.id())));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many commits `head` has that `base` does not have, as far as the history is there.
+    fn count_between(&self, base: git2::Oid, head: git2::Oid) -> usize {
+        let ancestors = |start: git2::Oid, without: &BTreeSet<git2::Oid>| {
+            let mut seen = BTreeSet::new();
+            let mut next = vec![start];
+            while let Some(oid) = next.pop() {
+                if without.contains(&oid) || !seen.insert(oid) {
+                    continue;
+                }
+                if let Ok(commit) = self.objects.find_commit(oid) {
+                    next.extend(commit.parent_ids());
+                }
+            }
+            seen
+        };
+        // The walk from the head stops where the base's history begins; most often at the base itself.
+        let straight = ancestors(head, &BTreeSet::from([base]));
+        if straight.len() < 1000 {
+            return straight.len();
+        }
+        ancestors(head, &ancestors(base, &BTreeSet::new())).len()
+    }
+
+    fn tree(&self, commit: &Oid) -> Result<git2::Tree<'_>> {
+        find_commit(&self.objects, commit)?
+            .tree()
+            .map_err(|e| git_error(&format!("cannot read the tree of commit `{commit}`"), e))
+    }
+}
+
+fn top_of(path: &Path, own_dir: &Path) -> PathBuf {
+    if path.join(".git").exists() {
+        return path.to_owned();
+    }
+    // A directory below the top: the `.git` directory's parent, unless this is a linked work tree.
+    own_dir.parent().filter(|_| own_dir.ends_with(".git")).map_or_else(|| path.to_owned(), Path::to_owned)
+}
+
+/// Every ref in one call: `<ref> NUL <object> NUL <type> NUL <peeled> NUL <peeled type>`.
+fn refs(program: &GitProgram, git_dir: &Path, what: &str) -> Result<BTreeMap<String, RefFact>> {
+    let format = "%(refname)%00%(objectname)%00%(objecttype)%00%(*objectname)%00%(*objecttype)%00%(symref)";
+    let out = program
+        .call(Configuration::User)
+        .repository(git_dir)
+        .args(["for-each-ref", &format!("--format={format}"), "refs/heads", "refs/remotes", "refs/tags"])
+        .run()?
+        .checked(what)?;
+    let mut refs = BTreeMap::new();
+    for line in String::from_utf8_lossy(&out).lines() {
+        let fields: Vec<&str> = line.split('\0').collect();
+        let [name, object, kind, peeled, peeled_kind, symbolic] = fields[..] else {
+            return Err(Error::fatal(format!("{what}: git printed the ref `{}`", escape(line))));
+        };
+        // `refs/remotes/origin/HEAD` is another name for a branch that is listed anyway.
+        if !symbolic.is_empty() && name.starts_with("refs/remotes/") {
+            continue;
+        }
+        let object: Oid = object.parse()?;
+        let commit = match (kind, peeled_kind) {
+            ("commit", _) => Some(object.clone()),
+            ("tag", "commit") => Some(peeled.parse()?),
+            _ => None,
+        };
+        refs.insert(name.to_owned(), RefFact { object, commit });
+    }
+    Ok(refs)
+}
+
+/// `refs/remotes/<remote>/<branch>`, for remotes without `/` in their names.
+fn remote_branch(full: &str) -> Option<(&str, &str)> {
+    full.strip_prefix("refs/remotes/")?.split_once('/')
+}
+
+/// Whether `text` fits a pattern of `*` (any characters, `/` too) and `?` (one).
+fn fits(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, from)) = star else { return false };
+                // The last star takes one character more.
+                star = Some((at, from + 1));
+                p = at + 1;
+                t = from + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, want) in [
+            ("release-*", "release-36.0.0", true),
+            ("release-*", "main", false),
+            ("*", "a/b", true),
+            ("v?.x", "v1.x", true),
+            ("v?.x", "v10.x", false),
+            ("*-*.0", "release-1.0.0", true),
+            ("", "", true),
+            ("", "a", false),
+            ("a*b*c", "aXbYbZc", true),
+        ] {
+            assert_eq!(fits(pattern, text), want, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Runs the user's git program: explicit arguments, an allow-listed environment, a deadline, nothing on a terminal.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Context as _, Error, ErrorKind, Result};
+
+/// Whose configuration git reads beside the repository's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Configuration {
+    /// None: for the private repository. No protocol is allowed.
+    Private,
+    /// The user's and the system's, with the user's credentials and ssh agent: for remotes and for reading the user's
+    /// repository.
+    User,
+}
+
+/// Variables that the user's git may need to reach a remote as the user does.
+const USER_VARIABLES: &[&str] = &[
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "SSH_AGENT_PID",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "GIT_ASKPASS",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "KRB5CCNAME",
+    "GNUPGHOME",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
+/// The git program and the environment that it may get.
+#[derive(Debug, Clone)]
+pub struct GitProgram {
+    path: PathBuf,
+    search_path: OsString,
+    user: BTreeMap<&'static str, OsString>,
+}
+
+impl GitProgram {
+    /// `git` of this process's `PATH`, with the variables of this process that reach a remote as the user does.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let user = USER_VARIABLES.iter().filter_map(|k| Some((*k, std::env::var_os(k)?))).collect();
+        let search_path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        Self { path: "git".into(), search_path, user }
+    }
+
+    /// The same with one more variable, for the user's git only.
+    #[must_use]
+    pub fn with_variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.user.insert(name, value.into());
+        self
+    }
+
+    /// The version, as `git version` prints it: `git version 2.47.3`.
+    ///
+    /// # Errors
+    /// There is no such program.
+    pub fn version(&self) -> Result<String> {
+        let out =
+            self.call(Configuration::Private).args(["version"]).run()?.checked("cannot ask git for its version")?;
+        Ok(String::from_utf8_lossy(&out).trim().to_owned())
+    }
+
+    /// Begins a call with this configuration.
+    #[must_use]
+    pub fn call(&self, configuration: Configuration) -> Call<'_> {
+        Call {
+            program: self,
+            configuration,
+            args: Vec::new(),
+            repository: None,
+            directory: None,
+            variables: Vec::new(),
+            input: Vec::new(),
+            deadline: None,
+            cancelled: None,
+        }
+    }
+
+    fn command(&self, configuration: Configuration) -> Command {
+        let mut command = Command::new(&self.path);
+        command.env_clear().env("PATH", &self.search_path).envs([
+            // Messages are parsed.
+            ("LC_ALL", "C"),
+            ("TZ", "UTC"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+            // What `refs/replace/` says would make our commits depend on one person's clone.
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            // A partial clone must not go to the network behind our back.
+            ("GIT_NO_LAZY_FETCH", "1"),
+            ("GIT_PAGER", "cat"),
+            ("GIT_EDITOR", "false"),
+        ]);
+        match configuration {
+            Configuration::Private => {
+                command.envs([
+                    ("GIT_CONFIG_NOSYSTEM", "1"),
+                    ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                    ("GIT_ATTR_NOSYSTEM", "1"),
+                    ("GIT_ALLOW_PROTOCOL", "none"),
+                ]);
+            }
+            Configuration::User => {
+                command.envs(&self.user);
+                if !self.user.contains_key("SSH_ASKPASS") {
+                    // Without a way to ask, ssh must fail rather than wait at a terminal for a passphrase or a host key.
+                    command.env("SSH_ASKPASS", "false").env("SSH_ASKPASS_REQUIRE", "force");
+                }
+            }
+        }
+        for setting in [
+            "protocol.ext.allow=never",
+            "core.hooksPath=/dev/null",
+            "core.fsmonitor=false",
+            "gc.auto=0",
+            "maintenance.auto=false",
+        ] {
+            command.args(["-c", setting]);
+        }
+        command
+    }
+}
+
+/// A call of the git program, to be run.
+#[derive(Debug)]
+pub struct Call<'a> {
+    program: &'a GitProgram,
+    configuration: Configuration,
+    args: Vec<OsString>,
+    repository: Option<PathBuf>,
+    directory: Option<PathBuf>,
+    variables: Vec<(&'static str, OsString)>,
+    input: Vec<u8>,
+    deadline: Option<Duration>,
+    cancelled: Option<Arc<AtomicBool>>,
+}
+
+impl Call<'_> {
+    /// Appends arguments. A value from outside must conform to a grammar or stand after `--`.
+    #[must_use]
+    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets `GIT_DIR`, and runs there.
+    #[must_use]
+    pub fn repository(mut self, git_dir: &Path) -> Self {
+        self.repository = Some(git_dir.to_owned());
+        self
+    }
+
+    /// Runs in this directory, where git looks for a repository itself.
+    #[must_use]
+    pub fn directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
+    /// Sets one more variable.
+    #[must_use]
+    pub fn variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
+    /// Gives these bytes on standard input.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Kills git and its children after this time.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Kills git and its children soon after this becomes true.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancelled: Arc<AtomicBool>) -> Self {
+        self.cancelled = Some(cancelled);
+        self
+    }
+
+    /// Runs git to its end.
+    ///
+    /// # Errors
+    /// Git cannot be started; [`ErrorKind::Unreachable`] when the deadline passes.
+    pub fn run(self) -> Result<Output> {
+        let verb = self.args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut command = self.program.command(self.configuration);
+        command.args(&self.args).envs(self.variables.iter().map(|(k, v)| (k, v)));
+        if let Some(git_dir) = &self.repository {
+            command.env("GIT_DIR", git_dir).current_dir(git_dir);
+        }
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if self.deadline.is_some() || self.cancelled.is_some() {
+            // git talks to remotes through children (ssh, git-remote-https); one signal must reach them all.
+            command.process_group(0);
+        }
+        let mut child = command.spawn().map_err(|e| not_started(&self, e))?;
+        let input = feed(&mut child, self.input);
+        let stdout = drain(child.stdout.take());
+        let stderr = drain(child.stderr.take());
+        let status = wait(&mut child, &verb, self.deadline, self.cancelled.as_deref())?;
+        drop(input);
+        let (stdout, stderr) = (collect(&stdout, self.deadline)?, collect(&stderr, self.deadline)?);
+        Ok(Output { verb, code: status.code(), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+    }
+}
+
+fn not_started(call: &Call<'_>, e: std::io::Error) -> Error {
+    let place = call.repository.as_ref().or(call.directory.as_ref());
+    if e.kind() == std::io::ErrorKind::NotFound {
+        if let Some(place) = place.filter(|p| !p.is_dir()) {
+            return Error::input(format!("there is no directory `{}`", place.display())).because(e);
+        }
+        return Error::input(format!("cannot run `{}`: there is no such program", call.program.path.display()))
+            .because(e)
+            .hint("install git (Debian: `apt install git`), then run `lifeboat doctor`");
+    }
+    Error::fatal(format!("cannot run `{}`: {e}", call.program.path.display())).because(e)
+}
+
+fn feed(child: &mut Child, input: Vec<u8>) -> Option<thread::JoinHandle<()>> {
+    let mut pipe = child.stdin.take()?;
+    if input.is_empty() {
+        return None;
+    }
+    // git may stop reading when it has found a fault; it says so on stderr, so a broken pipe here tells nothing new.
+    Some(thread::spawn(move || drop(pipe.write_all(&input))))
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<std::io::Result<Vec<u8>>> {
+    let (tx, rx) = mpsc::channel();
+    thread::spawn(move || {
+        let mut out = Vec::new();
+        let read = pipe.map_or(Ok(0), |mut p| p.read_to_end(&mut out));
+        drop(tx.send(read.map(|_| out)));
+    });
+    rx
+}
+
+fn collect(rx: &Receiver<std::io::Result<Vec<u8>>>, deadline: Option<Duration>) -> Result<Vec<u8>> {
+    let got = match deadline {
+        None => rx.recv().ok(),
+        // An ssh master connection that stays behind holds our pipe open; git itself has ended and said all it had to.
+        Some(_) => rx.recv_timeout(Duration::from_secs(2)).ok(),
+    };
+    got.unwrap_or_else(|| Ok(Vec::new())).context("cannot read what git printed")
+}
+
+fn wait(
+    child: &mut Child,
+    verb: &str,
+    deadline: Option<Duration>,
+    cancelled: Option<&AtomicBool>,
+) -> Result<std::process::ExitStatus> {
+    let what = || format!("cannot wait for `git {verb}`");
+    if deadline.is_none() && cancelled.is_none() {
+        return child.wait().context(what());
+    }
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait().context(what())? {
+            return Ok(status);
+        }
+        let late = deadline.filter(|d| start.elapsed() >= *d);
+        let stop = cancelled.is_some_and(|c| c.load(Ordering::Relaxed));
+        if late.is_some() || stop {
+            kill_group(child);
+            child.wait().context(what())?;
+            return Err(match late {
+                Some(d) => Error::new(
+                    ErrorKind::Unreachable,
+                    format!("`git {verb}` did not finish within {:.0?} and was stopped", d),
+                ),
+                None => Error::transient(format!("`git {verb}` was stopped")),
+            });
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+fn kill_group(child: &mut Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let killed = pid.map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::KILL));
+    if !matches!(killed, Some(Ok(()))) {
+        drop(child.kill());
+    }
+}
+
+/// What git printed and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    verb: String,
+    /// The exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// What a failed call leaves, for tests of those who read it.
+    #[cfg(test)]
+    pub(crate) fn failed(verb: &str, code: i32, stderr: &str) -> Self {
+        Self { verb: verb.to_owned(), code: Some(code), stdout: Vec::new(), stderr: stderr.to_owned() }
+    }
+
+    /// Whether git said that it succeeded.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The standard output of a success.
+    ///
+    /// # Errors
+    /// Git failed: what it said, after `what`.
+    pub fn checked(self, what: &str) -> Result<Vec<u8>> {
+        if self.succeeded() { Ok(self.stdout) } else { Err(self.failure(what)) }
+    }
+
+    /// The error for a failure: `what`, then the last line that git said; all of them as details.
+    #[must_use]
+    pub fn failure(&self, what: &str) -> Error {
+        let full = ["No space left on device", "Disk quota exceeded"].iter().any(|t| self.stderr.contains(t));
+        let kind = if full { ErrorKind::Transient } else { ErrorKind::Fatal };
+        let lines: Vec<String> =
+            self.stderr.lines().filter(|l| !l.trim().is_empty()).map(crate::model::escape).collect();
+        let said = lines.iter().rev().find(|l| l.starts_with("fatal:") || l.starts_with("error:")).or(lines.last());
+        let ended = match self.code {
+            Some(code) => format!("`git {}` ended with code {code}", self.verb),
+            None => format!("`git {}` was killed by a signal", self.verb),
+        };
+        let mut e = Error::new(kind, format!("{what}: {}", said.cloned().unwrap_or(ended)));
+        for line in lines.iter().take(20).filter(|l| Some(*l) != said) {
+            e = e.detail(format!("git: {line}"));
+        }
+        e
+    }
+}

@@ -1,0 +1,200 @@
+//! The repository as plain files, for `git clone` over a web server that knows nothing of git (dumb HTTP,
+//! gitrepository-layout(5), gitprotocol-http(5)).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use git2::{ObjectType, Repository};
+
+use super::program::{Configuration, GitProgram};
+use super::{from_oid, git_error, private, to_oid};
+use crate::effects::{PrivateRepo, Served, StaticContent, StaticFile};
+use crate::error::{Context as _, Error, Result};
+use crate::model::{BranchName, Oid, TagName, escape};
+
+const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+
+/// Makes the files; packs first, refs last.
+pub(super) fn static_repository(
+    program: &GitProgram,
+    private: &PrivateRepo,
+    head: &str,
+    tips: &[(String, Oid)],
+    served: &Served,
+) -> Result<Vec<StaticFile>> {
+    let repo = private::open(private)?;
+    check_ref(head)?;
+    if private.dir.join("shallow").exists() {
+        return Err(Error::input(format!(
+            "repository `{}` is shallow: nobody could clone from its files",
+            private.borrow.display()
+        ))
+        .hint("fetch the whole history (`git fetch --unshallow`), then run the same command again"));
+    }
+    let refs = merged_refs(&repo, tips, served)?;
+    if !refs.contains_key(head) {
+        return Err(Error::input(format!(
+            "`{head}` cannot be the default branch: it is not among the refs that are served"
+        )));
+    }
+    let mut files = Vec::new();
+    let mut packs = served.packs.clone();
+    if let Some(stem) = pack(program, private, &repo, tips, served)? {
+        let directory = private.dir.join("static");
+        for end in ["pack", "idx"] {
+            let name = format!("{stem}.{end}");
+            let content = StaticContent::Fixed(directory.join(&name));
+            files.push(StaticFile { path: format!("objects/pack/{name}"), content });
+        }
+        let name = format!("{stem}.pack");
+        if !packs.contains(&name) {
+            // Newest first, as git lists them: a client looks there first for what is new.
+            packs.insert(0, name);
+        }
+    }
+    let mut replaced = |path: &str, text: String| {
+        files.push(StaticFile { path: path.to_owned(), content: StaticContent::Replaced(text.into_bytes()) });
+    };
+    replaced("config", CONFIG.to_owned());
+    replaced("HEAD", format!("ref: {head}\n"));
+    replaced("objects/info/packs", packs.iter().map(|p| format!("P {p}\n")).collect::<String>() + "\n");
+    replaced("packed-refs", packed_refs(&refs));
+    replaced("info/refs", info_refs(&refs));
+    Ok(files)
+}
+
+/// What a ref names, and what that points to if it is a tag object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    object: Oid,
+    peeled: Option<Oid>,
+}
+
+fn check_ref(name: &str) -> Result<()> {
+    if let Some(branch) = name.strip_prefix("refs/heads/") {
+        BranchName::new(branch)?;
+    } else if let Some(tag) = name.strip_prefix("refs/tags/") {
+        TagName::new(tag)?;
+    } else {
+        return Err(Error::input(format!(
+            "`{}` is neither a branch nor a tag: valid is `refs/heads/…` or `refs/tags/…`",
+            escape(name)
+        )));
+    }
+    Ok(())
+}
+
+/// The served refs with the tips over them; tags do not move.
+fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Result<BTreeMap<String, Target>> {
+    let mut refs = BTreeMap::new();
+    for (name, object) in served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")) {
+        check_ref(name)?;
+        let peeled = served.refs.iter().find(|(n, _)| n.strip_suffix("^{}") == Some(name)).map(|(_, o)| o.clone());
+        refs.insert(name.clone(), Target { object: object.clone(), peeled });
+    }
+    for (name, object) in tips {
+        check_ref(name)?;
+        let found = repo
+            .find_object(from_oid(object)?, None)
+            .map_err(|e| git_error(&format!("cannot read `{object}` for `{name}`"), e))?;
+        let peeled = (found.kind() == Some(ObjectType::Tag))
+            .then(|| found.peel(ObjectType::Commit).map(|c| to_oid(c.id())))
+            .transpose()
+            .map_err(|e| git_error(&format!("cannot read what tag `{name}` points to"), e))?;
+        let new = Target { object: object.clone(), peeled };
+        match refs.insert(name.clone(), new) {
+            Some(old) if old.object != *object && name.starts_with("refs/tags/") => {
+                return Err(Error::conflict(format!("the served repository has tag `{name}` at another object"))
+                    .detail(format!("served: {}", old.object))
+                    .detail(format!("ours:   {object}"))
+                    .hint("tags never move; nothing was overwritten"));
+            }
+            _ => {}
+        }
+    }
+    Ok(refs)
+}
+
+/// Packs what the tips need and the served refs do not reach; `None` if that is nothing.
+fn pack(
+    program: &GitProgram,
+    private: &PrivateRepo,
+    repo: &Repository,
+    tips: &[(String, Oid)],
+    served: &Served,
+) -> Result<Option<String>> {
+    let directory = private.dir.join("static");
+    fs::create_dir_all(&directory).context(format!("cannot create directory `{}`", directory.display()))?;
+    let odb = repo.odb().map_err(|e| git_error("cannot open the private repository", e))?;
+    let mut revisions = String::new();
+    for (_, oid) in tips {
+        revisions.push_str(&format!("{oid}\n"));
+    }
+    // Another maintainer's clone may lack what was served earlier; then the pack is larger, never wrong.
+    for (_, oid) in served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")) {
+        if odb.exists(from_oid(oid)?) {
+            revisions.push_str(&format!("^{oid}\n"));
+        }
+    }
+    let stem: PathBuf = directory.join("pack");
+    let out = program
+        .call(Configuration::Private)
+        .repository(&private.dir)
+        // One thread, because several would search deltas in another order each time.
+        .args(["pack-objects", "--revs", "--threads=1", "--delta-base-offset", "--non-empty", "--quiet"])
+        .args([stem])
+        .input(revisions)
+        .run()?
+        .checked("cannot pack the repository that is to be served")?;
+    let name = String::from_utf8_lossy(&out).trim().to_owned();
+    if name.is_empty() {
+        return Ok(None);
+    }
+    // The name goes into paths and pages: it must be an object id.
+    let name: Oid = name.parse()?;
+    Ok(Some(format!("pack-{name}")))
+}
+
+/// `info/refs`, sorted by name, tags followed by what they point to.
+fn info_refs(refs: &BTreeMap<String, Target>) -> String {
+    let mut out = String::new();
+    for (name, target) in refs {
+        out.push_str(&format!("{}\t{name}\n", target.object));
+        if let Some(peeled) = &target.peeled {
+            out.push_str(&format!("{peeled}\t{name}^{{}}\n"));
+        }
+    }
+    out
+}
+
+/// `packed-refs`, for whoever reads the directory as a repository.
+fn packed_refs(refs: &BTreeMap<String, Target>) -> String {
+    let mut out = "# pack-refs with: peeled fully-peeled sorted \n".to_owned();
+    for (name, target) in refs {
+        out.push_str(&format!("{} {name}\n", target.object));
+        if let Some(peeled) = &target.peeled {
+            out.push_str(&format!("^{peeled}\n"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refs_as_git_writes_them() {
+        let oid = |c: &str| c.repeat(40).parse::<Oid>().unwrap();
+        let refs = BTreeMap::from([
+            ("refs/heads/main".to_owned(), Target { object: oid("a"), peeled: None }),
+            ("refs/tags/v1".to_owned(), Target { object: oid("b"), peeled: Some(oid("a")) }),
+        ]);
+        let (a, b) = (oid("a"), oid("b"));
+        assert_eq!(info_refs(&refs), format!("{a}\trefs/heads/main\n{b}\trefs/tags/v1\n{a}\trefs/tags/v1^{{}}\n"));
+        assert!(packed_refs(&refs).ends_with(&format!("{a} refs/heads/main\n{b} refs/tags/v1\n^{a}\n")));
+        assert!(check_ref("refs/pull/1/head").is_err());
+        assert!(check_ref("refs/tags/../x").is_err());
+    }
+}

@@ -1,0 +1,114 @@
+//! A commit's tree as the version bump reads it, and walks over trees.
+
+use git2::{ObjectType, Repository, Tree};
+
+use super::{find_commit, git_error};
+use crate::bump::{Entry, EntryKind, SourceTree};
+use crate::error::{Error, Result};
+use crate::model::{Oid, escape};
+
+/// The tree of a commit; blobs are read when they are asked for.
+pub(super) struct CommitTree {
+    repo: Repository,
+    tree: git2::Oid,
+    commit: Oid,
+}
+
+impl CommitTree {
+    pub(super) fn open(repo: Repository, commit: &Oid) -> Result<Self> {
+        let tree = find_commit(&repo, commit)?.tree_id();
+        Ok(Self { repo, tree, commit: commit.clone() })
+    }
+
+    fn tree(&self) -> Result<Tree<'_>> {
+        self.repo.find_tree(self.tree).map_err(|e| git_error(&format!("cannot read the tree of `{}`", self.commit), e))
+    }
+}
+
+impl SourceTree for CommitTree {
+    fn entries(&self) -> Result<Vec<Entry>> {
+        let mut out = Vec::new();
+        walk(&self.repo, &self.tree()?, &mut |entry| {
+            // A path that is not UTF-8 is no file that a bump could name.
+            if let (Ok(path), false) = (std::str::from_utf8(entry.path), entry.mode == DIRECTORY) {
+                let kind = match entry.mode {
+                    SYMLINK => EntryKind::Symlink,
+                    SUBMODULE => EntryKind::Submodule,
+                    _ => EntryKind::File,
+                };
+                out.push(Entry { path: path.to_owned(), kind });
+            }
+        })?;
+        out.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(out)
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        read(&self.repo, &self.tree()?, path)
+    }
+}
+
+/// Git's mode of a tree within a tree.
+pub(super) const DIRECTORY: u32 = 0o040_000;
+/// Git's mode of a submodule.
+pub(super) const SUBMODULE: u32 = 0o160_000;
+/// Git's mode of a symbolic link.
+pub(super) const SYMLINK: u32 = 0o120_000;
+
+/// One entry on a walk.
+pub(super) struct Visit<'a> {
+    /// The whole path, parts joined by `/`.
+    pub(super) path: &'a [u8],
+    pub(super) mode: u32,
+    pub(super) oid: git2::Oid,
+}
+
+/// Visits every entry below `tree`, directories before what is in them. Reads trees only, no blobs.
+pub(super) fn walk(repo: &Repository, tree: &Tree<'_>, visit: &mut dyn FnMut(&Visit<'_>)) -> Result<()> {
+    walk_below(repo, tree, &mut Vec::new(), visit)
+}
+
+fn walk_below(repo: &Repository, tree: &Tree<'_>, path: &mut Vec<u8>, visit: &mut dyn FnMut(&Visit<'_>)) -> Result<()> {
+    let parent = path.len();
+    for entry in tree {
+        let name = entry.name_bytes();
+        let whole = |path: &[u8]| escape(&String::from_utf8_lossy(path));
+        if name.is_empty()
+            || name == b"."
+            || name == b".."
+            || name.contains(&b'/')
+            || name.eq_ignore_ascii_case(b".git")
+        {
+            return Err(Error::fatal(format!("tree `{}` has an entry named `{}`", tree.id(), whole(name)))
+                .hint("no honest git makes such a tree: look at who wrote this commit"));
+        }
+        if parent > 0 {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        let mode = u32::try_from(entry.filemode_raw()).unwrap_or_default();
+        visit(&Visit { path, mode, oid: entry.id() });
+        if mode == DIRECTORY {
+            let below = repo
+                .find_tree(entry.id())
+                .map_err(|e| git_error(&format!("cannot read directory `{}`", whole(path)), e))?;
+            walk_below(repo, &below, path, visit)?;
+        }
+        path.truncate(parent);
+    }
+    Ok(())
+}
+
+/// The bytes of the file or symbolic link at `path`; `None` if there is none, or if it is a directory or a submodule.
+pub(super) fn read(repo: &Repository, tree: &Tree<'_>, path: &str) -> Result<Option<Vec<u8>>> {
+    let entry = match tree.get_path(std::path::Path::new(path)) {
+        Ok(entry) => entry,
+        Err(e) if e.code() == git2::ErrorCode::NotFound => return Ok(None),
+        Err(e) => return Err(git_error(&format!("cannot read `{}`", escape(path)), e)),
+    };
+    if entry.kind() != Some(ObjectType::Blob) {
+        return Ok(None);
+    }
+    let blob = repo.find_blob(entry.id()).map_err(|e| git_error(&format!("cannot read `{}`", escape(path)), e))?;
+    Ok(Some(blob.content().to_vec()))
+}

@@ -1,0 +1,167 @@
+//! Remotes that the user's own git program reaches: paths, ssh, https.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::RemoteKind;
+use super::porcelain;
+use crate::effects::{RefUpdate, Remote};
+use crate::error::{Context as _, Error, Result};
+use crate::git::{Call, Configuration, GitProgram, Output, is_address};
+use crate::model::{BranchName, Oid, RemoteName, TagName, escape};
+
+pub(super) const KIND: RemoteKind = RemoteKind {
+    name: "git",
+    about: "what the user's own git program reaches: paths, ssh, https, with the user's credentials",
+    takes: is_address,
+    open: |program, name, url| Ok(Arc::new(GitRemote::new(program.clone(), name.clone(), url))),
+};
+
+/// How long a remote may take to say that it is there.
+const PROBE: Duration = Duration::from_secs(15);
+/// How long a remote may take to list refs.
+const OBSERVE: Duration = Duration::from_secs(60);
+/// How long a push may take.
+const PUSH: Duration = Duration::from_secs(900);
+
+/// A remote and the git program that talks to it.
+#[derive(Debug, Clone)]
+pub struct GitRemote {
+    program: GitProgram,
+    name: RemoteName,
+    url: String,
+    deadlines: Deadlines,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    probe: Duration,
+    observe: Duration,
+    push: Duration,
+}
+
+/// Kills a call that nobody waits for any more.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl GitRemote {
+    /// The remote `name` at `url`, an address that [`is_address`] takes.
+    #[must_use]
+    pub fn new(program: GitProgram, name: RemoteName, url: impl Into<String>) -> Self {
+        Self { program, name, url: url.into(), deadlines: Deadlines { probe: PROBE, observe: OBSERVE, push: PUSH } }
+    }
+
+    /// The same with one deadline for everything, for tests and impatient people.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines = Deadlines { probe: deadline, observe: deadline, push: deadline };
+        self
+    }
+
+    async fn run(
+        &self,
+        deadline: Duration,
+        build: impl FnOnce(Call<'_>) -> Call<'_> + Send + 'static,
+    ) -> Result<Output> {
+        let program = self.program.clone();
+        let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
+        let flag = Arc::clone(&cancelled.0);
+        let ran = tokio::task::spawn_blocking(move || {
+            build(program.call(Configuration::User).deadline(deadline).cancelled_by(flag)).run()
+        });
+        let out = ran.await.context(format!("remote `{}`: git was not waited for", self.name))?;
+        drop(cancelled);
+        out.map_err(|e| e.context(format!("remote `{}`", self.name)))
+    }
+
+    async fn list(&self, deadline: Duration, refs: Vec<String>) -> Result<Vec<u8>> {
+        let url = self.url.clone();
+        let out =
+            self.run(deadline, move |call| call.args(["ls-remote", "--quiet", "--"]).args([url]).args(refs)).await?;
+        if out.succeeded() { Ok(out.stdout) } else { Err(porcelain::failure(&self.name, &out, &[])) }
+    }
+}
+
+#[async_trait::async_trait]
+impl Remote for GitRemote {
+    fn name(&self) -> &RemoteName {
+        &self.name
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.list(self.deadlines.probe, vec!["HEAD".to_owned()]).await.map(drop)
+    }
+
+    async fn observe(&self, refs: &[String]) -> Result<Vec<Option<Oid>>> {
+        for name in refs {
+            check_ref(name)?;
+        }
+        let listed = self.list(self.deadlines.observe, refs.to_vec()).await?;
+        porcelain::refs(&listed, refs)
+    }
+
+    async fn push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()> {
+        for update in updates {
+            check_ref(&update.name)?;
+        }
+        // What is there already is success; what is there and is not what we expected is for a person.
+        let names: Vec<String> = updates.iter().map(|u| u.name.clone()).collect();
+        let mut specs = Vec::new();
+        for (update, now) in updates.iter().zip(self.observe(&names).await?) {
+            if now.as_ref() == Some(&update.new) {
+                continue;
+            }
+            if now != update.old {
+                return Err(moved(&self.name, update, now.as_ref()));
+            }
+            // Without `+`, git and the remote refuse whatever would lose a commit or move a tag.
+            specs.push(format!("{}:{}", update.new, update.name));
+        }
+        if specs.is_empty() {
+            return Ok(());
+        }
+        let (url, repo) = (self.url.clone(), PathBuf::from(repo));
+        let out = self
+            .run(self.deadlines.push, move |call| {
+                call.repository(&repo)
+                    .args(["push", "--atomic", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed"])
+                    .args(["--recurse-submodules=no", "--"])
+                    .args([url])
+                    .args(specs)
+            })
+            .await?;
+        let results = porcelain::results(&out.stdout);
+        let all = updates.iter().all(|u| results.iter().all(|r| r.name != u.name || r.accepted()));
+        if out.succeeded() && all { Ok(()) } else { Err(porcelain::failure(&self.name, &out, &results)) }
+    }
+}
+
+fn check_ref(name: &str) -> Result<()> {
+    if let Some(branch) = name.strip_prefix("refs/heads/") {
+        BranchName::new(branch)?;
+    } else if let Some(tag) = name.strip_prefix("refs/tags/") {
+        TagName::new(tag)?;
+    } else {
+        return Err(Error::input(format!(
+            "`{}` cannot be pushed: valid is `refs/heads/…` or `refs/tags/…`",
+            escape(name)
+        )));
+    }
+    Ok(())
+}
+
+fn moved(remote: &RemoteName, update: &RefUpdate, now: Option<&Oid>) -> Error {
+    let show = |oid: Option<&Oid>| oid.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    Error::conflict(format!("remote `{remote}` has `{}` at another commit than planned", update.name))
+        .detail(format!("planned: {}", show(update.old.as_ref())))
+        .detail(format!("there:   {}", show(now)))
+        .detail(format!("ours:    {}", update.new))
+        .hint("nothing was pushed; look at what was pushed there, then plan the line again on the branch as it is now")
+}
