@@ -1,18 +1,7 @@
-//! The `lifeboat` program.
+//! The `lifeboat` program: see the library's code map.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let cli = lifeboat::cli::Cli::parse();
-    match lifeboat::cli::run(&cli) {
-        Ok(code) => code,
-        Err(e) => {
-            use std::io::Write as _;
-            // Nothing is left to do when standard error is gone.
-            drop(writeln!(std::io::stderr(), "{}", e.report()));
-            ExitCode::from(e.kind().exit_code())
-        }
-    }
+    lifeboat::cli::main(std::env::args_os())
 }

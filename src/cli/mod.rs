@@ -1,33 +1,115 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb; each parses, calls and renders.
 
+mod abandon;
+mod approve;
 pub mod bump;
+mod completions;
+mod log;
+mod place;
+mod plan;
+mod reconcile;
+mod rehearse;
+mod render;
+mod ship;
+mod status;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Ships a security release when GitHub cannot.
+pub use render::Output;
+
+/// Exit codes, as the help and the documentation list them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done: nothing is left to do but deliveries that wait for their destinations
+  1  a step failed; the message says which and what to mend
+  2  the command line, the configuration or the train file is wrong
+  3  the train waits for a person or for a time
+  4  a conflict: something exists with other bytes than ours
+  5  something is down or busy; try again
+  6  a signature, digest or threshold does not hold";
+
+/// Ships a security release on several release branches at once, when GitHub cannot.
 #[derive(Debug, Parser)]
-#[command(name = "lifeboat", version)]
-pub struct Cli {
+#[command(name = "lifeboat", version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     verb: Verb,
 }
 
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Bump versions in a checkout as the project's maintainers would
-    Bump(bump::Args),
+/// Options of every verb.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// The configuration [default: `lifeboat.toml` in this directory or the nearest one above]
+    #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where trains are kept [default: `$XDG_STATE_HOME/lifeboat` or `~/.local/state/lifeboat`]
+    #[arg(long, global = true, value_name = "DIR", env = "LIFEBOAT_STATE")]
+    pub state: Option<PathBuf>,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
 }
 
-/// Runs the verb.
-///
-/// # Errors
-/// Whatever the verb says.
-pub fn run(cli: &Cli) -> Result<ExitCode> {
-    match &cli.verb {
-        Verb::Bump(args) => bump::run(args),
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Plan(plan::Args),
+    Ship(ship::Args),
+    Status(status::Args),
+    Approve(approve::Args),
+    Abandon(abandon::Args),
+    Reconcile(reconcile::Args),
+    Log(log::Args),
+    Bump(bump::Args),
+    Completions(completions::Args),
+}
+
+/// Parses `argv`, runs the verb and reports; the process should end with the code.
+pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(argv) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are printed to standard output and are no failure.
+            drop(e.print());
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    let out = Output::new(&cli.global);
+    match run(&cli, &out) {
+        Ok(code) => code,
+        Err(e) => out.fail(&e),
     }
+}
+
+fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Plan(args) => plan::run(global, args, out),
+        Verb::Ship(args) => ship::run(global, args, out),
+        Verb::Status(args) => status::run(global, args, out),
+        Verb::Approve(args) => approve::run(global, args, out),
+        Verb::Abandon(args) => abandon::run(global, args, out),
+        Verb::Reconcile(args) => reconcile::run(global, args, out),
+        Verb::Log(args) => log::run(global, args, out),
+        Verb::Bump(args) => bump::run(args),
+        Verb::Completions(args) => completions::run::<Cli>(args),
+    }
+}
+
+/// The runtime of the verbs that act: as many threads as processors, or one (`LIFEBOAT_RUNTIME=current-thread`), which
+/// makes the order of system calls repeatable.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let current = std::env::var_os("LIFEBOAT_RUNTIME").is_some_and(|v| v == "current-thread");
+    let mut builder = if current {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    builder.enable_all().build().map_err(|e| Error::fatal("cannot start the runtime").because(e))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::bump::VersionRules;
 use crate::model::{
@@ -226,7 +227,8 @@ pub struct SigningConfig {
 }
 
 /// Texts with placeholders, by name: `commit.txt`, `tag.txt`, `notes.md`, `release.html`, `index.html`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct TemplateSet {
     /// The project's own, over those built in.
     pub texts: BTreeMap<String, String>,

@@ -42,7 +42,7 @@ pub trait DiskFile: Write + Send {
 }
 
 /// Held while a lock file is locked; dropping it unlocks.
-pub trait Lock: Send {}
+pub trait Lock: Send + Sync {}
 
 /// Files and directories. Every method that changes state is one kill point of the crash tests.
 pub trait Disk: Send + Sync {

@@ -32,7 +32,11 @@ pub use runner::{Handle, JobReport, JobRequest, JobStatus, Runner};
 pub use signer::{Keys, Role, Signer};
 pub use store::{Area, Capabilities, PutNew, Store};
 
-use crate::model::{RemoteName, StoreName};
+use crate::error::Result;
+use crate::model::{RemoteName, Secret, SecretRef, StoreName};
+
+/// Reads the secret that a reference names.
+pub type SecretResolver = Arc<dyn Fn(&SecretRef) -> Result<Secret> + Send + Sync>;
 
 /// What looking at an effect found, before it is applied (*observe → apply if absent → confirm*).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,8 @@ pub struct Effects {
     pub remotes: BTreeMap<RemoteName, Arc<dyn Remote>>,
     /// Keys that sign.
     pub keys: Arc<dyn Keys>,
+    /// Reads secrets by reference.
+    pub secrets: SecretResolver,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Who watches.

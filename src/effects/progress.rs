@@ -22,6 +22,8 @@ pub enum ProgressEvent {
     Failed(StepId, String),
     /// A line for the person.
     Note(String),
+    /// The run is over.
+    Ended,
 }
 
 /// Receives progress.

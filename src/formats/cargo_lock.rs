@@ -153,6 +153,17 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
     Ok(Lock { packages, format: format.unwrap_or(if first { 1 } else { 2 }) })
 }
 
+/// The packages that come from a registry, as name and version: what vendoring needs.
+///
+/// # Errors
+/// As [`parse`].
+pub fn registry_packages(text: &str) -> Result<Vec<(String, String)>, LockError> {
+    let from_registry =
+        |p: &LockedPackage| p.source.as_deref().is_some_and(|s| s.starts_with("registry+") || s.starts_with("sparse+"));
+    let lock = parse(text)?;
+    Ok(lock.packages.iter().filter(|p| from_registry(p)).map(|p| (p.name.clone(), p.version.clone())).collect())
+}
+
 /// The lock file after `moved`: only packages without a source, of that name and at the old version, take the new one;
 /// references and the order follow. Everything else stays to the byte.
 ///

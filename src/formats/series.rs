@@ -41,6 +41,22 @@ impl Patch {
     pub fn subject(&self) -> &str {
         self.message.lines().next().unwrap_or_default()
     }
+
+    /// The paths that the change touches, sorted, as the diff names them.
+    #[must_use]
+    pub fn touches(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.diff);
+        let header = |l: &str| {
+            let rest = l.strip_prefix("diff --git ")?;
+            // Both names are equal but for their prefix, unless the file is renamed; then the second one is meant.
+            let (_, new) = rest.rsplit_once(" b/").or_else(|| rest.rsplit_once(" \"b/"))?;
+            Some(new.trim_end_matches('"').to_owned())
+        };
+        let mut out: Vec<String> = text.lines().filter_map(header).collect();
+        out.sort();
+        out.dedup();
+        out
+    }
 }
 
 impl Series {

@@ -7,12 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::gpg::GpgSigner;
 use super::openpgp::{SecretKey, generate};
 use crate::config::{KeySource, SigningConfig};
-use crate::effects::{Clock, Disk, Keys, Role, Signer, files};
+use crate::effects::{Clock, Disk, Keys, Role, SecretResolver, Signer, files};
 use crate::error::{Context as _, Error, Result};
-use crate::model::{Secret, SecretRef};
-
-/// Reads the secret that a reference names.
-pub type SecretResolver = Arc<dyn Fn(&SecretRef) -> Result<Secret> + Send + Sync>;
+use crate::model::Secret;
 
 /// The file in the state directory that holds the operator's own key.
 pub const OPERATOR_KEY: &str = "operator-key.asc";

@@ -5,6 +5,6 @@ mod gpg;
 pub mod openpgp;
 mod secrets;
 
-pub use configured::{ConfiguredKeys, OPERATOR_KEY, SecretResolver};
+pub use configured::{ConfiguredKeys, OPERATOR_KEY};
 pub use gpg::GpgSigner;
 pub use secrets::resolve;

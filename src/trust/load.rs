@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::root::{FILE, Root};
 use super::rotation::check_successor;
-use crate::effects::{Disk, files};
+use crate::effects::{Disk, EntryKind, files};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::Certificate;
 use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
@@ -35,6 +35,8 @@ pub struct TrustedRoot {
     pub accepted: BTreeSet<Sha256>,
     /// By fingerprint; those that are missing on disk are missing here.
     pub certificates: BTreeMap<Fingerprint, Certificate>,
+    /// The files of the directory that a store publishes beside the releases, by name.
+    pub published: BTreeMap<String, Vec<u8>>,
 }
 
 impl TrustedRoot {
@@ -110,6 +112,25 @@ fn certificates(disk: &dyn Disk, keys: &Path, root: &Root) -> Result<BTreeMap<Fi
     Ok(out)
 }
 
+/// The public files of the directory of keys: roots, their signatures, certificates; nothing else that lies there.
+fn published(disk: &dyn Disk, keys: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut out = BTreeMap::new();
+    for entry in disk.list(keys).context(format!("cannot list `{}`", keys.display()))? {
+        let is_root =
+            entry.name.starts_with("trust.") && (entry.name.ends_with(".json") || entry.name.ends_with(".asc"));
+        let is_certificate = entry.name.strip_suffix(".asc").is_some_and(|n| n.parse::<Fingerprint>().is_ok());
+        if entry.kind == EntryKind::File && (is_root || is_certificate) {
+            let Some(bytes) = read(disk, &keys.join(&entry.name))? else { continue };
+            if is_certificate && String::from_utf8_lossy(&bytes).contains("PRIVATE KEY") {
+                return Err(Error::input(format!("`{}` holds a secret key", keys.join(&entry.name).display()))
+                    .hint("the directory of keys is published: put secret keys elsewhere"));
+            }
+            out.insert(entry.name, bytes);
+        }
+    }
+    Ok(out)
+}
+
 /// A root of the directory: `trust.json`, or an earlier one kept as `trust.<version>.json`.
 struct Found {
     name: String,
@@ -129,7 +150,8 @@ fn trusted(disk: &dyn Disk, keys: &Path, found: &Found, accepted: BTreeSet<Sha25
     let certificates = certificates(disk, keys, &found.root)?;
     let mut accepted = accepted;
     accepted.insert(found.digest);
-    Ok(TrustedRoot { root: found.root.clone(), digest: found.digest, accepted, certificates })
+    let published = published(disk, keys)?;
+    Ok(TrustedRoot { root: found.root.clone(), digest: found.digest, accepted, certificates, published })
 }
 
 /// Reads `trust.json` and its certificates from the directory `keys`. With a pin, every root from the pinned one on must

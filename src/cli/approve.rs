@@ -1,0 +1,92 @@
+//! `approve`: look at everything again, then sign once.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::process::ExitCode;
+
+use super::place::Place;
+use super::{Global, Output};
+use crate::engine::Train;
+use crate::engine::approve::{Review, approve, review};
+use crate::error::{Context as _, Error, Result};
+use crate::model::{PersonId, TrainName, escape};
+
+/// Look at everything that a train would publish, and approve it as one person
+///
+/// Commits and source archives are made again from your own clone, every staged file is read back and hashed; then the
+/// approval and your detached signatures over the sums are made together.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The train [default: the one under way]
+    #[arg(value_name = "TRAIN")]
+    train: Option<TrainName>,
+    /// Who approves, as the trust root names them
+    #[arg(long = "as", value_name = "PERSON")]
+    person: PersonId,
+    /// Approve without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+    let place = Place::open(global)?;
+    let name = place.choose(args.train.as_ref())?;
+    let effects = place.effects(&name, out.progress())?;
+    let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
+    let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
+    out.text(text(&reviewed))?;
+    if !args.yes {
+        confirm(&name)?;
+    }
+    let expires = approve(&effects, &train, &reviewed, &args.person)?;
+    let have = train.state().approvals().len();
+    let need = train.plan().threshold;
+    out.result(
+        format!(
+            "\napproved by {}, until {expires}; the train has {have} of {need} approvals\nnext: `lifeboat ship`",
+            args.person
+        ),
+        &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed }),
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was reviewed, as a person reads it.
+pub(super) fn text(review: &Review) -> String {
+    let mut out = format!("content {}", review.content);
+    for line in &review.lines {
+        let version = line.version.as_ref().map_or_else(|| "carries the fix".to_owned(), ToString::to_string);
+        out.push_str(&format!(
+            "\n\nline {}: {version}\n  commit {} (made again from your clone: equal)",
+            line.branch, line.commit
+        ));
+        for patch in &line.patches {
+            out.push_str(&format!("\n  patch {} ({})", escape(&patch.subject), escape(&patch.author.to_string())));
+        }
+        for path in &line.sensitive {
+            out.push_str(&format!("\n  ! a patch touches `{path}`, which decides how things are built"));
+        }
+        if line.version.is_some() {
+            out.push_str(&format!(
+                "\n  source archive made again: equal\n  {} staged files read back: equal",
+                line.files
+            ));
+            if !line.built_once.is_empty() {
+                out.push_str(&format!("\n  built by one pool only: {}", line.built_once.join(", ")));
+            }
+        }
+    }
+    out
+}
+
+fn confirm(train: &TrainName) -> Result<()> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::input("there is no terminal to ask on").hint("look at the review above, then add `--yes`"));
+    }
+    drop(std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("\ntype the train's name, `{train}`, to approve all of this: ").as_bytes(),
+    ));
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() == train.as_str() { Ok(()) } else { Err(Error::input("not approved: the answer was another")) }
+}

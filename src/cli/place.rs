@@ -1,0 +1,214 @@
+//! Where a project's trains are on this machine, and which one is meant.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use semver::Version;
+
+use super::Global;
+use crate::config::{self, Config};
+use crate::effects::{Clock, Disk, Effects, EntryKind, Progress, files};
+use crate::engine::{Next, Question, Train, TrainDir, next};
+use crate::error::{Context as _, Error, Result};
+use crate::host::{HostClock, HostDisk};
+use crate::journal::{Journal, Record, State, TrainState};
+use crate::model::TrainName;
+use crate::plan::Graph;
+use crate::wiring;
+
+/// The name of the configuration file.
+const CONFIG: &str = "lifeboat.toml";
+
+/// A project on this machine: its configuration and its state directory.
+pub(super) struct Place {
+    pub(super) config: Config,
+    root: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// A train as it stands, read without its lock.
+pub(super) struct Seen {
+    pub(super) state: State,
+    pub(super) now: Timestamp,
+}
+
+impl Place {
+    /// Reads the configuration and finds the state directory.
+    pub(super) fn open(global: &Global) -> Result<Self> {
+        let disk: Arc<dyn Disk> = Arc::new(HostDisk);
+        let path = match &global.config {
+            Some(path) => path.clone(),
+            None => find_config(&*disk)?,
+        };
+        let config = config::load(&path, &*disk)?;
+        let root = state_dir(global)?.join(config.project.name.as_str());
+        Ok(Self { config, root, disk, clock: Arc::new(HostClock) })
+    }
+
+    /// The project's directory in the state directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A train's directory.
+    pub(super) fn dir(&self, train: &TrainName) -> TrainDir {
+        TrainDir::new(self.root.join("trains").join(train.as_str()))
+    }
+
+    /// The trains of this project, by name.
+    pub(super) fn trains(&self) -> Result<Vec<TrainName>> {
+        let dir = self.root.join("trains");
+        let entries = self.disk.list(&dir).context(format!("cannot list `{}`", dir.display()))?;
+        let dirs = entries.into_iter().filter(|e| e.kind == EntryKind::Dir);
+        let names = dirs.filter_map(|e| TrainName::new(e.name).ok());
+        Ok(names.filter(|n| matches!(self.disk.entry(&self.dir(n).plan()), Ok(Some(_)))).collect())
+    }
+
+    /// How one train stands.
+    pub(super) fn see(&self, train: &TrainName) -> Result<Seen> {
+        let dir = self.dir(train);
+        let graph = Arc::new(Graph::new(Arc::new(dir.load_plan(&*self.disk)?))?);
+        let (records, _) = Journal::read(&*self.disk, &dir.journal(), &graph)?;
+        Ok(Seen { state: State::fold(graph, &records)?, now: self.clock.now() })
+    }
+
+    /// How all trains stand.
+    pub(super) fn see_all(&self) -> Result<Vec<Seen>> {
+        self.trains()?.iter().map(|t| self.see(t)).collect()
+    }
+
+    /// The records of a train's journal.
+    pub(super) fn records(&self, train: &TrainName) -> Result<Vec<Record>> {
+        let dir = self.dir(train);
+        let graph = Graph::new(Arc::new(dir.load_plan(&*self.disk)?))?;
+        Ok(Journal::read(&*self.disk, &dir.journal(), &graph)?.0)
+    }
+
+    /// The train that is meant: the one named, the only one under way, or the only one there is.
+    pub(super) fn choose(&self, named: Option<&TrainName>) -> Result<TrainName> {
+        let trains = self.trains()?;
+        if let Some(name) = named {
+            return if trains.contains(name) { Ok(name.clone()) } else { Err(self.no_such(name, &trains)) };
+        }
+        let mut under_way = Vec::new();
+        for train in &trains {
+            let state = self.see(train)?.state.name();
+            if !matches!(state, TrainState::Released | TrainState::Reconciled | TrainState::Abandoned) {
+                under_way.push(train.clone());
+            }
+        }
+        match (&under_way[..], &trains[..]) {
+            ([one], _) | ([], [one]) => Ok(one.clone()),
+            (_, []) => Err(Error::input(format!("there is no train in `{}`", self.root.display()))
+                .hint("write a train file and run `lifeboat plan TRAIN.toml`, then `lifeboat ship TRAIN.toml`")),
+            ([], many) => Err(which("no train is under way", many)),
+            (many, _) => Err(which("several trains are under way", many)),
+        }
+    }
+
+    fn no_such(&self, name: &TrainName, trains: &[TrainName]) -> Error {
+        let error = Error::input(format!("there is no train `{name}` in `{}`", self.root.display()));
+        if trains.is_empty() { error } else { error.hint(format!("there are: {}", join(trains))) }
+    }
+
+    /// Everything that the engine may do, for one train.
+    pub(super) fn effects(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
+        wiring::effects(&self.config, &self.root, &self.dir(train), self.disk.clone(), self.clock.clone(), progress)
+    }
+
+    /// The trust root that is pinned on this machine.
+    pub(super) fn trust(&self) -> Result<Arc<crate::trust::TrustedRoot>> {
+        crate::gather::trusted(&self.config, &self.root, &*self.disk, self.clock.now()).map(Arc::new)
+    }
+
+    fn claim(&self, version: &Version) -> PathBuf {
+        self.root.join("claims").join(version.to_string())
+    }
+
+    /// Claims every version of a plan for its train: two trains cannot make the same release.
+    pub(super) fn take_claims(&self, plan: &crate::plan::Plan) -> Result<()> {
+        files::create_dir_all(&*self.disk, &self.root.join("claims"), 0o700)?;
+        for version in plan.releases().filter_map(|l| l.new.as_ref()) {
+            let path = self.claim(version);
+            let ours = format!("{}\n", plan.train);
+            if files::write_new(&*self.disk, &path, 0o600, &mut ours.as_bytes())? {
+                continue;
+            }
+            let holder = self.disk.read(&path).context("cannot read a claim")?.unwrap_or_default();
+            if holder != ours.as_bytes() {
+                let holder = String::from_utf8_lossy(&holder).trim().to_owned();
+                return Err(Error::conflict(format!("version {version} is claimed by train `{holder}`"))
+                    .hint(format!("finish it, give it up with `lifeboat abandon {holder} --reason …`, or name the next version in the train file")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.
+    pub(super) fn release_claims(&self, train: &Train) -> Result<Vec<Version>> {
+        let versions = train.plan().releases().filter_map(|l| l.new.clone());
+        if !train.state().approvals().is_empty() {
+            return Ok(versions.collect());
+        }
+        for version in versions {
+            self.disk.remove_file(&self.claim(&version)).context(format!("cannot free version {version}"))?;
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn which(what: &str, trains: &[TrainName]) -> Error {
+    Error::input(format!("{what}: {}", join(trains))).hint("name the one that you mean")
+}
+
+fn join(trains: &[TrainName]) -> String {
+    trains.iter().map(TrainName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The nearest `lifeboat.toml` from here upwards.
+fn find_config(disk: &dyn Disk) -> Result<PathBuf> {
+    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let found = here.ancestors().map(|d| d.join(CONFIG)).find(|p| matches!(disk.entry(p), Ok(Some(_))));
+    found.ok_or_else(|| {
+        Error::input(format!("no `{CONFIG}` in `{}` or above it", here.display()))
+            .hint("write one with `lifeboat init`, name one with `--config`, or see the whole thing work with `lifeboat drill`")
+    })
+}
+
+/// The state directory, as the options and the XDG Base Directory Specification say.
+pub(super) fn state_dir(global: &Global) -> Result<PathBuf> {
+    if let Some(dir) = &global.state {
+        return std::path::absolute(dir).context(format!("cannot tell where `{}` is", dir.display()));
+    }
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|h| h.join(".local/state")))
+        .map(|p| p.join("lifeboat"))
+        .ok_or_else(|| {
+            Error::input("neither `XDG_STATE_HOME` nor `HOME` says where to keep state").hint("give `--state DIR`")
+        })
+}
+
+/// What a person should do next about a train.
+pub(super) fn advice(state: &State, now: Timestamp) -> String {
+    let waiting = state.deferred().count();
+    match next(state, now) {
+        Next::Run(_) => "`lifeboat ship` goes on".to_owned(),
+        Next::WaitUntil(at, why) => format!("{why} at {at}; then `lifeboat ship` goes on"),
+        Next::Ask(Question::Approve { have, need }) => {
+            format!(
+                "{} of {need} people have approved; others run `lifeboat approve --as NAME`, then `lifeboat ship`",
+                have.len()
+            )
+        }
+        Next::Ask(Question::DidItHappen(step)) => format!("`{step}` was interrupted: find out whether it happened"),
+        Next::Stuck(steps) => format!("mend what stopped `{}`, then `lifeboat ship`", steps[0]),
+        Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
+        Next::Done if waiting > 0 => {
+            format!("{waiting} deliveries wait for their destinations: `lifeboat reconcile` lists them")
+        }
+        Next::Done => "nothing: every destination has it".to_owned(),
+    }
+}

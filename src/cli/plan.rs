@@ -1,0 +1,83 @@
+//! `plan`: what a train would do, before anything is done.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::place::Place;
+use super::{Global, Output};
+use crate::error::Result;
+use crate::gather;
+use crate::model::escape;
+use crate::plan::{Plan, plan};
+use crate::step::{Exposure, Step};
+
+/// Show what a train would do; nothing is done and nothing is kept
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The train file
+    #[arg(value_name = "TRAIN.toml")]
+    file: PathBuf,
+}
+
+pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+    let place = Place::open(global)?;
+    let gathered = gather::gather(&place.config, &args.file, place.root(), place.disk.clone(), &*place.clock)?;
+    let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
+    out.result(text(&plan)?, &plan)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The plan as people review it.
+pub(super) fn text(plan: &Plan) -> Result<String> {
+    let id = plan.id()?;
+    let mut out = format!("train {} of {}, dated {}\n", plan.train, plan.project, plan.date);
+    if !plan.advisories.is_empty() {
+        let ids: Vec<&str> = plan.advisories.iter().map(|a| a.as_str()).collect();
+        out.push_str(&format!("fixes {}\n", ids.join(", ")));
+    }
+    for line in &plan.lines {
+        let versions = match (&line.old, &line.new, &line.tag) {
+            (Some(old), Some(new), Some(tag)) => format!("{old} -> {new}, tag {tag}"),
+            _ => "carries the fix only".to_owned(),
+        };
+        out.push_str(&format!("\nline {}: {versions}\n  on {}\n", line.branch, line.base));
+        for patch in &line.patches {
+            out.push_str(&format!("  patch {} ({})\n", escape(&patch.subject), escape(&patch.author.to_string())));
+            out.push_str(&format!("    touches {}\n", escape(&patch.touches.join(", "))));
+        }
+        if line.patches.is_empty() {
+            out.push_str("  no patches\n");
+        }
+    }
+    out.push_str("\nbefore the gate, seen by this machine and the team alone:\n");
+    counted(plan, &mut out, |e| e != Exposure::Public);
+    out.push_str(&format!("\n**the gate: {} people run `lifeboat approve`**", plan.threshold));
+    if let Some(at) = plan.not_before {
+        out.push_str(&format!(", and nothing is public before {at}"));
+    }
+    out.push_str("\n\nafter the gate, public:\n");
+    for step in plan.steps.iter().filter(|s| s.exposure == Exposure::Public) {
+        let deferrable = if step.deferrable { " (waits if its destination is down)" } else { "" };
+        out.push_str(&format!("  {}{deferrable}\n", step.id));
+    }
+    for unknown in &plan.unknown {
+        out.push_str(&format!("\nunknown: {}", escape(unknown)));
+    }
+    out.push_str(&format!("\n{} steps; plan {id}\n", plan.steps.len()));
+    out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship TRAIN.toml --plan {id}`"));
+    Ok(out)
+}
+
+/// How many steps of each kind there are.
+fn counted(plan: &Plan, out: &mut String, which: impl Fn(Exposure) -> bool) {
+    let kinds = ["prepare", "bundle", "build", "assemble", "test", "checksum", "stage", "verify-staged", "seal"];
+    for kind in kinds {
+        let count = plan.steps.iter().filter(|s| which(s.exposure) && s.step.kind() == kind).count();
+        if count == 0 {
+            continue;
+        }
+        let when = if matches!(kind, "seal") { " (after the gate, before anything is public)" } else { "" };
+        out.push_str(&format!("  {count:4} {kind}{when}\n"));
+    }
+    debug_assert!(plan.steps.iter().any(|s| matches!(s.step, Step::Gate(_))));
+}

@@ -1,0 +1,144 @@
+//! The one place that prints: text for people, JSON for programs, progress for those who wait.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::Global;
+use crate::effects::{Progress, ProgressEvent, Quiet};
+use crate::error::{Context as _, Error, Result};
+
+/// Where results, progress and failures go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// As the global options say.
+    #[must_use]
+    pub fn new(global: &Global) -> Self {
+        Self { json: global.json }
+    }
+
+    /// Whether the result is one JSON value.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints text for people; with `--json`, nothing.
+    ///
+    /// # Errors
+    /// A closed standard output.
+    pub fn text(&self, text: impl AsRef<str>) -> Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).context("cannot write to standard output")
+    }
+
+    /// Prints the result: `text` for people, `value` as JSON.
+    ///
+    /// # Errors
+    /// A closed standard output.
+    pub fn result(&self, text: impl AsRef<str>, value: &impl Serialize) -> Result<()> {
+        if !self.json {
+            return self.text(text);
+        }
+        let mut out = std::io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, value).context("cannot write JSON")?;
+        writeln!(out).and_then(|()| out.flush()).context("cannot write to standard output")
+    }
+
+    /// Reports a failure on standard error, as JSON with `--json`, and gives its exit code.
+    #[must_use]
+    pub fn fail(&self, error: &Error) -> ExitCode {
+        let code = error.kind().exit_code();
+        let text = if self.json {
+            let value = serde_json::json!({
+                "error": error.message(),
+                "kind": error.kind(),
+                "exit_code": code,
+                "details": error.details(),
+                "hints": error.hints(),
+                "report": error.report(),
+            });
+            value.to_string()
+        } else {
+            error.report()
+        };
+        // With standard error closed there is nobody left to tell.
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+        ExitCode::from(code)
+    }
+
+    /// A line beside the result, on standard error.
+    pub fn note(&self, text: &str) {
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+    }
+
+    /// Progress: a bar on a terminal, plain lines elsewhere, nothing with `--json`.
+    #[must_use]
+    pub fn progress(&self) -> Arc<dyn Progress> {
+        if self.json {
+            Arc::new(Quiet)
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(0);
+            let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            bar.enable_steady_tick(std::time::Duration::from_millis(200));
+            Arc::new(Bar(bar))
+        } else {
+            Arc::new(Lines)
+        }
+    }
+}
+
+/// A bar with the steps that ended above it.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn event(&self, event: ProgressEvent) {
+        match &event {
+            ProgressEvent::Planned { total, done } => {
+                self.0.set_length(*total as u64);
+                self.0.set_position(*done as u64);
+            }
+            ProgressEvent::Started(id) => self.0.set_message(id.to_string()),
+            ProgressEvent::Succeeded(_) => self.0.inc(1),
+            ProgressEvent::Ended => self.0.finish_and_clear(),
+            ProgressEvent::Deferred(..) | ProgressEvent::Failed(..) | ProgressEvent::Note(_) => {}
+        }
+        if let Some(line) = line(&event) {
+            self.0.println(line);
+        }
+    }
+}
+
+struct Lines;
+
+impl Progress for Lines {
+    fn event(&self, event: ProgressEvent) {
+        let text = match (&event, line(&event)) {
+            (_, Some(text)) => text,
+            (ProgressEvent::Started(id), None) => format!("start     {id}"),
+            _ => return,
+        };
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+    }
+}
+
+fn line(event: &ProgressEvent) -> Option<String> {
+    match event {
+        ProgressEvent::Planned { .. } | ProgressEvent::Started(_) | ProgressEvent::Ended => None,
+        ProgressEvent::Succeeded(id) => Some(format!("done      {id}")),
+        ProgressEvent::Deferred(id, why) => Some(format!("deferred  {id}: {why}")),
+        ProgressEvent::Failed(id, why) => Some(format!("failed    {id}: {why}")),
+        ProgressEvent::Note(text) => Some(text.clone()),
+    }
+}

@@ -1,0 +1,151 @@
+//! `ship`: adopt a plan and run it, or go on with the one adopted: the same command.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::place::{Place, advice};
+use super::{Global, Output};
+use crate::effects::{Effects, ProgressEvent};
+use crate::engine::{Ended, Question, Train, TrainDir, run as engine_run};
+use crate::error::{Error, ErrorKind, Result};
+use crate::gather::{self, Gathered};
+use crate::journal::TrainState;
+use crate::model::{Sha256, TrainName};
+use crate::plan::Plan;
+
+/// Adopt a train and drive it as far as it goes, or go on with it after a stop
+///
+/// The same command again is always safe: finished steps are kept, interrupted ones are looked at before they are repeated.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The train file of a new train; none to go on with the train under way
+    #[arg(value_name = "TRAIN.toml")]
+    file: Option<PathBuf>,
+    /// Which train to go on with
+    #[arg(long, value_name = "NAME", conflicts_with = "file")]
+    train: Option<TrainName>,
+    /// Adopt only the plan with this digest, as `lifeboat plan` printed it
+    #[arg(long, value_name = "SHA256", requires = "file")]
+    plan: Option<Sha256>,
+    /// Rehearse: build, stage and seal with throwaway keys in a scratch state; record every public effect, do none
+    #[arg(long, requires = "file")]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    train: TrainName,
+    state: TrainState,
+    plan: String,
+    locations: Vec<String>,
+    deferred: Vec<String>,
+    failed: Vec<String>,
+    next: String,
+}
+
+pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+    let place = Place::open(global)?;
+    if args.dry_run {
+        return super::rehearse::run(&place, args.file.as_deref(), out);
+    }
+    let progress = out.progress();
+    let (effects, train) = match &args.file {
+        Some(file) => {
+            let gathered = gather::gather(&place.config, file, place.root(), place.disk.clone(), &*place.clock)?;
+            let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
+            let id = plan.id()?;
+            if let Some(wanted) = args.plan.filter(|w| *w != id.0) {
+                return Err(Error::conflict(format!("the plan is now {id}, not {wanted}"))
+                    .hint("something changed since it was reviewed: look at it again with `lifeboat plan`"));
+            }
+            let effects = place.effects(&plan.train, progress.clone())?;
+            let train = adopt(&place, &effects, &place.dir(&plan.train), &plan, &gathered)?;
+            (effects, train)
+        }
+        None => {
+            let name = place.choose(args.train.as_ref())?;
+            let effects = place.effects(&name, progress.clone())?;
+            let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
+            (effects, train)
+        }
+    };
+    drive(&effects, train, out)
+}
+
+/// Claims the versions, pins the series, adopts the plan.
+pub(super) fn adopt(
+    place: &Place,
+    effects: &Effects,
+    dir: &TrainDir,
+    plan: &Plan,
+    gathered: &Gathered,
+) -> Result<Train> {
+    place.take_claims(plan)?;
+    let objects = crate::effects::Objects::new(effects.disk.clone(), dir.objects());
+    for series in &gathered.series {
+        objects.put(series)?;
+    }
+    let (train, _) = Train::adopt(effects, place.trust()?, dir, plan)?;
+    Ok(train)
+}
+
+/// Runs a train as far as it goes and says how it stands.
+pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<ExitCode> {
+    let train = Arc::new(train);
+    let ended = super::runtime()?.block_on(engine_run(effects, train.clone()));
+    effects.progress.event(ProgressEvent::Ended);
+    let ended = ended?;
+    let state = train.state();
+    let report = Report {
+        train: train.plan().train.clone(),
+        state: state.name(),
+        plan: train.graph().id().to_string(),
+        locations: locations(&train),
+        deferred: state.deferred().map(|(id, why, _)| format!("{id}: {why}")).collect(),
+        failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
+        next: advice(&state, effects.clock.now()),
+    };
+    if let Ended::Stuck(errors) = &ended {
+        for (_, error) in errors {
+            drop(out.fail(error));
+        }
+    }
+    let mut text = format!("train {}: {}", report.train, report.state);
+    for location in &report.locations {
+        text.push_str(&format!("\n  public at {location}"));
+    }
+    for deferred in &report.deferred {
+        text.push_str(&format!("\n  deferred  {deferred}"));
+    }
+    for failed in &report.failed {
+        text.push_str(&format!("\n  failed    {failed}"));
+    }
+    text.push_str(&format!("\nnext: {}", report.next));
+    out.result(text, &report)?;
+    Ok(code(&ended))
+}
+
+fn locations(train: &Train) -> Vec<String> {
+    let state = train.state();
+    let outcomes = train.plan().steps.iter().filter_map(|s| state.outcome(&s.id));
+    outcomes
+        .filter_map(|o| match o {
+            crate::step::Outcome::Promoted { location } | crate::step::Outcome::Released { location } => {
+                Some(location.clone())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The documented exit code of how a run ended.
+fn code(ended: &Ended) -> ExitCode {
+    match ended {
+        Ended::Done(_) => ExitCode::SUCCESS,
+        Ended::Asks(Question::Approve { .. } | Question::DidItHappen(_)) | Ended::Waits(..) => ExitCode::from(3),
+        Ended::Stuck(errors) => ExitCode::from(errors.first().map_or(ErrorKind::Fatal, |(_, e)| e.kind()).exit_code()),
+    }
+}

@@ -1,0 +1,165 @@
+//! `status`: how trains stand, without taking their lock.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::place::{Place, Seen};
+use super::{Global, Output};
+use crate::error::Result;
+use crate::journal::{State, StepStatus, TrainState};
+use crate::model::{BranchName, TrainName};
+use crate::step::{Step, StepId};
+
+/// Show how the trains of this project stand
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// One train, with all its steps
+    #[arg(value_name = "TRAIN")]
+    train: Option<TrainName>,
+}
+
+#[derive(Serialize)]
+struct TrainReport {
+    train: TrainName,
+    state: TrainState,
+    abandoned: Option<String>,
+    plan: String,
+    lines: Vec<LineReport>,
+    approved_by: Vec<String>,
+    steps: Vec<StepReport>,
+    next: String,
+}
+
+#[derive(Serialize)]
+struct LineReport {
+    branch: BranchName,
+    kind: crate::model::LineKind,
+    old: Option<semver::Version>,
+    new: Option<semver::Version>,
+    done: usize,
+    total: usize,
+}
+
+#[derive(Serialize)]
+struct StepReport {
+    id: StepId,
+    status: &'static str,
+    attempts: u32,
+    since: Option<jiff::Timestamp>,
+    detail: Option<String>,
+    required: bool,
+}
+
+pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+    let place = Place::open(global)?;
+    let seen = match &args.train {
+        Some(name) => vec![place.see(name)?],
+        None => place.see_all()?,
+    };
+    let reports: Vec<TrainReport> = seen.iter().map(report).collect();
+    if reports.is_empty() {
+        return out
+            .result(
+                format!("no trains in `{}`: plan one with `lifeboat plan TRAIN.toml`", place.root().display()),
+                &reports,
+            )
+            .map(|()| ExitCode::SUCCESS);
+    }
+    let text: Vec<String> = reports.iter().map(|r| text(r, args.train.is_some())).collect();
+    out.result(text.join("\n\n"), &reports)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(seen: &Seen) -> TrainReport {
+    let state = &seen.state;
+    let plan = state.graph().plan();
+    let lines = plan.lines.iter().map(|line| {
+        let of_line: Vec<usize> =
+            (0..state.graph().len()).filter(|&i| branch(&state.graph().at(i).step) == Some(&line.branch)).collect();
+        let done = of_line.iter().filter(|&&i| matches!(state.at(i).status, StepStatus::Succeeded(_))).count();
+        LineReport {
+            branch: line.branch.clone(),
+            kind: line.kind,
+            old: line.old.clone(),
+            new: line.new.clone(),
+            done,
+            total: of_line.len(),
+        }
+    });
+    TrainReport {
+        train: plan.train.clone(),
+        state: state.name(),
+        abandoned: state.abandoned().map(str::to_owned),
+        plan: state.graph().id().to_string(),
+        lines: lines.collect(),
+        approved_by: state.approvals().iter().map(|(a, _)| a.person.to_string()).collect(),
+        steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
+        next: super::place::advice(state, seen.now),
+    }
+}
+
+fn step_report(state: &State, i: usize) -> StepReport {
+    let (step, stands) = (state.graph().at(i), state.at(i));
+    let (status, detail) = match &stands.status {
+        StepStatus::Pending => ("pending", None),
+        StepStatus::Started => ("started", None),
+        StepStatus::Waiting(handle) => ("waiting", Some(format!("runner {}", handle.runner))),
+        StepStatus::Succeeded(_) => ("succeeded", None),
+        StepStatus::Failed { error, .. } => ("failed", Some(error.clone())),
+        StepStatus::Deferred(reason) => ("deferred", Some(reason.clone())),
+    };
+    StepReport {
+        id: step.id.clone(),
+        status,
+        attempts: stands.attempts,
+        since: stands.since,
+        detail,
+        required: !step.deferrable,
+    }
+}
+
+/// The line that a step belongs to.
+fn branch(step: &Step) -> Option<&BranchName> {
+    match step {
+        Step::Prepare(s) => Some(&s.branch),
+        Step::Bundle(s) => Some(&s.branch),
+        Step::Build(s) => Some(&s.branch),
+        Step::Assemble(s) => Some(&s.branch),
+        Step::Test(s) => Some(&s.branch),
+        Step::Checksum(s) => Some(&s.branch),
+        Step::Stage(s) | Step::VerifyStaged(s) | Step::Promote(s) => Some(&s.branch),
+        Step::Seal(s) => Some(&s.branch),
+        Step::ForgeRelease(s) => Some(&s.branch),
+        Step::Gate(_) | Step::PushGit(_) | Step::Point(_) => None,
+    }
+}
+
+fn text(r: &TrainReport, every_step: bool) -> String {
+    let mut out = format!("train {}: {}", r.train, r.state);
+    if let Some(reason) = &r.abandoned {
+        out.push_str(&format!(" ({reason})"));
+    }
+    for line in &r.lines {
+        let versions = match (&line.old, &line.new) {
+            (Some(old), Some(new)) => format!("{old} -> {new}"),
+            _ => "carries the fix".to_owned(),
+        };
+        out.push_str(&format!("\n  {:24} {versions:24} {}/{} steps", line.branch.to_string(), line.done, line.total));
+    }
+    if !r.approved_by.is_empty() {
+        out.push_str(&format!("\n  approved by {}", r.approved_by.join(", ")));
+    }
+    for step in &r.steps {
+        let shown = every_step || matches!(step.status, "failed" | "deferred" | "started" | "waiting");
+        if shown {
+            let since = step.since.map(|t| format!(" since {}", t.strftime("%F %T"))).unwrap_or_default();
+            out.push_str(&format!("\n  {:10} {}{since}", step.status, step.id));
+            for line in step.detail.iter().flat_map(|d| d.lines()) {
+                out.push_str(&format!("\n             {line}"));
+            }
+        }
+    }
+    out.push_str(&format!("\nnext: {}", r.next));
+    out
+}

@@ -1,0 +1,246 @@
+//! `approve`: a person looks at everything again, on their own machine, then signs once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::content;
+use super::perform::{self, commits};
+use super::train::Train;
+use crate::effects::{ArchiveSpec, Area, Effects, PrivateRepo, Role};
+use crate::error::{Context as _, Error, Result};
+use crate::formats::content::Content;
+use crate::formats::digests::Hasher;
+use crate::journal::Event;
+use crate::model::{BranchName, Oid, PersonId, Sha256, escape};
+use crate::snapshot::PatchFacts;
+use crate::step::{Bundle, Outcome, Prepare, Step};
+use crate::trust::{self, Act, LineSums};
+
+/// How long an approval counts.
+const EXPIRES: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// Paths whose change deserves a second look: they decide how things are built and published.
+const SENSITIVE: &[&str] = &[
+    ".github/",
+    ".cargo/",
+    "ci/",
+    ".ci/",
+    "build.rs",
+    "rust-toolchain",
+    "Makefile",
+    ".gitmodules",
+    "lifeboat.toml",
+    "keys/",
+];
+
+/// What a person approves, after everything was made and read again.
+#[derive(Debug, Serialize)]
+pub struct Review {
+    /// Each line.
+    pub lines: Vec<ReviewedLine>,
+    /// SHA-256 of the content manifest.
+    pub content: Sha256,
+    #[serde(skip)]
+    exact: Content,
+    #[serde(skip)]
+    sums: BTreeMap<BranchName, LineSums>,
+}
+
+/// One line of a [`Review`].
+#[derive(Debug, Serialize)]
+pub struct ReviewedLine {
+    /// The branch.
+    pub branch: BranchName,
+    /// The version, none on a `carry` line.
+    pub version: Option<semver::Version>,
+    /// The commit, made again from the reviewer's own clone and the pinned series.
+    pub commit: Oid,
+    /// The patches.
+    pub patches: Vec<PatchFacts>,
+    /// Touched files that decide how things are built.
+    pub sensitive: Vec<String>,
+    /// How many staged files were read back and hashed, over all stores.
+    pub files: usize,
+    /// Artifacts that only one pool has built: no second build vouches for their bytes.
+    pub built_once: Vec<String>,
+}
+
+/// Makes and reads everything again: commits and source archive from `clone`, digests from every store's staging area.
+///
+/// # Errors
+/// The first thing that is not as recorded.
+pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Review> {
+    let state = train.state();
+    let gate = content::gate(&state)?;
+    let content = content::content(&state, train.objects(), gate)?;
+    let sums = content::sums(train.objects(), &content)?;
+    let scratch = PrivateRepo { dir: train.dir().path().join("review.git"), borrow: clone.to_owned() };
+    let mut lines = Vec::new();
+    let plan = train.plan();
+    for planned in &plan.lines {
+        let steps = || plan.steps.iter().map(|s| &s.step);
+        let prepare = steps().find_map(|s| match s {
+            Step::Prepare(p) if p.branch == planned.branch => Some(p),
+            _ => None,
+        });
+        let bundle = steps().find_map(|s| match s {
+            Step::Bundle(b) if b.branch == planned.branch => Some(b),
+            _ => None,
+        });
+        let prepare =
+            prepare.ok_or_else(|| Error::fatal(format!("line `{}` has no `prepare` step", planned.branch)))?;
+        let commit = perform::blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
+        let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
+        let touched = planned.patches.iter().flat_map(|p| &p.touches);
+        let sensitive = touched.filter(|t| SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
+        lines.push(ReviewedLine {
+            branch: planned.branch.clone(),
+            version: planned.new.clone(),
+            commit,
+            patches: planned.patches.clone(),
+            sensitive: sensitive.map(|t| escape(t)).collect(),
+            files,
+            built_once,
+        });
+    }
+    effects.disk.remove_dir_all(&scratch.dir).context("cannot remove the review's repository")?;
+    Ok(Review { lines, content: content.digest()?, exact: content, sums })
+}
+
+/// The commits and the source archive of a line, from a clone that the train's own steps did not use.
+fn make_again(
+    effects: &Effects,
+    train: &Train,
+    scratch: &PrivateRepo,
+    prepare: &Prepare,
+    bundle: Option<&Bundle>,
+    state: &crate::journal::State,
+) -> Result<Oid> {
+    let branch = &prepare.branch;
+    let git = &*effects.git;
+    git.ensure(scratch)?;
+    let series = commits::series(train.objects(), prepare)?;
+    let made = commits::make(git, scratch, &series, prepare)?;
+    let recorded = plan_outcome(train, state, |s| matches!(s, Step::Prepare(p) if p.branch == *branch));
+    let Some(Outcome::Prepared { head, .. }) = recorded else {
+        return Err(Error::input(format!("line `{branch}` is not prepared yet")).hint("run `lifeboat ship` first"));
+    };
+    if made.head != *head {
+        return Err(Error::verification(format!(
+            "line `{branch}`: from your clone the commit is {}, not {head}",
+            made.head
+        ))
+        .hint("do not approve: find out which machine is wrong"));
+    }
+    let Some(bundle) = bundle else { return Ok(made.head) };
+    let recorded = plan_outcome(train, state, |s| matches!(s, Step::Bundle(b) if b.branch == *branch));
+    let Some(Outcome::Bundled { source, .. }) = recorded else {
+        return Err(Error::input(format!("line `{branch}` is not bundled yet")).hint("run `lifeboat ship` first"));
+    };
+    let spec =
+        ArchiveSpec { commit: &made.head, prefix: &bundle.stem, submodules: &bundle.submodules, date: bundle.date };
+    let mut hashed = HashOnly(Hasher::new());
+    git.archive(scratch, &spec, &mut hashed)?;
+    let digests = hashed.0.finish();
+    if digests.sha256 != source.digests.sha256 {
+        return Err(Error::verification(format!(
+            "line `{branch}`: from your clone the source archive has sha256 {}, not {}",
+            digests.sha256, source.digests.sha256
+        ))
+        .hint("do not approve: find out which machine is wrong"));
+    }
+    Ok(made.head)
+}
+
+fn plan_outcome<'a>(
+    train: &Train,
+    state: &'a crate::journal::State,
+    is: impl Fn(&Step) -> bool,
+) -> Option<&'a Outcome> {
+    let step = train.plan().steps.iter().find(|s| is(&s.step))?;
+    state.outcome(&step.id)
+}
+
+struct HashOnly(Hasher);
+
+impl std::io::Write for HashOnly {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hashes every staged file of a line in every store that has it; counts them, and lists what was built once.
+async fn read_again(
+    effects: &Effects,
+    train: &Train,
+    branch: &BranchName,
+    state: &crate::journal::State,
+) -> Result<(usize, Vec<String>)> {
+    let mut files = 0;
+    let mut built_once = Vec::new();
+    for step in &train.plan().steps {
+        match &step.step {
+            Step::VerifyStaged(on) if on.branch == *branch => {
+                if state.outcome(&step.id).is_none() {
+                    if step.deferrable {
+                        continue;
+                    }
+                    return Err(Error::input(format!("step `{}` has not succeeded yet", step.id))
+                        .hint("run `lifeboat ship` until it asks for approvals"));
+                }
+                files += perform::read_staged(effects, state, on).await?;
+            }
+            Step::Build(b) if b.branch == *branch => {
+                if let Some(Outcome::Built { artifacts, .. }) = state.outcome(&step.id) {
+                    built_once.extend(artifacts.iter().map(|a| a.name.to_string()));
+                }
+            }
+            _ => {}
+        }
+    }
+    built_once.sort();
+    Ok((files, built_once))
+}
+
+/// Makes a person's approval of what was reviewed, and records it.
+///
+/// # Errors
+/// A key that the trust root does not give this person; the journal's.
+pub fn approve(effects: &Effects, train: &Train, review: &Review, person: &PersonId) -> Result<Timestamp> {
+    let now = effects.clock.now();
+    let signer = effects.keys.signer(&Role::Person(person.clone()))?;
+    let expires = now.checked_add(EXPIRES).context("the clock is wrong")?;
+    let act = Act { content: &review.exact, sums: &review.sums, root: train.trust().digest, person, expires };
+    let approval = trust::approve(&*signer, &act)?;
+    let window = trust::Window::of_plan(train.plan().date, now);
+    let case = trust::ApprovalCase { trust: train.trust(), content: &review.exact, sums: &review.sums, window };
+    let judgement = trust::judge_approvals(&case, &[trust::Recorded { approval: &approval, at: None }])?;
+    if !judgement.counted.contains_key(person) {
+        let why = judgement.refused.first().map_or_else(String::new, |r| format!(": {}", r.why));
+        return Err(Error::verification(format!("the approval of {person} would not count{why}"))
+            .hint("the trust root in `keys/` says who may approve and with which certificate"));
+    }
+    train.journal().append(Event::Approved { approval: Box::new(approval) })?;
+    Ok(expires)
+}
+
+/// The staging areas of a train are of no use once it is given up.
+///
+/// # Errors
+/// A store's.
+pub async fn clear(effects: &Effects, train: &Train) -> Result<()> {
+    let Some(nonce) = train.state().nonce().map(ToString::to_string) else { return Ok(()) };
+    for store in effects.stores.values() {
+        store.clear_staging(&nonce).await?;
+    }
+    let _ = Area::Public;
+    Ok(())
+}

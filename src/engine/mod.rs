@@ -1,0 +1,15 @@
+//! The engine: `next` decides, `perform` acts, `run` loops, and a resume is nothing else.
+
+pub mod approve;
+mod content;
+mod next;
+mod perform;
+mod pools;
+mod reach;
+mod retry;
+mod run;
+mod train;
+
+pub use next::{Next, Question, next};
+pub use run::{Ended, run};
+pub use train::{Adopted, Train, TrainDir};

@@ -1,0 +1,116 @@
+//! What to do next: pure.
+
+use jiff::Timestamp;
+
+use crate::formats::approval::Statement;
+use crate::journal::{State, StepStatus};
+use crate::model::PersonId;
+use crate::step::{Observability, Step, StepId};
+use crate::trust::Approval;
+
+/// What a train needs now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// These steps can act now, most urgent first.
+    Run(Vec<StepId>),
+    /// Nothing can act before this time, for this reason.
+    WaitUntil(Timestamp, String),
+    /// A person must act.
+    Ask(Question),
+    /// Every step has succeeded, or waits for a destination that may be down.
+    Done,
+    /// Steps failed and nothing else can act: something must be mended first.
+    Stuck(Vec<StepId>),
+}
+
+/// What a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// More people must approve.
+    Approve {
+        /// Who did.
+        have: Vec<PersonId>,
+        /// How many must.
+        need: u32,
+    },
+    /// A step whose effect cannot be observed was interrupted: did it happen?
+    DidItHappen(StepId),
+}
+
+/// Decides what a train needs, from its state and the time alone.
+#[must_use]
+pub fn next(state: &State, now: Timestamp) -> Next {
+    if state.abandoned().is_some() {
+        return Next::Done;
+    }
+    let graph = state.graph();
+    let mut run = Vec::new();
+    let mut wait: Option<(Timestamp, String)> = None;
+    let mut ask = None;
+    let mut failed = Vec::new();
+    for &i in graph.order() {
+        let step = graph.at(i);
+        let ready = graph.needs(i).iter().all(|&n| matches!(state.at(n).status, StepStatus::Succeeded(_)));
+        match &state.at(i).status {
+            StepStatus::Succeeded(_) | StepStatus::Deferred(_) => {}
+            StepStatus::Failed { retry_at: None, .. } => failed.push(step.id.clone()),
+            StepStatus::Failed { retry_at: Some(at), .. } if *at > now => {
+                sooner(&mut wait, *at, format!("`{}` is tried again", step.id));
+            }
+            StepStatus::Started if step.observe == Observability::None => {
+                ask = ask.or(Some(Question::DidItHappen(step.id.clone())));
+            }
+            StepStatus::Pending | StepStatus::Started | StepStatus::Waiting(_) | StepStatus::Failed { .. } if ready => {
+                match gate(state, &step.step, now) {
+                    GateStands::Open => run.push(step.id.clone()),
+                    GateStands::Asks(question) => ask = ask.or(Some(question)),
+                    GateStands::Until(at) => sooner(&mut wait, at, "the embargo ends".to_owned()),
+                }
+            }
+            _ => {}
+        }
+    }
+    if !run.is_empty() {
+        return Next::Run(run);
+    }
+    if !failed.is_empty() {
+        return Next::Stuck(failed);
+    }
+    match (ask, wait) {
+        (Some(question), _) => Next::Ask(question),
+        (None, Some((at, why))) => Next::WaitUntil(at, why),
+        (None, None) => Next::Done,
+    }
+}
+
+fn sooner(wait: &mut Option<(Timestamp, String)>, at: Timestamp, why: String) {
+    if wait.as_ref().is_none_or(|(t, _)| at < *t) {
+        *wait = Some((at, why));
+    }
+}
+
+enum GateStands {
+    Open,
+    Asks(Question),
+    Until(Timestamp),
+}
+
+/// Every step but the gate is open. Approvals were checked before they were recorded, and the gate checks them again.
+fn gate(state: &State, step: &Step, now: Timestamp) -> GateStands {
+    let Step::Gate(gate) = step else { return GateStands::Open };
+    let mut have: Vec<PersonId> =
+        state.approvals().iter().filter(|(a, _)| counts(a, now)).map(|(a, _)| a.person.clone()).collect();
+    have.sort();
+    have.dedup();
+    if (have.len() as u64) < u64::from(gate.threshold) {
+        return GateStands::Asks(Question::Approve { have, need: gate.threshold });
+    }
+    match gate.not_before {
+        Some(at) if at > now => GateStands::Until(at),
+        _ => GateStands::Open,
+    }
+}
+
+fn counts(approval: &Approval, now: Timestamp) -> bool {
+    Statement::from_bytes(approval.statement.as_bytes(), "approval").is_ok_and(|s| s.expires > now)
+}

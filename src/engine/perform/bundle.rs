@@ -1,0 +1,84 @@
+//! `bundle`: the source archive, the git bundle, the vendored crates.
+
+use std::collections::BTreeMap;
+
+use super::{Acting, blocking, job, prepared};
+use crate::effects::ArchiveSpec;
+use crate::error::{Error, Result};
+use crate::journal::StepStatus;
+use crate::model::{Artifact, ArtifactName, Label};
+use crate::step::{ArtifactPath, Bundle, Isolation, Job, JobInput, Outcome};
+
+/// Seconds that copying a project's crates may take.
+const VENDOR_TIMEOUT_S: u64 = 1800;
+
+pub(super) async fn bundle(acting: &Acting<'_>, step: &Bundle, before: &StepStatus) -> Result<Outcome> {
+    let (source, git_bundle) = blocking(|| archives(acting, step))?;
+    let vendor = match &step.vendor_from {
+        Some(home) => Some(vendor(acting, step, home, &source, before).await?),
+        None => None,
+    };
+    Ok(Outcome::Bundled { source, git_bundle, vendor })
+}
+
+fn archives(acting: &Acting<'_>, step: &Bundle) -> Result<(Artifact, Artifact)> {
+    let repo = acting.repository_with(&step.prepare)?;
+    let made = prepared(&acting.state, &step.prepare)?;
+    let (git, objects) = (&acting.effects.git, acting.train.objects());
+    let base = acting.train.plan().lines.iter().find(|l| l.branch == step.branch).map(|l| l.base.clone());
+    let base = base.ok_or_else(|| Error::fatal(format!("the plan has no line `{}`", step.branch)))?;
+    let spec = ArchiveSpec { commit: made.head, prefix: &step.stem, submodules: &step.submodules, date: step.date };
+    let source = objects.put_written(|out| git.archive(repo, &spec, out))?;
+    let bundle = objects.put_written(|out| git.bundle(repo, step.branch.as_str(), &base, made.head, out))?;
+    let named = |suffix: &str| ArtifactName::new(format!("{}{suffix}", step.stem));
+    Ok((Artifact::new(named("-source.tar.gz")?, source), Artifact::new(named(".bundle")?, bundle)))
+}
+
+/// `cargo vendor` reads the tree, which can make it execute what the tree names: it runs as a job, without network.
+async fn vendor(
+    acting: &Acting<'_>,
+    step: &Bundle,
+    cargo_home: &str,
+    source: &Artifact,
+    before: &StepStatus,
+) -> Result<Artifact> {
+    let name = ArtifactName::new(format!("{}-vendor.tar.gz", step.stem))?;
+    let path = format!("lifeboat-vendor/{name}");
+    let env = BTreeMap::from([("CARGO_HOME".to_owned(), cargo_home.to_owned())]);
+    let job = Job {
+        run: vec![
+            "cargo vendor --locked --offline --versioned-dirs vendor > vendor-config.toml".to_owned(),
+            format!(
+                "mkdir lifeboat-vendor; tar --sort=name --mtime=@$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner \
+                 --mode=u=rwX,go=rX --format=gnu -cf - vendor vendor-config.toml | gzip -9n > {path}"
+            ),
+        ],
+        labels: Vec::<Label>::new(),
+        env,
+        pass_env: vec!["PATH".to_owned(), "RUSTUP_HOME".to_owned()],
+        secret_env: BTreeMap::new(),
+        isolation: Isolation::NoNetwork,
+        timeout_s: VENDOR_TIMEOUT_S,
+        artifacts: vec![ArtifactPath { path, name: name.clone() }],
+    };
+    let inputs = vec![JobInput::SourceArchive(source.digests.sha256)];
+    let done = job::run(acting, &job, inputs, before).await?;
+    done.artifacts
+        .into_iter()
+        .find(|a| a.name == name)
+        .ok_or_else(|| Error::fatal(format!("`cargo vendor` left no `{name}`")))
+}
+
+/// What a job unpacks: the source and, if there is one, the archive of vendored crates.
+pub(super) fn inputs(acting: &Acting<'_>, bundle: &crate::step::StepId) -> Result<(Vec<JobInput>, Option<String>)> {
+    let Some(Outcome::Bundled { source, vendor, .. }) = acting.state.outcome(bundle) else {
+        return Err(Error::fatal(format!("step `{bundle}` did not record an archive")));
+    };
+    let mut inputs = vec![JobInput::SourceArchive(source.digests.sha256)];
+    let Some(vendor) = vendor else { return Ok((inputs, None)) };
+    inputs.push(JobInput::Archive(vendor.digests.sha256));
+    // cargo finds the crates through a configuration in its home, so that the tree's own stays as it is.
+    let setup = "mkdir -p \"${CARGO_HOME:=$HOME/.cargo}\"; \
+                 sed \"s|^directory = \\\"vendor\\\"|directory = \\\"$PWD/vendor\\\"|\" vendor-config.toml > \"$CARGO_HOME/config.toml\"";
+    Ok((inputs, Some(setup.to_owned())))
+}

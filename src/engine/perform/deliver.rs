@@ -1,0 +1,71 @@
+//! `push-git` and `forge-release`: destinations that may be down.
+
+use super::{Acting, blocking, prepared, sealed};
+use crate::effects::RefUpdate;
+use crate::error::{Error, Result};
+use crate::model::Oid;
+use crate::step::{ForgeRelease, Outcome, PushGit};
+
+pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outcome> {
+    let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| {
+        Error::input(format!("the configuration has no remote `{}`, which the plan needs", step.remote))
+    })?;
+    acting.reach.reachable(step.remote.as_str()).await?;
+    let mut wanted: Vec<RefUpdate> = Vec::new();
+    for (branch, line) in &step.lines {
+        let head = prepared(&acting.state, &line.prepare)?.head.clone();
+        wanted.push(RefUpdate { name: format!("refs/heads/{branch}"), old: Some(line.base.clone()), new: head });
+        if let Some(seal) = &line.seal {
+            let seal = sealed(&acting.state, seal)?;
+            wanted.push(RefUpdate { name: format!("refs/tags/{}", seal.tag), old: None, new: seal.tag_id.clone() });
+        }
+    }
+    let names: Vec<String> = wanted.iter().map(|w| w.name.clone()).collect();
+    let there = remote.observe(&names).await?;
+    let updates = missing(step, &wanted, &there)?;
+    if !updates.is_empty() {
+        let repo = blocking(|| {
+            for line in step.lines.values() {
+                acting.repository_with(&line.prepare)?;
+                if let Some(seal) = &line.seal {
+                    acting.write_tag(sealed(&acting.state, seal)?)?;
+                }
+            }
+            Ok::<_, Error>(acting.train.repository())
+        })?;
+        remote.push(&repo.dir, &updates).await?;
+        let now = remote.observe(&names).await?;
+        if !missing(step, &wanted, &now)?.is_empty() {
+            return Err(Error::transient(format!("remote `{}` does not show what was just pushed", step.remote)));
+        }
+    }
+    Ok(Outcome::Pushed { refs: wanted.into_iter().map(|w| (w.name, w.new)).collect() })
+}
+
+/// The updates that the remote lacks: equal refs skip, other ones stop.
+fn missing(step: &PushGit, wanted: &[RefUpdate], there: &[Option<Oid>]) -> Result<Vec<RefUpdate>> {
+    let mut out = Vec::new();
+    for (want, have) in wanted.iter().zip(there) {
+        match have {
+            Some(have) if *have == want.new => {}
+            have if *have == want.old => out.push(want.clone()),
+            // A remote that never had the branch gets it as it is.
+            None if want.name.starts_with("refs/heads/") => out.push(RefUpdate { old: None, ..want.clone() }),
+            have => {
+                let have = have.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                return Err(Error::conflict(format!("remote `{}` has `{}` at {have}", step.remote, want.name))
+                    .detail(format!("ours: {}", want.new))
+                    .hint("nothing was pushed; a ref is never forced: find out who moved it"));
+            }
+        }
+    }
+    Ok(out)
+}
+
+pub(super) async fn forge_release(acting: &Acting<'_>, step: &ForgeRelease) -> Result<Outcome> {
+    let forge = acting.effects.forges.get(&step.forge).cloned().ok_or_else(|| {
+        Error::input(format!("the configuration has no forge `{}`, which the plan needs", step.forge))
+    })?;
+    acting.reach.reachable(step.forge.as_str()).await?;
+    Ok(Outcome::Released { location: forge.deliver(step).await? })
+}

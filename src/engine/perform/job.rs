@@ -1,0 +1,177 @@
+//! `build`, `assemble`, `test`: jobs on runners.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Acting, blocking, bundle};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::journal::{Event, StepStatus};
+use crate::model::{Artifact, Secret, SecretRef, Sha256};
+use crate::step::{Assemble, Build, Job, JobInput, Outcome, StepId, Test};
+
+/// The longest pause between two looks at a job.
+const SLOWEST_POLL: Duration = Duration::from_millis(500);
+
+/// How many lines of a failed job's log an error shows.
+const LOG_TAIL_LINES: usize = 20;
+
+/// What a job that succeeded left, in the train's objects.
+pub(super) struct Done {
+    pub(super) runner: String,
+    pub(super) artifacts: Vec<Artifact>,
+    pub(super) log: Sha256,
+}
+
+pub(super) async fn build(acting: &Acting<'_>, step: &Build, before: &StepStatus) -> Result<Outcome> {
+    let (inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
+    Ok(Outcome::Built { runner: done.runner, artifacts: done.artifacts, log: done.log })
+}
+
+pub(super) async fn assemble(acting: &Acting<'_>, step: &Assemble, before: &StepStatus) -> Result<Outcome> {
+    let (mut inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    for (from, dir) in &step.from {
+        inputs.extend(files_of(acting, from, dir)?);
+    }
+    let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
+    Ok(Outcome::Built { runner: done.runner, artifacts: done.artifacts, log: done.log })
+}
+
+pub(super) async fn test(acting: &Acting<'_>, step: &Test, before: &StepStatus) -> Result<Outcome> {
+    let (mut inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    inputs.extend(files_of(acting, &step.of, "dist")?);
+    let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
+    Ok(Outcome::Tested { runner: done.runner, log: done.log })
+}
+
+fn with_setup(job: &Job, setup: Option<String>) -> Job {
+    let mut job = job.clone();
+    if let Some(setup) = setup {
+        job.run.insert(0, setup);
+    }
+    job
+}
+
+fn files_of(acting: &Acting<'_>, from: &StepId, dir: &str) -> Result<Vec<JobInput>> {
+    let Some(Outcome::Built { artifacts, .. }) = acting.state.outcome(from) else {
+        return Err(Error::fatal(format!("step `{from}` did not record artifacts")));
+    };
+    let file = |a: &Artifact| JobInput::File { object: a.digests.sha256, path: format!("{dir}/{}", a.name) };
+    Ok(artifacts.iter().map(file).collect())
+}
+
+/// Runs a job to its end on a runner that has what it needs, or goes on waiting for the one that a crash left behind.
+pub(super) async fn run(acting: &Acting<'_>, job: &Job, inputs: Vec<JobInput>, before: &StepStatus) -> Result<Done> {
+    let objects = acting.train.objects();
+    let located = |input: JobInput| {
+        let path: PathBuf = match &input {
+            JobInput::SourceArchive(id) | JobInput::Archive(id) | JobInput::File { object: id, .. } => objects.path(id),
+        };
+        (input, path)
+    };
+    let mut request = JobRequest {
+        step: acting.step.id.clone(),
+        key: acting.step.key,
+        attempt: acting.attempt,
+        job: job.clone(),
+        inputs: inputs.into_iter().map(located).collect(),
+        secrets: secrets(acting, job)?,
+        source_date_epoch: acting.train.plan().date.as_second(),
+    };
+    if let StepStatus::Waiting(handle) = before {
+        if let Some(runner) = acting.pools.named(&handle.runner) {
+            if runner.observe(handle).await? != JobStatus::Lost {
+                return wait(acting, &*runner, &request, handle.clone()).await;
+            }
+        }
+        // The job is gone with its runner or its machine: this is a new attempt, recorded as one.
+        request.attempt += 1;
+        let (step, key) = (request.step.clone(), request.key);
+        acting.train.journal().append(Event::Started { step, key, attempt: request.attempt })?;
+    }
+    let place = acting.pools.take(&request.job.labels).await?;
+    let runner: Arc<dyn Runner> = place.runner.clone();
+    let handle = runner.dispatch(&request).await?;
+    acting.train.journal().append(Event::Waiting {
+        step: request.step.clone(),
+        key: request.key,
+        handle: handle.clone(),
+    })?;
+    let done = wait(acting, &*runner, &request, handle).await;
+    drop(place);
+    done
+}
+
+fn secrets(acting: &Acting<'_>, job: &Job) -> Result<BTreeMap<String, Secret>> {
+    let value = |(name, reference): (&String, &SecretRef)| Ok((name.clone(), (acting.effects.secrets)(reference)?));
+    job.secret_env.iter().map(value).collect()
+}
+
+async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, handle: Handle) -> Result<Done> {
+    let mut pause = Duration::from_millis(5);
+    let status = loop {
+        match runner.observe(&handle).await? {
+            JobStatus::Running => {}
+            ended => break ended,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(SLOWEST_POLL);
+    };
+    let what = match status {
+        JobStatus::Exited(0) => {
+            let report = runner.collect(request, &handle).await?;
+            let done = blocking(|| keep(acting, runner, &report))?;
+            runner.cancel(&handle).await?;
+            return Ok(done);
+        }
+        JobStatus::Exited(code) => format!("the recipe ended with exit code {code}"),
+        JobStatus::TimedOut => format!("the recipe ran longer than {} s and was killed", request.job.timeout_s),
+        JobStatus::Lost => {
+            return Err(Error::transient(format!("runner `{}` lost the job", runner.name())));
+        }
+        JobStatus::Running => "the job did not end".to_owned(),
+    };
+    Err(failed(acting, runner, request, &handle, what).await)
+}
+
+fn keep(acting: &Acting<'_>, runner: &dyn Runner, report: &JobReport) -> Result<Done> {
+    let objects = acting.train.objects();
+    let mut artifacts = Vec::with_capacity(report.artifacts.len());
+    for (name, path) in &report.artifacts {
+        let digests = objects.put_file(path).map_err(|e| e.context(format!("artifact `{name}`")))?;
+        artifacts.push(Artifact::new(name.clone(), digests));
+    }
+    artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+    let log = objects.put_file(&report.log)?.sha256;
+    Ok(Done { runner: runner.name().to_string(), artifacts, log })
+}
+
+async fn failed(
+    acting: &Acting<'_>,
+    runner: &dyn Runner,
+    request: &JobRequest,
+    handle: &Handle,
+    what: String,
+) -> Error {
+    let error = Error::new(ErrorKind::Fatal, what).detail(format!("runner: {}", runner.name()));
+    let path = match runner.log(request, handle).await {
+        Ok(path) => path,
+        Err(e) => return error.because(e),
+    };
+    let tail = acting.effects.disk.read(&path).context("cannot read the job's log");
+    let error = match tail {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
+            let lines: Vec<&str> = text.lines().collect();
+            let from = lines.len().saturating_sub(LOG_TAIL_LINES);
+            lines[from..].iter().fold(error, |e, l| e.detail(format!("| {}", crate::model::escape(l))))
+        }
+        Err(e) => error.because(e),
+    };
+    error
+        .detail(format!("log: {}", path.display()))
+        .hint("mend the recipe or the machine, then run `lifeboat ship` again: finished steps are kept")
+}

@@ -1,0 +1,140 @@
+//! One step: observe, apply if absent, confirm. The only way in which an effect happens.
+
+mod bundle;
+pub(in crate::engine) mod commits;
+mod deliver;
+mod gate;
+mod job;
+mod point;
+mod promote;
+mod seal;
+mod stage;
+mod sum;
+
+use super::pools::Pools;
+use super::reach::Reach;
+use super::train::Train;
+use crate::effects::{Effects, PrivateRepo};
+use crate::error::{Error, Result};
+use crate::journal::{State, StepStatus};
+use crate::model::Oid;
+use crate::step::{OnStore, Outcome, PlannedStep, Sealed, Step, StepId};
+
+/// What a step acts with.
+pub(super) struct Acting<'a> {
+    pub(super) effects: &'a Effects,
+    pub(super) train: &'a Train,
+    pub(super) pools: &'a Pools,
+    pub(super) reach: &'a Reach,
+    /// The state when the step started: it has the outcomes of all that the step needs.
+    pub(super) state: State,
+    pub(super) step: &'a PlannedStep,
+    pub(super) attempt: u32,
+}
+
+/// Performs a step that was recorded as started.
+pub(super) async fn perform(
+    effects: &Effects,
+    train: &Train,
+    (pools, reach): (&Pools, &Reach),
+    step: &PlannedStep,
+    before: &StepStatus,
+    attempt: u32,
+) -> Result<Outcome> {
+    let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt };
+    match &step.step {
+        Step::Prepare(s) => commits::prepare(&acting, s),
+        Step::Bundle(s) => bundle::bundle(&acting, s, before).await,
+        Step::Build(s) => job::build(&acting, s, before).await,
+        Step::Assemble(s) => job::assemble(&acting, s, before).await,
+        Step::Test(s) => job::test(&acting, s, before).await,
+        Step::Checksum(s) => sum::checksum(&acting, s),
+        Step::Stage(s) => stage::stage(&acting, s).await,
+        Step::VerifyStaged(s) => stage::verify_staged(&acting, s).await,
+        Step::Gate(s) => gate::gate(&acting, s),
+        Step::Seal(s) => seal::seal(&acting, s),
+        Step::Promote(s) => promote::promote(&acting, s).await,
+        Step::PushGit(s) => deliver::push_git(&acting, s).await,
+        Step::ForgeRelease(s) => deliver::forge_release(&acting, s).await,
+        Step::Point(s) => point::point(&acting, s).await,
+    }
+}
+
+/// Reads every staged file of a line in one store back and compares it; says how many there are.
+pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) -> Result<usize> {
+    stage::read_staged(effects, state, on).await
+}
+
+/// Runs work that blocks without stopping the other steps; on a current-thread runtime, in place.
+pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|h| h.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// What `prepare` made of a line.
+pub(super) struct Prepared<'a> {
+    pub(super) head: &'a Oid,
+    pub(super) pack: crate::model::Sha256,
+    pub(super) notes: Option<crate::model::Sha256>,
+}
+
+/// What `checksum` made of a line.
+pub(super) struct Summed<'a> {
+    pub(super) manifest: &'a crate::model::Artifact,
+    pub(super) sha256sums: &'a crate::model::Artifact,
+    pub(super) sha512sums: &'a crate::model::Artifact,
+    pub(super) artifacts: &'a [crate::model::Artifact],
+}
+
+impl Summed<'_> {
+    /// All that is staged of a line: the listed files, the manifest and the sums.
+    pub(super) fn files(&self) -> impl Iterator<Item = &crate::model::Artifact> {
+        self.artifacts.iter().chain([self.manifest, self.sha256sums, self.sha512sums])
+    }
+}
+
+fn wrong(id: &StepId, what: &str) -> Error {
+    Error::fatal(format!("step `{id}` did not record {what}"))
+}
+
+/// What the `prepare` step `id` made.
+pub(super) fn prepared<'a>(state: &'a State, id: &StepId) -> Result<Prepared<'a>> {
+    match state.outcome(id) {
+        Some(Outcome::Prepared { head, pack, notes, .. }) => Ok(Prepared { head, pack: *pack, notes: *notes }),
+        _ => Err(wrong(id, "commits")),
+    }
+}
+
+/// What the `checksum` step `id` made.
+pub(super) fn summed<'a>(state: &'a State, id: &StepId) -> Result<Summed<'a>> {
+    match state.outcome(id) {
+        Some(Outcome::Summed { manifest, sha256sums, sha512sums, artifacts }) => {
+            Ok(Summed { manifest, sha256sums, sha512sums, artifacts })
+        }
+        _ => Err(wrong(id, "sums")),
+    }
+}
+
+/// What the `seal` step `id` made.
+pub(super) fn sealed<'a>(state: &'a State, id: &StepId) -> Result<&'a Sealed> {
+    match state.outcome(id) {
+        Some(Outcome::Sealed(sealed)) => Ok(sealed),
+        _ => Err(wrong(id, "a seal")),
+    }
+}
+
+impl Acting<'_> {
+    /// The private repository, holding what `prepare` made: it is a cache, so it is filled again if it was lost.
+    pub(super) fn repository_with(&self, prepare: &StepId) -> Result<&PrivateRepo> {
+        let made = prepared(&self.state, prepare)?;
+        let repo = self.train.repository();
+        let _one_at_a_time = self.train.repository_lock();
+        self.effects.git.ensure(repo)?;
+        if !self.effects.git.has_commit(repo, made.head)? {
+            self.effects.git.import_pack(repo, &self.train.objects().get(&made.pack)?)?;
+        }
+        Ok(repo)
+    }
+}

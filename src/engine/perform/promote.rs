@@ -1,0 +1,101 @@
+//! `promote`: the staged bytes become public, files first.
+
+use super::stage::{digests_at, directory, same_or_conflict};
+use super::{Acting, blocking, sealed, summed};
+use crate::effects::{Area, PutNew, Store};
+use crate::error::{Error, Result};
+use crate::formats::manifest::Manifest;
+use crate::model::{AdvisoryId, Artifact, Digests, PersonId};
+use crate::site::{self, PageAdvisory, PageFile, PageSigner, ReleasePage};
+use crate::step::{OnStore, Outcome};
+use crate::trust;
+
+pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
+    let store = acting.store(&step.store)?;
+    let train = acting.staging()?;
+    let dir = directory(&step.version);
+    let made = summed(&acting.state, &step.checksum)?;
+    for artifact in made.files() {
+        let path = format!("{dir}/{}", artifact.name);
+        if store.promote(&train, &path).await? == PutNew::Existed {
+            let found = digests_at(&*store, &Area::Public, &path).await?;
+            same_or_conflict(&*store, &path, &artifact.digests, found)?;
+        }
+    }
+    let seal = step.seal.as_ref().ok_or_else(|| Error::fatal(format!("step `{}` names no seal", acting.step.id)))?;
+    for file in &sealed(&acting.state, seal)?.files {
+        let bytes = acting.train.objects().get(&file.sha256)?;
+        put_public(acting, &*store, &format!("{dir}/{}", file.path), &bytes).await?;
+    }
+    let page = blocking(|| page(acting, step, &*store))?;
+    put_public(acting, &*store, &format!("{dir}/index.html"), &page).await?;
+    Ok(Outcome::Promoted { location: store.public_url(&format!("{dir}/")) })
+}
+
+/// Puts bytes at a public path: equal ones there are success, other ones a conflict.
+pub(super) async fn put_public(acting: &Acting<'_>, store: &dyn Store, path: &str, bytes: &[u8]) -> Result<()> {
+    let digests: Digests = acting.train.objects().put(bytes)?;
+    let source = acting.train.objects().path(&digests.sha256);
+    if store.put_new(&Area::Public, path, &source, &digests).await? == PutNew::Existed {
+        let found = digests_at(store, &Area::Public, path).await?;
+        same_or_conflict(store, path, &digests, found)?;
+    }
+    Ok(())
+}
+
+/// The release's page: the same data, the same bytes.
+fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store) -> Result<Vec<u8>> {
+    let plan = acting.train.plan();
+    let made = summed(&acting.state, &step.checksum)?;
+    let seal_id = step.seal.as_ref().ok_or_else(|| Error::fatal(format!("step `{}` names no seal", acting.step.id)))?;
+    let seal = sealed(&acting.state, seal_id)?;
+    let has = |path: &str| seal.files.iter().any(|f| f.path == path);
+    let file = |a: &Artifact| {
+        let signature = format!("{}.asc", a.name);
+        PageFile {
+            name: a.name.to_string(),
+            size: a.digests.size,
+            sha256: a.digests.sha256,
+            sha512: a.digests.sha512,
+            signature: has(&signature).then_some(signature),
+        }
+    };
+    let trust = acting.train.trust();
+    let signer = |(person, known): (&PersonId, &trust::Person)| {
+        let [signature, _] = trust::sum_signature_names(person);
+        let fingerprint = known.certificates.iter().next()?;
+        has(&signature).then(|| PageSigner {
+            person: person.to_string(),
+            fingerprint: fingerprint.to_string(),
+            signature,
+            certificate: Some(format!("../../keys/{fingerprint}.asc")),
+        })
+    };
+    let notes = match seal.files.iter().find(|f| f.path == "notes.md") {
+        Some(file) => Some(String::from_utf8_lossy(&acting.train.objects().get(&file.sha256)?).into_owned()),
+        None => None,
+    };
+    let advisory = |a: &AdvisoryId| PageAdvisory { id: a.to_string(), summary: None, url: None };
+    let manifest = Manifest::from_bytes(&acting.train.objects().get(&made.manifest.digests.sha256)?)?;
+    let page = ReleasePage {
+        project: plan.project.clone(),
+        version: step.version.clone(),
+        branch: step.branch.clone(),
+        date: plan.date,
+        tag: seal.tag.clone(),
+        commit: manifest.commit,
+        clone_url: Some(store.public_url(&format!("git/{}.git", plan.project))),
+        files: made.artifacts.iter().map(file).collect(),
+        others: made
+            .files()
+            .map(|a| &a.name)
+            .filter(|n| !made.artifacts.iter().any(|a| a.name == **n))
+            .map(ToString::to_string)
+            .collect(),
+        signers: trust.root.people.iter().filter_map(signer).collect(),
+        release_key: trust.root.roles.release.keys.iter().next().map(ToString::to_string),
+        advisories: plan.advisories.iter().map(advisory).collect(),
+        notes,
+    };
+    site::release_page(&plan.templates, &page)
+}

@@ -1,0 +1,114 @@
+//! `stage` and `verify-staged`: bytes where only the team can read them, read back.
+
+use std::collections::BTreeSet;
+
+use super::{Acting, Summed, blocking, summed};
+use crate::effects::{Area, Effects, PutNew, Store};
+use crate::error::{Context as _, Error, Result};
+use crate::formats::digests;
+use crate::journal::State;
+use crate::model::{Artifact, Digests, StoreName};
+use crate::step::{OnStore, Outcome};
+use std::sync::Arc;
+
+/// Where a line's files are in a store, in both areas.
+pub(super) fn directory(version: &semver::Version) -> String {
+    format!("releases/{version}")
+}
+
+fn store(effects: &Effects, name: &StoreName) -> Result<Arc<dyn Store>> {
+    effects.stores.get(name).cloned().ok_or_else(|| {
+        Error::input(format!("the configuration has no store `{name}`, which the plan needs"))
+            .hint("put the `[[store]]` table back; an adopted plan never changes")
+    })
+}
+
+/// The train's own directory in every staging area: random, so that even its name tells nothing.
+fn staging(state: &State) -> Result<String> {
+    state.nonce().map(ToString::to_string).ok_or_else(|| Error::fatal("the train has no nonce"))
+}
+
+impl Acting<'_> {
+    pub(super) fn store(&self, name: &StoreName) -> Result<Arc<dyn Store>> {
+        store(self.effects, name)
+    }
+
+    pub(super) fn staging(&self) -> Result<String> {
+        staging(&self.state)
+    }
+}
+
+/// What is at a path of a store, by its digests.
+pub(super) async fn digests_at(store: &dyn Store, area: &Area, path: &str) -> Result<Option<Digests>> {
+    match store.get(area, path).await? {
+        None => Ok(None),
+        Some(mut bytes) => {
+            let name = store.name();
+            Ok(Some(
+                blocking(|| digests::read(&mut *bytes)).context(format!("cannot read `{path}` in store `{name}`"))?,
+            ))
+        }
+    }
+}
+
+/// Same bytes skip, different bytes stop.
+pub(super) fn same_or_conflict(store: &dyn Store, path: &str, want: &Digests, found: Option<Digests>) -> Result<()> {
+    match found {
+        Some(found) if found.sha256 == want.sha256 && found.size == want.size => Ok(()),
+        Some(found) => Err(Error::conflict(format!("store `{}` has other bytes at `{path}`", store.name()))
+            .detail(format!("ours: sha256 {}, {} bytes", want.sha256, want.size))
+            .detail(format!("there: sha256 {}, {} bytes", found.sha256, found.size))
+            .hint(
+                "nothing was overwritten; find out who put it there, remove it if it is wrong, then `lifeboat ship`",
+            )),
+        None => Err(Error::transient(format!("store `{}` does not show `{path}`, which was just put", store.name()))),
+    }
+}
+
+fn staged_files(made: &Summed<'_>, step: &OnStore) -> Vec<(String, Artifact)> {
+    let dir = directory(&step.version);
+    made.files().map(|a| (format!("{dir}/{}", a.name), a.clone())).collect()
+}
+
+pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
+    let store = acting.store(&step.store)?;
+    if store.staging_exposure() == crate::step::Exposure::Public {
+        return Err(Error::fatal(format!("strangers can read the staging area of store `{}`", step.store))
+            .hint("mend its permissions; `lifeboat doctor` shows what they are"));
+    }
+    let area = Area::Staging(acting.staging()?);
+    let files = staged_files(&summed(&acting.state, &step.checksum)?, step);
+    let mut bytes = 0;
+    for (path, artifact) in &files {
+        let source = acting.train.objects().path(&artifact.digests.sha256);
+        if store.put_new(&area, path, &source, &artifact.digests).await? == PutNew::Existed {
+            let found = digests_at(&*store, &area, path).await?;
+            same_or_conflict(&*store, path, &artifact.digests, found)?;
+        }
+        bytes += artifact.digests.size;
+    }
+    Ok(Outcome::Staged { files: files.len() as u64, bytes })
+}
+
+pub(super) async fn verify_staged(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
+    let files = read_staged(acting.effects, &acting.state, step).await?;
+    Ok(Outcome::StagedVerified { files: files as u64 })
+}
+
+/// Reads every staged file back, compares, and finds files that are not ours; says how many there are.
+pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
+    let store = store(effects, &step.store)?;
+    let area = Area::Staging(staging(state)?);
+    let files = staged_files(&summed(state, &step.checksum)?, step);
+    let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
+    let ours: BTreeSet<String> = files.iter().map(|(p, _)| p.clone()).collect();
+    if let Some(extra) = listed.difference(&ours).next() {
+        return Err(Error::conflict(format!("store `{}` holds a staged file that is not ours: `{extra}`", step.store))
+            .hint("remove it from the staging area, then `lifeboat ship`"));
+    }
+    for (path, artifact) in &files {
+        let found = digests_at(&*store, &area, path).await?;
+        same_or_conflict(&*store, path, &artifact.digests, found)?;
+    }
+    Ok(files.len())
+}

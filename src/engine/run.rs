@@ -1,0 +1,155 @@
+//! The loop: ask `next`, perform what is ready, record, until nothing can act.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::next::{Next, Question, next};
+use super::perform::perform;
+use super::pools::Pools;
+use super::reach::Reach;
+use super::retry::retry_at;
+use super::train::Train;
+use crate::effects::{Effects, ProgressEvent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Event, FailureClass, StepStatus, TrainState};
+use crate::step::{Outcome, PlannedStep, StepId};
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Nothing is left to do but deliveries that wait for their destinations.
+    Done(TrainState),
+    /// People must act.
+    Asks(Question),
+    /// Nothing can act before this time.
+    Waits(jiff::Timestamp, String),
+    /// Steps failed; the errors, by step.
+    Stuck(Vec<(StepId, Error)>),
+}
+
+/// Waits longer than this end the run instead: a person has better things to do than to watch.
+const PATIENCE_S: i64 = 60;
+
+/// Drives a train as far as it goes.
+///
+/// # Errors
+/// Only when the journal itself cannot be written; failures of steps are in [`Ended::Stuck`].
+pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
+    let total = train.graph().len();
+    let done = train.state();
+    let done = (0..total).filter(|&i| matches!(done.at(i).status, StepStatus::Succeeded(_))).count();
+    effects.progress.event(ProgressEvent::Planned { total, done });
+    if train.journal().state().has_failures() {
+        train.journal().append(Event::Resumed)?;
+    }
+    let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects)));
+    let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
+    let mut flying: JoinSet<(StepId, Result<Outcome>)> = JoinSet::new();
+    let mut in_flight: BTreeSet<StepId> = BTreeSet::new();
+    let mut errors: Vec<(StepId, Error)> = Vec::new();
+    loop {
+        let decision = next(train.journal().state(), effects.clock.now());
+        if let Next::Run(ready) = &decision {
+            for id in ready {
+                if flying.len() >= slots {
+                    break;
+                }
+                if !in_flight.contains(id) {
+                    start(effects, &train, &ground, id, &mut flying)?;
+                    in_flight.insert(id.clone());
+                }
+            }
+        }
+        if let Some(joined) = flying.join_next().await {
+            let (id, result) = joined.map_err(|e| Error::fatal("a step ended in a panic").because(e))?;
+            in_flight.remove(&id);
+            if let Some(error) = finish(effects, &train, &id, result)? {
+                errors.push((id, error));
+            }
+            continue;
+        }
+        match decision {
+            Next::Run(_) => {}
+            Next::Done => return Ok(Ended::Done(train.journal().state().name())),
+            Next::Ask(question) => return Ok(Ended::Asks(question)),
+            Next::Stuck(ids) => {
+                errors.retain(|(id, _)| ids.contains(id));
+                return Ok(Ended::Stuck(errors));
+            }
+            Next::WaitUntil(at, why) => {
+                if at.as_second() - effects.clock.now().as_second() > PATIENCE_S {
+                    return Ok(Ended::Waits(at, why));
+                }
+                effects.clock.sleep_until(at).await;
+            }
+        }
+    }
+}
+
+fn start(
+    effects: &Effects,
+    train: &Arc<Train>,
+    ground: &Arc<(Pools, Reach)>,
+    id: &StepId,
+    flying: &mut JoinSet<(StepId, Result<Outcome>)>,
+) -> Result<()> {
+    let (step, before) = step_and_status(train, id)?;
+    // A job that a crash left behind is looked for by its handle; recording `Started` again would forget it.
+    let attempt = {
+        let mut journal = train.journal();
+        let attempts = journal.state().step(id).map_or(0, |s| s.attempts);
+        if matches!(before, StepStatus::Waiting(_)) {
+            attempts
+        } else {
+            journal.append(Event::Started { step: id.clone(), key: step.key, attempt: attempts + 1 })?;
+            attempts + 1
+        }
+    };
+    effects.progress.event(ProgressEvent::Started(id.clone()));
+    let (effects, train, ground, id) = (effects.clone(), train.clone(), ground.clone(), id.clone());
+    flying.spawn(async move {
+        let result = perform(&effects, &train, (&ground.0, &ground.1), &step, &before, attempt).await;
+        (id, result)
+    });
+    Ok(())
+}
+
+fn step_and_status(train: &Train, id: &StepId) -> Result<(PlannedStep, StepStatus)> {
+    let journal = train.journal();
+    let state = journal.state();
+    match (train.plan().step(id), state.step(id)) {
+        (Some(step), Some(stands)) => Ok((step.clone(), stands.status.clone())),
+        _ => Err(Error::fatal(format!("the plan has no step `{id}`"))),
+    }
+}
+
+/// Records how a step ended; gives its error back if it failed for good.
+fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>) -> Result<Option<Error>> {
+    let (step, _) = step_and_status(train, id)?;
+    let mut journal = train.journal();
+    let (step_id, key) = (id.clone(), step.key);
+    match result {
+        Ok(outcome) => {
+            journal.append(Event::Succeeded { step: step_id, key, outcome })?;
+            effects.progress.event(ProgressEvent::Succeeded(id.clone()));
+            Ok(None)
+        }
+        Err(error) if step.deferrable && error.kind() == ErrorKind::Unreachable => {
+            let reason = error.message().to_owned();
+            journal.append(Event::Deferred { step: step_id, key, reason: reason.clone() })?;
+            effects.progress.event(ProgressEvent::Deferred(id.clone(), reason));
+            Ok(None)
+        }
+        Err(error) => {
+            let class = FailureClass::from(error.kind());
+            let attempt = journal.state().step(id).map_or(1, |s| s.attempts);
+            let retry_at = retry_at(class, attempt, effects.clock.now());
+            let error = error.detail(format!("step: {id}, attempt {attempt}"));
+            journal.append(Event::Failed { step: step_id, key, class, error: error.report(), retry_at })?;
+            effects.progress.event(ProgressEvent::Failed(id.clone(), error.message().to_owned()));
+            Ok(retry_at.is_none().then_some(error))
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A train on this machine: its directory, its plan, its journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, Role, files};
+use crate::error::{Context as _, Error, Result};
+use crate::journal::{Event, Journal, State};
+use crate::model::TrainNonce;
+use crate::plan::{Graph, Plan, check};
+use crate::trust::TrustedRoot;
+
+/// Where a train's files are. Only the plan, the journal and the objects last; the rest is a cache that may be lost.
+#[derive(Debug, Clone)]
+pub struct TrainDir(PathBuf);
+
+impl TrainDir {
+    /// The directory of a train.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The adopted plan.
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal.jsonl")
+    }
+
+    /// The content-addressed objects.
+    #[must_use]
+    pub fn objects(&self) -> PathBuf {
+        self.0.join("objects")
+    }
+
+    /// The lock that one process at a time holds.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// The private repository: a cache.
+    #[must_use]
+    pub fn repository(&self) -> PathBuf {
+        self.0.join("repository.git")
+    }
+
+    /// Where runners of this machine work: a cache.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.0.join("jobs")
+    }
+
+    /// Reads the adopted plan and checks it again.
+    ///
+    /// # Errors
+    /// A plan that is missing, broken, newer, or breaks a promise.
+    pub fn load_plan(&self, disk: &dyn Disk) -> Result<Plan> {
+        let path = self.plan();
+        let bytes = disk.read(&path).context(format!("cannot read `{}`", path.display()))?;
+        let bytes = bytes.ok_or_else(|| Error::input(format!("there is no train in `{}`", self.0.display())))?;
+        let plan = Plan::from_bytes(&bytes).map_err(|e| e.detail(format!("file: {}", path.display())))?;
+        check(&plan)?;
+        Ok(plan)
+    }
+}
+
+/// A train whose lock is held.
+pub struct Train {
+    dir: TrainDir,
+    graph: Arc<Graph>,
+    journal: Mutex<Journal>,
+    objects: Objects,
+    trust: Arc<TrustedRoot>,
+    repo: PrivateRepo,
+    repo_lock: Mutex<()>,
+    _lock: Box<dyn Lock>,
+}
+
+/// Whether adopting found the train there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// It is new.
+    Now,
+    /// The same plan was adopted before.
+    Before,
+}
+
+impl Train {
+    /// Adopts a plan: from now on it never changes. Adopting the same plan twice is one adoption.
+    ///
+    /// # Errors
+    /// Another plan in the same directory, a train held by another process, the file system's.
+    pub fn adopt(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir, plan: &Plan) -> Result<(Self, Adopted)> {
+        files::create_dir_all(&*effects.disk, dir.path(), 0o700)?;
+        let lock = lock(&*effects.disk, dir)?;
+        let bytes = plan.to_bytes()?;
+        if !files::write_new(&*effects.disk, &dir.plan(), 0o600, &mut &bytes[..])? {
+            let there = effects.disk.read(&dir.plan()).context("cannot read the adopted plan")?.unwrap_or_default();
+            if there != bytes {
+                return Err(Error::conflict(format!("train `{}` was adopted with another plan", plan.train)).hint(
+                    "an adopted plan never changes: go on with `lifeboat ship`, or give it up with `lifeboat abandon`",
+                ));
+            }
+        }
+        let train = Self::open_locked(effects, trust, dir, plan.clone(), lock)?;
+        let adopted = train.adopt_once(effects)?;
+        Ok((train, adopted))
+    }
+
+    fn adopt_once(&self, effects: &Effects) -> Result<Adopted> {
+        let mut journal = self.journal();
+        if journal.state().nonce().is_some() {
+            return Ok(Adopted::Before);
+        }
+        let nonce = TrainNonce::from_bytes(effects.clock.nonce()?);
+        let certificate = effects.keys.signer(&Role::Operator)?.certificate()?;
+        journal.append(Event::PlanAdopted { plan: self.graph.id(), nonce, certificate })?;
+        Ok(Adopted::Now)
+    }
+
+    /// Opens an adopted train and takes its lock.
+    ///
+    /// # Errors
+    /// No train there, a broken plan or journal, a train held by another process.
+    pub fn open(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
+        let plan = dir.load_plan(&*effects.disk)?;
+        let lock = lock(&*effects.disk, dir)?;
+        let train = Self::open_locked(effects, trust, dir, plan, lock)?;
+        // Adoption may have been interrupted between the plan and the first record.
+        train.adopt_once(effects)?;
+        Ok(train)
+    }
+
+    fn open_locked(
+        effects: &Effects,
+        trust: Arc<TrustedRoot>,
+        dir: &TrainDir,
+        plan: Plan,
+        lock: Box<dyn Lock>,
+    ) -> Result<Self> {
+        if !trust.accepted.contains(&plan.trust_root) {
+            return Err(Error::verification(format!("train `{}` was planned under another trust root", plan.train))
+                .detail(format!("planned under sha256:{}", plan.trust_root))
+                .detail(format!("trusted here  sha256:{}", trust.digest))
+                .hint("abandon the train and plan it again under the root that counts now"));
+        }
+        let borrow = PathBuf::from(&plan.repository);
+        let graph = Arc::new(Graph::new(Arc::new(plan))?);
+        let signer = effects.keys.signer(&Role::Operator)?;
+        let journal = Journal::open(effects.disk.clone(), effects.clock.clone(), signer, dir.journal(), graph.clone())?;
+        Ok(Self {
+            dir: dir.clone(),
+            graph,
+            journal: Mutex::new(journal),
+            objects: Objects::new(effects.disk.clone(), dir.objects()),
+            repo: PrivateRepo { dir: dir.repository(), borrow },
+            trust,
+            repo_lock: Mutex::new(()),
+            _lock: lock,
+        })
+    }
+
+    /// The journal, for one caller at a time.
+    pub fn journal(&self) -> MutexGuard<'_, Journal> {
+        // A panic while recording leaves the file whole or torn, which the journal repairs: the lock itself is sound.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of the state now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.journal().state().clone()
+    }
+
+    /// The graph of the plan.
+    #[must_use]
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The adopted plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        self.graph.plan()
+    }
+
+    /// The trust root by which approvals count.
+    #[must_use]
+    pub fn trust(&self) -> &TrustedRoot {
+        &self.trust
+    }
+
+    /// The objects.
+    #[must_use]
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The private repository.
+    #[must_use]
+    pub fn repository(&self) -> &PrivateRepo {
+        &self.repo
+    }
+
+    /// Held while the private repository is made or filled, which one step at a time may do.
+    pub fn repository_lock(&self) -> MutexGuard<'_, ()> {
+        self.repo_lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &TrainDir {
+        &self.dir
+    }
+}
+
+fn lock(disk: &dyn Disk, dir: &TrainDir) -> Result<Box<dyn Lock>> {
+    let path = dir.lock();
+    let held = disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))?;
+    held.ok_or_else(|| {
+        Error::transient(format!("another lifeboat process holds the train in `{}`", dir.path().display()))
+            .hint("wait for it to end, or find it with `ps`; `lifeboat status` works meanwhile")
+    })
+}

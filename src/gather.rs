@@ -1,0 +1,218 @@
+//! Sees the facts that a plan is made from: the user's repository, the patch series, the trust root, what was fetched ahead.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use semver::Version;
+
+use crate::bump::{BumpRequest, SourceTree, bump};
+use crate::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
+use crate::effects::{Clock, Disk, Git as _, PrivateRepo, files};
+use crate::error::{Error, Result};
+use crate::formats::cargo_lock;
+use crate::formats::series::Series;
+use crate::git::facts::UserRepository;
+use crate::git::series::{from_mailbox, from_remote};
+use crate::git::{GitProgram, LocalGit};
+use crate::model::{LineKind, TagName, VersionStep};
+use crate::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts};
+use crate::step::Submodule;
+use crate::trust::{self, RootChoice, TrustedRoot};
+
+/// What planning needs, with the bytes that adopting the plan pins.
+pub struct Gathered {
+    /// The train file.
+    pub request: TrainRequest,
+    /// The facts.
+    pub snapshot: Snapshot,
+    /// The pinned patch series of every line, as bytes.
+    pub series: Vec<Vec<u8>>,
+}
+
+/// Reads a train file and sees everything that its plan depends on.
+///
+/// # Errors
+/// The first thing that cannot be seen and without which there is no plan: names the line and what would resolve it.
+pub fn gather(config: &Config, file: &Path, state: &Path, disk: Arc<dyn Disk>, clock: &dyn Clock) -> Result<Gathered> {
+    let request = config::load_train(file, &*disk)?;
+    let now = clock.now();
+    let trust = trusted(config, state, &*disk, now)?;
+    let program = GitProgram::from_env();
+    let user = UserRepository::open(&program, &config.project.repository)?;
+    let scratch = state.join("scratch");
+    files::create_dir_all(&*disk, &scratch, 0o700)?;
+    let tags: BTreeMap<TagName, crate::model::Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
+    let seeing = Seeing { config, request: &request, user: &user, program: &program, scratch: &scratch, tags: &tags };
+    let mut lines = Vec::new();
+    let mut pinned = Vec::new();
+    let mut unknown = Vec::new();
+    for line in &request.lines {
+        let (facts, series) =
+            seeing.line(line, &mut unknown).map_err(|e| e.context(format!("line `{}`", line.branch)))?;
+        lines.push(facts);
+        pinned.push(series);
+    }
+    let snapshot = Snapshot {
+        repository: user.git_dir().to_owned(),
+        lines,
+        trust: TrustFacts { root: trust.digest, threshold: trust.root.roles.approve.threshold },
+        unknown,
+    };
+    Ok(Gathered { request, snapshot, series: pinned })
+}
+
+/// The project's trust root: the pinned one, or one that follows from it.
+///
+/// # Errors
+/// No root, none pinned, or another one than the pinned.
+pub fn trusted(config: &Config, state: &Path, disk: &dyn Disk, now: Timestamp) -> Result<TrustedRoot> {
+    let keys = &config.project.keys;
+    let Some(pin) = trust::pinned(disk, state)? else {
+        let found = trust::load(disk, keys, Some(&config.project.name), RootChoice::Directory, now)?;
+        return Err(Error::verification("no trust root is pinned on this machine")
+            .detail(format!("`{}` proposes sha256:{}", keys.display(), found.digest))
+            .hint(format!(
+                "compare the digest with another maintainer by voice, then `lifeboat trust pin {}`",
+                found.digest
+            )));
+    };
+    trust::load(disk, keys, Some(&config.project.name), RootChoice::Pinned(pin), now)
+}
+
+struct Seeing<'a> {
+    config: &'a Config,
+    request: &'a TrainRequest,
+    user: &'a UserRepository,
+    program: &'a GitProgram,
+    scratch: &'a Path,
+    tags: &'a BTreeMap<TagName, crate::model::Oid>,
+}
+
+impl Seeing<'_> {
+    fn line(&self, line: &TrainLine, unknown: &mut Vec<String>) -> Result<(LineFacts, Vec<u8>)> {
+        if !config::glob_matches(&self.config.project.branches, line.branch.as_str()) && line.kind != LineKind::Carry {
+            return Err(Error::input(format!("no release branch: `branches` says `{}`", self.config.project.branches))
+                .hint("mend `branches` in `[project]`, or say `kind = \"carry\"` for a branch that gets no release"));
+        }
+        let head = self.user.branch(&line.branch)?;
+        unknown.extend(head.warning.iter().map(|w| format!("line `{}`: {w}", line.branch)));
+        let base = head.head;
+        let series = self.series(line, &base)?;
+        let bytes = series.to_bytes()?;
+        let versions = match line.kind {
+            LineKind::Carry => None,
+            _ => Some(self.versions(line, &*self.user.source(&base)?)?),
+        };
+        let tag_taken = match &versions {
+            Some((_, new)) => {
+                let tag = TagName::new(self.config.project.tag.replace("{version}", &new.to_string()))?;
+                self.tags.get(&tag).map(|oid| (tag, oid.clone()))
+            }
+            None => None,
+        };
+        let (submodules, missing_submodules) = match line.kind {
+            LineKind::Carry => (Vec::new(), Vec::new()),
+            _ => self.submodules(&base)?,
+        };
+        let missing_crates = match (&versions, self.config.bundle.vendor) {
+            (Some(_), true) => self.missing_crates(&base)?,
+            _ => Vec::new(),
+        };
+        let patch = |p: &crate::formats::series::Patch| PatchFacts {
+            origin: p.origin.clone(),
+            subject: p.subject().to_owned(),
+            author: p.author.clone(),
+            touches: p.touches(),
+        };
+        let facts = LineFacts {
+            branch: line.branch.clone(),
+            base,
+            versions,
+            series: series.digest()?,
+            patches: series.patches.iter().map(patch).collect(),
+            tag_taken,
+            submodules,
+            missing_submodules,
+            missing_crates,
+        };
+        Ok((facts, bytes))
+    }
+
+    fn series(&self, line: &TrainLine, base: &crate::model::Oid) -> Result<Series> {
+        match &line.series {
+            SeriesSource::None => Ok(Series { format: 1, patches: Vec::new() }),
+            SeriesSource::Mailbox(path) => from_mailbox(self.program, path, self.scratch),
+            SeriesSource::Remote { url, branch } => {
+                let repo = PrivateRepo { dir: self.scratch.join("fetch.git"), borrow: self.user.git_dir().to_owned() };
+                LocalGit::new(self.program.clone()).ensure(&repo)?;
+                from_remote(self.program, &repo, url, branch, base)
+            }
+        }
+    }
+
+    /// The version before and after, by a bump of the base's tree: what is inconsistent stops the plan.
+    fn versions(&self, line: &TrainLine, tree: &dyn SourceTree) -> Result<(Version, Version)> {
+        let to = line.to.clone().unwrap_or(match line.kind {
+            LineKind::First => VersionStep::Release,
+            LineKind::Candidate => VersionStep::Candidate,
+            LineKind::Release | LineKind::Carry => VersionStep::Patch,
+        });
+        let date = self.request.date.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let made = bump(tree, &self.config.version, &BumpRequest { to, date, tags: BTreeSet::new() })?;
+        let main = made.moves.iter().find(|m| m.new == made.version);
+        let old = main.map(|m| m.old.clone()).ok_or_else(|| Error::input("no crate moves to a new version"))?;
+        Ok((old, made.version))
+    }
+
+    fn submodules(&self, base: &crate::model::Oid) -> Result<(Vec<Submodule>, Vec<String>)> {
+        let mut there = Vec::new();
+        let mut missing = Vec::new();
+        for fact in self.user.submodules(base, &BTreeMap::new())? {
+            if self.config.bundle.without_submodules.contains(&fact.path) {
+                continue;
+            }
+            match fact.repository {
+                Some(repository) => {
+                    let repository = repository.to_string_lossy().into_owned();
+                    there.push(Submodule { path: fact.path, commit: fact.commit, repository });
+                }
+                None => missing.push(fact.path),
+            }
+        }
+        Ok((there, missing))
+    }
+
+    /// The crates of the lock file whose archives are not in the cargo home.
+    fn missing_crates(&self, base: &crate::model::Oid) -> Result<Vec<String>> {
+        let Some(lock) = self.user.read(base, "Cargo.lock")? else { return Ok(Vec::new()) };
+        let home = cargo_home(self.config)?;
+        let mut fetched = BTreeSet::new();
+        let cache = home.join("registry/cache");
+        for registry in std::fs::read_dir(&cache).into_iter().flatten().flatten() {
+            for file in std::fs::read_dir(registry.path()).into_iter().flatten().flatten() {
+                fetched.insert(file.file_name().to_string_lossy().into_owned());
+            }
+        }
+        let wanted = cargo_lock::registry_packages(&String::from_utf8_lossy(&lock))
+            .map_err(|e| Error::input(format!("`Cargo.lock`, line {}: {}", e.line, e.message)))?;
+        Ok(wanted
+            .into_iter()
+            .filter(|(name, version)| !fetched.contains(&format!("{name}-{version}.crate")))
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect())
+    }
+}
+
+/// Where the crates were fetched ahead.
+pub fn cargo_home(config: &Config) -> Result<PathBuf> {
+    if let Some(home) = &config.bundle.cargo_home {
+        return Ok(home.clone());
+    }
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    set("CARGO_HOME").or_else(|| set("HOME").map(|h| h.join(".cargo"))).ok_or_else(|| {
+        Error::input("neither `CARGO_HOME` nor `HOME` says where crates were fetched to")
+            .hint("set `cargo_home` in `[bundle]`")
+    })
+}

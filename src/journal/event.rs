@@ -1,0 +1,281 @@
+//! What a journal records, and which event may follow which.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::effects::Handle;
+use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::formats::canonical;
+use crate::model::{Sha256, TrainNonce};
+use crate::plan::PlanId;
+use crate::step::{Outcome, StepId, StepKey};
+use crate::trust::Approval;
+
+/// The journal format that this version writes; a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// Something that happened. Serialized names are append-only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// The plan was adopted: the first record.
+    PlanAdopted {
+        /// The plan.
+        plan: PlanId,
+        /// Drawn at random; approvals name it, so that those of one train never count for another.
+        nonce: TrainNonce,
+        /// The operator's certificate, by which the records' signatures are checked.
+        certificate: String,
+    },
+    /// A step is about to act on the world.
+    Started {
+        /// The step.
+        step: StepId,
+        /// Its key.
+        key: StepKey,
+        /// Counts from 1.
+        attempt: u32,
+    },
+    /// A step's job was dispatched and can be found again by its handle.
+    Waiting {
+        /// The step.
+        step: StepId,
+        /// Its key.
+        key: StepKey,
+        /// Finds the job.
+        handle: Handle,
+    },
+    /// A step's effect is confirmed.
+    Succeeded {
+        /// The step.
+        step: StepId,
+        /// Its key.
+        key: StepKey,
+        /// What it made.
+        outcome: Outcome,
+    },
+    /// A step ended without its effect.
+    Failed {
+        /// The step.
+        step: StepId,
+        /// Its key.
+        key: StepKey,
+        /// Whether trying again can help.
+        class: FailureClass,
+        /// The report, as shown to the operator.
+        error: String,
+        /// When it is tried again by itself.
+        retry_at: Option<Timestamp>,
+    },
+    /// A deferrable step waits for its destination.
+    Deferred {
+        /// The step.
+        step: StepId,
+        /// Its key.
+        key: StepKey,
+        /// Why.
+        reason: String,
+    },
+    /// A person approved.
+    Approved {
+        /// The approval, with its signatures.
+        approval: Box<Approval>,
+    },
+    /// The operator started `ship` again after failures: they are tried once more.
+    Resumed,
+    /// The train was given up before anything was public.
+    Abandoned {
+        /// Why.
+        reason: String,
+    },
+    /// A holder's right to record, until it expires.
+    Lease {
+        /// Who.
+        holder: String,
+        /// Rises with each takeover.
+        epoch: u64,
+        /// Until when.
+        expires: Timestamp,
+    },
+    /// Another maintainer took the train over.
+    TakenOver {
+        /// Who held it.
+        from: String,
+        /// Who holds it now.
+        to: String,
+        /// The new epoch.
+        epoch: u64,
+        /// Why it was taken before it expired.
+        reason: String,
+    },
+}
+
+/// Whether trying a failed step again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureClass {
+    /// It may pass by itself.
+    Transient,
+    /// The destination is down.
+    DestinationDown,
+    /// Something exists with other bytes: a person decides.
+    Conflict,
+    /// Something must be mended first.
+    Fatal,
+}
+
+impl From<ErrorKind> for FailureClass {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Transient => Self::Transient,
+            ErrorKind::Unreachable => Self::DestinationDown,
+            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::Input | ErrorKind::Verification | ErrorKind::Fatal => Self::Fatal,
+        }
+    }
+}
+
+/// One line of a journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Version of this format.
+    pub format: u32,
+    /// Counts from 0.
+    pub seq: u64,
+    /// The hash of the record before; the plan's digest for the first.
+    pub prev: Sha256,
+    /// When.
+    pub at: Timestamp,
+    /// The fingerprint of the operator's key.
+    pub by: String,
+    /// What.
+    pub what: Event,
+    /// SHA-256 of the canonical bytes of all the above.
+    pub hash: Sha256,
+    /// The operator's detached signature over [`Record::signed_bytes`], ASCII-armored.
+    pub signature: String,
+}
+
+impl Record {
+    /// The hash that a record with these contents has.
+    ///
+    /// # Errors
+    /// An event that JSON cannot express.
+    pub fn hash_of(seq: u64, prev: Sha256, at: Timestamp, by: &str, what: &Event) -> Result<Sha256> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            format: u32,
+            seq: u64,
+            prev: Sha256,
+            at: Timestamp,
+            by: &'a str,
+            what: &'a Event,
+        }
+        canonical::digest(&Body { format: FORMAT, seq, prev, at, by, what })
+    }
+
+    /// What the operator signs: names what it is, so that it counts for nothing else.
+    #[must_use]
+    pub fn signed_bytes(hash: &Sha256) -> Vec<u8> {
+        format!("lifeboat journal record, format {FORMAT}\n{hash}\n").into_bytes()
+    }
+
+    /// Reads one line and checks that its hash is its own.
+    ///
+    /// # Errors
+    /// A newer format, broken JSON, a wrong hash; `line` counts from 1.
+    pub fn parse(text: &str, line: usize) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_str(text).context(format!("line {line} is not a journal record"))?;
+        if head.format > FORMAT {
+            return Err(Error::fatal(format!(
+                "line {line} has journal format {}, this version knows {FORMAT}",
+                head.format
+            ))
+            .hint("use the lifeboat version that wrote it, or a newer one; nothing was changed"));
+        }
+        let record: Self = serde_json::from_str(text).context(format!("line {line} is not a journal record"))?;
+        let hash = Self::hash_of(record.seq, record.prev, record.at, &record.by, &record.what)?;
+        if hash != record.hash {
+            return Err(Error::verification(format!("line {line} was changed: its hash is not that of its contents")));
+        }
+        Ok(record)
+    }
+}
+
+/// How a step stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepStatus {
+    /// Nothing was done.
+    Pending,
+    /// It was about to act, or acts.
+    Started,
+    /// Its job was dispatched.
+    Waiting(Handle),
+    /// Its effect is confirmed.
+    Succeeded(Box<Outcome>),
+    /// It ended without its effect.
+    Failed {
+        /// Whether trying again can help.
+        class: FailureClass,
+        /// The report.
+        error: String,
+        /// When it is tried again by itself.
+        retry_at: Option<Timestamp>,
+    },
+    /// It waits for its destination.
+    Deferred(String),
+}
+
+/// The status after an event on a step.
+///
+/// # Errors
+/// An event that cannot follow this status: the journal is not one that this program wrote.
+pub fn transition(status: &StepStatus, event: &Event) -> Result<StepStatus, String> {
+    use StepStatus as S;
+    match (status, event) {
+        // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies.
+        (S::Pending | S::Started | S::Waiting(_) | S::Failed { .. } | S::Deferred(_), Event::Started { .. }) => {
+            Ok(S::Started)
+        }
+        (S::Started, Event::Waiting { handle, .. }) => Ok(S::Waiting(handle.clone())),
+        (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(Box::new(outcome.clone()))),
+        (S::Started | S::Waiting(_), Event::Failed { class, error, retry_at, .. }) => {
+            Ok(S::Failed { class: *class, error: error.clone(), retry_at: *retry_at })
+        }
+        (S::Started | S::Waiting(_), Event::Deferred { reason, .. }) => Ok(S::Deferred(reason.clone())),
+        (_, event) => Err(format!("`{}` cannot follow {}", name(event), status_name(status))),
+    }
+}
+
+fn status_name(status: &StepStatus) -> &'static str {
+    match status {
+        StepStatus::Pending => "a step that never started",
+        StepStatus::Started => "`started`",
+        StepStatus::Waiting(_) => "`waiting`",
+        StepStatus::Succeeded(_) => "`succeeded`",
+        StepStatus::Failed { .. } => "`failed`",
+        StepStatus::Deferred(_) => "`deferred`",
+    }
+}
+
+/// The serialized name of an event.
+pub(crate) fn name(event: &Event) -> &'static str {
+    match event {
+        Event::PlanAdopted { .. } => "plan-adopted",
+        Event::Started { .. } => "started",
+        Event::Waiting { .. } => "waiting",
+        Event::Succeeded { .. } => "succeeded",
+        Event::Failed { .. } => "failed",
+        Event::Deferred { .. } => "deferred",
+        Event::Approved { .. } => "approved",
+        Event::Resumed => "resumed",
+        Event::Abandoned { .. } => "abandoned",
+        Event::Lease { .. } => "lease",
+        Event::TakenOver { .. } => "taken-over",
+    }
+}

@@ -1,0 +1,304 @@
+//! The state of a train: a pure fold over its journal. Nothing else stores it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::event::{Event, FailureClass, Record, StepStatus, name, transition};
+use crate::error::{Error, Result};
+use crate::model::TrainNonce;
+use crate::plan::Graph;
+use crate::step::{Exposure, Outcome, Step, StepId, StepKey};
+use crate::trust::Approval;
+
+/// How one step stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    /// Its status.
+    pub status: StepStatus,
+    /// How often it was started.
+    pub attempts: u32,
+    /// When its status last changed.
+    pub since: Option<Timestamp>,
+}
+
+/// How a whole train stands.
+#[derive(Debug, Clone)]
+pub struct State {
+    graph: Arc<Graph>,
+    nonce: Option<TrainNonce>,
+    certificate: Option<String>,
+    steps: Vec<StepState>,
+    approvals: Vec<(Approval, Timestamp)>,
+    abandoned: Option<String>,
+    epoch: u64,
+}
+
+/// The name of a train's state, derived from its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainState {
+    /// The plan is adopted.
+    Drafted,
+    /// Every line's commits are made.
+    Prepared,
+    /// Every artifact is built.
+    Built,
+    /// Every test passed and every sum is written.
+    Verified,
+    /// Every required store holds the bytes, read back.
+    Staged,
+    /// The threshold and the time were reached.
+    Approved,
+    /// Every required destination is public and points at the release.
+    Released,
+    /// Every destination is equal.
+    Reconciled,
+    /// Given up before anything was public.
+    Abandoned,
+}
+
+impl fmt::Display for TrainState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drafted => "drafted",
+            Self::Prepared => "prepared",
+            Self::Built => "built",
+            Self::Verified => "verified",
+            Self::Staged => "staged",
+            Self::Approved => "approved",
+            Self::Released => "released",
+            Self::Reconciled => "reconciled",
+            Self::Abandoned => "abandoned",
+        })
+    }
+}
+
+impl State {
+    /// The state before the first record.
+    #[must_use]
+    pub fn new(graph: Arc<Graph>) -> Self {
+        let pending = StepState { status: StepStatus::Pending, attempts: 0, since: None };
+        let steps = vec![pending; graph.len()];
+        Self { graph, nonce: None, certificate: None, steps, approvals: Vec::new(), abandoned: None, epoch: 0 }
+    }
+
+    /// Folds records into a state.
+    ///
+    /// # Errors
+    /// The first record that cannot follow those before it.
+    pub fn fold<'a>(graph: Arc<Graph>, records: impl IntoIterator<Item = &'a Record>) -> Result<Self> {
+        let mut state = Self::new(graph);
+        for record in records {
+            state.apply(&record.what, record.at).map_err(|e| e.context(format!("journal line {}", record.seq + 1)))?;
+        }
+        Ok(state)
+    }
+
+    /// Whether an event may happen now; changes nothing.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub fn admits(&self, event: &Event) -> Result<()> {
+        let illegal = |why: String| Error::fatal(format!("illegal event: {why}"));
+        if let Some(reason) = &self.abandoned {
+            return Err(illegal(format!("`{}` after the train was abandoned ({reason})", name(event))));
+        }
+        match (event, &self.nonce) {
+            (Event::PlanAdopted { plan, .. }, None) if *plan == self.graph.id() => return Ok(()),
+            (Event::PlanAdopted { .. }, None) => return Err(illegal("another plan was adopted".to_owned())),
+            (Event::PlanAdopted { .. }, Some(_)) => return Err(illegal("a plan was adopted before".to_owned())),
+            (_, None) => return Err(illegal(format!("`{}` before a plan was adopted", name(event)))),
+            (_, Some(_)) => {}
+        }
+        match event {
+            Event::Started { step, key, attempt } => {
+                let at = self.known(step, *key).map_err(illegal)?;
+                transition(&self.steps[at].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
+                if *attempt != self.steps[at].attempts + 1 {
+                    return Err(illegal(format!("{step}: attempt {attempt} after {}", self.steps[at].attempts)));
+                }
+                if let Some(&n) = self.graph.needs(at).iter().find(|&&n| !self.succeeded(n)) {
+                    return Err(illegal(format!("{step}: started before `{}` succeeded", self.graph.at(n).id)));
+                }
+                Ok(())
+            }
+            Event::Waiting { step, key, .. }
+            | Event::Succeeded { step, key, .. }
+            | Event::Failed { step, key, .. }
+            | Event::Deferred { step, key, .. } => {
+                let at = self.known(step, *key).map_err(illegal)?;
+                transition(&self.steps[at].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
+                if matches!(event, Event::Deferred { .. }) && !self.graph.at(at).deferrable {
+                    return Err(illegal(format!("{step}: a required step cannot be deferred")));
+                }
+                Ok(())
+            }
+            Event::Abandoned { .. } if self.anything_public() => {
+                Err(illegal("a train with a public step can only go forward".to_owned()))
+            }
+            Event::TakenOver { epoch, .. } if *epoch != self.epoch + 1 => {
+                Err(illegal(format!("taken over with epoch {epoch} after {}", self.epoch)))
+            }
+            Event::Lease { epoch, .. } if *epoch < self.epoch => {
+                Err(illegal(format!("a lease of epoch {epoch} after {}", self.epoch)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one event in.
+    ///
+    /// # Errors
+    /// As [`State::admits`]; the state is then unchanged.
+    pub fn apply(&mut self, event: &Event, now: Timestamp) -> Result<()> {
+        self.admits(event)?;
+        match event {
+            Event::PlanAdopted { nonce, certificate, .. } => {
+                self.nonce = Some(nonce.clone());
+                self.certificate = Some(certificate.clone());
+            }
+            Event::Started { step, .. }
+            | Event::Waiting { step, .. }
+            | Event::Succeeded { step, .. }
+            | Event::Failed { step, .. }
+            | Event::Deferred { step, .. } => {
+                if let Some(at) = self.graph.position(step) {
+                    let state = &mut self.steps[at];
+                    state.status = transition(&state.status, event).map_err(Error::fatal)?;
+                    state.attempts += u32::from(matches!(event, Event::Started { .. }));
+                    state.since = Some(now);
+                }
+            }
+            Event::Approved { approval } => self.approvals.push(((**approval).clone(), now)),
+            Event::Resumed => {
+                for state in &mut self.steps {
+                    if matches!(state.status, StepStatus::Failed { .. }) {
+                        state.status = StepStatus::Pending;
+                    }
+                }
+            }
+            Event::Abandoned { reason } => self.abandoned = Some(reason.clone()),
+            Event::Lease { epoch, .. } | Event::TakenOver { epoch, .. } => self.epoch = *epoch,
+        }
+        Ok(())
+    }
+
+    fn known(&self, step: &StepId, key: StepKey) -> Result<usize, String> {
+        let at = self.graph.position(step).ok_or_else(|| format!("the plan has no step `{step}`"))?;
+        if self.graph.at(at).key == key { Ok(at) } else { Err(format!("{step}: its key is not that of the plan")) }
+    }
+
+    fn succeeded(&self, at: usize) -> bool {
+        matches!(self.steps[at].status, StepStatus::Succeeded(_))
+    }
+
+    /// The graph of the plan.
+    #[must_use]
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The train's nonce, once a plan is adopted.
+    #[must_use]
+    pub fn nonce(&self) -> Option<&TrainNonce> {
+        self.nonce.as_ref()
+    }
+
+    /// The certificate of the operator who adopted the plan.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// How the step at a position of the graph stands.
+    #[must_use]
+    pub fn at(&self, position: usize) -> &StepState {
+        &self.steps[position]
+    }
+
+    /// How a step stands, by its id.
+    #[must_use]
+    pub fn step(&self, id: &StepId) -> Option<&StepState> {
+        self.graph.position(id).map(|i| &self.steps[i])
+    }
+
+    /// What a step produced, if it succeeded.
+    #[must_use]
+    pub fn outcome(&self, id: &StepId) -> Option<&Outcome> {
+        match &self.step(id)?.status {
+            StepStatus::Succeeded(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// The approvals recorded so far, with the time of the record; a person's later one comes later.
+    #[must_use]
+    pub fn approvals(&self) -> &[(Approval, Timestamp)] {
+        &self.approvals
+    }
+
+    /// Why the train was given up.
+    #[must_use]
+    pub fn abandoned(&self) -> Option<&str> {
+        self.abandoned.as_deref()
+    }
+
+    /// Whether a public step ever started: from then on, only forward.
+    #[must_use]
+    pub fn anything_public(&self) -> bool {
+        (0..self.steps.len()).any(|i| self.graph.at(i).exposure == Exposure::Public && self.steps[i].attempts > 0)
+    }
+
+    /// Whether a step failed in a way that nothing but the operator will change.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.steps.iter().any(|s| matches!(s.status, StepStatus::Failed { .. }))
+    }
+
+    /// The failures that do not pass by themselves, with the reports.
+    pub fn failures(&self) -> impl Iterator<Item = (&StepId, FailureClass, &str)> {
+        self.steps.iter().enumerate().filter_map(|(i, s)| match &s.status {
+            StepStatus::Failed { class, error, .. } => Some((&self.graph.at(i).id, *class, error.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The steps that wait for their destinations, with the reasons.
+    pub fn deferred(&self) -> impl Iterator<Item = (&StepId, &str, Option<Timestamp>)> {
+        self.steps.iter().enumerate().filter_map(|(i, s)| match &s.status {
+            StepStatus::Deferred(reason) => Some((&self.graph.at(i).id, reason.as_str(), s.since)),
+            _ => None,
+        })
+    }
+
+    /// The name of the state, derived from the steps.
+    #[must_use]
+    pub fn name(&self) -> TrainState {
+        if self.abandoned.is_some() {
+            return TrainState::Abandoned;
+        }
+        let all = |is: &dyn Fn(usize) -> bool| (0..self.steps.len()).filter(|&i| is(i)).all(|i| self.succeeded(i));
+        let required = |i: usize| !self.graph.at(i).deferrable;
+        let kind = |i: usize| &self.graph.at(i).step;
+        let mut state = TrainState::Drafted;
+        let ladder: [(TrainState, &dyn Fn(usize) -> bool); 7] = [
+            (TrainState::Prepared, &|i| matches!(kind(i), Step::Prepare(_))),
+            (TrainState::Built, &|i| matches!(kind(i), Step::Bundle(_) | Step::Build(_) | Step::Assemble(_))),
+            (TrainState::Verified, &|i| matches!(kind(i), Step::Test(_) | Step::Checksum(_))),
+            (TrainState::Staged, &|i| required(i) && matches!(kind(i), Step::Stage(_) | Step::VerifyStaged(_))),
+            (TrainState::Approved, &|i| matches!(kind(i), Step::Gate(_))),
+            (TrainState::Released, &required),
+            (TrainState::Reconciled, &|_| true),
+        ];
+        for (next, is) in ladder {
+            if !all(is) {
+                break;
+            }
+            state = next;
+        }
+        state
+    }
+}

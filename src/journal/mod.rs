@@ -1,0 +1,9 @@
+//! The journal: what happened to a train, append-only, hash-chained, signed; and the state that folds out of it.
+
+mod event;
+mod file;
+mod fold;
+
+pub use event::{Event, FORMAT, FailureClass, Record, StepStatus, transition};
+pub use file::Journal;
+pub use fold::{State, StepState, TrainState};

@@ -1,0 +1,277 @@
+//! The steps of one line, from patches to staged and verified bytes.
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+
+use super::PlannedLine;
+use super::sketch::{Delivery, Sketch};
+use crate::config::expand::{self, JobKind};
+use crate::config::{Config, TrainLine, TrainRequest};
+use crate::error::{Error, Result};
+use crate::model::{LineKind, StoreName, TagName, VersionStep};
+use crate::snapshot::LineFacts;
+use crate::step::{Assemble, Build, Bump, Bundle, Checksum, Exposure, OnStore, Prepare, Step, StepId, Test};
+use crate::templates::{self, ReleaseText};
+
+/// A line as the steps after the gate need it.
+pub(super) struct ShippedLine {
+    pub(super) planned: PlannedLine,
+    pub(super) prepare: StepId,
+    pub(super) release: Option<ShippedRelease>,
+}
+
+/// What a line that gets a version has.
+pub(super) struct ShippedRelease {
+    pub(super) version: Version,
+    pub(super) tag: TagName,
+    pub(super) checksum: StepId,
+    /// The last step before the gate in each store.
+    pub(super) verified: BTreeMap<StoreName, StepId>,
+}
+
+pub(super) fn plan_line(
+    config: &Config,
+    request: &TrainRequest,
+    wanted: &TrainLine,
+    facts: &LineFacts,
+    sketch: &mut Sketch,
+) -> Result<ShippedLine> {
+    let branch = wanted.branch.as_str();
+    refuse(config, wanted, facts)?;
+    let names = match (&wanted.kind, &facts.versions) {
+        (LineKind::Carry, _) => None,
+        (_, Some((_, new))) => Some((new.clone(), tag_name(config, new)?)),
+        (_, None) => return Err(Error::input(format!("line `{branch}`: its version is not known"))),
+    };
+    let bump = names.as_ref().zip(facts.versions.as_ref()).map(|((new, tag), (old, _))| {
+        let to = wanted.to.clone().unwrap_or(match wanted.kind {
+            LineKind::First => VersionStep::Release,
+            LineKind::Candidate => VersionStep::Candidate,
+            LineKind::Release | LineKind::Carry => VersionStep::Patch,
+        });
+        let text = ReleaseText {
+            project: config.project.name.clone(),
+            version: new.clone(),
+            old_version: old.clone(),
+            tag: tag.clone(),
+            branch: wanted.branch.clone(),
+            date: request.date,
+            advisories: request.advisories.clone(),
+        };
+        Ok::<_, Error>(Bump {
+            old: old.clone(),
+            new: new.clone(),
+            to,
+            rules: config.version.clone(),
+            tag: tag.clone(),
+            commit_message: templates::commit_message(&config.templates, &text)?,
+            tag_message: templates::tag_message(&config.templates, &text)?,
+        })
+    });
+    let prepare = sketch.add(
+        StepId::new("prepare", &[branch]),
+        vec![],
+        Exposure::Local,
+        Delivery::Required,
+        Step::Prepare(Prepare {
+            branch: wanted.branch.clone(),
+            base: facts.base.clone(),
+            series: facts.series,
+            bump: bump.transpose()?,
+            committer: config.project.committer.clone(),
+            date: request.date,
+        }),
+    )?;
+    let planned = PlannedLine {
+        branch: wanted.branch.clone(),
+        kind: wanted.kind,
+        base: facts.base.clone(),
+        old: facts.versions.as_ref().filter(|_| names.is_some()).map(|v| v.0.clone()),
+        new: names.as_ref().map(|n| n.0.clone()),
+        tag: names.as_ref().map(|n| n.1.clone()),
+        series: facts.series,
+        patches: facts.patches.clone(),
+    };
+    let release = match names {
+        Some((version, tag)) => Some(plan_release(config, request, facts, &prepare, version, tag, sketch)?),
+        None => None,
+    };
+    Ok(ShippedLine { planned, prepare, release })
+}
+
+/// What stops a plan before anything is done.
+fn refuse(config: &Config, wanted: &TrainLine, facts: &LineFacts) -> Result<()> {
+    let branch = &wanted.branch;
+    if let (Some((tag, oid)), false) = (&facts.tag_taken, wanted.kind == LineKind::Carry) {
+        return Err(Error::conflict(format!("line `{branch}`: tag `{tag}` exists already, at {oid}"))
+            .hint("a tag is never moved: choose the next version with `to = \"X.Y.Z\"` in the train file"));
+    }
+    if !facts.missing_submodules.is_empty() {
+        let names = facts.missing_submodules.join("`, `");
+        return Err(Error::input(format!(
+            "line `{branch}`: the commits of submodules `{names}` are not on this machine"
+        ))
+        .hint(
+            "fetch them with `git submodule update --init`, or leave them out with `without_submodules` in `[bundle]`",
+        ));
+    }
+    if config.bundle.vendor && !facts.missing_crates.is_empty() {
+        let some: Vec<&str> = facts.missing_crates.iter().take(5).map(String::as_str).collect();
+        return Err(Error::input(format!(
+            "line `{branch}`: {} crates of `Cargo.lock` were not fetched ahead, among them {}",
+            facts.missing_crates.len(),
+            some.join(", ")
+        ))
+        .hint(format!("run `git switch {branch} && cargo fetch --locked` while the registry is up, or set `vendor = false` in `[bundle]`")));
+    }
+    Ok(())
+}
+
+fn tag_name(config: &Config, version: &Version) -> Result<TagName> {
+    Ok(TagName::new(config.project.tag.replace("{version}", &version.to_string()))?)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the facts of one line, each used once")]
+fn plan_release(
+    config: &Config,
+    request: &TrainRequest,
+    facts: &LineFacts,
+    prepare: &StepId,
+    version: Version,
+    tag: TagName,
+    sketch: &mut Sketch,
+) -> Result<ShippedRelease> {
+    let branch = &facts.branch;
+    let bundle = sketch.add(
+        StepId::new("bundle", &[branch.as_str()]),
+        vec![prepare.clone()],
+        Exposure::Local,
+        Delivery::Required,
+        Step::Bundle(Bundle {
+            branch: branch.clone(),
+            version: version.clone(),
+            prepare: prepare.clone(),
+            stem: format!("{}-v{version}", config.project.name),
+            submodules: facts.submodules.clone(),
+            without: config.bundle.without_submodules.clone(),
+            vendor_from: config.bundle.vendor.then(|| {
+                config.bundle.cargo_home.as_ref().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default()
+            }),
+            date: request.date,
+        }),
+    )?;
+    let mut from = vec![bundle.clone()];
+    let mut tests = Vec::new();
+    let mut made: BTreeMap<crate::model::TargetName, StepId> = BTreeMap::new();
+    let names = expand::LineFacts { branch: branch.clone(), version: version.clone(), tag: tag.clone() };
+    for planned in expand::jobs(config, &names)? {
+        let parts = [branch.as_str(), planned.name.as_str()];
+        let id = match planned.kind {
+            JobKind::Target => sketch.add(
+                StepId::new("build", &parts),
+                vec![bundle.clone()],
+                Exposure::Local,
+                Delivery::Required,
+                Step::Build(Build {
+                    branch: branch.clone(),
+                    target: planned.name.clone(),
+                    bundle: bundle.clone(),
+                    job: planned.build,
+                }),
+            )?,
+            JobKind::Assemble { from } => {
+                let mut inputs = BTreeMap::new();
+                for (target, dir) in from {
+                    let id = made.get(&target).ok_or_else(|| {
+                        Error::input(format!(
+                            "assembly `{}` takes from `{target}`, which line `{branch}` does not build",
+                            planned.name
+                        ))
+                    })?;
+                    inputs.insert(id.clone(), dir);
+                }
+                let mut needs: Vec<StepId> = inputs.keys().cloned().collect();
+                needs.push(bundle.clone());
+                sketch.add(
+                    StepId::new("assemble", &parts),
+                    needs,
+                    Exposure::Local,
+                    Delivery::Required,
+                    Step::Assemble(Assemble {
+                        branch: branch.clone(),
+                        name: planned.name.clone(),
+                        bundle: bundle.clone(),
+                        from: inputs,
+                        job: planned.build,
+                    }),
+                )?
+            }
+        };
+        if let Some(job) = planned.test {
+            tests.push(sketch.add(
+                StepId::new("test", &parts),
+                vec![id.clone(), bundle.clone()],
+                Exposure::Local,
+                Delivery::Required,
+                Step::Test(Test {
+                    branch: branch.clone(),
+                    target: planned.name.clone(),
+                    bundle: bundle.clone(),
+                    of: id.clone(),
+                    job,
+                }),
+            )?);
+        }
+        if planned.published {
+            from.push(id.clone());
+        }
+        made.insert(planned.name, id);
+    }
+    let mut needs = from.clone();
+    needs.extend(tests);
+    needs.push(prepare.clone());
+    let checksum = sketch.add(
+        StepId::new("checksum", &[branch.as_str()]),
+        needs,
+        Exposure::Local,
+        Delivery::Required,
+        Step::Checksum(Checksum {
+            project: config.project.name.clone(),
+            branch: branch.clone(),
+            version: version.clone(),
+            tag: tag.clone(),
+            prepare: prepare.clone(),
+            from,
+            date: request.date,
+        }),
+    )?;
+    let mut verified = BTreeMap::new();
+    for store in &config.stores {
+        let delivery = if store.required { Delivery::Required } else { Delivery::Deferrable };
+        let parts = [store.name.as_str(), branch.as_str()];
+        let on = OnStore {
+            branch: branch.clone(),
+            version: version.clone(),
+            store: store.name.clone(),
+            checksum: checksum.clone(),
+            seal: None,
+        };
+        let stage = sketch.add(
+            StepId::new("stage", &parts),
+            vec![checksum.clone()],
+            Exposure::Private,
+            delivery,
+            Step::Stage(on.clone()),
+        )?;
+        let seen = sketch.add(
+            StepId::new("verify-staged", &parts),
+            vec![stage, checksum.clone()],
+            Exposure::Private,
+            delivery,
+            Step::VerifyStaged(on),
+        )?;
+        verified.insert(store.name.clone(), seen);
+    }
+    Ok(ShippedRelease { version, tag, checksum, verified })
+}

@@ -1,0 +1,182 @@
+//! Planning: the same configuration, snapshot and request make the same plan, byte for byte.
+
+mod check;
+mod graph;
+mod line;
+mod publish;
+mod sketch;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, TemplateSet, TrainRequest};
+use crate::error::{Error, Result};
+use crate::formats::canonical;
+use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, TagName, TrainName};
+use crate::snapshot::{PatchFacts, Snapshot};
+use crate::step::{PlannedStep, StepId};
+
+pub use check::check;
+pub use graph::Graph;
+pub(crate) use sketch::Sketch;
+
+/// The format of plans that this version writes.
+pub const FORMAT: u32 = 1;
+
+/// SHA-256 of a plan's canonical bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(pub Sha256);
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What people review, adopt, rehearse and execute: one frozen value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of this format.
+    pub format: u32,
+    /// The project.
+    pub project: ProjectName,
+    /// The train's name.
+    pub train: TrainName,
+    /// The plan that this one amends.
+    pub parent: Option<PlanId>,
+    /// The time stamped into commits, tags and archives.
+    pub date: Timestamp,
+    /// The end of the embargo.
+    pub not_before: Option<Timestamp>,
+    /// The advisories that the train fixes.
+    pub advisories: Vec<AdvisoryId>,
+    /// SHA-256 of the trust root by which approvals count.
+    pub trust_root: Sha256,
+    /// How many people must approve.
+    pub threshold: u32,
+    /// The git directory whose objects the private repository borrows.
+    pub repository: String,
+    /// The lines, in the request's order.
+    pub lines: Vec<PlannedLine>,
+    /// The project's own page templates, over those built in.
+    pub templates: TemplateSet,
+    /// Facts that could not be had when the plan was made.
+    pub unknown: Vec<String>,
+    /// The steps, sorted by id.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// A line of a plan, as people review it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedLine {
+    /// The branch.
+    pub branch: BranchName,
+    /// What happens on it.
+    pub kind: LineKind,
+    /// The commit on which the series is applied.
+    pub base: Oid,
+    /// The version before.
+    pub old: Option<Version>,
+    /// The version after.
+    pub new: Option<Version>,
+    /// The tag.
+    pub tag: Option<TagName>,
+    /// The pinned series.
+    pub series: Sha256,
+    /// Its patches.
+    pub patches: Vec<PatchFacts>,
+}
+
+impl Plan {
+    /// The canonical bytes.
+    ///
+    /// # Errors
+    /// Never for a plan that [`plan`] made.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        canonical::to_bytes(self)
+    }
+
+    /// Reads canonical bytes.
+    ///
+    /// # Errors
+    /// Other bytes, or a newer format.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let broken = |e: serde_json::Error| {
+            Error::fatal("the stored plan cannot be read")
+                .because(e)
+                .hint("restore `plan.json` from a backup; without it the train cannot go on")
+        };
+        let head: Head = serde_json::from_slice(bytes).map_err(broken)?;
+        if head.format > FORMAT {
+            return Err(Error::fatal(format!(
+                "the stored plan has format {}, this version knows {FORMAT}",
+                head.format
+            ))
+            .hint("use the lifeboat version that adopted this train, or a newer one"));
+        }
+        serde_json::from_slice(bytes).map_err(broken)
+    }
+
+    /// The plan's identity.
+    ///
+    /// # Errors
+    /// As [`Plan::to_bytes`].
+    pub fn id(&self) -> Result<PlanId> {
+        Ok(PlanId(Sha256::of(&self.to_bytes()?)))
+    }
+
+    /// A step by its id.
+    #[must_use]
+    pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {
+        self.steps.binary_search_by(|s| s.id.cmp(id)).ok().map(|i| &self.steps[i])
+    }
+
+    /// The lines that get a version, a tag and artifacts.
+    pub fn releases(&self) -> impl Iterator<Item = &PlannedLine> {
+        self.lines.iter().filter(|l| l.new.is_some())
+    }
+}
+
+/// Makes the plan of a train.
+///
+/// # Errors
+/// Every reason why the train could not ship, found before anything is done: names the line and what would resolve it.
+pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Result<Plan> {
+    let mut sketch = Sketch::default();
+    let mut lines = Vec::new();
+    let mut shipped = Vec::new();
+    for (wanted, facts) in request.lines.iter().zip(&snapshot.lines) {
+        let line = line::plan_line(config, request, wanted, facts, &mut sketch)?;
+        lines.push(line.planned.clone());
+        shipped.push(line);
+    }
+    publish::plan_publication(config, snapshot, request, &shipped, &mut sketch)?;
+    let plan = Plan {
+        format: FORMAT,
+        project: config.project.name.clone(),
+        train: request.name.clone(),
+        parent: None,
+        date: request.date,
+        not_before: request.not_before,
+        advisories: request.advisories.clone(),
+        trust_root: snapshot.trust.root,
+        threshold: snapshot.trust.threshold,
+        repository: snapshot.repository.to_string_lossy().into_owned(),
+        lines,
+        templates: config.templates.clone(),
+        unknown: snapshot.unknown.clone(),
+        steps: sketch.finish(),
+    };
+    check(&plan)?;
+    Ok(plan)
+}

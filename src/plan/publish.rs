@@ -1,0 +1,209 @@
+//! The gate, and the steps after it.
+
+use std::collections::BTreeMap;
+
+use super::line::ShippedLine;
+use super::sketch::{Delivery, Sketch};
+use crate::config::{Config, TrainRequest};
+use crate::error::{Error, Result};
+use crate::model::BranchName;
+use crate::snapshot::Snapshot;
+use crate::step::{Exposure, ForgeRelease, Gate, OnStore, Point, PointLine, PushGit, PushLine, Seal, Step, StepId};
+
+fn delivery(required: bool) -> Delivery {
+    if required { Delivery::Required } else { Delivery::Deferrable }
+}
+
+pub(super) fn plan_publication(
+    config: &Config,
+    snapshot: &Snapshot,
+    request: &TrainRequest,
+    lines: &[ShippedLine],
+    sketch: &mut Sketch,
+) -> Result<()> {
+    if !config.stores.iter().any(|s| s.required) {
+        return Err(Error::input("no store is required, so *released* would mean nothing")
+            .hint("set `required = true` for at least one `[[store]]`"));
+    }
+    let gate = plan_gate(config, snapshot, request, lines, sketch)?;
+    let mut seals = BTreeMap::new();
+    for line in lines {
+        let Some(release) = &line.release else { continue };
+        let branch = &line.planned.branch;
+        let seal = sketch.add(
+            StepId::new("seal", &[branch.as_str()]),
+            vec![gate.clone(), line.prepare.clone(), release.checksum.clone()],
+            Exposure::Private,
+            Delivery::Required,
+            Step::Seal(Seal {
+                branch: branch.clone(),
+                version: release.version.clone(),
+                tag: release.tag.clone(),
+                prepare: line.prepare.clone(),
+                checksum: release.checksum.clone(),
+                sign_artifacts: config.signing.sign_artifacts,
+                tagger: config.project.committer.clone(),
+                date: request.date,
+            }),
+        )?;
+        seals.insert(branch.clone(), seal);
+    }
+    // No line becomes public before every line is sealed: a key that fails must not leave half a train behind.
+    let all_sealed: Vec<StepId> = std::iter::once(gate).chain(seals.values().cloned()).collect();
+    let promoted = plan_stores(config, lines, &seals, &all_sealed, sketch)?;
+    // Files first: what git and forges show points at files that are there.
+    let shown: Vec<StepId> = all_sealed.iter().cloned().chain(promoted).collect();
+    plan_remotes(config, lines, &seals, &shown, sketch)?;
+    plan_forges(config, lines, &seals, &shown, sketch)
+}
+
+fn plan_gate(
+    config: &Config,
+    snapshot: &Snapshot,
+    request: &TrainRequest,
+    lines: &[ShippedLine],
+    sketch: &mut Sketch,
+) -> Result<StepId> {
+    let required: Vec<_> = config.stores.iter().filter(|s| s.required).map(|s| &s.name).collect();
+    let mut needs: Vec<StepId> = lines.iter().map(|l| l.prepare.clone()).collect();
+    let mut checksums = Vec::new();
+    let mut carries = Vec::new();
+    for line in lines {
+        match &line.release {
+            Some(release) => {
+                checksums.push(release.checksum.clone());
+                needs.push(release.checksum.clone());
+                needs.extend(release.verified.iter().filter(|(s, _)| required.contains(s)).map(|(_, id)| id.clone()));
+            }
+            None => carries.push(line.prepare.clone()),
+        }
+    }
+    sketch.add(
+        StepId::new("gate", &[]),
+        needs,
+        Exposure::Private,
+        Delivery::Required,
+        Step::Gate(Gate { threshold: snapshot.trust.threshold, not_before: request.not_before, checksums, carries }),
+    )
+}
+
+fn plan_stores(
+    config: &Config,
+    lines: &[ShippedLine],
+    seals: &BTreeMap<BranchName, StepId>,
+    all_sealed: &[StepId],
+    sketch: &mut Sketch,
+) -> Result<Vec<StepId>> {
+    let mut required = Vec::new();
+    for store in &config.stores {
+        let delivery = delivery(store.required);
+        let mut promoted = Vec::new();
+        let mut pointed = BTreeMap::new();
+        for line in lines {
+            let (Some(release), Some(seal)) = (&line.release, seals.get(&line.planned.branch)) else { continue };
+            let branch = &line.planned.branch;
+            let mut needs = all_sealed.to_vec();
+            needs.push(release.checksum.clone());
+            needs.extend(release.verified.get(&store.name).cloned());
+            promoted.push(sketch.add(
+                StepId::new("promote", &[store.name.as_str(), branch.as_str()]),
+                needs,
+                Exposure::Public,
+                delivery,
+                Step::Promote(OnStore {
+                    branch: branch.clone(),
+                    version: release.version.clone(),
+                    store: store.name.clone(),
+                    checksum: release.checksum.clone(),
+                    seal: Some(seal.clone()),
+                }),
+            )?);
+            pointed.insert(
+                branch.clone(),
+                PointLine {
+                    version: release.version.clone(),
+                    tag: release.tag.clone(),
+                    prepare: line.prepare.clone(),
+                    checksum: release.checksum.clone(),
+                    seal: seal.clone(),
+                },
+            );
+        }
+        if store.required {
+            required.extend(promoted.iter().cloned());
+        }
+        let mut needs = promoted;
+        for line in pointed.values() {
+            needs.extend([line.prepare.clone(), line.checksum.clone(), line.seal.clone()]);
+        }
+        sketch.add(
+            StepId::new("point", &[store.name.as_str()]),
+            needs,
+            Exposure::Public,
+            delivery,
+            Step::Point(Point { project: config.project.name.clone(), store: store.name.clone(), lines: pointed }),
+        )?;
+    }
+    Ok(required)
+}
+
+fn plan_remotes(
+    config: &Config,
+    lines: &[ShippedLine],
+    seals: &BTreeMap<BranchName, StepId>,
+    shown: &[StepId],
+    sketch: &mut Sketch,
+) -> Result<()> {
+    for remote in &config.remotes {
+        let mut needs = shown.to_vec();
+        let mut pushed = BTreeMap::new();
+        for line in lines {
+            needs.push(line.prepare.clone());
+            let push = PushLine {
+                prepare: line.prepare.clone(),
+                seal: seals.get(&line.planned.branch).cloned(),
+                base: line.planned.base.clone(),
+            };
+            pushed.insert(line.planned.branch.clone(), push);
+        }
+        sketch.add(
+            StepId::new("push-git", &[remote.name.as_str()]),
+            needs,
+            Exposure::Public,
+            delivery(remote.required),
+            Step::PushGit(PushGit { remote: remote.name.clone(), lines: pushed }),
+        )?;
+    }
+    Ok(())
+}
+
+fn plan_forges(
+    config: &Config,
+    lines: &[ShippedLine],
+    seals: &BTreeMap<BranchName, StepId>,
+    shown: &[StepId],
+    sketch: &mut Sketch,
+) -> Result<()> {
+    for forge in &config.forges {
+        for line in lines {
+            let (Some(release), Some(seal)) = (&line.release, seals.get(&line.planned.branch)) else { continue };
+            let branch = &line.planned.branch;
+            let mut needs = shown.to_vec();
+            needs.push(release.checksum.clone());
+            sketch.add(
+                StepId::new("forge-release", &[forge.name.as_str(), branch.as_str()]),
+                needs,
+                Exposure::Public,
+                delivery(forge.required),
+                Step::ForgeRelease(ForgeRelease {
+                    forge: forge.name.clone(),
+                    branch: branch.clone(),
+                    version: release.version.clone(),
+                    checksum: release.checksum.clone(),
+                    seal: seal.clone(),
+                }),
+            )?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Steps as they are added to a plan.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::formats::canonical;
+use crate::step::{Exposure, Observability, PlannedStep, Step, StepId, StepKey};
+
+/// Collects steps and computes each one's key from its data and the keys of what it needs.
+#[derive(Default)]
+pub(crate) struct Sketch {
+    steps: BTreeMap<StepId, PlannedStep>,
+}
+
+/// Whether the train is released without a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Required,
+    Deferrable,
+}
+
+impl Sketch {
+    /// Adds a step; what it needs must have been added before, so a plan can have no cycle.
+    pub(crate) fn add(
+        &mut self,
+        id: StepId,
+        mut needs: Vec<StepId>,
+        exposure: Exposure,
+        delivery: Delivery,
+        step: Step,
+    ) -> Result<StepId> {
+        #[derive(Serialize)]
+        struct Inputs<'a> {
+            step: &'a Step,
+            needs: Vec<StepKey>,
+            exposure: Exposure,
+        }
+        needs.sort();
+        needs.dedup();
+        let mut keys = Vec::new();
+        for need in &needs {
+            let needed = self.steps.get(need).ok_or_else(|| {
+                Error::fatal(format!("step `{id}` needs `{need}`, which the plan does not have before it"))
+            })?;
+            keys.push(needed.key);
+        }
+        let key = StepKey(canonical::digest(&Inputs { step: &step, needs: keys, exposure })?);
+        let planned = PlannedStep {
+            id: id.clone(),
+            key,
+            needs,
+            exposure,
+            // Every effect of these steps is read back and compared; steps that cannot be seen come with their adapters.
+            observe: Observability::Exact,
+            deferrable: delivery == Delivery::Deferrable,
+            step,
+        };
+        if self.steps.insert(id.clone(), planned).is_some() {
+            return Err(Error::input(format!("two steps have the name `{id}`"))
+                .hint("give the lines, targets and stores of the configuration different names"));
+        }
+        Ok(id)
+    }
+
+    /// The steps, sorted by id.
+    pub(crate) fn finish(self) -> Vec<PlannedStep> {
+        self.steps.into_values().collect()
+    }
+}

@@ -1,0 +1,78 @@
+//! The facts that a plan is made from, as they were seen; nothing here looks at anything.
+
+use std::path::PathBuf;
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{BranchName, Ident, Oid, Sha256, TagName};
+use crate::step::Submodule;
+
+/// A fact that was seen, or why it could not be had. An unknown fact is never assumed; the step that needs it looks again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fact<T> {
+    /// It was seen.
+    Known(T),
+    /// It could not be had, for this reason.
+    Unknown(String),
+}
+
+/// Everything that was seen before planning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The git directory of the user's repository.
+    pub repository: PathBuf,
+    /// What was seen of each requested line, in the request's order.
+    pub lines: Vec<LineFacts>,
+    /// The digest of the trust root and its threshold for approvals.
+    pub trust: TrustFacts,
+    /// Facts that could not be had, for people.
+    pub unknown: Vec<String>,
+}
+
+/// What was seen of the trust root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustFacts {
+    /// SHA-256 of `trust.json`.
+    pub root: Sha256,
+    /// How many people must approve.
+    pub threshold: u32,
+}
+
+/// What was seen of one line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineFacts {
+    /// The branch.
+    pub branch: BranchName,
+    /// Its head in the user's repository.
+    pub base: Oid,
+    /// The version before and after; none on a `carry` line.
+    pub versions: Option<(Version, Version)>,
+    /// The pinned series.
+    pub series: Sha256,
+    /// Its patches, for people.
+    pub patches: Vec<PatchFacts>,
+    /// Where the line's tag already points, in the user's repository.
+    pub tag_taken: Option<(TagName, Oid)>,
+    /// The submodules of the base's tree, where a local repository has the commit.
+    pub submodules: Vec<Submodule>,
+    /// Submodules whose commit is nowhere on this machine, by path.
+    pub missing_submodules: Vec<String>,
+    /// Crates of the lock file that were not fetched ahead, as `name version`.
+    pub missing_crates: Vec<String>,
+}
+
+/// What people see of a patch before they adopt a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchFacts {
+    /// A file name or a commit id.
+    pub origin: String,
+    /// The first line of the message.
+    pub subject: String,
+    /// Who wrote it.
+    pub author: Ident,
+    /// The paths that it touches, sorted.
+    pub touches: Vec<String>,
+}
