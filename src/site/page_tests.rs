@@ -45,7 +45,8 @@ fn pages_run_nothing_and_load_nothing() {
 #[test]
 fn a_release_page_has_what_a_stranger_runs() {
     let page = sample().unwrap().release;
-    let html = release(&page);
+    // The library escapes more than HTML asks for.
+    let html = release(&page).replace("&#x2f;", "/");
     for line in [
         "sha256sum --check --ignore-missing SHA256SUMS\n",
         "gpg --import alice.asc\n",

@@ -6,3 +6,4 @@ pub mod counting;
 pub mod kill_points;
 pub mod power_loss;
 pub mod store_contract;
+pub mod sync_site;
