@@ -1,7 +1,69 @@
-//! x
-use super::{Work, rules::VersionFile};
-use crate::error::Result;
-use semver::Version;
-pub(super) fn rewrite(_work: &mut Work<'_>, _file: &VersionFile, _main: &Version) -> Result<()> {
+//! Version files that the rules name.
+
+use super::Work;
+use super::families::admits_line;
+use super::rules::{Style, VersionFile};
+use crate::error::{Error, Result};
+use crate::formats::splice::{Splice, line_of, splice, whole_words};
+use crate::formats::{c_header, version_text};
+
+/// The word that marks a line for the style `text` without a pattern.
+const MARK: &str = "x-release-version";
+
+/// Rewrites one declared file. It must name the old version, or the new one already.
+pub(super) fn rewrite(work: &mut Work<'_>, file: &VersionFile) -> Result<()> {
+    let (old, new) = match &file.krate {
+        None => work.main.clone(),
+        Some(name) => match work.moves.values().find(|m| m.name == *name) {
+            Some(m) => (m.old.clone(), m.new.clone()),
+            None => {
+                return Err(Error::input(format!(
+                    "`{}` carries the version of `{name}`, which does not move",
+                    file.path
+                ))
+                .hint("correct `crate` in `files` of `[version]`, or add its family"));
+            }
+        },
+    };
+    if !admits_line(file.when.as_ref(), &work.main.0) {
+        return Ok(());
+    }
+    let name = file.krate.as_deref();
+    let Some(text) = work.text(&file.path)? else {
+        return Err(Error::input(format!("`{}`, a version file of the rules, is not in this tree", file.path))
+            .hint("correct `files` of `[version]`, or say with `when` which versions have it"));
+    };
+    let places = |from: &semver::Version, to: &semver::Version| -> Vec<Splice> {
+        let crates = work.moves.values().filter(|m| name.map_or(m.old == old, |n| n == m.name));
+        match file.style {
+            Style::CHeader => c_header::bump(&text, from, to, |_| true),
+            Style::Pyproject => {
+                let own = version_text::pyproject(&text).filter(|(_, v, _)| *v == from.to_string());
+                own.map(|(_, _, at)| Splice::new(at, to.to_string())).into_iter().collect()
+            }
+            Style::PackageJson => {
+                let own = version_text::package_json(&text).1.into_iter().filter(|(v, _)| *v == from.to_string());
+                own.map(|(_, at)| Splice::new(at, to.to_string())).collect()
+            }
+            Style::Snippet => crates.flat_map(|m| version_text::snippets(&text, &m.name, from, to)).collect(),
+            Style::HtmlRootUrl => crates.flat_map(|m| version_text::html_root_urls(&text, &m.name, from, to)).collect(),
+            Style::Plain => version_text::plain(&text, from, to).into_iter().collect(),
+            Style::Text => match &file.pattern {
+                Some(pattern) => version_text::marked(&text, pattern, from, to),
+                None => version_text::in_marked_lines(&text, MARK, from, to),
+            },
+        }
+    };
+    let cuts = places(&old, &new);
+    if cuts.is_empty() && places(&new, &old).is_empty() {
+        let mut error = Error::input(format!("{}: no place of its style names {old}", file.path));
+        if let Some(at) = whole_words(&text, &old.to_string()).first() {
+            error =
+                error.detail(format!("{}:{}: {old} stands here in another form", file.path, line_of(&text, at.start)));
+        }
+        return Err(error.hint("correct the file, or its `style` or `pattern` in `files` of `[version]`"));
+    }
+    let after = splice(&text, cuts);
+    work.set(&file.path, after);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use semver::Version;
+use semver::{Version, VersionReq};
 
 use super::rules::{Family, Unpublished, VersionRules};
 use super::tree::glob;
@@ -15,14 +15,22 @@ use crate::model::VersionStep;
 pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &VersionStep) -> Result<Decision> {
     let families = if rules.family.is_empty() { vec![only_family(workspace, rules)?] } else { rules.family.clone() };
     let mut versions: Vec<(Version, Version)> = Vec::new();
-    let mut chosen: BTreeMap<&str, usize> = BTreeMap::new();
-    for (index, family) in families.iter().enumerate() {
-        let old = anchor(workspace, family)?;
+    // Crates that move, with the index of their step; crates that a family keeps where they are have none.
+    let mut chosen: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+    for family in &families {
+        let (old, moves) = match versions.first() {
+            None => (anchor(workspace, family)?, true),
+            Some((main, _)) => match workspace.named(&family.of)?.filter(|c| c.publish) {
+                Some(Crate { version: Some(version), .. }) => (version.clone(), applies(family, main)),
+                _ => continue,
+            },
+        };
         let new = match versions.first() {
             None => step.apply(&old)?,
-            Some((from, to)) => follow(from, to, step, &old, &family.of)?,
+            Some((from, to)) if moves => follow(from, to, step, &old, &family.of)?,
+            Some(_) => old.clone(),
         };
-        if new <= old {
+        if moves && new <= old {
             return Err(Error::input(format!(
                 "`{}` cannot go from {old} to {new}: that is no later version",
                 family.of
@@ -31,10 +39,12 @@ pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &Version
         }
         for krate in workspace.crates() {
             if member(krate, family, &old, rules)? {
-                chosen.entry(&krate.manifest).or_insert(index);
+                chosen.entry(&krate.manifest).or_insert_with(|| moves.then_some(versions.len()));
             }
         }
-        versions.push((old, new));
+        if moves {
+            versions.push((old, new));
+        }
     }
     let mut roots: BTreeMap<String, (Version, Version)> = BTreeMap::new();
     for (path, loaded) in workspace.manifests() {
@@ -47,7 +57,8 @@ pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &Version
     for krate in workspace.crates() {
         let step = match (&krate.inherits, chosen.get(krate.manifest.as_str())) {
             (Some(root), _) => roots.get(root),
-            (None, Some(index)) => versions.get(*index),
+            (None, Some(Some(index))) => versions.get(*index),
+            (None, Some(None)) => continue,
             (None, None) => None,
         };
         match step {
@@ -59,7 +70,7 @@ pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &Version
         }
     }
     unique(workspace, &moves.iter().map(|m| m.name.as_str()).collect())?;
-    let main = versions.into_iter().next().map(|(_, new)| new);
+    let main = versions.into_iter().next();
     let main = main.ok_or_else(|| Error::input("no version family in this workspace"))?;
     Ok(Decision { main, moves, roots })
 }
@@ -76,7 +87,7 @@ fn only_family(workspace: &Workspace, rules: &VersionRules) -> Result<Family> {
     let some = at.values().next().and_then(|c| c.first()).or(None);
     let unpublished = || workspace.crates().find(|c| c.version.is_some());
     match (at.len(), some.copied().or_else(unpublished)) {
-        (0 | 1, Some(krate)) => Ok(Family { of: krate.name.clone(), crates: Vec::new() }),
+        (0 | 1, Some(krate)) => Ok(Family { of: krate.name.clone(), crates: Vec::new(), when: None }),
         (_, None) => Err(Error::input("no crate with a version in this workspace")
             .detail(format!("read from: {}", rules.manifests.join(", ")))
             .hint("name the workspace's root manifest in `manifests` of `[version]`")),
@@ -90,6 +101,17 @@ fn only_family(workspace: &Workspace, rules: &VersionRules) -> Result<Family> {
                 .hint("add `[[version.family]]` with `of = \"CRATE\"` for each that moves, and `fixed` for the others"))
         }
     }
+}
+
+/// Whether `family` moves on the line of the project's version `main`; a pre-release counts as the release it precedes.
+fn applies(family: &Family, main: &Version) -> bool {
+    admits_line(family.when.as_ref(), main)
+}
+
+/// Whether a rule with this `when` holds for the project's version `main`.
+pub(super) fn admits_line(when: Option<&VersionReq>, main: &Version) -> bool {
+    let release = Version::new(main.major, main.minor, main.patch);
+    when.is_none_or(|w| w.matches(&release))
 }
 
 fn anchor(workspace: &Workspace, family: &Family) -> Result<Version> {

@@ -1,7 +1,151 @@
-//! x
-use super::{Work, workspace::Workspace};
-use crate::error::Result;
+//! Version files that no rule names: found where they usually lie, and touched only where they speak of a crate that
+//! moves, at its old version.
+
+use jiff::civil::Date;
 use semver::Version;
-pub(super) fn rewrite(_work: &mut Work<'_>, _w: &Workspace, _main: &Version, _date: jiff::civil::Date) -> Result<()> {
+
+use super::tree::parent;
+use super::workspace::Workspace;
+use super::{Move, Work};
+use crate::error::Result;
+use crate::formats::splice::{Splice, splice};
+use crate::formats::{c_header, version_text};
+
+/// Directories whose content comes from elsewhere.
+const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", "node_modules", "target"];
+
+/// What a file is by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Header,
+    Library,
+    Readme,
+    Pyproject,
+    PackageJson,
+    Plain,
+}
+
+/// Rewrites every version file that belongs to a crate that moves.
+pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, _day: Date) -> Result<()> {
+    let sources = work.sources;
+    let moves: Vec<Move> = work.moves.values().cloned().collect();
+    for path in sources.paths() {
+        let Some(kind) = kind(path) else { continue };
+        if path.split('/').any(|part| FOREIGN.contains(&part)) {
+            continue;
+        }
+        let owner = owner(workspace, path);
+        let own = owner.as_ref().and_then(|m| moves.iter().find(|other| other.manifest == *m));
+        if kind == Kind::Library && own.is_none() {
+            continue;
+        }
+        let Some(text) = work.text(path)? else { continue };
+        let cuts = match kind {
+            Kind::Header => headers(&text, &moves, own),
+            Kind::Library => {
+                own.map(|m| version_text::html_root_urls(&text, &m.name, &m.old, &m.new)).unwrap_or_default()
+            }
+            Kind::Readme => moves.iter().flat_map(|m| version_text::snippets(&text, &m.name, &m.old, &m.new)).collect(),
+            Kind::Pyproject => match version_text::pyproject(&text) {
+                Some((name, version, at)) => foreign_manifest(&moves, own, &name, vec![(version, at)]),
+                None => Vec::new(),
+            },
+            Kind::PackageJson => {
+                let (name, places) = version_text::package_json(&text);
+                foreign_manifest(&moves, own, &name.unwrap_or_default(), places)
+            }
+            Kind::Plain => plain(work, &text, path, own, owner.is_some()),
+        };
+        if !cuts.is_empty() {
+            work.set(path, splice(&text, cuts));
+        }
+    }
     Ok(())
+}
+
+fn kind(path: &str) -> Option<Kind> {
+    let name = path.rsplit('/').next()?;
+    let lower = name.to_ascii_lowercase();
+    let ends = |suffixes: &[&str]| suffixes.iter().any(|s| lower.ends_with(s));
+    Some(match lower.as_str() {
+        "lib.rs" => Kind::Library,
+        "pyproject.toml" => Kind::Pyproject,
+        "package.json" | "package-lock.json" => Kind::PackageJson,
+        "version.txt" | "version" | ".version" => Kind::Plain,
+        _ if lower.starts_with("readme") => Kind::Readme,
+        _ if ends(&[".h", ".hh", ".hpp", ".h.in"]) => Kind::Header,
+        _ => return None,
+    })
+}
+
+/// The manifest of the crate in whose directory `path` lies.
+fn owner(workspace: &Workspace, path: &str) -> Option<String> {
+    let mut dir = parent(path);
+    loop {
+        let manifest = super::tree::file_in(dir, "Cargo.toml");
+        if workspace.crate_at(&manifest).is_some() {
+            return Some(manifest);
+        }
+        if dir.is_empty() {
+            return None;
+        }
+        dir = parent(dir);
+    }
+}
+
+/// Macros whose name begins as the name of a crate that moves, and nameless ones (`VERSION`) of the crate they lie in.
+fn headers(text: &str, moves: &[Move], own: Option<&Move>) -> Vec<Splice> {
+    if !text.contains("#") || !text.contains("VERSION") {
+        return Vec::new();
+    }
+    let mut steps: Vec<(&Version, &Version)> = moves.iter().map(|m| (&m.old, &m.new)).collect();
+    steps.sort();
+    steps.dedup();
+    let mut cuts: Vec<Splice> = Vec::new();
+    for (old, new) in steps {
+        let ours = |m: &c_header::Macro<'_>| {
+            let subject = m.subject();
+            let related = moves.iter().filter(|m| m.old == *old && m.new == *new).any(|m| related(subject, &m.name));
+            related || subject.is_empty() && own.is_some_and(|m| m.old == *old)
+        };
+        for cut in c_header::bump(text, old, new, ours) {
+            if !cuts.iter().any(|c| c.span == cut.span) {
+                cuts.push(cut);
+            }
+        }
+    }
+    cuts
+}
+
+/// Whether a macro's subject (`ACME`, `LIBACME`) names the crate (`acme`, `acme-c-api`), word by word.
+fn related(subject: &str, name: &str) -> bool {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    let begins = |a: &str, b: &str| a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('_'));
+    let subject = subject.trim_end_matches('_').trim_start_matches('_');
+    let bare = subject.strip_prefix("LIB").unwrap_or(subject);
+    !bare.is_empty() && [subject, bare].iter().any(|s| begins(&name, s) || begins(s, &name))
+}
+
+/// A manifest of another ecosystem is ours if it has the name of a crate that moves, or lies beside one.
+fn foreign_manifest(
+    moves: &[Move],
+    own: Option<&Move>,
+    name: &str,
+    places: Vec<(String, std::ops::Range<usize>)>,
+) -> Vec<Splice> {
+    let plain = |n: &str| n.rsplit('/').next().unwrap_or(n).to_ascii_lowercase().replace('_', "-");
+    let named = moves.iter().find(|m| plain(&m.name) == plain(name));
+    let Some(m) = named.or(own) else { return Vec::new() };
+    let ours = places.into_iter().filter(|(version, _)| *version == m.old.to_string());
+    ours.map(|(_, at)| Splice::new(at, m.new.to_string())).collect()
+}
+
+fn plain(work: &Work<'_>, text: &str, path: &str, own: Option<&Move>, owned: bool) -> Vec<Splice> {
+    let step = match own {
+        Some(m) => Some((&m.old, &m.new)),
+        // At the top of a virtual workspace it is the project's.
+        None if !owned && parent(path).is_empty() => Some((&work.main.0, &work.main.1)),
+        None => None,
+    };
+    step.and_then(|(old, new)| version_text::plain(text, old, new)).into_iter().collect()
 }

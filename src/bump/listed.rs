@@ -127,9 +127,9 @@ pub(super) fn decide(workspace: &Workspace, listed: &[Listed]) -> Result<Decisio
 }
 
 /// The version that stands for the project: the inherited one, or the crate nearest to the top.
-fn main(listed: &[Listed]) -> Option<Version> {
+fn main(listed: &[Listed]) -> Option<(Version, Version)> {
     let depth = |l: &&Listed| (l.name != INHERITED, !l.publish, l.manifest.matches('/').count());
-    listed.iter().min_by_key(depth).map(|l| l.new.clone())
+    listed.iter().min_by_key(depth).map(|l| (l.old.clone(), l.new.clone()))
 }
 
 fn forward(l: &Listed) -> Result<()> {

@@ -94,7 +94,7 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     let sources = Sources::new(tree)?;
     let mut workspace = Workspace::load(&sources, &rules.manifests, &rules.exclude)?;
     let decision = families::decide(&workspace, rules, &request.to)?;
-    let main = decision.main.clone();
+    let main = decision.main.1.clone();
     let tag = rules.tag.replace("{version}", &main.to_string());
     if request.tags.contains(&tag) {
         return Err(Error::conflict(format!("version {main} is already tagged: `{tag}`"))
@@ -105,11 +105,11 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     manifests::rewrite(&mut work, &workspace, rules.requirements, Strictness::Lockstep)?;
     locks::rewrite(&mut work, &workspace, &rules.exclude, Strictness::Lockstep)?;
     for file in &rules.files {
-        declared::rewrite(&mut work, file, &main)?;
+        declared::rewrite(&mut work, file)?;
     }
     let mut release_notes = None;
     if let Some(changelog) = &rules.changelog {
-        release_notes = changelogs::rewrite(&mut work, changelog, &main, request.date)?;
+        release_notes = changelogs::rewrite(&mut work, changelog, request.date)?;
     }
     Ok(work.finish(main, Some(tag), release_notes))
 }
@@ -127,13 +127,13 @@ pub fn bump_listed(
     let sources = Sources::new(tree)?;
     let mut workspace = Workspace::load(&sources, &listed::seeds(&sources, listed), &[])?;
     let decision = listed::decide(&workspace, listed)?;
-    let main = decision.main.clone();
+    let main = decision.main.1.clone();
     listed::untagged(&decision.moves, &request.tags)?;
     let mut work = Work::new(&sources, decision);
     workspace.load_mentions(&sources, &work.names(), &[])?;
     manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;
     locks::rewrite(&mut work, &workspace, &[], Strictness::Listed)?;
-    found::rewrite(&mut work, &workspace, &main, request.date)?;
+    found::rewrite(&mut work, &workspace, request.date)?;
     Ok(work.finish(main, None, None))
 }
 
@@ -148,7 +148,8 @@ enum Strictness {
 
 /// Who moves where.
 struct Decision {
-    main: Version,
+    /// The project's version, before and afterwards.
+    main: (Version, Version),
     moves: Vec<Move>,
     /// Workspace manifests whose `[workspace.package] version` moves, from where to where.
     roots: BTreeMap<String, (Version, Version)>,
@@ -159,6 +160,7 @@ struct Work<'a> {
     sources: &'a Sources<'a>,
     moves: BTreeMap<String, Move>,
     roots: BTreeMap<String, (Version, Version)>,
+    main: (Version, Version),
     texts: BTreeMap<String, String>,
     notes: Vec<String>,
 }
@@ -166,7 +168,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(sources: &'a Sources<'a>, decision: Decision) -> Self {
         let moves = decision.moves.into_iter().map(|m| (m.manifest.clone(), m)).collect();
-        Self { sources, moves, roots: decision.roots, texts: BTreeMap::new(), notes: Vec::new() }
+        Self { sources, moves, roots: decision.roots, main: decision.main, texts: BTreeMap::new(), notes: Vec::new() }
     }
 
     fn names(&self) -> BTreeSet<String> {

@@ -49,11 +49,15 @@ impl Default for VersionRules {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Family {
-    /// The crate whose version is the family's.
+    /// The crate whose version is the family's. A line of the project that has no such crate, or does not publish it,
+    /// has no such family; the first family must be there.
     pub of: String,
     /// Its members, by name or glob; by default every published crate at that version.
     #[serde(default)]
     pub crates: Vec<String>,
+    /// The versions of the project for which it moves, such as `>=25`; for others its crates stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<semver::VersionReq>,
 }
 
 /// What becomes of a requirement that a manifest puts on a crate that moves.
@@ -92,6 +96,9 @@ pub struct VersionFile {
     /// For the style `text`: what surrounds the version, such as `rev: v{version}`; also `{major}`, `{minor}`, `{patch}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+    /// The versions of the project that have it, such as `>=7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<semver::VersionReq>,
 }
 
 /// How a version stands in a file.

@@ -1,0 +1,7 @@
+//! The drill: a whole train of a sample project in a simulated world, with GitHub unreachable and nothing public touched.
+
+mod black_hole;
+mod sample;
+
+pub use black_hole::BlackHole;
+pub use sample::{LINES, PEOPLE, Sample, THRESHOLD};

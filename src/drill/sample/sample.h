@@ -1,0 +1,7 @@
+#ifndef SAMPLE_H
+#define SAMPLE_H
+#define SAMPLE_VERSION "@OLD@"
+#define SAMPLE_VERSION_MAJOR @MAJOR@
+#define SAMPLE_VERSION_MINOR @MINOR@
+#define SAMPLE_VERSION_PATCH @PATCH@
+#endif

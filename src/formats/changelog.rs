@@ -1,0 +1,224 @@
+//! Changelogs: the section of a version, its date, and its text as release notes.
+
+use std::ops::Range;
+
+use jiff::civil::Date;
+use semver::Version;
+
+use super::splice::{Splice, lines, whole_words};
+
+/// One section: a heading and what follows until the next heading of the same level or a higher one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section<'a> {
+    /// The heading's line, marks included.
+    pub heading: &'a str,
+    /// Where the heading's line starts.
+    pub start: usize,
+    /// The range after the heading's line.
+    pub body: Range<usize>,
+    level: usize,
+}
+
+/// Every section, in file order: Markdown headings (`## x`, or underlined by `===` and `---`), and reStructuredText's.
+#[must_use]
+pub fn sections(text: &str) -> Vec<Section<'_>> {
+    let all: Vec<(usize, &str)> = lines(text).collect();
+    let mut out: Vec<Section<'_>> = Vec::new();
+    let mut fenced = false;
+    for (i, (start, line)) in all.iter().enumerate() {
+        fenced ^= line.trim_start().starts_with("```");
+        if fenced {
+            continue;
+        }
+        let hashes = line.bytes().take_while(|b| *b == b'#').count();
+        let under = all.get(i + 1).map_or("", |(_, l)| l.trim_end());
+        let underlined = |c: char| under.len() >= 3 && under.chars().all(|u| u == c) && !line.trim().is_empty();
+        let level = match hashes {
+            1..=6 if line[hashes..].starts_with([' ', '\t']) => hashes,
+            _ if line.starts_with(['-', '*', '#', ' ']) => continue,
+            _ if underlined('=') => 1,
+            _ if underlined('-') || underlined('~') => 2,
+            _ => continue,
+        };
+        let end = start + line.len();
+        let end = text[end..].find('\n').map_or(text.len(), |n| end + n + 1);
+        for open in out.iter_mut().filter(|s| s.body.end == text.len() && s.level >= level) {
+            open.body.end = *start;
+        }
+        out.push(Section { heading: line, start: *start, body: end..text.len(), level });
+    }
+    out
+}
+
+/// The section of `version`: the first whose heading names it as a whole.
+#[must_use]
+pub fn section<'a>(text: &'a str, version: &Version) -> Option<Section<'a>> {
+    let version = version.to_string();
+    sections(text).into_iter().find(|s| !whole_words(s.heading, &version).is_empty())
+}
+
+/// `template` with `{version}`, `{date}` (2026-01-31) and `{date:FORMAT}` (strftime) put in.
+///
+/// # Errors
+/// Says which placeholder is none.
+pub fn fill(template: &str, version: &Version, date: Date) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        out.push_str(&rest[..open]);
+        let close = rest[open..].find('}').ok_or_else(|| format!("`{{` without `}}` in `{template}`"))?;
+        let name = &rest[open + 1..open + close];
+        match name.split_once(':') {
+            None if name == "version" => out.push_str(&version.to_string()),
+            None if name == "date" => out.push_str(&date.to_string()),
+            Some(("date", format)) => {
+                out.push_str(&jiff::fmt::strtime::format(format, date).map_err(|e| format!("`{{{name}}}`: {e}"))?)
+            }
+            _ => return Err(format!("`{{{name}}}` is none of {{version}}, {{date}}, {{date:FORMAT}}")),
+        }
+        rest = &rest[open + close + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// What dating a changelog found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dated {
+    /// These splices date the section.
+    Splices(Vec<Splice>),
+    /// The section bears that date already.
+    Already,
+    /// There is no section for this version, and none that is unreleased.
+    Missing,
+}
+
+/// Dates the section of `version`: what it says as `unreleased`, in its heading or its first lines, becomes `released`;
+/// a section that names another day takes this one. Where `released` itself names `{version}`, the heading that says
+/// `unreleased` becomes the version's. `insert` then goes before the section.
+///
+/// # Errors
+/// A placeholder that is none.
+pub fn date(
+    text: &str,
+    version: &Version,
+    date: Date,
+    unreleased: &str,
+    released: &str,
+    insert: Option<&str>,
+) -> Result<Dated, String> {
+    let stamp = fill(released, version, date)?;
+    let all = sections(text);
+    let own = section(text, version);
+    let place = match &own {
+        Some(s) => Some((s.start, head(text, s))),
+        None if released.contains("{version}") => all
+            .iter()
+            .map(|s| (s.start, s.start..s.start + s.heading.len()))
+            .find(|(_, r)| text[r.clone()].contains(unreleased)),
+        None => None,
+    };
+    let Some((start, range)) = place else { return Ok(Dated::Missing) };
+    let within = &text[range.clone()];
+    if let Some(i) = within.find(unreleased) {
+        let at = range.start + i;
+        let mut cuts = vec![Splice::new(at..at + unreleased.len(), stamp)];
+        cuts.extend(insert.map(|text| Splice::new(start..start, text)));
+        return Ok(Dated::Splices(cuts));
+    }
+    // A day that was foreseen and passed: `released` with another date in the same place.
+    let stamped = |line: &str| -> Option<Range<usize>> {
+        let (before, after) = released.split_once("{date}")?;
+        let (before, after) = (fill(before, version, date).ok()?, fill(after, version, date).ok()?);
+        let at = line.find(&before)? + before.len();
+        let day = at..at + 10;
+        let is_date = line.get(day.clone())?.parse::<Date>().is_ok();
+        (is_date && line[day.end..].starts_with(&after)).then_some(day)
+    };
+    let found = lines(within).find_map(|(at, line)| Some((at, stamped(line)?)));
+    match found {
+        Some((at, day)) if within[at + day.start..at + day.end] != date.to_string() => {
+            let start = range.start + at;
+            Ok(Dated::Splices(vec![Splice::new(start + day.start..start + day.end, date.to_string())]))
+        }
+        _ => Ok(Dated::Already),
+    }
+}
+
+/// The heading and the lines up to the first one that is neither empty nor a paragraph's first.
+fn head(text: &str, section: &Section<'_>) -> Range<usize> {
+    let mut end = section.body.start;
+    let mut seen = 0;
+    for (start, line) in lines(&text[section.body.clone()]) {
+        let underline = !line.is_empty() && line.chars().all(|c| matches!(c, '=' | '-' | '~'));
+        if line.starts_with('#') || seen == 2 {
+            break;
+        }
+        seen += usize::from(!line.trim().is_empty() && !underline);
+        end = section.body.start + start + line.len();
+    }
+    section.start..end
+}
+
+/// The text of `version`'s section for a forge, without its heading and outer blank lines. `until` ends it early: a line
+/// that starts with the text after `^`, or that contains the text.
+#[must_use]
+pub fn notes(text: &str, version: &Version, until: Option<&str>) -> Option<String> {
+    let section = section(text, version)?;
+    let body = &text[section.body.clone()];
+    let ends = |line: &str| {
+        until.is_some_and(|u| u.strip_prefix('^').map_or_else(|| line.contains(u), |start| line.starts_with(start)))
+    };
+    let end = lines(body).find(|(_, line)| ends(line)).map_or(body.len(), |(at, _)| at);
+    let kept: Vec<&str> = lines(&body[..end]).map(|(_, l)| l).collect();
+    let underline = |l: &&str| l.len() >= 3 && l.chars().all(|c| matches!(c, '=' | '~' | '-'));
+    let kept = if kept.first().is_some_and(underline) { &kept[1..] } else { &kept[..] };
+    Some(kept.join("\n").trim_matches('\n').to_owned() + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::splice::splice;
+
+    const DAY: Date = jiff::civil::date(2026, 5, 21);
+
+    fn dated(text: &str, unreleased: &str, released: &str, insert: Option<&str>) -> Option<String> {
+        match date(text, &Version::new(1, 2, 3), DAY, unreleased, released, insert).unwrap() {
+            Dated::Splices(cuts) => Some(splice(text, cuts)),
+            Dated::Already => Some(text.to_owned()),
+            Dated::Missing => None,
+        }
+    }
+
+    #[test]
+    fn the_section_of_the_version_is_dated_and_no_other() {
+        let text = "## 1.2.3\r\n\r\nUnreleased.\r\n\r\n### Fixed\r\n\r\n* x\r\n\r\n--------\r\n\r\n## 1.2.2\r\n\r\nUnreleased.\r\n";
+        let after = text.replacen("Unreleased", "Released 2026-05-21", 1);
+        assert_eq!(dated(text, "Unreleased", "Released {date}", None).unwrap(), after);
+        // Once more changes nothing; a passed day is corrected.
+        assert_eq!(dated(&after, "Unreleased", "Released {date}", None).unwrap(), after);
+        let passed = after.replace("05-21", "05-20");
+        assert_eq!(dated(&passed, "Unreleased", "Released {date}", None).unwrap(), after);
+        assert_eq!(dated("## 1.2.4\n\nUnreleased.\n", "Unreleased", "Released {date}", None), None);
+        assert_eq!(dated("## 1.2.30\n\nUnreleased.\n", "Unreleased", "Released {date}", None), None);
+        // A list item that mentions the word is no date line.
+        let prose = "## 1.2.3\n\nReleased 2026-05-21.\n\n### Fixed\n\n* Unreleased memory\n";
+        assert_eq!(dated(prose, "Unreleased", "Released {date}", None).unwrap(), prose);
+        let notes = notes(text, &Version::new(1, 2, 3), Some("^-----")).unwrap();
+        assert_eq!(notes, "Unreleased.\n\n### Fixed\n\n* x\n");
+    }
+
+    #[test]
+    fn a_heading_becomes_the_versions() {
+        let text = "# Changes\n\n## [Unreleased]\n\n- x\n\n## [1.2.2] - 2026-01-01\n";
+        let after = dated(text, "[Unreleased]", "[{version}] - {date}", Some("## [Unreleased]\n\n")).unwrap();
+        assert_eq!(
+            after,
+            "# Changes\n\n## [Unreleased]\n\n## [1.2.3] - 2026-05-21\n\n- x\n\n## [1.2.2] - 2026-01-01\n"
+        );
+        let text = "1.2.3 (unreleased)\n------------------\n\n- x\n";
+        let after = dated(text, "unreleased", "{date:%B %d, %Y}", None).unwrap();
+        assert_eq!(after, "1.2.3 (May 21, 2026)\n------------------\n\n- x\n");
+    }
+}

@@ -1,0 +1,234 @@
+//! Versions that stand in prose and in small files: dependency snippets, documentation links, `pyproject.toml`,
+//! `package.json`, plain and marked text.
+
+use std::ops::Range;
+
+use semver::Version;
+use toml_edit::{Document, Item};
+
+use super::requirement::{Lift, lift};
+use super::splice::{Splice, lines, whole_words};
+
+/// Cargo dependency snippets on `krate`: `krate = "1.2.3"`, `krate = { version = "1.2.3", … }`, `krate.version = "…"`,
+/// and `[dependencies.krate]` followed by `version`, in any text. A requirement that names another version stays.
+#[must_use]
+pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let mut cuts = Vec::new();
+    let mut in_table = false;
+    for (_, line) in lines(text) {
+        // Snippets stand in code blocks, and behind the comment marks of a program's documentation.
+        let bare = line.trim_start().trim_start_matches(['/', '!', '*', '#', '>', ' ', '\t']);
+        if bare.starts_with('[') || bare.starts_with("```") {
+            let table = bare.trim_end().trim_end_matches(']').trim_start_matches('[');
+            let (kind, name) = table.rsplit_once('.').unwrap_or(("", table));
+            in_table = kind.ends_with("dependencies") && name.trim_matches(['"', '\'']) == krate;
+            continue;
+        }
+        let Some((key, value)) = bare.split_once('=') else { continue };
+        let (key, value) = (key.trim().trim_matches('"'), value.trim());
+        let quoted = if key == krate && !value.starts_with('{')
+            || key == format!("{krate}.version")
+            || in_table && key == "version"
+        {
+            string(value)
+        } else if key == krate && value.starts_with('{') {
+            value.find("version").and_then(|v| {
+                let rest = value[v + "version".len()..].trim_start().strip_prefix('=')?.trim_start();
+                string(rest)
+            })
+        } else {
+            None
+        };
+        let Some(requirement) = quoted else { continue };
+        if let Lift::To(after) = lift(requirement, old, new) {
+            let begin = requirement.as_ptr() as usize - text.as_ptr() as usize;
+            cuts.push(Splice::new(begin..begin + requirement.len(), after));
+        }
+    }
+    cuts
+}
+
+/// The inside of the string that `value` starts with.
+fn string(value: &str) -> Option<&str> {
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inside = &value[1..];
+    Some(&inside[..inside.find(quote)?])
+}
+
+/// `html_root_url = "https://docs.rs/krate/1.2.3"` attributes, with any host and any end of the path.
+#[must_use]
+pub fn html_root_urls(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let mut cuts = Vec::new();
+    for (at, _) in text.match_indices("html_root_url") {
+        let rest = &text[at + "html_root_url".len()..];
+        let Some(value) = rest.trim_start().strip_prefix('=').map(str::trim_start).and_then(string) else { continue };
+        let begin = value.as_ptr() as usize - text.as_ptr() as usize;
+        let old = old.to_string();
+        let mut from = 0;
+        for part in value.split('/') {
+            let names = value[..from].split('/').any(|p| p == krate || p.replace('-', "_") == krate.replace('-', "_"));
+            if names && (part == old || part.strip_prefix('v') == Some(old.as_str())) {
+                let start = begin + from + part.len() - old.len();
+                cuts.push(Splice::new(start..start + old.len(), new.to_string()));
+            }
+            from += part.len() + 1;
+        }
+    }
+    cuts
+}
+
+/// The name and the version literal of a `pyproject.toml`: `[project]`, or Poetry's `[tool.poetry]`.
+#[must_use]
+pub fn pyproject(text: &str) -> Option<(String, String, Range<usize>)> {
+    let document = Document::parse(text).ok()?;
+    let root = document.as_table();
+    let tool = root.get("tool").and_then(|t| t.get("poetry"));
+    for table in [root.get("project"), tool].into_iter().flatten() {
+        let name = table.get("name").and_then(Item::as_str).unwrap_or_default().to_owned();
+        if let Some(item) = table.get("version")
+            && let (Some(version), Some(span)) = (item.as_str(), item.span())
+        {
+            return Some((name, version.to_owned(), span.start + 1..span.end - 1));
+        }
+    }
+    None
+}
+
+/// The string values of a JSON object's own members, and of the member `packages` → `""` (as a `package-lock.json` has
+/// them), with their places: (path, value, range inside the quotes).
+#[must_use]
+pub fn json_strings(text: &str) -> Vec<(String, String, Range<usize>)> {
+    let mut out = Vec::new();
+    let mut path: Vec<String> = Vec::new();
+    let mut key: Option<String> = None;
+    let mut expects_value = false;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                let start = at + 1;
+                at = start;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += 1 + usize::from(bytes[at] == b'\\');
+                }
+                let Some(value) = text.get(start..at) else { return out };
+                if expects_value {
+                    let mut full = path.clone();
+                    full.push(key.take().unwrap_or_default());
+                    out.push((full.join("/"), value.to_owned(), start..at));
+                    expects_value = false;
+                } else {
+                    key = Some(value.to_owned());
+                }
+            }
+            b':' => expects_value = true,
+            b'{' | b'[' => {
+                path.push(key.take().unwrap_or_default());
+                expects_value = bytes[at] == b'[';
+            }
+            b'}' | b']' => {
+                path.pop();
+                key = None;
+                expects_value = false;
+            }
+            b',' => expects_value = false,
+            _ => {}
+        }
+        at += 1;
+    }
+    out
+}
+
+/// The version literals of a `package.json` or `package-lock.json`: the name, and each place with what stands there.
+#[must_use]
+pub fn package_json(text: &str) -> (Option<String>, Vec<(String, Range<usize>)>) {
+    let all = json_strings(text);
+    let name = all.iter().find(|(path, ..)| path == "/name").map(|(_, v, _)| v.clone());
+    let own = all.into_iter().filter(|(path, ..)| path == "/version" || path == "/packages//version");
+    (name, own.map(|(_, v, r)| (v, r)).collect())
+}
+
+/// Every place where `pattern`, with the parts of `old` put in, stands in `text`, rewritten with those of `new`. The
+/// placeholders are `{version}`, `{major}`, `{minor}` and `{patch}`.
+#[must_use]
+pub fn marked(text: &str, pattern: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let put = |v: &Version| {
+        let pattern = pattern.replace("{version}", &v.to_string()).replace("{major}", &v.major.to_string());
+        pattern.replace("{minor}", &v.minor.to_string()).replace("{patch}", &v.patch.to_string())
+    };
+    let (before, after) = (put(old), put(new));
+    let whole: Vec<Range<usize>> = whole_words(text, &before);
+    whole.into_iter().map(|r| Splice::new(r, after.clone())).collect()
+}
+
+/// Versions in lines that contain `mark`, or in the line after one that consists of a comment with it.
+#[must_use]
+pub fn in_marked_lines(text: &str, mark: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let (old, new) = (old.to_string(), new.to_string());
+    let on = lines(text).filter(|(_, line)| line.contains(mark));
+    on.flat_map(|(start, line)| {
+        let new = new.clone();
+        whole_words(line, &old).into_iter().map(move |r| Splice::new(start + r.start..start + r.end, new.clone()))
+    })
+    .collect()
+}
+
+/// The version in a file that holds nothing else, with an optional `v` and a line end.
+#[must_use]
+pub fn plain(text: &str, old: &Version, new: &Version) -> Option<Splice> {
+    let bare = text.trim();
+    let bare = bare.strip_prefix('v').unwrap_or(bare);
+    let start = bare.as_ptr() as usize - text.as_ptr() as usize;
+    (bare == old.to_string()).then(|| Splice::new(start..start + bare.len(), new.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::splice::splice;
+
+    fn v(s: &str) -> Version {
+        Version::parse(s).unwrap()
+    }
+
+    #[test]
+    fn snippets_of_this_crate_at_this_version() {
+        let text = "tokio = { version = \"1.43.3\", features = [\"full\"] }\r\n//! tokio = '1.43.3'\ntokio-util = \"1.43.3\"\n\
+            tokio = \"1\"\ntokio = { version = \"1.43.2\" }\n[dependencies.tokio]\nversion = \"=1.43.3\"\n[x]\nversion = \"1.43.3\"\n";
+        let after = splice(text, snippets(text, "tokio", &v("1.43.3"), &v("1.43.4")));
+        let expected = text.replacen("1.43.3", "1.43.4", 2).replace("=1.43.3", "=1.43.4");
+        assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn links_of_this_crate_only() {
+        let text = "#![doc(html_root_url = \"https://docs.rs/serde/1.0.1\")]\n#![doc(html_root_url=\"https://docs.rs/other/1.0.1/x\")]\n";
+        let after = splice(text, html_root_urls(text, "serde", &v("1.0.1"), &v("1.0.2")));
+        assert_eq!(after, text.replace("serde/1.0.1", "serde/1.0.2"));
+    }
+
+    #[test]
+    fn own_version_of_foreign_manifests() {
+        let (name, version, range) = pyproject("[project]\nname = \"a\"\nversion = '1.2.3'\n").unwrap();
+        assert_eq!((name.as_str(), version.as_str(), range), ("a", "1.2.3", 32..37));
+        let text = "{\n \"name\": \"a\", \"x\": {\"version\": \"1\"}, \"l\": [\"version\", \"y\"],\n \"version\": \"1.2.3\", \"packages\": {\"\": {\"version\": \"1.2.3\"}, \"b\": {\"version\": \"1.2.3\"}}}";
+        let (name, places) = package_json(text);
+        assert_eq!((name.as_deref(), places.len()), (Some("a"), 2), "{:?}", json_strings(text));
+    }
+
+    #[test]
+    fn plain_and_marked() {
+        let text = "v1.2.3\n";
+        assert_eq!(splice(text, plain(text, &v("1.2.3"), &v("1.2.4")).into_iter().collect()), "v1.2.4\n");
+        assert_eq!(plain("1.2.3 or so", &v("1.2.3"), &v("1.2.4")), None);
+        let text = "rev: v1.2.3\nother: v1.2.3\n";
+        assert_eq!(
+            splice(text, marked(text, "rev: v{version}", &v("1.2.3"), &v("1.2.4"))),
+            "rev: v1.2.4\nother: v1.2.3\n"
+        );
+        let text = "a 1.2.3 # x-release-version\nb 1.2.3\n";
+        let after = splice(text, in_marked_lines(text, "x-release-version", &v("1.2.3"), &v("1.2.4")));
+        assert_eq!(after, "a 1.2.4 # x-release-version\nb 1.2.3\n");
+    }
+}
