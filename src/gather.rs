@@ -107,7 +107,7 @@ impl Seeing<'_> {
         };
         let tag_taken = match &versions {
             Some((_, new)) => {
-                let tag = TagName::new(self.config.project.tag.replace("{version}", &new.to_string()))?;
+                let tag = TagName::new(self.config.version.tag.replace("{version}", &new.to_string()))?;
                 self.tags.get(&tag).map(|oid| (tag, oid.clone()))
             }
             None => None,

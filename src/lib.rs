@@ -4,6 +4,7 @@ pub mod bump;
 pub mod checkout;
 pub mod cli;
 pub mod config;
+pub mod drill;
 pub mod effects;
 pub mod engine;
 pub mod error;

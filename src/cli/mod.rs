@@ -4,6 +4,7 @@ mod abandon;
 mod approve;
 pub mod bump;
 mod completions;
+mod drill;
 mod log;
 mod place;
 mod plan;
@@ -67,6 +68,7 @@ enum Verb {
     Reconcile(reconcile::Args),
     Log(log::Args),
     Bump(bump::Args),
+    Drill(drill::Args),
     Completions(completions::Args),
 }
 
@@ -98,6 +100,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Reconcile(args) => reconcile::run(global, args, out),
         Verb::Log(args) => log::run(global, args, out),
         Verb::Bump(args) => bump::run(args),
+        Verb::Drill(args) => drill::run(global, args, out),
         Verb::Completions(args) => completions::run::<Cli>(args),
     }
 }

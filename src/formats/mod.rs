@@ -1,9 +1,11 @@
 //! Pure conversions between bytes and values; no I/O.
 
 pub mod approval;
+pub mod c_header;
 pub mod canonical;
 pub mod cargo_lock;
 pub mod cargo_manifest;
+pub mod changelog;
 pub mod checksums;
 pub mod content;
 pub mod digests;
@@ -11,8 +13,6 @@ pub mod git_pack;
 pub mod index;
 pub mod manifest;
 pub mod openpgp;
-pub mod c_header;
-pub mod changelog;
 pub mod requirement;
 pub mod series;
 pub mod signed;

@@ -129,7 +129,7 @@ fn refuse(config: &Config, wanted: &TrainLine, facts: &LineFacts) -> Result<()> 
 }
 
 fn tag_name(config: &Config, version: &Version) -> Result<TagName> {
-    Ok(TagName::new(config.project.tag.replace("{version}", &version.to_string()))?)
+    Ok(TagName::new(config.version.tag.replace("{version}", &version.to_string()))?)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the facts of one line, each used once")]

@@ -1,0 +1,168 @@
+//! `drill`: a whole train of a sample project on embedded defaults, with GitHub unreachable.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::place::Place;
+use super::{Global, Output};
+use crate::drill::{BlackHole, PEOPLE, Sample, THRESHOLD};
+use crate::effects::{Clock as _, ProgressEvent};
+use crate::engine::approve::{approve, review};
+use crate::engine::{Ended, Question, Train, run as engine_run};
+use crate::error::{Context as _, Error, Result};
+use crate::gather;
+use crate::host::HostClock;
+use crate::model::{PersonId, TrainName};
+use crate::trust::{self, RootChoice};
+
+/// Written when the sample is whole: a drill that was interrupted before starts over, one after goes on.
+const MARKER: &str = ".lifeboat-drill";
+
+/// Ship a sample train with GitHub unreachable: two lines, throwaway keys, a store in this directory
+///
+/// Everything lies in one new directory. Run again after an interruption, it goes on where it stopped.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The directory for the sample project, its state and its store
+    #[arg(long, value_name = "DIR", default_value = "lifeboat-drill")]
+    dir: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Report {
+    train: TrainName,
+    state: crate::journal::TrainState,
+    seconds: f64,
+    deferred: Vec<String>,
+    check: Vec<String>,
+}
+
+pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+    let start = Instant::now();
+    let dir = std::path::absolute(&args.dir).context("cannot tell where the drill's directory is")?;
+    let hole = BlackHole::open()?;
+    let sample = prepare(&dir, &hole)?;
+    out.text(format!(
+        "drill in {}\n  a sample project with {} release lines and an embargoed fix for each; throwaway keys of {};\n  \
+         GitHub is a black hole: it takes connections and never answers\n",
+        dir.display(),
+        crate::drill::LINES.len(),
+        PEOPLE.join(", ")
+    ))?;
+    let local =
+        Global { config: Some(sample.project().join("lifeboat.toml")), state: Some(sample.state()), json: global.json };
+    let place = Place::open(&local)?;
+    pin(&place)?;
+    let train = ship(&place, &sample, out)?;
+    let state = train.state();
+    let report = Report {
+        train: train.plan().train.clone(),
+        state: state.name(),
+        seconds: start.elapsed().as_secs_f64(),
+        deferred: state.deferred().map(|(id, why, _)| format!("{id}: {why}")).collect(),
+        check: stranger(&args.dir, &train),
+    };
+    let mut text = format!("\ntrain {}: {} in {:.1} s", report.train, report.state, report.seconds);
+    for deferred in &report.deferred {
+        text.push_str(&format!("\n  deferred  {deferred}"));
+    }
+    text.push_str("\n\nwhat a stranger would run, in this directory:\n");
+    for line in &report.check {
+        text.push_str(&format!("\n  {line}"));
+    }
+    out.result(text, &report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The sample, made afresh unless a whole one is there.
+fn prepare(dir: &Path, hole: &BlackHole) -> Result<Sample> {
+    let marker = dir.join(MARKER);
+    if marker.exists() {
+        let sample = Sample::at(dir);
+        sample.point_github_at(hole.address())?;
+        return Ok(sample);
+    }
+    let begun = dir.join(format!("{MARKER}-begun"));
+    if dir.exists() {
+        if !begun.exists() {
+            return Err(Error::input(format!("`{}` exists and is no drill's", dir.display()))
+                .hint("name another directory with `--dir`"));
+        }
+        std::fs::remove_dir_all(dir).context(format!("cannot clear the interrupted drill in `{}`", dir.display()))?;
+    }
+    let now = HostClock.now();
+    std::fs::create_dir_all(dir).context(format!("cannot make `{}`", dir.display()))?;
+    std::fs::write(&begun, "").context("cannot begin the drill")?;
+    let sample = Sample::create(dir, hole.address(), now, now)?;
+    std::fs::rename(&begun, &marker).context("cannot mark the drill as begun")?;
+    Ok(sample)
+}
+
+/// In a drill nobody is there to read the digest aloud: the sample's own root is the trusted one.
+fn pin(place: &Place) -> Result<()> {
+    let keys = &place.config.project.keys;
+    let now = place.clock.now();
+    let root = trust::load(&*place.disk, keys, Some(&place.config.project.name), RootChoice::Directory, now)?;
+    trust::pin(&*place.disk, place.root(), &root.digest)
+}
+
+fn ship(place: &Place, sample: &Sample, out: &Output) -> Result<Arc<Train>> {
+    let name = TrainName::new("drill")?;
+    let effects = place.effects(&name, out.progress())?;
+    let train = if place.trains()?.contains(&name) {
+        Train::open(&effects, place.trust()?, &place.dir(&name))?
+    } else {
+        let gathered =
+            gather::gather(&place.config, &sample.train_file(), place.root(), place.disk.clone(), &*place.clock)?;
+        let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
+        super::ship::adopt(place, &effects, &place.dir(&name), &plan, &gathered)?
+    };
+    let train = Arc::new(train);
+    let runtime = super::runtime()?;
+    let mut ended = runtime.block_on(engine_run(&effects, train.clone()))?;
+    if let Ended::Asks(Question::Approve { have, .. }) = &ended {
+        let reviewed = runtime.block_on(review(&effects, &train, &place.config.project.repository))?;
+        let missing = PEOPLE.iter().filter(|p| have.iter().all(|h| h.as_str() != **p));
+        for person in missing.take((THRESHOLD as usize).saturating_sub(have.len())) {
+            approve(&effects, &train, &reviewed, &PersonId::new(*person)?)?;
+            effects.progress.event(ProgressEvent::Note(format!("approved  by {person}, with a throwaway key")));
+        }
+        ended = runtime.block_on(engine_run(&effects, train.clone()))?;
+    }
+    effects.progress.event(ProgressEvent::Ended);
+    match ended {
+        Ended::Done(_) => Ok(train),
+        Ended::Stuck(mut errors) => {
+            let first = errors.drain(..).next();
+            Err(first.map_or_else(|| Error::fatal("the drill stopped"), |(_, e)| e))
+        }
+        Ended::Asks(_) | Ended::Waits(..) => Err(Error::fatal("the drill stopped at its gate")),
+    }
+}
+
+/// The lines that a stranger would run on what is public now, with tools that they already have.
+fn stranger(shown: &Path, train: &Train) -> Vec<String> {
+    let store = shown.join("store");
+    let store = store.display();
+    let mut out = vec![format!("export GNUPGHOME=$(mktemp -d) && gpg --quiet --import {store}/keys/*.asc")];
+    let mut tags = Vec::new();
+    for line in train.plan().releases() {
+        let (Some(version), Some(tag)) = (&line.new, &line.tag) else { continue };
+        out.push(format!("(cd {store}/releases/{version} && sha256sum -c SHA256SUMS)"));
+        for person in train.state().approvals().iter().map(|(a, _)| &a.person) {
+            let dir = format!("{store}/releases/{version}");
+            out.push(format!("gpg --verify {dir}/SHA256SUMS.{person}.asc {dir}/SHA256SUMS"));
+        }
+        tags.push(tag.to_string());
+    }
+    let name = &train.plan().project;
+    out.push(format!("git clone --quiet {store}/git/{name}.git {name}-clone"));
+    for tag in tags {
+        out.push(format!("git -C {name}-clone tag -v {tag}"));
+    }
+    out
+}
