@@ -115,7 +115,12 @@ impl Place {
 
     /// Everything that the engine may do, for one train.
     pub(super) fn effects(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
-        wiring::effects(&self.config, &self.root, &self.dir(train), self.disk.clone(), self.clock.clone(), progress)
+        self.effects_in(&self.dir(train), progress)
+    }
+
+    /// The same, with the train's files in another directory.
+    pub(super) fn effects_in(&self, dir: &TrainDir, progress: Arc<dyn Progress>) -> Result<Effects> {
+        wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress)
     }
 
     /// The trust root that is pinned on this machine.
