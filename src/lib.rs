@@ -5,4 +5,5 @@ pub mod effects;
 pub mod error;
 pub mod formats;
 pub mod model;
+pub mod runners;
 pub mod step;
