@@ -58,6 +58,8 @@ pub struct JobReport {
     pub artifacts: Vec<(ArtifactName, PathBuf)>,
     /// The log, secrets masked.
     pub log: PathBuf,
+    /// What a person should know, such as that the recipe printed a secret.
+    pub warnings: Vec<String>,
 }
 
 /// Something that executes jobs.

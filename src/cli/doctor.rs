@@ -1,0 +1,215 @@
+//! `lifeboat doctor`: whether a train could ship from this machine now, and what to do where it could not.
+
+mod machine;
+mod report;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+pub use report::{Check, Health};
+
+use crate::config::Config;
+use crate::effects::{Forge, Remote, Runner, Store};
+use crate::error::{Error, Result};
+
+/// How long any one answer is waited for.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The command line of `lifeboat doctor`.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Args {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is looked at.
+pub struct Subjects<'a> {
+    /// The configuration, or why there is none.
+    pub config: std::result::Result<&'a Config, &'a Error>,
+    /// The state directory, which need not exist yet.
+    pub state: &'a Path,
+    /// What this machine's clock shows.
+    pub now: Timestamp,
+    /// What executes jobs.
+    pub runners: &'a [Arc<dyn Runner>],
+    /// Where releases go.
+    pub stores: &'a [Arc<dyn Store>],
+    /// Where releases are shown.
+    pub forges: &'a [Arc<dyn Forge>],
+    /// Where branches and tags are pushed.
+    pub remotes: &'a [Arc<dyn Remote>],
+}
+
+/// Looks at everything at once and prints what it found; returns the exit code: 0, or 1 if something required fails.
+///
+/// # Errors
+/// Those of `out`.
+pub async fn run(args: &Args, subjects: &Subjects<'_>, out: &mut dyn Write) -> Result<u8> {
+    let checks = examine(subjects).await;
+    if args.json {
+        report::json(&checks, out)?;
+    } else {
+        report::table(&checks, out)?;
+    }
+    Ok(u8::from(checks.iter().any(|c| c.health == Health::Fail)))
+}
+
+/// Looks at everything at once; the checks come in a fixed order.
+pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
+    let mut work = Work::new(LIMIT);
+    let config = subjects.config.ok();
+    work.now(match subjects.config {
+        Ok(c) => Check::ok(
+            "configuration",
+            "lifeboat.toml",
+            format!("project `{}`, {} targets", c.project.name, c.targets.len()),
+        ),
+        Err(e) => Check::from_error("configuration", "lifeboat.toml", Health::Fail, e),
+    });
+    machine::programs(config, &mut work);
+    work.now(machine::disk_space(subjects.state));
+    work.now(machine::clock(subjects.now));
+    if let Some(config) = config {
+        machine::keys(config, &mut work);
+        labels(config, subjects.runners, &mut work);
+    }
+    for runner in subjects.runners.iter().cloned() {
+        let name = runner.name().to_string();
+        work.later("runner", name, Health::Fail, async move { runner.check().await });
+    }
+    for store in subjects.stores.iter().cloned() {
+        let name = store.name().clone();
+        let required = config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.required);
+        work.later("store", name.to_string(), Need::of(required).health(), async move {
+            let can = store.check().await?;
+            let word = |yes: bool| if yes { "yes" } else { "no" };
+            Ok(format!(
+                "put if absent: {}, conditional replace: {}",
+                word(can.put_if_absent),
+                word(can.conditional_replace)
+            ))
+        });
+    }
+    for forge in subjects.forges.iter().cloned() {
+        let name = forge.name().clone();
+        let required = config.and_then(|c| c.forges.iter().find(|f| f.name == name)).is_some_and(|f| f.required);
+        work.later("forge", name.to_string(), Need::of(required).health(), async move {
+            forge.probe().await.map(|()| "answers".to_owned()).map_err(|e| Need::of(required).explain(e))
+        });
+    }
+    for remote in subjects.remotes.iter().cloned() {
+        let name = remote.name().clone();
+        let required = config.and_then(|c| c.remotes.iter().find(|r| r.name == name)).is_some_and(|r| r.required);
+        work.later("remote", name.to_string(), Need::of(required).health(), async move {
+            remote.probe().await.map(|()| "answers".to_owned()).map_err(|e| Need::of(required).explain(e))
+        });
+    }
+    work.finish().await
+}
+
+/// Whether a train waits for a destination.
+#[derive(Clone, Copy)]
+enum Need {
+    Required,
+    Deferrable,
+}
+
+impl Need {
+    fn of(required: bool) -> Self {
+        if required { Self::Required } else { Self::Deferrable }
+    }
+
+    /// How bad its absence is.
+    fn health(self) -> Health {
+        match self {
+            Self::Required => Health::Fail,
+            Self::Deferrable => Health::Warn,
+        }
+    }
+
+    fn explain(self, e: Error) -> Error {
+        match self {
+            Self::Required => e,
+            Self::Deferrable => e.hint("a train ships without it; `lifeboat reconcile` lists what waits for it"),
+        }
+    }
+}
+
+/// Every target needs a runner that has what it asks for.
+fn labels(config: &Config, runners: &[Arc<dyn Runner>], work: &mut Work) {
+    let all = config.targets.iter().chain(config.assemblies.iter().map(|a| &a.recipe));
+    let homeless: Vec<&str> = all
+        .filter(|t| !runners.iter().any(|r| t.labels.iter().all(|l| r.labels().contains(l))))
+        .map(|t| t.name.as_str())
+        .collect();
+    work.now(match homeless.as_slice() {
+        [] => Check::ok("runners", "labels", "every target has a runner".to_owned()),
+        some => Check {
+            area: "runners",
+            name: "labels".to_owned(),
+            health: Health::Fail,
+            found: format!("no runner has the labels of {}", some.join(", ")),
+            hint: Some("add a `[[runner]]` with their labels, or drop the targets from the train".to_owned()),
+        },
+    });
+}
+
+/// Checks that are done and checks that are under way, each in its place.
+struct Work {
+    limit: Duration,
+    done: Vec<(usize, Check)>,
+    under_way: JoinSet<(usize, Check)>,
+    next: usize,
+}
+
+impl Work {
+    fn new(limit: Duration) -> Self {
+        Self { limit, done: Vec::new(), under_way: JoinSet::new(), next: 0 }
+    }
+
+    fn now(&mut self, check: Check) {
+        self.done.push((self.next, check));
+        self.next += 1;
+    }
+
+    /// Asks something that may not answer; its failure is as bad as `failure`.
+    fn later(
+        &mut self,
+        area: &'static str,
+        name: String,
+        failure: Health,
+        ask: impl Future<Output = Result<String>> + Send + 'static,
+    ) {
+        let (place, limit) = (self.next, self.limit);
+        self.next += 1;
+        self.under_way.spawn(async move {
+            let check = match tokio::time::timeout(limit, ask).await {
+                Ok(Ok(found)) => Check::ok(area, name, found),
+                Ok(Err(e)) => Check::from_error(area, name, failure, &e),
+                Err(_) => {
+                    let e = Error::transient(format!("no answer within {limit:?}"));
+                    Check::from_error(area, name, failure, &e)
+                }
+            };
+            (place, check)
+        });
+    }
+
+    async fn finish(mut self) -> Vec<Check> {
+        while let Some(check) = self.under_way.join_next().await {
+            // A check that panics is missing in the table; nothing in them does.
+            self.done.extend(check);
+        }
+        self.done.sort_by_key(|(place, _)| *place);
+        self.done.into_iter().map(|(_, check)| check).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

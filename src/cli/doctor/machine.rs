@@ -1,0 +1,204 @@
+//! What this machine must have: programs, keys, room, a clock.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use jiff::Timestamp;
+
+use super::report::{Check, Health};
+use super::{Need, Work};
+use crate::config::{Config, KeySource};
+use crate::error::{Error, Result};
+use crate::model::SecretRef;
+use crate::runners::local;
+
+/// `git merge-tree --write-tree` and atomic bundles of today: the oldest version with all that is used.
+const OLDEST_GIT: (u32, u32) = (2, 38);
+/// Less than this and a train of one line may not fit.
+const LITTLE_ROOM: u64 = 1 << 30;
+/// Less than this and a train of several lines may not.
+const SOME_ROOM: u64 = 10 << 30;
+/// No clock that is right shows a time before this program was written.
+const EPOCH: &str = "2026-01-01T00:00:00Z";
+
+/// Asks each program for its version.
+pub(super) fn programs(config: Option<&Config>, work: &mut Work) {
+    let over_ssh = |url: &str| !url.starts_with('/') && !url.starts_with("http") && !url.starts_with("file:");
+    let needs_ssh = config.is_some_and(|c| c.remotes.iter().any(|r| r.required && over_ssh(&r.url)));
+    let needs_gpg = config.is_some_and(|c| sources(c).iter().any(|(_, s)| matches!(s, KeySource::Gpg { .. })));
+    work.later("program", "git".to_owned(), Health::Fail, async {
+        let version = first_line("git", &["--version"]).await?;
+        match git_version(&version) {
+            Some(v) if v >= OLDEST_GIT => Ok(version),
+            _ => Err(Error::fatal(format!("{version} is too old"))
+                .hint(format!("install git {}.{} or later", OLDEST_GIT.0, OLDEST_GIT.1))),
+        }
+    });
+    work.later("program", "ssh".to_owned(), Need::of(needs_ssh).health(), first_line("ssh", &["-V"]));
+    work.later("program", "gpg".to_owned(), Need::of(needs_gpg).health(), first_line("gpg", &["--version"]));
+    if config.is_some_and(|c| c.bundle.vendor) {
+        work.later("program", "cargo".to_owned(), Health::Fail, first_line("cargo", &["--version"]));
+    }
+    let targets = config.iter().flat_map(|c| c.targets.iter().chain(c.assemblies.iter().map(|a| &a.recipe)));
+    let needs_isolation = targets.into_iter().any(|t| !t.network || !t.test.is_empty());
+    work.later("program", "unshare".to_owned(), Need::of(needs_isolation).health(), async {
+        local::probe_isolation().await.map(|_| "jobs can be cut off the network".to_owned())
+    });
+}
+
+/// Runs a program and returns the first line that it prints.
+async fn first_line(program: &'static str, arguments: &'static [&'static str]) -> Result<String> {
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let package = if program == "ssh" { "openssh-client" } else { program };
+    let missing = || {
+        let hint = if program == "cargo" { "see rustup.rs".to_owned() } else { format!("`apt-get install {package}`") };
+        Error::fatal(format!("`{program}` cannot be run")).hint(hint)
+    };
+    let output = command.output().await.map_err(|e| missing().because(e))?;
+    // ssh prints its version on standard error.
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    match String::from_utf8_lossy(&text).lines().next() {
+        Some(line) if output.status.success() => Ok(line.trim().to_owned()),
+        _ => Err(missing()),
+    }
+}
+
+/// The first two numbers of `git version 2.39.5 (Apple Git-154)`.
+fn git_version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.strip_prefix("git version ")?.split(['.', ' ']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// The room where the state directory is or will be.
+pub(super) fn disk_space(state: &Path) -> Check {
+    let existing = state.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let Ok(room) = rustix::fs::statvfs(existing) else {
+        let e = Error::fatal(format!("cannot tell how much room `{}` has", existing.display()));
+        return Check::from_error("disk", "state", Health::Warn, &e);
+    };
+    judge_room(room.f_bavail.saturating_mul(room.f_frsize), state)
+}
+
+fn judge_room(bytes: u64, state: &Path) -> Check {
+    let tenths = bytes / ((1 << 30) / 10);
+    let found = format!("{}.{} GiB free for `{}`", tenths / 10, tenths % 10, state.display());
+    let health = match bytes {
+        b if b < LITTLE_ROOM => Health::Fail,
+        b if b < SOME_ROOM => Health::Warn,
+        _ => Health::Ok,
+    };
+    let hint = (health != Health::Ok).then(|| "make room, or set another state directory".to_owned());
+    Check { area: "disk", name: "state".to_owned(), health, found, hint }
+}
+
+/// A wrong clock makes signatures that are not valid yet, or no more.
+pub(super) fn clock(now: Timestamp) -> Check {
+    let name = "clock";
+    match EPOCH.parse::<Timestamp>() {
+        Ok(epoch) if now < epoch => {
+            let e = Error::fatal(format!("the clock shows {now}")).hint("set it: signatures carry their time");
+            Check::from_error("machine", name, Health::Fail, &e)
+        }
+        _ => Check::ok("machine", name, now.to_string()),
+    }
+}
+
+/// All configured keys, with what each is for.
+fn sources(config: &Config) -> Vec<(String, &KeySource)> {
+    let signing = &config.signing;
+    let roles = [("release", &signing.release), ("freshness", &signing.freshness), ("operator", &signing.operator)];
+    let roles = roles.into_iter().filter_map(|(role, source)| Some((role.to_owned(), source.as_ref()?)));
+    roles.chain(signing.people.iter().map(|(person, source)| (person.to_string(), source))).collect()
+}
+
+/// Whether keys and the trust root can be read; unlocks none of them.
+pub(super) fn keys(config: &Config, work: &mut Work) {
+    let root = config.project.keys.join("trust.json");
+    work.now(
+        match std::fs::read(&root).map_err(|e| e.to_string()).and_then(|bytes| {
+            serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|e| format!("it is not JSON: {e}"))
+        }) {
+            Ok(_) => Check::ok("trust", "root", root.display().to_string()),
+            Err(why) => {
+                let e = Error::fatal(format!("cannot read `{}`: {why}", root.display()))
+                    .hint("it names the people, their certificates and the threshold");
+                Check::from_error("trust", "root", Health::Fail, &e)
+            }
+        },
+    );
+    for (role, missing) in
+        [("release", config.signing.release.is_none()), ("freshness", config.signing.freshness.is_none())]
+    {
+        if missing {
+            let e = Error::fatal("no key is configured on this machine")
+                .hint(format!("add `{role} = {{ file = \"…\" }}` or `{{ gpg = \"…\" }}` to `[signing]`"));
+            work.now(Check::from_error("key", role, Health::Warn, &e));
+        }
+    }
+    for (role, source) in sources(config) {
+        match source.clone() {
+            KeySource::File { path, passphrase } => work.now(key_file(role, &path, passphrase.as_ref())),
+            KeySource::Gpg { fingerprint } => work.later("key", role, Health::Fail, gpg_key(fingerprint)),
+        }
+    }
+}
+
+fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> Check {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shown = path.display();
+    let wrong = |health, message: String, hint: String| {
+        Check::from_error("key", role.clone(), health, &Error::fatal(message).hint(hint))
+    };
+    let meta = match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(meta) => meta,
+        Err(e) => return wrong(Health::Fail, format!("cannot read `{shown}`: {e}"), "check the path".to_owned()),
+    };
+    if meta.permissions().mode() & 0o077 != 0 {
+        return wrong(Health::Warn, format!("others can read `{shown}`"), format!("`chmod 600 {shown}`"));
+    }
+    match passphrase {
+        Some(SecretRef::Env(name)) if std::env::var_os(name).is_none() => {
+            let message = format!("the variable `{name}` with its passphrase is not set");
+            wrong(Health::Warn, message, format!("set `{name}` before `lifeboat ship`"))
+        }
+        Some(SecretRef::File(file)) if std::fs::File::open(file).is_err() => {
+            let message = format!("cannot read its passphrase in `{}`", file.display());
+            wrong(Health::Fail, message, "check the path".to_owned())
+        }
+        _ => Check::ok("key", role, shown.to_string()),
+    }
+}
+
+async fn gpg_key(fingerprint: String) -> Result<String> {
+    let mut command = tokio::process::Command::new("gpg");
+    command.args(["--batch", "--with-colons", "--list-secret-keys", "--", &fingerprint]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    match command.status().await {
+        Ok(status) if status.success() => Ok(format!("gpg has {fingerprint}")),
+        _ => Err(Error::fatal(format!("gpg has no secret key {fingerprint}"))
+            .hint("insert the card, or import the key: `gpg --list-secret-keys` shows what there is")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_git() {
+        assert_eq!(git_version("git version 2.39.5 (Apple Git-154)"), Some((2, 39)));
+        assert_eq!(git_version("git version 2.9"), Some((2, 9)));
+        assert!(git_version("git version 2.9").unwrap() < OLDEST_GIT);
+        assert_eq!(git_version("hub version 2.14"), None);
+    }
+
+    #[test]
+    fn room_and_clock() {
+        let health = |bytes| judge_room(bytes, Path::new("/s")).health;
+        assert_eq!([health(1 << 20), health(2 << 30), health(20 << 30)], [Health::Fail, Health::Warn, Health::Ok]);
+        assert_eq!(judge_room(3 << 29, Path::new("/s")).found, "1.5 GiB free for `/s`");
+        assert_eq!(clock("1970-01-01T00:00:10Z".parse().unwrap()).health, Health::Fail);
+        assert_eq!(clock("2026-11-22T00:00:00Z".parse().unwrap()).health, Health::Ok);
+    }
+}

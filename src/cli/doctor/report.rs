@@ -1,0 +1,97 @@
+//! How checks are shown.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::error::{Context as _, Error, Result};
+use crate::formats::canonical;
+use crate::model::escape;
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// As it should be.
+    Ok,
+    /// A train can ship, but look at it.
+    Warn,
+    /// A train cannot ship.
+    Fail,
+}
+
+impl Health {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// What one look found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What kind of thing was looked at, such as `store`.
+    pub area: &'static str,
+    /// Which one.
+    pub name: String,
+    /// How it is.
+    pub health: Health,
+    /// What was found, on one line.
+    pub found: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Check {
+    /// Something that is as it should be.
+    pub fn ok(area: &'static str, name: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { area, name: name.into(), health: Health::Ok, found: found.into(), hint: None }
+    }
+
+    /// Something that failed, which is as bad as `health` says.
+    pub fn from_error(area: &'static str, name: impl Into<String>, health: Health, e: &Error) -> Self {
+        let hint = (!e.hints().is_empty()).then(|| e.hints().join("; "));
+        Self { area, name: name.into(), health, found: e.message().to_owned(), hint }
+    }
+}
+
+/// Writes a table: one line for each check, hints below, and the sum of it.
+pub(super) fn table(checks: &[Check], out: &mut dyn Write) -> Result<()> {
+    let width = |column: &dyn Fn(&Check) -> usize| checks.iter().map(column).max().unwrap_or(0);
+    let (area, name) = (width(&|c| c.area.len()), width(&|c| c.name.chars().count()));
+    let mut text = String::new();
+    for check in checks {
+        text.push_str(&format!(
+            "{:<4}  {:<area$}  {:<name$}  {}\n",
+            check.health.word(),
+            check.area,
+            escape(&check.name),
+            escape(&check.found)
+        ));
+        if let Some(hint) = &check.hint {
+            text.push_str(&format!("{:6}hint: {}\n", "", escape(hint)));
+        }
+    }
+    let count = |health| checks.iter().filter(|c| c.health == health).count();
+    let (warn, fail) = (count(Health::Warn), count(Health::Fail));
+    text.push_str(&match (warn, fail) {
+        (0, 0) => "\neverything that a train needs is here\n".to_owned(),
+        (_, 0) => format!("\na train can ship; {warn} to look at\n"),
+        _ => format!("\na train cannot ship: {fail} failed, {warn} to look at\n"),
+    });
+    out.write_all(text.as_bytes()).context("cannot print the table")
+}
+
+/// Writes `{"checks": […], "health": "ok"}`.
+pub(super) fn json(checks: &[Check], out: &mut dyn Write) -> Result<()> {
+    #[derive(Serialize)]
+    struct Report<'a> {
+        checks: &'a [Check],
+        health: Health,
+    }
+    let health = checks.iter().map(|c| c.health).max().unwrap_or(Health::Ok);
+    out.write_all(&canonical::to_pretty(&Report { checks, health })?).context("cannot print the report")
+}

@@ -1,0 +1,115 @@
+//! The table, the JSON and the exit code, with destinations that answer, fail or stay silent.
+
+use super::*;
+use crate::error::ErrorKind;
+use crate::model::RemoteName;
+use crate::step::ForgeRelease;
+
+/// What a forge does when it is asked.
+#[derive(Clone, Copy)]
+enum Mood {
+    Answers,
+    Down,
+}
+
+struct Sample(RemoteName, Mood);
+
+#[async_trait::async_trait]
+impl Forge for Sample {
+    fn name(&self) -> &RemoteName {
+        &self.0
+    }
+
+    async fn probe(&self) -> Result<()> {
+        match self.1 {
+            Mood::Answers => Ok(()),
+            Mood::Down => Err(Error::new(ErrorKind::Unreachable, "cannot be reached: no answer within 3 s")),
+        }
+    }
+
+    async fn deliver(&self, _: &ForgeRelease) -> Result<String> {
+        Err(Error::fatal("not here"))
+    }
+}
+
+fn config(required: bool) -> Config {
+    let text = format!(
+        "[project]\nname = \"acme\"\ncommitter = \"A <a@a.example>\"\n[[target]]\nname = \"x\"\ntriple = \"t\"\nlabels = [\"windows\"]\nrun = [\"true\"]\nnetwork = true\n\
+         [forge.a]\nrepository = \"a/b\"\nrequired = {required}\n"
+    );
+    crate::config::parse(&text, Path::new("/nowhere/lifeboat.toml")).unwrap()
+}
+
+async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
+    let forges: Vec<Arc<dyn Forge>> = vec![Arc::new(Sample("a".parse().unwrap(), mood))];
+    let subjects = Subjects {
+        config: Ok(config),
+        state: Path::new("/nowhere/state"),
+        now: "2026-11-22T00:00:00Z".parse().unwrap(),
+        runners: &[],
+        stores: &[],
+        forges: &forges,
+        remotes: &[],
+    };
+    examine(&subjects).await
+}
+
+fn find<'a>(checks: &'a [Check], area: &str, name: &str) -> &'a Check {
+    checks.iter().find(|c| c.area == area && c.name == name).unwrap()
+}
+
+#[tokio::test]
+async fn a_forge_that_is_down_is_a_warning_unless_it_is_required() {
+    let down = checks(&config(false), Mood::Down).await;
+    assert_eq!(find(&down, "forge", "a").health, Health::Warn);
+    assert!(find(&down, "forge", "a").hint.as_ref().unwrap().contains("a train ships without it"));
+    assert_eq!(find(&checks(&config(true), Mood::Down).await, "forge", "a").health, Health::Fail);
+    assert_eq!(find(&checks(&config(true), Mood::Answers).await, "forge", "a").health, Health::Ok);
+    assert_eq!(find(&down, "program", "git").health, Health::Ok, "this test needs git: apt-get install git");
+    assert_eq!(find(&down, "runners", "labels").found, "no runner has the labels of x");
+    assert_eq!(find(&down, "trust", "root").health, Health::Fail);
+}
+
+#[tokio::test]
+async fn silence_ends_and_the_order_stays() {
+    let mut work = Work::new(Duration::from_millis(50));
+    work.later("store", "silent".to_owned(), Health::Fail, std::future::pending());
+    work.later("store", "quick".to_owned(), Health::Fail, async { Ok("here".to_owned()) });
+    let checks = work.finish().await;
+    assert_eq!(checks[0].found, "no answer within 50ms");
+    assert_eq!(checks[1], Check::ok("store", "quick", "here"));
+}
+
+#[tokio::test]
+async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
+    let e = Error::input("there is no configuration at `lifeboat.toml`").hint("write one");
+    let subjects = Subjects {
+        config: Err(&e),
+        state: Path::new("/"),
+        now: "2026-11-22T00:00:00Z".parse().unwrap(),
+        runners: &[],
+        stores: &[],
+        forges: &[],
+        remotes: &[],
+    };
+    let mut out = Vec::new();
+    assert_eq!(run(&Args { json: true }, &subjects, &mut out).await.unwrap(), 1);
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(json["health"], "fail");
+    assert_eq!(json["checks"][0]["hint"], "write one");
+    assert_eq!(json["checks"][1]["name"], "git");
+}
+
+#[test]
+fn the_table() {
+    let checks = [
+        Check::ok("store", "mirror", "put if absent: yes"),
+        Check::from_error("forge", "github", Health::Warn, &Error::fatal("down\u{1b}").hint("wait")),
+    ];
+    let mut out = Vec::new();
+    report::table(&checks, &mut out).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "ok    store  mirror  put if absent: yes\nwarn  forge  github  down\\u{1b}\n      hint: wait\n\na train can ship; 1 to look at\n"
+    );
+}

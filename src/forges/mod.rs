@@ -1,0 +1,50 @@
+//! Where releases are shown besides the project's own stores. An adapter is one module and one line in [`FORGES`].
+
+mod github;
+
+use std::sync::Arc;
+
+use crate::effects::Forge;
+use crate::error::{Error, Result};
+use crate::model::RemoteName;
+
+/// A forge as the configuration names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeSpec {
+    /// Its name, which names the adapter too.
+    pub name: RemoteName,
+    /// `owner/name`.
+    pub repository: String,
+    /// The API's base address; the adapter's own if none.
+    pub api: Option<String>,
+}
+
+/// One kind of forge.
+#[derive(Clone, Copy)]
+pub struct Adapter {
+    /// `[forge.<kind>]` in the configuration.
+    pub kind: &'static str,
+    /// What it is, in one line, for help and reference pages.
+    pub about: &'static str,
+    /// Makes the forge; touches nothing yet.
+    pub open: fn(&ForgeSpec) -> Result<Arc<dyn Forge>>,
+}
+
+/// Every kind of forge, sorted by kind.
+pub const FORGES: &[Adapter] =
+    &[Adapter { kind: "github", about: "releases on github.com or GitHub Enterprise", open: github::open }];
+
+/// Makes the forge that the configuration names; touches nothing yet.
+///
+/// # Errors
+/// A name that no adapter has.
+pub fn open(spec: &ForgeSpec) -> Result<Arc<dyn Forge>> {
+    match FORGES.iter().find(|a| a.kind == spec.name.as_str()) {
+        Some(adapter) => (adapter.open)(spec),
+        None => {
+            let kinds: Vec<String> = FORGES.iter().map(|a| format!("`[forge.{}]`", a.kind)).collect();
+            Err(Error::input(format!("there is no forge of the kind `{}`", spec.name))
+                .hint(format!("valid is {}", kinds.join(", "))))
+        }
+    }
+}

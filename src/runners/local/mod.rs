@@ -1,0 +1,322 @@
+//! This machine as a runner: a clean directory for each job, an explicit environment, a time limit, no network.
+
+mod collect;
+mod inputs;
+mod isolation;
+mod mask;
+mod place;
+mod process;
+mod supervisor;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::OnceCell;
+
+pub use isolation::{NoNetwork, probe as probe_isolation};
+pub use supervisor::{VERB, supervise};
+
+use self::place::{Place, create_private_dir};
+use self::process::Identity;
+use self::supervisor::{Ended, Orders, READY};
+use super::{RunnerSpec, Surroundings};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use crate::error::{Context as _, Error, Result};
+use crate::model::{Label, RunnerName};
+use crate::step::{Exposure, Isolation};
+
+/// `PATH` of jobs unless the recipe passes or sets another.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Runs the command lines that it is given as arguments, one after the other, and says which.
+const EACH: &str = "set -eu; for line in \"$@\"; do printf '+ %s\\n' \"$line\"; /bin/sh -eu -c \"$line\"; done";
+/// How long a supervisor may take until its job runs.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs jobs on this machine.
+pub struct LocalRunner {
+    name: RunnerName,
+    labels: Vec<Label>,
+    slots: usize,
+    jobs: PathBuf,
+    program: PathBuf,
+    no_network: OnceCell<NoNetwork>,
+}
+
+/// Makes a local runner; touches nothing yet.
+pub(super) fn open(spec: &RunnerSpec, surroundings: &Surroundings) -> Arc<dyn Runner> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Arc::new(LocalRunner {
+        name: spec.name.clone(),
+        labels: spec.labels.clone(),
+        slots: spec.slots.unwrap_or(processors),
+        jobs: surroundings.jobs.clone(),
+        program: surroundings.program.clone(),
+        no_network: OnceCell::new(),
+    })
+}
+
+impl LocalRunner {
+    fn place(&self, handle: &Handle) -> Result<Place> {
+        if handle.runner != self.name {
+            return Err(Error::fatal(format!("runner `{}` was asked for a job of `{}`", self.name, handle.runner)));
+        }
+        Place::new(&self.jobs, &handle.job)
+    }
+
+    async fn command(&self, request: &JobRequest) -> Result<Vec<String>> {
+        let mut command = match request.job.isolation {
+            Isolation::Network => Vec::new(),
+            Isolation::NoNetwork => {
+                let found = self.no_network.get_or_try_init(isolation::probe).await;
+                found.map_err(|e| e.detail(format!("step: {}", request.step)))?.prefix().to_vec()
+            }
+        };
+        command.extend(["/bin/sh", "-c", EACH, "sh"].map(str::to_owned));
+        command.extend(request.job.run.iter().cloned());
+        Ok(command)
+    }
+
+    async fn start(&self, request: &JobRequest, place: &Place, root: PathBuf) -> Result<()> {
+        let orders = Orders {
+            command: self.command(request).await?,
+            root,
+            env: environment(request, place)?,
+            secrets: request.secrets.values().map(|s| s.expose().to_owned()).collect(),
+            timeout_s: request.job.timeout_s,
+        };
+        let orders = serde_json::to_vec(&orders).context("cannot write a job's orders")?;
+        let what = || format!("cannot start the job of `{}`", request.step);
+        let mut child = tokio::process::Command::new(&self.program)
+            .arg(VERB)
+            .arg(place.dir())
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context(what())?;
+        let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::fatal(what()));
+        };
+        let mut answer = String::new();
+        let talk = async {
+            stdin.write_all(&orders).await?;
+            drop(stdin);
+            // One line, then it closes nothing: it lives on with the job.
+            let mut byte = [0u8; 1];
+            while stdout.read(&mut byte).await? == 1 && byte[0] != b'\n' {
+                answer.push(char::from(byte[0]));
+            }
+            Ok::<(), io::Error>(())
+        };
+        tokio::time::timeout(START_LIMIT, talk).await.map_err(|_| Error::transient(what()))?.context(what())?;
+        if answer != READY {
+            return Err(Error::fatal(format!("{}: {}", what(), crate::model::escape(&answer))));
+        }
+        Ok(())
+    }
+}
+
+/// The whole environment of a job.
+fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, String>> {
+    let text = |path: PathBuf| path.display().to_string();
+    let mut env = BTreeMap::from([
+        ("PATH".to_owned(), DEFAULT_PATH.to_owned()),
+        ("HOME".to_owned(), text(place.home())),
+        ("TMPDIR".to_owned(), text(place.tmp())),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+        ("TZ".to_owned(), "UTC".to_owned()),
+        ("SOURCE_DATE_EPOCH".to_owned(), request.source_date_epoch.to_string()),
+    ]);
+    env.extend(request.job.env.clone());
+    for name in &request.job.pass_env {
+        match std::env::var(name) {
+            Ok(value) => drop(env.insert(name.clone(), value)),
+            // As on any machine that does not set it: the recipe sees no variable.
+            Err(std::env::VarError::NotPresent) => {}
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(Error::input(format!("`{}`: the variable `{name}` is not UTF-8", request.step)));
+            }
+        }
+    }
+    for name in request.job.secret_env.keys() {
+        let value = request
+            .secrets
+            .get(name)
+            .ok_or_else(|| Error::input(format!("`{}`: the secret variable `{name}` has no value", request.step)))?;
+        env.insert(name.clone(), value.expose().to_owned());
+    }
+    Ok(env)
+}
+
+fn job_name(request: &JobRequest) -> String {
+    format!("{}-{}", request.key.0.hex(), request.attempt)
+}
+
+/// What the files in a job's directory say of it.
+fn status(place: &Place) -> Result<JobStatus> {
+    if let Some(ended) = ended(place)? {
+        return Ok(ended.code.map_or(JobStatus::TimedOut, JobStatus::Exited));
+    }
+    let alive = read(&place.supervisor())?
+        .and_then(|bytes| serde_json::from_slice::<Identity>(&bytes).ok())
+        .is_some_and(|supervisor| supervisor.is_alive());
+    if alive {
+        return Ok(JobStatus::Running);
+    }
+    // It may have ended between the two looks.
+    let ended = ended(place)?;
+    Ok(ended.map_or(JobStatus::Lost, |e| e.code.map_or(JobStatus::TimedOut, JobStatus::Exited)))
+}
+
+fn ended(place: &Place) -> Result<Option<Ended>> {
+    // A file that cannot be read as what we write is no status: the job counts as lost and is run again.
+    Ok(read(&place.status())?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).context(format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Ends whatever a job still runs: its supervisor first, so that it cannot write a status of what it did not see end.
+fn end(place: &Place) -> Result<()> {
+    if let Some(bytes) = read(&place.supervisor())?
+        && let Ok(supervisor) = serde_json::from_slice::<Identity>(&bytes)
+    {
+        supervisor.kill();
+    }
+    if process::kill_leftovers(&place.home()) {
+        Ok(())
+    } else {
+        Err(Error::transient("processes of an earlier job could not be killed")
+            .detail(format!("they have HOME={}", place.home().display()))
+            .hint("end them by hand, then run the same command again"))
+    }
+}
+
+/// Ends the older attempts of a job and removes their files, all but their logs.
+fn end_older(jobs: &Path, request: &JobRequest) -> Result<()> {
+    let key = request.key.0.hex();
+    for attempt in 1..request.attempt {
+        let place = Place::new(jobs, &format!("{key}-{attempt}"))?;
+        if place.dir().exists() {
+            end(&place)?;
+            place.remove_files()?;
+        }
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.context("a runner's task ended badly")?
+}
+
+#[async_trait::async_trait]
+impl Runner for LocalRunner {
+    fn name(&self) -> &RunnerName {
+        &self.name
+    }
+
+    fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    fn exposure(&self) -> Exposure {
+        Exposure::Local
+    }
+
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    async fn check(&self) -> Result<String> {
+        let jobs = self.jobs.clone();
+        blocking(move || {
+            create_private_dir(&jobs)?;
+            Identity::own().map(drop).ok_or_else(|| {
+                Error::fatal("a local runner needs /proc").hint("mount it, or use a machine that runs Linux")
+            })
+        })
+        .await?;
+        let isolated = match self.no_network.get_or_try_init(isolation::probe).await {
+            Ok(_) => "can cut jobs off the network".to_owned(),
+            Err(e) => e.message().to_owned(),
+        };
+        let labels: Vec<&str> = self.labels.iter().map(Label::as_str).collect();
+        Ok(format!("this machine; {} slots; labels: {}; {isolated}", self.slots, labels.join(" ")))
+    }
+
+    async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
+        let handle = Handle { runner: self.name.clone(), job: job_name(request) };
+        let place = self.place(&handle)?;
+        let (jobs, prepared, copy) = (self.jobs.clone(), place.clone(), request.clone());
+        // Found out first: a job that cannot be isolated should not leave a directory.
+        self.command(request).await?;
+        let (lock, root) = blocking(move || {
+            create_private_dir(&jobs)?;
+            // Two dispatches of one job at once would clean each other's directory.
+            let path = prepared.dir().with_extension("lock");
+            let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+            let lock = lock.and_then(|file| file.lock().map(|()| file));
+            let lock = lock.context(format!("cannot lock `{}`", path.display()))?;
+            if status(&prepared)? != JobStatus::Lost {
+                return Ok((lock, None));
+            }
+            end_older(&jobs, &copy)?;
+            end(&prepared)?;
+            prepared.make_clean()?;
+            let root = inputs::put(&prepared, &copy.inputs).map_err(|e| e.detail(format!("step: {}", copy.step)))?;
+            Ok((lock, Some(root)))
+        })
+        .await?;
+        if let Some(root) = root {
+            self.start(request, &place, root).await?;
+        }
+        drop(lock);
+        Ok(handle)
+    }
+
+    async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
+        let place = self.place(handle)?;
+        blocking(move || status(&place)).await
+    }
+
+    async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
+        let place = self.place(handle)?;
+        let request = request.clone();
+        blocking(move || {
+            let step = &request.step;
+            let Some(ended) = ended(&place)?.filter(|e| e.code == Some(0)) else {
+                return Err(Error::fatal(format!("the job of `{step}` did not succeed"))
+                    .detail(format!("log: {}", place.log().display())));
+            };
+            let artifacts = collect::collect(&place, step, &request.job.artifacts)?;
+            Ok(JobReport { artifacts, log: place.log(), warnings: ended.warnings })
+        })
+        .await
+    }
+
+    async fn log(&self, _request: &JobRequest, handle: &Handle) -> Result<PathBuf> {
+        Ok(self.place(handle)?.log())
+    }
+
+    async fn cancel(&self, handle: &Handle) -> Result<()> {
+        let place = self.place(handle)?;
+        blocking(move || {
+            end(&place)?;
+            place.remove()
+        })
+        .await
+    }
+}

@@ -1,0 +1,206 @@
+//! The directory of one job.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context as _, Error, Result};
+
+/// `<jobs>/<key>-<attempt>/`, readable by its owner only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    dir: PathBuf,
+}
+
+impl Place {
+    /// The directory of the job of this name.
+    ///
+    /// # Errors
+    /// A name that this runner did not give: it could lead elsewhere.
+    pub(super) fn new(jobs: &Path, name: &str) -> Result<Self> {
+        let ours = name.split_once('-').is_some_and(|(key, attempt)| {
+            key.len() == 64
+                && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+                && attempt.parse::<u32>().is_ok_and(|n| n.to_string() == attempt)
+        });
+        if !ours {
+            return Err(Error::fatal(format!("`{}` is not a job of a local runner", crate::model::escape(name)))
+                .hint("its record in the journal is broken, or of another runner"));
+        }
+        Ok(Self { dir: jobs.join(name) })
+    }
+
+    /// A place as it is handed to the supervisor.
+    pub(super) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// The directory itself.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the source is unpacked: its single directory is the job's root.
+    pub(super) fn work(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+
+    /// `HOME`; by it the job's processes are known.
+    pub(super) fn home(&self) -> PathBuf {
+        self.dir.join("home")
+    }
+
+    /// `TMPDIR`.
+    pub(super) fn tmp(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
+    /// Standard output and error, secrets masked.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// The paths below the root that were there before the job, each ended by NUL.
+    pub(super) fn inputs(&self) -> PathBuf {
+        self.dir.join("inputs")
+    }
+
+    /// Touched just before the job starts: what changed later was changed by it.
+    pub(super) fn started(&self) -> PathBuf {
+        self.dir.join("started")
+    }
+
+    /// Which process watches over the job.
+    pub(super) fn supervisor(&self) -> PathBuf {
+        self.dir.join("supervisor.json")
+    }
+
+    /// How the job ended.
+    pub(super) fn status(&self) -> PathBuf {
+        self.dir.join("status.json")
+    }
+
+    /// The job's root, as [`Self::settle_root`] found it.
+    ///
+    /// # Errors
+    /// A directory that was never filled.
+    pub(super) fn root(&self) -> Result<PathBuf> {
+        let file = self.dir.join("root");
+        let name = fs::read_to_string(&file).context(format!("cannot read `{}`", file.display()))?;
+        Ok(self.work().join(name))
+    }
+
+    /// Takes the one directory in [`Self::work`] for the job's root, and keeps its name: the job may write beside it.
+    ///
+    /// # Errors
+    /// None, several, or a file.
+    pub(super) fn settle_root(&self) -> Result<PathBuf> {
+        let work = self.work();
+        let entries = fs::read_dir(&work).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.context(format!("cannot read `{}`", work.display()))?;
+        let file = self.dir.join("root");
+        match entries.as_slice() {
+            [one] if one.file_type().is_ok_and(|t| t.is_dir()) => {
+                create_private_file(&file)
+                    .and_then(|mut f| f.write_all(one.file_name().as_encoded_bytes()))
+                    .context(format!("cannot write `{}`", file.display()))?;
+                Ok(one.path())
+            }
+            [_] => Err(Error::fatal("a source archive needs one top directory; there is a file instead")),
+            several => {
+                Err(Error::fatal(format!("a source archive needs one top directory; there are {}", several.len())))
+            }
+        }
+    }
+
+    /// Makes the directory anew, with nothing in it but an empty `work`, `home` and `tmp`.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(super) fn make_clean(&self) -> Result<()> {
+        self.remove()?;
+        for dir in [self.dir.clone(), self.work(), self.home(), self.tmp()] {
+            create_private_dir(&dir)?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(super) fn remove(&self) -> Result<()> {
+        remove_tree(&self.dir)
+    }
+
+    /// Removes the files of a job that another attempt replaces; what it printed is kept.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(super) fn remove_files(&self) -> Result<()> {
+        [self.work(), self.home(), self.tmp()].iter().try_for_each(|dir| remove_tree(dir))
+    }
+}
+
+/// Creates a directory, and those above it, that others cannot read.
+///
+/// # Errors
+/// The file system's.
+pub(super) fn create_private_dir(dir: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .context(format!("cannot create directory `{}`", dir.display()))
+}
+
+/// Creates a file that must be absent and that others cannot read.
+///
+/// # Errors
+/// The file system's.
+pub(super) fn create_private_file(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Puts a small file in place at once: after a crash it is whole or absent.
+///
+/// # Errors
+/// The file system's.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_extension("partial");
+    match fs::remove_file(&partial) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = create_private_file(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&partial, path)?;
+    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Removes a tree whose directories a recipe may have made unwritable (cargo and go do that to their caches).
+fn remove_tree(dir: &Path) -> Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    if gone(fs::remove_dir_all(dir)).is_ok() {
+        return Ok(());
+    }
+    make_writable(dir);
+    gone(fs::remove_dir_all(dir)).context(format!("cannot remove `{}`", dir.display()))
+}
+
+fn make_writable(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let Ok(meta) = fs::symlink_metadata(dir) else { return };
+    if meta.is_dir() {
+        // If this fails, so does the removal, which says why.
+        drop(fs::set_permissions(dir, fs::Permissions::from_mode(0o700)));
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            make_writable(&entry.path());
+        }
+    }
+}
