@@ -1,5 +1,6 @@
 //! lifeboat ships a security release when GitHub cannot.
 pub mod bump;
+pub mod cli;
 pub mod config;
 pub mod effects;
 pub mod error;
@@ -8,3 +9,4 @@ pub mod model;
 pub mod signers;
 pub mod step;
 pub mod trust;
+pub mod verify;
