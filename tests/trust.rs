@@ -108,8 +108,8 @@ fn roots_that_contradict_themselves() {
     refused(&|r| r.roles.approve.threshold = 0);
     refused(&|r| r.roles.approve.threshold = 4);
     refused(&|r| drop(r.people.remove(&person("bob"))));
-    refused(&|r| drop(r.roles.release.keys.insert(team.alice.fingerprint.clone())));
-    refused(&|r| drop(r.roles.freshness.keys.insert(team.release.fingerprint.clone())));
+    refused(&|r| r.roles.release.keys.extend([team.alice.fingerprint.clone()]));
+    refused(&|r| r.roles.freshness.keys.extend([team.release.fingerprint.clone()]));
     refused(&|r| {
         let shared = team.alice.fingerprint.clone();
         r.people.get_mut(&person("bob")).unwrap().certificates.insert(shared);

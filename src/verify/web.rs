@@ -109,5 +109,12 @@ impl Web {
 
 fn failed(what: &str, e: reqwest::Error) -> Error {
     let kind = if e.is_redirect() { ErrorKind::Verification } else { ErrorKind::Unreachable };
-    Error::new(kind, what).because(e).hint("check the address and the network, or verify from a local directory")
+    // The outer error only repeats the address; the innermost says what happened.
+    let mut cause: &dyn std::error::Error = &e;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Error::new(kind, what)
+        .because(cause.to_string())
+        .hint("check the address and the network, or verify from a local directory")
 }
