@@ -1,16 +1,16 @@
 //! Joins the ports to their adapters, as the configuration says.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
 use crate::effects::{Clock, Disk, Effects, Progress};
 use crate::engine::TrainDir;
-use crate::error::Result;
+use crate::error::{Context as _, Result};
 use crate::git::{GitProgram, LocalGit};
 use crate::signers::ConfiguredKeys;
-use crate::{remotes, signers, stores};
+use crate::{forges, remotes, runners, signers, stores};
 
 /// The real effects of one train: `root` is the project's directory in the state directory.
 ///
@@ -32,11 +32,29 @@ pub fn effects(
         of_stores.insert(store.name.clone(), stores::open(store, disk.clone())?);
     }
     let mut of_forges = BTreeMap::new();
+    for forge in &config.forges {
+        let spec = forges::ForgeSpec {
+            name: forge.name.clone(),
+            repository: forge.repository.clone(),
+            api: forge.api.clone(),
+        };
+        of_forges.insert(forge.name.clone(), forges::open(&spec)?);
+    }
     let mut of_remotes = BTreeMap::new();
     for remote in &config.remotes {
         of_remotes.insert(remote.name.clone(), remotes::open(&program, &remote.name, &remote.url)?);
     }
     let mut of_runners = Vec::new();
+    let surroundings = runners::Surroundings { jobs: dir.jobs(), program: this_program()? };
+    for runner in &config.runners {
+        let spec = runners::RunnerSpec {
+            name: runner.name.clone(),
+            kind: runner.kind.clone(),
+            labels: runner.labels.clone(),
+            slots: runner.slots,
+        };
+        of_runners.push(runners::open(&spec, &surroundings)?);
+    }
     Ok(Effects {
         disk,
         git: Arc::new(LocalGit::new(program)),
@@ -49,4 +67,12 @@ pub fn effects(
         clock,
         progress,
     })
+}
+
+/// Where this program is, to start it again; tests of the library name the program that they were built with.
+fn this_program() -> Result<PathBuf> {
+    match std::env::var_os("LIFEBOAT_PROGRAM") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => std::env::current_exe().context("cannot tell where this program is"),
+    }
 }

@@ -22,11 +22,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The command line of `lifeboat doctor`.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub struct Args {
-    /// Print JSON instead of a table
-    #[arg(long)]
-    pub json: bool,
-}
+pub struct Args {}
 
 /// What is looked at.
 pub struct Subjects<'a> {
@@ -50,9 +46,9 @@ pub struct Subjects<'a> {
 ///
 /// # Errors
 /// Those of `out`.
-pub async fn run(args: &Args, subjects: &Subjects<'_>, out: &mut dyn Write) -> Result<u8> {
+pub async fn run(json: bool, subjects: &Subjects<'_>, out: &mut dyn Write) -> Result<u8> {
     let checks = examine(subjects).await;
-    if args.json {
+    if json {
         report::json(&checks, out)?;
     } else {
         report::table(&checks, out)?;

@@ -4,6 +4,8 @@ mod abandon;
 mod approve;
 pub mod bump;
 mod completions;
+mod consumer;
+pub mod doctor;
 mod drill;
 mod log;
 mod place;
@@ -13,6 +15,8 @@ mod rehearse;
 mod render;
 mod ship;
 mod status;
+pub mod trust;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,7 +70,10 @@ enum Verb {
     Approve(approve::Args),
     Abandon(abandon::Args),
     Reconcile(reconcile::Args),
+    Verify(verify::Args),
     Log(log::Args),
+    Doctor(doctor::Args),
+    Trust(trust::Args),
     Bump(bump::Args),
     Drill(drill::Args),
     Completions(completions::Args),
@@ -99,6 +106,9 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Abandon(args) => abandon::run(global, args, out),
         Verb::Reconcile(args) => reconcile::run(global, args, out),
         Verb::Log(args) => log::run(global, args, out),
+        Verb::Verify(args) => consumer::verify(global, args),
+        Verb::Doctor(_) => consumer::doctor(global),
+        Verb::Trust(args) => consumer::trust(global, args),
         Verb::Bump(args) => bump::run(args),
         Verb::Drill(args) => drill::run(global, args, out),
         Verb::Completions(args) => completions::run::<Cli>(args),

@@ -1,6 +1,7 @@
 //! Keys of the user's gpg: smartcards, HSMs behind gpg-agent, RSA.
 
 use std::io::{ErrorKind as IoKind, Read};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::effects::{Signer, files};
@@ -26,17 +27,27 @@ const ENVIRONMENT: [&str; 11] = [
 /// A key of the user's gpg. The agent asks for passphrase or PIN; they never pass through this process.
 pub struct GpgSigner {
     fingerprint: Fingerprint,
+    home: Option<PathBuf>,
 }
 
 impl GpgSigner {
     /// The key with this fingerprint; gpg is asked when it is first used.
     #[must_use]
     pub fn new(fingerprint: Fingerprint) -> Self {
-        Self { fingerprint }
+        Self { fingerprint, home: None }
+    }
+
+    /// The same key, in another home directory than gpg's own.
+    #[must_use]
+    pub fn in_home(self, home: PathBuf) -> Self {
+        Self { home: Some(home), ..self }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("gpg");
+        if let Some(home) = &self.home {
+            command.arg("--homedir").arg(home);
+        }
         command.args(["--batch", "--no-tty", "--armor"]).args(arguments).arg(self.fingerprint.as_str());
         command.env_clear().envs(ENVIRONMENT.iter().filter_map(|k| Some((k, std::env::var_os(k)?))));
         // Its messages go into ours.

@@ -130,7 +130,7 @@ impl Judgement {
 }
 
 /// An error as a reason on one line.
-fn explain(e: &Error) -> String {
+pub(crate) fn explain(e: &Error) -> String {
     let mut out = e.message().to_owned();
     for detail in e.details() {
         out.push_str("; ");

@@ -146,12 +146,11 @@ fn found(disk: &dyn Disk, keys: &Path, name: String) -> Result<Option<Found>> {
     Ok(Some(Found { name, digest: Sha256::of(&bytes), bytes, root }))
 }
 
-fn trusted(disk: &dyn Disk, keys: &Path, found: &Found, accepted: BTreeSet<Sha256>) -> Result<TrustedRoot> {
+fn trusted(disk: &dyn Disk, keys: &Path, found: &Found, accepted: &BTreeSet<Sha256>) -> Result<TrustedRoot> {
     let certificates = certificates(disk, keys, &found.root)?;
-    let mut accepted = accepted;
-    accepted.insert(found.digest);
     let published = published(disk, keys)?;
-    Ok(TrustedRoot { root: found.root.clone(), digest: found.digest, accepted, certificates, published })
+    let (root, accepted) = (found.root.clone(), accepted.clone());
+    Ok(TrustedRoot { root, digest: found.digest, accepted, certificates, published })
 }
 
 /// Reads `trust.json` and its certificates from the directory `keys`. With a pin, every root from the pinned one on must
@@ -177,43 +176,44 @@ pub fn load(
             newest.root.project
         )));
     }
-    let out = match choice {
-        RootChoice::Directory => trusted(disk, keys, &newest, BTreeSet::new())?,
-        RootChoice::Pinned(pin) if pin == newest.digest => trusted(disk, keys, &newest, BTreeSet::new())?,
-        RootChoice::Pinned(pin) => follow(disk, keys, newest, &pin, now)?,
-    };
+    let mut accepted = BTreeSet::from([newest.digest]);
+    let mut chain = vec![newest];
+    while let Some((version, previous)) = chain.last().and_then(|f| Some((f.root.version - 1, f.root.previous?))) {
+        accepted.insert(previous);
+        let Some(earlier) = found(disk, keys, format!("trust.{version}.json"))? else { break };
+        if earlier.digest != previous || earlier.root.version != version {
+            return Err(Error::verification(format!(
+                "`{}` is not the root before",
+                keys.join(&earlier.name).display()
+            ))
+            .detail(format!("expected sha256:{previous}"))
+            .detail(format!("found    sha256:{}", earlier.digest)));
+        }
+        chain.push(earlier);
+    }
+    if let RootChoice::Pinned(pin) = choice {
+        let from = chain.iter().position(|f| f.digest == pin).ok_or_else(|| {
+            Error::verification(format!("no root in `{}` is the pinned one, or follows from it", keys.display()))
+                .detail(format!("pinned sha256:{pin}"))
+                .detail(format!("found  sha256:{} (version {})", chain[0].digest, chain[0].root.version))
+                .hint("compare the digest with another maintainer by voice; then `lifeboat trust pin DIGEST`")
+        })?;
+        for step in chain[..=from].windows(2) {
+            follows(disk, keys, &trusted(disk, keys, &step[1], &accepted)?, &step[0], now)?;
+        }
+    }
+    let out = trusted(disk, keys, &chain[0], &accepted)?;
     out.check_expiry(now)?;
     Ok(out)
 }
 
-/// Walks from the pinned root to the newest.
-fn follow(disk: &dyn Disk, keys: &Path, newest: Found, pin: &Sha256, now: Timestamp) -> Result<TrustedRoot> {
-    let not_pinned = || {
-        Error::verification(format!("no root in `{}` is the pinned one, or follows from it", keys.display()))
-            .detail(format!("pinned sha256:{pin}"))
-            .detail(format!("found  sha256:{} (version {})", newest.digest, newest.root.version))
-            .hint("compare the digest with another maintainer by voice; then `lifeboat trust pin DIGEST`")
-    };
-    let mut chain = Vec::new();
-    for version in (1..newest.root.version).rev().take(1000) {
-        let Some(earlier) = found(disk, keys, format!("trust.{version}.json"))? else { break };
-        let last = earlier.digest == *pin;
-        chain.push(earlier);
-        if last {
-            break;
+/// Checks the signatures of the old root's people over the next one.
+fn follows(disk: &dyn Disk, keys: &Path, old: &TrustedRoot, next: &Found, now: Timestamp) -> Result<()> {
+    let mut signatures: Vec<(PersonId, Vec<u8>)> = Vec::new();
+    for person in &old.root.roles.root.people {
+        if let Some(bytes) = read(disk, &keys.join(format!("{}.{person}.asc", next.name)))? {
+            signatures.push((person.clone(), bytes));
         }
     }
-    let first = chain.pop().filter(|f| f.digest == *pin).ok_or_else(not_pinned)?;
-    let mut at = trusted(disk, keys, &first, BTreeSet::new())?;
-    for next in chain.iter().rev().chain([&newest]) {
-        let mut signatures: Vec<(PersonId, Vec<u8>)> = Vec::new();
-        for person in &at.root.roles.root.people {
-            if let Some(bytes) = read(disk, &keys.join(format!("{}.{person}.asc", next.name)))? {
-                signatures.push((person.clone(), bytes));
-            }
-        }
-        check_successor(&at, &next.root, &next.bytes, &signatures, now)?.require()?;
-        at = trusted(disk, keys, next, at.accepted)?;
-    }
-    Ok(at)
+    check_successor(old, &next.root, &next.bytes, &signatures, now)?.require().map(drop)
 }

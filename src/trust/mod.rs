@@ -12,6 +12,7 @@ pub use approval::{
     Act, Approval, ApprovalCase, LineSums, Recorded, SumSignatures, approve, check_statement, check_sum_signatures,
     check_sums, judge_approvals, statement_name, sum_signature_names,
 };
+pub(crate) use judge::explain;
 pub use judge::{
     Counted, EARLIEST, Judgement, ON_THE_WAY, Refused, SKEW, Window, check_key_signature, check_person_signature,
 };

@@ -25,6 +25,8 @@ pub struct Root {
     pub version: u64,
     /// Version of this format: 1.
     pub format: u32,
+    /// SHA-256 of the root before; none in the first.
+    pub previous: Option<Sha256>,
     /// When it no longer counts; a new root, signed by the old one's threshold, must stand before.
     pub expires: Timestamp,
     /// Everyone whom a role names.
@@ -82,6 +84,9 @@ impl Document for Root {
         let bad = |what: String| Err(Error::verification(what).hint("mend `keys/trust.json` and have it signed again"));
         if self.version == 0 {
             return bad("root versions start at 1".into());
+        }
+        if (self.version == 1) != self.previous.is_none() {
+            return bad("every root but the first names the digest of the one before as `previous`".into());
         }
         let mut owners: BTreeMap<&Fingerprint, String> = BTreeMap::new();
         let people =

@@ -29,6 +29,10 @@ pub fn check_successor(
             next.version, next.project, old.root.version, old.root.project
         )));
     }
+    if next.previous != Some(old.digest) {
+        return Err(Error::verification(format!("trust root version {} names another `previous` root", next.version))
+            .detail(format!("expected sha256:{}", old.digest)));
+    }
     let role = &old.root.roles.root;
     let content = Hashed::of(bytes)?;
     let window = Window { earliest: Timestamp::MIN, recorded: None, now };

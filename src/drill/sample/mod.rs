@@ -200,6 +200,7 @@ impl Sample {
             project: ProjectName::new("sample")?,
             version: 1,
             format: 1,
+            previous: None,
             expires: now.checked_add(jiff::SignedDuration::from_hours(24 * 365)).context("the clock is wrong")?,
             people,
             roles: Roles {

@@ -1,0 +1,100 @@
+//! The consumer's side: checks a published release and takes no trust from where it lies.
+//!
+//! Everything is checked against a trust root that the user has: authenticity, the threshold of people, completeness, and,
+//! in a whole store, freshness. Every check that can still be made is made, so that one report tells all.
+
+mod artifacts;
+mod index;
+mod people;
+mod release;
+mod report;
+mod source;
+mod tag;
+mod web;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use semver::Version;
+
+use crate::effects::Disk;
+use crate::error::Result;
+use crate::model::{BranchName, ProjectName};
+use crate::trust::{TrustedRoot, Window};
+
+pub use index::SEEN_SUFFIX;
+pub use report::{Check, Report, Verdict};
+pub use source::Source;
+
+/// What lies at the location that is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// A store: `releases/<version>/`, `releases/index.json`, `git/<project>.git/`.
+    Store,
+    /// The directory of one release alone, as somebody downloaded it.
+    Release,
+}
+
+/// What is to be checked, and against what.
+pub struct Request {
+    /// Where the bytes are.
+    pub source: Source,
+    /// How they are laid out.
+    pub layout: Layout,
+    /// The version that the user wants; what is found must say that it is this one.
+    pub version: Version,
+    /// The line that it should be of, if the user cares.
+    pub line: Option<BranchName>,
+    /// A local clone whose tag is checked too.
+    pub clone: Option<PathBuf>,
+    /// The trust root, which came from elsewhere.
+    pub trust: TrustedRoot,
+    /// Where the highest index that was seen is remembered; none to remember nothing.
+    pub state_dir: Option<PathBuf>,
+    /// This machine's files.
+    pub disk: Arc<dyn Disk>,
+    /// The time of checking.
+    pub now: Timestamp,
+}
+
+impl Request {
+    fn project(&self) -> &ProjectName {
+        &self.trust.root.project
+    }
+
+    /// The path of a file of the release, relative to the source.
+    fn path(&self, name: &str) -> String {
+        match self.layout {
+            Layout::Store => format!("releases/{}/{name}", self.version),
+            Layout::Release => name.to_owned(),
+        }
+    }
+
+    /// The directory of the release, relative to the source.
+    fn directory(&self) -> String {
+        match self.layout {
+            Layout::Store => format!("releases/{}", self.version),
+            Layout::Release => String::new(),
+        }
+    }
+}
+
+/// Checks a release; the report holds every check that failed.
+///
+/// # Errors
+/// A source that cannot be reached, an expired trust root. What is wrong with the release itself stands in the report:
+/// see [`Report::require`].
+pub async fn verify(request: Request) -> Result<Report> {
+    request.trust.check_expiry(request.now)?;
+    let request = Arc::new(request);
+    let mut report = Report::new(request.project().clone(), request.version.clone());
+    let Some(release) = release::check(&request, &mut report).await? else { return Ok(report) };
+    let window = Window::of_plan(release.manifest.date, request.now);
+    people::check(&request, &release, &window, &mut report).await?;
+    artifacts::check(&request, &release, &window, &mut report).await?;
+    tag::check(&request, &release, &window, &mut report).await?;
+    release::check_nothing_extra(&request, &release, &mut report).await?;
+    index::check(&request, &release, &mut report).await?;
+    Ok(report)
+}

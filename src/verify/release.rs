@@ -1,0 +1,148 @@
+//! The frame of a release: manifest and sums agree, are what was asked for, and nothing else lies beside.
+
+use std::collections::BTreeSet;
+
+use super::{Layout, Report, Request};
+use crate::error::{Error, Result};
+use crate::formats::checksums::{self, SHA256SUMS, SHA512SUMS};
+use crate::formats::manifest::{self, Manifest};
+use crate::formats::{content, tag};
+use crate::model::{Artifact, Digests, Sha256, Sha512, escape};
+use crate::trust::LineSums;
+
+/// The longest document that is read into memory: hundreds of artifacts take tens of KiB.
+pub(super) const DOCUMENT: u64 = 4 << 20;
+/// The longest signature that is read.
+pub(super) const SIGNATURE: u64 = 64 << 10;
+
+/// What a release says of itself, as far as it agrees with itself.
+pub(super) struct Release {
+    pub(super) manifest: Manifest,
+    pub(super) manifest_digest: Sha256,
+    pub(super) sums: LineSums,
+}
+
+/// Reads manifest and sums; `None` if there is nothing to go on with.
+pub(super) async fn check(request: &Request, report: &mut Report) -> Result<Option<Release>> {
+    let bytes = document(request, manifest::FILE).await?;
+    let parsed = bytes.and_then(|bytes| Ok((Manifest::from_bytes(&bytes)?, Digests::of(&bytes))));
+    let (manifest, digests) = match parsed {
+        Ok(parsed) => parsed,
+        Err(e) => {
+            report.note("manifest", Err(e));
+            return Ok(None);
+        }
+    };
+    report.line = Some(manifest.line.clone());
+    report.commit = Some(manifest.commit.clone());
+    report.tag = Some(manifest.tag.name.clone());
+    if !report.note("manifest", as_asked(request, &manifest)) {
+        return Ok(None);
+    }
+    let listed = manifest.listed(digests)?;
+    let lists = (document(request, SHA256SUMS).await?, document(request, SHA512SUMS).await?);
+    let sums = match lists {
+        (Ok(sha256sums), Ok(sha512sums)) => LineSums { sha256sums, sha512sums },
+        (a, b) => {
+            report.note("sums", a.and(b).map(|_| String::new()));
+            return Ok(None);
+        }
+    };
+    report.note("sums", agree(&sums, &listed));
+    Ok(Some(Release { manifest, manifest_digest: digests.sha256, sums }))
+}
+
+/// A document that must be there. What is wrong with it is the inner error; the outer is the source's.
+pub(super) async fn document(request: &Request, name: &str) -> Result<Result<Vec<u8>>> {
+    Ok(match request.source.read(&request.path(name), DOCUMENT).await {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(Error::verification(format!("`{name}` is missing"))),
+        Err(e) if e.kind() == crate::error::ErrorKind::Verification => Err(e),
+        Err(e) => return Err(e),
+    })
+}
+
+fn as_asked(request: &Request, manifest: &Manifest) -> Result<String> {
+    let other = |what: &str, found: &str, asked: &str| {
+        Err(Error::verification(format!("it is the manifest of {what} {found}, not of {asked}")))
+    };
+    if manifest.project != *request.project() {
+        return other("project", manifest.project.as_str(), request.project().as_str());
+    }
+    if manifest.version != request.version {
+        return other("version", &manifest.version.to_string(), &request.version.to_string());
+    }
+    if let Some(line) = request.line.as_ref().filter(|l| **l != manifest.line) {
+        return other("line", manifest.line.as_str(), line.as_str());
+    }
+    Ok(format!("{} {} on {}, {} files", manifest.project, manifest.version, manifest.line, manifest.artifacts.len()))
+}
+
+/// Both lists name exactly the artifacts and the manifest, with the manifest's digests.
+fn agree(sums: &LineSums, listed: &[Artifact]) -> Result<String> {
+    let one = checksums::parse::<Sha256>(&sums.sha256sums, SHA256SUMS)?;
+    let two = checksums::parse::<Sha512>(&sums.sha512sums, SHA512SUMS)?;
+    for artifact in listed {
+        let name = &artifact.name;
+        for (list, right, known) in [
+            (SHA256SUMS, one.get(name) == Some(&artifact.digests.sha256), one.contains_key(name)),
+            (SHA512SUMS, two.get(name) == Some(&artifact.digests.sha512), two.contains_key(name)),
+        ] {
+            if !right {
+                let what = if known { "has another digest for" } else { "does not list" };
+                return Err(Error::verification(format!("`{list}` {what} `{name}`")));
+            }
+        }
+    }
+    let names: BTreeSet<_> = listed.iter().map(|a| &a.name).collect();
+    for (list, extra) in
+        [(SHA256SUMS, one.keys().find(|n| !names.contains(n))), (SHA512SUMS, two.keys().find(|n| !names.contains(n)))]
+    {
+        if let Some(name) = extra {
+            return Err(Error::verification(format!("`{list}` lists `{name}`, which the manifest does not")));
+        }
+    }
+    Ok(format!("{SHA256SUMS} and {SHA512SUMS} list the {} files and the manifest", listed.len() - 1))
+}
+
+/// Everything in the directory is listed or known by name.
+pub(super) async fn check_nothing_extra(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
+    let what = "nothing extra";
+    let Some(names) = request.source.list(&request.directory())? else {
+        report.not_checked(what, "a web server does not list its files");
+        return Ok(());
+    };
+    let listed: BTreeSet<&str> = release.manifest.artifacts.iter().map(|a| a.name.as_str()).collect();
+    let known = |name: &str| {
+        let fixed =
+            [manifest::FILE, tag::FILE, SHA256SUMS, SHA512SUMS, "index.html", "notes.md", "provenance.intoto.jsonl"];
+        let signed = |n: &str| {
+            n.strip_suffix(".asc").is_some_and(|stem| {
+                let of_person = [SHA256SUMS, SHA512SUMS]
+                    .iter()
+                    .any(|s| stem.strip_prefix(s).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+                listed.contains(stem) || fixed.contains(&stem) || of_person
+            })
+        };
+        listed.contains(name) || fixed.contains(&name) || signed(name) || name == "approvals/"
+    };
+    // Somebody who downloaded a single release may keep it in a directory with other things; they must say so by moving it.
+    let mut extra: Vec<String> = names.iter().filter(|n| !known(n)).map(|n| escape(n)).collect();
+    let approvals = match request.layout {
+        Layout::Store => format!("{}/approvals", request.directory()),
+        Layout::Release => "approvals".to_owned(),
+    };
+    for name in request.source.list(&approvals)?.unwrap_or_default() {
+        let statement = name.ends_with(".json") || name.ends_with(".json.asc");
+        if !statement && format!("approvals/{name}") != content::FILE {
+            extra.push(format!("approvals/{}", escape(&name)));
+        }
+    }
+    let result = if extra.is_empty() {
+        Ok(format!("{} entries, all known", names.len()))
+    } else {
+        Err(Error::verification(format!("not listed by the sums: {}", extra.join(", "))))
+    };
+    report.note(what, result);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What was checked, and what was found.
+
+use semver::Version;
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::model::{BranchName, Oid, PersonId, ProjectName, TagName};
+use crate::trust::explain;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It holds.
+    Passed,
+    /// It does not hold.
+    Failed,
+    /// It could not be made here; no harm is known.
+    NotChecked,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was checked: `manifest`, `artifact a.tar.gz`.
+    pub what: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was found.
+    pub detail: String,
+}
+
+/// Everything that was checked of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The project, from the trust root.
+    pub project: ProjectName,
+    /// The version that was asked for.
+    pub version: Version,
+    /// The line that the manifest names.
+    pub line: Option<BranchName>,
+    /// The commit that the manifest names.
+    pub commit: Option<Oid>,
+    /// The tag that the manifest names.
+    pub tag: Option<TagName>,
+    /// Who approved, as far as it counts.
+    pub approved_by: Vec<PersonId>,
+    /// In the order in which they were made.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    pub(super) fn new(project: ProjectName, version: Version) -> Self {
+        Self { project, version, line: None, commit: None, tag: None, approved_by: Vec::new(), checks: Vec::new() }
+    }
+
+    /// Notes a check that was made; what it found, if it holds.
+    pub(super) fn note(&mut self, what: impl Into<String>, result: Result<String>) -> bool {
+        let (verdict, detail) = match result {
+            Ok(detail) => (Verdict::Passed, detail),
+            Err(e) => (Verdict::Failed, explain(&e)),
+        };
+        self.checks.push(Check { what: what.into(), verdict, detail });
+        verdict == Verdict::Passed
+    }
+
+    pub(super) fn not_checked(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.checks.push(Check { what: what.into(), verdict: Verdict::NotChecked, detail: why.into() });
+    }
+
+    /// The checks that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|c| c.verdict == Verdict::Failed)
+    }
+
+    /// Whether the release may be used.
+    ///
+    /// # Errors
+    /// Lists every check that failed.
+    pub fn require(&self) -> Result<()> {
+        let failed: Vec<&Check> = self.failures().collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let (project, version, n) = (&self.project, &self.version, failed.len());
+        let mut error = Error::verification(format!("{project} {version} does not verify: {n} checks failed"));
+        for check in failed {
+            error = error.detail(format!("{}: {}", check.what, check.detail));
+        }
+        Err(error.hint("do not use these files; fetch them again from another place, and tell the project"))
+    }
+}
