@@ -92,7 +92,7 @@ pub fn render(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result
     env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     env.add_template(name, source)
         .and_then(|()| env.get_template(name)?.render(Value::from(Serde(context))))
-        .map_err(|e| explained(&e, source, origin, name))
+        .map_err(|e| explained(&e, source, origin, name, &names(context)))
 }
 
 /// Refuses a project's template that has no use, is broken, or uses a name that its text does not have.
@@ -123,13 +123,21 @@ fn source<'a>(set: &'a TemplateSet, name: &str) -> Result<(&'a str, &'static str
     Ok(set.texts.get(name).map_or((built_in, "the built-in "), |own| (own.as_str(), "")))
 }
 
-fn explained(e: &minijinja::Error, source: &str, origin: &str, name: &str) -> Error {
+/// The names that a template may use.
+fn names(context: &impl Serialize) -> String {
+    match serde_json::to_value(context) {
+        Ok(serde_json::Value::Object(map)) => map.keys().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "),
+        _ => "none".to_owned(),
+    }
+}
+
+fn explained(e: &minijinja::Error, source: &str, origin: &str, name: &str, names: &str) -> Error {
     let what = e.detail().map_or_else(|| e.kind().to_string(), |d| format!("{}: {d}", e.kind()));
     let line = e.line().unwrap_or(1);
     let text = source.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     Error::input(format!("{origin}`release-templates/{name}`, line {line}: {what}"))
         .detail(format!("{line} | {}", crate::model::escape(text.trim_end())))
-        .hint("the names that each template may use are in the documentation of the templates in README.md")
+        .hint(format!("the names that it may use are {names}"))
 }
 
 /// Cleans a message up as `git commit` does (no trailing blanks, no run of empty lines, one final line end), so that git
@@ -206,6 +214,7 @@ mod tests {
         }
         let e = check(&own("tag.txt", "a\n{{ verson }}\n")).unwrap_err();
         assert_eq!(e.details(), ["2 | {{ verson }}"]);
+        assert!(e.hints()[0].ends_with("`project`, `tag`, `version`"), "{}", e.report());
         let e = check(&own("tags.txt", "")).unwrap_err();
         assert!(e.message().contains("tags.txt") && e.hints()[0].contains("`tag.txt`"), "{}", e.report());
     }

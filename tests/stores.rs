@@ -1,5 +1,11 @@
 //! Every store against the contract, and what is the filesystem store's own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic and print; clippy knows only `#[test]` functions"
+)]
+
 mod support;
 
 use std::fs;
@@ -64,14 +70,14 @@ fn fixture(base: &Path) -> Fixture {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn filesystem_passes_the_contract() {
-    let base = tempfile::tempdir().unwrap();
+    let base = support::scratch();
     holds(|| fixture(base.path())).await;
 }
 
 /// The same on the runtime on which each system call can be stepped alone.
 #[tokio::test]
 async fn filesystem_passes_the_contract_in_one_thread() {
-    let base = tempfile::tempdir().unwrap();
+    let base = support::scratch();
     holds(|| fixture(base.path())).await;
 }
 
@@ -204,4 +210,77 @@ async fn who_else_can_write_is_told() {
     assert_eq!(one.store.check().await.unwrap().warnings, [""; 0]);
     fs::set_permissions(&one.root, fs::Permissions::from_mode(0o750)).unwrap();
     assert!(one.store.check().await.unwrap().warnings[0].contains("web server"));
+}
+
+/// A real file system that is full, and then read-only: 1 MiB of memory, mounted in a namespace of our own.
+#[test]
+fn full_disk_and_read_only_store_are_told_and_mended() {
+    const INSIDE: &str = "LIFEBOAT_TEST_SMALL_DISK";
+    let Some(mount) = std::env::var_os(INSIDE) else {
+        let dir = tempfile::tempdir().unwrap();
+        let test = "full_disk_and_read_only_store_are_told_and_mended";
+        let out = std::process::Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "--"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(INSIDE, dir.path())
+            .output()
+            .expect("`unshare` is needed: apt-get install util-linux");
+        let text = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && text.contains("1 passed"), "{text}");
+        return;
+    };
+    let mount = std::path::PathBuf::from(mount);
+    let remount = |options: &str| {
+        let mut command = std::process::Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&mount);
+        assert!(command.status().expect("`mount` is needed: apt-get install mount").success(), "{options}");
+    };
+    remount("size=1m,nr_inodes=100,mode=0755");
+    let store = open(&mount, Arc::new(HostDisk));
+    let scratch = tempfile::tempdir().unwrap();
+    let put_as = |path: &str, bytes: &[u8], digests: &Digests| {
+        let source = scratch.path().join("source");
+        fs::write(&source, bytes).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(store.put_new(&staging(), path, &source, digests))
+    };
+    let put = |path: &str, bytes: &[u8]| put_as(path, bytes, &Digests::of(bytes));
+    let big = vec![1u8; 700_000];
+    put("a", &big).unwrap();
+    let used = || fs::read_dir(mount.join(".staging/t")).unwrap().count();
+    // Too big from the start; then full on the way, as when somebody else fills the disk meanwhile.
+    for claimed in [Digests::of(&big), Digests { size: 0, ..Digests::of(&big) }] {
+        let e = put_as("b", &big, &claimed).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Transient, "{}", e.report());
+        assert!(e.message().contains("/b`") && e.hints()[0].contains("free some space"), "{}", e.report());
+        assert_eq!(used(), 1, "nothing half-written stays");
+    }
+    // No name can be added any more, though there are bytes.
+    let mut names = Vec::new();
+    for n in 0.. {
+        let path = mount.join(format!("filler-{n}"));
+        if fs::write(&path, "").is_err() {
+            break;
+        }
+        names.push(path);
+    }
+    let e = put("c", b"c").unwrap_err();
+    assert!(e.kind() == ErrorKind::Transient && e.hints()[0].contains("free some space"), "{}", e.report());
+    for name in names {
+        fs::remove_file(name).unwrap();
+    }
+    put("c", b"c").unwrap();
+    let check = || tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.check());
+    assert!(check().unwrap().warnings.iter().any(|w| w.contains("MiB are free")));
+    remount("remount,ro");
+    for e in [put("b", b"x").unwrap_err(), check().unwrap_err()] {
+        assert_eq!(e.kind(), ErrorKind::Unreachable, "{}", e.report());
+        let report = e.report();
+        assert!(report.contains("store `mirror` is read-only") && report.contains("remount"), "{report}");
+    }
+    assert_eq!(put("a", &big).unwrap(), lifeboat::effects::PutNew::Existed, "what is there is seen");
+    remount("remount,rw,size=8m");
+    put("b", &big).unwrap();
+    assert_eq!(used(), 3);
 }

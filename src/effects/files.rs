@@ -114,16 +114,13 @@ fn partial(path: &Path) -> PathBuf {
 /// Writes a temporary sibling of `path`, synced. One writer at a time may do this for one path: hold a [`Writing`].
 fn write_partial(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<PathBuf> {
     let tmp = partial(path);
-    let what = || format!("cannot write `{}`", path.display());
-    disk.remove_file(&tmp).context(what())?;
-    let mut file = disk.create_new(&tmp, mode).context(what())?;
-    let written = copy(source, &mut *file).and_then(|_| file.sync());
-    drop(file);
-    if let Err(e) = written {
-        // A full disk should not stay full of our half-written file; the first error is the one worth telling.
-        drop(disk.remove_file(&tmp));
-        return Err(e).context(what()).map_err(explained);
-    }
+    let written = disk.remove_file(&tmp).and_then(|()| disk.create_new(&tmp, mode)).and_then(|mut file| {
+        copy(source, &mut *file).and_then(|_| file.sync()).inspect_err(|_| {
+            // A full disk should not stay full of our half-written file; the first error is the one worth telling.
+            drop(disk.remove_file(&tmp));
+        })
+    });
+    written.context(format!("cannot write `{}`", path.display())).map_err(explained)?;
     Ok(tmp)
 }
 

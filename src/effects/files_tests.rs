@@ -103,3 +103,21 @@ fn directories_on_the_way_get_the_mode() {
     fs::write(dir.path().join("file"), "").unwrap();
     assert!(create_dir_all(&HostDisk, &dir.path().join("file/x"), 0o700).is_err());
 }
+
+/// Puts a file at the path that is being written, as somebody who knows nothing of our locks may do at any time.
+struct Meanwhile<'a>(&'a Path);
+
+impl Read for Meanwhile<'_> {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        fs::write(self.0, "theirs").map(|()| 0)
+    }
+}
+
+#[test]
+fn what_a_stranger_puts_there_meanwhile_is_not_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    assert!(!write_new(&HostDisk, &path, 0o600, &mut Meanwhile(&path)).unwrap());
+    assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    assert_eq!(names(dir.path()), ["f"]);
+}

@@ -74,6 +74,11 @@ fn a_release_without_extras_says_nothing_of_them() {
     for word in ["Security release", "Signed by", "Release notes", "git clone", "gpg", "release key"] {
         assert!(!html.contains(word), "{word}");
     }
+    // Certificates that are not published cannot be named in a command.
+    page.signers = sample().unwrap().release.signers;
+    page.signers.iter_mut().for_each(|s| s.certificate = None);
+    let html = release(&page);
+    assert!(html.contains("gpg --verify") && !html.contains("sqv") && !html.contains("--import"));
 }
 
 #[test]

@@ -196,21 +196,14 @@ impl<'a> AdvisoryView<'a> {
 
 impl Commands {
     fn of(page: &ReleasePage) -> Self {
-        let certificate = |s: &PageSigner| {
-            // The directory of the page is not where a stranger has downloaded to.
-            let path = s.certificate.as_deref().unwrap_or(&s.person);
-            shell_word(path.rsplit('/').next().unwrap_or(path))
-        };
-        let signed = || page.signers.iter().filter(|s| !s.signature.is_empty());
-        let each = |line: &dyn Fn(&PageSigner) -> String| signed().map(line).collect();
+        // The directory of the page is not where a stranger has downloaded to.
+        let certificate = |s: &PageSigner| s.certificate.as_deref().and_then(|p| p.rsplit('/').next().map(shell_word));
+        let each = |line: &dyn Fn(&PageSigner) -> Option<String>| page.signers.iter().filter_map(line).collect();
         let directory = page.project.as_str();
         Self {
-            import: signed()
-                .filter(|s| s.certificate.is_some())
-                .map(|s| format!("gpg --import {}", certificate(s)))
-                .collect(),
-            gpg: each(&|s| format!("gpg --verify {} SHA256SUMS", shell_word(&s.signature))),
-            sqv: each(&|s| format!("sqv --keyring {} {} SHA256SUMS", certificate(s), shell_word(&s.signature))),
+            import: each(&|s| Some(format!("gpg --import {}", certificate(s)?))),
+            gpg: each(&|s| Some(format!("gpg --verify {} SHA256SUMS", shell_word(&s.signature)))),
+            sqv: each(&|s| Some(format!("sqv --keyring {} {} SHA256SUMS", certificate(s)?, shell_word(&s.signature)))),
             sums: vec!["sha256sum --check --ignore-missing SHA256SUMS".to_owned()],
             git: page.clone_url.as_deref().map_or_else(Vec::new, |url| {
                 vec![

@@ -1,9 +1,20 @@
 //! What several integration tests share: kill points, a disk that loses what was not synced, contract suites.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(unreachable_pub, missing_docs, reason = "a test binary exports nothing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may panic and print; clippy knows only `#[test]` functions"
+)]
 
 pub mod counting;
 pub mod kill_points;
 pub mod power_loss;
 pub mod store_contract;
 pub mod sync_site;
+
+/// A scratch directory in memory where the system has such a place: tests of thousands of runs need no real disk.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}

@@ -239,16 +239,18 @@ impl Tree {
     }
 
     fn write_new(&self, area: &Area, target: &Path, size: u64, source: &mut dyn Read) -> Result<PutNew> {
+        if self.disk.entry(target).context(format!("cannot look at `{}`", target.display()))?.is_some() {
+            // Nothing is to be written, so a store that is read-only by now will do.
+            files::sync_parent(&*self.disk, target)?;
+            return Ok(PutNew::Existed);
+        }
         self.ensure_parent(area, target)?;
         let _lock = self.lock(target)?;
-        let exists = self.disk.entry(target).context(format!("cannot look at `{}`", target.display()))?.is_some();
         let free = self.disk.free_space(&self.root).context(format!("cannot look at `{}`", self.root.display()))?;
-        if !exists && free < size {
-            return Err(Error::transient(format!(
-                "cannot write `{}`: {size} bytes needed, {free} free",
-                target.display()
-            ))
-            .hint("free some space on that disk and run `lifeboat ship` again: nothing was written"));
+        if free < size {
+            let what = format!("cannot write `{}`: {size} bytes needed, {free} free", target.display());
+            return Err(Error::transient(what)
+                .hint("free some space on that disk and run `lifeboat ship` again: nothing was written"));
         }
         let created = files::write_new(&*self.disk, target, modes(area).0, source)?;
         Ok(if created { PutNew::Created } else { PutNew::Existed })
@@ -286,6 +288,9 @@ impl Tree {
             Some(io::ErrorKind::PermissionDenied) => e
                 .context(format!("store `{name}`"))
                 .hint(format!("this user must be able to write in `{}`", self.root.display())),
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) if e.hints().is_empty() => {
+                e.context(format!("store `{name}`")).hint("free some space on that disk and run `lifeboat ship` again")
+            }
             Some(_) => e.context(format!("store `{name}`")),
             None => e,
         }
