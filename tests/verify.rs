@@ -348,6 +348,16 @@ fn the_gate_counts_people_not_certificates() {
 }
 
 #[test]
+fn the_gate_counts_approvers_only() {
+    let mut world = World::new();
+    world.root.roles.approve.people.remove(&person("carol"));
+    world.team.write_keys(&world.keys(), &world.root);
+    let by = |key: &Key, who: &str| (world.made.approval(key, who, world.root_digest()), None);
+    let judged = gate(&world, &[by(&world.team.alice, "alice"), by(&world.team.carol, "carol")], NOW);
+    assert!(judged.require().unwrap_err().report().contains("carol does not have role approve"), "{judged:?}");
+}
+
+#[test]
 fn the_record_bounds_a_turned_back_clock() {
     let mut world = World::new();
     world.team.bob = Key::new("bob", Some(50 * DAY)); // good until 20 February

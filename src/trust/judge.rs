@@ -53,6 +53,8 @@ pub struct Counted {
     pub person: PersonId,
     /// The certificate.
     pub certificate: Fingerprint,
+    /// The key that signed, the certificate's primary or a subkey.
+    pub key: Fingerprint,
     /// The date that the signature gives.
     pub made: Timestamp,
 }
@@ -89,13 +91,17 @@ impl Judgement {
     /// Counts a person once, and a key once, or says why it does not count.
     pub fn add(&mut self, who: &str, result: Result<Counted>) {
         let why = match result {
-            Ok(counted) => match self.counted.get(&counted.person) {
+            // Two certificates may bind one subkey: whoever holds it has one voice all the same.
+            Ok(new) => match self.counted.values().find(|c| c.person == new.person || c.key == new.key) {
                 None => {
-                    self.counted.insert(counted.person.clone(), counted);
+                    self.counted.insert(new.person.clone(), new);
                     return;
                 }
-                Some(first) if first.certificate == counted.certificate => return,
-                Some(first) => format!("{} is counted already, by certificate {}", counted.person, first.certificate),
+                Some(first) if first.person == new.person && first.certificate == new.certificate => return,
+                Some(first) if first.person == new.person => {
+                    format!("{} is counted already, by certificate {}", new.person, first.certificate)
+                }
+                Some(first) => format!("key {} is counted already, for {}", new.key, first.person),
             },
             Err(e) => explain(&e),
         };
@@ -162,7 +168,7 @@ pub fn check_person_signature(
     let known = trust.root.people.get(person).map(|p| &p.certificates);
     let fact =
         check_any(trust, known.into_iter().flatten(), &format!("certificate of {person}"), signature, content, window)?;
-    Ok(Counted { person: person.clone(), certificate: fact.certificate, made: fact.made })
+    Ok(Counted { person: person.clone(), certificate: fact.certificate, key: fact.key, made: fact.made })
 }
 
 /// Checks that a key of a role signed the content within the window.
@@ -248,4 +254,33 @@ fn judge(certificate: &Certificate, fact: &SignatureFact, name: &str, window: &W
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(person: &str, certificate: char, key: char) -> Result<Counted> {
+        let fingerprint = |c: char| c.to_string().repeat(40).parse().unwrap();
+        let (certificate, key) = (fingerprint(certificate), fingerprint(key));
+        Ok(Counted { person: PersonId::new(person).unwrap(), certificate, key, made: Timestamp::UNIX_EPOCH })
+    }
+
+    #[test]
+    fn a_person_counts_once_and_so_does_a_key() {
+        let role = PeopleRole { people: BTreeSet::new(), threshold: 2 };
+        let mut judgement = Judgement::new("approvals", &role);
+        judgement.add("alice", counted("alice", 'A', '1'));
+        judgement.add("alice", counted("alice", 'A', '1'));
+        assert!(judgement.refused.is_empty(), "the same approval again says nothing new");
+        judgement.add("alice", counted("alice", 'B', '2'));
+        judgement.add("bob", counted("bob", 'C', '1'));
+        judgement.add("carol", Err(Error::verification("no")));
+        assert!(!judgement.holds());
+        assert_eq!(judgement.refused.len(), 3);
+        let report = judgement.require().unwrap_err().report();
+        assert!(report.contains("approvals: 1 of 2 people count") && report.contains("counted already, for alice"));
+        judgement.add("bob", counted("bob", 'C', '3'));
+        assert_eq!(judgement.require().unwrap().len(), 2);
+    }
 }
