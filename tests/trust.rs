@@ -14,15 +14,15 @@ use lifeboat::cli;
 use lifeboat::config::{KeySource, SigningConfig};
 use lifeboat::effects::{Clock, Keys as _, Role, Signer as _};
 use lifeboat::error::Result;
+use lifeboat::host::HostDisk;
 use lifeboat::model::{Secret, SecretRef, Sha256};
 use lifeboat::signers::{ConfiguredKeys, OPERATOR_KEY};
 use lifeboat::trust::{Root, RootChoice, TrustedRoot, load, pin, pinned};
 use lifeboat::verify::{Report, Source, verify};
-use release_world::disk::StdDisk;
 use release_world::{Key, NOW, Team, World, at, person, refused};
 
 fn loaded(keys: &Path, choice: RootChoice) -> Result<TrustedRoot> {
-    load(&StdDisk, keys, None, choice, at(NOW))
+    load(&HostDisk, keys, None, choice, at(NOW))
 }
 
 /// Writes `next` as the newest root, signed by these, and keeps the old one beside it.
@@ -128,12 +128,14 @@ fn certificates_are_what_their_names_say() {
     assert!(loaded(&world.keys(), RootChoice::Directory).unwrap_err().report().contains("holds a secret key"));
     fs::remove_file(&file).unwrap();
     world.refused("is missing");
-    let expired = load(&StdDisk, &world.keys(), None, RootChoice::Directory, at("2027-01-01T00:00:00Z"));
+    let expired = load(&HostDisk, &world.keys(), None, RootChoice::Directory, at("2027-01-01T00:00:00Z"));
     assert!(expired.unwrap_err().report().contains("the trust root expired"));
 }
 
 #[derive(Parser)]
 struct Cli {
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -145,11 +147,11 @@ enum Verb {
 }
 
 fn lifeboat(state: &Path, arguments: &[&str]) -> Result<String> {
-    let cli = Cli::try_parse_from([&["lifeboat"], arguments].concat()).unwrap_or_else(|e| panic!("{e}"));
+    let cli: Cli = Cli::try_parse_from([&["lifeboat"], arguments].concat()).unwrap_or_else(|e| panic!("{e}"));
     let mut out = Vec::new();
     match cli.verb {
-        Verb::Trust(args) => cli::trust::run(&args, &StdDisk, state, at(NOW), &mut out)?,
-        Verb::Verify(args) => cli::verify::run(&args, Arc::new(StdDisk), state, at(NOW), &mut out)?,
+        Verb::Trust(args) => cli::trust::run(&args, cli.json, &HostDisk, state, at(NOW), &mut out)?,
+        Verb::Verify(args) => cli::verify::run(&args, cli.json, Arc::new(HostDisk), state, at(NOW), &mut out)?,
     };
     Ok(String::from_utf8(out).unwrap())
 }
@@ -166,7 +168,7 @@ fn the_commands() {
     let digest = world.root_digest().hex();
     assert!(lifeboat(&state, &["trust", "pin", &"0".repeat(64), "--keys", keys]).is_err());
     lifeboat(&state, &["trust", "pin", &digest, "--keys", keys]).unwrap();
-    assert_eq!(pinned(&StdDisk, &state).unwrap(), Some(world.root_digest()));
+    assert_eq!(pinned(&HostDisk, &state).unwrap(), Some(world.root_digest()));
     assert_eq!(fs::metadata(state.join("trust-root.pin")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
     let shown = lifeboat(&state, &["trust", "show", "--keys", keys]).unwrap();
@@ -184,7 +186,7 @@ fn the_commands() {
     fs::write(release.join("sample.zip"), b"x").unwrap();
     let error = lifeboat(&state, &alone).unwrap_err();
     assert_eq!(error.kind().exit_code(), 6);
-    pin(&StdDisk, &state, &Sha256::of(b"other")).unwrap();
+    pin(&HostDisk, &state, &Sha256::of(b"other")).unwrap();
     assert!(lifeboat(&state, &["trust", "show", "--keys", keys]).is_err());
 }
 
@@ -238,8 +240,8 @@ impl Clock for FixedClock {
 
     async fn sleep_until(&self, _when: jiff::Timestamp) {}
 
-    fn nonce(&self) -> [u8; 16] {
-        [0; 16]
+    fn nonce(&self) -> Result<[u8; 16]> {
+        Ok([0; 16])
     }
 }
 
@@ -260,7 +262,7 @@ fn keys_of_the_configuration() {
     let state = dir.path().join("state");
     let secrets = Arc::new(|_: &SecretRef| Ok(Secret::new("hunter2")));
     let keys =
-        || ConfiguredKeys::new(&signing, state.clone(), secrets.clone(), Arc::new(StdDisk), Arc::new(FixedClock));
+        || ConfiguredKeys::new(&signing, state.clone(), secrets.clone(), Arc::new(HostDisk), Arc::new(FixedClock));
     let release = keys().signer(&Role::Release).unwrap();
     assert_eq!(release.fingerprint(), team.release.fingerprint.as_str());
     assert!(release.certificate().unwrap().contains("BEGIN PGP PUBLIC KEY BLOCK"));
@@ -304,7 +306,7 @@ fn serve(root: std::path::PathBuf, redirect: Option<String>) -> String {
 
 fn from_web(world: &World, base: &str) -> Result<Report> {
     let mut request = world.request();
-    request.source = Source::new(base, Arc::new(StdDisk)).unwrap();
+    request.source = Source::new(base, Arc::new(HostDisk)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(verify(request))
 }
@@ -334,6 +336,6 @@ fn over_http() {
     assert!(text.contains("another origin"), "{text}");
     assert!(from_web(&world, "http://127.0.0.1:1").is_err());
     for bad in ["http://user:pw@host/", "https://host/?q", "https://host/#f", "ftp://host/", "file://host/x"] {
-        assert!(Source::new(bad, Arc::new(StdDisk)).is_err(), "{bad}");
+        assert!(Source::new(bad, Arc::new(HostDisk)).is_err(), "{bad}");
     }
 }

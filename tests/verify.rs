@@ -241,11 +241,9 @@ fn last_years_signed_set_in_a_new_directory() {
     world.refused("manifest of version 1.2.3, not of 1.2.4");
     let mut request = world.request();
     request.layout = lifeboat::verify::Layout::Release;
-    request.source = lifeboat::verify::Source::new(
-        world.release().to_str().unwrap(),
-        std::sync::Arc::new(release_world::disk::StdDisk),
-    )
-    .unwrap();
+    request.source =
+        lifeboat::verify::Source::new(world.release().to_str().unwrap(), std::sync::Arc::new(lifeboat::host::HostDisk))
+            .unwrap();
     refused(&run(request), "manifest of version 1.2.3, not of 1.2.4");
 }
 

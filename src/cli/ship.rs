@@ -110,7 +110,7 @@ pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<Exi
     };
     if let Ended::Stuck(errors) = &ended {
         for (_, error) in errors {
-            drop(out.fail(error));
+            let _code = out.fail(error);
         }
     }
     let mut text = format!("train {}: {}", report.train, report.state);

@@ -59,6 +59,11 @@ pub(super) fn static_repository(
     replaced("config", CONFIG.to_owned());
     replaced("HEAD", format!("ref: {head}\n"));
     replaced("objects/info/packs", packs.iter().map(|p| format!("P {p}\n")).collect::<String>() + "\n");
+    // Over HTTP `info/refs` counts; whoever clones the directory itself needs `refs/` to be there, and a loose ref beats a
+    // packed one, so every ref that moves is written loose as well.
+    for (name, oid) in tips {
+        replaced(name, format!("{oid}\n"));
+    }
     replaced("packed-refs", packed_refs(&refs));
     replaced("info/refs", info_refs(&refs));
     Ok(files)

@@ -7,8 +7,6 @@
     reason = "each test binary uses its own part, and a test may panic"
 )]
 
-pub mod disk;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
@@ -316,19 +314,19 @@ impl World {
     }
 
     pub fn trust(&self) -> TrustedRoot {
-        load(&disk::StdDisk, &self.keys(), None, RootChoice::Directory, at(NOW)).unwrap()
+        load(&lifeboat::host::HostDisk, &self.keys(), None, RootChoice::Directory, at(NOW)).unwrap()
     }
 
     pub fn request(&self) -> Request {
         Request {
-            source: Source::new(self.store().to_str().unwrap(), Arc::new(disk::StdDisk)).unwrap(),
+            source: Source::new(self.store().to_str().unwrap(), Arc::new(lifeboat::host::HostDisk)).unwrap(),
             layout: Layout::Store,
             version: semver::Version::new(1, 2, 4),
             line: None,
             clone: None,
             trust: self.trust(),
             state_dir: Some(self.state()),
-            disk: Arc::new(disk::StdDisk),
+            disk: Arc::new(lifeboat::host::HostDisk),
             now: at(NOW),
         }
     }

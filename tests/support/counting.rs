@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lifeboat::bump::SourceTree;
 use lifeboat::effects::{
     ArchiveSpec, Disk, DiskFile, Entry, Git, Handle, JobReport, JobRequest, JobStatus, Lock, PrivateRepo, Runner,
-    StaticFile,
+    Served, StaticFile,
 };
 use lifeboat::error::{Context as _, Result};
 use lifeboat::formats::series::Series;
@@ -221,8 +221,14 @@ impl Git for CountingGit {
         self.inner.write_tag(repo, content)
     }
 
-    fn static_repository(&self, repo: &PrivateRepo, head: &str, tips: &[(String, Oid)]) -> Result<Vec<StaticFile>> {
-        self.inner.static_repository(repo, head, tips)
+    fn static_repository(
+        &self,
+        repo: &PrivateRepo,
+        head: &str,
+        tips: &[(String, Oid)],
+        served: &Served,
+    ) -> Result<Vec<StaticFile>> {
+        self.inner.static_repository(repo, head, tips, served)
     }
 }
 

@@ -93,7 +93,7 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
         remotes: &[],
     };
     let mut out = Vec::new();
-    assert_eq!(run(&Args { json: true }, &subjects, &mut out).await.unwrap(), 1);
+    assert_eq!(run(true, &subjects, &mut out).await.unwrap(), 1);
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(json["health"], "fail");
     assert_eq!(json["checks"][0]["hint"], "write one");
