@@ -52,7 +52,7 @@ fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Opt
     let recipes = document.named::<raw::RawNamedRecipe>("recipe", faults);
     let raw_targets = document.list::<raw::RawTarget>("target", faults);
     let raw_assemblies = document.list::<raw::RawAssemble>("assemble", faults);
-    let mut tables = targets::Tables::new(&recipes, base, faults);
+    let mut tables = targets::Tables::new(&recipes, base);
     let targets = tables.targets(&raw_targets, faults);
     let assemblies = tables.assemblies(&raw_assemblies, &targets, faults);
     tables.unused_recipes(faults);
