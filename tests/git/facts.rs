@@ -66,7 +66,7 @@ fn files_releases_and_shallow_history() {
 
     s.git("user", &["worktree", "add", "-q", "--detach", "../linked"]);
     s.git(".", &["clone", "-q", "--bare", "user", "bare.git"]);
-    s.git("user", &["config", "safe.bareRepository", "explicit"]);
+    s.git("user", &["config", "--global", "safe.bareRepository", "explicit"]);
     for place in ["linked", "bare.git", "user/.git", "user/src"] {
         assert_eq!(open(&s, place).branch(&BranchName::new("release-1.0").unwrap()).unwrap().head, head, "{place}");
     }

@@ -143,7 +143,8 @@ fn damage_is_found_and_everything_comes_back_from_the_pack() {
     let loose = |oid: &Oid| repo.dir.join("objects").join(&oid.as_str()[..2]).join(&oid.as_str()[2..]);
     let tree = s.git.tree_id(&repo, &head).unwrap();
     let writable = |path: &std::path::Path| fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
-    let cut: Vec<(&str, Box<dyn Fn()>)> = vec![
+    type Damage<'a> = (&'a str, Box<dyn Fn() + 'a>);
+    let cut: Vec<Damage<'_>> = vec![
         (
             "an empty tree",
             Box::new(|| {

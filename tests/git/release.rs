@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 
 use lifeboat::effects::{ArchiveSpec, Git as _, PrivateRepo};
 use lifeboat::model::Oid;
@@ -167,7 +166,7 @@ fn packs_do_not_depend_on_the_clone() {
     };
     let bytes = pack(&repo);
     s.git("user", &["gc", "-q", "--aggressive"]);
-    let other = PrivateRepo { dir: PathBuf::from(s.path("other.git")), borrow: s.path("user/.git") };
+    let other = PrivateRepo { dir: s.path("other.git"), borrow: s.path("user/.git") };
     s.git.ensure(&other).unwrap();
     assert!(!s.git.has_commit(&other, &head).unwrap());
     s.git.import_pack(&other, &bytes).unwrap();

@@ -1,6 +1,6 @@
 //! Imports of patch series from mails and from a private remote.
 
-use lifeboat::git::series::{from_mailbox, from_remote};
+use lifeboat::git::series::{from_mailbox, from_remote, on_base};
 use lifeboat::model::BranchName;
 
 use crate::scratch::{Scratch, committer, date};
@@ -77,6 +77,40 @@ fn mails_and_commits_give_the_same_history() {
     assert_eq!(fetched, from_remote(s.program(), &repo, &url, &branch, &base).unwrap(), "same commits, same series");
     assert!(s.git("private.git", &["for-each-ref"]).is_empty());
     assert_eq!(crate::scratch::entries(&s.path("home")).len(), 1, "no patch is left in the scratch directory");
+}
+
+#[test]
+fn a_pinned_series_needs_no_foreign_objects() {
+    let s = Scratch::new();
+    // The fix was made beside a line that the release branch has otherwise: only a merge can place it.
+    s.git(".", &["clone", "-q", "user", "dev"]);
+    let text = std::fs::read_to_string(s.path("dev/src/a.txt")).unwrap();
+    let text = text.replace("line 10\n", "LINE 10\n");
+    s.write("dev/src/a.txt", &text);
+    s.git("dev", &["commit", "-qam", "dev only"]);
+    s.write("dev/src/a.txt", &text.replace("line 12\n", "FIXED 12\n"));
+    s.git("dev", &["commit", "-qam", "the fix"]);
+    let repo = s.private();
+    let base = s.head("user", "release-1.0");
+    let url = s.path("dev").display().to_string();
+    let branch = BranchName::new("release-1.0").unwrap();
+    let mut fetched = from_remote(s.program(), &repo, &url, &branch, &base).unwrap();
+    fetched.patches.remove(0);
+    let pinned = on_base(s.program(), &repo, &base, &fetched).unwrap_or_else(|e| panic!("{}", e.report()));
+    assert_eq!(pinned.patches[0].origin, fetched.patches[0].origin);
+    let apply = |series| s.git.apply_series(&repo, &base, series, &committer(), date());
+    let here = apply(&fetched).unwrap();
+    assert_eq!(apply(&pinned).unwrap(), here);
+    // On another machine only the release branch is there.
+    std::fs::remove_dir_all(&repo.dir).unwrap();
+    s.git.ensure(&repo).unwrap();
+    assert!(apply(&fetched).is_err(), "this test needs a patch that only a merge can place");
+    assert_eq!(apply(&pinned).unwrap(), here);
+    let text = s.git("private.git", &["show", &format!("{}:src/a.txt", here[0])]);
+    assert!(text.contains("FIXED 12") && text.contains("line 10"), "{text}");
+    // What the branch has already is said, not skipped.
+    let e = s.git.apply_series(&repo, &here[0], &pinned, &committer(), date()).unwrap_err();
+    assert!(e.message().contains("changes nothing: the branch has it already"), "{}", e.report());
 }
 
 #[test]
