@@ -178,14 +178,20 @@ fn damage_is_found_and_everything_comes_back_from_the_pack() {
         assert_eq!(patched(&s, &repo).1, head);
     }
     // An object that never reached the disk leaves no damaged file: only what needs it can tell.
-    fs::remove_file(loose(&tree)).unwrap();
-    let git = restarted(&s);
-    git.ensure(&repo).unwrap();
-    assert!(!git.has_commit(&repo, &head).unwrap());
+    let parts = ["", "src", "src/a.txt"].map(|path| s.head("private.git", &format!("{head}:{path}")));
+    for part in &parts {
+        let kept = fs::read(loose(part)).unwrap();
+        fs::remove_file(loose(part)).unwrap();
+        let git = restarted(&s);
+        git.ensure(&repo).unwrap();
+        assert!(!git.has_commit(&repo, &head).unwrap(), "{part}");
+        fs::write(loose(part), kept).unwrap();
+        assert!(git.has_commit(&repo, &head).unwrap(), "{part}");
+    }
     // Frame files are mended in place.
     fs::write(repo.dir.join("config"), b"[core]\n\thooksPath = /evil\n").unwrap();
     fs::remove_file(repo.dir.join("HEAD")).unwrap();
-    git.ensure(&repo).unwrap();
+    s.git.ensure(&repo).unwrap();
     assert_eq!(s.git("private.git", &["config", "core.hooksPath"]), "/dev/null");
 }
 

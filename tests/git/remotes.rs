@@ -1,5 +1,6 @@
 //! Remotes: real bare repositories by path, and servers that do not answer.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lifeboat::effects::{Git as _, RefUpdate, Remote as _};
@@ -110,6 +111,45 @@ async fn a_remote_that_refuses_or_says_nothing_is_unreachable() {
     }
     let e = remote(&s, "/nowhere.git").probe().await.unwrap_err();
     assert!(e.message().contains("has no such repository"), "{}", e.report());
+}
+
+/// Whether the process whose id stands in `file` still runs.
+fn runs(file: &Path) -> bool {
+    let id = std::fs::read_to_string(file).unwrap();
+    // A killed process whose parent has not asked for it yet is a zombie.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", id.trim()));
+    stat.is_ok_and(|s| !s.rsplit(") ").next().unwrap_or_default().starts_with('Z'))
+}
+
+async fn wait_for(what: impl Fn() -> bool) -> bool {
+    for _ in 0..200 {
+        if what() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_call_that_ends_late_takes_its_children_with_it() {
+    let s = Scratch::new();
+    s.write("ssh.sh", "echo $$ > \"$HOME/pid\"\nexec sleep 60\n");
+    let pid = s.path("home/pid");
+    let ssh = format!("sh {}", s.path("ssh.sh").display());
+    let program = s.program().clone().with_variable("GIT_SSH_COMMAND", ssh);
+    let remote = GitRemote::new(program, RemoteName::new("origin").unwrap(), "git@example.invalid:a/b.git");
+    let e = remote.clone().with_deadline(Duration::from_millis(1500)).probe().await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Unreachable, "{}", e.report());
+    assert!(wait_for(|| !runs(&pid)).await, "the deadline kills ssh too");
+
+    // The same when nobody waits any more.
+    std::fs::remove_file(&pid).unwrap();
+    let probe = tokio::spawn(async move { remote.probe().await });
+    assert!(wait_for(|| pid.exists()).await);
+    assert!(wait_for(|| runs(&pid)).await);
+    probe.abort();
+    assert!(wait_for(|| !runs(&pid)).await, "cancelling kills ssh too");
 }
 
 #[tokio::test]
