@@ -131,7 +131,17 @@ impl Remote for GitRemote {
         let out = self
             .run(self.deadlines.push, move |call| {
                 call.repository(&repo)
-                    .args(["push", "--atomic", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed"])
+                    // The user's own push options are not for this push.
+                    .args([
+                        "-c",
+                        "push.pushOption=",
+                        "push",
+                        "--atomic",
+                        "--porcelain",
+                        "--no-verify",
+                        "--no-follow-tags",
+                        "--no-signed",
+                    ])
                     .args(["--recurse-submodules=no", "--"])
                     .args([url])
                     .args(specs)
