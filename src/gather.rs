@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::formats::cargo_lock;
 use crate::formats::series::Series;
 use crate::git::facts::UserRepository;
-use crate::git::series::{from_mailbox, from_remote};
+use crate::git::series::{from_mailbox, from_remote, on_base};
 use crate::git::{GitProgram, LocalGit};
 use crate::model::{LineKind, TagName, VersionStep};
 use crate::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts};
@@ -141,15 +141,20 @@ impl Seeing<'_> {
     }
 
     fn series(&self, line: &TrainLine, base: &crate::model::Oid) -> Result<Series> {
-        match &line.series {
-            SeriesSource::None => Ok(Series { format: 1, patches: Vec::new() }),
-            SeriesSource::Mailbox(path) => from_mailbox(self.program, path, self.scratch),
-            SeriesSource::Remote { url, branch } => {
-                let repo = PrivateRepo { dir: self.scratch.join("fetch.git"), borrow: self.user.git_dir().to_owned() };
+        let repo = PrivateRepo { dir: self.scratch.join("series.git"), borrow: self.user.git_dir().to_owned() };
+        let imported = match &line.series {
+            SeriesSource::None => return Ok(Series { format: 1, patches: Vec::new() }),
+            SeriesSource::Mailbox(path) => {
                 LocalGit::new(self.program.clone()).ensure(&repo)?;
-                from_remote(self.program, &repo, url, branch, base)
+                from_mailbox(self.program, path, self.scratch)?
             }
-        }
+            SeriesSource::Remote { url, branch } => {
+                LocalGit::new(self.program.clone()).ensure(&repo)?;
+                from_remote(self.program, &repo, url, branch, base)?
+            }
+        };
+        // What is pinned must give the same commits on an approver's machine, which may lack the blobs of a three-way merge.
+        on_base(self.program, &repo, base, &imported)
     }
 
     /// The version before and after, by a bump of the base's tree: what is inconsistent stops the plan.

@@ -117,7 +117,9 @@ fn edits_replace_whole_files_and_keep_modes() {
         let edits = [(bad.to_owned(), Vec::new())];
         assert!(s.git.commit_edits(&repo, &base, &edits, "x", &committer(), date()).is_err(), "{bad}");
     }
-    let files = s.git.tree(&repo, &head).unwrap().files().unwrap();
+    let files = s.git.tree(&repo, &head).unwrap().entries().unwrap();
+    let mut files = files;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     assert_eq!(
         files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(),
         ["b.txt", "new/deep/f", "run.sh", "src/a.txt"]
