@@ -42,6 +42,18 @@ pub(super) fn rewrite(
     Ok(())
 }
 
+/// Ends the manifest of every crate that moves with a line end, in the kind that its first line has.
+pub(super) fn end_with_newline(work: &mut Work<'_>) -> Result<()> {
+    for path in work.moves.keys().cloned().collect::<Vec<_>>() {
+        if let Some(mut text) = work.text(&path)?.filter(|t| !t.ends_with('\n')) {
+            let first = text.find('\n').is_some_and(|n| text[..n].ends_with('\r'));
+            text.push_str(if first { "\r\n" } else { "\n" });
+            work.set(&path, text);
+        }
+    }
+    Ok(())
+}
+
 /// What becomes of one requirement on `krate`.
 fn follow(
     work: &mut Work<'_>,
