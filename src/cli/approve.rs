@@ -65,6 +65,12 @@ pub(super) fn text(review: &Review) -> String {
         for path in &line.sensitive {
             out.push_str(&format!("\n  ! a patch touches `{path}`, which decides how things are built"));
         }
+        for path in &line.by_hooks {
+            out.push_str(&format!("\n  ! the project's own commands changed `{}` in the bump commit", escape(path)));
+        }
+        for warning in &line.warnings {
+            out.push_str(&format!("\n  ! {}", escape(warning)));
+        }
         if line.version.is_some() {
             out.push_str(&format!(
                 "\n  source archive made again: equal\n  {} staged files read back: equal",

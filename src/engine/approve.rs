@@ -62,6 +62,10 @@ pub struct ReviewedLine {
     pub patches: Vec<PatchFacts>,
     /// Touched files that decide how things are built.
     pub sensitive: Vec<String>,
+    /// Files that the project's own commands changed in the bump commit.
+    pub by_hooks: Vec<String>,
+    /// What preparing the line warned of.
+    pub warnings: Vec<String>,
     /// How many staged files were read back and hashed, over all stores.
     pub files: usize,
     /// Artifacts that only one pool has built: no second build vouches for their bytes.
@@ -93,6 +97,7 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
         let prepare =
             prepare.ok_or_else(|| Error::fatal(format!("line `{}` has no `prepare` step", planned.branch)))?;
         let commit = perform::blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
+        let (by_hooks, warnings) = told(train, &planned.branch, &state)?;
         let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
         let touched = planned.patches.iter().flat_map(|p| &p.touches);
         let sensitive = touched.filter(|t| SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
@@ -102,6 +107,8 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
             commit,
             patches: planned.patches.clone(),
             sensitive: sensitive.map(|t| escape(t)).collect(),
+            by_hooks,
+            warnings,
             files,
             built_once,
         });
@@ -122,12 +129,13 @@ fn make_again(
     let branch = &prepare.branch;
     let git = &*effects.git;
     git.ensure(scratch)?;
-    let series = commits::series(train.objects(), prepare)?;
-    let made = commits::make(git, scratch, &series, prepare)?;
     let recorded = plan_outcome(train, state, |s| matches!(s, Step::Prepare(p) if p.branch == *branch));
-    let Some(Outcome::Prepared { head, .. }) = recorded else {
+    let Some(Outcome::Prepared { head, by_hooks, .. }) = recorded else {
         return Err(Error::input(format!("line `{branch}` is not prepared yet")).hint("run `lifeboat ship` first"));
     };
+    let series = commits::series(train.objects(), prepare)?;
+    let by_hooks = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
+    let made = commits::make(git, scratch, &series, prepare, &by_hooks)?;
     if made.head != *head {
         return Err(Error::verification(format!(
             "line `{branch}`: from your clone the commit is {}, not {head}",
@@ -153,6 +161,17 @@ fn make_again(
         .hint("do not approve: find out which machine is wrong"));
     }
     Ok(made.head)
+}
+
+/// What preparing a line recorded for the person who approves: files changed by commands, and warnings.
+fn told(train: &Train, branch: &BranchName, state: &crate::journal::State) -> Result<(Vec<String>, Vec<String>)> {
+    match plan_outcome(train, state, |s| matches!(s, Step::Prepare(p) if p.branch == *branch)) {
+        Some(Outcome::Prepared { by_hooks, warnings, .. }) => {
+            let edits = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
+            Ok((edits.into_iter().map(|(path, _)| path).collect(), warnings.clone()))
+        }
+        _ => Ok((Vec::new(), Vec::new())),
+    }
 }
 
 fn plan_outcome<'a>(

@@ -152,6 +152,13 @@ impl Plan {
 /// # Errors
 /// Every reason why the train could not ship, found before anything is done: names the line and what would resolve it.
 pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Result<Plan> {
+    if let Some(hook) = config.version.after.iter().find(|h| h.network) {
+        return Err(Error::input(format!(
+            "`{}` of `after` wants the network, so strangers could learn of the release",
+            hook.run
+        ))
+        .hint("set `network = false` and fetch what it needs ahead, or take it out for embargoed trains"));
+    }
     let mut sketch = Sketch::default();
     let mut lines = Vec::new();
     let mut shipped = Vec::new();

@@ -23,6 +23,8 @@ pub enum Outcome {
         pack: Sha256,
         /// The release notes, an object of the train.
         notes: Option<Sha256>,
+        /// What the project's own commands changed, pinned as an object; none if they changed nothing.
+        by_hooks: Option<Sha256>,
         /// Warnings for the person who approves.
         warnings: Vec<String>,
     },

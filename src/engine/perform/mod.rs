@@ -4,6 +4,7 @@ mod bundle;
 pub(in crate::engine) mod commits;
 mod deliver;
 mod gate;
+pub(in crate::engine) mod hooks;
 mod job;
 mod point;
 mod promote;
@@ -43,7 +44,7 @@ pub(super) async fn perform(
 ) -> Result<Outcome> {
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt };
     match &step.step {
-        Step::Prepare(s) => commits::prepare(&acting, s),
+        Step::Prepare(s) => commits::prepare(&acting, s, before).await,
         Step::Bundle(s) => bundle::bundle(&acting, s, before).await,
         Step::Build(s) => job::build(&acting, s, before).await,
         Step::Assemble(s) => job::assemble(&acting, s, before).await,
