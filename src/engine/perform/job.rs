@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, blocking, bundle};
+use super::{Acting, blocking, inputs};
 use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, StepStatus};
@@ -26,13 +26,13 @@ pub(super) struct Done {
 }
 
 pub(super) async fn build(acting: &Acting<'_>, step: &Build, before: &StepStatus) -> Result<Outcome> {
-    let (inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    let (inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
     let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
     Ok(Outcome::Built { runner: done.runner, artifacts: done.artifacts, log: done.log })
 }
 
 pub(super) async fn assemble(acting: &Acting<'_>, step: &Assemble, before: &StepStatus) -> Result<Outcome> {
-    let (mut inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    let (mut inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
     for (from, dir) in &step.from {
         inputs.extend(files_of(acting, from, dir)?);
     }
@@ -41,7 +41,7 @@ pub(super) async fn assemble(acting: &Acting<'_>, step: &Assemble, before: &Step
 }
 
 pub(super) async fn test(acting: &Acting<'_>, step: &Test, before: &StepStatus) -> Result<Outcome> {
-    let (mut inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    let (mut inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
     inputs.extend(files_of(acting, &step.of, "dist")?);
     let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
     Ok(Outcome::Tested { runner: done.runner, log: done.log })

@@ -5,6 +5,7 @@ pub(in crate::engine) mod commits;
 mod deliver;
 mod gate;
 pub(in crate::engine) mod hooks;
+mod inputs;
 mod job;
 mod point;
 mod promote;
