@@ -1,8 +1,8 @@
 //! `prepare`: patches, version bump, commits.
 
-use super::{Acting, blocking};
+use super::Acting;
 use crate::bump::{self, BumpRequest};
-use crate::effects::{Git, Objects, PrivateRepo};
+use crate::effects::{Git, Objects, PrivateRepo, blocking};
 use crate::error::{Error, Result};
 use crate::formats::series::Series;
 use crate::model::Oid;

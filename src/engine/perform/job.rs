@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, blocking, bundle};
-use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use super::{Acting, bundle};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner, blocking};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256};
