@@ -108,7 +108,7 @@ pub struct PlannedStep {
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Step {
     /// Apply the patch series, bump the version, write commits and the tag's text, in the private repository.
-    Prepare(Prepare),
+    Prepare(Box<Prepare>),
     /// Make the source archive, the git bundle and the vendored crates.
     Bundle(Bundle),
     /// Run a recipe on a runner.

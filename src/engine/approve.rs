@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::content;
 use super::perform::{self, commits};
 use super::train::Train;
-use crate::effects::{ArchiveSpec, Area, Effects, PrivateRepo, Role};
+use crate::effects::{ArchiveSpec, Area, Effects, PrivateRepo, Role, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
@@ -96,7 +96,7 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
         });
         let prepare =
             prepare.ok_or_else(|| Error::fatal(format!("line `{}` has no `prepare` step", planned.branch)))?;
-        let commit = perform::blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
+        let commit = blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
         let (by_hooks, warnings) = told(train, &planned.branch, &state)?;
         let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
         let touched = planned.patches.iter().flat_map(|p| &p.touches);

@@ -132,7 +132,7 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
     let (step_id, key) = (id.clone(), step.key);
     match result {
         Ok(outcome) => {
-            journal.append(Event::Succeeded { step: step_id, key, outcome })?;
+            journal.append(Event::Succeeded { step: step_id, key, outcome: Box::new(outcome) })?;
             effects.progress.event(ProgressEvent::Succeeded(id.clone()));
             Ok(None)
         }

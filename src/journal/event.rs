@@ -52,7 +52,7 @@ pub enum Event {
         /// Its key.
         key: StepKey,
         /// What it made.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
     /// A step ended without its effect.
     Failed {
@@ -243,7 +243,7 @@ pub fn transition(status: &StepStatus, event: &Event) -> Result<StepStatus, Stri
             Ok(S::Started)
         }
         (S::Started, Event::Waiting { handle, .. }) => Ok(S::Waiting(handle.clone())),
-        (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(Box::new(outcome.clone()))),
+        (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(outcome.clone())),
         (S::Started | S::Waiting(_), Event::Failed { class, error, retry_at, .. }) => {
             Ok(S::Failed { class: *class, error: error.clone(), retry_at: *retry_at })
         }

@@ -74,14 +74,14 @@ pub(super) fn plan_line(
         vec![],
         Exposure::Local,
         Delivery::Required,
-        Step::Prepare(Prepare {
+        Step::Prepare(Box::new(Prepare {
             branch: wanted.branch.clone(),
             base: facts.base.clone(),
             series: facts.series,
             bump: bump.transpose()?,
             committer: config.project.committer.clone(),
             date: request.date,
-        }),
+        })),
     )?;
     let planned = PlannedLine {
         branch: wanted.branch.clone(),
@@ -132,7 +132,6 @@ fn tag_name(config: &Config, version: &Version) -> Result<TagName> {
     Ok(TagName::new(config.version.tag.replace("{version}", &version.to_string()))?)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the facts of one line, each used once")]
 fn plan_release(
     config: &Config,
     request: &TrainRequest,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Acting, blocking, job, prepared};
-use crate::effects::ArchiveSpec;
+use super::{Acting, job, prepared};
+use crate::effects::{ArchiveSpec, blocking};
 use crate::error::{Error, Result};
 use crate::journal::StepStatus;
 use crate::model::{Artifact, ArtifactName, Label};

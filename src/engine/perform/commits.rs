@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::Acting;
 use super::hooks::{self, Edits};
-use super::{Acting, blocking};
 use crate::bump::{self, BumpRequest};
-use crate::effects::{Git, Objects, PrivateRepo};
+use crate::effects::{Git, Objects, PrivateRepo, blocking};
 use crate::error::{Error, Result};
 use crate::formats::series::Series;
 use crate::journal::StepStatus;

@@ -8,9 +8,9 @@ use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Acting, blocking, job};
+use super::{Acting, job};
 use crate::bump::{Hook, OnFailure};
-use crate::effects::{ArchiveSpec, Objects};
+use crate::effects::{ArchiveSpec, Objects, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::canonical;
 use crate::journal::StepStatus;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, blocking, inputs};
-use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use super::{Acting, inputs};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner, blocking};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256};
@@ -82,10 +82,10 @@ pub(super) async fn run(acting: &Acting<'_>, job: &Job, inputs: Vec<JobInput>, b
         source_date_epoch: acting.train.plan().date.as_second(),
     };
     if let StepStatus::Waiting(handle) = before {
-        if let Some(runner) = acting.pools.named(&handle.runner) {
-            if runner.observe(handle).await? != JobStatus::Lost {
-                return wait(acting, &*runner, &request, handle.clone()).await;
-            }
+        if let Some(runner) = acting.pools.named(&handle.runner)
+            && runner.observe(handle).await? != JobStatus::Lost
+        {
+            return wait(acting, &*runner, &request, handle.clone()).await;
         }
         // The job is gone with its runner or its machine: this is a new attempt, recorded as one.
         request.attempt += 1;

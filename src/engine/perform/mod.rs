@@ -67,14 +67,6 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) 
     stage::read_staged(effects, state, on).await
 }
 
-/// Runs work that blocks without stopping the other steps; on a current-thread runtime, in place.
-pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|h| h.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
-}
-
 /// What `prepare` made of a line.
 pub(super) struct Prepared<'a> {
     pub(super) head: &'a Oid,

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use super::promote::put_public;
 use super::stage::digests_at;
-use super::{Acting, blocking, prepared, sealed, summed};
-use crate::effects::{Area, Role, Served, StaticContent, Store};
+use super::{Acting, prepared, sealed, summed};
+use crate::effects::{Area, Role, Served, StaticContent, Store, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{self, Entry, Index};
 use crate::formats::manifest::{self, Manifest};
