@@ -38,13 +38,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         confirm(&name)?;
     }
     let expires = approve(&effects, &train, &reviewed, &args.person)?;
-    let have = train.state().approvals().len();
-    let need = train.plan().threshold;
+    let next = super::place::advice(&train.state(), effects.clock.now());
     out.result(
-        format!(
-            "\napproved by {}, until {expires}; the train has {have} of {need} approvals\nnext: `lifeboat ship`",
-            args.person
-        ),
+        format!("\napproved by {}, until {expires}\nnext: {next}", args.person),
         &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed }),
     )?;
     Ok(ExitCode::SUCCESS)

@@ -13,6 +13,7 @@ pub mod git_pack;
 pub mod index;
 pub mod manifest;
 pub mod openpgp;
+pub mod changelog_dates;
 pub mod requirement;
 pub mod series;
 pub mod signed;

@@ -11,7 +11,9 @@ pub enum Lift {
     Stays,
     /// It names another version than the old one, or is a range; it admits both the old and the new one.
     Admits,
-    /// It names another version than the old one, or is a range, and does not admit the new one.
+    /// It names another version than the old one and does not admit the new one; in its kind, this would.
+    Raise(String),
+    /// It is a range, or has a wildcard, and does not admit the new one.
     Refuses,
     /// It does not admit the old version: the tree is inconsistent.
     Inconsistent,
@@ -47,6 +49,14 @@ pub fn lift(requirement: &str, old: &Version, new: &Version) -> Lift {
             if listed == from {
                 return if from == to { Lift::Stays } else { Lift::To(format!("{head}{to}{tail}")) };
             }
+        }
+        if !admits(requirement, new) {
+            let to = match listed.split('.').count() {
+                1 => major(new),
+                2 => minor(new),
+                _ => exact(new),
+            };
+            return Lift::Raise(format!("{head}{to}{tail}"));
         }
     }
     if admits(requirement, new) { Lift::Admits } else { Lift::Refuses }
@@ -94,6 +104,7 @@ mod tests {
         assert_eq!(check("1.2.0", "1.2.3", "1.2.4"), Lift::Admits);
         assert_eq!(check(">=1.2.3, <1.3", "1.2.3", "1.2.4"), Lift::Admits);
         assert_eq!(check(">=1.2.3, <1.3", "1.2.3", "1.3.0"), Lift::Refuses);
+        assert_eq!(check("1.2.0", "1.2.3", "2.0.0"), Lift::Raise("2.0.0".to_owned()));
         assert_eq!(check("1.2.4", "1.2.3", "1.2.4"), Lift::Inconsistent);
         assert_eq!(check("=1.2.2", "1.2.3", "1.2.4"), Lift::Inconsistent);
         assert_eq!(check("one", "1.2.3", "1.2.4"), Lift::Malformed);
