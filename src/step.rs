@@ -2,6 +2,7 @@
 
 mod job;
 mod outcome;
+mod reads;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::model::{
 
 pub use job::{ArtifactPath, Isolation, Job, JobInput};
 pub use outcome::{Outcome, Sealed, SealedFile};
+pub use reads::Read;
 
 /// A step's name within its plan: `build/release-36.0.0/x86_64-linux`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

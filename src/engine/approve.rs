@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::content;
 use super::perform::{self, commits};
 use super::train::Train;
-use crate::effects::{ArchiveSpec, Area, Effects, PrivateRepo, Role, blocking};
+use crate::config;
+use crate::effects::{ArchiveSpec, Effects, PrivateRepo, Role, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
@@ -21,20 +22,6 @@ use crate::trust::{self, Act, LineSums};
 
 /// How long an approval counts.
 const EXPIRES: SignedDuration = SignedDuration::from_hours(24 * 7);
-
-/// Paths whose change deserves a second look: they decide how things are built and published.
-const SENSITIVE: &[&str] = &[
-    ".github/",
-    ".cargo/",
-    "ci/",
-    ".ci/",
-    "build.rs",
-    "rust-toolchain",
-    "Makefile",
-    ".gitmodules",
-    "lifeboat.toml",
-    "keys/",
-];
 
 /// What a person approves, after everything was made and read again.
 #[derive(Debug, Serialize)]
@@ -100,7 +87,7 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
         let (by_hooks, warnings) = told(train, &planned.branch, &state)?;
         let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
         let touched = planned.patches.iter().flat_map(|p| &p.touches);
-        let sensitive = touched.filter(|t| SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
+        let sensitive = touched.filter(|t| config::SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
         lines.push(ReviewedLine {
             branch: planned.branch.clone(),
             version: planned.new.clone(),
@@ -260,6 +247,5 @@ pub async fn clear(effects: &Effects, train: &Train) -> Result<()> {
     for store in effects.stores.values() {
         store.clear_staging(&nonce).await?;
     }
-    let _ = Area::Public;
     Ok(())
 }

@@ -103,6 +103,8 @@ pub enum Event {
         from: String,
         /// Who holds it now.
         to: String,
+        /// The new holder's certificate, by which the signatures from this record on are checked.
+        certificate: String,
         /// The new epoch.
         epoch: u64,
         /// Why it was taken before it expired.
@@ -238,10 +240,12 @@ pub enum StepStatus {
 pub fn transition(status: &StepStatus, event: &Event) -> Result<StepStatus, String> {
     use StepStatus as S;
     match (status, event) {
-        // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies.
-        (S::Pending | S::Started | S::Waiting(_) | S::Failed { .. } | S::Deferred(_), Event::Started { .. }) => {
-            Ok(S::Started)
-        }
+        // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies. One that failed
+        // for good is not: first an operator says so with `resumed`.
+        (
+            S::Pending | S::Started | S::Waiting(_) | S::Failed { retry_at: Some(_), .. } | S::Deferred(_),
+            Event::Started { .. },
+        ) => Ok(S::Started),
         (S::Started, Event::Waiting { handle, .. }) => Ok(S::Waiting(handle.clone())),
         (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(outcome.clone())),
         (S::Started | S::Waiting(_), Event::Failed { class, error, retry_at, .. }) => {
@@ -258,6 +262,7 @@ fn status_name(status: &StepStatus) -> &'static str {
         StepStatus::Started => "`started`",
         StepStatus::Waiting(_) => "`waiting`",
         StepStatus::Succeeded(_) => "`succeeded`",
+        StepStatus::Failed { retry_at: None, .. } => "`failed`, which only `resumed` undoes",
         StepStatus::Failed { .. } => "`failed`",
         StepStatus::Deferred(_) => "`deferred`",
     }

@@ -19,7 +19,7 @@ use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, T
 use crate::snapshot::{PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
 
-pub use check::check;
+pub use check::{check, check_graph};
 pub use graph::Graph;
 pub(crate) use sketch::Sketch;
 
