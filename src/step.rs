@@ -400,6 +400,8 @@ pub struct Point {
     pub store: StoreName,
     /// Each line's `prepare` step, with its `seal` and `checksum` steps.
     pub lines: BTreeMap<BranchName, PointLine>,
+    /// The `prepare` steps of lines that carry the fix only: the served repository gets their branches.
+    pub carries: BTreeMap<BranchName, StepId>,
 }
 
 /// What an index says of one line.

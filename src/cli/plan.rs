@@ -22,7 +22,8 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    let gathered = gather::gather(&place.config, &args.file, place.root(), place.disk.clone(), &*place.clock)?;
+    let gathered =
+        gather::gather(&place.config, &args.file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
     out.result(text(&plan)?, &plan)?;
     Ok(ExitCode::SUCCESS)

@@ -16,7 +16,7 @@ use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, TagName, TrainName};
-use crate::snapshot::{PatchFacts, Snapshot};
+use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
 
 pub use check::{check, check_graph};
@@ -147,6 +147,19 @@ impl Plan {
     }
 }
 
+/// What could not be seen, for people; the steps that need it look again.
+fn unknown(snapshot: &Snapshot) -> Vec<String> {
+    let mut out = snapshot.unknown.clone();
+    for line in &snapshot.lines {
+        for place in &line.elsewhere {
+            if let Fact::Unknown(why) = &place.taken {
+                out.push(format!("line `{}`: whether {} has this version already: {why}", line.branch, place.place));
+            }
+        }
+    }
+    out
+}
+
 /// Makes the plan of a train.
 ///
 /// # Errors
@@ -181,7 +194,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         repository: snapshot.repository.to_string_lossy().into_owned(),
         lines,
         templates: config.templates.clone(),
-        unknown: snapshot.unknown.clone(),
+        unknown: unknown(snapshot),
         steps: sketch.finish(),
     };
     check(&plan)?;

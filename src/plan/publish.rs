@@ -143,6 +143,9 @@ fn plan_stores(
             required.extend(promoted.iter().cloned());
         }
         let mut needs = promoted;
+        let carried = lines.iter().filter(|l| l.release.is_none());
+        let carries: BTreeMap<_, _> = carried.map(|l| (l.planned.branch.clone(), l.prepare.clone())).collect();
+        needs.extend(carries.values().cloned());
         for line in pointed.values() {
             needs.extend([line.prepare.clone(), line.checksum.clone(), line.seal.clone()]);
         }
@@ -151,7 +154,12 @@ fn plan_stores(
             needs,
             Exposure::Public,
             delivery,
-            Step::Point(Point { project: config.project.name.clone(), store: store.name.clone(), lines: pointed }),
+            Step::Point(Point {
+                project: config.project.name.clone(),
+                store: store.name.clone(),
+                lines: pointed,
+                carries,
+            }),
         )?;
     }
     Ok(required)

@@ -64,6 +64,10 @@ async fn repository(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Res
             tips.push((name, prepared(&acting.state, &line.prepare)?.head.clone()));
             tips.push((format!("refs/tags/{}", seal.tag), seal.tag_id.clone()));
         }
+        for (branch, prepare) in &step.carries {
+            acting.repository_with(prepare)?;
+            tips.push((format!("refs/heads/{branch}"), prepared(&acting.state, prepare)?.head.clone()));
+        }
         acting.effects.git.static_repository(acting.train.repository(), &head, &tips, &served)
     })?;
     for file in files {
