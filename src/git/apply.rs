@@ -92,7 +92,7 @@ fn apply(work: &Work<'_>, repo: &Repository, base: &Oid, tree: git2::Oid, patch:
         .input(patch.diff.clone())
         .run()?;
     if !out.succeeded() {
-        if out.stderr.contains("No space left on device") {
+        if out.disk_was_full() {
             return Err(out.failure(&format!("cannot apply {}", shown(patch))));
         }
         return Err(misfit(repo, base, tree, patch, &out.stderr)?);
@@ -124,5 +124,5 @@ fn misfit(repo: &Repository, base: &Oid, tree: git2::Oid, patch: &Patch, said: &
         }
     };
     e = e.detail(format!("on: {base}"));
-    Ok(e.hint("backport this patch to the branch as it is now, then run `lifeboat plan` again"))
+    Ok(e.hint("backport this patch to the branch as it is now"))
 }
