@@ -3,7 +3,7 @@
 use super::{Acting, blocking};
 use crate::bump::{self, BumpRequest};
 use crate::effects::{Git, Objects, PrivateRepo};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
 use crate::model::Oid;
 use crate::step::{Outcome, Prepare};
@@ -51,6 +51,18 @@ pub(in crate::engine) fn series(objects: &Objects, step: &Prepare) -> Result<Ser
     Series::from_bytes(&objects.get(&step.series)?)
 }
 
+/// What a person can do about a line that cannot be prepared: the adopted plan never changes.
+fn pinned(acting: &Acting<'_>, e: Error) -> Error {
+    if e.kind() != ErrorKind::Input {
+        return e;
+    }
+    let train = &acting.train.plan().train;
+    e.hint(format!(
+        "the adopted plan pins the series that it has now: give this train up with `lifeboat abandon {train} --reason …`, \
+         then ship the mended one under another name"
+    ))
+}
+
 pub(super) fn prepare(acting: &Acting<'_>, step: &Prepare) -> Result<Outcome> {
     let (git, repo, objects) = (&*acting.effects.git, acting.train.repository(), acting.train.objects());
     let series = series(objects, step)?;
@@ -59,7 +71,8 @@ pub(super) fn prepare(acting: &Acting<'_>, step: &Prepare) -> Result<Outcome> {
             let _one_at_a_time = acting.train.repository_lock();
             git.ensure(repo)?;
         }
-        let made = make(git, repo, &series, step)?;
+        let made = make(git, repo, &series, step).map_err(|e| pinned(acting, e))?;
+        acting.warn(&made.warnings);
         let tree = git.tree_id(repo, &made.head)?;
         let pack = objects.put_written(|out| git.export_pack(repo, &step.base, &made.head, out))?;
         let notes = match made.release_notes {
