@@ -32,6 +32,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let name = place.choose(args.train.as_ref())?;
     let effects = place.effects(&name, out.progress())?;
     let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
+    train.under_way()?;
+    may_approve(&train, &args.person)?;
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
     out.text(text(&reviewed))?;
     if !args.yes {
@@ -44,6 +46,17 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed }),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asked before the review, which may take long.
+fn may_approve(train: &Train, person: &PersonId) -> Result<()> {
+    let people = &train.trust().root.roles.approve.people;
+    if people.contains(person) {
+        return Ok(());
+    }
+    let names: Vec<&str> = people.iter().map(PersonId::as_str).collect();
+    Err(Error::input(format!("`{person}` is not one of those who approve: {}", names.join(", ")))
+        .hint("`lifeboat trust show` says who may do what"))
 }
 
 /// What was reviewed, as a person reads it.

@@ -61,6 +61,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         (_, Some(name)) => {
             let effects = place.effects(&name, progress)?;
             let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
+            train.under_way()?;
             (effects, train)
         }
         (Some(file), None) => adopt_file(&place, file, args, progress)?,
@@ -107,6 +108,11 @@ pub(super) fn adopt(
     plan: &Plan,
     gathered: &Gathered,
 ) -> Result<Train> {
+    Train::adoptable(&*effects.disk, dir, plan)?;
+    if place.trains()?.contains(&plan.train) {
+        // One that was given up must not take its claims again.
+        Train::open(effects, place.trust()?, dir)?.under_way()?;
+    }
     place.take_claims(plan)?;
     let objects = crate::effects::Objects::new(effects.disk.clone(), dir.objects());
     for series in &gathered.series {

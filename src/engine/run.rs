@@ -148,7 +148,9 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
             let retry_at = retry_at(class, attempt, effects.clock.now());
             let error = error.detail(format!("step: {id}, attempt {attempt}"));
             journal.append(Event::Failed { step: step_id, key, class, error: error.report(), retry_at })?;
-            effects.progress.event(ProgressEvent::Failed(id.clone(), error.message().to_owned()));
+            let again = retry_at.map(|at| format!("; tried again at {}", at.strftime("%T")));
+            let told = format!("{}{}", error.message(), again.unwrap_or_default());
+            effects.progress.event(ProgressEvent::Failed(id.clone(), told));
             Ok(retry_at.is_none().then_some(error))
         }
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::effects::Handle;
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::canonical;
 use crate::model::{Sha256, TrainNonce};
 use crate::plan::PlanId;
@@ -192,7 +192,12 @@ impl Record {
         struct Head {
             format: u32,
         }
-        let head: Head = serde_json::from_str(text).context(format!("line {line} is not a journal record"))?;
+        let damaged = |what: String| {
+            Error::verification(what)
+                .hint("restore the journal from a backup or another maintainer's copy; nothing was changed")
+        };
+        let broken = |e: serde_json::Error| damaged(format!("line {line} is not a journal record")).because(e);
+        let head: Head = serde_json::from_str(text).map_err(broken)?;
         if head.format > FORMAT {
             return Err(Error::fatal(format!(
                 "line {line} has journal format {}, this version knows {FORMAT}",
@@ -200,10 +205,10 @@ impl Record {
             ))
             .hint("use the lifeboat version that wrote it, or a newer one; nothing was changed"));
         }
-        let record: Self = serde_json::from_str(text).context(format!("line {line} is not a journal record"))?;
+        let record: Self = serde_json::from_str(text).map_err(broken)?;
         let hash = Self::hash_of(record.seq, record.prev, record.at, &record.by, &record.what)?;
         if hash != record.hash {
-            return Err(Error::verification(format!("line {line} was changed: its hash is not that of its contents")));
+            return Err(damaged(format!("line {line} was changed: its hash is not that of its contents")));
         }
         Ok(record)
     }

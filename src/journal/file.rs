@@ -95,10 +95,11 @@ impl Journal {
         line.push(b'\n');
         self.torn = true;
         let what = || format!("cannot append to journal `{}`", self.path.display());
-        let mut file = self.disk.append(&self.path, 0o600).context(what())?;
-        file.write_all(&line).context(what())?;
-        file.sync().context(what())?;
-        drop(file);
+        let written = self.disk.append(&self.path, 0o600).and_then(|mut file| {
+            file.write_all(&line)?;
+            file.sync()
+        });
+        written.context(what()).map_err(files::explained)?;
         if self.seq == 0 {
             files::sync_parent(&*self.disk, &self.path)?;
         }
@@ -145,7 +146,7 @@ impl Whole {
             if record.seq != i as u64 || record.prev != prev {
                 return Err(Error::verification(format!("journal `{name}`: line {} does not follow line {i}", i + 1))
                     .detail("records were removed, added or reordered")
-                    .hint("restore the journal from a backup or another maintainer's copy"));
+                    .hint("restore the journal from a backup or another maintainer's copy; nothing was changed"));
             }
             prev = record.hash;
             records.push(record);

@@ -122,7 +122,7 @@ impl Plan {
                 "the stored plan has format {}, this version knows {FORMAT}",
                 head.format
             ))
-            .hint("use the lifeboat version that adopted this train, or a newer one"));
+            .hint("use the lifeboat version that adopted this train, or a newer one; nothing was changed"));
         }
         serde_json::from_slice(bytes).map_err(broken)
     }

@@ -6,7 +6,7 @@ use super::Acting;
 use super::hooks::{self, Edits};
 use crate::bump::{self, BumpRequest};
 use crate::effects::{Git, Objects, PrivateRepo, blocking};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
 use crate::journal::StepStatus;
 use crate::model::Oid;
@@ -64,6 +64,18 @@ pub(in crate::engine) fn series(objects: &Objects, step: &Prepare) -> Result<Ser
     Series::from_bytes(&objects.get(&step.series)?)
 }
 
+/// What a person can do about a line that cannot be prepared: the adopted plan never changes.
+fn pinned(acting: &Acting<'_>, e: Error) -> Error {
+    if e.kind() != ErrorKind::Input {
+        return e;
+    }
+    let train = &acting.train.plan().train;
+    e.hint(format!(
+        "the adopted plan pins the series that it has now: give this train up with `lifeboat abandon {train} --reason …`, \
+         then ship the mended one under another name"
+    ))
+}
+
 pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepStatus) -> Result<Outcome> {
     let (git, repo, objects) = (&*acting.effects.git, acting.train.repository(), acting.train.objects());
     let series = series(objects, step)?;
@@ -72,7 +84,7 @@ pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepSt
             let _one_at_a_time = acting.train.repository_lock();
             git.ensure(repo)?;
         }
-        make(git, repo, &series, step, &Vec::new())
+        make(git, repo, &series, step, &Vec::new()).map_err(|e| pinned(acting, e))
     })?;
     let hooks = step.bump.as_ref().map_or(&[][..], |b| &b.rules.after);
     let mut by_hooks = None;
@@ -86,6 +98,7 @@ pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepSt
         made.warnings = warnings;
         by_hooks = ran.pinned;
     }
+    acting.warn(&made.warnings);
     blocking(|| {
         let tree = git.tree_id(repo, &made.head)?;
         let pack = objects.put_written(|out| git.export_pack(repo, &step.base, &made.head, out))?;

@@ -124,6 +124,7 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
         JobStatus::Exited(0) => {
             let report = runner.collect(request, &handle).await?;
             let done = blocking(|| keep(acting, runner, &report))?;
+            acting.warn(&report.warnings);
             runner.cancel(&handle).await?;
             return Ok(done);
         }

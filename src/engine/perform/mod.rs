@@ -16,7 +16,7 @@ mod sum;
 use super::pools::Pools;
 use super::reach::Reach;
 use super::train::Train;
-use crate::effects::{Effects, PrivateRepo};
+use crate::effects::{Effects, PrivateRepo, ProgressEvent};
 use crate::error::{Error, Result};
 use crate::journal::{State, StepStatus};
 use crate::model::Oid;
@@ -53,7 +53,7 @@ pub(super) async fn perform(
         Step::Checksum(s) => sum::checksum(&acting, s),
         Step::Stage(s) => stage::stage(&acting, s).await,
         Step::VerifyStaged(s) => stage::verify_staged(&acting, s).await,
-        Step::Gate(s) => gate::gate(&acting, s),
+        Step::Gate(s) => gate::gate(&acting, s).await,
         Step::Seal(s) => seal::seal(&acting, s),
         Step::Promote(s) => promote::promote(&acting, s).await,
         Step::PushGit(s) => deliver::push_git(&acting, s).await,
@@ -120,6 +120,14 @@ pub(super) fn sealed<'a>(state: &'a State, id: &StepId) -> Result<&'a Sealed> {
 }
 
 impl Acting<'_> {
+    /// Tells the operator what does not stop the step.
+    fn warn(&self, warnings: &[String]) {
+        for text in warnings {
+            let text = format!("warning   {}: {}", self.step.id, crate::model::escape(text));
+            self.effects.progress.event(ProgressEvent::Note(text));
+        }
+    }
+
     /// The private repository, holding what `prepare` made: it is a cache, so it is filled again if it was lost.
     pub(super) fn repository_with(&self, prepare: &StepId) -> Result<&PrivateRepo> {
         let made = prepared(&self.state, prepare)?;
