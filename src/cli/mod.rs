@@ -1,6 +1,7 @@
 //! The command line: one file per verb.
 
 pub mod bump;
+pub mod init;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ pub struct Cli {
 enum Verb {
     /// Bump versions in a checkout as the project's maintainers would
     Bump(bump::Args),
+    /// Learn how this project bumps its version, and write `lifeboat.toml`
+    Init(init::Args),
 }
 
 /// Runs the verb.
@@ -29,5 +32,6 @@ enum Verb {
 pub fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.verb {
         Verb::Bump(args) => bump::run(args),
+        Verb::Init(args) => init::run(args),
     }
 }
