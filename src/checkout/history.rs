@@ -249,9 +249,17 @@ fn with_files(
     for path in missed {
         let lower = path.to_ascii_lowercase();
         let mut tries = Vec::new();
-        for style in
-            [Style::CHeader, Style::Pyproject, Style::PackageJson, Style::Snippet, Style::HtmlRootUrl, Style::Plain]
-        {
+        let name = lower.rsplit('/').next().unwrap_or_default();
+        let styles: &[Style] = match name.rsplit_once('.').map_or("", |(_, end)| end) {
+            "h" | "hh" | "hpp" | "in" => &[Style::CHeader],
+            "rs" => &[Style::HtmlRootUrl, Style::Snippet],
+            "md" => &[Style::Snippet],
+            "toml" if name == "pyproject.toml" => &[Style::Pyproject],
+            "json" => &[Style::PackageJson],
+            "txt" | "" => &[Style::Plain],
+            _ => &[],
+        };
+        for style in styles.iter().copied() {
             let file = VersionFile { path: path.clone(), style, krate: None, pattern: None, when: None };
             let files = rules.files.iter().cloned().chain([file]).collect();
             tries.push(VersionRules { files, ..rules.clone() });
