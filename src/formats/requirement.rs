@@ -47,7 +47,14 @@ pub fn lift(requirement: &str, old: &Version, new: &Version) -> Lift {
     if single && !listed.contains([',', ' ']) {
         for (from, to) in [(exact(old), exact(new)), (minor(old), minor(new)), (major(old), major(new))] {
             if listed == from {
-                return if from == to { Lift::Stays } else { Lift::To(format!("{head}{to}{tail}")) };
+                let short = format!("{head}{to}{tail}");
+                // A short requirement admits no pre-release: that must be named whole.
+                let whole = || format!("{head}{}{tail}", exact(new));
+                return match admits(&short, new) {
+                    true if from == to => Lift::Stays,
+                    true => Lift::To(short),
+                    false => Lift::To(whole()),
+                };
             }
         }
         if !admits(requirement, new) {
@@ -95,6 +102,7 @@ mod tests {
         assert_eq!(check("0.7", "0.7.9", "0.8.0"), to("0.8"));
         assert_eq!(check("1", "1.2.3", "2.0.0"), to("2"));
         assert_eq!(check("=1.0.0-rc.1", "1.0.0-rc.1", "1.0.0"), to("=1.0.0"));
+        assert_eq!(check("0.25", "0.25.1", "0.26.0-alpha.1"), to("0.26.0-alpha.1"));
         assert_eq!(check("*", "1.2.3", "9.0.0"), Lift::Stays);
         assert_eq!(check("1.2.*", "1.2.3", "1.3.0"), Lift::Refuses);
     }
