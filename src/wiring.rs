@@ -32,13 +32,15 @@ pub fn effects(
         of_stores.insert(store.name.clone(), stores::open(store, disk.clone())?);
     }
     let mut of_forges = BTreeMap::new();
+    let around = forges::Surroundings { clock: clock.clone(), secrets: secrets.clone() };
     for forge in &config.forges {
         let spec = forges::ForgeSpec {
             name: forge.name.clone(),
             repository: forge.repository.clone(),
             api: forge.api.clone(),
+            token: forge.token.clone(),
         };
-        of_forges.insert(forge.name.clone(), forges::open(&spec)?);
+        of_forges.insert(forge.name.clone(), forges::open(&spec, &around)?);
     }
     let mut of_remotes = BTreeMap::new();
     for remote in &config.remotes {
