@@ -30,13 +30,15 @@ pub fn effects(
     let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), secrets.clone(), disk.clone(), clock.clone());
     let to = destinations(config, &disk)?;
     let mut of_forges = BTreeMap::new();
+    let around = forges::Surroundings { clock: clock.clone(), secrets: secrets.clone() };
     for forge in &config.forges {
         let spec = forges::ForgeSpec {
             name: forge.name.clone(),
             repository: forge.repository.clone(),
             api: forge.api.clone(),
+            token: forge.token.clone(),
         };
-        of_forges.insert(forge.name.clone(), forges::open(&spec)?);
+        of_forges.insert(forge.name.clone(), forges::open(&spec, &around)?);
     }
     let mut of_runners = Vec::new();
     let surroundings = runners::Surroundings { jobs: dir.jobs(), program: this_program()? };

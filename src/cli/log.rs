@@ -35,6 +35,7 @@ fn line(record: &Record) -> String {
         Event::Deferred { step, reason, .. } => format!("deferred  {step}: {reason}"),
         Event::Approved { approval } => format!("approved  by {}", approval.person),
         Event::Resumed => "resumed".to_owned(),
+        Event::Reconciling => "reconciling".to_owned(),
         Event::Abandoned { reason } => format!("abandoned: {reason}"),
         Event::Lease { holder, epoch, expires } => format!("lease of {holder}, epoch {epoch}, until {expires}"),
         Event::TakenOver { from, to, epoch, reason, .. } => {

@@ -83,6 +83,8 @@ pub enum Event {
     },
     /// The operator started `ship` again after failures: they are tried once more.
     Resumed,
+    /// The operator asked for what waits to be delivered: deferred steps are tried again.
+    Reconciling,
     /// The train was given up before anything was public.
     Abandoned {
         /// Why.
@@ -284,6 +286,7 @@ pub(crate) fn name(event: &Event) -> &'static str {
         Event::Deferred { .. } => "deferred",
         Event::Approved { .. } => "approved",
         Event::Resumed => "resumed",
+        Event::Reconciling => "reconciling",
         Event::Abandoned { .. } => "abandoned",
         Event::Lease { .. } => "lease",
         Event::TakenOver { .. } => "taken-over",

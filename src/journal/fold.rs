@@ -187,6 +187,13 @@ impl State {
                     }
                 }
             }
+            Event::Reconciling => {
+                for state in &mut self.steps {
+                    if matches!(state.status, StepStatus::Deferred(_)) {
+                        state.status = StepStatus::Pending;
+                    }
+                }
+            }
             Event::Abandoned { reason } => self.abandoned = Some(reason.clone()),
             Event::Lease { epoch, .. } => self.epoch = *epoch,
             Event::TakenOver { epoch, certificate, .. } => {

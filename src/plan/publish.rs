@@ -208,6 +208,8 @@ fn plan_forges(
             let branch = &line.planned.branch;
             let mut needs = shown.to_vec();
             needs.push(release.checksum.clone());
+            // A forge makes a tag of its own for a release that has none: ours must be there first.
+            needs.extend(forge.remote.as_ref().map(|r| StepId::new("push-git", &[r.as_str()])));
             sketch.add(
                 StepId::new("forge-release", &[forge.name.as_str(), branch.as_str()]),
                 needs,

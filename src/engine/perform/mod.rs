@@ -3,6 +3,7 @@
 mod bundle;
 pub(in crate::engine) mod commits;
 mod deliver;
+mod forge;
 mod gate;
 pub(in crate::engine) mod hooks;
 mod inputs;
@@ -57,7 +58,7 @@ pub(super) async fn perform(
         Step::Seal(s) => seal::seal(&acting, s),
         Step::Promote(s) => promote::promote(&acting, s).await,
         Step::PushGit(s) => deliver::push_git(&acting, s).await,
-        Step::ForgeRelease(s) => deliver::forge_release(&acting, s).await,
+        Step::ForgeRelease(s) => forge::forge_release(&acting, s).await,
         Step::Point(s) => point::point(&acting, s).await,
     }
 }
@@ -65,6 +66,15 @@ pub(super) async fn perform(
 /// Reads every staged file of a line in one store back and compares it; says how many there are.
 pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) -> Result<usize> {
     stage::read_staged(effects, state, on).await
+}
+
+/// Reads a delivery back and compares it with what it should be; `None` for steps that deliver nowhere.
+pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
+    match &step.step {
+        Step::PushGit(s) => Some(deliver::prove(effects, &train.state(), s).await),
+        Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
+        _ => None,
+    }
 }
 
 /// What `prepare` made of a line.
