@@ -132,8 +132,14 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
     let (step_id, key) = (id.clone(), step.key);
     match result {
         Ok(outcome) => {
+            let before = journal.state().name();
             journal.append(Event::Succeeded { step: step_id, key, outcome: Box::new(outcome) })?;
             effects.progress.event(ProgressEvent::Succeeded(id.clone()));
+            if before < TrainState::Released && journal.state().name() == TrainState::Released {
+                // What is left may take as long as a destination that does not answer.
+                let text = "released  every required destination has the train; the others may take a while";
+                effects.progress.event(ProgressEvent::Note(text.to_owned()));
+            }
             Ok(None)
         }
         Err(error) if step.deferrable && error.kind() == ErrorKind::Unreachable => {
