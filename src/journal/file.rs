@@ -62,7 +62,10 @@ impl Journal {
         let state = State::fold(graph, &records).map_err(|e| e.context(format!("journal `{}`", path.display())))?;
         let entry = disk.entry(&path).context("cannot look at the journal")?;
         if entry.is_some() {
-            // Its creator may have died before its directory was synced.
+            // Whoever wrote it may have died before a record, or the file's name, was on the disk. What is read here counts
+            // as recorded from now on, so it must be.
+            let what = || format!("cannot sync journal `{}`", path.display());
+            disk.append(&path, 0o600).and_then(|mut file| file.sync()).context(what())?;
             files::sync_parent(&*disk, &path)?;
         }
         let torn = entry.is_some_and(|e| e.size > len);

@@ -35,7 +35,7 @@ impl Tree {
             None => Ok(None),
             Some(file) => {
                 // What is seen here may be recorded as done, but the writer may have died before it was on the disk.
-                files::sync_parent(&*self.disk, &target)?;
+                self.existed(&target)?;
                 Ok(Some(file))
             }
         }
@@ -253,13 +253,17 @@ impl Tree {
         Ok(if created { PutNew::Created } else { PutNew::Existed })
     }
 
-    /// Something is at `target`. Nothing is to be written, so a store that is read-only by now will do, unless the writer
-    /// died before it had tidied up.
+    /// Something is at `target`: makes it last, and tidies up after a writer that died too early for both.
     fn existed(&self, target: &Path) -> Result<PutNew> {
-        if files::left_partial(&*self.disk, target)? {
-            let _lock = self.lock(target)?;
-            files::remove_partial(&*self.disk, target)?;
-        }
+        let tidied = || -> Result<()> {
+            if files::left_partial(&*self.disk, target)? {
+                let _lock = self.lock(target)?;
+                files::remove_partial(&*self.disk, target)?;
+            }
+            Ok(())
+        };
+        // A store that is read-only by now will do: a hidden file beside the right one misleads nobody.
+        drop(tidied());
         files::sync_parent(&*self.disk, target)?;
         Ok(PutNew::Existed)
     }
