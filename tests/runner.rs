@@ -1,9 +1,10 @@
 //! The local runner with real processes: what a job sees, what it may leave, and that nothing outlives it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -129,6 +130,11 @@ async fn wait(runner: &dyn Runner, handle: &Handle) -> JobStatus {
     }
 }
 
+/// A time to sleep that no other run of the tests uses: by it the processes of a test are known.
+fn nap(seconds: u32) -> String {
+    format!("{seconds}.{}", std::process::id())
+}
+
 /// Whether a process whose command line holds `marker` runs.
 fn runs(marker: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -218,7 +224,13 @@ async fn a_hanging_job_is_killed_with_all_it_started() {
     let bench = Bench::new();
     // One child in the group, one in a session of its own, one orphan that ignores everything that can be ignored.
     let mut request = bench.request(
-        &["sleep 40001 & setsid sleep 40002 & (trap '' TERM HUP INT; setsid sh -c 'trap \"\" TERM; sleep 40003' &) & sleep 40004"],
+        &[&format!(
+            "sleep {} & setsid sleep {} & (trap '' TERM HUP INT; setsid sh -c 'trap \"\" TERM; sleep {}' &) & sleep {}",
+            nap(40001),
+            nap(40002),
+            nap(40003),
+            nap(40004)
+        )],
         &[],
     );
     request.job.timeout_s = 1;
@@ -226,18 +238,19 @@ async fn a_hanging_job_is_killed_with_all_it_started() {
     let (_, status) = bench.finish(&request).await;
     assert_eq!(status, JobStatus::TimedOut);
     assert!(start.elapsed() < Duration::from_secs(10));
-    for n in ["40001", "40002", "40003", "40004"] {
-        assert!(!runs(n), "sleep {n} is left");
+    for n in [40001, 40002, 40003, 40004] {
+        assert!(!runs(&nap(n)), "sleep {n} is left");
     }
 }
 
 #[tokio::test]
 async fn children_left_behind_are_killed_when_the_job_ends() {
     let bench = Bench::new();
-    let many = "for i in 1 2 3 4 5 6 7 8 9; do (setsid sh -c 'while :; do sleep 40005; done' &) ; done";
-    let (_, status) = bench.finish(&bench.request(&[many], &[])).await;
+    let many =
+        format!("for i in 1 2 3 4 5 6 7 8 9; do (setsid sh -c 'while :; do sleep {}; done' &) ; done", nap(40005));
+    let (_, status) = bench.finish(&bench.request(&[&many], &[])).await;
     assert_eq!(status, JobStatus::Exited(0));
-    assert!(!runs("40005"));
+    assert!(!runs(&nap(40005)));
 }
 
 #[tokio::test]
@@ -274,16 +287,16 @@ async fn two_dispatches_at_once_make_one_job() {
 #[tokio::test]
 async fn a_job_whose_supervisor_was_killed_is_lost_and_its_processes_end() {
     let bench = Bench::new();
-    let mut request = bench.request(&["setsid sleep 40006 & sleep 40007"], &[]);
+    let mut request = bench.request(&[&format!("setsid sleep {} & sleep {}", nap(40006), nap(40007))], &[]);
     let handle = bench.runner.dispatch(&request).await.unwrap();
-    until("the job starts", || runs("40006") && runs("40007")).await;
+    until("the job starts", || runs(&nap(40006)) && runs(&nap(40007))).await;
     let file = bench.dir.path().join("jobs").join(&handle.job).join("supervisor.json");
     let supervisor: serde_json::Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let pid = supervisor["pid"].as_i64().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     until("it is lost", || fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |s| s.contains(") Z "))).await;
     assert_eq!(bench.runner.observe(&handle).await.unwrap(), JobStatus::Lost);
-    assert!(runs("40006"), "otherwise this test shows nothing");
+    assert!(runs(&nap(40006)), "otherwise this test shows nothing");
     // A new attempt ends what the old one left.
     request.attempt = 2;
     let second = bench.runner.dispatch(&request).await.unwrap();
@@ -294,7 +307,7 @@ async fn a_job_whose_supervisor_was_killed_is_lost_and_its_processes_end() {
     });
     assert!(!left);
     bench.runner.cancel(&second).await.unwrap();
-    assert!(!runs("40006") && !runs("40007"));
+    assert!(!runs(&nap(40006)) && !runs(&nap(40007)));
     assert_eq!(bench.runner.observe(&second).await.unwrap(), JobStatus::Lost);
     assert!(!bench.dir.path().join("jobs").join(&second.job).exists());
 }
@@ -442,8 +455,9 @@ async fn a_second_start_begins_clean_even_over_unwritable_directories() {
     request.job.timeout_s = 1;
     let (handle, status) = bench.finish(&request).await;
     assert_eq!(status, JobStatus::TimedOut);
-    // As after a power loss that kept the directory and lost the status.
+    // As after a power loss that kept the directory and lost the status. The supervisor ends just after it wrote that.
     fs::remove_file(bench.dir.path().join("jobs").join(&handle.job).join("status.json")).unwrap();
+    assert_eq!(wait(&*bench.runner, &handle).await, JobStatus::Lost);
     assert_eq!(bench.finish(&request).await.1, JobStatus::TimedOut);
 }
 
@@ -455,6 +469,4 @@ async fn handles_of_others_are_refused() {
         assert!(bench.runner.observe(&handle).await.is_err(), "{job}");
         assert!(bench.runner.cancel(&handle).await.is_err(), "{job}");
     }
-    let jobs = bench.dir.path().join("jobs");
-    drop(fs::set_permissions(&jobs, fs::Permissions::from_mode(0o700)));
 }

@@ -40,13 +40,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         confirm(&name)?;
     }
     let expires = approve(&effects, &train, &reviewed, &args.person)?;
-    let have = train.state().approvals().len();
-    let need = train.plan().threshold;
+    let next = super::place::advice(&train.state(), effects.clock.now());
     out.result(
-        format!(
-            "\napproved by {}, until {expires}; the train has {have} of {need} approvals\nnext: `lifeboat ship`",
-            args.person
-        ),
+        format!("\napproved by {}, until {expires}\nnext: {next}", args.person),
         &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed }),
     )?;
     Ok(ExitCode::SUCCESS)
@@ -77,6 +73,12 @@ pub(super) fn text(review: &Review) -> String {
         }
         for path in &line.sensitive {
             out.push_str(&format!("\n  ! a patch touches `{path}`, which decides how things are built"));
+        }
+        for path in &line.by_hooks {
+            out.push_str(&format!("\n  ! the project's own commands changed `{}` in the bump commit", escape(path)));
+        }
+        for warning in &line.warnings {
+            out.push_str(&format!("\n  ! {}", escape(warning)));
         }
         if line.version.is_some() {
             out.push_str(&format!(

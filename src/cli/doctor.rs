@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The command line of `lifeboat doctor`.
+/// Look whether this machine could ship a train now: programs, keys, runners, stores, destinations
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Args {}
 
@@ -75,11 +75,13 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         machine::keys(config, &mut work);
         labels(config, subjects.runners, &mut work);
     }
-    for runner in subjects.runners.iter().cloned() {
+    for runner in subjects.runners {
+        let runner = Arc::clone(runner);
         let name = runner.name().to_string();
         work.later("runner", name, Health::Fail, async move { runner.check().await });
     }
-    for store in subjects.stores.iter().cloned() {
+    for store in subjects.stores {
+        let store = Arc::clone(store);
         let name = store.name().clone();
         let required = config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.required);
         work.later("store", name.to_string(), Need::of(required).health(), async move {
@@ -92,14 +94,16 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
             ))
         });
     }
-    for forge in subjects.forges.iter().cloned() {
+    for forge in subjects.forges {
+        let forge = Arc::clone(forge);
         let name = forge.name().clone();
         let required = config.and_then(|c| c.forges.iter().find(|f| f.name == name)).is_some_and(|f| f.required);
         work.later("forge", name.to_string(), Need::of(required).health(), async move {
             forge.probe().await.map(|()| "answers".to_owned()).map_err(|e| Need::of(required).explain(e))
         });
     }
-    for remote in subjects.remotes.iter().cloned() {
+    for remote in subjects.remotes {
+        let remote = Arc::clone(remote);
         let name = remote.name().clone();
         let required = config.and_then(|c| c.remotes.iter().find(|r| r.name == name)).is_some_and(|r| r.required);
         work.later("remote", name.to_string(), Need::of(required).health(), async move {

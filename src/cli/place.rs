@@ -11,6 +11,7 @@ use crate::config::{self, Config};
 use crate::effects::{Clock, Disk, Effects, EntryKind, Progress, files};
 use crate::engine::{Next, Question, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
+use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
 use crate::journal::{Journal, Record, State, TrainState};
 use crate::model::TrainName;
@@ -121,6 +122,11 @@ impl Place {
     /// The same, with the train's files in another directory.
     pub(super) fn effects_in(&self, dir: &TrainDir, progress: Arc<dyn Progress>) -> Result<Effects> {
         wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress)
+    }
+
+    /// Where the trains of this project go.
+    pub(super) fn destinations(&self) -> Result<Destinations> {
+        wiring::destinations(&self.config, &self.disk)
     }
 
     /// The trust root that is pinned on this machine.

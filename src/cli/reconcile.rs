@@ -1,21 +1,38 @@
-//! `reconcile`: what waits for its destination.
+//! `reconcile`: brings home what waits for its destination, and proves by reading back that all are equal.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::place::Place;
+use super::place::{Place, Seen};
 use super::{Global, Output};
-use crate::error::Result;
-use crate::model::TrainName;
+use crate::effects::ProgressEvent;
+use crate::engine::reconcile::{Reconciled, reconcile};
+use crate::engine::{Ended, Train};
+use crate::error::{Error, Result};
+use crate::journal::{State, StepStatus, TrainState};
+use crate::model::{BranchName, TrainName};
 use crate::step::StepId;
 
-/// List the deliveries that wait for their destinations
+/// Bring home the deliveries that wait for their destinations, and read everything back
+///
+/// Trains go in version order on each line. A second run does nothing but read. What differs is shown and never overwritten.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// One train [default: all of the project]
+    /// One train [default: all released ones of the project]
     #[arg(value_name = "TRAIN")]
     train: Option<TrainName>,
+    /// Only list what waits; ask no destination
+    #[arg(long, conflicts_with = "watch")]
+    list: bool,
+    /// Try again until every delivery is home
+    #[arg(long)]
+    watch: bool,
+    /// Seconds between two tries of `--watch`
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
 }
 
 #[derive(Serialize)]
@@ -26,29 +43,172 @@ struct Waiting {
     since: Option<jiff::Timestamp>,
 }
 
+/// How one train stands after a try.
+#[derive(Serialize)]
+struct Report {
+    train: TrainName,
+    state: TrainState,
+    equal: Vec<StepId>,
+    differ: Vec<String>,
+    waiting: Vec<Waiting>,
+    failed: Vec<String>,
+}
+
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    let seen = match &args.train {
-        Some(name) => vec![place.see(name)?],
-        None => place.see_all()?,
-    };
-    let mut waiting = Vec::new();
-    for seen in &seen {
-        for (step, reason, since) in seen.state.deferred() {
-            let train = seen.state.graph().plan().train.clone();
-            waiting.push(Waiting { train, step: step.clone(), reason: reason.to_owned(), since });
+    if args.list {
+        return list(&place, args, out);
+    }
+    let runtime = super::runtime()?;
+    loop {
+        let (reports, worst) = runtime.block_on(once(&place, args, out))?;
+        let home = reports.iter().all(|r| r.waiting.is_empty());
+        // A difference or a failure needs a person; only an outage passes by itself.
+        if !args.watch || home || worst.is_some() {
+            out.result(text(&reports), &reports)?;
+            let code = worst.unwrap_or(if home { 0 } else { crate::error::ErrorKind::Unreachable.exit_code() });
+            return Ok(ExitCode::from(code));
+        }
+        let waiting: usize = reports.iter().map(|r| r.waiting.len()).sum();
+        out.text(format!("{waiting} deliveries wait; the next try is in {} s\n", args.every))?;
+        if let Ok(until) = place.clock.now().checked_add(SignedDuration::from_secs(i64::from(args.every))) {
+            runtime.block_on(place.clock.sleep_until(until));
         }
     }
-    let mut text: Vec<String> = waiting
-        .iter()
-        .map(|w| {
-            let since = w.since.map(|t| t.strftime("%F %T").to_string()).unwrap_or_default();
-            format!("{}  {}  since {since}\n    {}", w.train, w.step, w.reason)
-        })
-        .collect();
+}
+
+/// One try of every train that is meant; with the exit code of the worst that a person must see to.
+async fn once(place: &Place, args: &Args, out: &Output) -> Result<(Vec<Report>, Option<u8>)> {
+    let mut seen = seen(place, args.train.as_ref())?;
+    if args.train.is_none() {
+        seen.retain(|s| s.state.name() >= TrainState::Released && s.state.abandoned().is_none());
+    }
+    let mut reports: Vec<Report> = Vec::new();
+    let mut worst = None;
+    for seen in in_version_order(seen) {
+        let plan = seen.state.graph().plan().clone();
+        if let Some(before) = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(place, &r.train, &seen)) {
+            let why = format!("train `{}` comes first on a line that they share", before.train);
+            let steps = open_steps(&seen.state).into_iter();
+            let waiting = steps
+                .map(|step| Waiting { train: plan.train.clone(), step, reason: why.clone(), since: None })
+                .collect::<Vec<_>>();
+            if !waiting.is_empty() {
+                let (state, train) = (seen.state.name(), plan.train.clone());
+                reports.push(Report { train, state, equal: vec![], differ: vec![], waiting, failed: vec![] });
+                continue;
+            }
+        }
+        let effects = place.effects(&plan.train, out.progress())?;
+        let train = Arc::new(Train::open(&effects, place.trust()?, &place.dir(&plan.train))?);
+        let done = reconcile(&effects, train.clone()).await;
+        effects.progress.event(ProgressEvent::Ended);
+        let Reconciled { ended, equal, differ } = done?;
+        let state = train.state();
+        let mut errors: Vec<&Error> = differ.iter().map(|(_, e)| e).collect();
+        if let Some(Ended::Stuck(stuck)) = &ended {
+            errors.extend(stuck.iter().map(|(_, e)| e));
+        }
+        for error in errors {
+            let _code = out.fail(error);
+            worst = worst.or(Some(error.kind().exit_code()));
+        }
+        reports.push(Report {
+            train: plan.train.clone(),
+            state: state.name(),
+            equal,
+            differ: differ.iter().map(|(id, e)| format!("{id}: {e}")).collect(),
+            waiting: waiting(&state),
+            failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
+        });
+    }
+    Ok((reports, worst))
+}
+
+fn seen(place: &Place, train: Option<&TrainName>) -> Result<Vec<Seen>> {
+    match train {
+        Some(name) => Ok(vec![place.see(name)?]),
+        None => place.see_all(),
+    }
+}
+
+/// On each line the lower version first; trains that share no line keep their order.
+fn in_version_order(mut left: Vec<Seen>) -> Vec<Seen> {
+    let mut out = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let first = (0..left.len()).find(|&i| !left.iter().any(|other| comes_before(&other.state, &left[i].state)));
+        // Two trains that each have the lower version on one line cannot both go first.
+        out.push(left.remove(first.unwrap_or(0)));
+    }
+    out
+}
+
+fn comes_before(a: &State, b: &State) -> bool {
+    let (a, b) = (a.graph().plan(), b.graph().plan());
+    a.releases().any(|x| b.releases().any(|y| x.branch == y.branch && x.new < y.new))
+}
+
+fn shares_line(place: &Place, train: &TrainName, seen: &Seen) -> bool {
+    let branches =
+        |state: &State| -> Vec<BranchName> { state.graph().plan().lines.iter().map(|l| l.branch.clone()).collect() };
+    let ours = branches(&seen.state);
+    place.see(train).is_ok_and(|other| branches(&other.state).iter().any(|b| ours.contains(b)))
+}
+
+/// The deliveries that are not home: those that were put off, and those behind them.
+fn open_steps(state: &State) -> Vec<StepId> {
+    let open =
+        |i: &usize| matches!(state.at(*i).status, StepStatus::Deferred(_) | StepStatus::Pending | StepStatus::Started);
+    (0..state.graph().len()).filter(open).map(|i| state.graph().at(i).id.clone()).collect()
+}
+
+fn waiting(state: &State) -> Vec<Waiting> {
+    let train = &state.graph().plan().train;
+    let one = |step: StepId| {
+        let found = state.deferred().find(|(id, _, _)| **id == step);
+        let (reason, since) = match found {
+            Some((_, reason, since)) => (reason.to_owned(), since),
+            None => ("waits for a delivery before it".to_owned(), None),
+        };
+        Waiting { train: train.clone(), step, reason, since }
+    };
+    open_steps(state).into_iter().map(one).collect()
+}
+
+fn list(place: &Place, args: &Args, out: &Output) -> Result<ExitCode> {
+    let mut all = seen(place, args.train.as_ref())?;
+    all.retain(|s| s.state.name() >= TrainState::Released && s.state.abandoned().is_none());
+    let waiting: Vec<Waiting> = all.iter().flat_map(|s| waiting(&s.state)).collect();
+    let mut text: Vec<String> = waiting.iter().map(line).collect();
     if text.is_empty() {
         text.push("nothing waits: every delivery is home".to_owned());
     }
     out.result(text.join("\n"), &waiting)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn line(w: &Waiting) -> String {
+    let since = w.since.map(|t| format!("  since {}", t.strftime("%F %T"))).unwrap_or_default();
+    format!("{}  {}{since}\n    {}", w.train, w.step, w.reason)
+}
+
+fn text(reports: &[Report]) -> String {
+    let mut out = Vec::new();
+    for r in reports {
+        let mut text = format!("train {}: {}, {} deliveries read back and equal", r.train, r.state, r.equal.len());
+        for differ in &r.differ {
+            text.push_str(&format!("\n  differs  {differ}"));
+        }
+        for failed in &r.failed {
+            text.push_str(&format!("\n  failed   {failed}"));
+        }
+        for w in &r.waiting {
+            text.push_str(&format!("\n  waits    {}: {}", w.step, w.reason));
+        }
+        out.push(text);
+    }
+    if out.is_empty() {
+        out.push("no released train: nothing to reconcile".to_owned());
+    }
+    out.join("\n")
 }

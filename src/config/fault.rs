@@ -15,7 +15,8 @@ pub(super) struct Fault {
     message: String,
     label: String,
     help: Option<String>,
-    other: Option<(Range<usize>, String)>,
+    /// Boxed, because faults travel in results.
+    other: Option<Box<(Range<usize>, String)>>,
 }
 
 impl Fault {
@@ -32,7 +33,7 @@ impl Fault {
 
     /// Points at another place that has to do with it.
     pub(super) fn see(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
-        self.other = Some((span, escape(&label.into())));
+        self.other = Some(Box::new((span, escape(&label.into()))));
         self
     }
 }
@@ -80,7 +81,7 @@ impl Faults {
             let mut snippet = Snippet::source(shown.as_str())
                 .path(path.as_str())
                 .annotation(AnnotationKind::Primary.span(first_line(&shown, &fault.span)).label(fault.label.as_str()));
-            if let Some((span, label)) = &fault.other {
+            if let Some((span, label)) = fault.other.as_deref() {
                 snippet =
                     snippet.annotation(AnnotationKind::Context.span(first_line(&shown, span)).label(label.as_str()));
             }
@@ -162,7 +163,7 @@ mod tests {
         let text = "token = \"sécret\"\nname = 1\n";
         let mut faults = Faults::default();
         faults.add(Fault::new(0..5, "bad", "here"));
-        let report = faults.into_error(Path::new("f.toml"), text, &[9..16]).report();
+        let report = faults.into_error(Path::new("f.toml"), text, std::slice::from_ref(&(9..16))).report();
         assert!(!report.contains("cret"), "{report}");
         assert!(report.contains("f.toml:1:1"), "{report}");
     }

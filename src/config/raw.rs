@@ -192,6 +192,7 @@ pub(super) struct RawForge {
     pub(super) repository: Text,
     pub(super) api: Option<Text>,
     pub(super) token: Option<RawSecret>,
+    pub(super) remote: Option<Text>,
     pub(super) required: Option<bool>,
 }
 

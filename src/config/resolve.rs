@@ -21,7 +21,7 @@ use super::settings::{
 use super::template::{Values, placeholders, render};
 use crate::bump::VersionRules;
 use crate::error::Result;
-use crate::model::{GrammarError, Label, RunnerName, TagName};
+use crate::model::{GrammarError, Label, RemoteName, RunnerName, TagName};
 
 /// Reads the text of a `lifeboat.toml` that lies at `path`; the project's own templates stay empty.
 ///
@@ -52,7 +52,7 @@ fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Opt
     let recipes = document.named::<raw::RawNamedRecipe>("recipe", faults);
     let raw_targets = document.list::<raw::RawTarget>("target", faults);
     let raw_assemblies = document.list::<raw::RawAssemble>("assemble", faults);
-    let mut tables = targets::Tables::new(&recipes, base, faults);
+    let mut tables = targets::Tables::new(&recipes, base);
     let targets = tables.targets(&raw_targets, faults);
     let assemblies = tables.assemblies(&raw_assemblies, &targets, faults);
     tables.unused_recipes(faults);
@@ -70,7 +70,7 @@ fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Opt
     let names = forges.iter().map(|(name, _)| name).chain(remotes.iter().map(|(_, r)| &r.name)).collect();
     let (forges, remotes) = unique(faults, "forge or remote", names, |faults| {
         (
-            forges.iter().filter_map(|(name, raw)| forge(name, raw, base, faults)).collect(),
+            forges.iter().filter_map(|(name, raw)| forge(name, raw, &remotes, base, faults)).collect(),
             remotes.iter().filter_map(|(_, raw)| remote(raw, base, faults)).collect(),
         )
     });
@@ -255,8 +255,34 @@ fn store(raw: &RawStore, base: &Path, faults: &mut Faults) -> Option<StoreConfig
     })
 }
 
-fn forge(name: &Text, raw: &RawForge, base: &Path, faults: &mut Faults) -> Option<ForgeConfig> {
+fn forge(
+    name: &Text,
+    raw: &RawForge,
+    remotes: &[(Range<usize>, RawRemote)],
+    base: &Path,
+    faults: &mut Faults,
+) -> Option<ForgeConfig> {
     let name = grammar(name, faults);
+    let remote = raw.remote.as_ref().and_then(|r| grammar::<RemoteName>(r, faults));
+    if let (Some(text), Some(remote)) = (&raw.remote, &remote) {
+        let of = remotes.iter().find(|(_, r)| r.name.get_ref() == remote.as_str());
+        match of {
+            None => {
+                let names: Vec<String> = remotes.iter().map(|(_, r)| format!("`{}`", r.name.get_ref())).collect();
+                let valid = if names.is_empty() { "there is no `[[remote]]`".to_owned() } else { names.join(", ") };
+                faults.add(Fault::new(
+                    text.span(),
+                    format!("there is no remote `{remote}`"),
+                    format!("valid here: {valid}"),
+                ));
+            }
+            Some((_, r)) if raw.required.unwrap_or(false) && !r.required.unwrap_or(false) => {
+                let message = format!("the forge is required, and its remote `{remote}` is not");
+                faults.add(Fault::new(text.span(), message, "set `required = true` for that `[[remote]]` as well"));
+            }
+            Some(_) => {}
+        }
+    }
     let repository = raw.repository.get_ref();
     let word = |w: &str| {
         !w.is_empty() && !w.starts_with(['-', '.']) && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
@@ -280,6 +306,7 @@ fn forge(name: &Text, raw: &RawForge, base: &Path, faults: &mut Faults) -> Optio
         repository: repository.clone(),
         api: raw.api.as_ref().map(|a| a.get_ref().trim_end_matches('/').to_owned()),
         token: token.flatten(),
+        remote,
         required: raw.required.unwrap_or(false),
     })
 }

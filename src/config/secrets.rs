@@ -14,9 +14,9 @@ use crate::model::SecretRef;
 const VALID: &str =
     "valid is `{ env = \"NAME\" }`, `{ file = \"path\" }` or `{ command = [\"program\", \"argument\"] }`";
 
-/// Beginnings by which the tokens of well-known services, and private keys, are known.
-const TOKEN_STARTS: [&str; 11] =
-    ["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA", "-----BEGIN"];
+/// Beginnings by which the tokens of well-known services are known.
+const TOKEN_STARTS: [&str; 10] =
+    ["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA"];
 
 /// Whether a variable or key of this name holds a secret, by the endings that people give to such names.
 pub(super) fn names_a_secret(name: &str) -> bool {
@@ -37,10 +37,12 @@ pub(super) fn names_a_secret(name: &str) -> bool {
     .any(|ending| name == *ending || name.ends_with(&format!("_{ending}")))
 }
 
-/// Whether a text is a secret by its look.
+/// Whether a text is, or holds, a secret by its look.
 fn looks_like_a_secret(text: &str) -> bool {
-    let token = TOKEN_STARTS.iter().any(|start| text.starts_with(start));
-    (token && (text.len() >= 20 || text.starts_with('-'))) || password_in_url(text)
+    let apart = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '=' | ':' | ',' | ';');
+    let mut words = text.split(apart);
+    let token = |w: &str| w.len() >= 20 && TOKEN_STARTS.iter().any(|start| w.starts_with(start));
+    text.contains("-----BEGIN") || words.any(token) || password_in_url(text)
 }
 
 /// Whether an address holds `user:password@`.

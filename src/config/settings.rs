@@ -179,6 +179,8 @@ pub struct ForgeConfig {
     pub api: Option<String>,
     /// Where its token is found.
     pub token: Option<SecretRef>,
+    /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
+    pub remote: Option<RemoteName>,
     /// Whether the train is *released* only when this forge has it.
     pub required: bool,
 }

@@ -76,6 +76,7 @@ pub fn copy(source: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
 pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<bool> {
     let _alone = Writing::begin(path);
     if disk.entry(path).context(format!("cannot look at `{}`", path.display()))?.is_some() {
+        remove_partial(disk, path)?;
         // What is there may have been linked just before a crash that its directory has not been synced since.
         sync_parent(disk, path)?;
         return Ok(false);
@@ -103,6 +104,28 @@ pub fn replace(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -
     let tmp = write_partial(disk, path, mode, source)?;
     disk.rename(&tmp, path).context(format!("cannot replace `{}`", path.display()))?;
     sync_parent(disk, path)
+}
+
+/// Whether a write of `path` was interrupted and left bytes beside it.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn left_partial(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    let tmp = partial(path);
+    Ok(disk.entry(&tmp).context(format!("cannot look at `{}`", tmp.display()))?.is_some())
+}
+
+/// Removes what an interrupted write left beside `path`: one that ended after `path` was there is not written again, so
+/// nothing would replace it. The caller is the only writer of `path`.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn remove_partial(disk: &dyn Disk, path: &Path) -> Result<()> {
+    if left_partial(disk, path)? {
+        let tmp = partial(path);
+        disk.remove_file(&tmp).context(format!("cannot remove `{}`", tmp.display()))?;
+    }
+    Ok(())
 }
 
 /// Where a write of `path` that was interrupted leaves its bytes.

@@ -19,10 +19,10 @@ mod store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use blocking::blocking;
+pub use blocking::{blocking, each};
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
-pub use forge::Forge;
+pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};
 pub use git::{ArchiveSpec, Git, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, hash_files};
 pub use objects::Objects;

@@ -6,6 +6,8 @@ mod next;
 mod perform;
 mod pools;
 mod reach;
+pub mod reconcile;
+pub mod release;
 mod retry;
 mod run;
 mod train;

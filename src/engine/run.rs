@@ -44,7 +44,7 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
     if train.journal().state().has_failures() {
         train.journal().append(Event::Resumed)?;
     }
-    let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects)));
+    let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
     let mut flying: JoinSet<(StepId, Result<Outcome>)> = JoinSet::new();
     let mut in_flight: BTreeSet<StepId> = BTreeSet::new();
@@ -133,7 +133,7 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
     match result {
         Ok(outcome) => {
             let before = journal.state().name();
-            journal.append(Event::Succeeded { step: step_id, key, outcome })?;
+            journal.append(Event::Succeeded { step: step_id, key, outcome: Box::new(outcome) })?;
             effects.progress.event(ProgressEvent::Succeeded(id.clone()));
             if before < TrainState::Released && journal.state().name() == TrainState::Released {
                 // What is left may take as long as a destination that does not answer.

@@ -1,12 +1,12 @@
 //! Where releases are shown besides the project's own stores. An adapter is one module and one line in [`FORGES`].
 
-mod github;
+pub mod github;
 
 use std::sync::Arc;
 
-use crate::effects::Forge;
+use crate::effects::{Clock, Forge, SecretResolver};
 use crate::error::{Error, Result};
-use crate::model::RemoteName;
+use crate::model::{RemoteName, SecretRef};
 
 /// A forge as the configuration names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub struct ForgeSpec {
     pub repository: String,
     /// The API's base address; the adapter's own if none.
     pub api: Option<String>,
+    /// Where its token is found.
+    pub token: Option<SecretRef>,
+}
+
+/// What a forge needs of this machine.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Waits for rate limits and between looks.
+    pub clock: Arc<dyn Clock>,
+    /// Reads the token when it is first needed.
+    pub secrets: SecretResolver,
 }
 
 /// One kind of forge.
@@ -27,7 +38,7 @@ pub struct Adapter {
     /// What it is, in one line, for help and reference pages.
     pub about: &'static str,
     /// Makes the forge; touches nothing yet.
-    pub open: fn(&ForgeSpec) -> Result<Arc<dyn Forge>>,
+    pub open: fn(&ForgeSpec, &Surroundings) -> Result<Arc<dyn Forge>>,
 }
 
 /// Every kind of forge, sorted by kind.
@@ -38,9 +49,9 @@ pub const FORGES: &[Adapter] =
 ///
 /// # Errors
 /// A name that no adapter has.
-pub fn open(spec: &ForgeSpec) -> Result<Arc<dyn Forge>> {
+pub fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
     match FORGES.iter().find(|a| a.kind == spec.name.as_str()) {
-        Some(adapter) => (adapter.open)(spec),
+        Some(adapter) => (adapter.open)(spec, around),
         None => {
             let kinds: Vec<String> = FORGES.iter().map(|a| format!("`[forge.{}]`", a.kind)).collect();
             Err(Error::input(format!("there is no forge of the kind `{}`", spec.name))

@@ -3,7 +3,7 @@
 //! A pack between two commits is small, and without deltas its bytes depend on the objects alone: not on the version of a
 //! git program, nor on how somebody's clone happens to be packed.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -117,18 +117,45 @@ pub fn object_count(pack: &[u8]) -> Option<u32> {
     (header.starts_with(b"PACK") && matches!(number(4), 2 | 3)).then(|| number(8))
 }
 
-/// Whether a pack or a pack index ends with the SHA-1 of all that stands before, as both formats demand.
-#[must_use]
-pub fn is_whole(file: &[u8]) -> bool {
-    let Some((content, sum)) = file.split_last_chunk::<20>() else { return false };
+/// Whether a pack or a pack index ends with the SHA-1 of all that stands before, as both formats demand. Reads in pieces.
+///
+/// # Errors
+/// The reader's.
+pub fn is_whole(file: &mut dyn Read) -> io::Result<bool> {
+    const SUM: usize = 20;
     let mut sha1 = Sha1CD::default();
-    sha1.update(content);
-    sha1.finalize_cd().is_ok_and(|s| s.as_slice() == sum)
+    let mut buffer = vec![0u8; 256 * 1024];
+    // The last bytes read are held back: they may be the sum.
+    let mut held = 0;
+    loop {
+        match file.read(&mut buffer[held..]) {
+            Ok(0) => break,
+            Ok(n) => {
+                let have = held + n;
+                let content = have.saturating_sub(SUM);
+                sha1.update(&buffer[..content]);
+                buffer.copy_within(content..have, 0);
+                held = have - content;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(held == SUM && sha1.finalize_cd().is_ok_and(|sum| sum.as_slice() == &buffer[..SUM]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct OneByOne<'a>(&'a [u8]);
+
+    impl Read for OneByOne<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = buffer.len().min(1);
+            self.0.read(&mut buffer[..most])
+        }
+    }
 
     #[test]
     fn lengths_are_written_as_git_does() {
@@ -145,9 +172,14 @@ mod tests {
         assert!(pack.add(PackedKind::Blob, b"more").is_err());
         pack.finish().unwrap();
         assert_eq!(object_count(&bytes), Some(1));
-        assert!(is_whole(&bytes));
+        assert!(is_whole(&mut &bytes[..]).unwrap());
+        // However the bytes come, one at a time too.
+        assert!(is_whole(&mut bytes.as_slice().chain(io::empty())).unwrap());
+        assert!(is_whole(&mut OneByOne(&bytes)).unwrap());
+        assert!(!is_whole(&mut &bytes[..bytes.len() - 1]).unwrap());
+        assert!(!is_whole(&mut &bytes[..19]).unwrap());
         bytes[14] ^= 1;
-        assert!(!is_whole(&bytes));
+        assert!(!is_whole(&mut &bytes[..]).unwrap());
         assert!(PackWriter::new(Vec::new(), 1).unwrap().finish().is_err());
         assert_eq!(object_count(b"PACK"), None);
     }

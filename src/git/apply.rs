@@ -10,7 +10,7 @@ use super::commit::{NewCommit, When};
 use super::program::{Call, Configuration, GitProgram};
 use super::{find_commit, git_error, hunk, private, to_oid, tree};
 use crate::effects::PrivateRepo;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::{Patch, Series};
 use crate::model::{Ident, Oid, escape};
 
@@ -43,9 +43,24 @@ impl Work<'_> {
     fn call(&self) -> Call<'_> {
         self.program.call(Configuration::Private).repository(self.dir).variable("GIT_INDEX_FILE", self.index.0.clone())
     }
+
+    fn read_tree(&self, tree: git2::Oid) -> Result<()> {
+        let out = self.call().args(["read-tree".to_owned(), tree.to_string()]).run()?;
+        out.checked(&format!("cannot read tree `{tree}` into an index")).map(drop)
+    }
 }
 
-/// Applies each patch with git's three-way merge and commits it; returns the commits, oldest first.
+/// Which of git's two ways of applying a patch is tried first; the other one is tried when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Context lines first, as `git am -3` does. What a pinned series gives then never depends on which foreign objects
+    /// happen to be there.
+    ContextFirst,
+    /// The three-way merge first, which places a change better but needs the files that the patch was made on.
+    MergeFirst,
+}
+
+/// Applies each patch and commits it; returns the commits, oldest first.
 pub(super) fn apply_series(
     program: &GitProgram,
     private: &PrivateRepo,
@@ -54,18 +69,28 @@ pub(super) fn apply_series(
     committer: &Ident,
     date: Timestamp,
 ) -> Result<Vec<Oid>> {
+    let by = |_: &Patch| (committer.clone(), When::utc(date));
+    commit_each(program, private, base, series, Order::ContextFirst, &by)
+}
+
+/// Applies each patch in `order` and commits it by whom `committer` says.
+pub(super) fn commit_each(
+    program: &GitProgram,
+    private: &PrivateRepo,
+    base: &Oid,
+    series: &Series,
+    order: Order,
+    committer: &dyn Fn(&Patch) -> (Ident, When),
+) -> Result<Vec<Oid>> {
     let repo = private::open(private)?;
     let start = find_commit(&repo, base)?;
     let (mut parent, mut tree) = (start.id(), start.tree_id());
     let work = Work { program, dir: &private.dir, index: TemporaryIndex::new(&private.dir) };
-    work.call()
-        .args(["read-tree".to_owned(), tree.to_string()])
-        .run()?
-        .checked(&format!("cannot read the tree of `{base}`"))?;
+    work.read_tree(tree)?;
     let mut commits = Vec::new();
     for patch in &series.patches {
         if !patch.diff.trim_ascii().is_empty() {
-            let after = apply(&work, &repo, base, tree, patch)?;
+            let after = apply(&work, &repo, base, tree, patch, order)?;
             if after == tree {
                 return Err(Error::input(format!("{} changes nothing: the branch has it already", shown(patch)))
                     .hint("take it out of the series, then run `lifeboat plan` again"));
@@ -73,7 +98,8 @@ pub(super) fn apply_series(
             tree = after;
         }
         let author = (&patch.author, When { seconds: patch.time, offset: patch.offset });
-        let new = NewCommit { tree, parent, author, committer: (committer, When::utc(date)), message: &patch.message };
+        let (who, when) = committer(patch);
+        let new = NewCommit { tree, parent, author, committer: (&who, when), message: &patch.message };
         parent = new.write(&repo).map_err(|e| e.context(shown(patch)))?;
         commits.push(to_oid(parent));
     }
@@ -85,17 +111,37 @@ fn shown(patch: &Patch) -> String {
 }
 
 /// Applies one patch to the index and writes the tree.
-fn apply(work: &Work<'_>, repo: &Repository, base: &Oid, tree: git2::Oid, patch: &Patch) -> Result<git2::Oid> {
-    let out = work
-        .call()
-        .args(["apply", "--cached", "--3way", "--whitespace=nowarn", "-"])
-        .input(patch.diff.clone())
-        .run()?;
+fn apply(
+    work: &Work<'_>,
+    repo: &Repository,
+    base: &Oid,
+    tree: git2::Oid,
+    patch: &Patch,
+    order: Order,
+) -> Result<git2::Oid> {
+    let attempt = |ways: &[&str]| {
+        let call = work.call().args(["apply", "--cached", "--whitespace=nowarn"]).args(ways.iter().copied());
+        call.args(["-"]).input(patch.diff.clone()).run()
+    };
+    let (first, second): (&[&str], &[&str]) = match order {
+        Order::ContextFirst => (&[], &["--3way"]),
+        Order::MergeFirst => (&["--3way"], &[]),
+    };
+    let out = attempt(first)?;
     if !out.succeeded() {
         if out.disk_was_full() {
             return Err(out.failure(&format!("cannot apply {}", shown(patch))));
         }
-        return Err(misfit(repo, base, tree, patch, &out.stderr)?);
+        // A merge with conflicts leaves them in the index.
+        work.read_tree(tree)?;
+        let again = attempt(second)?;
+        if !again.succeeded() {
+            let full = again.failure(&format!("cannot apply {}", shown(patch)));
+            if again.disk_was_full() || full.kind() == ErrorKind::Transient {
+                return Err(full);
+            }
+            return Err(misfit(repo, base, tree, patch, &out.stderr)?);
+        }
     }
     // Blobs that the user's clone lacks are not touched by the patch; their names in the tree are enough.
     let written = work.call().args(["write-tree", "--missing-ok"]).run()?;

@@ -29,7 +29,7 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 
 pub use address::is_address;
-pub use program::{Call, Configuration, GitProgram, Output};
+pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION, Output};
 
 use crate::bump::SourceTree;
 use crate::effects::{ArchiveSpec, Git, PrivateRepo, Served, StaticFile};

@@ -37,12 +37,11 @@ fn commits_between<'r>(repo: &'r Repository, base: &Oid, head: &Oid) -> Result<V
     // Reading the base says clearly that it is missing, before a long walk says so obscurely.
     find_commit(repo, base)?;
     while at.id() != base_id {
-        let mut parents = at.parent_ids();
-        let (Some(parent), None) = (parents.next(), parents.next()) else {
+        if at.parent_count() != 1 {
             return Err(Error::fatal(format!("the commits from `{base}` to `{head}` are not one straight line"))
                 .detail(format!("`{}` has {} parents", at.id(), at.parent_count())));
-        };
-        drop(parents);
+        }
+        let parent = at.parent_id(0).map_err(|e| git_error(&format!("cannot read commit `{}`", at.id()), e))?;
         out.push(at);
         at = repo.find_commit(parent).map_err(|e| git_error(&format!("cannot read commit `{parent}`"), e))?;
     }
@@ -131,7 +130,9 @@ pub(super) fn write_bundle(repo: &Repository, branch: &str, base: &Oid, head: &O
 pub(super) fn import(repo: &Repository, pack: &[u8]) -> Result<()> {
     let what = "cannot import a pack into the private repository";
     match git_pack::object_count(pack) {
-        Some(_) if !git_pack::is_whole(pack) => return Err(Error::fatal(format!("{what}: it is cut or altered"))),
+        Some(_) if !git_pack::is_whole(&mut &pack[..]).context(what)? => {
+            return Err(Error::fatal(format!("{what}: it is cut or altered")));
+        }
         None => return Err(Error::fatal(format!("{what}: it is no git pack"))),
         // There is nothing to take, and libgit2 refuses to index nothing.
         Some(0) => return Ok(()),

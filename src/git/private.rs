@@ -33,6 +33,9 @@ const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tho
 \tsharedRepository = 0600\n\tlogAllRefUpdates = false\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n\
 [pack]\n\tthreads = 1\n\twriteReverseIndex = false\n";
 
+/// Where packs that are to be served are made.
+pub(super) const PUBLISH: &str = "static";
+
 const DIRECTORIES: &[&str] = &["objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags"];
 
 /// Object directories that borrow from one another, at most: what git itself allows is five.
@@ -200,7 +203,9 @@ fn first_fault(objects: &Path) -> Option<String> {
                 } else {
                     continue;
                 };
-                if !pair.exists() || !fs::read(&file).is_ok_and(|bytes| git_pack::is_whole(&bytes)) {
+                if !pair.exists()
+                    || !fs::File::open(&file).is_ok_and(|mut f| git_pack::is_whole(&mut f).unwrap_or(false))
+                {
                     return Some(file.display().to_string());
                 }
             }
@@ -217,14 +222,18 @@ fn first_fault(objects: &Path) -> Option<String> {
     None
 }
 
-/// Indexes that a killed process left behind.
+/// What a killed process left behind: indexes, and packs for serving, which git would not write over.
 fn remove_stale(dir: &Path) -> Result<()> {
     for file in entries(dir) {
         if name_of(&file).starts_with("index-") {
             remove_file(&file)?;
         }
     }
-    Ok(())
+    let packs = dir.join(PUBLISH);
+    match fs::remove_dir_all(&packs) {
+        Err(e) if e.kind() != Io::NotFound => Err(e).context(format!("cannot remove `{}`", packs.display())),
+        _ => Ok(()),
+    }
 }
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
@@ -237,7 +246,7 @@ fn name_of(path: &Path) -> String {
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn make_dir(dir: &Path) -> Result<()> {
+pub(super) fn make_dir(dir: &Path) -> Result<()> {
     let what = || format!("cannot create directory `{}`", dir.display());
     match fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Err(e) if e.kind() != Io::AlreadyExists => return Err(e).context(what()),

@@ -24,6 +24,15 @@ pub enum Configuration {
     User,
 }
 
+/// The oldest version that can be used: `git apply --cached --3way` and `GIT_CONFIG_GLOBAL` came with it.
+pub const OLDEST_VERSION: (u32, u32) = (2, 32);
+
+/// Major and minor of `git version 2.39.5 (Apple Git-154)`.
+fn number(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.strip_prefix("git version ")?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 /// Variables that the user's git may need to reach a remote as the user does.
 const USER_VARIABLES: &[&str] = &[
     "HOME",
@@ -93,6 +102,23 @@ impl GitProgram {
         let out =
             self.call(Configuration::Private).args(["version"]).run()?.checked("cannot ask git for its version")?;
         Ok(String::from_utf8_lossy(&out).trim().to_owned())
+    }
+
+    /// The version, if it has all that is used here: [`OLDEST_VERSION`] or newer.
+    ///
+    /// # Errors
+    /// There is no such program, or it is older.
+    pub fn check(&self) -> Result<String> {
+        let version = self.version()?;
+        if number(&version).is_some_and(|n| n >= OLDEST_VERSION) {
+            return Ok(version);
+        }
+        let (major, minor) = OLDEST_VERSION;
+        Err(Error::input(format!(
+            "`{}` is too old: git {major}.{minor} or newer is needed",
+            crate::model::escape(&version)
+        ))
+        .hint("install a newer git (Debian 12 and Ubuntu 22.04 have one)"))
     }
 
     /// Begins a call with this configuration.
@@ -391,5 +417,19 @@ impl Output {
         const SAID: [&str; 5] =
             ["No space left on device", "Disk quota exceeded", "Out of diskspace", "nable to write", "write error"];
         !self.succeeded() && SAID.iter().any(|t| self.stderr.contains(t))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(number("git version 2.39.5 (Apple Git-154)"), Some((2, 39)));
+        assert_eq!(number("git version 2.47.0.windows.2"), Some((2, 47)));
+        assert_eq!(number("git version 3.0-rc1"), None);
+        assert_eq!(number("git version 3.0.0"), Some((3, 0)));
+        assert!(number("git version 2.30.2").is_some_and(|n| n < OLDEST_VERSION));
     }
 }

@@ -2,7 +2,6 @@
 //! gitrepository-layout(5), gitprotocol-http(5)).
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use git2::{ObjectType, Repository};
@@ -10,7 +9,7 @@ use git2::{ObjectType, Repository};
 use super::program::{Configuration, GitProgram};
 use super::{from_oid, git_error, private, to_oid};
 use crate::effects::{PrivateRepo, Served, StaticContent, StaticFile};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::model::{BranchName, Oid, TagName, escape};
 
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
@@ -41,7 +40,7 @@ pub(super) fn static_repository(
     let mut files = Vec::new();
     let mut packs = served.packs.clone();
     if let Some(stem) = pack(program, private, &repo, tips, served)? {
-        let directory = private.dir.join("static");
+        let directory = private.dir.join(private::PUBLISH);
         for end in ["pack", "idx"] {
             let name = format!("{stem}.{end}");
             let content = StaticContent::Fixed(directory.join(&name));
@@ -129,8 +128,8 @@ fn pack(
     tips: &[(String, Oid)],
     served: &Served,
 ) -> Result<Option<String>> {
-    let directory = private.dir.join("static");
-    fs::create_dir_all(&directory).context(format!("cannot create directory `{}`", directory.display()))?;
+    let directory = private.dir.join(private::PUBLISH);
+    private::make_dir(&directory)?;
     let odb = repo.odb().map_err(|e| git_error("cannot open the private repository", e))?;
     let mut revisions = String::new();
     for (_, oid) in tips {

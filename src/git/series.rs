@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::address::is_address;
+use super::apply::Order;
+use super::commit::When;
 use super::program::{Call, Configuration, GitProgram};
-use super::{find_commit, from_oid, git_error, mail, private, to_oid};
+use super::{apply, find_commit, from_oid, git_error, mail, private, to_oid};
 use crate::effects::PrivateRepo;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::series::{Patch, Series};
@@ -241,6 +243,30 @@ pub fn between(program: &GitProgram, repo: &PrivateRepo, base: &Oid, head: &Oid,
     Ok(Series { format: 1, patches })
 }
 
+/// Makes a series stand alone: each change is applied to `base` and written down anew against what is really there, with
+/// full object ids. What is pinned this way gives the same commits on every machine, also where the commits on which the
+/// patches were made are not at hand. Origins, authors, dates and messages stay.
+///
+/// # Errors
+/// A patch that does not apply: names the patch, file, line and hunk.
+pub fn on_base(program: &GitProgram, repo: &PrivateRepo, base: &Oid, series: &Series) -> Result<Series> {
+    let by = |patch: &Patch| (patch.author.clone(), When { seconds: patch.time, offset: patch.offset });
+    let commits = apply::commit_each(program, repo, base, series, Order::MergeFirst, &by)?;
+    let mut patches = series.patches.clone();
+    for (patch, commit) in patches.iter_mut().zip(&commits) {
+        patch.diff = diff(program.call(Configuration::Private).repository(&repo.dir), commit)?;
+    }
+    Ok(Series { format: series.format, patches })
+}
+
+fn diff(call: Call<'_>, commit: &Oid) -> Result<Vec<u8>> {
+    call.args(["diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"])
+        .args(["--no-commit-id", "--no-color", "--diff-algorithm=histogram", "-U3", "--ignore-submodules=none"])
+        .args(["--src-prefix=a/", "--dst-prefix=b/", commit.as_str()])
+        .run()?
+        .checked(&format!("cannot read the change of commit `{commit}`"))
+}
+
 fn commit_patch(call: Call<'_>, repo: &git2::Repository, id: &Oid) -> Result<Patch> {
     let what = format!("cannot read commit `{id}`");
     let commit = find_commit(repo, id)?;
@@ -262,13 +288,7 @@ fn commit_patch(call: Call<'_>, repo: &git2::Repository, id: &Oid) -> Result<Pat
         .ok_or_else(|| Error::input(format!("{what}: it has no author")))?;
     let (author, time, offset) = signature(line).ok_or_else(not_utf8)?;
     let message = std::str::from_utf8(message).map_err(|_| not_utf8())?.to_owned();
-    let diff = call
-        .args(["diff-tree", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv"])
-        .args(["--no-commit-id", "--no-color", "--diff-algorithm=histogram", "-U3", "--ignore-submodules=none"])
-        .args(["--src-prefix=a/", "--dst-prefix=b/", id.as_str()])
-        .run()?
-        .checked(&what)?;
-    Ok(Patch { origin: id.to_string(), author, time, offset, message, diff })
+    Ok(Patch { origin: id.to_string(), author, time, offset, message, diff: diff(call, id)? })
 }
 
 /// A commit's header and message.

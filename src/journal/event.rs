@@ -52,7 +52,7 @@ pub enum Event {
         /// Its key.
         key: StepKey,
         /// What it made.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
     /// A step ended without its effect.
     Failed {
@@ -83,6 +83,8 @@ pub enum Event {
     },
     /// The operator started `ship` again after failures: they are tried once more.
     Resumed,
+    /// The operator asked for what waits to be delivered: deferred steps are tried again.
+    Reconciling,
     /// The train was given up before anything was public.
     Abandoned {
         /// Why.
@@ -103,6 +105,8 @@ pub enum Event {
         from: String,
         /// Who holds it now.
         to: String,
+        /// The new holder's certificate, by which the signatures from this record on are checked.
+        certificate: String,
         /// The new epoch.
         epoch: u64,
         /// Why it was taken before it expired.
@@ -243,12 +247,14 @@ pub enum StepStatus {
 pub fn transition(status: &StepStatus, event: &Event) -> Result<StepStatus, String> {
     use StepStatus as S;
     match (status, event) {
-        // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies.
-        (S::Pending | S::Started | S::Waiting(_) | S::Failed { .. } | S::Deferred(_), Event::Started { .. }) => {
-            Ok(S::Started)
-        }
+        // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies. One that failed
+        // for good is not: first an operator says so with `resumed`.
+        (
+            S::Pending | S::Started | S::Waiting(_) | S::Failed { retry_at: Some(_), .. } | S::Deferred(_),
+            Event::Started { .. },
+        ) => Ok(S::Started),
         (S::Started, Event::Waiting { handle, .. }) => Ok(S::Waiting(handle.clone())),
-        (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(Box::new(outcome.clone()))),
+        (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(outcome.clone())),
         (S::Started | S::Waiting(_), Event::Failed { class, error, retry_at, .. }) => {
             Ok(S::Failed { class: *class, error: error.clone(), retry_at: *retry_at })
         }
@@ -263,6 +269,7 @@ fn status_name(status: &StepStatus) -> &'static str {
         StepStatus::Started => "`started`",
         StepStatus::Waiting(_) => "`waiting`",
         StepStatus::Succeeded(_) => "`succeeded`",
+        StepStatus::Failed { retry_at: None, .. } => "`failed`, which only `resumed` undoes",
         StepStatus::Failed { .. } => "`failed`",
         StepStatus::Deferred(_) => "`deferred`",
     }
@@ -279,6 +286,7 @@ pub(crate) fn name(event: &Event) -> &'static str {
         Event::Deferred { .. } => "deferred",
         Event::Approved { .. } => "approved",
         Event::Resumed => "resumed",
+        Event::Reconciling => "reconciling",
         Event::Abandoned { .. } => "abandoned",
         Event::Lease { .. } => "lease",
         Event::TakenOver { .. } => "taken-over",

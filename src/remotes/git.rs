@@ -73,6 +73,8 @@ impl GitRemote {
         let program = self.program.clone();
         let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&cancelled.0);
+        // Waited for beside the loop on any runtime, unlike `effects::blocking`: a remote may take minutes, and dropping
+        // this future must end the program. All effects are the program's own.
         let ran = tokio::task::spawn_blocking(move || {
             build(program.call(Configuration::User).deadline(deadline).cancelled_by(flag)).run()
         });
@@ -131,7 +133,17 @@ impl Remote for GitRemote {
         let out = self
             .run(self.deadlines.push, move |call| {
                 call.repository(&repo)
-                    .args(["push", "--atomic", "--porcelain", "--no-verify", "--no-follow-tags", "--no-signed"])
+                    // The user's own push options are not for this push.
+                    .args([
+                        "-c",
+                        "push.pushOption=",
+                        "push",
+                        "--atomic",
+                        "--porcelain",
+                        "--no-verify",
+                        "--no-follow-tags",
+                        "--no-signed",
+                    ])
                     .args(["--recurse-submodules=no", "--"])
                     .args([url])
                     .args(specs)

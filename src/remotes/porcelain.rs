@@ -112,6 +112,7 @@ const MESSAGES: &[(Said, &[&str])] = &[
             "Connection closed",
             "kex_exchange_identification",
             "returned error: 5",
+            "returned error: 429",
             "Empty reply from server",
             "early EOF",
             "unable to connect",
@@ -199,7 +200,7 @@ fn without_password(line: &str) -> String {
         let end = after.find(|c: char| c == '/' || c == '\'' || c.is_whitespace()).unwrap_or(after.len());
         match after[..end].rfind('@') {
             Some(at) => {
-                out.push_str("…");
+                out.push('…');
                 rest = &after[at..];
             }
             None => rest = after,

@@ -1,9 +1,9 @@
 //! The table, the JSON and the exit code, with destinations that answer, fail or stay silent.
 
 use super::*;
+use crate::effects::{AssetFile, Discard, ForgeView, Latest, ReleaseText};
 use crate::error::ErrorKind;
-use crate::model::RemoteName;
-use crate::step::ForgeRelease;
+use crate::model::{RemoteName, TagName};
 
 /// What a forge does when it is asked.
 #[derive(Clone, Copy)]
@@ -27,7 +27,27 @@ impl Forge for Sample {
         }
     }
 
-    async fn deliver(&self, _: &ForgeRelease) -> Result<String> {
+    async fn observe(&self, _: &TagName) -> Result<ForgeView> {
+        Err(Error::fatal("not here"))
+    }
+
+    async fn create_draft(&self, _: &ReleaseText) -> Result<()> {
+        Err(Error::fatal("not here"))
+    }
+
+    async fn upload(&self, _: u64, _: &AssetFile) -> Result<()> {
+        Err(Error::fatal("not here"))
+    }
+
+    async fn discard(&self, _: Discard) -> Result<()> {
+        Err(Error::fatal("not here"))
+    }
+
+    async fn publish(&self, _: u64, _: Latest) -> Result<()> {
+        Err(Error::fatal("not here"))
+    }
+
+    async fn set_latest(&self, _: u64) -> Result<()> {
         Err(Error::fatal("not here"))
     }
 }

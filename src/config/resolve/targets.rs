@@ -30,7 +30,7 @@ pub(super) struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(named: &'a [(Text, RawNamedRecipe)], base: &'a Path, _faults: &mut Faults) -> Self {
+    pub(super) fn new(named: &'a [(Text, RawNamedRecipe)], base: &'a Path) -> Self {
         let recipes = named.iter().map(|(name, raw)| (name.get_ref().as_str(), (name, raw.recipe_keys()))).collect();
         Self { recipes, used: BTreeSet::new(), base }
     }
@@ -107,8 +107,9 @@ impl<'a> Tables<'a> {
                     });
                 }
             }
-            for item in under.artifacts.iter().flatten() {
-                if out.len() > before && table.recipe_keys().artifacts.is_some() {
+            // A shared recipe may have patterns for another table's names.
+            for item in table.recipe_keys().artifacts.iter().flatten() {
+                if out.len() > before {
                     unused_pattern(item, &used_patterns, "name of this table", faults);
                 }
             }
@@ -368,7 +369,7 @@ pub(super) fn check_collisions(
         let Ok(tag) = config.project.tag_name(&version) else { continue };
         let line = LineFacts { branch, version, tag };
         if let Err(e) = expand::jobs(config, &line) {
-            let at = place(config, e.message(), targets, assemblies);
+            let at = place(e.message(), targets, assemblies);
             let fault = Fault::new(at, e.message(), "in this table");
             faults.add(match e.hints().first() {
                 Some(hint) => fault.help(hint.clone()),
@@ -380,7 +381,6 @@ pub(super) fn check_collisions(
 
 /// The table that an expansion error is about: the one that defines the first target or assembly that it names.
 fn place(
-    _config: &Config,
     message: &str,
     targets: &[(Range<usize>, RawTarget)],
     assemblies: &[(Range<usize>, RawAssemble)],

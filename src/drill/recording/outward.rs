@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Recorded, Recording};
-use crate::effects::{Forge, RefUpdate, Remote};
-use crate::error::Result;
-use crate::model::{Oid, RemoteName};
-use crate::step::ForgeRelease;
+use crate::effects::{
+    AssetFile, Discard, Forge, ForgeView, Latest, RefUpdate, ReleaseText, Remote, SeenAsset, SeenRelease,
+};
+use crate::error::{Error, Result};
+use crate::model::{Oid, RemoteName, TagName};
 
 /// Wraps a remote for a dry run.
 pub struct RecordingRemote {
@@ -57,17 +58,45 @@ impl Remote for RecordingRemote {
     }
 }
 
-/// Wraps a forge for a dry run.
+/// Wraps a forge for a dry run: what it would have is what it has, and what was recorded.
 pub struct RecordingForge {
     inner: Arc<dyn Forge>,
     recording: Recording,
+    would: Mutex<Vec<SeenRelease>>,
 }
+
+/// Numbers of drafts that exist in a dry run only start here, far above those of a real forge.
+const FIRST_NUMBER: u64 = 1 << 60;
 
 impl RecordingForge {
     /// Records the releases on `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Forge>, recording: Recording) -> Self {
-        Self { inner, recording }
+        Self { inner, recording, would: Mutex::default() }
+    }
+
+    fn record(&self, verb: &'static str, what: String, asset: Option<&AssetFile>) {
+        self.recording.add(Recorded {
+            destination: self.name().to_string(),
+            verb,
+            what,
+            size: asset.map(|a| a.digests.size),
+            digest: asset.map(|a| format!("sha256:{}", a.digests.sha256)),
+        });
+    }
+
+    fn would(&self) -> MutexGuard<'_, Vec<SeenRelease>> {
+        self.would.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a release that exists in this dry run only, or one that is really there.
+    async fn change(&self, id: u64, change: impl FnOnce(&mut SeenRelease)) -> Result<String> {
+        let mut would = self.would();
+        let Some(release) = would.iter_mut().find(|r| r.id == id) else {
+            return Err(Error::fatal(format!("a dry run of `{}` knows no release {id}", self.name())));
+        };
+        change(release);
+        Ok(release.tag.clone())
     }
 }
 
@@ -81,9 +110,74 @@ impl Forge for RecordingForge {
         self.inner.probe().await
     }
 
-    async fn deliver(&self, release: &ForgeRelease) -> Result<String> {
-        let (what, destination) = (release.version.to_string(), self.name().to_string());
-        self.recording.add(Recorded { destination, verb: "publish", what: what.clone(), size: None, digest: None });
-        Ok(format!("{} release {what} (not published: a dry run)", self.name()))
+    async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
+        let mut view = self.inner.observe(tag).await?;
+        // The tag would be there by now if the dry run has recorded its push.
+        let pushed = self.recording.all().into_iter().rev().find(|r| r.what == format!("refs/tags/{tag}"));
+        if let Some(oid) = pushed.and_then(|r| r.digest) {
+            view.tag = Some(oid.parse()?);
+        }
+        let mut would = self.would();
+        for there in view.releases {
+            if !would.iter().any(|r| r.id == there.id) {
+                would.push(there);
+            }
+        }
+        view.releases = would.clone();
+        let published = would.iter().rev().find(|r| !r.draft && r.tag == tag.as_str());
+        view.latest = published.map(|r| r.tag.clone()).or(view.latest);
+        Ok(view)
+    }
+
+    async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
+        self.record("draft", text.tag.to_string(), None);
+        let mut would = self.would();
+        let id = FIRST_NUMBER + would.len() as u64;
+        would.push(SeenRelease {
+            id,
+            tag: text.tag.to_string(),
+            title: text.title.clone(),
+            notes: text.notes.clone(),
+            draft: true,
+            prerelease: text.prerelease,
+            location: format!("{} release {} (not published: a dry run)", self.name(), text.tag),
+            assets: Vec::new(),
+        });
+        Ok(())
+    }
+
+    async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()> {
+        let seen = SeenAsset {
+            id: 0,
+            name: asset.name.clone(),
+            size: asset.digests.size,
+            digest: Some(asset.digests.sha256),
+            whole: true,
+        };
+        let tag = self.change(draft, |r| r.assets.push(seen)).await?;
+        self.record("upload", format!("{tag}/{}", asset.name), Some(asset));
+        Ok(())
+    }
+
+    async fn discard(&self, what: Discard) -> Result<()> {
+        self.record("discard", format!("{what:?}"), None);
+        let mut would = self.would();
+        match what {
+            Discard::Draft(id) => would.retain(|r| r.id != id),
+            Discard::Asset(id) => would.iter_mut().for_each(|r| r.assets.retain(|a| a.id != id)),
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, draft: u64, _: Latest) -> Result<()> {
+        let tag = self.change(draft, |r| r.draft = false).await?;
+        self.record("publish", tag, None);
+        Ok(())
+    }
+
+    async fn set_latest(&self, release: u64) -> Result<()> {
+        let tag = self.change(release, |_| {}).await?;
+        self.record("latest", tag, None);
+        Ok(())
     }
 }

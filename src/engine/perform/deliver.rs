@@ -1,25 +1,16 @@
-//! `push-git` and `forge-release`: destinations that may be down.
+//! `push-git`: a destination that may be down.
 
-use super::{Acting, blocking, prepared, sealed};
-use crate::effects::RefUpdate;
+use super::{Acting, prepared, sealed};
+use crate::effects::{Effects, RefUpdate, blocking};
 use crate::error::{Error, Result};
+use crate::journal::State;
 use crate::model::Oid;
-use crate::step::{ForgeRelease, Outcome, PushGit};
+use crate::step::{Outcome, PushGit};
 
 pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outcome> {
-    let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| {
-        Error::input(format!("the configuration has no remote `{}`, which the plan needs", step.remote))
-    })?;
+    let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| no_remote(step))?;
     acting.reach.reachable(step.remote.as_str()).await?;
-    let mut wanted: Vec<RefUpdate> = Vec::new();
-    for (branch, line) in &step.lines {
-        let head = prepared(&acting.state, &line.prepare)?.head.clone();
-        wanted.push(RefUpdate { name: format!("refs/heads/{branch}"), old: Some(line.base.clone()), new: head });
-        if let Some(seal) = &line.seal {
-            let seal = sealed(&acting.state, seal)?;
-            wanted.push(RefUpdate { name: format!("refs/tags/{}", seal.tag), old: None, new: seal.tag_id.clone() });
-        }
-    }
+    let wanted = wanted_refs(&acting.state, step)?;
     let names: Vec<String> = wanted.iter().map(|w| w.name.clone()).collect();
     let there = remote.observe(&names).await?;
     let updates = missing(step, &wanted, &there)?;
@@ -42,8 +33,22 @@ pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outc
     Ok(Outcome::Pushed { refs: wanted.into_iter().map(|w| (w.name, w.new)).collect() })
 }
 
+/// What a remote should have.
+pub(super) fn wanted_refs(state: &State, step: &PushGit) -> Result<Vec<RefUpdate>> {
+    let mut wanted: Vec<RefUpdate> = Vec::new();
+    for (branch, line) in &step.lines {
+        let head = prepared(state, &line.prepare)?.head.clone();
+        wanted.push(RefUpdate { name: format!("refs/heads/{branch}"), old: Some(line.base.clone()), new: head });
+        if let Some(seal) = &line.seal {
+            let seal = sealed(state, seal)?;
+            wanted.push(RefUpdate { name: format!("refs/tags/{}", seal.tag), old: None, new: seal.tag_id.clone() });
+        }
+    }
+    Ok(wanted)
+}
+
 /// The updates that the remote lacks: equal refs skip, other ones stop.
-fn missing(step: &PushGit, wanted: &[RefUpdate], there: &[Option<Oid>]) -> Result<Vec<RefUpdate>> {
+pub(super) fn missing(step: &PushGit, wanted: &[RefUpdate], there: &[Option<Oid>]) -> Result<Vec<RefUpdate>> {
     let mut out = Vec::new();
     for (want, have) in wanted.iter().zip(there) {
         match have {
@@ -62,10 +67,22 @@ fn missing(step: &PushGit, wanted: &[RefUpdate], there: &[Option<Oid>]) -> Resul
     Ok(out)
 }
 
-pub(super) async fn forge_release(acting: &Acting<'_>, step: &ForgeRelease) -> Result<Outcome> {
-    let forge = acting.effects.forges.get(&step.forge).cloned().ok_or_else(|| {
-        Error::input(format!("the configuration has no forge `{}`, which the plan needs", step.forge))
-    })?;
-    acting.reach.reachable(step.forge.as_str()).await?;
-    Ok(Outcome::Released { location: forge.deliver(step).await? })
+/// Reads a remote back: every ref is where the train put it, or further.
+///
+/// A branch moves on after a release; a tag never does.
+pub(super) async fn prove(effects: &Effects, state: &State, step: &PushGit) -> Result<()> {
+    let remote = effects.remotes.get(&step.remote).ok_or_else(|| no_remote(step))?;
+    let wanted: Vec<RefUpdate> =
+        wanted_refs(state, step)?.into_iter().filter(|w| w.name.starts_with("refs/tags/")).collect();
+    let names: Vec<String> = wanted.iter().map(|w| w.name.clone()).collect();
+    let there = remote.observe(&names).await?;
+    match missing(step, &wanted, &there)?.first() {
+        None => Ok(()),
+        Some(lost) => Err(Error::conflict(format!("remote `{}` has lost `{}`", step.remote, lost.name))
+            .hint("find out who removed it; the project's own stores have it")),
+    }
+}
+
+fn no_remote(step: &PushGit) -> Error {
+    Error::input(format!("the configuration has no remote `{}`, which the plan needs", step.remote))
 }

@@ -3,7 +3,10 @@
 mod bundle;
 pub(in crate::engine) mod commits;
 mod deliver;
+mod forge;
 mod gate;
+pub(in crate::engine) mod hooks;
+mod inputs;
 mod job;
 mod point;
 mod promote;
@@ -43,7 +46,7 @@ pub(super) async fn perform(
 ) -> Result<Outcome> {
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt };
     match &step.step {
-        Step::Prepare(s) => commits::prepare(&acting, s),
+        Step::Prepare(s) => commits::prepare(&acting, s, before).await,
         Step::Bundle(s) => bundle::bundle(&acting, s, before).await,
         Step::Build(s) => job::build(&acting, s, before).await,
         Step::Assemble(s) => job::assemble(&acting, s, before).await,
@@ -55,7 +58,7 @@ pub(super) async fn perform(
         Step::Seal(s) => seal::seal(&acting, s),
         Step::Promote(s) => promote::promote(&acting, s).await,
         Step::PushGit(s) => deliver::push_git(&acting, s).await,
-        Step::ForgeRelease(s) => deliver::forge_release(&acting, s).await,
+        Step::ForgeRelease(s) => forge::forge_release(&acting, s).await,
         Step::Point(s) => point::point(&acting, s).await,
     }
 }
@@ -65,11 +68,12 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) 
     stage::read_staged(effects, state, on).await
 }
 
-/// Runs work that blocks without stopping the other steps; on a current-thread runtime, in place.
-pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|h| h.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
+/// Reads a delivery back and compares it with what it should be; `None` for steps that deliver nowhere.
+pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
+    match &step.step {
+        Step::PushGit(s) => Some(deliver::prove(effects, &train.state(), s).await),
+        Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
+        _ => None,
     }
 }
 

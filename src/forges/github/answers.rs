@@ -1,0 +1,97 @@
+//! The parts of the API's answers that are read (REST API description, version 2022-11-28).
+
+use serde::{Deserialize, Serialize};
+
+use crate::effects::{SeenAsset, SeenRelease};
+
+/// `GET /repos/{owner}/{repo}/git/ref/{ref}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct GitRef {
+    pub(super) object: GitObject,
+}
+
+/// What a ref points to.
+#[derive(Debug, Deserialize)]
+pub(super) struct GitObject {
+    pub(super) sha: String,
+}
+
+/// A release.
+#[derive(Debug, Deserialize)]
+pub(super) struct Release {
+    pub(super) id: u64,
+    pub(super) tag_name: String,
+    pub(super) name: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) draft: bool,
+    pub(super) prerelease: bool,
+    pub(super) html_url: String,
+    pub(super) upload_url: String,
+}
+
+/// An asset of a release.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asset {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) size: u64,
+    pub(super) digest: Option<String>,
+}
+
+/// `POST /repos/{owner}/{repo}/releases`.
+#[derive(Debug, Serialize)]
+pub(super) struct NewDraft<'a> {
+    pub(super) tag_name: &'a str,
+    pub(super) name: &'a str,
+    pub(super) body: &'a str,
+    pub(super) draft: bool,
+    pub(super) prerelease: bool,
+}
+
+/// `PATCH /repos/{owner}/{repo}/releases/{release_id}`.
+#[derive(Debug, Serialize)]
+pub(super) struct Change {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) draft: Option<bool>,
+    /// Its default is `true`, which would steal `latest` from a newer line: always said.
+    pub(super) make_latest: &'static str,
+}
+
+/// The body of a refusal.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Refusal {
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) errors: Vec<serde_json::Value>,
+}
+
+impl Refusal {
+    /// Whether one of the errors has this code.
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        self.errors.iter().any(|e| e.get("code").and_then(|c| c.as_str()) == Some(code))
+    }
+}
+
+impl From<Asset> for SeenAsset {
+    fn from(a: Asset) -> Self {
+        let digest = a.digest.as_deref().and_then(|d| d.strip_prefix("sha256:")).and_then(|d| d.parse().ok());
+        Self { id: a.id, name: a.name, size: a.size, digest, whole: a.state == "uploaded" }
+    }
+}
+
+impl From<Release> for SeenRelease {
+    fn from(r: Release) -> Self {
+        Self {
+            id: r.id,
+            tag: r.tag_name,
+            title: r.name.unwrap_or_default(),
+            notes: r.body.unwrap_or_default(),
+            draft: r.draft,
+            prerelease: r.prerelease,
+            location: r.html_url,
+            assets: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! GitHub and GitHub Enterprise Server: releases over the REST API, one method a request or a few.
+
+mod answers;
+mod breaker;
+mod client;
+mod limits;
+mod reason;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+
+use self::answers::{Asset, Change, GitRef, NewDraft, Release};
+use self::client::{Body, Client, Host};
+use self::reason::plain_reason;
+use self::upload::Upload;
+use super::{ForgeSpec, Surroundings};
+use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenRelease};
+use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::model::{Oid, RemoteName, TagName, escape};
+
+pub use client::Deadlines;
+
+/// Where the REST API is, unless the configuration says otherwise.
+const API: &str = "https://api.github.com";
+/// Where that API's uploads go.
+const UPLOADS: &str = "uploads.github.com";
+/// Until the head of an answer is there, name look-up included: a forge that drops packets must not hold up a train.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// One repository on GitHub.
+pub struct GitHub {
+    name: RemoteName,
+    repository: String,
+    api: String,
+    client: Client,
+    /// Where each release takes its assets, as the API said.
+    upload_urls: Mutex<BTreeMap<u64, String>>,
+}
+
+/// Makes the forge; touches nothing yet.
+pub(super) fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
+    Ok(Arc::new(GitHub::new(spec, around)))
+}
+
+impl GitHub {
+    /// The repository that `spec` names; touches nothing yet.
+    #[must_use]
+    pub fn new(spec: &ForgeSpec, around: &Surroundings) -> Self {
+        let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
+        let (secrets, clock) = (around.secrets.clone(), around.clock.clone());
+        let client = Client::new(spec.name.to_string(), api.clone(), spec.token.clone(), secrets, clock);
+        let (name, repository) = (spec.name.clone(), spec.repository.clone());
+        Self { name, repository, api, client, upload_urls: Mutex::default() }
+    }
+
+    /// The same with other deadlines, for tests and slow lines.
+    #[must_use]
+    pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.client.set_deadlines(deadlines);
+        self
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/repos/{}{rest}", self.repository)
+    }
+
+    fn url(&self, rest: &str) -> Result<Url> {
+        self.client.url(&self.path(rest))
+    }
+
+    async fn tag(&self, tag: &TagName) -> Result<Option<Oid>> {
+        let url = self.url(&format!("/git/ref/tags/{tag}"))?;
+        let answer = self.client.get(&url).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let found: GitRef = self.client.json(&answer, "GET", &url)?;
+        Ok(Some(found.object.sha.parse()?))
+    }
+
+    async fn latest(&self) -> Result<Option<String>> {
+        let url = self.url("/releases/latest")?;
+        let answer = self.client.get(&url).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        Ok(Some(self.client.json::<Release>(&answer, "GET", &url)?.tag_name))
+    }
+
+    /// Remembers where a release takes its assets.
+    fn keep_upload_url(&self, release: &Release) {
+        let url = release.upload_url.split('{').next().unwrap_or_default().to_owned();
+        self.upload_urls.lock().unwrap_or_else(PoisonError::into_inner).insert(release.id, url);
+    }
+
+    async fn upload_url(&self, release: u64) -> Result<Url> {
+        let known = self.upload_urls.lock().unwrap_or_else(PoisonError::into_inner).get(&release).cloned();
+        let text = match known {
+            Some(url) => url,
+            None => {
+                let url = self.url(&format!("/releases/{release}"))?;
+                let answer = self.client.get(&url).await?;
+                let found: Release = self.client.json(&answer, "GET", &url)?;
+                self.keep_upload_url(&found);
+                found.upload_url.split('{').next().unwrap_or_default().to_owned()
+            }
+        };
+        let base = self.client.url("")?;
+        let url = Url::parse(&text).context(format!("`{}` names an upload address that is none", self.name))?;
+        if may_receive(&base, &url) {
+            Ok(url)
+        } else {
+            let shown = escape(url.host_str().unwrap_or_default());
+            Err(Error::verification(format!(
+                "`{}` wants uploads sent to `{shown}`, which is not its own host",
+                self.name
+            ))
+            .hint("nothing was sent: the token goes to the API's own hosts only"))
+        }
+    }
+}
+
+/// Whether the token of the API at `base` may be sent to `url`: an answer must not lead it elsewhere.
+fn may_receive(base: &Url, url: &Url) -> bool {
+    let loopback = |u: &Url| matches!(u.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let safe = url.scheme() == "https" || (loopback(base) && loopback(url));
+    let related = url.host_str() == base.host_str()
+        || (base.as_str().trim_end_matches('/') == API && url.host_str() == Some(UPLOADS));
+    safe && related
+}
+
+#[async_trait::async_trait]
+impl Forge for GitHub {
+    fn name(&self) -> &RemoteName {
+        &self.name
+    }
+
+    async fn probe(&self) -> Result<()> {
+        let asked = tokio::time::timeout(PROBE_LIMIT, self.client.http()?.get(&self.api).timeout(PROBE_LIMIT).send());
+        let late = || format!("no answer within {} s", PROBE_LIMIT.as_secs());
+        let reason = match asked.await {
+            Err(_) => late(),
+            Ok(Err(e)) if e.is_timeout() => late(),
+            Ok(Err(e)) => plain_reason(&e),
+            // It answers even if it refuses us; only its own failures count as down.
+            Ok(Ok(answer)) if !answer.status().is_server_error() => return Ok(()),
+            Ok(Ok(answer)) => format!("it answers with HTTP status {}", answer.status().as_u16()),
+        };
+        Err(Error::new(ErrorKind::Unreachable, format!("`{}` ({}) cannot be reached: {reason}", self.name, self.api)))
+    }
+
+    async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
+        let object = self.tag(tag).await?;
+        let path = self.path("/releases");
+        let listed: Vec<Release> = self.client.get_all(&path).await?.ok_or_else(|| {
+            Error::input(format!("`{}` shows no repository `{}`", self.name, self.repository)).hint(
+                "GitHub answers 404 for what a token may not see: mend `repository` or the token, then `lifeboat reconcile`",
+            )
+        })?;
+        let mut releases = Vec::with_capacity(listed.len());
+        for release in listed {
+            self.keep_upload_url(&release);
+            let mut seen = SeenRelease::from(release);
+            if seen.tag == tag.as_str() {
+                // A release that was removed since it was listed is not there.
+                let path = self.path(&format!("/releases/{}/assets", seen.id));
+                let Some(assets) = self.client.get_all::<Asset>(&path).await? else { continue };
+                seen.assets = assets.into_iter().map(Into::into).collect();
+            }
+            releases.push(seen);
+        }
+        Ok(ForgeView { tag: object, releases, latest: self.latest().await? })
+    }
+
+    async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
+        let url = self.url("/releases")?;
+        let draft = NewDraft {
+            tag_name: text.tag.as_str(),
+            name: &text.title,
+            body: &text.notes,
+            draft: true,
+            prerelease: text.prerelease,
+        };
+        let body = serde_json::to_vec(&draft).context("cannot write a draft as JSON")?;
+        let answer = self.client.change(Host::Api, Method::POST, &url, Body::Json(body)).await?;
+        let made: Release = self.client.json(&answer, "POST", &url)?;
+        self.keep_upload_url(&made);
+        Ok(())
+    }
+
+    async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()> {
+        let mut url = self.upload_url(draft).await?;
+        url.query_pairs_mut().append_pair("name", &asset.name);
+        let file = Upload { path: asset.path.clone(), size: asset.digests.size };
+        let answer = self.client.change(Host::Uploads, Method::POST, &url, Body::File(&file)).await?;
+        if answer.status == 422 && answer.refusal().has_code("already_exists") {
+            // What an earlier try left, perhaps half-made: only a look tells.
+            return Err(Error::transient(format!("`{}` has an asset `{}` already", self.name, asset.name)));
+        }
+        self.client.accepted(&answer, "POST", &url).map_err(|e| e.context(format!("asset `{}`", asset.name)))
+    }
+
+    async fn discard(&self, what: Discard) -> Result<()> {
+        let url = match what {
+            Discard::Asset(id) => self.url(&format!("/releases/assets/{id}"))?,
+            Discard::Draft(id) => self.url(&format!("/releases/{id}"))?,
+        };
+        let answer = self.client.change(Host::Api, Method::DELETE, &url, Body::None).await?;
+        if answer.status == 404 { Ok(()) } else { self.client.accepted(&answer, "DELETE", &url) }
+    }
+
+    async fn publish(&self, draft: u64, latest: Latest) -> Result<()> {
+        self.change_release(draft, Some(false), latest).await
+    }
+
+    async fn set_latest(&self, release: u64) -> Result<()> {
+        self.change_release(release, None, Latest::Yes).await
+    }
+}
+
+impl GitHub {
+    async fn change_release(&self, id: u64, draft: Option<bool>, latest: Latest) -> Result<()> {
+        let url = self.url(&format!("/releases/{id}"))?;
+        let make_latest = if latest == Latest::Yes { "true" } else { "false" };
+        let body = serde_json::to_vec(&Change { draft, make_latest }).context("cannot write a change as JSON")?;
+        let answer = self.client.change(Host::Api, Method::PATCH, &url, Body::Json(body)).await?;
+        self.client.accepted(&answer, "PATCH", &url)
+    }
+}

@@ -1,0 +1,72 @@
+//! One asset on its way: streamed from disk, given up when it stands still.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use reqwest::header;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::ReaderStream;
+
+use crate::error::{Context as _, Result};
+
+/// Bytes read from the disk at a time.
+const CHUNK: usize = 256 << 10;
+
+/// A file to be sent.
+pub(super) struct Upload {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+}
+
+/// A file that counts what was read of it.
+struct Counted {
+    file: tokio::fs::File,
+    sent: Arc<AtomicU64>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.file).poll_read(cx, buf);
+        self.sent.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl Upload {
+    /// Sends the file with its length; `None` if nothing moved for `stall`. An upload has no deadline as a whole: how long
+    /// it takes is a matter of its size and of the line.
+    pub(super) async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        stall: Duration,
+    ) -> Result<Option<reqwest::Result<reqwest::Response>>> {
+        let what = || format!("cannot read `{}`", self.path.display());
+        let mut file = tokio::fs::File::open(&self.path).await.context(what())?;
+        file.set_max_buf_size(CHUNK);
+        let sent = Arc::new(AtomicU64::new(0));
+        let stream = ReaderStream::with_capacity(Counted { file, sent: sent.clone() }, CHUNK);
+        let request = request
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::CONTENT_LENGTH, self.size)
+            .body(reqwest::Body::wrap_stream(stream));
+        let mut sending = Box::pin(request.send());
+        let mut before = 0;
+        loop {
+            tokio::select! {
+                ended = &mut sending => return Ok(Some(ended)),
+                () = tokio::time::sleep(stall) => {
+                    let now = sent.load(Ordering::Relaxed);
+                    if now == before {
+                        return Ok(None);
+                    }
+                    before = now;
+                }
+            }
+        }
+    }
+}
