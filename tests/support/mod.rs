@@ -7,6 +7,7 @@
     reason = "a test may panic and print; clippy knows only `#[test]` functions"
 )]
 
+pub mod canary;
 pub mod counting;
 pub mod instant_runner;
 pub mod kill_points;
