@@ -104,6 +104,9 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     workspace.load_mentions(&sources, &work.names(), &rules.exclude)?;
     manifests::rewrite(&mut work, &workspace, rules.requirements, Strictness::Lockstep)?;
     locks::rewrite(&mut work, &workspace, &rules.exclude, Strictness::Lockstep)?;
+    if rules.final_newline {
+        manifests::end_with_newline(&mut work)?;
+    }
     for file in &rules.files {
         declared::rewrite(&mut work, file)?;
     }

@@ -18,6 +18,8 @@ pub struct VersionRules {
     pub requirements: Requirements,
     /// What becomes of unpublished crates that name their own version; those that inherit it always move along.
     pub unpublished: Unpublished,
+    /// The project's bump gives the manifest of every crate that moves a final line end, if it had none.
+    pub final_newline: bool,
     /// Directories, by glob, whose manifests and locks stay untouched (fixtures, templates).
     pub exclude: Vec<String>,
     /// Version files beyond Cargo's own.
@@ -37,6 +39,7 @@ impl Default for VersionRules {
             fixed: Vec::new(),
             requirements: Requirements::Lift,
             unpublished: Unpublished::Keep,
+            final_newline: false,
             exclude: Vec::new(),
             files: Vec::new(),
             changelog: None,

@@ -7,6 +7,7 @@ mod completions;
 mod consumer;
 pub mod doctor;
 mod drill;
+pub mod init;
 mod log;
 mod place;
 mod plan;
@@ -75,6 +76,8 @@ enum Verb {
     Doctor(doctor::Args),
     Trust(trust::Args),
     Bump(bump::Args),
+    /// Learn how this project bumps its version, and write `lifeboat.toml`
+    Init(init::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -110,6 +113,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Doctor(_) => consumer::doctor(global),
         Verb::Trust(args) => consumer::trust(global, args),
         Verb::Bump(args) => bump::run(args),
+        Verb::Init(args) => init::run(args),
         Verb::Drill(args) => drill::run(global, args, out),
         Verb::Completions(args) => completions::run::<Cli>(args),
     }
