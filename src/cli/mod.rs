@@ -93,7 +93,7 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         }
     };
     let out = Output::new(&cli.global);
-    match run(&cli, &out) {
+    match crate::host::forbid_core_dumps().and_then(|()| run(&cli, &out)) {
         Ok(code) => code,
         Err(e) => out.fail(&e),
     }

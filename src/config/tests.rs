@@ -50,7 +50,8 @@ fn wasmtime_matrix() {
     assert_eq!(min.build.env["RUSTUP_TOOLCHAIN"], "wasmtime-ci-pinned-nightly");
     assert_eq!(min.build.artifacts[0].path, "dist/wasmtime-v36.0.6-aarch64-linux.tar.gz");
     assert_eq!(min.build.timeout_s, 4 * 3600);
-    assert!(WASMTIME.lines().count() <= 150);
+    let said = WASMTIME.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
+    assert!(said.count() <= 130);
 }
 
 #[test]

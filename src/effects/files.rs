@@ -125,7 +125,7 @@ fn write_partial(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read)
 }
 
 /// Says what a person can do about a full disk.
-pub(super) fn explained(e: Error) -> Error {
+pub(crate) fn explained(e: Error) -> Error {
     if e.kind() == ErrorKind::Transient {
         e.hint("free some space on that disk and run `lifeboat ship` again: nothing half-written was kept")
     } else {

@@ -9,7 +9,9 @@
 
 pub mod counting;
 pub mod kill_points;
+pub mod namespaces;
 pub mod power_loss;
+pub mod sample_train;
 pub mod store_contract;
 pub mod sync_site;
 

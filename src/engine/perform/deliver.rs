@@ -1,7 +1,7 @@
 //! `push-git` and `forge-release`: destinations that may be down.
 
-use super::{Acting, blocking, prepared, sealed};
-use crate::effects::RefUpdate;
+use super::{Acting, prepared, sealed};
+use crate::effects::{RefUpdate, blocking};
 use crate::error::{Error, Result};
 use crate::model::Oid;
 use crate::step::{ForgeRelease, Outcome, PushGit};
