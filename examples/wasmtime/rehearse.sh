@@ -2,18 +2,27 @@
 # Ships one of wasmtime's real security trains, rebuilt from its history, with throwaway keys and stub binaries, into a
 # store in WORK; GitHub is configured and cannot be reached.
 #
-#   rehearse.sh [--remote] TRAIN_DIR [WORK]
+#   rehearse.sh [--remote] [--kill N] TRAIN_DIR [WORK]
 #
 # TRAIN_DIR is what the replay harness made: `train.py make --cases … --train 2026-02-24 --dest TRAIN_DIR`. WORK must not
 # exist; `./wasmtime-rehearsal` if none is given. With `--remote` the patches come from the private remote
-# `TRAIN_DIR/private.git`, not from the mailbox files. The program is `lifeboat`, or what LIFEBOAT names.
+# `TRAIN_DIR/private.git`, not from the mailbox files. With `--kill N`, `lifeboat ship` is killed (SIGKILL) N times at random
+# moments before the gate, and as often after it, before it may run to its end. The program is `lifeboat`, or what LIFEBOAT names.
 #
 # Needs: git, gpg, python3, tar, xz-utils, p7zip-full, unzip (Debian's names), and util-linux for jobs without network.
 set -eu
 
 series=mailbox
-if [ "${1-}" = --remote ]; then series=remote; shift; fi
-case $# in 1 | 2) ;; *) echo "usage: rehearse.sh [--remote] TRAIN_DIR [WORK]" >&2; exit 2 ;; esac
+kills=0
+usage() { echo "usage: rehearse.sh [--remote] [--kill N] TRAIN_DIR [WORK]" >&2; exit 2; }
+while :; do
+  case ${1-} in
+    --remote) series=remote; shift ;;
+    --kill) [ $# -ge 2 ] || usage; kills=$2; shift 2 ;;
+    *) break ;;
+  esac
+done
+case $# in 1 | 2) ;; *) usage ;; esac
 for program in git gpg python3 tar xz 7z unzip unshare; do
   command -v "$program" >/dev/null || {
     echo "rehearse.sh: there is no $program: apt-get install git gnupg python3 tar xz-utils p7zip-full unzip util-linux" >&2
@@ -70,6 +79,22 @@ done
 
 export LIFEBOAT_CONFIG="$work/lifeboat.toml" LIFEBOAT_STATE="$work/state"
 run() { printf '\n$ lifeboat %s\n' "$*"; "$lifeboat" "$@"; }
+# Starts `lifeboat ship` and kills it after a random time up to $1 seconds, $kills times; one that ended by itself is no kill.
+killed() {
+  limit=$1; shift
+  done=0
+  while [ "$done" -lt "$kills" ]; do
+    "$lifeboat" "$@" > killed.log 2>&1 &
+    pid=$!
+    sleep "$(python3 -c 'import random, sys; print(random.uniform(0.05, float(sys.argv[1])))' "$limit")"
+    kill -9 $pid 2>/dev/null || { printf 'ended by itself after %s kills\n' "$done"; wait $pid || :; return; }
+    wait $pid || :
+    done=$((done + 1))
+    printf 'killed (%s of %s) after: %s\n' "$done" "$kills" "$(tail -n 1 killed.log)"
+    # From now on without the train file, where the plan was adopted.
+    [ ! -e state/wasmtime/trains/*/plan.json ] || set -- ship
+  done
+}
 # Ends with 3 where the train waits for people; anything else is a failure.
 until_gate() { code=0; run "$@" || code=$?; [ "$code" = 3 ] || { echo "rehearse.sh: ended with $code, not 3" >&2; exit 1; }; }
 
@@ -82,9 +107,11 @@ run trust pin "$root"
 
 step "plan, ship, approve, ship"
 run plan train.toml
+killed 12 ship train.toml
 until_gate ship train.toml
 run approve --as alice --yes
 run approve --as carol --yes
+killed 3 ship
 run ship
 
 step "as a stranger: a clone of the served repository, and every release"

@@ -76,6 +76,7 @@ enum Verb {
     Doctor(doctor::Args),
     Trust(trust::Args),
     Bump(bump::Args),
+    /// Learn how this project bumps its version, and write `lifeboat.toml`
     Init(init::Args),
     Drill(drill::Args),
     Completions(completions::Args),

@@ -45,7 +45,7 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
         out.push_str(&format!("\nline {}: {versions}\n  on {}\n", line.branch, line.base));
         for patch in &line.patches {
             out.push_str(&format!("  patch {} ({})\n", escape(&patch.subject), escape(&patch.author.to_string())));
-            out.push_str(&format!("    touches {}\n", escape(&patch.touches.join(", "))));
+            out.push_str(&format!("    touches {}\n", touched(&patch.touches)));
         }
         if line.patches.is_empty() {
             out.push_str("  no patches\n");
@@ -90,6 +90,17 @@ fn artifacts(plan: &Plan, line: &crate::plan::PlannedLine) -> Vec<String> {
         _ => None,
     });
     jobs.flat_map(|j| &j.artifacts).map(|a| a.name.to_string()).collect()
+}
+
+/// The files that a patch touches; of a large one, the first and how many more there are.
+fn touched(paths: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let first: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match paths.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more files (`--json` names them)"),
+    };
+    escape(&first.join(", ")) + &more
 }
 
 /// How many steps of each kind there are.

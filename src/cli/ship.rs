@@ -36,6 +36,9 @@ pub(super) struct Args {
     dry_run: bool,
 }
 
+/// How many failed steps are reported whole.
+const FULL_REPORTS: usize = 3;
+
 #[derive(Serialize)]
 struct Report {
     train: TrainName,
@@ -139,8 +142,14 @@ pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<Exi
         next: advice(&state, effects.clock.now()),
     };
     if let Ended::Stuck(errors) = &ended {
-        for (_, error) in errors {
+        // One cause often stops the same target on every line: a few reports in full, then where the others stand.
+        let whole = if out.json() { errors.len() } else { errors.len().min(FULL_REPORTS) };
+        for (_, error) in &errors[..whole] {
             let _code = out.fail(error);
+        }
+        if errors.len() > whole {
+            let more = errors.len() - whole;
+            out.note(&format!("and {more} more steps failed: `lifeboat status` says why"));
         }
     }
     let mut text = format!("train {}: {}", report.train, report.state);

@@ -1,5 +1,6 @@
 //! Whole files in, configurations or the texts of errors out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::expand::{self, JobKind, LineFacts};
@@ -52,6 +53,36 @@ fn wasmtime_matrix() {
     assert_eq!(min.build.timeout_s, 4 * 3600);
     let said = WASMTIME.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
     assert!(said.count() <= 130);
+}
+
+#[test]
+fn wasmtime_rehearsal() {
+    let full = parse(WASMTIME, Path::new("/w/lifeboat.toml")).unwrap_or_else(|e| panic!("{}", e.report()));
+    let text = include_str!("../../examples/wasmtime/rehearsal.toml");
+    let mut stub = parse(text, Path::new("/w/lifeboat.toml")).unwrap_or_else(|e| panic!("{}", e.report()));
+    // Versions move as in the real thing; the hook needs cargo-vet, which a rehearsal does not.
+    stub.version.after.clone_from(&full.version.after);
+    assert_eq!(stub.version, full.version);
+    // What is rehearsed carries the names that the real release has.
+    let names = |config: &Config| -> BTreeSet<String> {
+        let jobs = expand::jobs(config, &line(config, "release-36.0.0", "36.0.6")).unwrap();
+        let published = jobs.iter().filter(|j| j.published).flat_map(|j| &j.build.artifacts);
+        published.map(|a| a.name.to_string()).collect()
+    };
+    let (stub, full) = (names(&stub), names(&full));
+    assert_eq!(stub.len(), 10);
+    assert!(stub.is_subset(&full), "{:?}", stub.difference(&full));
+    let train = include_str!("../../examples/wasmtime/train-2026-02-24.toml");
+    let train = parse_train(train, Path::new("/w/train.toml")).unwrap_or_else(|e| panic!("{}", e.report()));
+    assert_eq!(train.lines.len(), 4);
+    // Pushed to GitHub, a commit with this marker would make wasmtime's CI tag and release by itself.
+    let marker = "[automatically-tag-and-release-this-commit]";
+    for text in [
+        include_str!("../../examples/wasmtime/release-templates/commit.txt"),
+        include_str!("../../examples/wasmtime/release-templates/tag.txt"),
+    ] {
+        assert!(!text.contains(marker), "{text}");
+    }
 }
 
 #[test]

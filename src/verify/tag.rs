@@ -24,7 +24,8 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
     let what = "tag ref";
     if let Some(clone) = &request.clone {
         let refs = local_refs(clone)?;
-        report.note(what, under_its_name(&refs, &name, &id));
+        // Apart from the served repository's: one of the two may be wrong.
+        report.note("tag ref in the clone", under_its_name(&refs, &name, &id));
     }
     if request.layout == Layout::Store {
         let path = format!("git/{}.git/info/refs", request.project());
