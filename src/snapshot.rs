@@ -53,6 +53,8 @@ pub struct LineFacts {
     pub series: Sha256,
     /// Its patches, for people.
     pub patches: Vec<PatchFacts>,
+    /// Whether the version exists at the destinations.
+    pub elsewhere: Vec<Elsewhere>,
     /// Where the line's tag already points, in the user's repository.
     pub tag_taken: Option<(TagName, Oid)>,
     /// The submodules of the base's tree, where a local repository has the commit.
@@ -61,6 +63,15 @@ pub struct LineFacts {
     pub missing_submodules: Vec<String>,
     /// Crates of the lock file that were not fetched ahead, as `name version`.
     pub missing_crates: Vec<String>,
+}
+
+/// Whether a version exists at a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The destination, for people: ``store `mirror` ``.
+    pub place: String,
+    /// What of the version is there, if anything is.
+    pub taken: Fact<Option<String>>,
 }
 
 /// What people see of a patch before they adopt a plan.

@@ -2,6 +2,7 @@
 
 mod job;
 mod outcome;
+mod reads;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::model::{
 
 pub use job::{ArtifactPath, Isolation, Job, JobInput};
 pub use outcome::{Outcome, Sealed, SealedFile};
+pub use reads::Read;
 
 /// A step's name within its plan: `build/release-36.0.0/x86_64-linux`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,7 +110,7 @@ pub struct PlannedStep {
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Step {
     /// Apply the patch series, bump the version, write commits and the tag's text, in the private repository.
-    Prepare(Prepare),
+    Prepare(Box<Prepare>),
     /// Make the source archive, the git bundle and the vendored crates.
     Bundle(Bundle),
     /// Run a recipe on a runner.
@@ -398,6 +400,8 @@ pub struct Point {
     pub store: StoreName,
     /// Each line's `prepare` step, with its `seal` and `checksum` steps.
     pub lines: BTreeMap<BranchName, PointLine>,
+    /// The `prepare` steps of lines that carry the fix only: the served repository gets their branches.
+    pub carries: BTreeMap<BranchName, StepId>,
 }
 
 /// What an index says of one line.

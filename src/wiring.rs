@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::effects::{Clock, Disk, Effects, Progress};
 use crate::engine::TrainDir;
 use crate::error::{Context as _, Result};
+use crate::gather::Destinations;
 use crate::git::{GitProgram, LocalGit};
 use crate::signers::ConfiguredKeys;
 use crate::{forges, remotes, runners, signers, stores};
@@ -27,10 +28,7 @@ pub fn effects(
     let program = GitProgram::from_env();
     let secrets: crate::effects::SecretResolver = Arc::new(signers::resolve);
     let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), secrets.clone(), disk.clone(), clock.clone());
-    let mut of_stores = BTreeMap::new();
-    for store in &config.stores {
-        of_stores.insert(store.name.clone(), stores::open(store, disk.clone())?);
-    }
+    let to = destinations(config, &disk)?;
     let mut of_forges = BTreeMap::new();
     let around = forges::Surroundings { clock: clock.clone(), secrets: secrets.clone() };
     for forge in &config.forges {
@@ -41,10 +39,6 @@ pub fn effects(
             token: forge.token.clone(),
         };
         of_forges.insert(forge.name.clone(), forges::open(&spec, &around)?);
-    }
-    let mut of_remotes = BTreeMap::new();
-    for remote in &config.remotes {
-        of_remotes.insert(remote.name.clone(), remotes::open(&program, &remote.name, &remote.url)?);
     }
     let mut of_runners = Vec::new();
     let surroundings = runners::Surroundings { jobs: dir.jobs(), program: this_program()? };
@@ -61,14 +55,30 @@ pub fn effects(
         disk,
         git: Arc::new(LocalGit::new(program)),
         runners: of_runners,
-        stores: of_stores,
+        stores: to.stores,
         forges: of_forges,
-        remotes: of_remotes,
+        remotes: to.remotes,
         keys: Arc::new(keys),
         secrets,
         clock,
         progress,
     })
+}
+
+/// The stores and remotes of a configuration.
+///
+/// # Errors
+/// A table that its adapter does not take.
+pub fn destinations(config: &Config, disk: &Arc<dyn Disk>) -> Result<Destinations> {
+    let program = GitProgram::from_env();
+    let mut to = Destinations::default();
+    for store in &config.stores {
+        to.stores.insert(store.name.clone(), stores::open(store, disk.clone())?);
+    }
+    for remote in &config.remotes {
+        to.remotes.insert(remote.name.clone(), remotes::open(&program, &remote.name, &remote.url)?);
+    }
+    Ok(to)
 }
 
 /// Where this program is, to start it again; tests of the library name the program that they were built with.

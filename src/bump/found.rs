@@ -9,7 +9,7 @@ use super::workspace::Workspace;
 use super::{Move, Work};
 use crate::error::Result;
 use crate::formats::splice::{Splice, splice};
-use crate::formats::{c_header, version_text};
+use crate::formats::{c_header, changelog_dates, version_text};
 
 /// Directories whose content comes from elsewhere.
 const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", "node_modules", "target"];
@@ -17,6 +17,7 @@ const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", 
 /// What a file is by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Changelog,
     Header,
     Library,
     Readme,
@@ -26,7 +27,7 @@ enum Kind {
 }
 
 /// Rewrites every version file that belongs to a crate that moves.
-pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, _day: Date) -> Result<()> {
+pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> Result<()> {
     let sources = work.sources;
     let moves: Vec<Move> = work.moves.values().cloned().collect();
     for path in sources.paths() {
@@ -42,10 +43,12 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, _day: Date) ->
         let Some(text) = work.text(path)? else { continue };
         let cuts = match kind {
             Kind::Header => headers(&text, &moves, own),
-            Kind::Library => {
-                own.map(|m| version_text::html_root_urls(&text, &m.name, &m.old, &m.new)).unwrap_or_default()
+            Kind::Library => moves.iter().flat_map(|m| links(&text, m)).collect(),
+            Kind::Readme => {
+                let snippets = |m: &Move| version_text::snippets(&text, &m.name, &m.old, &m.new);
+                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m))).collect()
             }
-            Kind::Readme => moves.iter().flat_map(|m| version_text::snippets(&text, &m.name, &m.old, &m.new)).collect(),
+            Kind::Changelog => changelog(&text, &moves, own, day).into_iter().collect(),
             Kind::Pyproject => match version_text::pyproject(&text) {
                 Some((name, version, at)) => foreign_manifest(&moves, own, &name, vec![(version, at)]),
                 None => Vec::new(),
@@ -72,10 +75,28 @@ fn kind(path: &str) -> Option<Kind> {
         "pyproject.toml" => Kind::Pyproject,
         "package.json" | "package-lock.json" => Kind::PackageJson,
         "version.txt" | "version" | ".version" => Kind::Plain,
+        _ if is_changelog(&lower) => Kind::Changelog,
         _ if lower.starts_with("readme") => Kind::Readme,
         _ if ends(&[".h", ".hh", ".hpp", ".h.in"]) => Kind::Header,
         _ => return None,
     })
+}
+
+fn is_changelog(name: &str) -> bool {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let text = !name.contains('.') || [".md", ".txt", ".rst"].iter().any(|e| name.ends_with(e));
+    text && ["changelog", "changes", "releases", "release-notes", "release_notes", "news", "history"].contains(&stem)
+}
+
+/// Dates the section of the crate that a changelog is of, as its previous release's section is written.
+fn changelog(text: &str, moves: &[Move], own: Option<&Move>, day: Date) -> Option<Splice> {
+    // At the top of a workspace it is of whatever it last named; beside a crate it is that crate's.
+    let mut steps = moves.iter().filter(|m| own.is_none_or(|own| own.manifest == m.manifest));
+    steps.find_map(|m| changelog_dates::date_as_before(text, &m.old, &m.new, day))
+}
+
+fn links(text: &str, m: &Move) -> Vec<Splice> {
+    version_text::links(text, &m.name, &m.old, &m.new)
 }
 
 /// The manifest of the crate in whose directory `path` lies.

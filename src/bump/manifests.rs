@@ -82,9 +82,15 @@ fn follow(
             }
             set(&text)
         }
+        Lift::Raise(text) if loaded.reached && strictness == Strictness::Listed => {
+            work.note(format!("{} and had to follow to {new}, which it did not admit", says()));
+            set(&text)
+        }
         Lift::Stays => Ok(None),
         Lift::Admits if policy == Requirements::Keep => Ok(None),
-        Lift::Admits if strictness == Strictness::Lockstep && loaded.reached && !requirement.value.contains(',') => {
+        Lift::Raise(_) | Lift::Admits
+            if strictness == Strictness::Lockstep && loaded.reached && !requirement.value.contains(',') =>
+        {
             Err(Error::input(format!("{}, but the crate is at {version}", says()))
                 .detail(format!("{}: `{}` is at {version}", krate.place, krate.name))
                 .hint(format!(
@@ -102,9 +108,9 @@ fn follow(
             ));
             Ok(None)
         }
-        Lift::Refuses => Err(Error::input(format!("{}, which does not admit {new}", says())).hint(format!(
-            "write a requirement that names {version} alone, which can follow, or one that admits {new}"
-        ))),
+        Lift::Raise(_) | Lift::Refuses => Err(Error::input(format!("{}, which does not admit {new}", says())).hint(
+            format!("write a requirement that names {version} alone, which can follow, or one that admits {new}"),
+        )),
         Lift::Inconsistent | Lift::Malformed => Err(inconsistent(says(), krate)),
     }
 }

@@ -232,14 +232,10 @@ fn within(pattern: &str, dir: &str) -> bool {
     glob(pattern, dir) || glob(&format!("{pattern}/**"), dir)
 }
 
+/// Whether the workspace at directory `root` leaves `dir` out: `members` wins over `exclude`, as in Cargo.
 fn excludes(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> bool {
-    let listed = |list: &[String]| {
-        list.iter()
-            .filter_map(|e| join(root, e))
-            .any(|e| if list == workspace.exclude { within(&e, dir) } else { glob(&e, dir) })
-    };
-    // `members` wins over `exclude`, as in Cargo.
-    listed(&workspace.exclude) && !listed(&workspace.members)
+    let member = workspace.members.iter().filter_map(|m| join(root, m)).any(|m| !m.contains('*') && glob(&m, dir));
+    !member && excludes_glob(workspace, root, dir)
 }
 
 /// The manifests that the one at `path` leads to.

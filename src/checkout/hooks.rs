@@ -4,8 +4,35 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::bump::Hook;
+use crate::bump::{Hook, OnFailure};
 use crate::error::{Error, Result};
+
+/// What Cargo says about the lock of a bumped tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockCheck {
+    /// It fits the manifests.
+    Fits,
+    /// It does not; Cargo's words.
+    Stale(String),
+    /// Cargo is not there, or lacks what it would need without network; its words.
+    Unknown(String),
+}
+
+/// Asks Cargo, isolated and without network, whether the lock fits the manifests of the tree at `top`.
+///
+/// # Errors
+/// It cannot be isolated.
+pub fn check_lock(top: &Path) -> Result<LockCheck> {
+    let run = "cargo metadata --locked --offline --format-version 1 > /dev/null".to_owned();
+    let outcome = run_hook(&Hook { run, network: false, on_failure: OnFailure::Stop }, top)?;
+    Ok(if outcome.ok {
+        LockCheck::Fits
+    } else if ["--locked was passed", "because --locked"].iter().any(|w| outcome.output.contains(w)) {
+        LockCheck::Stale(outcome.output)
+    } else {
+        LockCheck::Unknown(outcome.output)
+    })
+}
 
 /// How a hook ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

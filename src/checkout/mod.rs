@@ -1,6 +1,7 @@
 //! A working tree on disk: what a bump reads there, and how its edits are written.
 
 mod apply;
+mod history;
 mod hooks;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,8 @@ use crate::bump::{Entry, EntryKind, SourceTree};
 use crate::error::{Context as _, Error, Result};
 
 pub use apply::{Applied, apply, recover};
-pub use hooks::{HookOutcome, run_hook};
+pub use history::{CommitTree, Learned, Release, learn};
+pub use hooks::{HookOutcome, LockCheck, check_lock, run_hook};
 
 /// A checkout: the tracked files of a git working tree, or, where there is no git, the files of a directory.
 pub struct Checkout {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::place::Place;
 use super::{Global, Output};
 use crate::engine::Train;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Event;
 use crate::model::TrainName;
 
@@ -25,9 +25,16 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let name = place.choose(args.train.as_ref())?;
     let effects = place.effects(&name, out.progress())?;
     let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
-    train.journal().append(Event::Abandoned { reason: args.reason.clone() }).map_err(|e| {
-        e.hint("once something is public a train only goes forward: `lifeboat ship`; what is wrong is yanked and superseded")
-    })?;
+    let state = train.state();
+    if state.anything_public() {
+        return Err(Error::input(format!("train `{name}` cannot be given up: something of it is public")).hint(
+            "from here a train only goes forward, with `lifeboat ship`; what is wrong in it is superseded by another",
+        ));
+    }
+    // The same command again finishes what an interrupted one left.
+    if state.abandoned().is_none() {
+        train.journal().append(Event::Abandoned { reason: args.reason.clone() })?;
+    }
     super::runtime()?.block_on(crate::engine::approve::clear(&effects, &train))?;
     let burnt = place.release_claims(&train)?;
     let mut text = format!("train `{name}` is abandoned; its staged files are removed");

@@ -32,22 +32,31 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let name = place.choose(args.train.as_ref())?;
     let effects = place.effects(&name, out.progress())?;
     let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
+    train.under_way()?;
+    may_approve(&train, &args.person)?;
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
     out.text(text(&reviewed))?;
     if !args.yes {
         confirm(&name)?;
     }
     let expires = approve(&effects, &train, &reviewed, &args.person)?;
-    let have = train.state().approvals().len();
-    let need = train.plan().threshold;
+    let next = super::place::advice(&train.state(), effects.clock.now());
     out.result(
-        format!(
-            "\napproved by {}, until {expires}; the train has {have} of {need} approvals\nnext: `lifeboat ship`",
-            args.person
-        ),
+        format!("\napproved by {}, until {expires}\nnext: {next}", args.person),
         &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed }),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asked before the review, which may take long.
+fn may_approve(train: &Train, person: &PersonId) -> Result<()> {
+    let people = &train.trust().root.roles.approve.people;
+    if people.contains(person) {
+        return Ok(());
+    }
+    let names: Vec<&str> = people.iter().map(PersonId::as_str).collect();
+    Err(Error::input(format!("`{person}` is not one of those who approve: {}", names.join(", ")))
+        .hint("`lifeboat trust show` says who may do what"))
 }
 
 /// What was reviewed, as a person reads it.
@@ -64,6 +73,12 @@ pub(super) fn text(review: &Review) -> String {
         }
         for path in &line.sensitive {
             out.push_str(&format!("\n  ! a patch touches `{path}`, which decides how things are built"));
+        }
+        for path in &line.by_hooks {
+            out.push_str(&format!("\n  ! the project's own commands changed `{}` in the bump commit", escape(path)));
+        }
+        for warning in &line.warnings {
+            out.push_str(&format!("\n  ! {}", escape(warning)));
         }
         if line.version.is_some() {
             out.push_str(&format!(

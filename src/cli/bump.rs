@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::bump::{Bump, BumpRequest, Hook, OnFailure, Requirements, VersionRules, bump, bump_listed, parse_listed};
-use crate::checkout::{self, Applied, Checkout};
+use crate::checkout::{self, Applied, Checkout, LockCheck};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::splice::line_of;
 use crate::model::VersionStep;
@@ -35,6 +35,9 @@ pub struct Args {
     /// Leave out the commands that `after` names
     #[arg(long)]
     no_hooks: bool,
+    /// Ask Cargo, isolated and offline, whether the lock fits afterwards
+    #[arg(long)]
+    check: bool,
     /// The checkout
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -97,6 +100,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     checkout::apply(&checkout, &made.edits, &request)?;
     if !args.no_hooks {
         run_hooks(&checkout, &hooks)?;
+    }
+    if args.check {
+        match checkout::check_lock(checkout.top())? {
+            LockCheck::Fits => {}
+            LockCheck::Stale(words) => {
+                return Err(Error::fatal("Cargo says that `Cargo.lock` does not fit the bumped manifests")
+                    .detail(words)
+                    .hint("`git checkout .` takes the bump back; `cargo update --workspace` before it may help"));
+            }
+            LockCheck::Unknown(words) => warn(&format!("note: the lock is not checked: {}\n", words.trim_end()))?,
+        }
     }
     say(&format!("{} crates to {}, {} files\n", made.moves.len(), made.version, made.edits.len()))?;
     tell(&made)?;

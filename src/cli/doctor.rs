@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The command line of `lifeboat doctor`.
+/// Look whether this machine could ship a train now: programs, keys, runners, stores, destinations
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Args {}
 

@@ -116,8 +116,14 @@ fn ship(place: &Place, sample: &Sample, out: &Output) -> Result<Arc<Train>> {
     let train = if place.trains()?.contains(&name) {
         Train::open(&effects, place.trust()?, &place.dir(&name))?
     } else {
-        let gathered =
-            gather::gather(&place.config, &sample.train_file(), place.root(), place.disk.clone(), &*place.clock)?;
+        let gathered = gather::gather(
+            &place.config,
+            &sample.train_file(),
+            place.root(),
+            &place.destinations()?,
+            &*place.disk,
+            &*place.clock,
+        )?;
         let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
         super::ship::adopt(place, &effects, &place.dir(&name), &plan, &gathered)?
     };

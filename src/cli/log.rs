@@ -38,7 +38,9 @@ fn line(record: &Record) -> String {
         Event::Reconciling => "reconciling".to_owned(),
         Event::Abandoned { reason } => format!("abandoned: {reason}"),
         Event::Lease { holder, epoch, expires } => format!("lease of {holder}, epoch {epoch}, until {expires}"),
-        Event::TakenOver { from, to, epoch, reason } => format!("{to} took over from {from}, epoch {epoch}: {reason}"),
+        Event::TakenOver { from, to, epoch, reason, .. } => {
+            format!("{to} took over from {from}, epoch {epoch}: {reason}")
+        }
     };
     let by = record.by.get(record.by.len().saturating_sub(16)..).unwrap_or(&record.by);
     format!("{:4} {} {by} {what}", record.seq, record.at.strftime("%F %T"))

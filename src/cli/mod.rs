@@ -7,6 +7,7 @@ mod completions;
 mod consumer;
 pub mod doctor;
 mod drill;
+pub mod init;
 mod log;
 mod place;
 mod plan;
@@ -75,6 +76,7 @@ enum Verb {
     Doctor(doctor::Args),
     Trust(trust::Args),
     Bump(bump::Args),
+    Init(init::Args),
     Drill(drill::Args),
     Completions(completions::Args),
 }
@@ -90,7 +92,7 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         }
     };
     let out = Output::new(&cli.global);
-    match run(&cli, &out) {
+    match crate::host::forbid_core_dumps().and_then(|()| run(&cli, &out)) {
         Ok(code) => code,
         Err(e) => out.fail(&e),
     }
@@ -110,6 +112,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Doctor(_) => consumer::doctor(global),
         Verb::Trust(args) => consumer::trust(global, args),
         Verb::Bump(args) => bump::run(args),
+        Verb::Init(args) => init::run(args),
         Verb::Drill(args) => drill::run(global, args, out),
         Verb::Completions(args) => completions::run::<Cli>(args),
     }

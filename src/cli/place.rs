@@ -11,6 +11,7 @@ use crate::config::{self, Config};
 use crate::effects::{Clock, Disk, Effects, EntryKind, Progress, files};
 use crate::engine::{Next, Question, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
+use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
 use crate::journal::{Journal, Record, State, TrainState};
 use crate::model::TrainName;
@@ -123,6 +124,11 @@ impl Place {
         wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress)
     }
 
+    /// Where the trains of this project go.
+    pub(super) fn destinations(&self) -> Result<Destinations> {
+        wiring::destinations(&self.config, &self.disk)
+    }
+
     /// The trust root that is pinned on this machine.
     pub(super) fn trust(&self) -> Result<Arc<crate::trust::TrustedRoot>> {
         crate::gather::trusted(&self.config, &self.root, &*self.disk, self.clock.now()).map(Arc::new)
@@ -135,15 +141,21 @@ impl Place {
     /// Claims every version of a plan for its train: two trains cannot make the same release.
     pub(super) fn take_claims(&self, plan: &crate::plan::Plan) -> Result<()> {
         files::create_dir_all(&*self.disk, &self.root.join("claims"), 0o700)?;
+        let ours = format!("{}\n", plan.train);
+        let mut taken = Vec::new();
         for version in plan.releases().filter_map(|l| l.new.as_ref()) {
             let path = self.claim(version);
-            let ours = format!("{}\n", plan.train);
             if files::write_new(&*self.disk, &path, 0o600, &mut ours.as_bytes())? {
+                taken.push(path);
                 continue;
             }
             let holder = self.disk.read(&path).context("cannot read a claim")?.unwrap_or_default();
             if holder != ours.as_bytes() {
                 let holder = String::from_utf8_lossy(&holder).trim().to_owned();
+                // This train is not adopted, so nobody could ever give these up.
+                for path in &taken {
+                    self.disk.remove_file(path).context("cannot give back a claim")?;
+                }
                 return Err(Error::conflict(format!("version {version} is claimed by train `{holder}`"))
                     .hint(format!("finish it, give it up with `lifeboat abandon {holder} --reason …`, or name the next version in the train file")));
             }
@@ -157,8 +169,14 @@ impl Place {
         if !train.state().approvals().is_empty() {
             return Ok(versions.collect());
         }
+        let ours = format!("{}\n", train.plan().train);
         for version in versions {
-            self.disk.remove_file(&self.claim(&version)).context(format!("cannot free version {version}"))?;
+            let path = self.claim(&version);
+            let what = || format!("cannot free version {version}");
+            // Once freed it may be another train's.
+            if self.disk.read(&path).context(what())?.is_some_and(|holder| holder == ours.as_bytes()) {
+                self.disk.remove_file(&path).context(what())?;
+            }
         }
         Ok(Vec::new())
     }
@@ -178,7 +196,7 @@ fn find_config(disk: &dyn Disk) -> Result<PathBuf> {
     let found = here.ancestors().map(|d| d.join(CONFIG)).find(|p| matches!(disk.entry(p), Ok(Some(_))));
     found.ok_or_else(|| {
         Error::input(format!("no `{CONFIG}` in `{}` or above it", here.display()))
-            .hint("write one with `lifeboat init`, name one with `--config`, or see the whole thing work with `lifeboat drill`")
+            .hint("go to the project's checkout, name a configuration with `--config FILE`, or see one at work with `lifeboat drill`")
     })
 }
 

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::place::Place;
 use super::{Global, Output};
 use crate::error::Result;
 use crate::gather;
 use crate::model::escape;
-use crate::plan::{Plan, plan};
+use crate::plan::{Graph, Plan, plan};
 use crate::step::{Exposure, Step};
 
 /// Show what a train would do; nothing is done and nothing is kept
@@ -21,7 +22,8 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    let gathered = gather::gather(&place.config, &args.file, place.root(), place.disk.clone(), &*place.clock)?;
+    let gathered =
+        gather::gather(&place.config, &args.file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
     out.result(text(&plan)?, &plan)?;
     Ok(ExitCode::SUCCESS)
@@ -48,6 +50,13 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
         if line.patches.is_empty() {
             out.push_str("  no patches\n");
         }
+        let files = artifacts(plan, line);
+        if !files.is_empty() {
+            out.push_str(&format!(
+                "  publishes {} and the source archive, bundle, manifest and sums\n",
+                files.join(", ")
+            ));
+        }
     }
     out.push_str("\nbefore the gate, seen by this machine and the team alone:\n");
     counted(plan, &mut out, |e| e != Exposure::Public);
@@ -56,7 +65,8 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
         out.push_str(&format!(", and nothing is public before {at}"));
     }
     out.push_str("\n\nafter the gate, public:\n");
-    for step in plan.steps.iter().filter(|s| s.exposure == Exposure::Public) {
+    let graph = Graph::new(Arc::new(plan.clone()))?;
+    for step in graph.order().iter().map(|&i| graph.at(i)).filter(|s| s.exposure == Exposure::Public) {
         let deferrable = if step.deferrable { " (waits if its destination is down)" } else { "" };
         out.push_str(&format!("  {}{deferrable}\n", step.id));
     }
@@ -66,6 +76,20 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
     out.push_str(&format!("\n{} steps; plan {id}\n", plan.steps.len()));
     out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship TRAIN.toml --plan {id}`"));
     Ok(out)
+}
+
+/// The files that a line's recipes leave and the release lists.
+fn artifacts(plan: &Plan, line: &crate::plan::PlannedLine) -> Vec<String> {
+    let listed = plan.steps.iter().find_map(|s| match &s.step {
+        Step::Checksum(c) if c.branch == line.branch => Some(&c.from),
+        _ => None,
+    });
+    let jobs = listed.into_iter().flatten().filter_map(|id| match plan.step(id).map(|s| &s.step) {
+        Some(Step::Build(b)) => Some(&b.job),
+        Some(Step::Assemble(a)) => Some(&a.job),
+        _ => None,
+    });
+    jobs.flat_map(|j| &j.artifacts).map(|a| a.name.to_string()).collect()
 }
 
 /// How many steps of each kind there are.

@@ -29,7 +29,7 @@ struct Report {
 
 pub(super) fn run(place: &Place, file: Option<&Path>, out: &Output) -> Result<ExitCode> {
     let file = file.ok_or_else(|| Error::input("a dry run needs the train file"))?;
-    let gathered = gather(&place.config, file, place.root(), place.disk.clone(), &*place.clock)?;
+    let gathered = gather(&place.config, file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
     let real = place.trust()?;
     let clock = Arc::new(LeapingClock::new(place.clock.clone()));

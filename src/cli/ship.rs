@@ -1,6 +1,6 @@
 //! `ship`: adopt a plan and run it, or go on with the one adopted: the same command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::place::{Place, advice};
 use super::{Global, Output};
-use crate::effects::{Effects, ProgressEvent};
+use crate::config;
+use crate::effects::{Effects, Progress, ProgressEvent};
 use crate::engine::{Ended, Question, Train, TrainDir, run as engine_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gather::{self, Gathered};
@@ -52,27 +53,51 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         return super::rehearse::run(&place, args.file.as_deref(), out);
     }
     let progress = out.progress();
-    let (effects, train) = match &args.file {
-        Some(file) => {
-            let gathered = gather::gather(&place.config, file, place.root(), place.disk.clone(), &*place.clock)?;
-            let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
-            let id = plan.id()?;
-            if let Some(wanted) = args.plan.filter(|w| *w != id.0) {
-                return Err(Error::conflict(format!("the plan is now {id}, not {wanted}"))
-                    .hint("something changed since it was reviewed: look at it again with `lifeboat plan`"));
-            }
-            let effects = place.effects(&plan.train, progress.clone())?;
-            let train = adopt(&place, &effects, &place.dir(&plan.train), &plan, &gathered)?;
-            (effects, train)
-        }
-        None => {
-            let name = place.choose(args.train.as_ref())?;
-            let effects = place.effects(&name, progress.clone())?;
+    let adopted = match &args.file {
+        Some(file) => adopted_before(&place, file, args, out)?,
+        None => Some(place.choose(args.train.as_ref())?),
+    };
+    let (effects, train) = match (&args.file, adopted) {
+        (_, Some(name)) => {
+            let effects = place.effects(&name, progress)?;
             let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
+            train.under_way()?;
             (effects, train)
         }
+        (Some(file), None) => adopt_file(&place, file, args, progress)?,
+        (None, None) => return Err(Error::input("no train is meant")),
     };
     drive(&effects, train, out)
+}
+
+/// The train of a train file, if it was adopted before: then the same command goes on with it.
+fn adopted_before(place: &Place, file: &Path, args: &Args, out: &Output) -> Result<Option<TrainName>> {
+    let name = config::load_train(file, &*place.disk)?.name;
+    if !place.trains()?.contains(&name) {
+        return Ok(None);
+    }
+    let adopted = place.dir(&name).load_plan(&*place.disk)?.id()?;
+    if let Some(wanted) = args.plan.filter(|w| *w != adopted.0) {
+        return Err(Error::conflict(format!("train `{name}` was adopted with plan {adopted}, not {wanted}"))
+            .hint("an adopted plan never changes: go on with it, or give it up with `lifeboat abandon`"));
+    }
+    out.note(&format!("train `{name}` was adopted before: going on with plan {}", adopted.0.short()));
+    Ok(Some(name))
+}
+
+/// Plans the train of a train file and adopts the plan.
+fn adopt_file(place: &Place, file: &Path, args: &Args, progress: Arc<dyn Progress>) -> Result<(Effects, Train)> {
+    let to = place.destinations()?;
+    let gathered = gather::gather(&place.config, file, place.root(), &to, &*place.disk, &*place.clock)?;
+    let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
+    let id = plan.id()?;
+    if let Some(wanted) = args.plan.filter(|w| *w != id.0) {
+        return Err(Error::conflict(format!("the plan is now {id}, not {wanted}"))
+            .hint("something changed since it was reviewed: look at it again with `lifeboat plan`"));
+    }
+    let effects = place.effects(&plan.train, progress)?;
+    let train = adopt(place, &effects, &place.dir(&plan.train), &plan, &gathered)?;
+    Ok((effects, train))
 }
 
 /// Claims the versions, pins the series, adopts the plan.
@@ -83,6 +108,11 @@ pub(super) fn adopt(
     plan: &Plan,
     gathered: &Gathered,
 ) -> Result<Train> {
+    Train::adoptable(&*effects.disk, dir, plan)?;
+    if place.trains()?.contains(&plan.train) {
+        // One that was given up must not take its claims again.
+        Train::open(effects, place.trust()?, dir)?.under_way()?;
+    }
     place.take_claims(plan)?;
     let objects = crate::effects::Objects::new(effects.disk.clone(), dir.objects());
     for series in &gathered.series {

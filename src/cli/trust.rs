@@ -15,7 +15,7 @@ use crate::formats::signed::Document as _;
 use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
 use crate::trust::{self, FILE, KeyRole, PeopleRole, Person, Roles, Root, RootChoice, TrustedRoot};
 
-/// Arguments of `lifeboat trust`.
+/// Show, pin or make the trust root: who may approve and which keys sign
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// What to do

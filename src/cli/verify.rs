@@ -14,7 +14,7 @@ use crate::model::{BranchName, Sha256, escape};
 use crate::trust::{self, RootChoice};
 use crate::verify::{Layout, Report, Request, Source, Verdict, verify};
 
-/// Arguments of `lifeboat verify`.
+/// Check a release as a stranger would, and more: threshold, completeness, freshness
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The version that you want to use

@@ -92,7 +92,9 @@ impl<'t> Document<'t> {
     /// Reads the keys that are left as one struct: those of a file's top level.
     pub(super) fn rest<T: DeserializeOwned>(&mut self, faults: &mut Faults) -> Option<T> {
         let table = std::mem::take(&mut self.table);
-        faults.keep(shape(Spanned::new(0..0, DeValue::Table(table))))
+        let valid_too = self.known.iter().copied();
+        let read = T::deserialize(ValueDeserializer::from(Spanned::new(0..0, DeValue::Table(table))));
+        faults.keep(read.map_err(|e| explain(e.span().unwrap_or_default(), e.message(), valid_too)))
     }
 
     /// Refuses every key that was not taken.
@@ -112,7 +114,7 @@ impl<'t> Document<'t> {
 fn shape<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> Result<T, Fault> {
     let whole = value.span();
     T::deserialize(ValueDeserializer::from(value))
-        .map_err(|e| explain(e.span().filter(|s| !s.is_empty()).unwrap_or(whole), e.message()))
+        .map_err(|e| explain(e.span().filter(|s| !s.is_empty()).unwrap_or(whole), e.message(), std::iter::empty()))
 }
 
 fn unknown_key<'a>(span: Range<usize>, key: &str, valid: impl Iterator<Item = &'a str> + Clone) -> Fault {
@@ -125,13 +127,13 @@ fn unknown_key<'a>(span: Range<usize>, key: &str, valid: impl Iterator<Item = &'
     }
 }
 
-/// Says serde's words in ours.
-fn explain(span: Range<usize>, message: &str) -> Fault {
+/// Says serde's words in ours; `valid_too` are keys that serde does not know of, because they were taken before.
+fn explain<'a>(span: Range<usize>, message: &'a str, valid_too: impl Iterator<Item = &'a str>) -> Fault {
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
     if let Some(rest) = message.strip_prefix("unknown field ") {
         let key = quoted(rest);
-        let valid: Vec<&str> = rest.split('`').skip(3).step_by(2).collect();
-        return unknown_key(span, &key, valid.into_iter());
+        let valid: Vec<&str> = rest.split('`').skip(3).step_by(2).chain(valid_too).collect();
+        return unknown_key(span, &key, valid.iter().copied());
     }
     if let Some(rest) = message.strip_prefix("missing field ") {
         let key = quoted(rest);

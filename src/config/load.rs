@@ -25,7 +25,15 @@ pub fn load(path: &Path, disk: &dyn Disk) -> Result<Config> {
 /// A file that is absent or not UTF-8, and every fault of [`parse_train`].
 pub fn load_train(path: &Path, disk: &dyn Disk) -> Result<TrainRequest> {
     let path = absolute(path)?;
-    parse_train(&text(&path, "the train file", "check the path", disk)?, &path)
+    parse_train(
+        &text(
+            &path,
+            "the train file",
+            "check the path; `lifeboat ship` without one goes on with the train under way",
+            disk,
+        )?,
+        &path,
+    )
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -34,7 +42,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 fn text(path: &Path, what: &str, hint: &str, disk: &dyn Disk) -> Result<String> {
     let bytes = disk.read(path).context(format!("cannot read {what} `{}`", path.display()))?;
-    let bytes = bytes.ok_or_else(|| Error::input(format!("there is no {what} at `{}`", path.display())).hint(hint))?;
+    let bytes = bytes.ok_or_else(|| Error::input(format!("{what} `{}` does not exist", path.display())).hint(hint))?;
     String::from_utf8(bytes).map_err(|e| {
         let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
         Error::input(format!("{what} `{}` is not UTF-8 in line {line}", path.display()))

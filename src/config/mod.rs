@@ -12,6 +12,7 @@ mod raw;
 mod reserved;
 mod resolve;
 mod secrets;
+mod sensitive;
 mod settings;
 mod template;
 mod train;
@@ -20,6 +21,7 @@ pub use glob::glob_matches;
 pub use load::{load, load_train};
 pub use reserved::reserved;
 pub use resolve::parse;
+pub use sensitive::SENSITIVE;
 pub use settings::{
     ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, ForgeConfig, KeySource, Presence, Project,
     RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, TargetConfig, TemplateSet, TrainLine,

@@ -1,20 +1,28 @@
-//! Blocking work beside an asynchronous loop.
+//! Blocking work beside an asynchronous loop: the one way in which asynchronous code blocks.
 
+use rayon::prelude::*;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::error::{Context as _, Result};
+use crate::error::Result;
 
-/// Runs `work`, which blocks on files or on the processor, without holding up the other tasks of a multi-threaded runtime.
+/// Whether other tasks can go on while this one blocks.
+fn multi_threaded() -> bool {
+    Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+/// Runs `work`, which blocks on files, on children or on the processor, without holding up the other tasks of a
+/// multi-threaded runtime. Of its own task nothing else goes on: do not call it beside a deadline in the same task.
 ///
-/// On a current-thread runtime, or none, it runs in place: there the order of system calls is the order of the program.
+/// On a current-thread runtime, or none, it runs in place: there one thread makes all system calls, in the program's order.
+pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    if multi_threaded() { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Runs `work`, which may have effects, for every item, on all processors if the runtime is multi-threaded, and else one
+/// after the other on this thread. To be called outside of [`blocking`], or inside it.
 ///
 /// # Errors
-/// Those of `work`; a panic in it.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match Handle::try_current() {
-        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
-            handle.spawn_blocking(work).await.context("a worker thread ended early")?
-        }
-        _ => work(),
-    }
+/// The first failure that was seen; others may have begun by then.
+pub fn each<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> Result<T> + Sync + Send) -> Result<Vec<T>> {
+    if multi_threaded() { items.par_iter().map(work).collect() } else { items.iter().map(work).collect() }
 }

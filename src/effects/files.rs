@@ -76,6 +76,7 @@ pub fn copy(source: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
 pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -> Result<bool> {
     let _alone = Writing::begin(path);
     if disk.entry(path).context(format!("cannot look at `{}`", path.display()))?.is_some() {
+        remove_partial(disk, path)?;
         // What is there may have been linked just before a crash that its directory has not been synced since.
         sync_parent(disk, path)?;
         return Ok(false);
@@ -105,6 +106,28 @@ pub fn replace(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -
     sync_parent(disk, path)
 }
 
+/// Whether a write of `path` was interrupted and left bytes beside it.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn left_partial(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    let tmp = partial(path);
+    Ok(disk.entry(&tmp).context(format!("cannot look at `{}`", tmp.display()))?.is_some())
+}
+
+/// Removes what an interrupted write left beside `path`: one that ended after `path` was there is not written again, so
+/// nothing would replace it. The caller is the only writer of `path`.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn remove_partial(disk: &dyn Disk, path: &Path) -> Result<()> {
+    if left_partial(disk, path)? {
+        let tmp = partial(path);
+        disk.remove_file(&tmp).context(format!("cannot remove `{}`", tmp.display()))?;
+    }
+    Ok(())
+}
+
 /// Where a write of `path` that was interrupted leaves its bytes.
 fn partial(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -125,7 +148,7 @@ fn write_partial(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read)
 }
 
 /// Says what a person can do about a full disk.
-pub(super) fn explained(e: Error) -> Error {
+pub(crate) fn explained(e: Error) -> Error {
     if e.kind() == ErrorKind::Transient {
         e.hint("free some space on that disk and run `lifeboat ship` again: nothing half-written was kept")
     } else {

@@ -51,6 +51,17 @@ fn what_a_crash_left_is_replaced() {
 }
 
 #[test]
+fn what_a_crash_left_beside_a_whole_file_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    write_new(&HostDisk, &path, 0o600, &mut &b"whole"[..]).unwrap();
+    // Between the link and the removal of the temporary name.
+    fs::hard_link(&path, partial(&path)).unwrap();
+    assert!(!write_new(&HostDisk, &path, 0o600, &mut &b"whole"[..]).unwrap());
+    assert_eq!(names(dir.path()), ["f"]);
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_state_and_no_rubbish() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");

@@ -19,7 +19,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use blocking::blocking;
+pub use blocking::{blocking, each};
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
 pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};

@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::content;
 use super::perform::{self, commits};
 use super::train::Train;
-use crate::effects::{ArchiveSpec, Area, Effects, PrivateRepo, Role};
+use crate::config;
+use crate::effects::{ArchiveSpec, Effects, PrivateRepo, Role, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
@@ -21,20 +22,6 @@ use crate::trust::{self, Act, LineSums};
 
 /// How long an approval counts.
 const EXPIRES: SignedDuration = SignedDuration::from_hours(24 * 7);
-
-/// Paths whose change deserves a second look: they decide how things are built and published.
-const SENSITIVE: &[&str] = &[
-    ".github/",
-    ".cargo/",
-    "ci/",
-    ".ci/",
-    "build.rs",
-    "rust-toolchain",
-    "Makefile",
-    ".gitmodules",
-    "lifeboat.toml",
-    "keys/",
-];
 
 /// What a person approves, after everything was made and read again.
 #[derive(Debug, Serialize)]
@@ -62,6 +49,10 @@ pub struct ReviewedLine {
     pub patches: Vec<PatchFacts>,
     /// Touched files that decide how things are built.
     pub sensitive: Vec<String>,
+    /// Files that the project's own commands changed in the bump commit.
+    pub by_hooks: Vec<String>,
+    /// What preparing the line warned of.
+    pub warnings: Vec<String>,
     /// How many staged files were read back and hashed, over all stores.
     pub files: usize,
     /// Artifacts that only one pool has built: no second build vouches for their bytes.
@@ -92,16 +83,19 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
         });
         let prepare =
             prepare.ok_or_else(|| Error::fatal(format!("line `{}` has no `prepare` step", planned.branch)))?;
-        let commit = perform::blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
+        let commit = blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
+        let (by_hooks, warnings) = told(train, &planned.branch, &state)?;
         let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
         let touched = planned.patches.iter().flat_map(|p| &p.touches);
-        let sensitive = touched.filter(|t| SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
+        let sensitive = touched.filter(|t| config::SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
         lines.push(ReviewedLine {
             branch: planned.branch.clone(),
             version: planned.new.clone(),
             commit,
             patches: planned.patches.clone(),
             sensitive: sensitive.map(|t| escape(t)).collect(),
+            by_hooks,
+            warnings,
             files,
             built_once,
         });
@@ -122,12 +116,13 @@ fn make_again(
     let branch = &prepare.branch;
     let git = &*effects.git;
     git.ensure(scratch)?;
-    let series = commits::series(train.objects(), prepare)?;
-    let made = commits::make(git, scratch, &series, prepare)?;
     let recorded = plan_outcome(train, state, |s| matches!(s, Step::Prepare(p) if p.branch == *branch));
-    let Some(Outcome::Prepared { head, .. }) = recorded else {
+    let Some(Outcome::Prepared { head, by_hooks, .. }) = recorded else {
         return Err(Error::input(format!("line `{branch}` is not prepared yet")).hint("run `lifeboat ship` first"));
     };
+    let series = commits::series(train.objects(), prepare)?;
+    let by_hooks = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
+    let made = commits::make(git, scratch, &series, prepare, &by_hooks)?;
     if made.head != *head {
         return Err(Error::verification(format!(
             "line `{branch}`: from your clone the commit is {}, not {head}",
@@ -153,6 +148,17 @@ fn make_again(
         .hint("do not approve: find out which machine is wrong"));
     }
     Ok(made.head)
+}
+
+/// What preparing a line recorded for the person who approves: files changed by commands, and warnings.
+fn told(train: &Train, branch: &BranchName, state: &crate::journal::State) -> Result<(Vec<String>, Vec<String>)> {
+    match plan_outcome(train, state, |s| matches!(s, Step::Prepare(p) if p.branch == *branch)) {
+        Some(Outcome::Prepared { by_hooks, warnings, .. }) => {
+            let edits = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
+            Ok((edits.into_iter().map(|(path, _)| path).collect(), warnings.clone()))
+        }
+        _ => Ok((Vec::new(), Vec::new())),
+    }
 }
 
 fn plan_outcome<'a>(
@@ -241,6 +247,5 @@ pub async fn clear(effects: &Effects, train: &Train) -> Result<()> {
     for store in effects.stores.values() {
         store.clear_staging(&nonce).await?;
     }
-    let _ = Area::Public;
     Ok(())
 }

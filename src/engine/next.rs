@@ -48,12 +48,16 @@ pub fn next(state: &State, now: Timestamp) -> Next {
     let mut wait: Option<(Timestamp, String)> = None;
     let mut ask = None;
     let mut failed = Vec::new();
+    let mut required_failed = false;
     for &i in graph.order() {
         let step = graph.at(i);
         let ready = graph.needs(i).iter().all(|&n| matches!(state.at(n).status, StepStatus::Succeeded(_)));
         match &state.at(i).status {
             StepStatus::Succeeded(_) | StepStatus::Deferred(_) => {}
-            StepStatus::Failed { retry_at: None, .. } => failed.push(step.id.clone()),
+            StepStatus::Failed { retry_at: None, .. } => {
+                required_failed |= !step.deferrable;
+                failed.push(step.id.clone());
+            }
             StepStatus::Failed { retry_at: Some(at), .. } if *at > now => {
                 sooner(&mut wait, *at, format!("`{}` is tried again", step.id));
             }
@@ -73,13 +77,15 @@ pub fn next(state: &State, now: Timestamp) -> Next {
     if !run.is_empty() {
         return Next::Run(run);
     }
-    if !failed.is_empty() {
+    // What the train can be released without must not hide what it waits for.
+    if required_failed {
         return Next::Stuck(failed);
     }
     match (ask, wait) {
         (Some(question), _) => Next::Ask(question),
         (None, Some((at, why))) => Next::WaitUntil(at, why),
-        (None, None) => Next::Done,
+        (None, None) if failed.is_empty() => Next::Done,
+        (None, None) => Next::Stuck(failed),
     }
 }
 

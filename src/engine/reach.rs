@@ -1,12 +1,15 @@
 //! Whether destinations that may be down answer: asked once, at the start, beside the work that does not need them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::effects::Effects;
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{State, StepStatus};
+use crate::model::RemoteName;
+use crate::step::Step;
 
 /// The answer so far: none yet, or how the probe ended.
 type Answer = Option<Result<(), Arc<Error>>>;
@@ -17,16 +20,17 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// Starts a probe of every forge and remote; each has a short deadline of its own.
-    pub(super) fn probe(effects: &Effects) -> Self {
+    /// Starts a probe of every forge and remote for which a step is still to be done; each has a short deadline of its own.
+    pub(super) fn probe(effects: &Effects, state: &State) -> Self {
+        let wanted = wanted(state);
         let mut answers = BTreeMap::new();
-        for (name, forge) in &effects.forges {
+        for (name, forge) in effects.forges.iter().filter(|(n, _)| wanted.contains(n)) {
             let (tell, answer) = watch::channel(None);
             let forge = forge.clone();
             tokio::spawn(async move { tell.send_replace(Some(forge.probe().await.map_err(Arc::new))) });
             answers.insert(name.to_string(), answer);
         }
-        for (name, remote) in &effects.remotes {
+        for (name, remote) in effects.remotes.iter().filter(|(n, _)| wanted.contains(n)) {
             let (tell, answer) = watch::channel(None);
             let remote = remote.clone();
             tokio::spawn(async move { tell.send_replace(Some(remote.probe().await.map_err(Arc::new))) });
@@ -49,4 +53,18 @@ impl Reach {
             _ => Ok(()),
         }
     }
+}
+
+/// The forges and remotes to which this run may turn. A finished train asks nobody: what it asked would only keep the
+/// program from ending.
+fn wanted(state: &State) -> BTreeSet<&RemoteName> {
+    let steps = state.graph().plan().steps.iter().enumerate();
+    let open =
+        steps.filter(|(i, _)| !matches!(state.at(*i).status, StepStatus::Succeeded(_) | StepStatus::Deferred(_)));
+    open.filter_map(|(_, s)| match &s.step {
+        Step::PushGit(push) => Some(&push.remote),
+        Step::ForgeRelease(release) => Some(&release.forge),
+        _ => None,
+    })
+    .collect()
 }

@@ -44,7 +44,7 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
     if train.journal().state().has_failures() {
         train.journal().append(Event::Resumed)?;
     }
-    let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects)));
+    let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
     let mut flying: JoinSet<(StepId, Result<Outcome>)> = JoinSet::new();
     let mut in_flight: BTreeSet<StepId> = BTreeSet::new();
@@ -132,8 +132,14 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
     let (step_id, key) = (id.clone(), step.key);
     match result {
         Ok(outcome) => {
-            journal.append(Event::Succeeded { step: step_id, key, outcome })?;
+            let before = journal.state().name();
+            journal.append(Event::Succeeded { step: step_id, key, outcome: Box::new(outcome) })?;
             effects.progress.event(ProgressEvent::Succeeded(id.clone()));
+            if before < TrainState::Released && journal.state().name() == TrainState::Released {
+                // What is left may take as long as a destination that does not answer.
+                let text = "released  every required destination has the train; the others may take a while";
+                effects.progress.event(ProgressEvent::Note(text.to_owned()));
+            }
             Ok(None)
         }
         Err(error) if step.deferrable && error.kind() == ErrorKind::Unreachable => {
@@ -148,7 +154,9 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
             let retry_at = retry_at(class, attempt, effects.clock.now());
             let error = error.detail(format!("step: {id}, attempt {attempt}"));
             journal.append(Event::Failed { step: step_id, key, class, error: error.report(), retry_at })?;
-            effects.progress.event(ProgressEvent::Failed(id.clone(), error.message().to_owned()));
+            let again = retry_at.map(|at| format!("; tried again at {}", at.strftime("%T")));
+            let told = format!("{}{}", error.message(), again.unwrap_or_default());
+            effects.progress.event(ProgressEvent::Failed(id.clone(), told));
             Ok(retry_at.is_none().then_some(error))
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, Role, files};
 use crate::error::{Context as _, Error, Result};
 use crate::journal::{Event, Journal, State};
-use crate::model::TrainNonce;
+use crate::model::{TrainNonce, escape};
 use crate::plan::{Graph, Plan, check};
 use crate::trust::TrustedRoot;
 
@@ -106,18 +106,41 @@ impl Train {
     pub fn adopt(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir, plan: &Plan) -> Result<(Self, Adopted)> {
         files::create_dir_all(&*effects.disk, dir.path(), 0o700)?;
         let lock = lock(&*effects.disk, dir)?;
-        let bytes = plan.to_bytes()?;
-        if !files::write_new(&*effects.disk, &dir.plan(), 0o600, &mut &bytes[..])? {
-            let there = effects.disk.read(&dir.plan()).context("cannot read the adopted plan")?.unwrap_or_default();
-            if there != bytes {
-                return Err(Error::conflict(format!("train `{}` was adopted with another plan", plan.train)).hint(
-                    "an adopted plan never changes: go on with `lifeboat ship`, or give it up with `lifeboat abandon`",
-                ));
-            }
+        if !files::write_new(&*effects.disk, &dir.plan(), 0o600, &mut &plan.to_bytes()?[..])? {
+            Self::adoptable(&*effects.disk, dir, plan)?;
         }
         let train = Self::open_locked(effects, trust, dir, plan.clone(), lock)?;
         let adopted = train.adopt_once(effects)?;
         Ok((train, adopted))
+    }
+
+    /// Whether a plan can be adopted in a directory: nothing is there, or the same plan; changes nothing.
+    ///
+    /// # Errors
+    /// Another plan is there.
+    pub fn adoptable(disk: &dyn Disk, dir: &TrainDir, plan: &Plan) -> Result<()> {
+        let there = disk.read(&dir.plan()).context("cannot read the adopted plan")?;
+        if there.is_none_or(|bytes| plan.to_bytes().is_ok_and(|ours| bytes == ours)) {
+            return Ok(());
+        }
+        let name = &plan.train;
+        Err(Error::conflict(format!("train `{name}` was adopted with another plan")).hint(format!(
+            "an adopted plan never changes: go on with `lifeboat ship --train {name}`, or give it up with `lifeboat abandon \
+             {name} --reason …` and give the new train another name"
+        )))
+    }
+
+    /// Whether the train can still act.
+    ///
+    /// # Errors
+    /// It was given up.
+    pub fn under_way(&self) -> Result<()> {
+        let name = &self.plan().train;
+        match self.journal().state().abandoned() {
+            None => Ok(()),
+            Some(reason) => Err(Error::input(format!("train `{name}` was given up: {}", escape(reason)))
+                .hint("plan it again under another name, with `lifeboat plan TRAIN.toml`")),
+        }
     }
 
     fn adopt_once(&self, effects: &Effects) -> Result<Adopted> {

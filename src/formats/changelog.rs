@@ -16,7 +16,8 @@ pub struct Section<'a> {
     pub start: usize,
     /// The range after the heading's line.
     pub body: Range<usize>,
-    level: usize,
+    /// 1 to 6.
+    pub level: usize,
 }
 
 /// Every section, in file order: Markdown headings (`## x`, or underlined by `===` and `---`), and reStructuredText's.
@@ -146,7 +147,7 @@ pub fn date(
 }
 
 /// The heading and the lines up to the first one that is neither empty nor a paragraph's first.
-fn head(text: &str, section: &Section<'_>) -> Range<usize> {
+pub(super) fn head(text: &str, section: &Section<'_>) -> Range<usize> {
     let mut end = section.body.start;
     let mut seen = 0;
     for (start, line) in lines(&text[section.body.clone()]) {

@@ -6,6 +6,7 @@ pub mod canonical;
 pub mod cargo_lock;
 pub mod cargo_manifest;
 pub mod changelog;
+pub mod changelog_dates;
 pub mod checksums;
 pub mod content;
 pub mod digests;

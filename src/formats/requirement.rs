@@ -11,7 +11,9 @@ pub enum Lift {
     Stays,
     /// It names another version than the old one, or is a range; it admits both the old and the new one.
     Admits,
-    /// It names another version than the old one, or is a range, and does not admit the new one.
+    /// It names another version than the old one and does not admit the new one; in its kind, this would.
+    Raise(String),
+    /// It is a range, or has a wildcard, and does not admit the new one.
     Refuses,
     /// It does not admit the old version: the tree is inconsistent.
     Inconsistent,
@@ -45,8 +47,23 @@ pub fn lift(requirement: &str, old: &Version, new: &Version) -> Lift {
     if single && !listed.contains([',', ' ']) {
         for (from, to) in [(exact(old), exact(new)), (minor(old), minor(new)), (major(old), major(new))] {
             if listed == from {
-                return if from == to { Lift::Stays } else { Lift::To(format!("{head}{to}{tail}")) };
+                let short = format!("{head}{to}{tail}");
+                // A short requirement admits no pre-release: that must be named whole.
+                let whole = || format!("{head}{}{tail}", exact(new));
+                return match admits(&short, new) {
+                    true if from == to => Lift::Stays,
+                    true => Lift::To(short),
+                    false => Lift::To(whole()),
+                };
             }
+        }
+        if !admits(requirement, new) {
+            let to = match listed.split('.').count() {
+                1 => major(new),
+                2 => minor(new),
+                _ => exact(new),
+            };
+            return Lift::Raise(format!("{head}{to}{tail}"));
         }
     }
     if admits(requirement, new) { Lift::Admits } else { Lift::Refuses }
@@ -85,6 +102,7 @@ mod tests {
         assert_eq!(check("0.7", "0.7.9", "0.8.0"), to("0.8"));
         assert_eq!(check("1", "1.2.3", "2.0.0"), to("2"));
         assert_eq!(check("=1.0.0-rc.1", "1.0.0-rc.1", "1.0.0"), to("=1.0.0"));
+        assert_eq!(check("0.25", "0.25.1", "0.26.0-alpha.1"), to("0.26.0-alpha.1"));
         assert_eq!(check("*", "1.2.3", "9.0.0"), Lift::Stays);
         assert_eq!(check("1.2.*", "1.2.3", "1.3.0"), Lift::Refuses);
     }
@@ -94,6 +112,7 @@ mod tests {
         assert_eq!(check("1.2.0", "1.2.3", "1.2.4"), Lift::Admits);
         assert_eq!(check(">=1.2.3, <1.3", "1.2.3", "1.2.4"), Lift::Admits);
         assert_eq!(check(">=1.2.3, <1.3", "1.2.3", "1.3.0"), Lift::Refuses);
+        assert_eq!(check("1.2.0", "1.2.3", "2.0.0"), Lift::Raise("2.0.0".to_owned()));
         assert_eq!(check("1.2.4", "1.2.3", "1.2.4"), Lift::Inconsistent);
         assert_eq!(check("=1.2.2", "1.2.3", "1.2.4"), Lift::Inconsistent);
         assert_eq!(check("one", "1.2.3", "1.2.4"), Lift::Malformed);

@@ -67,7 +67,7 @@ pub fn whole_words(text: &str, needle: &str) -> Vec<Range<usize>> {
         let glued_before = match before.next() {
             // A `v` in front is how versions are written (`v1.2.3`), unless it ends a longer word.
             Some('v') => before.next().is_some_and(word),
-            Some(c) if c == '.' => before.next().is_some_and(|d| d.is_ascii_digit()),
+            Some('.') => before.next().is_some_and(|d| d.is_ascii_digit()),
             Some(c) => word(c),
             None => false,
         };

@@ -58,23 +58,32 @@ fn string(value: &str) -> Option<&str> {
 /// `html_root_url = "https://docs.rs/krate/1.2.3"` attributes, with any host and any end of the path.
 #[must_use]
 pub fn html_root_urls(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
-    let mut cuts = Vec::new();
-    for (at, _) in text.match_indices("html_root_url") {
-        let rest = &text[at + "html_root_url".len()..];
-        let Some(value) = rest.trim_start().strip_prefix('=').map(str::trim_start).and_then(string) else { continue };
+    let attributes = text.match_indices("html_root_url").filter_map(|(at, word)| {
+        let rest = text[at + word.len()..].trim_start().strip_prefix('=')?;
+        let value = string(rest.trim_start())?;
         let begin = value.as_ptr() as usize - text.as_ptr() as usize;
-        let old = old.to_string();
-        let mut from = 0;
-        for part in value.split('/') {
-            let names = value[..from].split('/').any(|p| p == krate || p.replace('-', "_") == krate.replace('-', "_"));
-            if names && (part == old || part.strip_prefix('v') == Some(old.as_str())) {
-                let start = begin + from + part.len() - old.len();
-                cuts.push(Splice::new(start..start + old.len(), new.to_string()));
-            }
-            from += part.len() + 1;
-        }
-    }
-    cuts
+        Some(begin..begin + value.len())
+    });
+    let attributes: Vec<Range<usize>> = attributes.collect();
+    let inside = |s: &Splice| attributes.iter().any(|r| r.start <= s.span.start && s.span.end <= r.end);
+    links(text, krate, old, new).into_iter().filter(inside).collect()
+}
+
+/// Addresses in which the crate's name and its version follow each other as parts of the path:
+/// `https://docs.rs/krate/1.2.3/…`, `https://crates.io/crates/krate/1.2.3`.
+#[must_use]
+pub fn links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let (old, new) = (old.to_string(), new.to_string());
+    let part = format!("/{krate}/");
+    let found = text.match_indices(&part).filter_map(|(at, _)| {
+        let start = at + part.len();
+        let rest = text[start..].strip_prefix(old.as_str())?;
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '_');
+        let joined = rest.starts_with(word) || rest.starts_with('.') && rest[1..].starts_with(word);
+        let line = text[..at].rfind(['\n', ' ', '"', '(', '<']).map_or(0, |i| i + 1);
+        (!joined && text[line..at].contains("://")).then(|| Splice::new(start..start + old.len(), new.clone()))
+    });
+    found.collect()
 }
 
 /// The name and the version literal of a `pyproject.toml`: `[project]`, or Poetry's `[tool.poetry]`.
@@ -206,6 +215,10 @@ mod tests {
         let text = "#![doc(html_root_url = \"https://docs.rs/serde/1.0.1\")]\n#![doc(html_root_url=\"https://docs.rs/other/1.0.1/x\")]\n";
         let after = splice(text, html_root_urls(text, "serde", &v("1.0.1"), &v("1.0.2")));
         assert_eq!(after, text.replace("serde/1.0.1", "serde/1.0.2"));
+        let text =
+            "[a]: https://docs.rs/serde/1.0.1/serde/ <https://crates.io/crates/serde/1.0.1>, serde/1.0.1, /serde/1.0.1";
+        let after = splice(text, links(text, "serde", &v("1.0.1"), &v("1.0.2")));
+        assert_eq!(after, text.replacen("1.0.1", "1.0.2", 2));
     }
 
     #[test]

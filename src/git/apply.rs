@@ -129,12 +129,15 @@ fn apply(
     };
     let out = attempt(first)?;
     if !out.succeeded() {
+        if out.disk_was_full() {
+            return Err(out.failure(&format!("cannot apply {}", shown(patch))));
+        }
         // A merge with conflicts leaves them in the index.
         work.read_tree(tree)?;
         let again = attempt(second)?;
         if !again.succeeded() {
             let full = again.failure(&format!("cannot apply {}", shown(patch)));
-            if full.kind() == ErrorKind::Transient {
+            if again.disk_was_full() || full.kind() == ErrorKind::Transient {
                 return Err(full);
             }
             return Err(misfit(repo, base, tree, patch, &out.stderr)?);
@@ -167,5 +170,5 @@ fn misfit(repo: &Repository, base: &Oid, tree: git2::Oid, patch: &Patch, said: &
         }
     };
     e = e.detail(format!("on: {base}"));
-    Ok(e.hint("backport this patch to the branch as it is now, then run `lifeboat plan` again"))
+    Ok(e.hint("backport this patch to the branch as it is now"))
 }

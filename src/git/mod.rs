@@ -166,5 +166,5 @@ pub(crate) fn git_error(what: &str, e: git2::Error) -> Error {
     } else {
         ErrorKind::Fatal
     };
-    Error::new(kind, format!("{what}: {}", e.message())).because(e)
+    crate::effects::files::explained(Error::new(kind, format!("{what}: {}", e.message())).because(e))
 }

@@ -395,7 +395,7 @@ impl Output {
     /// The error for a failure: `what`, then the last line that git said; all of them as details.
     #[must_use]
     pub fn failure(&self, what: &str) -> Error {
-        let full = ["No space left on device", "Disk quota exceeded"].iter().any(|t| self.stderr.contains(t));
+        let full = self.disk_was_full();
         let kind = if full { ErrorKind::Transient } else { ErrorKind::Fatal };
         let lines: Vec<String> =
             self.stderr.lines().filter(|l| !l.trim().is_empty()).map(crate::model::escape).collect();
@@ -408,7 +408,15 @@ impl Output {
         for line in lines.iter().take(20).filter(|l| Some(*l) != said) {
             e = e.detail(format!("git: {line}"));
         }
-        e
+        if full { crate::effects::files::explained(e) } else { e }
+    }
+
+    /// Whether git failed because it could not write; it does not always say why.
+    #[must_use]
+    pub(super) fn disk_was_full(&self) -> bool {
+        const SAID: [&str; 5] =
+            ["No space left on device", "Disk quota exceeded", "Out of diskspace", "nable to write", "write error"];
+        !self.succeeded() && SAID.iter().any(|t| self.stderr.contains(t))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Imports a patch series: from mailbox files, or from a branch of a private remote.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ fn split(program: &GitProgram, dir: &Path, name: &str, bytes: Vec<u8>) -> Result
         .args(["mailsplit", "-d4", "-b", "--keep-cr", "-o.", "--", "mailbox"])
         .run()?
         .checked(&what)?;
+    was_room(dir, bytes.len())?;
     let mut out = Vec::new();
     for n in 1.. {
         let file = dir.join(format!("{n:04}"));
@@ -96,6 +98,22 @@ fn split(program: &GitProgram, dir: &Path, name: &str, bytes: Vec<u8>) -> Result
     Ok(out)
 }
 
+/// Makes sure that git had room for files of `len` bytes in `dir`: on a full disk `mailsplit` and `mailinfo` leave files
+/// that are cut, and succeed.
+fn was_room(dir: &Path, len: usize) -> Result<()> {
+    /// Two files that each begin another block may take this much more.
+    const BLOCKS: usize = 16 * 1024;
+    let file = dir.join("room");
+    let written = fs::File::create_new(&file).and_then(|mut f| {
+        f.write_all(&vec![0; len + BLOCKS])?;
+        f.sync_data()
+    });
+    let removed = fs::remove_file(&file);
+    written.and(removed).context(format!("cannot write in `{}`", dir.display())).map_err(|e| {
+        e.hint("free some space on that disk and run the same command again: nothing half-written was kept")
+    })
+}
+
 fn patch(program: &GitProgram, dir: &Path, origin: &str, mail: &[u8]) -> Result<Patch> {
     let what = format!("cannot read patch `{}`", escape(origin));
     let out = program
@@ -105,6 +123,7 @@ fn patch(program: &GitProgram, dir: &Path, origin: &str, mail: &[u8]) -> Result<
         .input(mail.to_vec())
         .run()?
         .checked(&what)?;
+    was_room(dir, mail.len())?;
     let info = mail::info(&String::from_utf8_lossy(&out));
     let body = fs::read(dir.join("message")).context(&what)?;
     let diff = mail::diff(&fs::read(dir.join("change")).context(&what)?);

@@ -1,7 +1,9 @@
-//! This machine: its file system and its clock, behind the ports of [`crate::effects`].
+//! This machine: its file system, its clock and its memory, behind the ports of [`crate::effects`].
 
 mod clock;
+mod core_dumps;
 mod disk;
 
 pub use clock::HostClock;
+pub use core_dumps::forbid_core_dumps;
 pub use disk::HostDisk;

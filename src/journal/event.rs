@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::effects::Handle;
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::canonical;
 use crate::model::{Sha256, TrainNonce};
 use crate::plan::PlanId;
@@ -52,7 +52,7 @@ pub enum Event {
         /// Its key.
         key: StepKey,
         /// What it made.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
     /// A step ended without its effect.
     Failed {
@@ -105,6 +105,8 @@ pub enum Event {
         from: String,
         /// Who holds it now.
         to: String,
+        /// The new holder's certificate, by which the signatures from this record on are checked.
+        certificate: String,
         /// The new epoch.
         epoch: u64,
         /// Why it was taken before it expired.
@@ -192,7 +194,12 @@ impl Record {
         struct Head {
             format: u32,
         }
-        let head: Head = serde_json::from_str(text).context(format!("line {line} is not a journal record"))?;
+        let damaged = |what: String| {
+            Error::verification(what)
+                .hint("restore the journal from a backup or another maintainer's copy; nothing was changed")
+        };
+        let broken = |e: serde_json::Error| damaged(format!("line {line} is not a journal record")).because(e);
+        let head: Head = serde_json::from_str(text).map_err(broken)?;
         if head.format > FORMAT {
             return Err(Error::fatal(format!(
                 "line {line} has journal format {}, this version knows {FORMAT}",
@@ -200,10 +207,10 @@ impl Record {
             ))
             .hint("use the lifeboat version that wrote it, or a newer one; nothing was changed"));
         }
-        let record: Self = serde_json::from_str(text).context(format!("line {line} is not a journal record"))?;
+        let record: Self = serde_json::from_str(text).map_err(broken)?;
         let hash = Self::hash_of(record.seq, record.prev, record.at, &record.by, &record.what)?;
         if hash != record.hash {
-            return Err(Error::verification(format!("line {line} was changed: its hash is not that of its contents")));
+            return Err(damaged(format!("line {line} was changed: its hash is not that of its contents")));
         }
         Ok(record)
     }
@@ -240,12 +247,14 @@ pub enum StepStatus {
 pub fn transition(status: &StepStatus, event: &Event) -> Result<StepStatus, String> {
     use StepStatus as S;
     match (status, event) {
-        // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies.
-        (S::Pending | S::Started | S::Waiting(_) | S::Failed { .. } | S::Deferred(_), Event::Started { .. }) => {
-            Ok(S::Started)
-        }
+        // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies. One that failed
+        // for good is not: first an operator says so with `resumed`.
+        (
+            S::Pending | S::Started | S::Waiting(_) | S::Failed { retry_at: Some(_), .. } | S::Deferred(_),
+            Event::Started { .. },
+        ) => Ok(S::Started),
         (S::Started, Event::Waiting { handle, .. }) => Ok(S::Waiting(handle.clone())),
-        (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(Box::new(outcome.clone()))),
+        (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(outcome.clone())),
         (S::Started | S::Waiting(_), Event::Failed { class, error, retry_at, .. }) => {
             Ok(S::Failed { class: *class, error: error.clone(), retry_at: *retry_at })
         }
@@ -260,6 +269,7 @@ fn status_name(status: &StepStatus) -> &'static str {
         StepStatus::Started => "`started`",
         StepStatus::Waiting(_) => "`waiting`",
         StepStatus::Succeeded(_) => "`succeeded`",
+        StepStatus::Failed { retry_at: None, .. } => "`failed`, which only `resumed` undoes",
         StepStatus::Failed { .. } => "`failed`",
         StepStatus::Deferred(_) => "`deferred`",
     }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use super::event::{Event, FORMAT, Record};
 use super::fold::State;
+use super::signed::{Signatures, check_signatures};
 use crate::effects::{Clock, Disk, Signer, files};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::canonical;
-use crate::model::Sha256;
+use crate::formats::openpgp::Certificate;
+use crate::model::{Fingerprint, Sha256};
 use crate::plan::Graph;
 
 /// An open journal and the state that folds out of it.
@@ -28,35 +30,22 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads a journal without changing it: the records and the length of the whole part.
+    /// Reads a journal without changing it: the records and the length of the whole part. The signature of the last record
+    /// is checked against the certificate that the journal itself names; whose that is, [`Journal::open`] asks.
     ///
     /// # Errors
-    /// A broken chain, a changed record, a newer format; an unfinished last line is none.
+    /// A broken chain, a changed record, a wrong signature, a newer format; an unfinished last line is none.
     pub fn read(disk: &dyn Disk, path: &Path, graph: &Graph) -> Result<(Vec<Record>, u64)> {
-        let name = path.display();
-        let bytes = disk.read(path).context(format!("cannot read journal `{name}`"))?.unwrap_or_default();
-        // A record is acknowledged only with its line end on the disk: what follows the last one never happened.
-        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        let text = std::str::from_utf8(&bytes[..whole]).context(format!("journal `{name}` is not text"))?;
-        let mut records = Vec::new();
-        let mut prev = graph.id().0;
-        for (i, line) in text.lines().enumerate() {
-            let record = Record::parse(line, i + 1).map_err(|e| e.context(format!("journal `{name}`")))?;
-            if record.seq != i as u64 || record.prev != prev {
-                return Err(Error::verification(format!("journal `{name}`: line {} does not follow line {i}", i + 1))
-                    .detail("records were removed, added or reordered")
-                    .hint("restore the journal from a backup or another maintainer's copy"));
-            }
-            prev = record.hash;
-            records.push(record);
-        }
-        Ok((records, whole as u64))
+        let whole = Whole::read(disk, path, graph)?;
+        Ok((whole.records, whole.len))
     }
 
-    /// Opens a journal for appending, cuts an unfinished last record off, and folds its state.
+    /// Opens a journal for appending, cuts an unfinished last record off, and folds its state. Only who holds the train may
+    /// append, so its last record must be signed by the key of `signer`: a history that somebody else wrote is refused,
+    /// however consistent it is in itself.
     ///
     /// # Errors
-    /// As [`Journal::read`], and an event that cannot follow those before it.
+    /// As [`Journal::read`], another holder, and an event that cannot follow those before it.
     pub fn open(
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
@@ -64,7 +53,10 @@ impl Journal {
         path: PathBuf,
         graph: Arc<Graph>,
     ) -> Result<Self> {
-        let (records, len) = Self::read(&*disk, &path, &graph)?;
+        let Whole { records, len, holder } = Whole::read(&*disk, &path, &graph)?;
+        if let Some(holder) = &holder {
+            held_by(holder, &*signer).map_err(|e| e.context(format!("journal `{}`", path.display())))?;
+        }
         let head = records.last().map_or(graph.id().0, |r| r.hash);
         let seq = records.len() as u64;
         let state = State::fold(graph, &records).map_err(|e| e.context(format!("journal `{}`", path.display())))?;
@@ -92,9 +84,9 @@ impl Journal {
     /// # Errors
     /// An event that may not happen now; the file system's, after which nothing was recorded.
     pub fn append(&mut self, what: Event) -> Result<()> {
-        self.state.admits(&what)?;
-        self.repair()?;
         let at = self.clock.now();
+        self.state.admits(&what, at)?;
+        self.repair()?;
         let by = self.signer.fingerprint();
         let hash = Record::hash_of(self.seq, self.head, at, &by, &what)?;
         let signature = self.signer.sign(&mut &Record::signed_bytes(&hash)[..])?;
@@ -103,10 +95,11 @@ impl Journal {
         line.push(b'\n');
         self.torn = true;
         let what = || format!("cannot append to journal `{}`", self.path.display());
-        let mut file = self.disk.append(&self.path, 0o600).context(what())?;
-        file.write_all(&line).context(what())?;
-        file.sync().context(what())?;
-        drop(file);
+        let written = self.disk.append(&self.path, 0o600).and_then(|mut file| {
+            file.write_all(&line)?;
+            file.sync()
+        });
+        written.context(what()).map_err(files::explained)?;
         if self.seq == 0 {
             files::sync_parent(&*self.disk, &self.path)?;
         }
@@ -128,4 +121,48 @@ impl Journal {
     pub fn head(&self) -> Sha256 {
         self.head
     }
+}
+
+/// The whole part of a journal's file.
+struct Whole {
+    records: Vec<Record>,
+    /// In bytes.
+    len: u64,
+    /// Who holds the train.
+    holder: Option<Certificate>,
+}
+
+impl Whole {
+    fn read(disk: &dyn Disk, path: &Path, graph: &Graph) -> Result<Self> {
+        let name = path.display();
+        let bytes = disk.read(path).context(format!("cannot read journal `{name}`"))?.unwrap_or_default();
+        // A record is acknowledged only with its line end on the disk: what follows the last one never happened.
+        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        let text = std::str::from_utf8(&bytes[..whole]).context(format!("journal `{name}` is not text"))?;
+        let mut records = Vec::new();
+        let mut prev = graph.id().0;
+        for (i, line) in text.lines().enumerate() {
+            let record = Record::parse(line, i + 1).map_err(|e| e.context(format!("journal `{name}`")))?;
+            if record.seq != i as u64 || record.prev != prev {
+                return Err(Error::verification(format!("journal `{name}`: line {} does not follow line {i}", i + 1))
+                    .detail("records were removed, added or reordered")
+                    .hint("restore the journal from a backup or another maintainer's copy; nothing was changed"));
+            }
+            prev = record.hash;
+            records.push(record);
+        }
+        let mut holders =
+            check_signatures(&records, Signatures::Head).map_err(|e| e.context(format!("journal `{name}`")))?;
+        Ok(Self { records, len: whole as u64, holder: holders.pop() })
+    }
+}
+
+fn held_by(holder: &Certificate, signer: &dyn Signer) -> Result<()> {
+    let ours = signer.fingerprint();
+    if ours.parse::<Fingerprint>().is_ok_and(|key| holder.has_key(&key)) {
+        return Ok(());
+    }
+    Err(Error::verification(format!("the train is held by {}", holder.fingerprint()))
+        .detail(format!("this machine's operator key is {ours}"))
+        .hint("if that key is yours, name it as `operator` in `[signing]`; `lifeboat log --verify` says whose it is"))
 }

@@ -1,5 +1,6 @@
 //! The state of a train: a pure fold over its journal. Nothing else stores it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -97,11 +98,11 @@ impl State {
         Ok(state)
     }
 
-    /// Whether an event may happen now; changes nothing.
+    /// Whether an event may happen at `at`; changes nothing.
     ///
     /// # Errors
     /// Why it may not.
-    pub fn admits(&self, event: &Event) -> Result<()> {
+    pub fn admits(&self, event: &Event, at: Timestamp) -> Result<()> {
         let illegal = |why: String| Error::fatal(format!("illegal event: {why}"));
         if let Some(reason) = &self.abandoned {
             return Err(illegal(format!("`{}` after the train was abandoned ({reason})", name(event))));
@@ -115,12 +116,12 @@ impl State {
         }
         match event {
             Event::Started { step, key, attempt } => {
-                let at = self.known(step, *key).map_err(illegal)?;
-                transition(&self.steps[at].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
-                if *attempt != self.steps[at].attempts + 1 {
-                    return Err(illegal(format!("{step}: attempt {attempt} after {}", self.steps[at].attempts)));
+                let i = self.known(step, *key).map_err(illegal)?;
+                transition(&self.steps[i].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
+                if *attempt != self.steps[i].attempts + 1 {
+                    return Err(illegal(format!("{step}: attempt {attempt} after {}", self.steps[i].attempts)));
                 }
-                if let Some(&n) = self.graph.needs(at).iter().find(|&&n| !self.succeeded(n)) {
+                if let Some(&n) = self.graph.needs(i).iter().find(|&&n| !self.succeeded(n)) {
                     return Err(illegal(format!("{step}: started before `{}` succeeded", self.graph.at(n).id)));
                 }
                 Ok(())
@@ -129,12 +130,18 @@ impl State {
             | Event::Succeeded { step, key, .. }
             | Event::Failed { step, key, .. }
             | Event::Deferred { step, key, .. } => {
-                let at = self.known(step, *key).map_err(illegal)?;
-                transition(&self.steps[at].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
-                if matches!(event, Event::Deferred { .. }) && !self.graph.at(at).deferrable {
+                let i = self.known(step, *key).map_err(illegal)?;
+                transition(&self.steps[i].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
+                if matches!(event, Event::Deferred { .. }) && !self.graph.at(i).deferrable {
                     return Err(illegal(format!("{step}: a required step cannot be deferred")));
                 }
+                if let Event::Succeeded { outcome, .. } = event {
+                    self.admits_outcome(i, outcome, at).map_err(|why| illegal(format!("{step}: {why}")))?;
+                }
                 Ok(())
+            }
+            Event::Approved { approval } if !self.all_is_made() => {
+                Err(illegal(format!("{} approved before the sums of every line were written", approval.person)))
             }
             Event::Abandoned { .. } if self.anything_public() => {
                 Err(illegal("a train with a public step can only go forward".to_owned()))
@@ -154,7 +161,7 @@ impl State {
     /// # Errors
     /// As [`State::admits`]; the state is then unchanged.
     pub fn apply(&mut self, event: &Event, now: Timestamp) -> Result<()> {
-        self.admits(event)?;
+        self.admits(event, now)?;
         match event {
             Event::PlanAdopted { nonce, certificate, .. } => {
                 self.nonce = Some(nonce.clone());
@@ -188,9 +195,38 @@ impl State {
                 }
             }
             Event::Abandoned { reason } => self.abandoned = Some(reason.clone()),
-            Event::Lease { epoch, .. } | Event::TakenOver { epoch, .. } => self.epoch = *epoch,
+            Event::Lease { epoch, .. } => self.epoch = *epoch,
+            Event::TakenOver { epoch, certificate, .. } => {
+                self.epoch = *epoch;
+                self.certificate = Some(certificate.clone());
+            }
         }
         Ok(())
+    }
+
+    /// Whether a step may have made this by then: of its own kind, and the gate only after enough people and time.
+    fn admits_outcome(&self, position: usize, outcome: &Outcome, at: Timestamp) -> Result<(), String> {
+        let step = &self.graph.at(position).step;
+        if !outcome.is_of(step) {
+            return Err(format!("what it made is not what a `{}` step makes", step.kind()));
+        }
+        let Step::Gate(gate) = step else { return Ok(()) };
+        let people: BTreeSet<_> = self.approvals.iter().map(|(a, _)| &a.person).collect();
+        if (people.len() as u64) < u64::from(gate.threshold) {
+            return Err(format!("it opened after {} of {} approvals", people.len(), gate.threshold));
+        }
+        match gate.not_before {
+            Some(end) if at < end => Err(format!("it opened at {at}, before the embargo's end at {end}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether everything that people approve is made: every gate's sums and carried commits.
+    fn all_is_made(&self) -> bool {
+        self.graph.plan().steps.iter().all(|s| match &s.step {
+            Step::Gate(gate) => gate.checksums.iter().chain(&gate.carries).all(|id| self.outcome(id).is_some()),
+            _ => true,
+        })
     }
 
     fn known(&self, step: &StepId, key: StepKey) -> Result<usize, String> {
@@ -214,7 +250,7 @@ impl State {
         self.nonce.as_ref()
     }
 
-    /// The certificate of the operator who adopted the plan.
+    /// The certificate of the operator who holds the train: who adopted the plan, or took it over last.
     #[must_use]
     pub fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()

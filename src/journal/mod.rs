@@ -3,7 +3,9 @@
 mod event;
 mod file;
 mod fold;
+mod signed;
 
 pub use event::{Event, FORMAT, FailureClass, Record, StepStatus, transition};
 pub use file::Journal;
 pub use fold::{State, StepState, TrainState};
+pub use signed::{Signatures, check_signatures};

@@ -10,7 +10,7 @@ use crate::config::expand::{self, JobKind};
 use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{LineKind, StoreName, TagName, VersionStep};
-use crate::snapshot::LineFacts;
+use crate::snapshot::{Fact, LineFacts};
 use crate::step::{Assemble, Build, Bump, Bundle, Checksum, Exposure, OnStore, Prepare, Step, StepId, Test};
 use crate::templates::{self, ReleaseText};
 
@@ -74,14 +74,14 @@ pub(super) fn plan_line(
         vec![],
         Exposure::Local,
         Delivery::Required,
-        Step::Prepare(Prepare {
+        Step::Prepare(Box::new(Prepare {
             branch: wanted.branch.clone(),
             base: facts.base.clone(),
             series: facts.series,
             bump: bump.transpose()?,
             committer: config.project.committer.clone(),
             date: request.date,
-        }),
+        })),
     )?;
     let planned = PlannedLine {
         branch: wanted.branch.clone(),
@@ -106,6 +106,14 @@ fn refuse(config: &Config, wanted: &TrainLine, facts: &LineFacts) -> Result<()> 
     if let (Some((tag, oid)), false) = (&facts.tag_taken, wanted.kind == LineKind::Carry) {
         return Err(Error::conflict(format!("line `{branch}`: tag `{tag}` exists already, at {oid}"))
             .hint("a tag is never moved: choose the next version with `to = \"X.Y.Z\"` in the train file"));
+    }
+    for place in &facts.elsewhere {
+        if let Fact::Known(Some(what)) = &place.taken {
+            return Err(Error::conflict(format!("line `{branch}`: {} has this version already: {what}", place.place))
+                .hint(
+                    "what is public is never replaced: choose the next version with `to = \"X.Y.Z\"` in the train file",
+                ));
+        }
     }
     if !facts.missing_submodules.is_empty() {
         let names = facts.missing_submodules.join("`, `");
@@ -132,7 +140,6 @@ fn tag_name(config: &Config, version: &Version) -> Result<TagName> {
     Ok(TagName::new(config.version.tag.replace("{version}", &version.to_string()))?)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the facts of one line, each used once")]
 fn plan_release(
     config: &Config,
     request: &TrainRequest,

@@ -16,10 +16,10 @@ use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, TagName, TrainName};
-use crate::snapshot::{PatchFacts, Snapshot};
+use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
 
-pub use check::check;
+pub use check::{check, check_graph};
 pub use graph::Graph;
 pub(crate) use sketch::Sketch;
 
@@ -122,7 +122,7 @@ impl Plan {
                 "the stored plan has format {}, this version knows {FORMAT}",
                 head.format
             ))
-            .hint("use the lifeboat version that adopted this train, or a newer one"));
+            .hint("use the lifeboat version that adopted this train, or a newer one; nothing was changed"));
         }
         serde_json::from_slice(bytes).map_err(broken)
     }
@@ -147,11 +147,31 @@ impl Plan {
     }
 }
 
+/// What could not be seen, for people; the steps that need it look again.
+fn unknown(snapshot: &Snapshot) -> Vec<String> {
+    let mut out = snapshot.unknown.clone();
+    for line in &snapshot.lines {
+        for place in &line.elsewhere {
+            if let Fact::Unknown(why) = &place.taken {
+                out.push(format!("line `{}`: whether {} has this version already: {why}", line.branch, place.place));
+            }
+        }
+    }
+    out
+}
+
 /// Makes the plan of a train.
 ///
 /// # Errors
 /// Every reason why the train could not ship, found before anything is done: names the line and what would resolve it.
 pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Result<Plan> {
+    if let Some(hook) = config.version.after.iter().find(|h| h.network) {
+        return Err(Error::input(format!(
+            "`{}` of `after` wants the network, so strangers could learn of the release",
+            hook.run
+        ))
+        .hint("set `network = false` and fetch what it needs ahead, or take it out for embargoed trains"));
+    }
     let mut sketch = Sketch::default();
     let mut lines = Vec::new();
     let mut shipped = Vec::new();
@@ -174,7 +194,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         repository: snapshot.repository.to_string_lossy().into_owned(),
         lines,
         templates: config.templates.clone(),
-        unknown: snapshot.unknown.clone(),
+        unknown: unknown(snapshot),
         steps: sketch.finish(),
     };
     check(&plan)?;

@@ -25,6 +25,12 @@ pub(super) fn plan_publication(
         return Err(Error::input("no store is required, so *released* would mean nothing")
             .hint("set `required = true` for at least one `[[store]]`"));
     }
+    if lines.iter().all(|l| l.release.is_none()) && config.remotes.is_empty() {
+        return Err(Error::input(
+            "this train would publish nothing: every line carries the fix only, and no remote is configured",
+        )
+        .hint("add a `[[remote]]` to `lifeboat.toml`, or a line with a release to the train file"));
+    }
     let gate = plan_gate(config, snapshot, request, lines, sketch)?;
     let mut seals = BTreeMap::new();
     for line in lines {
@@ -129,10 +135,17 @@ fn plan_stores(
                 },
             );
         }
+        if promoted.is_empty() {
+            // A train that carries fixes only puts nothing into stores.
+            continue;
+        }
         if store.required {
             required.extend(promoted.iter().cloned());
         }
         let mut needs = promoted;
+        let carried = lines.iter().filter(|l| l.release.is_none());
+        let carries: BTreeMap<_, _> = carried.map(|l| (l.planned.branch.clone(), l.prepare.clone())).collect();
+        needs.extend(carries.values().cloned());
         for line in pointed.values() {
             needs.extend([line.prepare.clone(), line.checksum.clone(), line.seal.clone()]);
         }
@@ -141,7 +154,12 @@ fn plan_stores(
             needs,
             Exposure::Public,
             delivery,
-            Step::Point(Point { project: config.project.name.clone(), store: store.name.clone(), lines: pointed }),
+            Step::Point(Point {
+                project: config.project.name.clone(),
+                store: store.name.clone(),
+                lines: pointed,
+                carries,
+            }),
         )?;
     }
     Ok(required)

@@ -31,12 +31,6 @@ impl Sketch {
         delivery: Delivery,
         step: Step,
     ) -> Result<StepId> {
-        #[derive(Serialize)]
-        struct Inputs<'a> {
-            step: &'a Step,
-            needs: Vec<StepKey>,
-            exposure: Exposure,
-        }
         needs.sort();
         needs.dedup();
         let mut keys = Vec::new();
@@ -46,7 +40,7 @@ impl Sketch {
             })?;
             keys.push(needed.key);
         }
-        let key = StepKey(canonical::digest(&Inputs { step: &step, needs: keys, exposure })?);
+        let key = key_of(&step, keys, exposure)?;
         let planned = PlannedStep {
             id: id.clone(),
             key,
@@ -68,4 +62,16 @@ impl Sketch {
     pub(crate) fn finish(self) -> Vec<PlannedStep> {
         self.steps.into_values().collect()
     }
+}
+
+/// The key of a step: the digest of its data, of the keys of what it needs in the order of their ids, and of who could
+/// learn of the fix from it.
+pub(super) fn key_of(step: &Step, needs: Vec<StepKey>, exposure: Exposure) -> Result<StepKey> {
+    #[derive(Serialize)]
+    struct Inputs<'a> {
+        step: &'a Step,
+        needs: Vec<StepKey>,
+        exposure: Exposure,
+    }
+    canonical::digest(&Inputs { step, needs, exposure }).map(StepKey)
 }

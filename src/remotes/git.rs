@@ -73,6 +73,8 @@ impl GitRemote {
         let program = self.program.clone();
         let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&cancelled.0);
+        // Waited for beside the loop on any runtime, unlike `effects::blocking`: a remote may take minutes, and dropping
+        // this future must end the program. All effects are the program's own.
         let ran = tokio::task::spawn_blocking(move || {
             build(program.call(Configuration::User).deadline(deadline).cancelled_by(flag)).run()
         });

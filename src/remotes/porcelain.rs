@@ -177,7 +177,10 @@ pub(super) fn failure(remote: &RemoteName, out: &Output, results: &[RefResult]) 
         Said::NotThere => (ErrorKind::Fatal, "has no such repository", "check the remote's `url` with `git ls-remote`"),
         Said::Unknown => (ErrorKind::Fatal, "failed", "try the same address with `git ls-remote`"),
     };
-    let mut e = Error::new(kind, format!("remote `{remote}` {message}"));
+    // A deferred step keeps this message alone.
+    let why = out.stderr.lines().find(|l| kind == ErrorKind::Unreachable && classify(l) == said);
+    let why = why.map_or_else(String::new, |l| format!(": {}", escape(&without_password(l.trim()))));
+    let mut e = Error::new(kind, format!("remote `{remote}` {message}{why}"));
     for r in guilty {
         e = e.detail(format!("{}: {}", escape(&r.name), escape(&r.summary)));
     }

@@ -3,6 +3,7 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::Step;
 use crate::model::{Artifact, Oid, PersonId, Sha256, TagName};
 
 /// What a step produced, with digests; later steps consume outcomes, never guesses. Serialized names are append-only.
@@ -23,6 +24,8 @@ pub enum Outcome {
         pack: Sha256,
         /// The release notes, an object of the train.
         notes: Option<Sha256>,
+        /// What the project's own commands changed, pinned as an object; none if they changed nothing.
+        by_hooks: Option<Sha256>,
         /// Warnings for the person who approves.
         warnings: Vec<String>,
     },
@@ -103,6 +106,29 @@ pub enum Outcome {
         /// The digest of the index that the store serves now.
         index: Sha256,
     },
+}
+
+impl Outcome {
+    /// Whether a step of this kind makes an outcome of this kind.
+    #[must_use]
+    pub fn is_of(&self, step: &Step) -> bool {
+        matches!(
+            (step, self),
+            (Step::Prepare(_), Self::Prepared { .. })
+                | (Step::Bundle(_), Self::Bundled { .. })
+                | (Step::Build(_) | Step::Assemble(_), Self::Built { .. })
+                | (Step::Test(_), Self::Tested { .. })
+                | (Step::Checksum(_), Self::Summed { .. })
+                | (Step::Stage(_), Self::Staged { .. })
+                | (Step::VerifyStaged(_), Self::StagedVerified { .. })
+                | (Step::Gate(_), Self::GateOpened { .. })
+                | (Step::Seal(_), Self::Sealed(_))
+                | (Step::Promote(_), Self::Promoted { .. })
+                | (Step::PushGit(_), Self::Pushed { .. })
+                | (Step::ForgeRelease(_), Self::Released { .. })
+                | (Step::Point(_), Self::Pointed { .. })
+        )
+    }
 }
 
 /// What sealing a line made.

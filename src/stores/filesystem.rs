@@ -64,7 +64,6 @@ struct FilesystemStore {
 }
 
 /// The directory behind a store, and the port to it.
-#[derive(Clone)]
 struct Tree {
     name: StoreName,
     root: PathBuf,
@@ -73,9 +72,8 @@ struct Tree {
 
 impl FilesystemStore {
     /// Runs blocking work on the directory; its errors say which store it was.
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Tree) -> Result<T> + Send + 'static) -> Result<T> {
-        let tree = self.tree.clone();
-        blocking(move || work(&tree).map_err(|e| tree.explained(e))).await
+    fn run<T>(&self, work: impl FnOnce(&Tree) -> Result<T>) -> Result<T> {
+        blocking(|| work(&self.tree).map_err(|e| self.tree.explained(e)))
     }
 }
 
@@ -94,36 +92,30 @@ impl Store for FilesystemStore {
     }
 
     async fn check(&self) -> Result<Capabilities> {
-        self.run(Tree::probe).await
+        self.run(Tree::probe)
     }
 
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
-        let (area, path) = (area.clone(), path.to_owned());
-        self.run(move |tree| tree.get(&area, &path)).await
+        self.run(|tree| tree.get(area, path))
     }
 
     async fn list(&self, area: &Area, prefix: &str) -> Result<Vec<String>> {
-        let (area, prefix) = (area.clone(), prefix.to_owned());
-        self.run(move |tree| tree.list(&area, &prefix)).await
+        self.run(|tree| tree.list(area, prefix))
     }
 
     async fn put_new(&self, area: &Area, path: &str, source: &Path, digests: &Digests) -> Result<PutNew> {
-        let (area, path, source, digests) = (area.clone(), path.to_owned(), source.to_owned(), *digests);
-        self.run(move |tree| tree.put_new(&area, &path, &source, &digests)).await
+        self.run(|tree| tree.put_new(area, path, source, digests))
     }
 
     async fn promote(&self, train: &str, path: &str) -> Result<PutNew> {
-        let (train, path) = (train.to_owned(), path.to_owned());
-        self.run(move |tree| tree.promote(&train, &path)).await
+        self.run(|tree| tree.promote(train, path))
     }
 
     async fn replace_if(&self, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool> {
-        let (path, old, bytes) = (path.to_owned(), old.copied(), bytes.to_owned());
-        self.run(move |tree| tree.replace_if(&Area::Public, &path, old.as_ref(), &bytes)).await
+        self.run(|tree| tree.replace_if(&Area::Public, path, old, bytes))
     }
 
     async fn clear_staging(&self, train: &str) -> Result<()> {
-        let train = train.to_owned();
-        self.run(move |tree| tree.clear_staging(&train)).await
+        self.run(|tree| tree.clear_staging(train))
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::web::Web;
-use crate::effects::{Disk, EntryKind};
+use crate::effects::{Disk, EntryKind, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Hashed, hash_reader};
 use crate::model::escape;
@@ -78,13 +78,12 @@ impl Source {
                 if !is_file(&**disk, root, path, limit)? {
                     return Ok(None);
                 }
-                let (disk, full, path) = (Arc::clone(disk), root.join(path), path.to_owned());
-                let hash = move || {
+                let full = root.join(path);
+                blocking(|| {
                     let what = format!("cannot read `{}`", full.display());
                     let Some(mut file) = disk.open(&full).context(&what)? else { return Ok(None) };
-                    hash_reader(&mut *file, limit).context(&what)?.map(Some).ok_or_else(|| too_long(&path, limit))
-                };
-                tokio::task::spawn_blocking(hash).await.context("hashing was broken off")?
+                    hash_reader(&mut *file, limit).context(&what)?.map(Some).ok_or_else(|| too_long(path, limit))
+                })
             }
         }
     }

@@ -8,10 +8,16 @@
 )]
 
 pub mod counting;
+pub mod instant_runner;
 pub mod kill_points;
+pub mod namespaces;
 pub mod power_loss;
+pub mod sample_train;
 pub mod store_contract;
 pub mod sync_site;
+pub mod train_ends;
+pub mod train_ports;
+pub mod train_world;
 
 /// A scratch directory in memory where the system has such a place: tests of thousands of runs need no real disk.
 pub fn scratch() -> tempfile::TempDir {

@@ -124,11 +124,13 @@ impl Sample {
                 ),
             ),
             ("RELEASES.md", 0o100_644, fill(include_str!("RELEASES.md"))),
+            ("VERSION", 0o100_644, format!("sample {version}\n")),
             ("build.sh", 0o100_755, include_str!("build.sh").to_owned()),
             ("include/sample.h", 0o100_644, fill(include_str!("sample.h"))),
             ("sample.in", 0o100_644, include_str!("sample.in").to_owned()),
             ("src/lib.rs", 0o100_644, LIB_RS.to_owned()),
             ("test.sh", 0o100_755, include_str!("test.sh").to_owned()),
+            ("version.sh", 0o100_755, include_str!("version.sh").to_owned()),
         ]
     }
 
@@ -246,6 +248,7 @@ committer = "Sample Release Robot <release@example.org>"
 [version]
 files = [{{ path = "include/sample.h", style = "c-header" }}]
 changelog = {{ path = "RELEASES.md", unreleased = "Unreleased.", released = "Released {{date}}.", notes_until = "^-----" }}
+after = [{{ run = "sh version.sh" }}]
 
 [[target]]
 name = "linux"

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Acting, blocking, job, prepared};
-use crate::effects::ArchiveSpec;
+use super::{Acting, job, prepared};
+use crate::effects::{ArchiveSpec, blocking};
 use crate::error::{Error, Result};
 use crate::journal::StepStatus;
 use crate::model::{Artifact, ArtifactName, Label};
@@ -67,18 +67,4 @@ async fn vendor(
         .into_iter()
         .find(|a| a.name == name)
         .ok_or_else(|| Error::fatal(format!("`cargo vendor` left no `{name}`")))
-}
-
-/// What a job unpacks: the source and, if there is one, the archive of vendored crates.
-pub(super) fn inputs(acting: &Acting<'_>, bundle: &crate::step::StepId) -> Result<(Vec<JobInput>, Option<String>)> {
-    let Some(Outcome::Bundled { source, vendor, .. }) = acting.state.outcome(bundle) else {
-        return Err(Error::fatal(format!("step `{bundle}` did not record an archive")));
-    };
-    let mut inputs = vec![JobInput::SourceArchive(source.digests.sha256)];
-    let Some(vendor) = vendor else { return Ok((inputs, None)) };
-    inputs.push(JobInput::Archive(vendor.digests.sha256));
-    // cargo finds the crates through a configuration in its home, so that the tree's own stays as it is.
-    let setup = "mkdir -p \"${CARGO_HOME:=$HOME/.cargo}\"; \
-                 sed \"s|^directory = \\\"vendor\\\"|directory = \\\"$PWD/vendor\\\"|\" vendor-config.toml > \"$CARGO_HOME/config.toml\"";
-    Ok((inputs, Some(setup.to_owned())))
 }

@@ -1,10 +1,14 @@
 //! `prepare`: patches, version bump, commits.
 
-use super::{Acting, blocking};
+use std::collections::BTreeMap;
+
+use super::Acting;
+use super::hooks::{self, Edits};
 use crate::bump::{self, BumpRequest};
-use crate::effects::{Git, Objects, PrivateRepo};
-use crate::error::{Error, Result};
+use crate::effects::{Git, Objects, PrivateRepo, blocking};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
+use crate::journal::StepStatus;
 use crate::model::Oid;
 use crate::step::{Outcome, Prepare};
 
@@ -17,8 +21,15 @@ pub(in crate::engine) struct Commits {
     pub(in crate::engine) warnings: Vec<String>,
 }
 
-/// Makes the commits of a line in a private repository; the same inputs make the same commits anywhere.
-pub(in crate::engine) fn make(git: &dyn Git, repo: &PrivateRepo, series: &Series, step: &Prepare) -> Result<Commits> {
+/// Makes the commits of a line in a private repository; the same inputs make the same commits anywhere. What the project's
+/// own commands changed joins the bump commit.
+pub(in crate::engine) fn make(
+    git: &dyn Git,
+    repo: &PrivateRepo,
+    series: &Series,
+    step: &Prepare,
+    by_hooks: &Edits,
+) -> Result<Commits> {
     let branch = &step.branch;
     let on_line = |e: Error| e.context(format!("line `{branch}`"));
     let mut commits = git.apply_series(repo, &step.base, series, &step.committer, step.date).map_err(on_line)?;
@@ -39,7 +50,9 @@ pub(in crate::engine) fn make(git: &dyn Git, repo: &PrivateRepo, series: &Series
             "a patch changes the version: take that change out of the series, or name the version in the train file",
         ));
     }
-    let edits: Vec<(String, Vec<u8>)> = made.edits.into_iter().map(|e| (e.path, e.after)).collect();
+    let mut edits: BTreeMap<String, Vec<u8>> = made.edits.into_iter().map(|e| (e.path, e.after)).collect();
+    edits.extend(by_hooks.iter().cloned());
+    let edits: Edits = edits.into_iter().collect();
     head =
         git.commit_edits(repo, &head, &edits, &planned.commit_message, &step.committer, step.date).map_err(on_line)?;
     commits.push(head.clone());
@@ -51,15 +64,42 @@ pub(in crate::engine) fn series(objects: &Objects, step: &Prepare) -> Result<Ser
     Series::from_bytes(&objects.get(&step.series)?)
 }
 
-pub(super) fn prepare(acting: &Acting<'_>, step: &Prepare) -> Result<Outcome> {
+/// What a person can do about a line that cannot be prepared: the adopted plan never changes.
+fn pinned(acting: &Acting<'_>, e: Error) -> Error {
+    if e.kind() != ErrorKind::Input {
+        return e;
+    }
+    let train = &acting.train.plan().train;
+    e.hint(format!(
+        "the adopted plan pins the series that it has now: give this train up with `lifeboat abandon {train} --reason …`, \
+         then ship the mended one under another name"
+    ))
+}
+
+pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepStatus) -> Result<Outcome> {
     let (git, repo, objects) = (&*acting.effects.git, acting.train.repository(), acting.train.objects());
     let series = series(objects, step)?;
-    blocking(|| {
+    let mut made = blocking(|| {
         {
             let _one_at_a_time = acting.train.repository_lock();
             git.ensure(repo)?;
         }
-        let made = make(git, repo, &series, step)?;
+        make(git, repo, &series, step, &Vec::new()).map_err(|e| pinned(acting, e))
+    })?;
+    let hooks = step.bump.as_ref().map_or(&[][..], |b| &b.rules.after);
+    let mut by_hooks = None;
+    if !hooks.is_empty() {
+        let ran = hooks::run(acting, step, hooks, &made.head, before).await?;
+        let mut warnings = std::mem::take(&mut made.warnings);
+        if !ran.edits.is_empty() {
+            made = blocking(|| make(git, repo, &series, step, &ran.edits))?;
+        }
+        warnings.extend(ran.warnings);
+        made.warnings = warnings;
+        by_hooks = ran.pinned;
+    }
+    acting.warn(&made.warnings);
+    blocking(|| {
         let tree = git.tree_id(repo, &made.head)?;
         let pack = objects.put_written(|out| git.export_pack(repo, &step.base, &made.head, out))?;
         let notes = match made.release_notes {
@@ -73,6 +113,7 @@ pub(super) fn prepare(acting: &Acting<'_>, step: &Prepare) -> Result<Outcome> {
             version: step.bump.as_ref().map(|b| b.new.clone()),
             pack: pack.sha256,
             notes,
+            by_hooks,
             warnings: made.warnings,
         })
     })

@@ -1,7 +1,7 @@
 //! `push-git`: a destination that may be down.
 
-use super::{Acting, blocking, prepared, sealed};
-use crate::effects::{Effects, RefUpdate};
+use super::{Acting, prepared, sealed};
+use crate::effects::{Effects, RefUpdate, blocking};
 use crate::error::{Error, Result};
 use crate::journal::State;
 use crate::model::Oid;

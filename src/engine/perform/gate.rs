@@ -1,11 +1,13 @@
-//! `gate`: enough people, judged by the trust root once more, and time.
+//! `gate`: enough people, judged by the trust root once more, and time; and nothing foreseeable in the way of any line.
 
-use super::Acting;
+use super::stage::{digests_at, directory, same_or_conflict};
+use super::{Acting, summed};
+use crate::effects::{Area, Role};
 use crate::engine::content;
 use crate::error::{Error, Result};
-use crate::step::{Gate, Outcome};
+use crate::step::{Gate, Outcome, Step};
 
-pub(super) fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
+pub(super) async fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
     let now = acting.effects.clock.now();
     if let Some(at) = step.not_before.filter(|at| *at > now) {
         return Err(Error::transient(format!("the embargo ends at {at}")));
@@ -15,5 +17,45 @@ pub(super) fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
     let approved_by = judgement
         .require()
         .map_err(|e| e.hint("people approve with `lifeboat approve --as NAME`; `lifeboat status` shows who did"))?;
+    keys_at_hand(acting)?;
+    ways_clear(acting).await?;
     Ok(Outcome::GateOpened { content: content.digest()?, approved_by })
+}
+
+/// The keys that later steps sign with: one that is missing should stop the train here, not between the files of a release
+/// and the index that points at them.
+fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
+    let plan = acting.train.plan();
+    for (role, is) in [
+        (Role::Release, (|s| matches!(s, Step::Seal(_))) as fn(&Step) -> bool),
+        (Role::Freshness, |s| matches!(s, Step::Point(_))),
+    ] {
+        if plan.steps.iter().any(|s| is(&s.step)) {
+            acting.effects.keys.signer(&role)?;
+        }
+    }
+    Ok(())
+}
+
+/// All lines or none: what would stop one line of a required store is found before another line is public.
+async fn ways_clear(acting: &Acting<'_>) -> Result<()> {
+    let staging = Area::Staging(acting.staging()?);
+    for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
+        let Step::Promote(on) = &planned.step else { continue };
+        let store = acting.store(&on.store)?;
+        let dir = directory(&on.version);
+        let staged = store.list(&staging, &dir).await?;
+        for artifact in summed(&acting.state, &on.checksum)?.files() {
+            let path = format!("{dir}/{}", artifact.name);
+            let there = digests_at(&*store, &Area::Public, &path).await?;
+            if there.is_some() {
+                same_or_conflict(&*store, &path, &artifact.digests, there)
+                    .map_err(|e| e.detail(format!("it is in the way of `{}`", planned.id)))?;
+            } else if !staged.contains(&path) {
+                return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", on.store))
+                    .hint("nothing is public yet; put it back, or give the train up with `lifeboat abandon`"));
+            }
+        }
+    }
+    Ok(())
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, blocking, bundle};
-use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use super::{Acting, inputs};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner, blocking};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256};
@@ -26,13 +26,13 @@ pub(super) struct Done {
 }
 
 pub(super) async fn build(acting: &Acting<'_>, step: &Build, before: &StepStatus) -> Result<Outcome> {
-    let (inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    let (inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
     let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
     Ok(Outcome::Built { runner: done.runner, artifacts: done.artifacts, log: done.log })
 }
 
 pub(super) async fn assemble(acting: &Acting<'_>, step: &Assemble, before: &StepStatus) -> Result<Outcome> {
-    let (mut inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    let (mut inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
     for (from, dir) in &step.from {
         inputs.extend(files_of(acting, from, dir)?);
     }
@@ -41,7 +41,7 @@ pub(super) async fn assemble(acting: &Acting<'_>, step: &Assemble, before: &Step
 }
 
 pub(super) async fn test(acting: &Acting<'_>, step: &Test, before: &StepStatus) -> Result<Outcome> {
-    let (mut inputs, setup) = bundle::inputs(acting, &step.bundle)?;
+    let (mut inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
     inputs.extend(files_of(acting, &step.of, "dist")?);
     let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
     Ok(Outcome::Tested { runner: done.runner, log: done.log })
@@ -82,10 +82,10 @@ pub(super) async fn run(acting: &Acting<'_>, job: &Job, inputs: Vec<JobInput>, b
         source_date_epoch: acting.train.plan().date.as_second(),
     };
     if let StepStatus::Waiting(handle) = before {
-        if let Some(runner) = acting.pools.named(&handle.runner) {
-            if runner.observe(handle).await? != JobStatus::Lost {
-                return wait(acting, &*runner, &request, handle.clone()).await;
-            }
+        if let Some(runner) = acting.pools.named(&handle.runner)
+            && runner.observe(handle).await? != JobStatus::Lost
+        {
+            return wait(acting, &*runner, &request, handle.clone()).await;
         }
         // The job is gone with its runner or its machine: this is a new attempt, recorded as one.
         request.attempt += 1;
@@ -124,6 +124,7 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
         JobStatus::Exited(0) => {
             let report = runner.collect(request, &handle).await?;
             let done = blocking(|| keep(acting, runner, &report))?;
+            acting.warn(&report.warnings);
             runner.cancel(&handle).await?;
             return Ok(done);
         }

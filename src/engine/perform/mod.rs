@@ -5,6 +5,8 @@ pub(in crate::engine) mod commits;
 mod deliver;
 mod forge;
 mod gate;
+pub(in crate::engine) mod hooks;
+mod inputs;
 mod job;
 mod point;
 mod promote;
@@ -15,7 +17,7 @@ mod sum;
 use super::pools::Pools;
 use super::reach::Reach;
 use super::train::Train;
-use crate::effects::{Effects, PrivateRepo};
+use crate::effects::{Effects, PrivateRepo, ProgressEvent};
 use crate::error::{Error, Result};
 use crate::journal::{State, StepStatus};
 use crate::model::Oid;
@@ -44,7 +46,7 @@ pub(super) async fn perform(
 ) -> Result<Outcome> {
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt };
     match &step.step {
-        Step::Prepare(s) => commits::prepare(&acting, s),
+        Step::Prepare(s) => commits::prepare(&acting, s, before).await,
         Step::Bundle(s) => bundle::bundle(&acting, s, before).await,
         Step::Build(s) => job::build(&acting, s, before).await,
         Step::Assemble(s) => job::assemble(&acting, s, before).await,
@@ -52,7 +54,7 @@ pub(super) async fn perform(
         Step::Checksum(s) => sum::checksum(&acting, s),
         Step::Stage(s) => stage::stage(&acting, s).await,
         Step::VerifyStaged(s) => stage::verify_staged(&acting, s).await,
-        Step::Gate(s) => gate::gate(&acting, s),
+        Step::Gate(s) => gate::gate(&acting, s).await,
         Step::Seal(s) => seal::seal(&acting, s),
         Step::Promote(s) => promote::promote(&acting, s).await,
         Step::PushGit(s) => deliver::push_git(&acting, s).await,
@@ -72,14 +74,6 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) 
         Step::PushGit(s) => Some(deliver::prove(effects, &train.state(), s).await),
         Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
         _ => None,
-    }
-}
-
-/// Runs work that blocks without stopping the other steps; on a current-thread runtime, in place.
-pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::try_current().map(|h| h.runtime_flavor()) {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }
 
@@ -136,6 +130,14 @@ pub(super) fn sealed<'a>(state: &'a State, id: &StepId) -> Result<&'a Sealed> {
 }
 
 impl Acting<'_> {
+    /// Tells the operator what does not stop the step.
+    fn warn(&self, warnings: &[String]) {
+        for text in warnings {
+            let text = format!("warning   {}: {}", self.step.id, crate::model::escape(text));
+            self.effects.progress.event(ProgressEvent::Note(text));
+        }
+    }
+
     /// The private repository, holding what `prepare` made: it is a cache, so it is filled again if it was lost.
     pub(super) fn repository_with(&self, prepare: &StepId) -> Result<&PrivateRepo> {
         let made = prepared(&self.state, prepare)?;

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use super::promote::put_public;
 use super::stage::digests_at;
-use super::{Acting, blocking, prepared, sealed, summed};
-use crate::effects::{Area, Role, Served, StaticContent, Store};
+use super::{Acting, prepared, sealed, summed};
+use crate::effects::{Area, Role, Served, StaticContent, Store, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{self, Entry, Index};
 use crate::formats::manifest::{self, Manifest};
@@ -63,6 +63,10 @@ async fn repository(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Res
             }
             tips.push((name, prepared(&acting.state, &line.prepare)?.head.clone()));
             tips.push((format!("refs/tags/{}", seal.tag), seal.tag_id.clone()));
+        }
+        for (branch, prepare) in &step.carries {
+            acting.repository_with(prepare)?;
+            tips.push((format!("refs/heads/{branch}"), prepared(&acting.state, prepare)?.head.clone()));
         }
         acting.effects.git.static_repository(acting.train.repository(), &head, &tips, &served)
     })?;

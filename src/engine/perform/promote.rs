@@ -1,8 +1,8 @@
 //! `promote`: the staged bytes become public, files first.
 
 use super::stage::{digests_at, directory, same_or_conflict};
-use super::{Acting, blocking, sealed, summed};
-use crate::effects::{Area, PutNew, Store};
+use super::{Acting, sealed, summed};
+use crate::effects::{Area, PutNew, Store, blocking};
 use crate::error::{Error, Result};
 use crate::formats::manifest::Manifest;
 use crate::model::{AdvisoryId, Artifact, Digests, PersonId};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Acting, blocking, summed};
-use crate::effects::{CheckedReader, Role, Signer};
+use super::{Acting, summed};
+use crate::effects::{CheckedReader, Role, Signer, blocking, each};
 use crate::engine::content;
 use crate::error::{Error, Result};
 use crate::formats::tag;
@@ -44,7 +44,6 @@ fn sign_tag(acting: &Acting<'_>, step: &Seal, signer: &dyn Signer) -> Result<(Oi
 
 /// The bytes are read once more, from the objects that were approved; a change since then stops here.
 fn sign_artifacts(acting: &Acting<'_>, step: &Seal, signer: &Arc<dyn Signer>) -> Result<Vec<SealedFile>> {
-    use rayon::prelude::*;
     let made = summed(&acting.state, &step.checksum)?;
     let objects = acting.train.objects();
     let one = |artifact: &crate::model::Artifact| {
@@ -56,7 +55,7 @@ fn sign_artifacts(acting: &Acting<'_>, step: &Seal, signer: &Arc<dyn Signer>) ->
         })?;
         kept(acting, &format!("{}.asc", artifact.name), signature.as_bytes())
     };
-    made.artifacts.par_iter().map(one).collect()
+    each(made.artifacts, one)
 }
 
 /// The files of the approvals that count, each judged again.

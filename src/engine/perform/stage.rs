@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Acting, Summed, blocking, summed};
-use crate::effects::{Area, Effects, PutNew, Store};
+use super::{Acting, Summed, summed};
+use crate::effects::{Area, Effects, PutNew, Store, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
 use crate::journal::State;

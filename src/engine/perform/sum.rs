@@ -1,6 +1,7 @@
 //! `checksum`: the manifest and the sums over a line's exact artifact set.
 
-use super::{Acting, blocking, prepared};
+use super::{Acting, prepared};
+use crate::effects::blocking;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Contents, Manifest, ManifestTag};
 use crate::formats::{checksums, manifest, tag};

@@ -67,6 +67,12 @@ impl Certificate {
         self.cert.userids().next().map(|u| crate::model::escape(&String::from_utf8_lossy(u.userid().value())))
     }
 
+    /// Whether it has this key, as its primary or as a subkey.
+    #[must_use]
+    pub fn has_key(&self, key: &Fingerprint) -> bool {
+        self.cert.keys().any(|k| k.key().fingerprint().to_hex() == key.as_str())
+    }
+
     /// Checks that a key of this certificate made `signature` over the hashed content.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use self::place::{Place, create_private_dir};
 use self::process::Identity;
 use self::supervisor::{Ended, Orders, READY};
 use super::{RunnerSpec, Surroundings};
-use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName};
 use crate::step::{Exposure, Isolation};
@@ -218,10 +218,6 @@ fn end_older(jobs: &Path, request: &JobRequest) -> Result<()> {
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.context("a runner's task ended badly")?
-}
-
 #[async_trait::async_trait]
 impl Runner for LocalRunner {
     fn name(&self) -> &RunnerName {
@@ -241,14 +237,12 @@ impl Runner for LocalRunner {
     }
 
     async fn check(&self) -> Result<String> {
-        let jobs = self.jobs.clone();
-        blocking(move || {
-            create_private_dir(&jobs)?;
+        blocking(|| {
+            create_private_dir(&self.jobs)?;
             Identity::own().map(drop).ok_or_else(|| {
                 Error::fatal("a local runner needs /proc").hint("mount it, or use a machine that runs Linux")
             })
-        })
-        .await?;
+        })?;
         let isolated = match self.no_network.get_or_try_init(isolation::probe).await {
             Ok(_) => "can cut jobs off the network".to_owned(),
             Err(e) => e.message().to_owned(),
@@ -260,26 +254,24 @@ impl Runner for LocalRunner {
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
         let handle = Handle { runner: self.name.clone(), job: job_name(request) };
         let place = self.place(&handle)?;
-        let (jobs, prepared, copy) = (self.jobs.clone(), place.clone(), request.clone());
         // Found out first: a job that cannot be isolated should not leave a directory.
         self.command(request).await?;
-        let (lock, root) = blocking(move || {
-            create_private_dir(&jobs)?;
+        let (lock, root) = blocking(|| -> Result<_> {
+            create_private_dir(&self.jobs)?;
             // Two dispatches of one job at once would clean each other's directory.
-            let path = prepared.dir().with_extension("lock");
+            let path = place.dir().with_extension("lock");
             let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
             let lock = lock.and_then(|file| file.lock().map(|()| file));
             let lock = lock.context(format!("cannot lock `{}`", path.display()))?;
-            if status(&prepared)? != JobStatus::Lost {
+            if status(&place)? != JobStatus::Lost {
                 return Ok((lock, None));
             }
-            end_older(&jobs, &copy)?;
-            end(&prepared)?;
-            prepared.make_clean()?;
-            let root = inputs::put(&prepared, &copy.inputs).map_err(|e| e.detail(format!("step: {}", copy.step)))?;
+            end_older(&self.jobs, request)?;
+            end(&place)?;
+            place.make_clean()?;
+            let root = inputs::put(&place, &request.inputs).map_err(|e| e.detail(format!("step: {}", request.step)))?;
             Ok((lock, Some(root)))
-        })
-        .await?;
+        })?;
         if let Some(root) = root {
             self.start(request, &place, root).await?;
         }
@@ -289,13 +281,12 @@ impl Runner for LocalRunner {
 
     async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
         let place = self.place(handle)?;
-        blocking(move || status(&place)).await
+        blocking(|| status(&place))
     }
 
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
         let place = self.place(handle)?;
-        let request = request.clone();
-        blocking(move || {
+        blocking(|| {
             let step = &request.step;
             let Some(ended) = ended(&place)?.filter(|e| e.code == Some(0)) else {
                 return Err(Error::fatal(format!("the job of `{step}` did not succeed"))
@@ -304,7 +295,6 @@ impl Runner for LocalRunner {
             let artifacts = collect::collect(&place, step, &request.job.artifacts)?;
             Ok(JobReport { artifacts, log: place.log(), warnings: ended.warnings })
         })
-        .await
     }
 
     async fn log(&self, _request: &JobRequest, handle: &Handle) -> Result<PathBuf> {
@@ -313,10 +303,9 @@ impl Runner for LocalRunner {
 
     async fn cancel(&self, handle: &Handle) -> Result<()> {
         let place = self.place(handle)?;
-        blocking(move || {
+        blocking(|| {
             end(&place)?;
             place.remove()
         })
-        .await
     }
 }

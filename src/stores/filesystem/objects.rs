@@ -91,8 +91,7 @@ impl Tree {
         let public = self.locate(&Area::Public, path)?;
         let look = |p: &Path| self.disk.entry(p).context(format!("cannot look at `{}`", p.display()));
         if look(&public)?.is_some() {
-            files::sync_parent(&*self.disk, &public)?;
-            return Ok(PutNew::Existed);
+            return self.existed(&public);
         }
         let Some(entry) = look(&staged)? else {
             return Err(Error::fatal(format!("cannot promote `{path}`: it is not staged in store `{}`", self.name))
@@ -240,9 +239,7 @@ impl Tree {
 
     fn write_new(&self, area: &Area, target: &Path, size: u64, source: &mut dyn Read) -> Result<PutNew> {
         if self.disk.entry(target).context(format!("cannot look at `{}`", target.display()))?.is_some() {
-            // Nothing is to be written, so a store that is read-only by now will do.
-            files::sync_parent(&*self.disk, target)?;
-            return Ok(PutNew::Existed);
+            return self.existed(target);
         }
         self.ensure_parent(area, target)?;
         let _lock = self.lock(target)?;
@@ -254,6 +251,17 @@ impl Tree {
         }
         let created = files::write_new(&*self.disk, target, modes(area).0, source)?;
         Ok(if created { PutNew::Created } else { PutNew::Existed })
+    }
+
+    /// Something is at `target`. Nothing is to be written, so a store that is read-only by now will do, unless the writer
+    /// died before it had tidied up.
+    fn existed(&self, target: &Path) -> Result<PutNew> {
+        if files::left_partial(&*self.disk, target)? {
+            let _lock = self.lock(target)?;
+            files::remove_partial(&*self.disk, target)?;
+        }
+        files::sync_parent(&*self.disk, target)?;
+        Ok(PutNew::Existed)
     }
 
     /// Keeps out other writers of `target`, in other processes and on other machines too. There are 256 lock files in all,

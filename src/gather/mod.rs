@@ -1,8 +1,11 @@
 //! Sees the facts that a plan is made from: the user's repository, the patch series, the trust root, what was fetched ahead.
 
+mod elsewhere;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+pub use elsewhere::Destinations;
 
 use jiff::Timestamp;
 use semver::Version;
@@ -35,14 +38,21 @@ pub struct Gathered {
 ///
 /// # Errors
 /// The first thing that cannot be seen and without which there is no plan: names the line and what would resolve it.
-pub fn gather(config: &Config, file: &Path, state: &Path, disk: Arc<dyn Disk>, clock: &dyn Clock) -> Result<Gathered> {
-    let request = config::load_train(file, &*disk)?;
+pub fn gather(
+    config: &Config,
+    file: &Path,
+    state: &Path,
+    to: &Destinations,
+    disk: &dyn Disk,
+    clock: &dyn Clock,
+) -> Result<Gathered> {
+    let request = config::load_train(file, disk)?;
     let now = clock.now();
-    let trust = trusted(config, state, &*disk, now)?;
+    let trust = trusted(config, state, disk, now)?;
     let program = GitProgram::from_env();
     let user = UserRepository::open(&program, &config.project.repository)?;
     let scratch = state.join("scratch");
-    files::create_dir_all(&*disk, &scratch, 0o700)?;
+    files::create_dir_all(disk, &scratch, 0o700)?;
     let tags: BTreeMap<TagName, crate::model::Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
     let seeing = Seeing { config, request: &request, user: &user, program: &program, scratch: &scratch, tags: &tags };
     let mut lines = Vec::new();
@@ -54,6 +64,7 @@ pub fn gather(config: &Config, file: &Path, state: &Path, disk: Arc<dyn Disk>, c
         lines.push(facts);
         pinned.push(series);
     }
+    look_elsewhere(config, to, &mut lines)?;
     let snapshot = Snapshot {
         repository: user.git_dir().to_owned(),
         lines,
@@ -61,6 +72,22 @@ pub fn gather(config: &Config, file: &Path, state: &Path, disk: Arc<dyn Disk>, c
         unknown,
     };
     Ok(Gathered { request, snapshot, series: pinned })
+}
+
+/// Fills in whether each line's version exists at its destinations.
+fn look_elsewhere(config: &Config, to: &Destinations, lines: &mut [LineFacts]) -> Result<()> {
+    let mut versions = Vec::new();
+    let mut of_line = Vec::new();
+    for (i, line) in lines.iter().enumerate() {
+        if let Some((_, new)) = &line.versions {
+            versions.push((TagName::new(config.version.tag.replace("{version}", &new.to_string()))?, new.clone()));
+            of_line.push(i);
+        }
+    }
+    for (i, found) in of_line.into_iter().zip(elsewhere::look(to, &versions)?) {
+        lines[i].elsewhere = found;
+    }
+    Ok(())
 }
 
 /// The project's trust root: the pinned one, or one that follows from it.
@@ -132,6 +159,7 @@ impl Seeing<'_> {
             versions,
             series: series.digest()?,
             patches: series.patches.iter().map(patch).collect(),
+            elsewhere: Vec::new(),
             tag_taken,
             submodules,
             missing_submodules,

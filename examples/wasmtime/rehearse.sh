@@ -1,0 +1,101 @@
+#!/bin/sh
+# Ships one of wasmtime's real security trains, rebuilt from its history, with throwaway keys and stub binaries, into a
+# store in WORK; GitHub is configured and cannot be reached.
+#
+#   rehearse.sh [--remote] TRAIN_DIR [WORK]
+#
+# TRAIN_DIR is what the replay harness made: `train.py make --cases … --train 2026-02-24 --dest TRAIN_DIR`. WORK must not
+# exist; `./wasmtime-rehearsal` if none is given. With `--remote` the patches come from the private remote
+# `TRAIN_DIR/private.git`, not from the mailbox files. The program is `lifeboat`, or what LIFEBOAT names.
+#
+# Needs: git, gpg, python3, tar, xz-utils, p7zip-full, unzip (Debian's names), and util-linux for jobs without network.
+set -eu
+
+series=mailbox
+if [ "${1-}" = --remote ]; then series=remote; shift; fi
+case $# in 1 | 2) ;; *) echo "usage: rehearse.sh [--remote] TRAIN_DIR [WORK]" >&2; exit 2 ;; esac
+for program in git gpg python3 tar xz 7z unzip unshare; do
+  command -v "$program" >/dev/null || {
+    echo "rehearse.sh: there is no $program: apt-get install git gnupg python3 tar xz-utils p7zip-full unzip util-linux" >&2
+    exit 2
+  }
+done
+example=$(cd "$(dirname "$0")" && pwd)
+train=$(cd "$1" && pwd)
+lifeboat=$(command -v "${LIFEBOAT:-lifeboat}") || { echo "rehearse.sh: no lifeboat: set LIFEBOAT to the program" >&2; exit 2; }
+case $lifeboat in /*) ;; *) lifeboat=$PWD/$lifeboat ;; esac
+mkdir "${2:-wasmtime-rehearsal}"
+cd "${2:-wasmtime-rehearsal}"
+work=$PWD
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "a place of its own: $work"
+ln -s "$train" train
+cp "$example/rehearsal.toml" lifeboat.toml
+cp -R "$example/release-templates" .
+mkdir -m 700 secret state
+mkdir store
+day=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["train"])' train/train.json)
+if [ "$series" = mailbox ] && [ -f "$example/train-$day.toml" ]; then
+  cp "$example/train-$day.toml" train.toml
+else
+  python3 - "$series" > train.toml <<'PYTHON'
+import json, pathlib, re, sys
+train = json.load(open("train/train.json"))
+text = "\n".join(p.read_text(errors="replace") for p in sorted(pathlib.Path("train/patches").glob("*/*.patch")))
+ghsa = list(dict.fromkeys(re.findall(r"GHSA(?:-[0-9a-z]{4}){3}", text)))
+dates = sorted({line["date"] for line in train["lines"]})
+print(f'name = "{train["train"]}"\ndate = {dates[-1]}\nadvisories = {json.dumps(ghsa)}')
+for line in train["lines"]:
+    branch = line["branch"]
+    print(f'\n[[line]]\nbranch = "{branch}"')
+    if sys.argv[1] == "remote":
+        print(f'patches = {{ remote = "train/private.git", branch = "{branch}" }}')
+    elif any(pathlib.Path("train/patches", branch).iterdir()):
+        print(f'patches = "train/patches/{branch}"')
+PYTHON
+fi
+
+step "throwaway keys, with plain gpg"
+# A home of its own, with a short path: gpg's agent listens on a socket in it.
+GNUPGHOME=$(mktemp -d)
+export GNUPGHOME
+trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
+for name in alice bob carol release freshness; do
+  gpg --batch --quiet --passphrase '' --quick-gen-key "$name (rehearsal, throwaway) <$name@example.org>" ed25519 sign 1y
+  (umask 077 && gpg --batch --armor --export-secret-keys "$name@example.org" > "secret/$name.key")
+  gpg --batch --armor --export "$name@example.org" > "secret/$name.asc"
+done
+
+export LIFEBOAT_CONFIG="$work/lifeboat.toml" LIFEBOAT_STATE="$work/state"
+run() { printf '\n$ lifeboat %s\n' "$*"; "$lifeboat" "$@"; }
+# Ends with 3 where the train waits for people; anything else is a failure.
+until_gate() { code=0; run "$@" || code=$?; [ "$code" = 3 ] || { echo "rehearse.sh: ended with $code, not 3" >&2; exit 1; }; }
+
+step "the trust root"
+run trust init --project wasmtime --person alice=secret/alice.asc --person bob=secret/bob.asc \
+  --person carol=secret/carol.asc --threshold 2 --release secret/release.asc --freshness secret/freshness.asc \
+  --expires "$(python3 -c 'import datetime as d; print((d.date.today() + d.timedelta(300)).isoformat())')T00:00:00Z"
+root=$(sha256sum < keys/trust.json | cut -d' ' -f1)
+run trust pin "$root"
+
+step "plan, ship, approve, ship"
+run plan train.toml
+until_gate ship train.toml
+run approve --as alice --yes
+run approve --as carol --yes
+run ship
+
+step "as a stranger: a clone of the served repository, and every release"
+git clone --quiet store/git/wasmtime.git clone
+gpg --batch --quiet --import store/keys/*.asc
+for version in $(python3 -c 'import json; print(*(l["new"] for l in json.load(open("train/train.json"))["lines"]))'); do
+  run verify --clone clone --keys keys --pin "$root" "$version" store
+  (cd "store/releases/$version" && sha256sum --quiet -c SHA256SUMS)
+  for person in alice carol; do
+    gpg --batch --quiet --verify "store/releases/$version/SHA256SUMS.$person.asc" "store/releases/$version/SHA256SUMS"
+  done
+  git -C clone tag -v "v$version"
+done
+printf '\nshipped; the clone is %s/clone\n' "$work"

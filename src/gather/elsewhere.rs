@@ -1,0 +1,77 @@
+//! Whether a version exists already where it should go: asked of every destination at once, for a short time only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use semver::Version;
+use tokio::task::JoinSet;
+
+use crate::effects::{Area, Remote, Store};
+use crate::error::{Error, Result};
+use crate::model::{RemoteName, StoreName, TagName};
+use crate::snapshot::{Elsewhere, Fact};
+
+/// How long one destination may take to answer: a plan is looked at by a person who waits.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Where a train's releases will go.
+#[derive(Clone, Default)]
+pub struct Destinations {
+    /// The stores of the configuration.
+    pub stores: BTreeMap<StoreName, Arc<dyn Store>>,
+    /// The git remotes of the configuration.
+    pub remotes: BTreeMap<RemoteName, Arc<dyn Remote>>,
+}
+
+/// Looks for each version at every destination; what does not answer in time stays unknown, and the step that publishes
+/// there looks again.
+///
+/// # Errors
+/// Only when no runtime can be made; a destination that is down is a fact.
+pub(super) fn look(to: &Destinations, versions: &[(TagName, Version)]) -> Result<Vec<Vec<Elsewhere>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::fatal("cannot start a runtime").because(e))?;
+    runtime.block_on(async {
+        let mut asked = JoinSet::new();
+        for (i, (tag, version)) in versions.iter().enumerate() {
+            for (name, store) in &to.stores {
+                let (name, store, version) = (format!("store `{name}`"), store.clone(), version.clone());
+                asked.spawn(async move { (i, name, in_time(in_store(&*store, &version)).await) });
+            }
+            for (name, remote) in &to.remotes {
+                let (name, remote, tag) = (format!("remote `{name}`"), remote.clone(), tag.clone());
+                asked.spawn(async move { (i, name, in_time(on_remote(&*remote, &tag)).await) });
+            }
+        }
+        let mut found: Vec<Vec<Elsewhere>> = versions.iter().map(|_| Vec::new()).collect();
+        while let Some(answer) = asked.join_next().await {
+            let (i, place, taken) = answer.map_err(|e| Error::fatal("a look at a destination broke").because(e))?;
+            found[i].push(Elsewhere { place, taken });
+        }
+        for of_version in &mut found {
+            of_version.sort_by(|a, b| a.place.cmp(&b.place));
+        }
+        Ok(found)
+    })
+}
+
+async fn in_time(look: impl Future<Output = Result<Option<String>>>) -> Fact<Option<String>> {
+    match tokio::time::timeout(DEADLINE, look).await {
+        Ok(Ok(taken)) => Fact::Known(taken),
+        Ok(Err(e)) => Fact::Unknown(e.message().to_owned()),
+        Err(_) => Fact::Unknown(format!("no answer within {} s", DEADLINE.as_secs())),
+    }
+}
+
+async fn in_store(store: &dyn Store, version: &Version) -> Result<Option<String>> {
+    let path = format!("releases/{version}/manifest.json");
+    Ok(store.get(&Area::Public, &path).await?.map(|_| format!("`{path}` is there")))
+}
+
+async fn on_remote(remote: &dyn Remote, tag: &TagName) -> Result<Option<String>> {
+    let found = remote.observe(&[format!("refs/tags/{tag}")]).await?;
+    Ok(found.into_iter().flatten().next().map(|oid| format!("tag `{tag}` is there, at {oid}")))
+}

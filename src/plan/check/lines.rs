@@ -1,0 +1,126 @@
+//! What each line of a plan has: one branch, one version, one tag, and every step that a release consists of.
+
+use std::collections::BTreeSet;
+
+use super::broken;
+use crate::error::Result;
+use crate::plan::{Graph, Plan, PlannedLine};
+use crate::step::{Step, StepId};
+
+pub(super) fn check(graph: &Graph, gate: usize) -> Result<()> {
+    let plan = graph.plan();
+    distinct(plan)?;
+    for line in &plan.lines {
+        prepared_as_reviewed(plan, line)?;
+        if line.new.is_some() {
+            reaches_a_required_store(graph, gate, line)?;
+        }
+    }
+    no_line_unseen(plan)
+}
+
+fn named(line: &PlannedLine) -> String {
+    format!("line `{}`", line.branch)
+}
+
+/// Two lines that made one version would write one release directory and one tag.
+fn distinct(plan: &Plan) -> Result<()> {
+    if plan.lines.is_empty() {
+        return Err(broken("a train has at least one line", "the plan"));
+    }
+    let (mut branches, mut versions, mut tags) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for line in &plan.lines {
+        if line.new.is_some() != line.tag.is_some() || line.new.is_some() != line.old.is_some() {
+            return Err(broken("a version comes with the one before and a tag", &named(line)));
+        }
+        let new = branches.insert(&line.branch)
+            && line.new.as_ref().is_none_or(|v| versions.insert(v))
+            && line.tag.as_ref().is_none_or(|t| tags.insert(t));
+        if !new {
+            return Err(broken("no two lines have one branch, version or tag", &named(line)));
+        }
+    }
+    Ok(())
+}
+
+/// What people review of a line is what its first step does.
+fn prepared_as_reviewed(plan: &Plan, line: &PlannedLine) -> Result<()> {
+    let mut prepares = plan.steps.iter().filter_map(|s| match &s.step {
+        Step::Prepare(p) if p.branch == line.branch => Some(p),
+        _ => None,
+    });
+    let (Some(prepare), None) = (prepares.next(), prepares.next()) else {
+        return Err(broken("each line is prepared by exactly one step", &named(line)));
+    };
+    let bump = prepare.bump.as_ref();
+    let same = prepare.base == line.base
+        && prepare.series == line.series
+        && prepare.date == plan.date
+        && bump.map(|b| &b.old) == line.old.as_ref()
+        && bump.map(|b| &b.new) == line.new.as_ref()
+        && bump.map(|b| &b.tag) == line.tag.as_ref();
+    if same { Ok(()) } else { Err(broken("what is prepared is what the plan shows for review", &named(line))) }
+}
+
+/// Released means: some required store has the line, read back before the gate, and points at it.
+fn reaches_a_required_store(graph: &Graph, gate: usize, line: &PlannedLine) -> Result<()> {
+    let before = graph.ancestors(gate);
+    let one = |what: &str, is: &dyn Fn(&Step) -> bool| -> Result<StepId> {
+        let mut found = graph.plan().steps.iter().filter(|s| is(&s.step));
+        match (found.next(), found.next()) {
+            (Some(step), None) => Ok(step.id.clone()),
+            _ => Err(broken(&format!("each release has exactly one `{what}` step"), &named(line))),
+        }
+    };
+    one("bundle", &|s| matches!(s, Step::Bundle(b) if b.branch == line.branch))?;
+    one("checksum", &|s| matches!(s, Step::Checksum(c) if c.branch == line.branch))?;
+    one("seal", &|s| matches!(s, Step::Seal(c) if c.branch == line.branch))?;
+    for (i, is_before) in before.iter().enumerate() {
+        let step = graph.at(i);
+        let Step::Promote(promote) = &step.step else {
+            if let Step::VerifyStaged(on) = &step.step
+                && on.branch == line.branch
+                && !step.deferrable
+                && !is_before
+            {
+                return Err(broken("the gate waits for every line's verification", &format!("step `{}`", step.id)));
+            }
+            continue;
+        };
+        if promote.branch != line.branch {
+            continue;
+        }
+        let ancestors = graph.ancestors(i);
+        let read_back = (0..graph.len()).find(|&j| {
+            matches!(&graph.at(j).step, Step::VerifyStaged(v) if v.branch == line.branch && v.store == promote.store)
+        });
+        if !read_back.is_some_and(|j| ancestors[j]) {
+            return Err(broken("what is promoted was staged and read back", &format!("step `{}`", step.id)));
+        }
+    }
+    let ships = graph.plan().steps.iter().any(|s| {
+        let Step::Promote(promote) = &s.step else { return false };
+        let pointed = graph.plan().steps.iter().any(|p| {
+            !p.deferrable && matches!(&p.step, Step::Point(to) if to.store == promote.store && to.lines.contains_key(&line.branch))
+        });
+        promote.branch == line.branch && !s.deferrable && pointed
+    });
+    if ships { Ok(()) } else { Err(broken("some required store serves every release, and points at it", &named(line))) }
+}
+
+/// No step acts on a line that people do not see, or on another version of it.
+fn no_line_unseen(plan: &Plan) -> Result<()> {
+    for step in &plan.steps {
+        for (branch, version) in step.step.acts_on() {
+            let line = plan.lines.iter().find(|l| l.branch == *branch);
+            let same = line.is_some_and(|l| version.is_none_or(|v| l.new.as_ref() == Some(v)));
+            if !same {
+                return Err(broken(
+                    "no step acts on a line or version that the plan does not show",
+                    &format!("step `{}`", step.id),
+                ));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Which lines a step acts on, and whose outcomes it reads.
+
+use semver::Version;
+
+use super::{Step, StepId};
+use crate::model::BranchName;
+
+/// One outcome that a step reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Read<'a> {
+    /// The step that makes it.
+    pub step: &'a StepId,
+    /// The line for which it must have been made; none where lines are not told apart.
+    pub of: Option<&'a BranchName>,
+    /// What kinds of step it may be.
+    pub kinds: &'static [&'static str],
+}
+
+mod read {
+    use super::{BranchName, Read, StepId};
+
+    macro_rules! kinds {
+        ($($name:ident $kind:literal),*) => {$(
+            pub(super) fn $name<'a>(step: &'a StepId, of: Option<&'a BranchName>) -> Read<'a> {
+                Read { step, of, kinds: &[$kind] }
+            }
+        )*};
+    }
+    kinds!(prepare "prepare", bundle "bundle", checksum "checksum", seal "seal");
+}
+
+impl Step {
+    /// The lines on which it acts, with the version where it names one.
+    #[must_use]
+    pub fn acts_on(&self) -> Vec<(&BranchName, Option<&Version>)> {
+        match self {
+            Self::Prepare(s) => vec![(&s.branch, s.bump.as_ref().map(|b| &b.new))],
+            Self::Bundle(s) => vec![(&s.branch, Some(&s.version))],
+            Self::Build(s) => vec![(&s.branch, None)],
+            Self::Assemble(s) => vec![(&s.branch, None)],
+            Self::Test(s) => vec![(&s.branch, None)],
+            Self::Checksum(s) => vec![(&s.branch, Some(&s.version))],
+            Self::Stage(s) | Self::VerifyStaged(s) | Self::Promote(s) => vec![(&s.branch, Some(&s.version))],
+            Self::Gate(_) => Vec::new(),
+            Self::Seal(s) => vec![(&s.branch, Some(&s.version))],
+            Self::PushGit(s) => s.lines.keys().map(|b| (b, None)).collect(),
+            Self::ForgeRelease(s) => vec![(&s.branch, Some(&s.version))],
+            Self::Point(s) => s.lines.iter().map(|(b, l)| (b, Some(&l.version))).collect(),
+        }
+    }
+
+    /// The steps whose outcomes it reads.
+    #[must_use]
+    pub fn reads(&self) -> Vec<Read<'_>> {
+        use read::{bundle, checksum, prepare, seal};
+        match self {
+            Self::Prepare(_) => Vec::new(),
+            Self::Bundle(s) => vec![prepare(&s.prepare, Some(&s.branch))],
+            Self::Build(s) => vec![bundle(&s.bundle, Some(&s.branch))],
+            Self::Assemble(s) => {
+                let from = s.from.keys().map(|step| Read { step, of: Some(&s.branch), kinds: &["build"] });
+                from.chain([bundle(&s.bundle, Some(&s.branch))]).collect()
+            }
+            Self::Test(s) => {
+                let of = Read { step: &s.of, of: Some(&s.branch), kinds: &["build", "assemble"] };
+                vec![bundle(&s.bundle, Some(&s.branch)), of]
+            }
+            Self::Checksum(s) => {
+                let kinds = &["bundle", "build", "assemble"];
+                let from = s.from.iter().map(|step| Read { step, of: Some(&s.branch), kinds });
+                from.chain([prepare(&s.prepare, Some(&s.branch))]).collect()
+            }
+            Self::Stage(s) | Self::VerifyStaged(s) | Self::Promote(s) => {
+                let sealed = s.seal.iter().map(|id| seal(id, Some(&s.branch)));
+                sealed.chain([checksum(&s.checksum, Some(&s.branch))]).collect()
+            }
+            Self::Gate(s) => {
+                let carries = s.carries.iter().map(|id| prepare(id, None));
+                s.checksums.iter().map(|id| checksum(id, None)).chain(carries).collect()
+            }
+            Self::Seal(s) => vec![prepare(&s.prepare, Some(&s.branch)), checksum(&s.checksum, Some(&s.branch))],
+            Self::PushGit(s) => {
+                let mut out = Vec::new();
+                for (branch, line) in &s.lines {
+                    out.push(prepare(&line.prepare, Some(branch)));
+                    out.extend(line.seal.iter().map(|id| seal(id, Some(branch))));
+                }
+                out
+            }
+            Self::ForgeRelease(s) => vec![checksum(&s.checksum, Some(&s.branch)), seal(&s.seal, Some(&s.branch))],
+            Self::Point(s) => {
+                let mut out = Vec::new();
+                for (branch, line) in &s.lines {
+                    let of = Some(branch);
+                    out.extend([prepare(&line.prepare, of), checksum(&line.checksum, of), seal(&line.seal, of)]);
+                }
+                out
+            }
+        }
+    }
+}

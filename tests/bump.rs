@@ -1,0 +1,10 @@
+//! The version bump as a whole: decisions on trees in memory, and the program on checkouts.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+
+#[path = "bump/checkout.rs"]
+mod checkout;
+#[path = "bump/decisions.rs"]
+mod decisions;
+#[path = "bump/properties.rs"]
+mod properties;

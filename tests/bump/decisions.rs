@@ -1,0 +1,160 @@
+//! What a bump decides, and where it stops.
+
+use std::collections::BTreeSet;
+
+use lifeboat::bump::{Bump, BumpRequest, MemoryTree, Requirements, VersionRules, bump, bump_listed, parse_listed};
+use lifeboat::error::Result;
+
+const ROOT: &str = "[package]\nname = \"acme\"\nversion.workspace = true\n\n[workspace]\nmembers = [\"crates/*\"]\n\
+    exclude = [\"crates/fixture\"]\n\n[workspace.package]\nversion = \"3.0.1\" # the version\n\n[workspace.dependencies]\n\
+    acme-core = { path = \"crates/core\", version = \"=3.0.1\" }\nacme-ir = { path = \"crates/ir\", version = \"0.9.1\" }\n";
+const CORE: &str = "[package]\nname = \"acme-core\"\nversion.workspace = true\n";
+const IR: &str = "[package]\nname = \"acme-ir\"\nversion = \"0.9.1\"\n";
+const TOOL: &str = "[package]\nname = \"tool\"\nversion = \"0.1.0\"\npublish = false\n\n[dependencies.renamed]\n\
+    package = \"acme-ir\"\npath = \"../ir\"\nversion = \"0.9.1\"\n\n[dev-dependencies]\nacme = { path = \"../..\", version = \"*\" }\n";
+const FIXTURE: &str = "[package]\nname = \"acme-core\"\nversion = \"3.0.1\"\n";
+const FUZZ: &str = "[package]\nname = \"fuzz\"\nversion = \"0.0.0\"\npublish = false\n[workspace]\n[dependencies]\nacme-ir = { path = \"../crates/ir\", version = \"0.9.1\" }\n";
+const FUZZ_LOCK: &str = "version = 3\n\n[[package]]\nname = \"acme-ir\"\nversion = \"0.9.1\"\n\n[[package]]\nname = \"fuzz\"\nversion = \"0.0.0\"\ndependencies = [\n \"acme-ir\",\n]\n";
+const FAMILIES: &str = "[[family]]\nof = \"acme\"\n[[family]]\nof = \"acme-ir\"\n";
+
+fn tree() -> MemoryTree {
+    MemoryTree::new(&[
+        ("Cargo.toml", ROOT),
+        ("crates/core/Cargo.toml", CORE),
+        ("crates/ir/Cargo.toml", IR),
+        ("crates/tool/Cargo.toml", TOOL),
+        ("crates/fixture/Cargo.toml", FIXTURE),
+        ("fuzz/Cargo.toml", FUZZ),
+        ("fuzz/Cargo.lock", FUZZ_LOCK),
+    ])
+}
+
+fn request(to: &str) -> BumpRequest {
+    BumpRequest {
+        to: to.parse().unwrap(),
+        date: jiff::civil::date(2026, 5, 21),
+        tags: BTreeSet::from(["v3.0.1".to_owned()]),
+    }
+}
+
+fn run(tree: &MemoryTree, rules: &str, to: &str) -> Result<Bump> {
+    bump(tree, &toml::from_str::<VersionRules>(rules).unwrap(), &request(to))
+}
+
+fn after<'a>(bump: &'a Bump, path: &str) -> &'a str {
+    let edit = bump.edits.iter().find(|e| e.path == path).unwrap_or_else(|| panic!("{path} is unchanged"));
+    std::str::from_utf8(&edit.after).unwrap()
+}
+
+/// The error of a bump, whole.
+fn refusal(tree: &MemoryTree, rules: &str, to: &str) -> String {
+    run(tree, rules, to).map(|b| format!("no error: {:?}", b.edits)).unwrap_or_else(|e| e.report())
+}
+
+#[test]
+fn every_family_moves_on_its_own_line_and_nothing_else() {
+    let bump = run(&tree(), FAMILIES, "3.0.2").unwrap();
+    assert_eq!(bump.version.to_string(), "3.0.2");
+    assert_eq!(bump.tag.as_deref(), Some("v3.0.2"));
+    let moved: Vec<String> = bump.moves.iter().map(|m| format!("{} {}", m.name, m.new)).collect();
+    assert_eq!(moved, ["acme 3.0.2", "acme-core 3.0.2", "acme-ir 0.9.2"]);
+    let paths: Vec<&str> = bump.edits.iter().map(|e| e.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        ["Cargo.toml", "crates/ir/Cargo.toml", "crates/tool/Cargo.toml", "fuzz/Cargo.lock", "fuzz/Cargo.toml"]
+    );
+    assert_eq!(after(&bump, "Cargo.toml"), ROOT.replace("3.0.1", "3.0.2").replace("0.9.1", "0.9.2"));
+    assert_eq!(after(&bump, "crates/tool/Cargo.toml"), TOOL.replace("0.9.1", "0.9.2"));
+    assert_eq!(after(&bump, "fuzz/Cargo.lock"), FUZZ_LOCK.replace("0.9.1", "0.9.2"));
+    assert_eq!(run(&tree(), FAMILIES, "patch").unwrap(), bump);
+}
+
+#[test]
+fn requirements_that_admit_the_new_version_may_stay() {
+    let bump = run(&tree(), &format!("requirements = \"keep\"\n{FAMILIES}"), "patch").unwrap();
+    assert_eq!(after(&bump, "Cargo.toml"), ROOT.replace("3.0.1", "3.0.2"), "an exact one must follow");
+    assert!(bump.edits.iter().all(|e| e.path != "crates/tool/Cargo.toml"));
+}
+
+#[test]
+fn it_never_guesses() {
+    let mut stale = tree();
+    stale.files.insert("crates/tool/Cargo.toml".into(), TOOL.replace("0.9.1", "0.9.0").into());
+    let says = refusal(&stale, FAMILIES, "patch");
+    assert!(
+        says.contains("crates/tool/Cargo.toml:9: requires `acme-ir` \"0.9.0\", but the crate is at 0.9.1"),
+        "{says}"
+    );
+    let mut wrong = tree();
+    wrong.files.insert("crates/tool/Cargo.toml".into(), TOOL.replace("0.9.1", "0.8.0").into());
+    assert!(refusal(&wrong, FAMILIES, "patch").contains("crates/tool/Cargo.toml:9: requires"));
+    let mut twice = tree();
+    twice.files.insert("crates/x/Cargo.toml".into(), CORE.into());
+    let says = refusal(&twice, FAMILIES, "patch");
+    assert!(says.contains("two crates are called `acme-core`") && says.contains("crates/x/Cargo.toml:2"), "{says}");
+    assert!(refusal(&tree(), "", "patch").contains("several versions, and no family says which move"));
+    assert!(refusal(&tree(), "[[family]]\nof = \"acme\"\n", "patch").contains("belongs to no family"));
+    assert!(refusal(&tree(), FAMILIES, "3.0.1").contains("no later version"));
+    assert!(refusal(&tree(), FAMILIES, "release").contains("version step"));
+    let rules: VersionRules = toml::from_str(FAMILIES).unwrap();
+    let mut tagged = request("patch");
+    tagged.tags.insert("v3.0.2".to_owned());
+    assert_eq!(bump(&tree(), &rules, &tagged).unwrap_err().message(), "version 3.0.2 is already tagged: `v3.0.2`");
+}
+
+#[test]
+fn a_stale_lock_stops_in_the_workspace() {
+    let mut stale = tree();
+    stale.files.insert("Cargo.lock".into(), FUZZ_LOCK.replace("0.9.1", "0.9.0").into());
+    assert!(refusal(&stale, FAMILIES, "patch").contains("Cargo.lock:5: `acme-ir` is locked at 0.9.0"));
+}
+
+#[test]
+fn rules_survive_being_stored() {
+    let text = "tag = \"acme-v{version}\"\nfiles = [{ path = \"a.h\", style = \"c-header\", when = \">=2\" }]\n\
+        changelog = { path = \"{dir}/CHANGELOG.md\", unreleased = \"a\", released = \"b\" }\n\
+        after = [{ run = \"true\", on_failure = \"warn\" }]\n[[family]]\nof = \"a\"\ncrates = [\"a-*\"]\n";
+    let rules: VersionRules = toml::from_str(text).unwrap();
+    let stored = serde_json::to_string(&rules).unwrap();
+    assert_eq!(serde_json::from_str::<VersionRules>(&stored).unwrap(), rules);
+    assert!(toml::from_str::<VersionRules>("tags = 1").unwrap_err().span().is_some());
+}
+
+#[test]
+fn a_list_moves_what_it_names_and_what_belongs_to_it() {
+    let mut tree = tree();
+    for (path, text) in [
+        ("README.md", "```toml\nacme-ir = \"0.9.1\"\nother = \"0.9.1\"\n```\n0.9.1 is old\n"),
+        ("crates/ir/src/lib.rs", "#![doc(html_root_url = \"https://docs.rs/acme-ir/0.9.1\")]\n// 0.9.1\n"),
+        ("include/acme_ir.h", "#define ACME_IR_VERSION \"0.9.1\"\n#define ZLIB_VERSION \"0.9.1\"\n"),
+        ("crates/ir/pyproject.toml", "[project]\nname = \"x\"\nversion = \"0.9.1\"\n"),
+        (
+            "js/package.json",
+            "{\"name\": \"@acme/acme-ir\", \"version\": \"0.9.1\", \"dependencies\": {\"version\": \"0.9.1\"}}",
+        ),
+        ("crates/ir/version.txt", "0.9.1\n"),
+        ("crates/ir/vendor/version.txt", "0.9.1\n"),
+    ] {
+        tree.files.insert(path.to_owned(), text.into());
+    }
+    let listed = parse_listed("acme-ir\t0.9.1\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
+    let bump = bump_listed(&tree, &listed, Requirements::Lift, &request("patch")).unwrap();
+    assert_eq!(after(&bump, "README.md"), "```toml\nacme-ir = \"0.9.2\"\nother = \"0.9.1\"\n```\n0.9.1 is old\n");
+    assert_eq!(
+        after(&bump, "crates/ir/src/lib.rs"),
+        "#![doc(html_root_url = \"https://docs.rs/acme-ir/0.9.2\")]\n// 0.9.1\n"
+    );
+    assert_eq!(
+        after(&bump, "include/acme_ir.h"),
+        "#define ACME_IR_VERSION \"0.9.2\"\n#define ZLIB_VERSION \"0.9.1\"\n"
+    );
+    assert!(
+        after(&bump, "js/package.json").contains("\"version\": \"0.9.2\", \"dependencies\": {\"version\": \"0.9.1\"}")
+    );
+    assert_eq!(after(&bump, "crates/ir/version.txt"), "0.9.2\n");
+    assert_eq!(bump.edits.len(), 11, "{:?}", bump.edits.iter().map(|e| &e.path).collect::<Vec<_>>());
+    let wrong = parse_listed("acme-ir\t0.9.0\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
+    let says = bump_listed(&tree, &wrong, Requirements::Lift, &request("patch")).unwrap_err().report();
+    assert!(says.contains("crates/ir/Cargo.toml:3: `acme-ir` is at 0.9.1, listed at 0.9.0"), "{says}");
+    assert!(parse_listed("a\tb\n", "list").unwrap_err().message().contains("list:1: 2 fields instead of 5"));
+}

@@ -1,0 +1,232 @@
+//! The power fails at the Nth call, in one process: what was not synced is gone, and with it the private repository and
+//! the jobs' directories, which git and other processes wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use lifeboat::effects::Effects;
+use lifeboat::host::HostDisk;
+
+use crate::lanes::Tried;
+use crate::support::instant_runner::InstantRunner;
+use crate::support::kill_points::{Action, KillPoints};
+use crate::support::power_loss::{PowerLossDisk, Unsynced};
+use crate::support::scratch;
+use crate::support::train_ends::{End, Reader, difference};
+use crate::support::train_ports::{Signatures, effects};
+use crate::support::train_world::{Leg, World};
+use crate::{everything, lanes, sample};
+
+const FATES: [Unsynced; 3] = [Unsynced::Lost, Unsynced::NamesKept, Unsynced::Torn];
+
+/// A world, the calls of each leg of its uninterrupted train, and how that ended.
+struct Lane {
+    _dir: tempfile::TempDir,
+    world: World,
+    reader: Reader,
+    signatures: Arc<Signatures>,
+    logs: BTreeMap<Leg, Vec<String>>,
+    end: End,
+}
+
+impl Lane {
+    fn new() -> Self {
+        let dir = scratch();
+        let world = World::create(dir.path());
+        let (signatures, mut logs) = (Signatures::fresh(), BTreeMap::new());
+        for leg in Leg::ALL {
+            world.keep(leg);
+            let disk = PowerLossDisk::untraced(Arc::new(HostDisk), &world.live());
+            let points = KillPoints::counting();
+            world.go(&ports(&world, &disk, &points, &signatures), leg).unwrap();
+            logs.insert(leg, points.log());
+            // Between two legs the machine is switched off without warning.
+            disk.lose_power(Unsynced::Lost);
+        }
+        let reader = Reader::new(&world, false);
+        let end = reader.read().unwrap();
+        Self { _dir: dir, world, reader, signatures, logs, end }
+    }
+
+    /// Ends a leg at its `n`th call, by a crash or a power loss, resumes to the end of the train, and cuts the power.
+    fn survive(
+        &self,
+        leg: Leg,
+        n: u64,
+        crash: Option<Unsynced>,
+        fate: Unsynced,
+        disk: &PowerLossDisk,
+    ) -> Result<(), String> {
+        let points = KillPoints::at(n, Action::Fail);
+        drop(self.go(disk, &points, &self.signatures, leg));
+        if !points.reached() {
+            return Err("the call was not reached".to_owned());
+        }
+        if let Some(unsynced) = crash {
+            disk.lose_power(unsynced);
+        }
+        let early = self.reader.public_too_early();
+        if !early.is_empty() {
+            return Err(format!("public before the gate: {early:?}"));
+        }
+        self.finish(leg, fate, disk)
+    }
+
+    fn finish(&self, leg: Leg, fate: Unsynced, disk: &PowerLossDisk) -> Result<(), String> {
+        for leg in Leg::ALL.into_iter().filter(|l| *l >= leg) {
+            self.go(disk, &KillPoints::counting(), &Signatures::fresh(), leg).map_err(|e| format!("{leg:?}: {e}"))?;
+        }
+        disk.lose_power(fate);
+        let difference = difference(&self.end, &self.reader.read()?);
+        if difference.is_empty() { Ok(()) } else { Err(format!("at the end:\n{difference}")) }
+    }
+
+    fn go(
+        &self,
+        disk: &PowerLossDisk,
+        points: &Arc<KillPoints>,
+        signatures: &Arc<Signatures>,
+        leg: Leg,
+    ) -> Result<(), String> {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            self.world.go(&ports(&self.world, disk, points, signatures), leg).map(drop).map_err(|e| e.report())
+        }));
+        done.unwrap_or_else(|_| Err("it panicked".to_owned()))
+    }
+}
+
+fn ports(world: &World, disk: &PowerLossDisk, points: &Arc<KillPoints>, signatures: &Arc<Signatures>) -> Effects {
+    let runner = InstantRunner::new(world.train().jobs());
+    effects(world, Arc::new(disk.clone()), points, signatures, Some(runner))
+}
+
+#[test]
+fn a_train_survives_a_power_loss_anywhere() {
+    let begun = Instant::now();
+    let report = lanes::sweep(Leg::ALL, Lane::new, |lane, leg| {
+        let log = &lane.logs[leg];
+        let mut tried = Tried { total: log.len() * FATES.len(), ..Tried::default() };
+        for (i, n) in sample(log, 24, 24).into_iter().enumerate() {
+            // What is lost at the end is what is lost at the crash; all three kinds come up in any sample.
+            let fates: Vec<Unsynced> = if everything() { FATES.to_vec() } else { vec![FATES[i % FATES.len()]] };
+            for fate in fates {
+                lane.world.restore(*leg);
+                let disk = PowerLossDisk::untraced(Arc::new(HostDisk), &lane.world.live());
+                tried.count += 1;
+                if let Err(why) = lane.survive(*leg, n, Some(fate), fate, &disk) {
+                    let call = &log[usize::try_from(n).unwrap() - 1];
+                    tried.failed.push(format!("{} call {n}, {call}, {fate:?}: {why}", leg.name()));
+                }
+            }
+        }
+        tried
+    });
+    Tried::report("power lost", &report, begun);
+}
+
+/// The statement that asks for a sync. `sync_parent` only passes on what its callers ask for; everybody else asks itself.
+fn statement(site: &str) -> &str {
+    let inner = site.rsplit(" > ").next().unwrap();
+    if inner.starts_with("effects/files.rs") && inner.ends_with(": sync_dir") { site } else { inner }
+}
+
+impl Lane {
+    /// The train under these conditions: how each leg ends. Nothing is ignored before the first leg is restored.
+    fn traced(&self, leg: Leg, ignore: &str) -> PowerLossDisk {
+        self.world.restore(leg);
+        let disk = PowerLossDisk::new(Arc::new(HostDisk), &self.world.live());
+        disk.ignore(ignore);
+        PowerLossDisk::clone(&disk)
+    }
+
+    /// The machine is switched off without warning after each leg.
+    fn off_after_each(&self, disk: &PowerLossDisk) -> Result<(), String> {
+        for leg in [Leg::Ship, Leg::Approve] {
+            self.go(disk, &KillPoints::counting(), &self.signatures, leg).map_err(|e| format!("{leg:?}: {e}"))?;
+            disk.lose_power(Unsynced::Lost);
+        }
+        self.finish(Leg::Finish, Unsynced::Lost, disk)
+    }
+
+    /// Calls before which a name was just made or moved and is not synced yet, a few of each kind of path; those first
+    /// that come latest in the train, for what was lost there nobody makes again.
+    fn loose_ends(&self, of_each: usize) -> Vec<(Leg, u64)> {
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        let mut out = Vec::new();
+        for (leg, log) in self.logs.iter().rev() {
+            for (i, call) in log.iter().enumerate().rev() {
+                let mut words = call.split(' ');
+                let (_, verb, path) =
+                    (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                if !matches!(verb, "hard_link" | "rename" | "create_dir" | "append" | "set_mode") {
+                    continue;
+                }
+                // The same place in the tree and the same kind of name, whatever the digests in it.
+                let below = path.strip_prefix(&self.world.live().display().to_string()).unwrap_or(path);
+                let kind: String = below.chars().map(|c| if c.is_ascii_hexdigit() { 'x' } else { c }).collect();
+                let seen = kinds.entry(format!("{verb} {}", kind.replace("x", ""))).or_default();
+                *seen += 1;
+                // After the call itself, and after the removal of the temporary name that follows a link.
+                if *seen <= of_each {
+                    out.extend([i + 2, i + 3].into_iter().filter(|n| *n <= log.len()).map(|n| (*leg, n as u64)));
+                }
+            }
+        }
+        out
+    }
+
+    /// What goes wrong without this statement, if anything does in what is tried.
+    fn without(&self, statement: &str) -> Option<String> {
+        let disk = self.traced(Leg::Ship, statement);
+        if let Err(why) = self.off_after_each(&disk) {
+            return Some(format!("switched off after a leg: {}", first_line(&why)));
+        }
+        for (leg, n) in self.loose_ends(if everything() { 4 } else { 1 }) {
+            for crash in [None, Some(Unsynced::Lost)] {
+                let disk = self.traced(leg, statement);
+                if let Err(why) = self.survive(leg, n, crash, Unsynced::Lost, &disk) {
+                    let call = &self.logs[&leg][usize::try_from(n).unwrap() - 1];
+                    return Some(format!("{} call {n}, {call}, {crash:?}: {}", leg.name(), first_line(&why)));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// The statements of which no train can tell that they are there, each with the reason.
+const NEEDED_ELSEWHERE: &[(&str, &str)] = &[];
+
+/// Without any single sync that a train reaches, some power loss loses something.
+#[test]
+fn without_any_single_sync_some_train_is_lost() {
+    let begun = Instant::now();
+    let lane = Lane::new();
+    let disk = lane.traced(Leg::Ship, "nothing");
+    lane.off_after_each(&disk).unwrap();
+    let mut statements: BTreeSet<String> = disk.sites().iter().map(|s| statement(s).to_owned()).collect();
+    for (leg, n) in lane.loose_ends(1) {
+        let disk = lane.traced(leg, "nothing");
+        lane.survive(leg, n, None, Unsynced::Lost, &disk).unwrap();
+        statements.extend(disk.sites().iter().map(|s| statement(s).to_owned()));
+    }
+    drop(lane);
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut found = lanes::sweep(statements, Lane::new, |lane, statement| (statement.clone(), lane.without(statement)));
+    drop(std::panic::take_hook());
+    found.sort();
+    for (statement, why) in &found {
+        println!("{statement}\n    {}", why.as_deref().unwrap_or("NOTHING IS LOST WITHOUT IT"));
+    }
+    println!("syncs: {} statements in {:.1} s", found.len(), begun.elapsed().as_secs_f64());
+    let idle: Vec<&String> = found.iter().filter(|(_, why)| why.is_none()).map(|(s, _)| s).collect();
+    let idle: Vec<_> = idle.into_iter().filter(|s| NEEDED_ELSEWHERE.iter().all(|(e, _)| !s.starts_with(e))).collect();
+    assert!(idle.is_empty(), "no train would notice if these were removed: {idle:#?}");
+    assert!(found.len() > 10, "{found:?}");
+}

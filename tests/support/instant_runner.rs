@@ -1,0 +1,76 @@
+//! A runner whose jobs end before they begin: for tests of what happens to their results.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lifeboat::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use lifeboat::error::{Context as _, Result};
+use lifeboat::model::{Label, RunnerName};
+use lifeboat::step::Exposure;
+
+/// Writes what a job should leave into a directory of its own; a job whose directory is gone is lost.
+pub struct InstantRunner {
+    name: RunnerName,
+    jobs: PathBuf,
+}
+
+impl InstantRunner {
+    pub fn new(jobs: PathBuf) -> Arc<dyn Runner> {
+        Arc::new(Self { name: RunnerName::new("instant").unwrap(), jobs })
+    }
+}
+
+#[async_trait::async_trait]
+impl Runner for InstantRunner {
+    fn name(&self) -> &RunnerName {
+        &self.name
+    }
+
+    fn labels(&self) -> &[Label] {
+        &[]
+    }
+
+    fn exposure(&self) -> Exposure {
+        Exposure::Local
+    }
+
+    fn slots(&self) -> usize {
+        2
+    }
+
+    async fn check(&self) -> Result<String> {
+        Ok("instant".to_owned())
+    }
+
+    async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
+        let job = format!("{}-{}", request.key.0, request.attempt);
+        let dir = self.jobs.join(&job);
+        fs::create_dir_all(&dir).context("job")?;
+        for artifact in &request.job.artifacts {
+            fs::write(dir.join(artifact.name.as_str()), format!("{:?}\n", request.job.run)).context("job")?;
+        }
+        fs::write(dir.join("log"), "done\n").context("job")?;
+        Ok(Handle { runner: self.name.clone(), job })
+    }
+
+    async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
+        let there = self.jobs.join(&handle.job).is_dir();
+        Ok(if there { JobStatus::Exited(0) } else { JobStatus::Lost })
+    }
+
+    async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
+        let dir = self.jobs.join(&handle.job);
+        let artifacts = &request.job.artifacts;
+        let artifacts = artifacts.iter().map(|a| (a.name.clone(), dir.join(a.name.as_str()))).collect();
+        Ok(JobReport { artifacts, log: dir.join("log"), warnings: Vec::new() })
+    }
+
+    async fn log(&self, _: &JobRequest, handle: &Handle) -> Result<PathBuf> {
+        Ok(self.jobs.join(&handle.job).join("log"))
+    }
+
+    async fn cancel(&self, handle: &Handle) -> Result<()> {
+        fs::remove_dir_all(self.jobs.join(&handle.job)).context("job")
+    }
+}

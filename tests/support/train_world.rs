@@ -1,0 +1,263 @@
+//! A small deterministic train, driven through the library as `ship`, `approve` and `ship` again drive it.
+//!
+//! Two release lines of the drill's sample project with one target each, whose recipe is one line; one test; one
+//! filesystem store; throwaway keys that are made once. Time stands still, six hours ahead, and the train's nonce is always the same, so
+//! that two runs differ in nothing but the salt of their signatures.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::config::{self, Config};
+use lifeboat::drill::{PEOPLE, Sample, THRESHOLD};
+use lifeboat::effects::{Clock, Effects, Objects};
+use lifeboat::engine::approve::{approve, review};
+use lifeboat::engine::{Ended, Question, Train, TrainDir, run};
+use lifeboat::error::Result;
+use lifeboat::gather;
+use lifeboat::host::HostDisk;
+use lifeboat::model::{PersonId, TrainName};
+use lifeboat::trust::{self, RootChoice};
+
+/// How far ahead of the real time the train's stands: signatures are dated by the real one, and none may be from the
+/// future.
+const AHEAD: SignedDuration = SignedDuration::from_hours(6);
+
+/// What a person runs, one process after the other; a train is all of them in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leg {
+    /// Adopts the plan and runs to the gate.
+    Ship,
+    /// Two people look at everything and approve.
+    Approve,
+    /// Runs from the gate to the end.
+    Finish,
+}
+
+impl Leg {
+    pub const ALL: [Self; 3] = [Self::Ship, Self::Approve, Self::Finish];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ship => "ship",
+            Self::Approve => "approve",
+            Self::Finish => "finish",
+        }
+    }
+
+    pub fn of(name: &str) -> Self {
+        Self::ALL.into_iter().find(|l| l.name() == name).unwrap()
+    }
+}
+
+/// The project with its patches and keys; `live/` below it holds the state directory and the store, which runs change.
+#[derive(Debug, Clone)]
+pub struct World {
+    dir: PathBuf,
+}
+
+impl World {
+    /// Makes the project, the keys and the pinned trust root in an empty directory.
+    pub fn create(dir: &Path) -> Self {
+        let now = Timestamp::now();
+        let world = Self { dir: dir.to_owned() };
+        let sample = Sample::create(dir, "http://127.0.0.1:1", now, now).unwrap();
+        fs::create_dir_all(world.live().join("store")).unwrap();
+        fs::create_dir_all(world.root()).unwrap();
+        fs::write(sample.project().join("lifeboat.toml"), world.toml()).unwrap();
+        let keys = sample.project().join("keys");
+        let root = trust::load(&HostDisk, &keys, None, RootChoice::Directory, now).unwrap();
+        trust::pin(&HostDisk, &world.root(), &root.digest).unwrap();
+        fs::write(dir.join("now"), (now + AHEAD).as_second().to_string()).unwrap();
+        world
+    }
+
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The time at which everything happens in this world.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_second(fs::read_to_string(self.dir.join("now")).unwrap().parse().unwrap()).unwrap()
+    }
+
+    /// All that a run changes.
+    pub fn live(&self) -> PathBuf {
+        self.dir.join("live")
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.live().join("store")
+    }
+
+    /// The project's directory in the state directory, which is `live/state`.
+    pub fn root(&self) -> PathBuf {
+        self.live().join("state/sample")
+    }
+
+    pub fn train(&self) -> TrainDir {
+        TrainDir::new(self.root().join("trains/drill"))
+    }
+
+    pub fn train_file(&self) -> PathBuf {
+        Sample::at(&self.dir).train_file()
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        Sample::at(&self.dir).project().join("lifeboat.toml")
+    }
+
+    pub fn config(&self) -> Config {
+        config::load(&self.config_file(), &HostDisk).unwrap()
+    }
+
+    fn toml(&self) -> String {
+        let mut text = format!(
+            r#"[project]
+name = "sample"
+branches = "release-*"
+committer = "Sample Release Robot <release@example.org>"
+
+[version]
+files = [{{ path = "include/sample.h", style = "c-header" }}]
+changelog = {{ path = "RELEASES.md", unreleased = "Unreleased.", released = "Released {{date}}.", notes_until = "^-----" }}
+
+[[target]]
+name = "any"
+triple = "x86_64-unknown-linux-gnu"
+run = ["mkdir dist; cp sample.in dist/sample-v{{version}}.sh"]
+test = ["test -s dist/sample-v{{version}}.sh"]
+artifacts = ["dist/sample-v{{version}}.sh"]
+
+[[store]]
+name = "mirror"
+url = "file://{}"
+required = true
+
+[signing]
+release = {{ file = "../secret/release.key" }}
+freshness = {{ file = "../secret/freshness.key" }}
+sign_artifacts = true
+
+[signing.people]
+"#,
+            self.store().display()
+        );
+        for person in PEOPLE {
+            text.push_str(&format!("{person} = {{ file = \"../secret/{person}.key\" }}\n"));
+        }
+        text
+    }
+
+    /// Keeps what is in `live/` now as the beginning of a leg.
+    pub fn keep(&self, leg: Leg) {
+        self.keep_as(leg.name());
+    }
+
+    /// The same under any name.
+    pub fn keep_as(&self, name: &str) {
+        self.copy(&self.live(), &self.dir.join("kept").join(name));
+    }
+
+    /// Puts the beginning of a leg in place of what is in `live/`.
+    pub fn restore(&self, leg: Leg) {
+        self.restore_from(leg.name());
+    }
+
+    /// The same under any name.
+    pub fn restore_from(&self, name: &str) {
+        self.copy(&self.dir.join("kept").join(name), &self.live());
+    }
+
+    /// Modes, times and second names of one file stay as they are.
+    fn copy(&self, from: &Path, to: &Path) {
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        // A job that outlived its program may still write.
+        for _ in 0..400 {
+            if fs::remove_dir_all(to).is_ok() || !to.exists() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let status = Command::new("cp").arg("-a").arg("--").arg(from).arg(to).status().unwrap();
+        assert!(status.success(), "cp -a {} {}", from.display(), to.display());
+    }
+
+    /// Does what a leg does, whether it is the first time or the same command again after a crash.
+    pub fn go(&self, effects: &Effects, leg: Leg) -> Result<Ended> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let train = Arc::new(self.open(effects)?);
+        if leg == Leg::Approve {
+            let config = self.config();
+            let reviewed = runtime.block_on(review(effects, &train, &config.project.repository))?;
+            let have: Vec<_> = train.state().approvals().iter().map(|(a, _)| a.person.to_string()).collect();
+            let missing = PEOPLE.iter().filter(|p| have.iter().all(|h| h != *p));
+            for person in missing.take(THRESHOLD as usize - have.len()) {
+                approve(effects, &train, &reviewed, &PersonId::new(*person)?)?;
+            }
+            let (have, need) = (Vec::new(), THRESHOLD);
+            return Ok(Ended::Asks(Question::Approve { have, need }));
+        }
+        let ended = runtime.block_on(run(effects, train))?;
+        match (&ended, leg) {
+            (Ended::Asks(Question::Approve { .. }), Leg::Ship) | (Ended::Done(_), Leg::Finish) => Ok(ended),
+            (Ended::Stuck(_), _) => {
+                let Ended::Stuck(mut errors) = ended else { unreachable!() };
+                let (id, error) = errors.remove(0);
+                Err(error.context(format!("{id}")))
+            }
+            (ended, leg) => panic!("{leg:?} ended with {ended:?}"),
+        }
+    }
+
+    /// The train, adopted now or before.
+    fn open(&self, effects: &Effects) -> Result<Train> {
+        let config = self.config();
+        let trust = Arc::new(gather::trusted(&config, &self.root(), &*effects.disk, effects.clock.now())?);
+        let dir = self.train();
+        if effects.disk.entry(&dir.plan()).unwrap().is_some() {
+            return Train::open(effects, trust, &dir);
+        }
+        let to = gather::Destinations { stores: effects.stores.clone(), remotes: effects.remotes.clone() };
+        let seen = gather::gather(&config, &self.train_file(), &self.root(), &to, &*effects.disk, &*effects.clock)?;
+        let plan = lifeboat::plan::plan(&config, &seen.snapshot, &seen.request)?;
+        assert_eq!(plan.train, TrainName::new("drill")?);
+        let objects = Objects::new(effects.disk.clone(), dir.objects());
+        for series in &seen.series {
+            objects.put(series)?;
+        }
+        Ok(Train::adopt(effects, trust, &dir, &plan)?.0)
+    }
+}
+
+/// A clock that stands, and leaps when somebody waits; its random numbers are always the same.
+#[derive(Debug)]
+pub struct StandingClock(std::sync::Mutex<Timestamp>);
+
+impl StandingClock {
+    pub fn at(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self(std::sync::Mutex::new(now)))
+    }
+}
+
+#[async_trait::async_trait]
+impl Clock for StandingClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep_until(&self, when: Timestamp) {
+        let mut now = self.0.lock().unwrap();
+        *now = when.max(*now);
+    }
+
+    fn nonce(&self) -> Result<[u8; 16]> {
+        Ok(*b"sixteen bytes...")
+    }
+}
