@@ -1,0 +1,138 @@
+//! Whole deliveries without failures, and what a person may have done by hand.
+
+use lifeboat::engine::Ended;
+use lifeboat::error::ErrorKind;
+use lifeboat::journal::TrainState;
+
+use crate::github_double::state::{Asset, Release};
+use crate::train::{ASSETS, LINES, Template, double_with, tag_id};
+
+#[tokio::test]
+async fn three_lines_are_published_whole_and_latest_is_the_highest() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let run = template.copy();
+    let ended = run.ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    assert_eq!(world.violations, Vec::<String>::new());
+    assert_eq!(world.state.releases.len(), LINES.len());
+    for release in &world.state.releases {
+        assert_eq!(release.assets.len(), ASSETS, "{release:?}");
+        assert!(!release.draft && release.immutable && release.assets.iter().all(|a| a.whole));
+        assert_eq!(release.notes, format!("## {}\n\nFixes a flaw.\n", &release.tag[1..]));
+    }
+    let mut published = world.state.published.clone();
+    published.sort();
+    assert_eq!(published, LINES.map(|(_, _, new)| format!("v{new} with {ASSETS} whole assets")));
+    assert_eq!(world.state.latest().unwrap().tag, "v48.0.1");
+    assert_eq!(world.state.made_tags, Vec::<String>::new());
+}
+
+fn release(tag: &str, draft: bool) -> Release {
+    Release {
+        id: 5,
+        tag: tag.into(),
+        title: tag.into(),
+        notes: "by hand".into(),
+        draft,
+        prerelease: false,
+        immutable: false,
+        assets: vec![],
+    }
+}
+
+/// Ships, expects that only v36.0.14 fails with a conflict that says `what`, and that nothing of that release was changed.
+async fn conflicts(by_hand: Release, what: &str) {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    double.world().state.releases.push(by_hand.clone());
+    let ended = template.copy().ship(&template, &double).await.unwrap();
+    let Ended::Stuck(errors) = ended else { panic!("{ended:?}") };
+    let [(step, error)] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(step.as_str(), "forge-release/github/release-36.0.0");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.report().contains(what), "{}", error.report());
+    let world = double.world();
+    assert_eq!(world.state.release(5), Some(&by_hand));
+    assert_eq!(world.state.published.len(), 2, "the other lines go on: {:?}", world.state.published);
+}
+
+#[tokio::test]
+async fn a_release_by_hand_that_differs_is_left_and_told() {
+    conflicts(release("v36.0.14", false), "release of tag `v36.0.14` has other notes").await;
+    conflicts(release("v36.0.14", true), "draft of tag `v36.0.14` has other notes").await;
+    let notes = "## 36.0.14\n\nFixes a flaw.\n".to_owned();
+    let asset = Asset { id: 6, name: "SHA256SUMS".into(), size: 1, sha256: "0".repeat(64), whole: true };
+    let other = Release { notes: notes.clone(), assets: vec![asset], ..release("v36.0.14", true) };
+    conflicts(other, "asset `SHA256SUMS` has 1 bytes").await;
+    conflicts(Release { notes, ..release("v36.0.14", false) }, "published without asset").await;
+}
+
+#[tokio::test]
+async fn an_equal_draft_by_hand_is_adopted_and_old_releases_are_left() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let by_hand = Release { notes: "## 36.0.14\r\n\r\nFixes a flaw.".into(), ..release("v36.0.14", true) };
+    {
+        let mut world = double.world();
+        world.state.releases.push(by_hand);
+        // More than a page, and one that is newer than the whole train.
+        for patch in 0..130 {
+            world.state.releases.push(Release { id: 100 + patch, ..release(&format!("v20.0.{patch}"), false) });
+        }
+        world.state.releases.push(Release { id: 300, ..release("v49.0.0", false) });
+        world.state.latest = Some(300);
+    }
+    let ended = template.copy().ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    assert_eq!(world.violations, Vec::<String>::new());
+    assert_eq!(world.state.release(5).unwrap().assets.len(), ASSETS);
+    assert_eq!(world.state.releases.iter().filter(|r| r.tag == "v36.0.14").count(), 1);
+    assert_eq!(world.state.latest().unwrap().tag, "v49.0.0", "`latest` only moves forward");
+}
+
+#[tokio::test]
+async fn without_its_tag_or_with_another_nothing_is_made() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    double.world().state.refs.remove("v24.0.9");
+    double.push_tag("v36.0.14", tag_id("other").as_str());
+    let run = template.copy();
+    let ended = run.ship(&template, &double).await.unwrap();
+    let Ended::Stuck(errors) = ended else { panic!("{ended:?}") };
+    assert!(errors[0].1.report().contains("tag `v36.0.14` points to"), "{}", errors[0].1.report());
+    let tags: Vec<String> = double.world().state.releases.iter().map(|r| r.tag.clone()).collect();
+    assert_eq!(tags, ["v48.0.1"]);
+    // Once the tags are right, reconcile goes on.
+    for (_, _, new) in LINES {
+        double.push_tag(&format!("v{new}"), tag_id(new).as_str());
+    }
+    let done = run.reconcile(&template, &double).await.unwrap().unwrap();
+    assert!(matches!(done.ended, Some(Ended::Done(TrainState::Reconciled))), "{done:?}");
+    assert_eq!(double.world().state.published.len(), 3);
+    assert_eq!(double.world().state.latest().unwrap().tag, "v48.0.1");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_and_never_shown() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let run = template.copy();
+    let spec = lifeboat::forges::ForgeSpec {
+        name: "github".parse().unwrap(),
+        repository: crate::github_double::REPOSITORY.into(),
+        api: Some(double.api()),
+        token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+    };
+    let wrong = "ghp_wrong_canary_987654321";
+    let around = lifeboat::forges::Surroundings {
+        clock: std::sync::Arc::new(lifeboat::host::HostClock),
+        secrets: std::sync::Arc::new(move |_| Ok(lifeboat::model::Secret::new(wrong))),
+    };
+    let forge = lifeboat::forges::open(&spec, &around).unwrap();
+    let error = forge.observe(&"v48.0.1".parse().unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+    let report = format!("{}\n{error:?}", error.report());
+    assert!(report.contains("HTTP status 401") && report.contains("request DBLE:"), "{report}");
+    assert!(!report.contains("canary"), "{report}");
+    // With the right one: nothing in the journal either.
+    run.ship(&template, &double).await.unwrap();
+    assert!(!String::from_utf8(run.journal()).unwrap().contains("canary"));
+}

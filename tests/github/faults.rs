@@ -1,0 +1,168 @@
+//! Every failure at every call, alone and in pairs: after `reconcile` GitHub has the same, once.
+//!
+//! A fixed sample runs always. `LIFEBOAT_FAULTS=all` runs every failure kind at every call of the uninterrupted run;
+//! `LIFEBOAT_FAULT_PAIRS=N` runs N pairs, drawn from the seed in `LIFEBOAT_FAULT_SEED` (a number, 1 if absent).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lifeboat::engine::Ended;
+use lifeboat::journal::TrainState;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::github_double::Double;
+use crate::github_double::faults::{Fault, KINDS};
+use crate::train::{Template, double_with, essence};
+
+/// Runs that go on at once; most of them wait for a deadline.
+const AT_ONCE: usize = 16;
+
+/// `reconcile` is run this often at most; failures that were planned for it may happen there.
+const RECONCILES: u32 = 4;
+
+/// Which of all single failures the fixed sample takes: every so many. A prime, so that it goes through kinds and calls.
+const EVERY: usize = 37;
+
+/// How many pairs the fixed sample takes.
+const PAIRS: usize = 25;
+
+/// The calls of the uninterrupted run, each with how often it was made; and what GitHub has then.
+async fn uninterrupted(template: &Template) -> (Vec<(String, u32)>, String) {
+    let double = double_with(&[]).await;
+    let ended = template.copy().ship(template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for call in &world.calls {
+        let nth = counts.entry(call.clone()).or_default();
+        *nth += 1;
+        calls.push((call.clone(), *nth));
+    }
+    calls.sort();
+    (calls, essence(&world.state))
+}
+
+fn all_faults(calls: &[(String, u32)]) -> Vec<Fault> {
+    let at = |(call, nth): &(String, u32)| {
+        let (call, nth) = (call.clone(), *nth);
+        KINDS
+            .into_iter()
+            .filter(|k| k.fits(&call))
+            .map(|kind| Fault { call: call.clone(), nth, kind })
+            .collect::<Vec<_>>()
+    };
+    calls.iter().flat_map(at).collect()
+}
+
+/// One run with these failures; what was wrong, if anything, and whether the first failure happened.
+async fn one(template: &Template, faults: &[Fault], expected: &str) -> Result<bool, String> {
+    let (double, run) = (double_with(faults).await, template.copy());
+    run.ship(template, &double).await;
+    // The outage is over; failures of single calls that are still to come may hit reconcile.
+    double.world().faults.down.clear();
+    let mut last = String::new();
+    for round in 1..=RECONCILES {
+        if round == RECONCILES {
+            double.mend();
+        }
+        match run.reconcile(template, &double).await {
+            Some(Ok(done)) => {
+                let home = done.equal.len() == 3 && done.differ.is_empty();
+                last = format!("{done:?}");
+                if home {
+                    break;
+                }
+            }
+            Some(Err(e)) => return Err(format!("reconcile ends with {}", e.report())),
+            None => last = "killed".to_owned(),
+        }
+        double.world().faults.down.clear();
+    }
+    double.mend();
+    proved(template, &run, &double, expected).await.map_err(|e| format!("{e}\nlast reconcile: {last}"))?;
+    Ok(double.world().faults.happened > 0 || faults.is_empty())
+}
+
+/// GitHub has the same, and another reconcile does nothing.
+async fn proved(
+    template: &Template,
+    run: &crate::train::Copied,
+    double: &Double,
+    expected: &str,
+) -> Result<(), String> {
+    let (writes, journal) = (double.world().writes.len(), run.journal());
+    let done = run.reconcile(template, double).await.ok_or("killed")?.map_err(|e| e.report())?;
+    if done.ended.is_some() || !done.differ.is_empty() || done.equal.len() != 3 {
+        return Err(format!("not home after reconcile: {done:?}"));
+    }
+    if double.world().writes.len() != writes || run.journal() != journal {
+        return Err(format!("the last reconcile changed something: {:?}", &double.world().writes[writes..]));
+    }
+    let world = double.world();
+    let found = essence(&world.state);
+    if found != expected {
+        return Err(format!("another world:\n{found}\nexpected:\n{expected}"));
+    }
+    if !world.violations.is_empty() {
+        return Err(format!("the API's description is broken: {:?}", world.violations));
+    }
+    Ok(())
+}
+
+/// Runs all of these; says how many, and in how many of them a failure happened.
+async fn all(template: Arc<Template>, sets: Vec<Vec<Fault>>, expected: &str) -> (usize, usize) {
+    let total = sets.len();
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut runs = JoinSet::new();
+    for faults in sets {
+        let (template, expected) = (template.clone(), expected.to_owned());
+        let permit = room.clone().acquire_owned().await.unwrap();
+        runs.spawn(async move {
+            let _permit = permit;
+            one(&template, &faults, &expected).await.map_err(|why| format!("{faults:?}: {why}"))
+        });
+    }
+    let ended = runs.join_all().await;
+    let reached = ended.iter().filter(|e| **e == Ok(true)).count();
+    let wrong: Vec<String> = ended.into_iter().filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{} of {total} runs ended in another world:\n{}", wrong.len(), wrong.join("\n\n"));
+    (total, reached)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_failure_at_every_call_ends_in_the_same_world() {
+    let template = Arc::new(Template::new());
+    let (calls, expected) = uninterrupted(&template).await;
+    let mut singles = all_faults(&calls);
+    let possible = singles.len();
+    if std::env::var("LIFEBOAT_FAULTS").as_deref() != Ok("all") {
+        singles = singles.into_iter().step_by(EVERY).collect();
+    }
+    let (total, reached) = all(template, singles.into_iter().map(|f| vec![f]).collect(), &expected).await;
+    println!("{} calls; {total} of {possible} single failures run, {reached} happened", calls.len());
+    assert_eq!(reached, total, "a failure that does not happen proves nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pairs_of_failures_end_in_the_same_world() {
+    let number = |name: &str| std::env::var(name).ok().map(|n| n.parse::<usize>().unwrap());
+    let pairs = number("LIFEBOAT_FAULT_PAIRS").unwrap_or(PAIRS);
+    let mut seed = number("LIFEBOAT_FAULT_SEED").unwrap_or(1) as u64;
+    let template = Arc::new(Template::new());
+    let (calls, expected) = uninterrupted(&template).await;
+    let singles = all_faults(&calls);
+    let mut draw = || {
+        // splitmix64: the same pairs on every machine.
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        singles[(z ^ (z >> 31)) as usize % singles.len()].clone()
+    };
+    let sets: Vec<Vec<Fault>> = (0..pairs).map(|_| vec![draw(), draw()]).collect();
+    let (total, reached) = all(template, sets, &expected).await;
+    println!("{total} pairs of failures run, at least one failure happened in {reached}");
+    assert_eq!(reached, total, "a failure that does not happen proves nothing");
+}

@@ -1,0 +1,17 @@
+//! GitHub as one destination: the client against the double, deliveries, reconcile, and every failure at every call.
+
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic and print; clippy knows only `#[test]` functions"
+)]
+
+mod deliveries;
+mod faults;
+#[path = "../github_double/mod.rs"]
+mod github_double;
+mod reconcile;
+#[path = "../release_world/mod.rs"]
+mod release_world;
+mod train;

@@ -1,0 +1,338 @@
+//! A released train of three lines with twelve assets each, without builds: every outcome before the forge is made up.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lifeboat::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
+use lifeboat::drill::recording::LeapingClock;
+use lifeboat::effects::{Effects, Forge, Objects, Quiet, SecretResolver};
+use lifeboat::engine::reconcile::{Reconciled, reconcile};
+use lifeboat::engine::{Ended, Train, TrainDir, run};
+use lifeboat::error::Result;
+use lifeboat::forges::github::{Deadlines, GitHub};
+use lifeboat::forges::{ForgeSpec, Surroundings};
+use lifeboat::git::{GitProgram, LocalGit};
+use lifeboat::host::{HostClock, HostDisk};
+use lifeboat::journal::Event;
+use lifeboat::model::{Artifact, ArtifactName, BranchName, LineKind, Oid, Secret, Sha256};
+use lifeboat::plan::{Plan, plan};
+use lifeboat::signers::ConfiguredKeys;
+use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts};
+use lifeboat::step::{Outcome, PlannedStep, Sealed, SealedFile, Step};
+use lifeboat::trust::TrustedRoot;
+
+use crate::github_double::faults::Fault;
+use crate::github_double::state::State;
+use crate::github_double::{Double, REPOSITORY, TOKEN};
+use crate::release_world::{NOW, Team, at};
+
+/// The lines, with the version before and after.
+pub const LINES: [(&str, &str, &str); 3] = [
+    ("release-24.0.0", "24.0.8", "24.0.9"),
+    ("release-36.0.0", "36.0.13", "36.0.14"),
+    ("release-48.0.0", "48.0.0", "48.0.1"),
+];
+
+/// How many assets each release has.
+pub const ASSETS: usize = 12;
+
+/// The tag object of a version: made up.
+pub fn tag_id(version: &str) -> Oid {
+    Sha256::of(version.as_bytes()).hex()[..40].parse().unwrap()
+}
+
+/// A train released everywhere but on GitHub, to be copied for each run.
+pub struct Template {
+    dir: tempfile::TempDir,
+    config: Config,
+    trust: Arc<TrustedRoot>,
+}
+
+/// One run of the train: a copy of the template.
+pub struct Copied {
+    _dir: tempfile::TempDir,
+    train: TrainDir,
+    clock: Arc<LeapingClock>,
+}
+
+fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
+fn config(dir: &Path) -> Config {
+    let text = format!(
+        "[project]\nname = \"sample\"\ncommitter = \"A <a@example.org>\"\n\
+         [[target]]\nname = \"x\"\ntriple = \"t\"\nrun = [\"true\"]\nartifacts = [\"x\"]\n\
+         [[store]]\nname = \"mirror\"\nurl = \"file://{}\"\n\
+         [forge.github]\nrepository = \"{REPOSITORY}\"\ntoken = {{ env = \"TOKEN\" }}\n",
+        dir.join("store").display()
+    );
+    config::parse(&text, &dir.join("lifeboat.toml")).unwrap()
+}
+
+fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
+    let branch = |b: &str| BranchName::new(b).unwrap();
+    let base: Oid = "b".repeat(40).parse().unwrap();
+    let facts = |(name, old, new): &(&str, &str, &str)| LineFacts {
+        branch: branch(name),
+        base: base.clone(),
+        versions: Some((old.parse().unwrap(), new.parse().unwrap())),
+        series: Sha256::of(b""),
+        patches: vec![],
+        tag_taken: None,
+        submodules: vec![],
+        missing_submodules: vec![],
+        missing_crates: vec![],
+    };
+    let line = |(name, _, _): &(&str, &str, &str)| TrainLine {
+        branch: branch(name),
+        kind: LineKind::Release,
+        to: None,
+        series: SeriesSource::None,
+    };
+    let snapshot = Snapshot {
+        repository: "/nowhere".into(),
+        lines: LINES.iter().map(facts).collect(),
+        trust: TrustFacts { root: trust.digest, threshold: 2 },
+        unknown: vec![],
+    };
+    let request = TrainRequest {
+        name: "sample".parse().unwrap(),
+        date: at(NOW),
+        not_before: None,
+        advisories: vec![],
+        lines: LINES.iter().map(line).collect(),
+    };
+    plan(config, &snapshot, &request).unwrap()
+}
+
+/// What a step before the forge might have made.
+fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
+    let made = |name: &str, bytes: &str| {
+        Artifact::new(ArtifactName::new(name).unwrap(), objects.put(bytes.as_bytes()).unwrap())
+    };
+    let oid = || "c".repeat(40).parse::<Oid>().unwrap();
+    Some(match &step.step {
+        Step::Prepare(s) => Outcome::Prepared {
+            commits: vec![oid()],
+            head: oid(),
+            tree: oid(),
+            version: s.bump.as_ref().map(|b| b.new.clone()),
+            pack: Sha256::of(b""),
+            notes: None,
+            warnings: vec![],
+        },
+        Step::Bundle(_) => {
+            Outcome::Bundled { source: made("source", "s"), git_bundle: made("bundle", "b"), vendor: None }
+        }
+        Step::Build(_) | Step::Assemble(_) => {
+            Outcome::Built { runner: "r".into(), artifacts: vec![made("x", "x")], log: Sha256::of(b"") }
+        }
+        Step::Test(_) => Outcome::Tested { runner: "r".into(), log: Sha256::of(b"") },
+        Step::Checksum(s) => {
+            // Twelve with the three sealed files; one is larger than what a socket takes at once.
+            let version = &s.version;
+            let mut artifacts: Vec<Artifact> =
+                (1..6).map(|i| made(&format!("sample-v{version}-{i}.tar.gz"), &format!("{version} {i}"))).collect();
+            artifacts.push(made(&format!("sample-v{version}-6.tar.gz"), &version.to_string().repeat(20_000)));
+            Outcome::Summed {
+                manifest: made("manifest.json", &format!("manifest of {version}")),
+                sha256sums: made("SHA256SUMS", &format!("sums of {version}")),
+                sha512sums: made("SHA512SUMS", &format!("more sums of {version}")),
+                artifacts,
+            }
+        }
+        Step::Stage(_) => Outcome::Staged { files: 9, bytes: 9 },
+        Step::VerifyStaged(_) => Outcome::StagedVerified { files: 9 },
+        Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b""), approved_by: vec![] },
+        Step::Seal(s) => {
+            let file = |path: &str, text: String| {
+                let digests = objects.put(text.as_bytes()).unwrap();
+                SealedFile { path: path.into(), sha256: digests.sha256, size: digests.size }
+            };
+            Outcome::Sealed(Sealed {
+                tag: s.tag.clone(),
+                tag_id: tag_id(&s.version.to_string()),
+                tag_object: Sha256::of(b""),
+                files: vec![
+                    file("approvals/content.json", format!("content of {}", s.version)),
+                    file("notes.md", format!("## {}\n\nFixes a flaw.\n", s.version)),
+                    file("tag.object", format!("tag object of {}", s.version)),
+                ],
+            })
+        }
+        Step::Promote(_) => Outcome::Promoted { location: "there".into() },
+        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"") },
+        Step::PushGit(_) | Step::ForgeRelease(_) => return None,
+    })
+}
+
+impl Template {
+    pub fn new() -> Self {
+        let dir = scratch();
+        let team = Team::new();
+        let keys = dir.path().join("keys");
+        team.write_keys(&keys, &team.root());
+        let choice = lifeboat::trust::RootChoice::Directory;
+        let trust = Arc::new(lifeboat::trust::load(&HostDisk, &keys, None, choice, at(NOW)).unwrap());
+        let template = Self { config: config(dir.path()), dir, trust };
+        let train = TrainDir::new(template.dir.path().join("train"));
+        let plan = planned(&template.config, &template.trust);
+        let effects = template.effects(Arc::new(LeapingClock::new(Arc::new(HostClock))), None);
+        let (adopted, _) = Train::adopt(&effects, template.trust.clone(), &train, &plan).unwrap();
+        let graph = adopted.graph().clone();
+        for &i in graph.order() {
+            let step = graph.at(i);
+            if let Some(outcome) = outcome(step, adopted.objects()) {
+                let (id, key) = (step.id.clone(), step.key);
+                let mut journal = adopted.journal();
+                journal.append(Event::Started { step: id.clone(), key, attempt: 1 }).unwrap();
+                journal.append(Event::Succeeded { step: id, key, outcome }).unwrap();
+            }
+        }
+        template
+    }
+
+    /// The effects that a new process would have.
+    fn effects(&self, clock: Arc<LeapingClock>, forge: Option<Arc<dyn Forge>>) -> Effects {
+        let secrets: SecretResolver = Arc::new(|_| Ok(Secret::new(TOKEN)));
+        let disk = Arc::new(HostDisk);
+        let (signing, root) = (&self.config.signing, self.dir.path().to_owned());
+        let keys = ConfiguredKeys::new(signing, root, secrets.clone(), disk.clone(), Arc::new(HostClock));
+        Effects {
+            disk,
+            git: Arc::new(LocalGit::new(GitProgram::from_env())),
+            runners: vec![],
+            stores: BTreeMap::new(),
+            forges: forge.into_iter().map(|f| (f.name().clone(), f)).collect(),
+            remotes: BTreeMap::new(),
+            keys: Arc::new(keys),
+            secrets,
+            clock,
+            progress: Arc::new(Quiet),
+        }
+    }
+
+    /// A copy whose objects are the template's own: nothing after the gate adds any that matter.
+    pub fn copy(&self) -> Copied {
+        let dir = scratch();
+        let to = dir.path().join("train");
+        let from = self.dir.path().join("train");
+        fs::create_dir(&to).unwrap();
+        for name in ["plan.json", "journal.jsonl"] {
+            fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(from.join("objects"), to.join("objects")).unwrap();
+        let clock = Arc::new(LeapingClock::new(Arc::new(HostClock)));
+        Copied { _dir: dir, train: TrainDir::new(to), clock }
+    }
+}
+
+/// Deadlines short enough for thousands of runs, long enough for a busy machine.
+pub const SHORT: Deadlines = Deadlines {
+    connect: Duration::from_secs(2),
+    read: Duration::from_millis(1500),
+    write: Duration::from_millis(1500),
+    stall: Duration::from_millis(1500),
+};
+
+impl Copied {
+    /// The forge as a new process opens it.
+    pub fn forge(&self, double: &Double) -> Arc<dyn Forge> {
+        let spec = ForgeSpec {
+            name: "github".parse().unwrap(),
+            repository: REPOSITORY.into(),
+            api: Some(double.api()),
+            token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+        };
+        let around = Surroundings { clock: self.clock.clone(), secrets: Arc::new(|_| Ok(Secret::new(TOKEN))) };
+        Arc::new(GitHub::new(&spec, &around).with_deadlines(SHORT))
+    }
+
+    fn open(&self, template: &Template, double: &Double) -> (Effects, Arc<Train>) {
+        let effects = template.effects(self.clock.clone(), Some(self.forge(double)));
+        let train = Train::open(&effects, template.trust.clone(), &self.train).unwrap();
+        (effects, Arc::new(train))
+    }
+
+    /// `ship`, as a new process; none if it was killed.
+    pub async fn ship(&self, template: &Template, double: &Double) -> Option<Ended> {
+        let (effects, train) = self.open(template, double);
+        let (killed, held) = (double.world().killed.clone(), Arc::downgrade(&train));
+        let ended = tokio::select! {
+            ended = run(&effects, train) => Some(ended.unwrap()),
+            () = killed.notified() => None,
+        };
+        dead(&held).await;
+        ended
+    }
+
+    /// `reconcile`, as a new process; none if it was killed.
+    pub async fn reconcile(&self, template: &Template, double: &Double) -> Option<Result<Reconciled>> {
+        let (effects, train) = self.open(template, double);
+        let (killed, held) = (double.world().killed.clone(), Arc::downgrade(&train));
+        let done = tokio::select! {
+            done = reconcile(&effects, train) => Some(done),
+            () = killed.notified() => None,
+        };
+        dead(&held).await;
+        done
+    }
+
+    /// The journal's bytes.
+    pub fn journal(&self) -> Vec<u8> {
+        fs::read(self.train.journal()).unwrap()
+    }
+}
+
+/// Waits until nothing of a process is left: its lock goes with it.
+async fn dead(train: &std::sync::Weak<Train>) {
+    while train.strong_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A double that has the repository's tags, and these failures to come.
+pub async fn double_with(faults: &[Fault]) -> Double {
+    let double = Double::start().await;
+    {
+        let mut world = double.world();
+        world.state.immutable_releases = true;
+    }
+    for (_, _, new) in LINES {
+        double.push_tag(&format!("v{new}"), tag_id(new).as_str());
+    }
+    for fault in faults {
+        double.inject(fault.clone());
+    }
+    double
+}
+
+/// A repository as two runs must leave it alike: without the numbers that GitHub gives.
+pub fn essence(state: &State) -> String {
+    let mut releases: Vec<String> = state
+        .releases
+        .iter()
+        .map(|r| {
+            let mut assets: Vec<String> =
+                r.assets.iter().map(|a| format!("    {} {} {} {}", a.name, a.size, a.sha256, a.whole)).collect();
+            assets.sort();
+            let (draft, pre, fixed) = (r.draft, r.prerelease, r.immutable);
+            format!("{} {:?} {:?} {draft} {pre} {fixed}\n{}", r.tag, r.title, r.notes, assets.join("\n"))
+        })
+        .collect();
+    releases.sort();
+    let mut published = state.published.clone();
+    published.sort();
+    format!(
+        "{}\nlatest {:?}\npublished {published:?}\nmade {:?}\nrefs {:?}",
+        releases.join("\n"),
+        state.latest().map(|r| &r.tag),
+        state.made_tags,
+        state.refs
+    )
+}

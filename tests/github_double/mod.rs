@@ -1,0 +1,120 @@
+//! A GitHub that misbehaves on request: releases, assets, tags and rate limits on loopback, with state, every failure that
+//! the real one was seen to have, and a check of each request and answer against GitHub's own API description.
+#![allow(dead_code, unreachable_pub, reason = "each program that includes this uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
+
+mod contract;
+pub mod faults;
+mod http;
+mod routes;
+pub mod state;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use faults::{Fault, Faults};
+use state::State;
+
+/// The token that the double takes; everything else is refused.
+pub const TOKEN: &str = "ghp_canary_0123456789abcdefghijklmnopqrstuv";
+
+/// The repository that it serves.
+pub const REPOSITORY: &str = "example/sample";
+
+/// Which of the two hosts a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    Api,
+    Uploads,
+}
+
+/// What the double knows and does; shared by both hosts.
+pub struct World {
+    pub state: State,
+    pub faults: Faults,
+    /// What requests and answers broke of the API's description.
+    pub violations: Vec<String>,
+    /// Every request in the order of arrival, by name: see [`routes::label`].
+    pub calls: Vec<String>,
+    /// Requests that changed something, by name.
+    pub writes: Vec<String>,
+    /// Told when a failure has the client killed.
+    pub killed: Arc<Notify>,
+    /// While above zero, reads show `before`.
+    stale: u32,
+    before: Option<Box<State>>,
+    api: SocketAddr,
+    uploads: SocketAddr,
+}
+
+/// A running double; both hosts end when it is dropped.
+pub struct Double {
+    world: Arc<Mutex<World>>,
+    _hosts: JoinSet<()>,
+}
+
+impl Double {
+    /// Starts both hosts on free ports of loopback.
+    pub async fn start() -> Self {
+        Self::start_at("127.0.0.1:0", "127.0.0.1:0").await.unwrap()
+    }
+
+    /// Starts both hosts at these addresses.
+    pub async fn start_at(api: &str, uploads: &str) -> std::io::Result<Self> {
+        let (api, uploads) = (TcpListener::bind(api).await?, TcpListener::bind(uploads).await?);
+        let world = Arc::new(Mutex::new(World {
+            state: State::default(),
+            faults: Faults::default(),
+            violations: Vec::new(),
+            calls: Vec::new(),
+            writes: Vec::new(),
+            killed: Arc::default(),
+            stale: 0,
+            before: None,
+            api: api.local_addr()?,
+            uploads: uploads.local_addr()?,
+        }));
+        let mut hosts = JoinSet::new();
+        for (listener, side) in [(api, Side::Api), (uploads, Side::Uploads)] {
+            hosts.spawn(http::serve(listener, side, world.clone()));
+        }
+        Ok(Self { world, _hosts: hosts })
+    }
+
+    /// What it knows now.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The API's base address.
+    pub fn api(&self) -> String {
+        format!("http://{}", self.world().api)
+    }
+
+    /// The address of the upload host.
+    pub fn uploads(&self) -> String {
+        format!("http://{}", self.world().uploads)
+    }
+
+    /// Lets a tag point to an object, as a push does.
+    pub fn push_tag(&self, tag: &str, object: &str) {
+        self.world().state.refs.insert(tag.to_owned(), object.to_owned());
+    }
+
+    /// Adds a failure.
+    pub fn inject(&self, fault: Fault) {
+        self.world().faults.add(fault);
+    }
+
+    /// Everything works from now on: no failures, nothing stale.
+    pub fn mend(&self) {
+        let mut world = self.world();
+        world.faults.clear();
+        world.stale = 0;
+        world.before = None;
+    }
+}
