@@ -83,6 +83,7 @@ fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
         versions: Some((old.parse().unwrap(), new.parse().unwrap())),
         series: Sha256::of(b""),
         patches: vec![],
+        elsewhere: Vec::new(),
         tag_taken: None,
         submodules: vec![],
         missing_submodules: vec![],
@@ -124,6 +125,7 @@ fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
             version: s.bump.as_ref().map(|b| b.new.clone()),
             pack: Sha256::of(b""),
             notes: None,
+            by_hooks: None,
             warnings: vec![],
         },
         Step::Bundle(_) => {
@@ -191,7 +193,7 @@ impl Template {
                 let (id, key) = (step.id.clone(), step.key);
                 let mut journal = adopted.journal();
                 journal.append(Event::Started { step: id.clone(), key, attempt: 1 }).unwrap();
-                journal.append(Event::Succeeded { step: id, key, outcome }).unwrap();
+                journal.append(Event::Succeeded { step: id, key, outcome: Box::new(outcome) }).unwrap();
             }
         }
         template
