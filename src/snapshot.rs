@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::formats::series::Patch;
 use crate::model::{BranchName, Ident, Oid, Sha256, TagName};
 use crate::step::Submodule;
 
@@ -86,4 +87,17 @@ pub struct PatchFacts {
     pub author: Ident,
     /// The paths that it touches, sorted.
     pub touches: Vec<String>,
+}
+
+impl PatchFacts {
+    /// What people see of a patch of a series.
+    #[must_use]
+    pub fn of(patch: &Patch) -> Self {
+        Self {
+            origin: patch.origin.clone(),
+            subject: patch.subject().to_owned(),
+            author: patch.author.clone(),
+            touches: patch.touches(),
+        }
+    }
 }

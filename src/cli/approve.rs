@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Who approves, as the trust root names them
     #[arg(long = "as", value_name = "PERSON")]
     person: PersonId,
+    /// Show the whole change of every line
+    #[arg(long)]
+    diff: bool,
     /// Approve without asking
     #[arg(long)]
     yes: bool,
@@ -36,6 +39,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     may_approve(&train, &args.person)?;
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
     out.text(text(&reviewed))?;
+    if args.diff {
+        out.text(diffs(&reviewed))?;
+    }
     if !args.yes {
         confirm(&name)?;
     }
@@ -71,6 +77,7 @@ pub(super) fn text(review: &Review) -> String {
         for patch in &line.patches {
             out.push_str(&format!("\n  patch {} ({})", escape(&patch.subject), escape(&patch.author.to_string())));
         }
+        out.push_str(&format!("\n  changes {}", escape(&line.changed.join(", "))));
         for path in &line.sensitive {
             out.push_str(&format!("\n  ! a patch touches `{path}`, which decides how things are built"));
         }
@@ -88,6 +95,19 @@ pub(super) fn text(review: &Review) -> String {
             if !line.built_once.is_empty() {
                 out.push_str(&format!("\n  built by one pool only: {}", line.built_once.join(", ")));
             }
+        }
+    }
+    out
+}
+
+/// The changes themselves, with nothing hidden in them.
+fn diffs(review: &Review) -> String {
+    let mut out = String::new();
+    for line in &review.lines {
+        out.push_str(&format!("\n==== line {}\n", line.branch));
+        for text in line.diff.lines() {
+            out.push_str(&escape(&text.replace('\t', "    ")));
+            out.push('\n');
         }
     }
     out

@@ -138,6 +138,12 @@ pub trait Git: Send + Sync {
         date: Timestamp,
     ) -> Result<Oid>;
 
+    /// The paths that differ between the trees of two commits, sorted.
+    ///
+    /// # Errors
+    /// A missing commit or tree.
+    fn changed(&self, repo: &PrivateRepo, from: &Oid, to: &Oid) -> Result<Vec<String>>;
+
     /// The id of a commit's tree.
     ///
     /// # Errors

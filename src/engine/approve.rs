@@ -14,7 +14,7 @@ use crate::effects::{ArchiveSpec, Effects, PrivateRepo, Role, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
-use crate::journal::Event;
+use crate::journal::{Event, State};
 use crate::model::{BranchName, Oid, PersonId, Sha256, escape};
 use crate::snapshot::PatchFacts;
 use crate::step::{Bundle, Outcome, Prepare, Step};
@@ -47,8 +47,12 @@ pub struct ReviewedLine {
     pub commit: Oid,
     /// The patches.
     pub patches: Vec<PatchFacts>,
-    /// Touched files that decide how things are built.
+    /// Every path in which the new commit differs from the base, from the trees themselves.
+    pub changed: Vec<String>,
+    /// Those of them that decide how things are built.
     pub sensitive: Vec<String>,
+    /// The whole change, patch by patch and then what commands changed, as a person reads it.
+    pub diff: String,
     /// Files that the project's own commands changed in the bump commit.
     pub by_hooks: Vec<String>,
     /// What preparing the line warned of.
@@ -65,6 +69,10 @@ pub struct ReviewedLine {
 /// The first thing that is not as recorded.
 pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Review> {
     let state = train.state();
+    if state.anything_public() {
+        return Err(Error::input("the gate is open already: there is nothing left to approve")
+            .hint("`lifeboat status` shows who approved; `lifeboat ship` goes on"));
+    }
     let gate = content::gate(&state)?;
     let content = content::content(&state, train.objects(), gate)?;
     let sums = content::sums(train.objects(), &content)?;
@@ -83,17 +91,27 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
         });
         let prepare =
             prepare.ok_or_else(|| Error::fatal(format!("line `{}` has no `prepare` step", planned.branch)))?;
-        let commit = blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
+        let again = blocking(|| make_again(effects, train, &scratch, prepare, bundle, &state))?;
+        if again.patches != planned.patches {
+            return Err(Error::verification(format!(
+                "line `{}`: the plan lists other patches than the pinned series has",
+                planned.branch
+            ))
+            .hint("do not approve: the plan was changed after it was made"));
+        }
+        sums_again(train, &planned.branch, &state)?;
         let (by_hooks, warnings) = told(train, &planned.branch, &state)?;
         let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
-        let touched = planned.patches.iter().flat_map(|p| &p.touches);
-        let sensitive = touched.filter(|t| config::SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
+        let sensitive =
+            again.changed.iter().filter(|t| config::SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
         lines.push(ReviewedLine {
             branch: planned.branch.clone(),
             version: planned.new.clone(),
-            commit,
-            patches: planned.patches.clone(),
+            commit: again.head,
+            patches: again.patches,
             sensitive: sensitive.map(|t| escape(t)).collect(),
+            changed: again.changed,
+            diff: again.diff,
             by_hooks,
             warnings,
             files,
@@ -104,15 +122,41 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
     Ok(Review { lines, content: content.digest()?, exact: content, sums })
 }
 
-/// The commits and the source archive of a line, from a clone that the train's own steps did not use.
+/// What was made again of a line.
+struct Again {
+    head: Oid,
+    patches: Vec<PatchFacts>,
+    changed: Vec<String>,
+    diff: String,
+}
+
+/// Manifest and sums again, from the outcomes that were just checked: what is signed is what was reviewed.
+fn sums_again(train: &Train, branch: &BranchName, state: &State) -> Result<()> {
+    let steps = train.plan().steps.iter();
+    for (id, step) in steps.filter_map(|s| match &s.step {
+        Step::Checksum(c) if c.branch == *branch => Some((&s.id, c)),
+        _ => None,
+    }) {
+        let again = blocking(|| perform::sum::write_sums(train, state, step))?;
+        if state.outcome(id) != Some(&again) {
+            return Err(Error::verification(format!(
+                "line `{branch}`: the recorded sums are not those of its commits and artifacts"
+            ))
+            .hint("do not approve: the journal was changed by somebody who holds the operator's key"));
+        }
+    }
+    Ok(())
+}
+
+/// The commits, the source archive and the git bundle of a line, from a clone that the train's own steps did not use.
 fn make_again(
     effects: &Effects,
     train: &Train,
     scratch: &PrivateRepo,
     prepare: &Prepare,
     bundle: Option<&Bundle>,
-    state: &crate::journal::State,
-) -> Result<Oid> {
+    state: &State,
+) -> Result<Again> {
     let branch = &prepare.branch;
     let git = &*effects.git;
     git.ensure(scratch)?;
@@ -130,9 +174,27 @@ fn make_again(
         ))
         .hint("do not approve: find out which machine is wrong"));
     }
-    let Some(bundle) = bundle else { return Ok(made.head) };
+    let mut diff = String::new();
+    for patch in &series.patches {
+        diff.push_str(&format!("From {}\nSubject: {}\n\n", patch.author, patch.message));
+        diff.push_str(&String::from_utf8_lossy(&patch.diff));
+    }
+    let before = git.tree(scratch, &prepare.base)?;
+    for (path, bytes) in &by_hooks {
+        let there = before.read(path)?.unwrap_or_default();
+        let (old, new) = (String::from_utf8_lossy(&there).into_owned(), String::from_utf8_lossy(bytes).into_owned());
+        let text = similar::TextDiff::from_lines(&old, &new);
+        diff.push_str(&format!("\nby the project's own commands:\n{}", text.unified_diff().header(path, path)));
+    }
+    let again = Again {
+        patches: series.patches.iter().map(PatchFacts::of).collect(),
+        changed: git.changed(scratch, &prepare.base, &made.head)?,
+        diff,
+        head: made.head.clone(),
+    };
+    let Some(bundle) = bundle else { return Ok(again) };
     let recorded = plan_outcome(train, state, |s| matches!(s, Step::Bundle(b) if b.branch == *branch));
-    let Some(Outcome::Bundled { source, .. }) = recorded else {
+    let Some(Outcome::Bundled { source, git_bundle, .. }) = recorded else {
         return Err(Error::input(format!("line `{branch}` is not bundled yet")).hint("run `lifeboat ship` first"));
     };
     let spec =
@@ -147,11 +209,17 @@ fn make_again(
         ))
         .hint("do not approve: find out which machine is wrong"));
     }
-    Ok(made.head)
+    let mut hashed = HashOnly(Hasher::new());
+    git.bundle(scratch, branch.as_str(), &prepare.base, &made.head, &mut hashed)?;
+    if hashed.0.finish().sha256 != git_bundle.digests.sha256 {
+        return Err(Error::verification(format!("line `{branch}`: from your clone the git bundle has other bytes"))
+            .hint("do not approve: find out which machine is wrong"));
+    }
+    Ok(again)
 }
 
 /// What preparing a line recorded for the person who approves: files changed by commands, and warnings.
-fn told(train: &Train, branch: &BranchName, state: &crate::journal::State) -> Result<(Vec<String>, Vec<String>)> {
+fn told(train: &Train, branch: &BranchName, state: &State) -> Result<(Vec<String>, Vec<String>)> {
     match plan_outcome(train, state, |s| matches!(s, Step::Prepare(p) if p.branch == *branch)) {
         Some(Outcome::Prepared { by_hooks, warnings, .. }) => {
             let edits = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
@@ -161,11 +229,7 @@ fn told(train: &Train, branch: &BranchName, state: &crate::journal::State) -> Re
     }
 }
 
-fn plan_outcome<'a>(
-    train: &Train,
-    state: &'a crate::journal::State,
-    is: impl Fn(&Step) -> bool,
-) -> Option<&'a Outcome> {
+fn plan_outcome<'a>(train: &Train, state: &'a State, is: impl Fn(&Step) -> bool) -> Option<&'a Outcome> {
     let step = train.plan().steps.iter().find(|s| is(&s.step))?;
     state.outcome(&step.id)
 }
@@ -188,7 +252,7 @@ async fn read_again(
     effects: &Effects,
     train: &Train,
     branch: &BranchName,
-    state: &crate::journal::State,
+    state: &State,
 ) -> Result<(usize, Vec<String>)> {
     let mut files = 0;
     let mut built_once = Vec::new();

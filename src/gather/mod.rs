@@ -147,18 +147,12 @@ impl Seeing<'_> {
             (Some(_), true) => self.missing_crates(&base)?,
             _ => Vec::new(),
         };
-        let patch = |p: &crate::formats::series::Patch| PatchFacts {
-            origin: p.origin.clone(),
-            subject: p.subject().to_owned(),
-            author: p.author.clone(),
-            touches: p.touches(),
-        };
         let facts = LineFacts {
             branch: line.branch.clone(),
             base,
             versions,
             series: series.digest()?,
-            patches: series.patches.iter().map(patch).collect(),
+            patches: series.patches.iter().map(PatchFacts::of).collect(),
             elsewhere: Vec::new(),
             tag_taken,
             submodules,

@@ -99,6 +99,10 @@ impl Git for LocalGit {
         commit::commit_edits(&private::open(repo)?, parent, edits, message, committer, date)
     }
 
+    fn changed(&self, repo: &PrivateRepo, from: &Oid, to: &Oid) -> Result<Vec<String>> {
+        tree::changed(&private::open(repo)?, from, to)
+    }
+
     fn tree_id(&self, repo: &PrivateRepo, commit: &Oid) -> Result<Oid> {
         let repo = private::open(repo)?;
         Ok(to_oid(find_commit(&repo, commit)?.tree_id()))

@@ -48,6 +48,19 @@ impl SourceTree for CommitTree {
     }
 }
 
+/// The paths that differ between two commits' trees, by object ids alone: no blob is read, no patch text is parsed.
+pub(super) fn changed(repo: &Repository, from: &Oid, to: &Oid) -> Result<Vec<String>> {
+    let what = format!("cannot compare the trees of `{from}` and `{to}`");
+    let tree =
+        |commit: &Oid| -> Result<Tree<'_>> { find_commit(repo, commit)?.tree().map_err(|e| git_error(&what, e)) };
+    let diff = repo.diff_tree_to_tree(Some(&tree(from)?), Some(&tree(to)?), None).map_err(|e| git_error(&what, e))?;
+    let paths = diff.deltas().flat_map(|d| [d.old_file().path_bytes(), d.new_file().path_bytes()]).flatten();
+    let mut out: Vec<String> = paths.map(|p| String::from_utf8_lossy(p).into_owned()).collect();
+    out.sort();
+    out.dedup();
+    Ok(out)
+}
+
 /// Git's mode of a tree within a tree.
 pub(super) const DIRECTORY: u32 = 0o040_000;
 /// Git's mode of a submodule.

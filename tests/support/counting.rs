@@ -193,6 +193,10 @@ impl Git for CountingGit {
         self.inner.commit_edits(repo, parent, edits, message, committer, date)
     }
 
+    fn changed(&self, repo: &PrivateRepo, from: &Oid, to: &Oid) -> Result<Vec<String>> {
+        self.inner.changed(repo, from, to)
+    }
+
     fn tree_id(&self, repo: &PrivateRepo, commit: &Oid) -> Result<Oid> {
         self.inner.tree_id(repo, commit)
     }

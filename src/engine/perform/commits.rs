@@ -38,6 +38,18 @@ pub(in crate::engine) fn make(
         return Ok(Commits { commits, head, release_notes: None, warnings: Vec::new() });
     };
     let tree = git.tree(repo, &head).map_err(on_line)?;
+    if planned.rules.after.is_empty() && !by_hooks.is_empty() {
+        return Err(on_line(Error::verification(
+            "changes by commands are recorded, and the plan has no command in `after`",
+        )));
+    }
+    for (path, _) in by_hooks {
+        if tree.read(path).map_err(on_line)?.is_none() {
+            return Err(on_line(Error::verification(format!(
+                "a command of `after` is recorded to have added `{path}`"
+            ))));
+        }
+    }
     let date = step.date.to_zoned(jiff::tz::TimeZone::UTC).date();
     let request = BumpRequest { to: planned.to.clone(), date, tags: std::collections::BTreeSet::new() };
     let made = bump::bump(&*tree, &planned.rules, &request).map_err(on_line)?;

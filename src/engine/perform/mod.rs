@@ -12,7 +12,7 @@ mod point;
 mod promote;
 mod seal;
 mod stage;
-mod sum;
+pub(in crate::engine) mod sum;
 
 use super::pools::Pools;
 use super::reach::Reach;

@@ -1,29 +1,34 @@
 //! `checksum`: the manifest and the sums over a line's exact artifact set.
 
+use std::io::Read as _;
+
 use super::{Acting, prepared};
 use crate::effects::blocking;
-use crate::error::{Error, Result};
+use crate::engine::train::Train;
+use crate::error::{Context as _, Error, Result};
 use crate::formats::manifest::{Contents, Manifest, ManifestTag};
 use crate::formats::{checksums, manifest, tag};
-use crate::model::{Artifact, ArtifactName, Digests, Sha256};
-use crate::step::{Checksum, Outcome, Step};
+use crate::journal::State;
+use crate::model::{Artifact, ArtifactName, Digests, Sha256, TrainNonce};
+use crate::step::{Checksum, Outcome, Step, StepId};
 
 pub(super) fn checksum(acting: &Acting<'_>, step: &Checksum) -> Result<Outcome> {
-    blocking(|| write_sums(acting, step))
+    blocking(|| write_sums(acting.train, &acting.state, step))
 }
 
-fn write_sums(acting: &Acting<'_>, step: &Checksum) -> Result<Outcome> {
-    let objects = acting.train.objects();
-    let head = prepared(&acting.state, &step.prepare)?.head;
-    let artifacts = collect(acting, step)?;
+/// Writes manifest and sums from what the other steps recorded; the same records, the same bytes. Approvers do it again.
+pub(in crate::engine) fn write_sums(train: &Train, state: &State, step: &Checksum) -> Result<Outcome> {
+    let objects = train.objects();
+    let head = prepared(state, &step.prepare)?.head;
+    let artifacts = collect(train, state, step)?;
     let manifest = Manifest::new(Contents {
         project: step.project.clone(),
         line: step.branch.clone(),
         version: step.version.clone(),
-        train: acting.nonce()?,
+        train: nonce(state)?,
         date: step.date,
         commit: head.clone(),
-        tag: ManifestTag { name: step.tag.clone(), text: Sha256::of(&acting.tag_payload(step)?) },
+        tag: ManifestTag { name: step.tag.clone(), text: Sha256::of(&payload_of(train, state, &step.prepare)?) },
         artifacts: artifacts.clone(),
     })
     .map_err(|e| e.hint("rename the artifact in its recipe"))?;
@@ -43,10 +48,10 @@ fn write_sums(acting: &Acting<'_>, step: &Checksum) -> Result<Outcome> {
 }
 
 /// The artifacts of all the steps that make up the release; two of one name stop the train.
-fn collect(acting: &Acting<'_>, step: &Checksum) -> Result<Vec<Artifact>> {
+fn collect(train: &Train, state: &State, step: &Checksum) -> Result<Vec<Artifact>> {
     let mut all: Vec<(Artifact, String)> = Vec::new();
     for id in &step.from {
-        let found: Vec<Artifact> = match acting.state.outcome(id) {
+        let found: Vec<Artifact> = match state.outcome(id) {
             Some(Outcome::Built { artifacts, .. }) => artifacts.clone(),
             Some(Outcome::Bundled { source, git_bundle, vendor }) => {
                 [source.clone(), git_bundle.clone()].into_iter().chain(vendor.clone()).collect()
@@ -64,6 +69,16 @@ fn collect(acting: &Acting<'_>, step: &Checksum) -> Result<Vec<Artifact>> {
                     "give one of them another name in the configuration: names are compared without regard to case",
                 ));
             }
+            let mut start = Vec::new();
+            let bytes = train.objects().open(&artifact.digests.sha256)?;
+            bytes.take(64).read_to_end(&mut start).context(format!("cannot read artifact `{}`", artifact.name))?;
+            if masquerades(&start) {
+                return Err(Error::verification(format!(
+                    "artifact `{}` of `{id}` is written like a git object",
+                    artifact.name
+                ))
+                .hint("its signature by the release key could be taken for that of a tag: find out what made it"));
+            }
             all.push((artifact, id.to_string()));
         }
     }
@@ -72,31 +87,42 @@ fn collect(acting: &Acting<'_>, step: &Checksum) -> Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
+fn nonce(state: &State) -> Result<TrainNonce> {
+    state.nonce().cloned().ok_or_else(|| Error::fatal("the train has no nonce"))
+}
+
+/// The unsigned tag object of the line that a `prepare` step made.
+fn payload_of(train: &Train, state: &State, prepare: &StepId) -> Result<Vec<u8>> {
+    let head = prepared(state, prepare)?.head;
+    let planned = train.plan().step(prepare).map(|s| &s.step);
+    let Some(Step::Prepare(line)) = planned else {
+        return Err(Error::fatal(format!("the plan has no step `{prepare}`")));
+    };
+    let bump = line.bump.as_ref().ok_or_else(|| Error::fatal(format!("`{prepare}` bumps no version")))?;
+    tag::payload(&tag::Tag {
+        object: head.clone(),
+        name: bump.tag.clone(),
+        tagger: line.committer.clone(),
+        date: line.date,
+        message: bump.tag_message.clone(),
+    })
+}
+
+/// Whether bytes could be taken for a git tag or commit, or for a signed document of ours: the release key signs artifacts
+/// too, and a signature must never count for something else.
+fn masquerades(start: &[u8]) -> bool {
+    let starts: [&[u8]; 3] = [b"object ", b"tree ", b"{\n  \"type\": \"lifeboat-"];
+    starts.iter().any(|s| start.starts_with(s))
+}
+
 impl Acting<'_> {
     /// The train's nonce.
-    pub(super) fn nonce(&self) -> Result<crate::model::TrainNonce> {
-        self.state.nonce().cloned().ok_or_else(|| Error::fatal("the train has no nonce"))
-    }
-
-    /// The tag object of a line as it will be signed.
-    fn tag_payload(&self, step: &Checksum) -> Result<Vec<u8>> {
-        self.payload_of(&step.prepare)
+    pub(super) fn nonce(&self) -> Result<TrainNonce> {
+        nonce(&self.state)
     }
 
     /// The unsigned tag object of the line that a `prepare` step made.
-    pub(super) fn payload_of(&self, prepare: &crate::step::StepId) -> Result<Vec<u8>> {
-        let head = prepared(&self.state, prepare)?.head;
-        let planned = self.train.plan().step(prepare).map(|s| &s.step);
-        let Some(Step::Prepare(line)) = planned else {
-            return Err(Error::fatal(format!("the plan has no step `{prepare}`")));
-        };
-        let bump = line.bump.as_ref().ok_or_else(|| Error::fatal(format!("`{prepare}` bumps no version")))?;
-        tag::payload(&tag::Tag {
-            object: head.clone(),
-            name: bump.tag.clone(),
-            tagger: line.committer.clone(),
-            date: line.date,
-            message: bump.tag_message.clone(),
-        })
+    pub(super) fn payload_of(&self, prepare: &StepId) -> Result<Vec<u8>> {
+        payload_of(self.train, &self.state, prepare)
     }
 }
