@@ -44,7 +44,14 @@ async fn vendor(
 ) -> Result<Artifact> {
     let name = ArtifactName::new(format!("{}-vendor.tar.gz", step.stem))?;
     let path = format!("lifeboat-vendor/{name}");
-    let env = BTreeMap::from([("CARGO_HOME".to_owned(), cargo_home.to_owned())]);
+    // None in the configuration: the runner's own.
+    let mut env = BTreeMap::new();
+    let mut pass_env = vec!["PATH".to_owned(), "RUSTUP_HOME".to_owned()];
+    if cargo_home.is_empty() {
+        pass_env.push("CARGO_HOME".to_owned());
+    } else {
+        env.insert("CARGO_HOME".to_owned(), cargo_home.to_owned());
+    }
     let job = Job {
         run: vec![
             "cargo vendor --locked --offline --versioned-dirs vendor > vendor-config.toml".to_owned(),
@@ -55,7 +62,7 @@ async fn vendor(
         ],
         labels: Vec::<Label>::new(),
         env,
-        pass_env: vec!["PATH".to_owned(), "RUSTUP_HOME".to_owned()],
+        pass_env,
         secret_env: BTreeMap::new(),
         isolation: Isolation::NoNetwork,
         timeout_s: VENDOR_TIMEOUT_S,

@@ -12,8 +12,9 @@ pub(super) fn of_bundle(acting: &Acting<'_>, bundle: &StepId) -> Result<(Vec<Job
     let mut inputs = vec![JobInput::SourceArchive(source.digests.sha256)];
     let Some(vendor) = vendor else { return Ok((inputs, None)) };
     inputs.push(JobInput::Archive(vendor.digests.sha256));
-    // cargo finds the crates through a configuration in its home, so that the tree's own stays as it is.
-    let setup = "mkdir -p \"${CARGO_HOME:=$HOME/.cargo}\"; \
-                 sed \"s|^directory = \\\"vendor\\\"|directory = \\\"$PWD/vendor\\\"|\" vendor-config.toml > \"$CARGO_HOME/config.toml\"";
+    // cargo finds the crates through a configuration above the tree, so that the tree's own stays as it is. Not in
+    // `CARGO_HOME`: a recipe may have that passed, and then it is the user's own and that of other jobs.
+    let setup = "mkdir -p ../.cargo; \
+                 sed \"s|^directory = \\\"vendor\\\"|directory = \\\"$PWD/vendor\\\"|\" vendor-config.toml > ../.cargo/config.toml";
     Ok((inputs, Some(setup.to_owned())))
 }

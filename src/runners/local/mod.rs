@@ -33,6 +33,8 @@ use crate::step::{Exposure, Isolation};
 
 /// `PATH` of jobs unless the recipe passes or sets another.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where programs look below `HOME` unless a variable says otherwise: rustup's and cargo's books, "Environment variables".
+const BELOW_HOME: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
 /// Runs the command lines that it is given as arguments, one after the other, and says which.
 const EACH: &str = "set -eu; for line in \"$@\"; do printf '+ %s\\n' \"$line\"; /bin/sh -eu -c \"$line\"; done";
 /// How long a supervisor may take until its job runs.
@@ -137,7 +139,7 @@ fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, S
     ]);
     env.extend(request.job.env.clone());
     for name in &request.job.pass_env {
-        match std::env::var(name) {
+        match passed(name, |name| std::env::var(name)) {
             Ok(value) => drop(env.insert(name.clone(), value)),
             // As on any machine that does not set it: the recipe sees no variable.
             Err(std::env::VarError::NotPresent) => {}
@@ -154,6 +156,19 @@ fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, S
         env.insert(name.clone(), value.expose().to_owned());
     }
     Ok(env)
+}
+
+/// The value of a variable that is passed on. A job has a `HOME` of its own: what a program would find below the runner's
+/// is passed by its name, or a toolchain that was installed the usual way could not be used.
+fn passed(
+    name: &str,
+    var: impl Fn(&str) -> std::result::Result<String, std::env::VarError>,
+) -> std::result::Result<String, std::env::VarError> {
+    let found = var(name);
+    let below = BELOW_HOME.iter().find(|(n, _)| *n == name);
+    let (Err(std::env::VarError::NotPresent), Some((_, dir))) = (&found, below) else { return found };
+    let place = Path::new(&var("HOME")?).join(dir);
+    if place.is_dir() { Ok(place.display().to_string()) } else { found }
 }
 
 fn job_name(request: &JobRequest) -> String {
@@ -307,5 +322,25 @@ impl Runner for LocalRunner {
             end(&place)?;
             place.remove()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_home_is_passed_by_name() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".rustup")).unwrap();
+        let var = |name: &str| match name {
+            "HOME" => Ok(home.path().display().to_string()),
+            "SET" => Ok("as it is".to_owned()),
+            _ => Err(std::env::VarError::NotPresent),
+        };
+        assert_eq!(passed("RUSTUP_HOME", var), Ok(home.path().join(".rustup").display().to_string()));
+        assert_eq!(passed("SET", var), Ok("as it is".to_owned()));
+        assert!(passed("CARGO_HOME", var).is_err(), "there is no such directory");
+        assert!(passed("OTHER", var).is_err());
     }
 }
