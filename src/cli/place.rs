@@ -116,7 +116,24 @@ impl Place {
 
     /// Everything that the engine may do, for one train.
     pub(super) fn effects(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
-        self.effects_in(&self.dir(train), progress)
+        let dir = self.dir(train);
+        if self.trains()?.contains(train) {
+            self.same_destinations(&dir.load_plan(&*self.disk)?)?;
+        }
+        self.effects_in(&dir, progress)
+    }
+
+    /// An adopted train goes where its plan says, whatever the configuration says now.
+    fn same_destinations(&self, plan: &crate::plan::Plan) -> Result<()> {
+        let now = crate::plan::destinations(&self.config);
+        for (name, planned) in &plan.destinations {
+            if now.get(name) != Some(planned) {
+                let found = now.get(name).map_or("nowhere", String::as_str);
+                return Err(Error::conflict(format!("{name} is at `{found}` now, the adopted plan says `{planned}`"))
+                    .hint("put the configuration back as it was; a train goes nowhere but where its plan says"));
+            }
+        }
+        Ok(())
     }
 
     /// The same, with the train's files in another directory.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::gather;
 use crate::model::escape;
 use crate::plan::{Graph, Plan, plan};
-use crate::step::{Exposure, Step};
+use crate::step::{Exposure, Isolation, Step};
 
 /// Show what a train would do; nothing is done and nothing is kept
 #[derive(Debug, clap::Args)]
@@ -58,6 +58,14 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
             ));
         }
     }
+    out.push_str("\nto:\n");
+    for (name, place) in &plan.destinations {
+        out.push_str(&format!("  {name}: {}\n", escape(place)));
+    }
+    out.push_str("\nruns on this machine or its runners:\n");
+    for command in commands(plan) {
+        out.push_str(&format!("  {}\n", escape(&command)));
+    }
     out.push_str("\nbefore the gate, seen by this machine and the team alone:\n");
     counted(plan, &mut out, |e| e != Exposure::Public);
     out.push_str(&format!("\n**the gate: {} people run `lifeboat approve`**", plan.threshold));
@@ -76,6 +84,37 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
     out.push_str(&format!("\n{} steps; plan {id}\n", plan.steps.len()));
     out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship TRAIN.toml --plan {id}`"));
     Ok(out)
+}
+
+/// Every distinct command line with what it may reach, in the order of the steps.
+fn commands(plan: &Plan) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut add = |text: String| {
+        if !out.contains(&text) {
+            out.push(text);
+        }
+    };
+    for step in &plan.steps {
+        let job = match &step.step {
+            Step::Build(s) => &s.job,
+            Step::Assemble(s) => &s.job,
+            Step::Test(s) => &s.job,
+            Step::Prepare(s) => {
+                for hook in s.bump.iter().flat_map(|b| &b.rules.after) {
+                    add(format!("after the bump: {}", hook.run));
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        let network = if job.isolation == Isolation::Network { ", with the network" } else { "" };
+        let passed: Vec<&str> = job.pass_env.iter().chain(job.secret_env.keys()).map(String::as_str).collect();
+        let passed = if passed.is_empty() { String::new() } else { format!(", given {}", passed.join(" ")) };
+        for run in &job.run {
+            add(format!("{}{network}{passed}: {run}", step.step.kind()));
+        }
+    }
+    out
 }
 
 /// The files that a line's recipes leave and the release lists.

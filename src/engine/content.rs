@@ -12,7 +12,7 @@ use crate::formats::manifest::Manifest;
 use crate::journal::State;
 use crate::model::BranchName;
 use crate::step::{Gate, Outcome, Step, StepId};
-use crate::trust::{ApprovalCase, Judgement, LineSums, Recorded, Window, judge_approvals};
+use crate::trust::{Approval, ApprovalCase, Judgement, LineSums, Recorded, Window, judge_approvals};
 
 fn not_yet(id: &StepId) -> Error {
     Error::input(format!("step `{id}` has not succeeded yet")).hint("run `lifeboat ship` until it asks for approvals")
@@ -70,6 +70,32 @@ pub(super) fn judge(state: &State, train: &Train, content: &Content, now: Timest
     let recorded: Vec<Recorded<'_>> =
         state.approvals().iter().map(|(approval, at)| Recorded { approval, at: Some(*at) }).collect();
     judge_approvals(&case, &recorded)
+}
+
+/// The approvals that count, one of each person: the first that holds by itself, as the gate counted it.
+pub(super) fn counted<'a>(
+    state: &'a State,
+    train: &Train,
+    content: &Content,
+    now: Timestamp,
+) -> Result<Vec<&'a Approval>> {
+    let people = judge(state, train, content, now)?.require()?;
+    let sums = sums(train.objects(), content)?;
+    let window = Window::of_plan(train.plan().date, now);
+    let case = ApprovalCase { trust: train.trust(), content, sums: &sums, window };
+    let mut out = Vec::new();
+    for person in people {
+        let mut found = None;
+        for (approval, at) in state.approvals().iter().filter(|(a, _)| a.person == person) {
+            let alone = judge_approvals(&case, &[Recorded { approval, at: Some(*at) }])?;
+            if alone.counted.contains_key(&person) {
+                found = Some(approval);
+                break;
+            }
+        }
+        out.push(found.ok_or_else(|| Error::fatal(format!("the approval of {person} is gone")))?);
+    }
+    Ok(out)
 }
 
 /// The gate of a plan.

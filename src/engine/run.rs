@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::next::{Next, Question, next};
@@ -13,7 +14,7 @@ use super::retry::retry_at;
 use super::train::Train;
 use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Event, FailureClass, StepStatus, TrainState};
+use crate::journal::{Event, FailureClass, State, StepStatus, TrainState};
 use crate::step::{Outcome, PlannedStep, StepId};
 
 /// How a run ended.
@@ -52,17 +53,27 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
     loop {
         let decision = next(train.journal().state(), effects.clock.now());
         if let Next::Run(ready) = &decision {
-            for id in ready {
-                if flying.len() >= slots {
-                    break;
-                }
-                if !in_flight.contains(id) {
-                    start(effects, &train, &ground, id, &mut flying)?;
-                    in_flight.insert(id.clone());
+            // Deliveries that may wait have places of their own: a destination that does not answer takes none that
+            // *released* needs.
+            for class in [Delivery::Required, Delivery::Deferrable] {
+                let of_class = |id: &StepId| Delivery::of(&train, id) == class;
+                let mut busy = in_flight.iter().filter(|id| of_class(id)).count();
+                for id in ready.iter().filter(|id| of_class(id)) {
+                    if busy < slots && !in_flight.contains(id) {
+                        start(effects, &train, &ground, id, &mut flying)?;
+                        in_flight.insert(id.clone());
+                        busy += 1;
+                    }
                 }
             }
         }
-        if let Some(joined) = flying.join_next().await {
+        let retry = earliest_retry(train.journal().state());
+        let ended = tokio::select! {
+            joined = flying.join_next() => joined,
+            // A step that may pass when tried again does not wait for the others to end.
+            () = wait_for(effects, retry), if !flying.is_empty() => continue,
+        };
+        if let Some(joined) = ended {
             let (id, result) = joined.map_err(|e| Error::fatal("a step ended in a panic").because(e))?;
             in_flight.remove(&id);
             if let Some(error) = finish(effects, &train, &id, result)? {
@@ -85,6 +96,35 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
                 effects.clock.sleep_until(at).await;
             }
         }
+    }
+}
+
+/// Whether *released* needs a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    Required,
+    Deferrable,
+}
+
+impl Delivery {
+    fn of(train: &Train, id: &StepId) -> Self {
+        if train.plan().step(id).is_some_and(|s| s.deferrable) { Self::Deferrable } else { Self::Required }
+    }
+}
+
+/// When the first of the failed steps is tried again.
+fn earliest_retry(state: &State) -> Option<Timestamp> {
+    let retries = (0..state.graph().len()).filter_map(|i| match &state.at(i).status {
+        StepStatus::Failed { retry_at, .. } => *retry_at,
+        _ => None,
+    });
+    retries.min()
+}
+
+async fn wait_for(effects: &Effects, when: Option<Timestamp>) {
+    match when {
+        Some(when) => effects.clock.sleep_until(when).await,
+        None => std::future::pending().await,
     }
 }
 

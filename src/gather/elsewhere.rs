@@ -1,15 +1,16 @@
 //! Whether a version exists already where it should go: asked of every destination at once, for a short time only.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use semver::Version;
 use tokio::task::JoinSet;
 
-use crate::effects::{Area, Remote, Store};
-use crate::error::{Error, Result};
-use crate::model::{RemoteName, StoreName, TagName};
+use crate::effects::{Area, Remote, Served, Store};
+use crate::error::{Context as _, Error, Result};
+use crate::model::{BranchName, Oid, ProjectName, RemoteName, StoreName, TagName};
 use crate::snapshot::{Elsewhere, Fact};
 
 /// How long one destination may take to answer: a plan is looked at by a person who waits.
@@ -74,4 +75,53 @@ async fn in_store(store: &dyn Store, version: &Version) -> Result<Option<String>
 async fn on_remote(remote: &dyn Remote, tag: &TagName) -> Result<Option<String>> {
     let found = remote.observe(&[format!("refs/tags/{tag}")]).await?;
     Ok(found.into_iter().flatten().next().map(|oid| format!("tag `{tag}` is there, at {oid}")))
+}
+
+/// The branch heads that the stores serve and the remotes have, by destination and full ref name; what does not answer in
+/// time is left out, and the gate asks again.
+pub(super) fn heads(
+    to: &Destinations,
+    project: &ProjectName,
+    branches: &[BranchName],
+) -> Result<Vec<(String, String, Oid)>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::fatal("cannot start a runtime").because(e))?;
+    let names: Vec<String> = branches.iter().map(|b| format!("refs/heads/{b}")).collect();
+    let path = format!("git/{project}.git/info/refs");
+    runtime.block_on(async {
+        let mut asked = JoinSet::new();
+        for (name, store) in &to.stores {
+            let (place, store, path, names) = (format!("store `{name}`"), store.clone(), path.clone(), names.clone());
+            asked.spawn(async move {
+                let found = tokio::time::timeout(DEADLINE, served(&*store, &path)).await;
+                let found = found.ok().and_then(Result::ok).unwrap_or_default();
+                (place, found.into_iter().filter(|(n, _)| names.contains(n)).collect::<Vec<_>>())
+            });
+        }
+        for (name, remote) in &to.remotes {
+            let (place, remote, names) = (format!("remote `{name}`"), remote.clone(), names.clone());
+            asked.spawn(async move {
+                let found = tokio::time::timeout(DEADLINE, remote.observe(&names)).await;
+                let found = found.ok().and_then(Result::ok).unwrap_or_default();
+                (place, names.into_iter().zip(found).filter_map(|(n, o)| Some((n, o?))).collect())
+            });
+        }
+        let mut out = Vec::new();
+        while let Some(answer) = asked.join_next().await {
+            let (place, found) = answer.map_err(|e| Error::fatal("a look at a destination broke").because(e))?;
+            out.extend(found.into_iter().map(|(name, oid)| (place.clone(), name, oid)));
+        }
+        out.sort();
+        Ok(out)
+    })
+}
+
+async fn served(store: &dyn Store, path: &str) -> Result<Vec<(String, Oid)>> {
+    let mut bytes = Vec::new();
+    if let Some(mut source) = store.get(&Area::Public, path).await? {
+        source.read_to_end(&mut bytes).context(format!("cannot read `{path}`"))?;
+    }
+    Ok(Served::read(&[], &bytes)?.refs)
 }

@@ -19,7 +19,7 @@ use crate::formats::series::Series;
 use crate::git::facts::UserRepository;
 use crate::git::series::{from_mailbox, from_remote, on_base};
 use crate::git::{GitProgram, LocalGit};
-use crate::model::{LineKind, TagName, VersionStep};
+use crate::model::{BranchName, LineKind, TagName, VersionStep};
 use crate::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts};
 use crate::step::Submodule;
 use crate::trust::{self, RootChoice, TrustedRoot};
@@ -51,6 +51,13 @@ pub fn gather(
     let trust = trusted(config, state, disk, now)?;
     let program = GitProgram::from_env();
     let user = UserRepository::open(&program, &config.project.repository)?;
+    if user.is_shallow() {
+        return Err(Error::input(format!(
+            "`{}` is a shallow clone: strangers could not clone from what it serves",
+            config.project.repository.display()
+        ))
+        .hint("run `git fetch --unshallow` while the remote is up"));
+    }
     let scratch = state.join("scratch");
     files::create_dir_all(disk, &scratch, 0o700)?;
     let tags: BTreeMap<TagName, crate::model::Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
@@ -65,6 +72,7 @@ pub fn gather(
         pinned.push(series);
     }
     look_elsewhere(config, to, &mut lines)?;
+    refuse_stale(config, to, &user, &lines)?;
     let snapshot = Snapshot {
         repository: user.git_dir().to_owned(),
         lines,
@@ -72,6 +80,21 @@ pub fn gather(
         unknown,
     };
     Ok(Gathered { request, snapshot, series: pinned })
+}
+
+/// A base that lacks what a destination serves already would ship a release without an earlier one's fixes.
+fn refuse_stale(config: &Config, to: &Destinations, user: &UserRepository, lines: &[LineFacts]) -> Result<()> {
+    let branches: Vec<BranchName> = lines.iter().map(|l| l.branch.clone()).collect();
+    for (place, name, there) in elsewhere::heads(to, &config.project.name, &branches)? {
+        let Some(line) = lines.iter().find(|l| name == format!("refs/heads/{}", l.branch)) else { continue };
+        if !user.is_ancestor(&there, &line.base)? {
+            return Err(Error::conflict(format!("line `{}`: your branch lacks what {place} has", line.branch))
+                .detail(format!("there: {there}"))
+                .detail(format!("yours: {}", line.base))
+                .hint("fetch that branch and merge it into yours by fast-forward; then plan again"));
+        }
+    }
+    Ok(())
 }
 
 /// Fills in whether each line's version exists at its destinations.
@@ -126,6 +149,14 @@ impl Seeing<'_> {
         let head = self.user.branch(&line.branch)?;
         unknown.extend(head.warning.iter().map(|w| format!("line `{}`: {w}", line.branch)));
         let base = head.head;
+        let missing = self.user.missing_files(&base)?;
+        if let Some(first) = missing.first() {
+            return Err(Error::input(format!(
+                "{} files of `{base}` are not in this clone, among them `{first}`",
+                missing.len()
+            ))
+            .hint("a partial clone lacks blobs: run `git fetch --refetch` while the remote is up"));
+        }
         let series = self.series(line, &base)?;
         let bytes = series.to_bytes()?;
         let versions = match line.kind {

@@ -212,6 +212,23 @@ impl UserRepository {
         Ok(out)
     }
 
+    /// Whether `commit` is `of` or one of its ancestors; a commit that this repository does not have is none.
+    ///
+    /// # Errors
+    /// A broken repository.
+    pub fn is_ancestor(&self, commit: &Oid, of: &Oid) -> Result<bool> {
+        let what = "cannot compare two commits";
+        let id = |oid: &Oid| git2::Oid::from_str(oid.as_str()).map_err(|e| git_error(what, e));
+        let (commit, of) = (id(commit)?, id(of)?);
+        if commit == of {
+            return Ok(true);
+        }
+        if self.objects.find_commit(commit).is_err() {
+            return Ok(false);
+        }
+        self.objects.graph_descendant_of(of, commit).map_err(|e| git_error(what, e))
+    }
+
     /// The submodules of a commit, by path. A local repository that has the commit is looked for in `given` (by path),
     /// below the repository's own `modules/`, and in the work tree.
     ///

@@ -114,10 +114,27 @@ fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Re
                     .detail(format!("ours:   {object}"))
                     .hint("tags never move; nothing was overwritten"));
             }
+            // A branch only moves forward: a release must hold what the one before it held.
+            Some(old)
+                if old.object != *object && name.starts_with("refs/heads/") && !descends(repo, object, &old.object) =>
+            {
+                return Err(Error::conflict(format!("the served `{name}` would lose commits"))
+                    .detail(format!("served: {}", old.object))
+                    .detail(format!("ours:   {object}"))
+                    .hint(
+                        "fetch the served branch, put the fix on top of it, and plan again; nothing was overwritten",
+                    ));
+            }
             _ => {}
         }
     }
     Ok(refs)
+}
+
+/// Whether `commit` holds all of `older`; a commit that is not here is in nothing.
+fn descends(repo: &Repository, commit: &Oid, older: &Oid) -> bool {
+    let ids = from_oid(commit).and_then(|c| Ok((c, from_oid(older)?)));
+    ids.is_ok_and(|(c, o)| repo.find_commit(o).is_ok() && repo.graph_descendant_of(c, o).unwrap_or(false))
 }
 
 /// Packs what the tips need and the served refs do not reach; `None` if that is nothing.

@@ -6,6 +6,7 @@ mod line;
 mod publish;
 mod sketch;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -61,6 +62,8 @@ pub struct Plan {
     pub threshold: u32,
     /// The git directory whose objects the private repository borrows.
     pub repository: String,
+    /// Where the configuration put each destination when the plan was made: a train goes nowhere else.
+    pub destinations: BTreeMap<String, String>,
     /// The lines, in the request's order.
     pub lines: Vec<PlannedLine>,
     /// The project's own page templates, over those built in.
@@ -127,12 +130,14 @@ impl Plan {
         serde_json::from_slice(bytes).map_err(broken)
     }
 
-    /// The plan's identity.
+    /// The plan's identity. Where this machine keeps its clone and what could not be seen are no part of it: another
+    /// maintainer's machine gives the same plan the same name.
     ///
     /// # Errors
     /// As [`Plan::to_bytes`].
     pub fn id(&self) -> Result<PlanId> {
-        Ok(PlanId(Sha256::of(&self.to_bytes()?)))
+        let shared = Self { repository: String::new(), unknown: Vec::new(), ..self.clone() };
+        Ok(PlanId(Sha256::of(&shared.to_bytes()?)))
     }
 
     /// A step by its id.
@@ -158,6 +163,18 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
         }
     }
     out
+}
+
+/// Where every destination of a configuration is, by kind and name.
+#[must_use]
+pub fn destinations(config: &Config) -> BTreeMap<String, String> {
+    let stores = config.stores.iter().map(|s| (format!("store {}", s.name), s.url.clone()));
+    let remotes = config.remotes.iter().map(|r| (format!("remote {}", r.name), r.url.clone()));
+    let forges = config.forges.iter().map(|f| {
+        let api = f.api.as_deref().unwrap_or("its usual address");
+        (format!("forge {}", f.name), format!("{} at {api}", f.repository))
+    });
+    stores.chain(remotes).chain(forges).collect()
 }
 
 /// Makes the plan of a train.
@@ -191,6 +208,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         advisories: request.advisories.clone(),
         trust_root: snapshot.trust.root,
         threshold: snapshot.trust.threshold,
+        destinations: destinations(config),
         repository: snapshot.repository.to_string_lossy().into_owned(),
         lines,
         templates: config.templates.clone(),

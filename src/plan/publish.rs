@@ -6,7 +6,7 @@ use super::line::ShippedLine;
 use super::sketch::{Delivery, Sketch};
 use crate::config::{Config, TrainRequest};
 use crate::error::{Error, Result};
-use crate::model::BranchName;
+use crate::model::{BranchName, StoreName};
 use crate::snapshot::Snapshot;
 use crate::step::{Exposure, ForgeRelease, Gate, OnStore, Point, PointLine, PushGit, PushLine, Seal, Step, StepId};
 
@@ -57,10 +57,13 @@ pub(super) fn plan_publication(
     // No line becomes public before every line is sealed: a key that fails must not leave half a train behind.
     let all_sealed: Vec<StepId> = std::iter::once(gate).chain(seals.values().cloned()).collect();
     let promoted = plan_stores(config, lines, &seals, &all_sealed, sketch)?;
-    // Files first: what git and forges show points at files that are there.
-    let shown: Vec<StepId> = all_sealed.iter().cloned().chain(promoted).collect();
-    plan_remotes(config, lines, &seals, &shown, sketch)?;
-    plan_forges(config, lines, &seals, &shown, sketch)
+    let in_required = |(name, _): &(&StoreName, _)| config.stores.iter().any(|s| s.required && s.name == **name);
+    let mut required: Vec<StepId> = promoted.iter().filter(in_required).flat_map(|(_, ids)| ids.clone()).collect();
+    // Files first: what git and forges show points at files that are there. Pointers last.
+    let shown: Vec<StepId> = all_sealed.iter().chain(&required).cloned().collect();
+    required.extend(plan_remotes(config, lines, &seals, &shown, sketch)?);
+    required.extend(plan_forges(config, lines, &seals, &shown, sketch)?);
+    plan_points(config, lines, &seals, &promoted, &required, sketch)
 }
 
 fn plan_gate(
@@ -93,29 +96,27 @@ fn plan_gate(
     )
 }
 
+/// The promotions, by store.
 fn plan_stores(
     config: &Config,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
     all_sealed: &[StepId],
     sketch: &mut Sketch,
-) -> Result<Vec<StepId>> {
-    let mut required = Vec::new();
+) -> Result<BTreeMap<StoreName, Vec<StepId>>> {
+    let mut promoted: BTreeMap<StoreName, Vec<StepId>> = BTreeMap::new();
     for store in &config.stores {
-        let delivery = delivery(store.required);
-        let mut promoted = Vec::new();
-        let mut pointed = BTreeMap::new();
         for line in lines {
             let (Some(release), Some(seal)) = (&line.release, seals.get(&line.planned.branch)) else { continue };
             let branch = &line.planned.branch;
             let mut needs = all_sealed.to_vec();
             needs.push(release.checksum.clone());
             needs.extend(release.verified.get(&store.name).cloned());
-            promoted.push(sketch.add(
+            let id = sketch.add(
                 StepId::new("promote", &[store.name.as_str(), branch.as_str()]),
                 needs,
                 Exposure::Public,
-                delivery,
+                delivery(store.required),
                 Step::Promote(OnStore {
                     branch: branch.clone(),
                     version: release.version.clone(),
@@ -123,29 +124,40 @@ fn plan_stores(
                     checksum: release.checksum.clone(),
                     seal: Some(seal.clone()),
                 }),
-            )?);
-            pointed.insert(
-                branch.clone(),
-                PointLine {
-                    version: release.version.clone(),
-                    tag: release.tag.clone(),
-                    prepare: line.prepare.clone(),
-                    checksum: release.checksum.clone(),
-                    seal: seal.clone(),
-                },
-            );
+            )?;
+            promoted.entry(store.name.clone()).or_default().push(id);
         }
-        if promoted.is_empty() {
-            // A train that carries fixes only puts nothing into stores.
-            continue;
-        }
-        if store.required {
-            required.extend(promoted.iter().cloned());
-        }
-        let mut needs = promoted;
-        let carried = lines.iter().filter(|l| l.release.is_none());
-        let carries: BTreeMap<_, _> = carried.map(|l| (l.planned.branch.clone(), l.prepare.clone())).collect();
-        needs.extend(carries.values().cloned());
+    }
+    Ok(promoted)
+}
+
+/// The pointers of every store, after everything required that they could point at.
+fn plan_points(
+    config: &Config,
+    lines: &[ShippedLine],
+    seals: &BTreeMap<BranchName, StepId>,
+    promoted: &BTreeMap<StoreName, Vec<StepId>>,
+    required: &[StepId],
+    sketch: &mut Sketch,
+) -> Result<()> {
+    let mut pointed = BTreeMap::new();
+    for line in lines {
+        let (Some(release), Some(seal)) = (&line.release, seals.get(&line.planned.branch)) else { continue };
+        let point = PointLine {
+            version: release.version.clone(),
+            tag: release.tag.clone(),
+            prepare: line.prepare.clone(),
+            checksum: release.checksum.clone(),
+            seal: seal.clone(),
+        };
+        pointed.insert(line.planned.branch.clone(), point);
+    }
+    let carried = lines.iter().filter(|l| l.release.is_none());
+    let carries: BTreeMap<_, _> = carried.map(|l| (l.planned.branch.clone(), l.prepare.clone())).collect();
+    for store in &config.stores {
+        // A train that carries fixes only puts nothing into stores.
+        let Some(promoted) = promoted.get(&store.name) else { continue };
+        let mut needs: Vec<StepId> = promoted.iter().chain(required).chain(carries.values()).cloned().collect();
         for line in pointed.values() {
             needs.extend([line.prepare.clone(), line.checksum.clone(), line.seal.clone()]);
         }
@@ -153,16 +165,16 @@ fn plan_stores(
             StepId::new("point", &[store.name.as_str()]),
             needs,
             Exposure::Public,
-            delivery,
+            delivery(store.required),
             Step::Point(Point {
                 project: config.project.name.clone(),
                 store: store.name.clone(),
-                lines: pointed,
-                carries,
+                lines: pointed.clone(),
+                carries: carries.clone(),
             }),
         )?;
     }
-    Ok(required)
+    Ok(())
 }
 
 fn plan_remotes(
@@ -171,7 +183,8 @@ fn plan_remotes(
     seals: &BTreeMap<BranchName, StepId>,
     shown: &[StepId],
     sketch: &mut Sketch,
-) -> Result<()> {
+) -> Result<Vec<StepId>> {
+    let mut required = Vec::new();
     for remote in &config.remotes {
         let mut needs = shown.to_vec();
         let mut pushed = BTreeMap::new();
@@ -184,15 +197,18 @@ fn plan_remotes(
             };
             pushed.insert(line.planned.branch.clone(), push);
         }
-        sketch.add(
+        let id = sketch.add(
             StepId::new("push-git", &[remote.name.as_str()]),
             needs,
             Exposure::Public,
             delivery(remote.required),
             Step::PushGit(PushGit { remote: remote.name.clone(), lines: pushed }),
         )?;
+        if remote.required {
+            required.push(id);
+        }
     }
-    Ok(())
+    Ok(required)
 }
 
 fn plan_forges(
@@ -201,7 +217,8 @@ fn plan_forges(
     seals: &BTreeMap<BranchName, StepId>,
     shown: &[StepId],
     sketch: &mut Sketch,
-) -> Result<()> {
+) -> Result<Vec<StepId>> {
+    let mut required = Vec::new();
     for forge in &config.forges {
         for line in lines {
             let (Some(release), Some(seal)) = (&line.release, seals.get(&line.planned.branch)) else { continue };
@@ -210,7 +227,7 @@ fn plan_forges(
             needs.push(release.checksum.clone());
             // A forge makes a tag of its own for a release that has none: ours must be there first.
             needs.extend(forge.remote.as_ref().map(|r| StepId::new("push-git", &[r.as_str()])));
-            sketch.add(
+            let id = sketch.add(
                 StepId::new("forge-release", &[forge.name.as_str(), branch.as_str()]),
                 needs,
                 Exposure::Public,
@@ -223,7 +240,10 @@ fn plan_forges(
                     seal: seal.clone(),
                 }),
             )?;
+            if forge.required {
+                required.push(id);
+            }
         }
     }
-    Ok(())
+    Ok(required)
 }

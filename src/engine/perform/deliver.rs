@@ -47,6 +47,22 @@ pub(super) fn wanted_refs(state: &State, step: &PushGit) -> Result<Vec<RefUpdate
     Ok(wanted)
 }
 
+/// What would stop a push, asked at the gate while nothing is public: a branch that moved on, a tag that is taken.
+pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<()> {
+    let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| no_remote(step))?;
+    for (branch, line) in &step.lines {
+        let head = prepared(&acting.state, &line.prepare)?.head;
+        let name = format!("refs/heads/{branch}");
+        let there = remote.observe(std::slice::from_ref(&name)).await?.into_iter().flatten().next();
+        if let Some(there) = there.filter(|t| t != head && *t != line.base) {
+            return Err(Error::conflict(format!("remote `{}` has `{name}` at {there}", step.remote))
+                .detail(format!("the train was planned on {}", line.base))
+                .hint("nothing is public yet: fetch the branch, give the train up with `lifeboat abandon`, and plan it again"));
+        }
+    }
+    Ok(())
+}
+
 /// The updates that the remote lacks: equal refs skip, other ones stop.
 pub(super) fn missing(step: &PushGit, wanted: &[RefUpdate], there: &[Option<Oid>]) -> Result<Vec<RefUpdate>> {
     let mut out = Vec::new();

@@ -41,20 +41,29 @@ fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
 async fn ways_clear(acting: &Acting<'_>) -> Result<()> {
     let staging = Area::Staging(acting.staging()?);
     for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
+        if let Step::PushGit(to) = &planned.step {
+            super::deliver::foreseeable(acting, to).await?;
+        }
+        if let Step::Point(to) = &planned.step {
+            super::point::readable(acting, to).await?;
+        }
         let Step::Promote(on) = &planned.step else { continue };
         let store = acting.store(&on.store)?;
         let dir = directory(&on.version);
-        let staged = store.list(&staging, &dir).await?;
         for artifact in summed(&acting.state, &on.checksum)?.files() {
             let path = format!("{dir}/{}", artifact.name);
             let there = digests_at(&*store, &Area::Public, &path).await?;
             if there.is_some() {
                 same_or_conflict(&*store, &path, &artifact.digests, there)
                     .map_err(|e| e.detail(format!("it is in the way of `{}`", planned.id)))?;
-            } else if !staged.contains(&path) {
+                continue;
+            }
+            let staged = digests_at(&*store, &staging, &path).await?;
+            if staged.is_none() {
                 return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", on.store))
                     .hint("nothing is public yet; put it back, or give the train up with `lifeboat abandon`"));
             }
+            same_or_conflict(&*store, &path, &artifact.digests, staged)?;
         }
     }
     Ok(())

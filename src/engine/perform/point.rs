@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use semver::Version;
 
 use super::promote::put_public;
 use super::stage::digests_at;
@@ -11,9 +12,11 @@ use crate::effects::{Area, Role, Served, StaticContent, Store, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{self, Entry, Index};
 use crate::formats::manifest::{self, Manifest};
+use crate::formats::openpgp::{Detached, Hashed};
 use crate::model::Sha256;
 use crate::site;
 use crate::step::{Outcome, Point};
+use crate::trust::{Window, check_key_signature};
 
 /// How long an index counts as fresh (DESIGN §5).
 const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -26,9 +29,7 @@ pub(super) async fn point(acting: &Acting<'_>, step: &Point) -> Result<Outcome> 
     keys(acting, &*store).await?;
     repository(acting, step, &*store).await?;
     let index = move_index(acting, step, &*store).await?;
-    let mut bytes = index.to_bytes()?;
-    let digest = Sha256::of(&bytes);
-    bytes.clear();
+    let digest = Sha256::of(&index.to_bytes()?);
     store.clear_staging(&acting.staging()?).await?;
     Ok(Outcome::Pointed { index: digest })
 }
@@ -48,10 +49,17 @@ async fn repository(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Res
     let packs = content_at(store, &read("objects/info/packs")).await?.unwrap_or_default();
     let refs = content_at(store, &read("info/refs")).await?.unwrap_or_default();
     let served = Served::read(&packs, &refs)?;
+    let newest_served = match content_at(store, index::PATH).await? {
+        Some(bytes) => signed_index(acting, step, store, &bytes).await?.latest.overall,
+        None => None,
+    };
+    let head_served = content_at(store, &read("HEAD")).await?.unwrap_or_default();
+    let head_served = String::from_utf8_lossy(&head_served).trim().trim_start_matches("ref: ").to_owned();
     let files = blocking(|| {
         let mut tips = Vec::new();
-        let mut head = String::new();
-        let mut newest = None;
+        // `HEAD` stays where the newest release is, which need not be one of this train's.
+        let mut head = head_served.clone();
+        let mut newest = newest_served.clone().filter(|_| !head.is_empty());
         for (branch, line) in &step.lines {
             acting.repository_with(&line.prepare)?;
             let seal = sealed(&acting.state, &line.seal)?;
@@ -86,18 +94,78 @@ async fn repository(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Res
     Ok(())
 }
 
-/// Adds the train's releases to the index and signs it; an equal index is left as it is.
-async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<Index> {
+/// Whether this store's index and served refs can be moved on: asked at the gate, while nothing is public yet.
+pub(super) async fn readable(acting: &Acting<'_>, step: &Point) -> Result<()> {
+    let store = acting.store(&step.store)?;
+    if let Some(bytes) = content_at(&*store, index::PATH).await? {
+        let index = signed_index(acting, step, &*store, &bytes).await?;
+        let now = acting.effects.clock.now();
+        index.next(entries(acting, step)?, [], now, now.checked_add(FRESH).context("the clock is wrong")?)?;
+    }
+    let root = format!("git/{}.git", step.project);
+    let packs = content_at(&*store, &format!("{root}/objects/info/packs")).await?.unwrap_or_default();
+    let refs = content_at(&*store, &format!("{root}/info/refs")).await?.unwrap_or_default();
+    let served = Served::read(&packs, &refs)?;
+    for line in step.lines.values() {
+        let name = format!("refs/tags/{}", line.tag);
+        if served.refs.iter().any(|(n, _)| *n == name) && acting.state.outcome(&line.seal).is_none() {
+            return Err(Error::conflict(format!("store `{}` serves `{name}` already", step.store))
+                .hint("tags never move: give the train up and ship the next version"));
+        }
+    }
+    Ok(())
+}
+
+/// The index that the store serves, if one of our freshness keys signed it: what anybody else wrote there is never signed on.
+async fn signed_index(acting: &Acting<'_>, step: &Point, store: &dyn Store, bytes: &[u8]) -> Result<Index> {
+    let refused = |e: Error| {
+        e.context(format!("store `{}`: `{}`", store.name(), index::PATH)).hint(
+            "somebody else wrote this index: put the last signed one back (its signature lies beside it), or remove it to \
+             start anew from this train",
+        )
+    };
+    let name = format!("releases/index.{}.asc", Sha256::of(bytes));
+    let signature = match content_at(store, &name).await? {
+        Some(signature) => signature,
+        None => content_at(store, &format!("{}.asc", index::PATH))
+            .await?
+            .ok_or_else(|| refused(Error::verification("it has no signature")))?,
+    };
+    let now = acting.effects.clock.now();
+    let trust = acting.train.trust();
+    let signature = Detached::parse(&signature, &name).map_err(refused)?;
+    let window = Window { earliest: jiff::Timestamp::MIN, recorded: None, now };
+    let hashed = Hashed::of(bytes).map_err(refused)?;
+    check_key_signature(trust, ("freshness", &trust.root.roles.freshness), &signature, &hashed, &window)
+        .map_err(refused)?;
+    let index = Index::from_bytes(bytes).map_err(refused)?;
+    if index.project != step.project {
+        return Err(refused(Error::verification(format!("it is that of project {}", index.project))));
+    }
+    Ok(index)
+}
+
+/// What the index says of this train's releases.
+fn entries(acting: &Acting<'_>, step: &Point) -> Result<BTreeMap<Version, Entry>> {
     let mut entries = BTreeMap::new();
     for (branch, line) in &step.lines {
         let manifest = summed(&acting.state, &line.checksum)?.manifest.digests.sha256;
         let entry = Entry { line: branch.clone(), train: acting.nonce()?, tag: line.tag.clone(), manifest };
         entries.insert(line.version.clone(), entry);
     }
+    Ok(entries)
+}
+
+/// Adds the train's releases to the index and signs it; an equal index is left as it is.
+async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<Index> {
+    let entries = entries(acting, step)?;
     let signer = acting.effects.keys.signer(&Role::Freshness)?;
     for _ in 0..RACES {
         let there = content_at(store, index::PATH).await?;
-        let old = there.as_deref().map(Index::from_bytes).transpose()?;
+        let old = match &there {
+            Some(bytes) => Some(signed_index(acting, step, store, bytes).await?),
+            None => None,
+        };
         let now = acting.effects.clock.now();
         let expires = now.checked_add(FRESH).context("the clock is wrong")?;
         let has_all = |i: &Index| entries.iter().all(|(v, e)| i.releases.get(v) == Some(e));
@@ -122,7 +190,10 @@ async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Res
         }
         replace(acting, store, &format!("{}.asc", index::PATH), signature.as_bytes()).await?;
         pages(acting, store, &next).await?;
-        return Ok(next);
+        // Another train may have moved the index meanwhile: then what was just written belongs to an older one.
+        if content_at(store, index::PATH).await?.as_deref() == Some(&bytes[..]) {
+            return Ok(next);
+        }
     }
     Err(Error::transient(format!("another writer keeps moving the index of store `{}`", store.name())))
 }

@@ -2,7 +2,7 @@
 
 use super::stage::{digests_at, directory, same_or_conflict};
 use super::{Acting, sealed, summed};
-use crate::effects::{Area, PutNew, Store, blocking};
+use crate::effects::{Area, Store, blocking};
 use crate::error::{Error, Result};
 use crate::formats::manifest::Manifest;
 use crate::model::{AdvisoryId, Artifact, Digests, PersonId};
@@ -15,12 +15,16 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
     let train = acting.staging()?;
     let dir = directory(&step.version);
     let made = summed(&acting.state, &step.checksum)?;
+    let staging = Area::Staging(train.clone());
     for artifact in made.files() {
         let path = format!("{dir}/{}", artifact.name);
-        if store.promote(&train, &path).await? == PutNew::Existed {
-            let found = digests_at(&*store, &Area::Public, &path).await?;
-            same_or_conflict(&*store, &path, &artifact.digests, found)?;
+        // What is public cannot be taken back: the staged bytes are looked at once more before, the public ones after.
+        if let Some(staged) = digests_at(&*store, &staging, &path).await? {
+            same_or_conflict(&*store, &path, &artifact.digests, Some(staged))?;
         }
+        store.promote(&train, &path).await?;
+        let found = digests_at(&*store, &Area::Public, &path).await?;
+        same_or_conflict(&*store, &path, &artifact.digests, found)?;
     }
     let seal = step.seal.as_ref().ok_or_else(|| Error::fatal(format!("step `{}` names no seal", acting.step.id)))?;
     for file in &sealed(&acting.state, seal)?.files {
@@ -36,11 +40,9 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
 pub(super) async fn put_public(acting: &Acting<'_>, store: &dyn Store, path: &str, bytes: &[u8]) -> Result<()> {
     let digests: Digests = acting.train.objects().put(bytes)?;
     let source = acting.train.objects().path(&digests.sha256);
-    if store.put_new(&Area::Public, path, &source, &digests).await? == PutNew::Existed {
-        let found = digests_at(store, &Area::Public, path).await?;
-        same_or_conflict(store, path, &digests, found)?;
-    }
-    Ok(())
+    store.put_new(&Area::Public, path, &source, &digests).await?;
+    let found = digests_at(store, &Area::Public, path).await?;
+    same_or_conflict(store, path, &digests, found)
 }
 
 /// The release's page: the same data, the same bytes.

@@ -7,7 +7,7 @@ use crate::effects::{CheckedReader, Role, Signer, blocking, each};
 use crate::engine::content;
 use crate::error::{Error, Result};
 use crate::formats::tag;
-use crate::model::{Oid, PersonId};
+use crate::model::Oid;
 use crate::step::{Outcome, Seal, Sealed, SealedFile};
 
 pub(super) fn seal(acting: &Acting<'_>, step: &Seal) -> Result<Outcome> {
@@ -62,13 +62,8 @@ fn sign_artifacts(acting: &Acting<'_>, step: &Seal, signer: &Arc<dyn Signer>) ->
 fn approvals(acting: &Acting<'_>, step: &Seal) -> Result<Vec<SealedFile>> {
     let gate = content::gate(&acting.state)?;
     let content = content::content(&acting.state, acting.train.objects(), gate)?;
-    let judgement = content::judge(&acting.state, acting.train, &content, acting.effects.clock.now())?;
-    let counted: Vec<PersonId> = judgement.require()?;
     let mut files = vec![kept(acting, crate::formats::content::FILE, &content.to_bytes()?)?];
-    for person in counted {
-        // A person's last approval is the one that counts.
-        let approval = acting.state.approvals().iter().rev().find(|(a, _)| a.person == person);
-        let (approval, _) = approval.ok_or_else(|| Error::fatal(format!("the approval of {person} is gone")))?;
+    for approval in content::counted(&acting.state, acting.train, &content, acting.effects.clock.now())? {
         for (path, bytes) in approval.files(&step.branch)? {
             files.push(kept(acting, &path, &bytes)?);
         }
