@@ -16,7 +16,7 @@ use crate::model::{
     BranchName, Ident, Oid, ProjectName, RemoteName, Sha256, StoreName, TagName, TargetName, VersionStep,
 };
 
-pub use job::{ArtifactPath, Isolation, Job, JobInput};
+pub use job::{ArtifactPath, Handle, Isolation, Job, JobInput};
 pub use outcome::{Outcome, Sealed, SealedFile};
 pub use reads::Read;
 

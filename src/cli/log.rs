@@ -1,12 +1,16 @@
 //! `log`: the journal, as a person reads it.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
 
 use super::place::Place;
 use super::{Global, Output};
-use crate::error::Result;
-use crate::journal::{Event, Record};
-use crate::model::TrainName;
+use crate::effects::{Quiet, Role};
+use crate::error::{Error, Result};
+use crate::journal::{Event, Record, Signatures, check_signatures};
+use crate::model::{Fingerprint, TrainName};
 
 /// Print what happened to a train, from its journal
 #[derive(Debug, clap::Args)]
@@ -14,14 +18,59 @@ pub(super) struct Args {
     /// The train [default: the one under way, or the last]
     #[arg(value_name = "TRAIN")]
     train: Option<TrainName>,
+    /// Check the signature of every record, and that this machine's operator or a person of the trust root wrote it
+    #[arg(long)]
+    verify: bool,
+}
+
+/// Who wrote a journal, or a part of it.
+#[derive(Serialize)]
+struct Holder {
+    certificate: Fingerprint,
+    who: String,
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    let records = place.records(&place.choose(args.train.as_ref())?)?;
+    let name = place.choose(args.train.as_ref())?;
+    let records = place.records(&name)?;
+    if args.verify {
+        let holders = holders(&place, &name, &records)?;
+        let mut text = format!("{} records, each signed by who held the train then", records.len());
+        for holder in &holders {
+            text.push_str(&format!("\n  {} {}", holder.certificate, holder.who));
+        }
+        out.result(text, &holders)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let text: Vec<String> = records.iter().map(line).collect();
     out.result(text.join("\n"), &records)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks every signature, and that each holder is known here.
+fn holders(place: &Place, name: &TrainName, records: &[Record]) -> Result<Vec<Holder>> {
+    let trust = place.trust()?;
+    let mut out = Vec::new();
+    for certificate in check_signatures(records, Signatures::All)? {
+        let fingerprint = certificate.fingerprint().clone();
+        let person = trust.root.people.iter().find(|(_, p)| p.certificates.contains(&fingerprint));
+        let who = match person {
+            Some((person, _)) => format!("{person}, a person of the trust root"),
+            // The key may want a passphrase, so it is asked for only where it decides.
+            None => {
+                let ours = place.effects(name, Arc::new(Quiet))?.keys.signer(&Role::Operator)?.fingerprint();
+                if !ours.parse().is_ok_and(|key| certificate.has_key(&key)) {
+                    return Err(Error::verification(format!("nobody known here wrote this journal: {fingerprint}"))
+                        .detail(format!("this machine's operator key is {ours}"))
+                        .hint("ask the other maintainers whose key that is; until you know, believe none of these records"));
+                }
+                "this machine's operator".to_owned()
+            }
+        };
+        out.push(Holder { certificate: fingerprint, who });
+    }
+    Ok(out)
 }
 
 fn line(record: &Record) -> String {

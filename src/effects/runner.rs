@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::Result;
 use crate::model::{ArtifactName, Label, RunnerName, Secret};
 use crate::step::{Exposure, Job, JobInput, StepId, StepKey};
+
+pub use crate::step::Handle;
 
 /// A job as it is handed to a runner.
 #[derive(Debug, Clone)]
@@ -26,16 +26,6 @@ pub struct JobRequest {
     pub secrets: BTreeMap<String, Secret>,
     /// `SOURCE_DATE_EPOCH`: the plan's date in seconds since 1970.
     pub source_date_epoch: i64,
-}
-
-/// Finds a dispatched job again, after a crash too; recorded in the journal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Handle {
-    /// The runner.
-    pub runner: RunnerName,
-    /// The runner's own name for the job.
-    pub job: String,
 }
 
 /// What a runner says of a job.

@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::effects::Handle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::canonical;
 use crate::model::{Sha256, TrainNonce};
 use crate::plan::PlanId;
-use crate::step::{Outcome, StepId, StepKey};
+use crate::step::{Handle, Outcome, StepId, StepKey};
 use crate::trust::Approval;
 
 /// The journal format that this version writes; a newer one is refused.
@@ -211,6 +210,10 @@ impl Record {
         let hash = Self::hash_of(record.seq, record.prev, record.at, &record.by, &record.what)?;
         if hash != record.hash {
             return Err(damaged(format!("line {line} was changed: its hash is not that of its contents")));
+        }
+        // The hash covers what was understood; so that it covers all, nothing else may stand there.
+        if canonical::to_bytes(&record)? != text.as_bytes() {
+            return Err(damaged(format!("line {line} was changed: it says more than this version writes")));
         }
         Ok(record)
     }

@@ -208,7 +208,7 @@ impl State {
     fn admits_outcome(&self, position: usize, outcome: &Outcome, at: Timestamp) -> Result<(), String> {
         let step = &self.graph.at(position).step;
         if !outcome.is_of(step) {
-            return Err(format!("what it made is not what a `{}` step makes", step.kind()));
+            return Err(format!("what it made is not what this `{}` step makes", step.kind()));
         }
         let Step::Gate(gate) = step else { return Ok(()) };
         let people: BTreeSet<_> = self.approvals.iter().map(|(a, _)| &a.person).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ArtifactName, Label, SecretRef, Sha256};
+use crate::model::{ArtifactName, Label, RunnerName, SecretRef, Sha256};
 
 /// How far a job is cut off from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,4 +62,14 @@ pub enum JobInput {
         /// Where it is put.
         path: String,
     },
+}
+
+/// Finds a dispatched job again, after a crash too; recorded in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handle {
+    /// The runner.
+    pub runner: RunnerName,
+    /// The runner's own name for the job.
+    pub job: String,
 }

@@ -1,9 +1,11 @@
 //! What steps produced, as it is recorded in the journal.
 
+use std::collections::BTreeSet;
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::Step;
+use super::{Assemble, Build, Step};
 use crate::model::{Artifact, Oid, PersonId, Sha256, TagName};
 
 /// What a step produced, with digests; later steps consume outcomes, never guesses. Serialized names are append-only.
@@ -109,25 +111,28 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether a step of this kind makes an outcome of this kind.
+    /// Whether this step can have made it: of its kind, and of what it names itself (version, tag, artifacts).
     #[must_use]
     pub fn is_of(&self, step: &Step) -> bool {
-        matches!(
-            (step, self),
-            (Step::Prepare(_), Self::Prepared { .. })
-                | (Step::Bundle(_), Self::Bundled { .. })
-                | (Step::Build(_) | Step::Assemble(_), Self::Built { .. })
-                | (Step::Test(_), Self::Tested { .. })
-                | (Step::Checksum(_), Self::Summed { .. })
-                | (Step::Stage(_), Self::Staged { .. })
-                | (Step::VerifyStaged(_), Self::StagedVerified { .. })
-                | (Step::Gate(_), Self::GateOpened { .. })
-                | (Step::Seal(_), Self::Sealed(_))
-                | (Step::Promote(_), Self::Promoted { .. })
-                | (Step::PushGit(_), Self::Pushed { .. })
-                | (Step::ForgeRelease(_), Self::Released { .. })
-                | (Step::Point(_), Self::Pointed { .. })
-        )
+        match (step, self) {
+            (Step::Prepare(s), Self::Prepared { version, .. }) => *version == s.bump.as_ref().map(|b| b.new.clone()),
+            (Step::Build(Build { job, .. }) | Step::Assemble(Assemble { job, .. }), Self::Built { artifacts, .. }) => {
+                let wanted: BTreeSet<_> = job.artifacts.iter().map(|a| &a.name).collect();
+                artifacts.len() == wanted.len() && artifacts.iter().all(|a| wanted.contains(&a.name))
+            }
+            (Step::Seal(s), Self::Sealed(sealed)) => sealed.tag == s.tag,
+            (Step::Bundle(_), Self::Bundled { .. })
+            | (Step::Test(_), Self::Tested { .. })
+            | (Step::Checksum(_), Self::Summed { .. })
+            | (Step::Stage(_), Self::Staged { .. })
+            | (Step::VerifyStaged(_), Self::StagedVerified { .. })
+            | (Step::Gate(_), Self::GateOpened { .. })
+            | (Step::Promote(_), Self::Promoted { .. })
+            | (Step::PushGit(_), Self::Pushed { .. })
+            | (Step::ForgeRelease(_), Self::Released { .. })
+            | (Step::Point(_), Self::Pointed { .. }) => true,
+            _ => false,
+        }
     }
 }
 

@@ -45,8 +45,31 @@ impl Step {
             Self::Seal(s) => vec![(&s.branch, Some(&s.version))],
             Self::PushGit(s) => s.lines.keys().map(|b| (b, None)).collect(),
             Self::ForgeRelease(s) => vec![(&s.branch, Some(&s.version))],
-            Self::Point(s) => s.lines.iter().map(|(b, l)| (b, Some(&l.version))).collect(),
+            Self::Point(s) => {
+                let carried = s.carries.keys().map(|b| (b, None));
+                s.lines.iter().map(|(b, l)| (b, Some(&l.version))).chain(carried).collect()
+            }
         }
+    }
+
+    /// The name that it has in every plan: its kind and what it acts on.
+    #[must_use]
+    pub fn name(&self) -> StepId {
+        let parts: Vec<&str> = match self {
+            Self::Prepare(s) => vec![s.branch.as_str()],
+            Self::Bundle(s) => vec![s.branch.as_str()],
+            Self::Build(s) => vec![s.branch.as_str(), s.target.as_str()],
+            Self::Assemble(s) => vec![s.branch.as_str(), s.name.as_str()],
+            Self::Test(s) => vec![s.branch.as_str(), s.target.as_str()],
+            Self::Checksum(s) => vec![s.branch.as_str()],
+            Self::Stage(s) | Self::VerifyStaged(s) | Self::Promote(s) => vec![s.store.as_str(), s.branch.as_str()],
+            Self::Gate(_) => Vec::new(),
+            Self::Seal(s) => vec![s.branch.as_str()],
+            Self::PushGit(s) => vec![s.remote.as_str()],
+            Self::ForgeRelease(s) => vec![s.forge.as_str(), s.branch.as_str()],
+            Self::Point(s) => vec![s.store.as_str()],
+        };
+        StepId::new(self.kind(), &parts)
     }
 
     /// The steps whose outcomes it reads.
@@ -94,6 +117,7 @@ impl Step {
                     let of = Some(branch);
                     out.extend([prepare(&line.prepare, of), checksum(&line.checksum, of), seal(&line.seal, of)]);
                 }
+                out.extend(s.carries.iter().map(|(branch, id)| prepare(id, Some(branch))));
                 out
             }
         }

@@ -174,7 +174,7 @@ async fn deliver(forge: &Arc<dyn Forge>, clock: &dyn Clock, wanted: &WantedRelea
             Move::AwaitDigests(names) => {
                 let what = format!("`{}` shows no digest of asset `{}`", forge.name(), names.join("`, `"));
                 return Err(Error::new(ErrorKind::Unreachable, what)
-                    .hint("nothing is published before every asset is confirmed; GitHub Enterprise Server needs a version that shows digests"));
+                    .hint("nothing is published before every asset is confirmed; a forge of your own needs a version that shows digests"));
             }
             Move::Create => forge.create_draft(&wanted.text).await,
             Move::Discard(list) => discard(&**forge, list).await,

@@ -61,10 +61,6 @@ fn sorted(plan: &Plan) -> Result<()> {
         if !step.needs.windows(2).all(|w| w[0] < w[1]) {
             return Err(broken("what a step needs is sorted, each once", &who));
         }
-        let kind = step.step.kind();
-        if step.id.as_str() != kind && !step.id.as_str().starts_with(&format!("{kind}/")) {
-            return Err(broken(&format!("the name of a `{kind}` step begins with it"), &who));
-        }
     }
     Ok(())
 }
@@ -86,11 +82,14 @@ fn released_without_the_deferrable(graph: &Graph) -> Result<()> {
     Ok(())
 }
 
-/// A step's key is the digest of its own inputs: a record of one step can never pass for one of another.
+/// A step has the name of what it does, and its key is the digest of its own inputs: a record of one step can never pass for one of another.
 fn keys(graph: &Graph) -> Result<()> {
     for i in 0..graph.len() {
         let step = graph.at(i);
         let needs = graph.needs(i).iter().map(|&n| graph.at(n).key).collect();
+        if step.id != step.step.name() {
+            return Err(broken("a step is named after what it acts on", &format!("step `{}`", step.id)));
+        }
         if key_of(&step.step, needs, step.exposure)? != step.key {
             return Err(broken("a step's key is the digest of its inputs", &format!("step `{}`", step.id)));
         }

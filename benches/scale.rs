@@ -1,0 +1,213 @@
+//! A release of wasmtime's size: planning it, folding its journal, opening it when all is done, and handling 2 GiB files.
+//!
+//! `cargo bench --bench scale -- VERB …`; `benches/run.sh` runs every verb and prints each number beside its bar. Each verb
+//! runs in a process of its own, because the peak of resident memory is that of a whole process.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a measuring program for people"
+)]
+
+#[path = "../tests/model/made.rs"]
+mod made;
+mod train;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lifeboat::effects::{ArchiveSpec, Area, Git as _, Objects, PrivateRepo};
+use lifeboat::formats::openpgp::hash_reader;
+use lifeboat::git::{GitProgram, LocalGit};
+use lifeboat::host::HostDisk;
+use lifeboat::journal::{Event, FailureClass, Journal, Record, State};
+use lifeboat::model::{Digests, Sha256};
+use lifeboat::plan::{Graph, check, plan};
+
+fn main() {
+    // `cargo bench` adds `--bench`; `cargo test --benches` says nothing: then there is nothing to measure.
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["plan"] => planning(),
+        ["fold"] => folding(),
+        ["finish", dir] => train::finished(Path::new(dir)),
+        ["ship", dir] => shipping(Path::new(dir)),
+        ["hash", file] => memory(&format!("hash {file}"), || {
+            hash_reader(&mut std::fs::File::open(file).unwrap(), u64::MAX).unwrap().unwrap();
+        }),
+        ["copy", file, dir] => {
+            memory(&format!("copy {file} into objects and a store"), || copying(Path::new(file), Path::new(dir)))
+        }
+        ["archive", repo, commit] => memory(&format!("archive {commit}"), || archiving(Path::new(repo), commit)),
+        _ => println!(
+            "usage: cargo bench --bench scale -- plan | fold | finish DIR | ship DIR | hash FILE | copy FILE DIR | archive REPO COMMIT"
+        ),
+    }
+}
+
+/// The best and the median of some runs.
+fn timed(runs: usize, mut work: impl FnMut()) -> (Duration, Duration) {
+    let mut took: Vec<Duration> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed()
+        })
+        .collect();
+    took.sort_unstable();
+    (took[0], took[runs / 2])
+}
+
+fn ms(d: Duration) -> f64 {
+    d.as_secs_f64() * 1e3
+}
+
+/// The most memory that this process ever held, in MiB.
+fn peak() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+fn verdict(bar: f64, is: f64) -> &'static str {
+    if is < bar { "ok" } else { "MISSED" }
+}
+
+fn planning() {
+    let (config, snapshot, request) = train::inputs(Path::new("/srv/wasmtime"), Sha256::of(b"root"), 1);
+    let mut made = None;
+    let (best, median) = timed(15, || made = Some(plan(&config, &snapshot, &request).unwrap()));
+    let plan = made.unwrap();
+    let (checked, _) = timed(15, || check(&plan).unwrap());
+    let bytes = plan.to_bytes().unwrap().len();
+    let builds = plan.steps.iter().filter(|s| s.step.kind() == "build").count();
+    println!("plan of 5 lines, {builds} builds, {} steps, {bytes} bytes", plan.steps.len());
+    println!(
+        "  time    {:8.1} ms best, {:.1} ms median (bar 100 ms: {})",
+        ms(best),
+        ms(median),
+        verdict(100.0, ms(median))
+    );
+    println!("  of that {:8.1} ms are the check", ms(checked));
+    println!("  memory  {:8.1} MiB peak of the process (bar 50 MiB: {})", peak(), verdict(50.0, peak()));
+}
+
+fn folding() {
+    let (config, snapshot, request) = train::inputs(Path::new("/srv/wasmtime"), Sha256::of(b"root"), 1);
+    let graph = Arc::new(Graph::new(Arc::new(plan(&config, &snapshot, &request).unwrap())).unwrap());
+    let at = request.date;
+    let mut events = vec![Event::PlanAdopted { plan: graph.id(), nonce: made::nonce(), certificate: String::new() }];
+    let prepare = graph.plan().steps.iter().find(|s| s.step.kind() == "prepare").unwrap();
+    // Everything once, and one step that fails and is tried again until there are 10,000 records.
+    let done = 2 * graph.len() + 3;
+    for attempt in 1.. {
+        if events.len() + done >= 10_000 {
+            break;
+        }
+        let (step, key) = (prepare.id.clone(), prepare.key);
+        events.push(Event::Started { step: step.clone(), key, attempt });
+        let error = "error: the runner's disk is full\n\nhint: free some space".to_owned();
+        events.push(Event::Failed { step, key, class: FailureClass::Transient, error, retry_at: Some(at) });
+    }
+    let attempts = (events.len() as u32 - 1) / 2;
+    events.extend(train::everything(&graph, at, |id| if *id == prepare.id { attempts } else { 0 }));
+    let records: Vec<Record> = chained(&graph, events, at);
+    let (best, median) = timed(15, || drop(State::fold(graph.clone(), &records).unwrap()));
+    println!("fold of {} records", records.len());
+    println!(
+        "  time    {:8.1} ms best, {:.1} ms median (bar 50 ms: {})",
+        ms(best),
+        ms(median),
+        verdict(50.0, ms(median))
+    );
+    // Reading them from a file parses and hashes each: no bar, for comparison.
+    let lines: Vec<String> = records
+        .iter()
+        .map(|r| String::from_utf8(lifeboat::formats::canonical::to_bytes(r).unwrap()).unwrap())
+        .collect();
+    let (read, _) = timed(3, || lines.iter().enumerate().for_each(|(i, l)| drop(Record::parse(l, i + 1).unwrap())));
+    println!("  parsing and hashing the same records: {:.1} ms", ms(read));
+}
+
+/// Records with true hashes; the fold looks at no signature.
+fn chained(graph: &Graph, events: Vec<Event>, at: jiff::Timestamp) -> Vec<Record> {
+    let mut prev = graph.id().0;
+    let record = |(seq, what): (usize, Event)| {
+        let (seq, by) = (seq as u64, "A".repeat(40));
+        let hash = Record::hash_of(seq, prev, at, &by, &what).unwrap();
+        let record = Record { format: 1, seq, prev, at, by, what, hash, signature: "-".repeat(250) };
+        prev = hash;
+        record
+    };
+    events.into_iter().enumerate().map(record).collect()
+}
+
+/// The whole program, on a train that is finished.
+fn shipping(dir: &Path) {
+    let (config, state) = (dir.join("lifeboat.toml"), dir.join("state"));
+    let mut outputs = Vec::new();
+    let (best, median) = timed(15, || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+        command.arg("ship").arg("--config").arg(&config).arg("--state").arg(&state);
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        outputs.push(out.stdout);
+    });
+    let text = String::from_utf8_lossy(&outputs[0]).into_owned();
+    let graph = Graph::new(Arc::new(train::dir(dir).load_plan(&HostDisk).unwrap())).unwrap();
+    let (records, _) = Journal::read(&HostDisk, &train::dir(dir).journal(), &graph).unwrap();
+    println!(
+        "ship, everything done: {} steps, {} records; {}",
+        graph.len(),
+        records.len(),
+        text.lines().next().unwrap()
+    );
+    println!(
+        "  time    {:8.1} ms best, {:.1} ms median (bar 200 ms: {})",
+        ms(best),
+        ms(median),
+        verdict(200.0, ms(median))
+    );
+}
+
+fn memory(what: &str, work: impl FnOnce()) {
+    let (idle, start) = (peak(), Instant::now());
+    work();
+    println!("{what}: {:.1} s", start.elapsed().as_secs_f64());
+    println!("  memory  {:8.1} MiB peak, {idle:.1} MiB before it (bar 100 MiB: {})", peak(), verdict(100.0, peak()));
+}
+
+fn copying(file: &Path, dir: &Path) {
+    let disk = Arc::new(HostDisk);
+    let objects = Objects::new(disk.clone(), dir.join("objects"));
+    let digests: Digests = objects.put_file(file).unwrap();
+    std::fs::create_dir_all(dir.join("store")).unwrap();
+    let store = lifeboat::config::StoreConfig {
+        name: "mirror".parse().unwrap(),
+        url: format!("file://{}", dir.join("store").display()),
+        public_url: None,
+        required: true,
+    };
+    let store = lifeboat::stores::open(&store, disk).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let staging = Area::Staging("train".to_owned());
+        store.put_new(&staging, "releases/1.0.0/big.bin", &objects.path(&digests.sha256), &digests).await.unwrap();
+        store.promote("train", "releases/1.0.0/big.bin").await.unwrap();
+    });
+}
+
+fn archiving(repo: &Path, commit: &str) {
+    let git = LocalGit::new(GitProgram::from_env());
+    let scratch = tempfile::tempdir().unwrap();
+    let repo = PrivateRepo { dir: scratch.path().join("private.git"), borrow: repo.to_owned() };
+    git.ensure(&repo).unwrap();
+    let commit = commit.parse().unwrap();
+    let date = jiff::Timestamp::from_second(1_800_000_000).unwrap();
+    let spec = ArchiveSpec { commit: &commit, prefix: "big-v1.0.0", submodules: &[], date };
+    git.archive(&repo, &spec, &mut std::io::sink()).unwrap();
+}

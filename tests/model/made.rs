@@ -1,0 +1,92 @@
+//! Made-up outcomes and approvals, each of the kind that its step makes. `benches/` uses them too.
+#![allow(unreachable_pub, clippy::unwrap_used, missing_docs, reason = "shared by tests and benchmarks")]
+
+use jiff::Timestamp;
+use lifeboat::formats::approval::Statement;
+use lifeboat::model::{Artifact, ArtifactName, Digests, Oid, PersonId, Sha256, TrainNonce};
+use lifeboat::plan::PlanId;
+use lifeboat::step::{Outcome, Sealed, Step};
+use lifeboat::trust::Approval;
+
+fn artifact(name: &str) -> Artifact {
+    Artifact::new(ArtifactName::new(name).unwrap(), Digests::of(name.as_bytes()))
+}
+
+fn oid(of: &str) -> Oid {
+    let digest = Sha256::of(of.as_bytes());
+    Oid::from_sha1(std::array::from_fn(|i| digest.0[i]))
+}
+
+/// What a step could have made.
+pub fn outcome(step: &Step) -> Outcome {
+    let (runner, log) = ("local".to_owned(), Sha256::of(b"log"));
+    match step {
+        Step::Prepare(s) => Outcome::Prepared {
+            commits: vec![oid(s.branch.as_str())],
+            head: oid(s.branch.as_str()),
+            tree: oid("tree"),
+            version: s.bump.as_ref().map(|b| b.new.clone()),
+            pack: Sha256::of(b"pack"),
+            notes: None,
+            by_hooks: None,
+            warnings: Vec::new(),
+        },
+        Step::Bundle(s) => Outcome::Bundled {
+            source: artifact(&format!("{}-src.tar.gz", s.stem)),
+            git_bundle: artifact(&format!("{}.bundle", s.stem)),
+            vendor: None,
+        },
+        Step::Build(s) => Outcome::Built {
+            runner,
+            log,
+            artifacts: s.job.artifacts.iter().map(|a| artifact(a.name.as_str())).collect(),
+        },
+        Step::Assemble(s) => Outcome::Built {
+            runner,
+            log,
+            artifacts: s.job.artifacts.iter().map(|a| artifact(a.name.as_str())).collect(),
+        },
+        Step::Test(_) => Outcome::Tested { runner, log },
+        Step::Checksum(_) => Outcome::Summed {
+            manifest: artifact("manifest.json"),
+            sha256sums: artifact("SHA256SUMS"),
+            sha512sums: artifact("SHA512SUMS"),
+            artifacts: Vec::new(),
+        },
+        Step::Stage(_) => Outcome::Staged { files: 3, bytes: 3 },
+        Step::VerifyStaged(_) => Outcome::StagedVerified { files: 3 },
+        Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b"content"), approved_by: Vec::new() },
+        Step::Seal(s) => Outcome::Sealed(Sealed {
+            tag: s.tag.clone(),
+            tag_id: oid(s.tag.as_str()),
+            tag_object: Sha256::of(b"tag"),
+            files: Vec::new(),
+        }),
+        Step::Promote(s) => Outcome::Promoted { location: format!("https://releases.example.org/{}", s.version) },
+        Step::PushGit(_) => Outcome::Pushed { refs: Vec::new() },
+        Step::ForgeRelease(s) => Outcome::Released { location: format!("https://forge.example.org/{}", s.version) },
+        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"index") },
+    }
+}
+
+pub fn nonce() -> TrainNonce {
+    TrainNonce::from_bytes([7; 16])
+}
+
+/// An approval whose signatures nobody checks: the journal checks none, the gate does.
+pub fn approval(plan: PlanId, person: usize, expires: Timestamp) -> Approval {
+    let person = PersonId::new(format!("person{person}")).unwrap();
+    let statement = Statement {
+        kind: "lifeboat-approval".to_owned(),
+        project: "sample".parse().unwrap(),
+        train: nonce(),
+        format: 1,
+        plan: plan.0,
+        content: Sha256::of(b"content"),
+        root: Sha256::of(b"root"),
+        person: person.clone(),
+        expires,
+    };
+    let statement = String::from_utf8(statement.to_bytes().unwrap()).unwrap();
+    Approval { person, statement, signature: String::new(), sums: std::collections::BTreeMap::new() }
+}
