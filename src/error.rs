@@ -188,14 +188,23 @@ impl<T, E: std::error::Error + Send + Sync + 'static> Context<T> for std::result
             match e.downcast::<Error>() {
                 Ok(own) => own.context(what),
                 Err(foreign) => {
-                    let kind = foreign.downcast_ref::<std::io::Error>().map_or(ErrorKind::Fatal, io_kind);
+                    let io = foreign.downcast_ref::<std::io::Error>();
+                    let kind = io.map_or(ErrorKind::Fatal, io_kind);
                     let mut out = Error::new(kind, format!("{what}: {foreign}"));
+                    if io.is_some_and(is_full) {
+                        out = out.hint("free some space on that disk and run the same command again: nothing half-written was kept");
+                    }
                     out.source = Some(foreign);
                     out
                 }
             }
         })
     }
+}
+
+/// A disk or a quota has no room left.
+fn is_full(e: &std::io::Error) -> bool {
+    matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// A full disk or an interrupted call may pass when tried again; every other I/O failure is final until mended.

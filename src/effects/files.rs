@@ -149,7 +149,7 @@ fn write_partial(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read)
 
 /// Says what a person can do about a full disk.
 pub(crate) fn explained(e: Error) -> Error {
-    if e.kind() == ErrorKind::Transient {
+    if e.kind() == ErrorKind::Transient && e.hints().is_empty() {
         e.hint("free some space on that disk and run `lifeboat ship` again: nothing half-written was kept")
     } else {
         e

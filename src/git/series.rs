@@ -109,9 +109,7 @@ fn was_room(dir: &Path, len: usize) -> Result<()> {
         f.sync_data()
     });
     let removed = fs::remove_file(&file);
-    written.and(removed).context(format!("cannot write in `{}`", dir.display())).map_err(|e| {
-        e.hint("free some space on that disk and run the same command again: nothing half-written was kept")
-    })
+    written.and(removed).context(format!("cannot write in `{}`", dir.display()))
 }
 
 fn patch(program: &GitProgram, dir: &Path, origin: &str, mail: &[u8]) -> Result<Patch> {
