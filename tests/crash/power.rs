@@ -114,11 +114,9 @@ fn a_train_survives_a_power_loss_anywhere() {
             for fate in fates {
                 lane.world.restore(*leg);
                 let disk = PowerLossDisk::untraced(Arc::new(HostDisk), &lane.world.live());
-                tried.count += 1;
-                if let Err(why) = lane.survive(*leg, n, Some(fate), fate, &disk) {
-                    let call = &log[usize::try_from(n).unwrap() - 1];
-                    tried.failed.push(format!("{} call {n}, {call}, {fate:?}: {why}", leg.name()));
-                }
+                let call = &log[usize::try_from(n).unwrap() - 1];
+                let name = || format!("{} call {n}, {call}, {fate:?}", leg.name());
+                tried.point(name, lane.survive(*leg, n, Some(fate), fate, &disk));
             }
         }
         tried
