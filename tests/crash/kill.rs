@@ -134,10 +134,7 @@ fn a_train_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
         let log = lane.log(*leg);
         let mut tried = Tried { total: log.len(), ..Tried::default() };
         for n in sample(&log, 12, 10) {
-            tried.count += 1;
-            if let Err(why) = lane.crash(*leg, n) {
-                tried.failed.push(format!("{} call {n}: {why}", leg.name()));
-            }
+            tried.point(|| format!("{} call {n}", leg.name()), lane.crash(*leg, n));
         }
         tried
     });

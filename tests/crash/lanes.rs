@@ -18,13 +18,20 @@ pub(crate) struct Tried {
 }
 
 impl Tried {
+    /// Takes the result of one point in, and prints a failure at once: a whole sweep takes long.
+    pub(crate) fn point(&mut self, name: impl FnOnce() -> String, result: Result<(), String>) {
+        self.count += 1;
+        if let Err(why) = result {
+            let why = format!("{}: {why}", name());
+            println!("{why}\n");
+            self.failed.push(why);
+        }
+    }
+
     /// Prints what was reached, and fails if anything went wrong.
     pub(crate) fn report(what: &str, all: &[Self], begun: Instant) {
         let (total, count) = (all.iter().map(|t| t.total).sum::<usize>(), all.iter().map(|t| t.count).sum::<usize>());
         let failed: Vec<&String> = all.iter().flat_map(|t| &t.failed).collect();
-        for why in &failed {
-            println!("{why}\n");
-        }
         let seconds = begun.elapsed().as_secs_f64();
         println!(
             "{what}: {}/{count} passed, of {total} points{}, in {seconds:.1} s",

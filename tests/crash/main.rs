@@ -41,7 +41,7 @@ fn sample(log: &[String], spread: usize, near: usize) -> Vec<u64> {
 }
 
 /// About `count` of these, in equal steps.
-fn every(points: &[u64], count: usize) -> Vec<u64> {
+fn every<T: Copy>(points: &[T], count: usize) -> Vec<T> {
     let step = points.len().div_ceil(count.max(1)).max(1);
     points.iter().copied().step_by(step).collect()
 }

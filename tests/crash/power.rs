@@ -17,7 +17,7 @@ use crate::support::scratch;
 use crate::support::train_ends::{End, Reader, difference};
 use crate::support::train_ports::{Signatures, effects};
 use crate::support::train_world::{Leg, World};
-use crate::{everything, lanes, sample};
+use crate::{every, everything, lanes, sample};
 
 const FATES: [Unsynced; 3] = [Unsynced::Lost, Unsynced::NamesKept, Unsynced::Torn];
 
@@ -98,7 +98,7 @@ impl Lane {
 }
 
 fn ports(world: &World, disk: &PowerLossDisk, points: &Arc<KillPoints>, signatures: &Arc<Signatures>) -> Effects {
-    let runner = InstantRunner::new(world.train().jobs());
+    let runner = InstantRunner::port(world.train().jobs());
     effects(world, Arc::new(disk.clone()), points, signatures, Some(runner))
 }
 
@@ -114,11 +114,9 @@ fn a_train_survives_a_power_loss_anywhere() {
             for fate in fates {
                 lane.world.restore(*leg);
                 let disk = PowerLossDisk::untraced(Arc::new(HostDisk), &lane.world.live());
-                tried.count += 1;
-                if let Err(why) = lane.survive(*leg, n, Some(fate), fate, &disk) {
-                    let call = &log[usize::try_from(n).unwrap() - 1];
-                    tried.failed.push(format!("{} call {n}, {call}, {fate:?}: {why}", leg.name()));
-                }
+                let call = &log[usize::try_from(n).unwrap() - 1];
+                let name = || format!("{} call {n}, {call}, {fate:?}", leg.name());
+                tried.point(name, lane.survive(*leg, n, Some(fate), fate, &disk));
             }
         }
         tried
@@ -138,7 +136,7 @@ impl Lane {
         self.world.restore(leg);
         let disk = PowerLossDisk::new(Arc::new(HostDisk), &self.world.live());
         disk.ignore(ignore);
-        PowerLossDisk::clone(&disk)
+        (*disk).clone()
     }
 
     /// The machine is switched off without warning after each leg.
@@ -177,19 +175,28 @@ impl Lane {
         out
     }
 
-    /// What goes wrong without this statement, if anything does in what is tried.
+    /// Before the last record of each leg is synced.
+    fn torn_records(&self) -> Vec<(Leg, u64)> {
+        let last = |log: &Vec<String>| log.iter().rposition(|c| c.contains(" sync ") && c.ends_with("journal.jsonl"));
+        self.logs.iter().filter_map(|(leg, log)| Some((*leg, last(log)? as u64 + 1))).collect()
+    }
+
+    /// What goes wrong without this statement, if anything does: switched off after each leg, then interrupted here and there.
     fn without(&self, statement: &str) -> Option<String> {
         let disk = self.traced(Leg::Ship, statement);
         if let Err(why) = self.off_after_each(&disk) {
             return Some(format!("switched off after a leg: {}", first_line(&why)));
         }
-        for (leg, n) in self.loose_ends(if everything() { 4 } else { 1 }) {
-            for crash in [None, Some(Unsynced::Lost)] {
-                let disk = self.traced(leg, statement);
-                if let Err(why) = self.survive(leg, n, crash, Unsynced::Lost, &disk) {
-                    let call = &self.logs[&leg][usize::try_from(n).unwrap() - 1];
-                    return Some(format!("{} call {n}, {call}, {crash:?}: {}", leg.name(), first_line(&why)));
-                }
+        let ends = self.loose_ends(if everything() { 3 } else { 1 });
+        let ends = every(&ends, if everything() { ends.len() } else { 48 });
+        let plain = ends.iter().map(|p| (*p, None));
+        let lost = ends.iter().map(|p| (*p, Some(Unsynced::Lost)));
+        let torn = self.torn_records().into_iter().map(|p| (p, Some(Unsynced::Torn)));
+        for ((leg, n), crash) in torn.chain(plain).chain(lost) {
+            let disk = self.traced(leg, statement);
+            if let Err(why) = self.survive(leg, n, crash, Unsynced::Lost, &disk) {
+                let call = &self.logs[&leg][usize::try_from(n).unwrap() - 1];
+                return Some(format!("{} call {n}, {call}, {crash:?}: {}", leg.name(), first_line(&why)));
             }
         }
         None
@@ -211,19 +218,22 @@ fn without_any_single_sync_some_train_is_lost() {
     let disk = lane.traced(Leg::Ship, "nothing");
     lane.off_after_each(&disk).unwrap();
     let mut statements: BTreeSet<String> = disk.sites().iter().map(|s| statement(s).to_owned()).collect();
-    for (leg, n) in lane.loose_ends(1) {
-        let disk = lane.traced(leg, "nothing");
-        lane.survive(leg, n, None, Unsynced::Lost, &disk).unwrap();
+    // A journal whose last record is torn is cut, in no other train.
+    let torn = lane.torn_records();
+    for (leg, n) in &torn {
+        let disk = lane.traced(*leg, "nothing");
+        lane.survive(*leg, *n, Some(Unsynced::Torn), Unsynced::Lost, &disk).unwrap();
         statements.extend(disk.sites().iter().map(|s| statement(s).to_owned()));
     }
     drop(lane);
     std::panic::set_hook(Box::new(|_| {}));
-    let mut found = lanes::sweep(statements, Lane::new, |lane, statement| (statement.clone(), lane.without(statement)));
+    let mut found = lanes::sweep(statements, Lane::new, |lane, statement| {
+        let why = lane.without(statement);
+        println!("{statement}\n    {}", why.as_deref().unwrap_or("NOTHING IS LOST WITHOUT IT"));
+        (statement.clone(), why)
+    });
     drop(std::panic::take_hook());
     found.sort();
-    for (statement, why) in &found {
-        println!("{statement}\n    {}", why.as_deref().unwrap_or("NOTHING IS LOST WITHOUT IT"));
-    }
     println!("syncs: {} statements in {:.1} s", found.len(), begun.elapsed().as_secs_f64());
     let idle: Vec<&String> = found.iter().filter(|(_, why)| why.is_none()).map(|(s, _)| s).collect();
     let idle: Vec<_> = idle.into_iter().filter(|s| NEEDED_ELSEWHERE.iter().all(|(e, _)| !s.starts_with(e))).collect();

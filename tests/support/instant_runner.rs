@@ -16,7 +16,7 @@ pub struct InstantRunner {
 }
 
 impl InstantRunner {
-    pub fn new(jobs: PathBuf) -> Arc<dyn Runner> {
+    pub fn port(jobs: PathBuf) -> Arc<dyn Runner> {
         Arc::new(Self { name: RunnerName::new("instant").unwrap(), jobs })
     }
 }

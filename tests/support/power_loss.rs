@@ -439,7 +439,15 @@ impl Disk for PowerLossDisk {
     }
 
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        let lock = self.inner.try_lock(path)?;
+        // A child of another thread holds a copy of each lock between its fork and its exec.
+        let mut lock = self.inner.try_lock(path)?;
+        for _ in 0..200 {
+            if lock.is_some() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            lock = self.inner.try_lock(path)?;
+        }
         self.watched(path, |model, parts| {
             model.file(parts, 0o600, path);
         });
