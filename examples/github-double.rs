@@ -31,7 +31,7 @@ struct Args {
     /// A tag that is there, with the object to which it points
     #[arg(long, value_name = "TAG=OBJECT")]
     tag: Vec<String>,
-    /// A bare git repository whose tags are read again before every second
+    /// A bare git repository whose tags are there
     #[arg(long, value_name = "DIR")]
     git: Option<std::path::PathBuf>,
     /// A failure: the call's name as the double prints it, which one of that name, and the kind
@@ -65,19 +65,6 @@ fn fault(text: &str) -> Result<Fault, String> {
     Ok(Fault { call: call.to_owned(), nth: nth.parse().map_err(|_| wrong())?, kind })
 }
 
-/// The tags of a bare repository.
-fn tags(git: &std::path::Path) -> Result<Vec<(String, String)>, git2::Error> {
-    let repo = git2::Repository::open_bare(git)?;
-    let mut out = Vec::new();
-    for reference in repo.references_glob("refs/tags/*")? {
-        let reference = reference?;
-        if let (Ok(name), Some(oid)) = (reference.shorthand(), reference.target()) {
-            out.push((name.to_owned(), oid.to_string()));
-        }
-    }
-    Ok(out)
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
@@ -87,6 +74,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (name, object) = tag.split_once('=').ok_or("a tag is given as TAG=OBJECT")?;
         double.push_tag(name, object);
     }
+    double.world().git.clone_from(&args.git);
     for text in &args.fault {
         double.inject(fault(text)?);
     }
@@ -102,11 +90,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut told, mut broken) = (0, 0);
     let mut seen = BTreeSet::new();
     loop {
-        if let Some(git) = &args.git {
-            for (name, object) in tags(git)? {
-                double.push_tag(&name, &object);
-            }
-        }
         {
             let world = double.world();
             for call in &world.calls[told..] {

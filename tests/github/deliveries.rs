@@ -24,6 +24,8 @@ async fn three_lines_are_published_whole_and_latest_is_the_highest() {
     let mut published = world.state.published.clone();
     published.sort();
     assert_eq!(published, LINES.map(|(_, _, new)| format!("v{new} with {ASSETS} whole assets")));
+    // Whatever the order in which the lines were published, no lower one was latest in between.
+    assert_eq!(world.state.made_latest, ["v48.0.1"]);
     assert_eq!(world.state.latest().unwrap().tag, "v48.0.1");
     assert_eq!(world.state.made_tags, Vec::<String>::new());
 }

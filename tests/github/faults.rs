@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::github_double::Double;
-use crate::github_double::faults::{Fault, KINDS};
+use crate::github_double::faults::{Fault, KINDS, Kind};
 use crate::train::{Template, double_with, essence};
 
 /// Runs that go on at once; most of them wait for a deadline.
@@ -129,6 +129,32 @@ async fn all(template: Arc<Template>, sets: Vec<Vec<Fault>>, expected: &str) -> 
     let wrong: Vec<String> = ended.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{} of {total} runs ended in another world:\n{}", wrong.len(), wrong.join("\n\n"));
     (total, reached)
+}
+
+/// Failures that pass by themselves: `ship` alone gets over them, without making anything twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_run_gets_over_what_passes() {
+    let template = Template::new();
+    let (_, expected) = uninterrupted(&template).await;
+    for call in ["POST releases", "POST assets v48.0.1 notes.md", "PATCH release v48.0.1", "GET releases"] {
+        for kind in KINDS.into_iter().filter(|k| k.fits(call) && passes(*k)) {
+            let double = double_with(&[Fault { call: call.to_owned(), nth: 1, kind }]).await;
+            let ended = template.copy().ship(&template, &double).await.unwrap();
+            let what = format!("{kind:?} at {call}");
+            assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{what}: {ended:?}");
+            let world = double.world();
+            assert_eq!(world.faults.happened, 1, "{what}");
+            assert_eq!(essence(&world.state), expected, "{what}");
+            let drafts = world.writes.iter().filter(|w| *w == "POST releases").count();
+            assert_eq!(drafts, 3, "{what}: a draft was made twice: {:?}", world.writes);
+        }
+    }
+}
+
+/// Neither an outage of a host, nor the death of the program, nor a lack of permission.
+fn passes(kind: Kind) -> bool {
+    use Kind as K;
+    !matches!(kind, K::HostDown | K::HostBlackHole | K::KillBefore | K::KillAfter | K::NotFound)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,4 +14,7 @@ mod github_double;
 mod reconcile;
 #[path = "../release_world/mod.rs"]
 mod release_world;
+#[path = "../support/mod.rs"]
+mod support;
 mod train;
+mod whole;

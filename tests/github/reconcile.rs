@@ -7,6 +7,7 @@ use lifeboat::journal::TrainState;
 
 use crate::github_double::Side;
 use crate::github_double::faults::Kind;
+use crate::github_double::state::State;
 use crate::train::{Template, double_with, essence};
 
 #[tokio::test]
@@ -50,7 +51,8 @@ async fn a_change_after_the_release_is_told_and_not_undone() {
     let (template, double) = (Template::new(), double_with(&[]).await);
     let run = template.copy();
     run.ship(&template, &double).await.unwrap();
-    let tamper: [(&str, fn(&mut crate::github_double::state::State)); 4] = [
+    type Change = fn(&mut State);
+    let tamper: [(&str, Change); 4] = [
         ("has other notes", |s| s.releases[0].notes = "edited".into()),
         ("published without asset", |s| drop(s.releases[0].assets.pop())),
         ("bytes, sha256", |s| s.releases[0].assets[0].sha256 = "0".repeat(64)),

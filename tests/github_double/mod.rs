@@ -10,6 +10,7 @@ mod routes;
 pub mod state;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
@@ -42,6 +43,8 @@ pub struct World {
     pub calls: Vec<String>,
     /// Requests that changed something, by name.
     pub writes: Vec<String>,
+    /// A bare repository whose tags the double shows, as they are at each request.
+    pub git: Option<PathBuf>,
     /// Told when a failure has the client killed.
     pub killed: Arc<Notify>,
     /// While above zero, reads show `before`.
@@ -49,6 +52,19 @@ pub struct World {
     before: Option<Box<State>>,
     api: SocketAddr,
     uploads: SocketAddr,
+}
+
+impl World {
+    /// Reads the tags of the repository again, if there is one and it can be reached.
+    fn sync(&mut self) {
+        let Some(repo) = self.git.as_deref().and_then(|git| git2::Repository::open_bare(git).ok()) else { return };
+        let Ok(references) = repo.references_glob("refs/tags/*") else { return };
+        for reference in references.flatten() {
+            if let (Ok(name), Some(oid)) = (reference.shorthand(), reference.target()) {
+                self.state.refs.insert(name.to_owned(), oid.to_string());
+            }
+        }
+    }
 }
 
 /// A running double; both hosts end when it is dropped.
@@ -72,6 +88,7 @@ impl Double {
             violations: Vec::new(),
             calls: Vec::new(),
             writes: Vec::new(),
+            git: None,
             killed: Arc::default(),
             stale: 0,
             before: None,

@@ -68,6 +68,7 @@ fn release_id(request: &Request) -> Option<u64> {
 
 /// Answers one request, with the failure that was planned for it.
 pub fn answer(world: &mut World, request: &Request, call: &str, fault: Option<Kind>) -> Answer {
+    world.sync();
     let broken = contract().request(request);
     world.violations.extend(broken);
     let mut answer = match fault {

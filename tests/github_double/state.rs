@@ -35,6 +35,8 @@ pub struct State {
     pub releases: Vec<Release>,
     /// The release that was made latest.
     pub latest: Option<u64>,
+    /// The tags that were made latest, in their order.
+    pub made_latest: Vec<String>,
     /// `published` events, with what was there to be downloaded: each starts what other people built on it.
     pub published: Vec<String>,
     /// Tags that GitHub made by itself, because a release was published before its tag was there.
@@ -101,6 +103,7 @@ impl State {
         }
         if latest.unwrap_or(true) && !release.prerelease {
             self.latest = Some(id);
+            self.made_latest.push(release.tag);
         }
         Ok(())
     }
