@@ -1,4 +1,5 @@
 //! Runs a project's own commands in a bumped tree: without network unless they ask for it, with an allow-listed environment.
+//! The file system is not fenced off: a command can still read what its user can read.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -47,7 +48,7 @@ pub struct HookOutcome {
 const ENVIRONMENT: [&str; 9] =
     ["PATH", "LANG", "LC_ALL", "TERM", "TMPDIR", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "SOURCE_DATE_EPOCH"];
 
-/// Runs `hook` in `top`. Without `network = true` it runs in an empty network namespace; `HOME` is an empty directory.
+/// Runs `hook` in `top`. Without `network = true` it runs in an empty network namespace; `HOME` is a directory that does not exist.
 ///
 /// # Errors
 /// It cannot be isolated or started. A command that fails is an outcome, not an error.
