@@ -88,7 +88,6 @@ fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
         submodules: vec![],
         missing_submodules: vec![],
         missing_crates: vec![],
-        elsewhere: Default::default(),
     };
     let line = |(name, _, _): &(&str, &str, &str)| TrainLine {
         branch: branch(name),
@@ -128,7 +127,6 @@ fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
             notes: None,
             by_hooks: None,
             warnings: vec![],
-            by_hooks: Default::default(),
         },
         Step::Bundle(_) => {
             Outcome::Bundled { source: made("source", "s"), git_bundle: made("bundle", "b"), vendor: None }
