@@ -7,6 +7,12 @@
 //! Each goes through a fixed sample of points, spread over the train; `LIFEBOAT_SWEEP=all cargo test --test crash` goes
 //! through all of them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic and print; clippy knows only `#[test]` functions"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -191,7 +191,7 @@ impl Lane {
         let ends = every(&ends, if everything() { ends.len() } else { 48 });
         let plain = ends.iter().map(|p| (*p, None));
         let lost = ends.iter().map(|p| (*p, Some(Unsynced::Lost)));
-        let torn = self.torn_records().into_iter().map(|p| (p, Some(Unsynced::Torn)));
+        let torn = self.torn_records().into_iter().flat_map(|p| [(p, None), (p, Some(Unsynced::Torn))]);
         for ((leg, n), crash) in torn.chain(plain).chain(lost) {
             let disk = self.traced(leg, statement);
             if let Err(why) = self.survive(leg, n, crash, Unsynced::Lost, &disk) {
@@ -207,8 +207,36 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// The statements of which no train can tell that they are there, each with the reason.
-const NEEDED_ELSEWHERE: &[(&str, &str)] = &[];
+/// Statements of which this train cannot tell that they are there: the file, words on the line or just above it, and why.
+const NEEDED_ELSEWHERE: &[(&str, &str, &str)] = &[
+    (
+        "effects/files.rs",
+        "cannot replace `",
+        "what is written next to a pointer syncs their directory; `power_loss`, case `replace`",
+    ),
+    ("effects/objects.rs", "may have been renamed just before a crash", "`power_loss`, case `objects`"),
+    ("journal/file.rs", "if self.seq == 0", "making `objects/` beside the journal syncs their directory"),
+    ("journal/file.rs", "so it must be.", "making `objects/` beside the journal syncs their directory"),
+    ("journal/file.rs", "self.disk.truncate(", "a torn record that comes back is cut off again"),
+    (
+        "stores/filesystem/objects.rs",
+        "self.write_new(&Area::Public, &public",
+        "the seal's files follow into that directory; `power_loss`, case `stage and promote`",
+    ),
+    ("stores/filesystem/objects.rs", "drop(tidied());", "`power_loss`, case `observe, then point`"),
+];
+
+/// Why a statement may be idle here, if it may.
+fn needed_elsewhere(statement: &str) -> Option<&'static str> {
+    let (file, rest) = statement.split(" > ").next().unwrap().split_once(':').unwrap();
+    let line: usize = rest.split(':').next().unwrap().parse().unwrap();
+    let source = std::fs::read_to_string(format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let near: Vec<&str> = source.lines().skip(line.saturating_sub(5)).take(line.min(5)).collect();
+    let near = near.join("\n");
+    let call = |words: &str| words != "so it must be." || statement.ends_with("sync_dir");
+    let found = NEEDED_ELSEWHERE.iter().find(|(f, words, _)| *f == file && near.contains(words) && call(words));
+    found.map(|(_, _, why)| *why)
+}
 
 /// Without any single sync that a train reaches, some power loss loses something.
 #[test]
@@ -228,6 +256,11 @@ fn without_any_single_sync_some_train_is_lost() {
     drop(lane);
     std::panic::set_hook(Box::new(|_| {}));
     let mut found = lanes::sweep(statements, Lane::new, |lane, statement| {
+        let elsewhere = needed_elsewhere(statement);
+        if let Some(elsewhere) = elsewhere.filter(|_| !everything()) {
+            println!("{statement}\n    not tried: {elsewhere}");
+            return (statement.clone(), None);
+        }
         let why = lane.without(statement);
         println!("{statement}\n    {}", why.as_deref().unwrap_or("NOTHING IS LOST WITHOUT IT"));
         (statement.clone(), why)
@@ -235,8 +268,8 @@ fn without_any_single_sync_some_train_is_lost() {
     drop(std::panic::take_hook());
     found.sort();
     println!("syncs: {} statements in {:.1} s", found.len(), begun.elapsed().as_secs_f64());
-    let idle: Vec<&String> = found.iter().filter(|(_, why)| why.is_none()).map(|(s, _)| s).collect();
-    let idle: Vec<_> = idle.into_iter().filter(|s| NEEDED_ELSEWHERE.iter().all(|(e, _)| !s.starts_with(e))).collect();
+    let idle = found.iter().filter(|(s, why)| why.is_none() && needed_elsewhere(s).is_none());
+    let idle: Vec<&String> = idle.map(|(s, _)| s).collect();
     assert!(idle.is_empty(), "no train would notice if these were removed: {idle:#?}");
     assert!(found.len() > 10, "{found:?}");
 }
