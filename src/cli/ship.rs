@@ -121,6 +121,8 @@ pub(super) fn adopt(
         // One that was given up must not take its claims again.
         Train::open(effects, place.trust()?, dir)?.under_way()?;
     }
+    // Until the plan is there a claim looks like one that was left behind.
+    let _adopting = place.lock_claims()?;
     place.take_claims(plan)?;
     let objects = crate::effects::Objects::new(effects.disk.clone(), dir.objects());
     for series in &gathered.series {
