@@ -2,11 +2,14 @@
 
 use std::process::ExitCode;
 
+use serde::Serialize;
+
 use super::place::Place;
 use super::{Global, Output};
 use crate::error::Result;
-use crate::journal::{Event, Record};
-use crate::model::TrainName;
+use crate::formats::openpgp::Certificate;
+use crate::journal::{Event, Record, Signatures, check_signatures};
+use crate::model::{Fingerprint, TrainName};
 
 /// Print what happened to a train, from its journal
 #[derive(Debug, clap::Args)]
@@ -14,13 +17,51 @@ pub(super) struct Args {
     /// The train [default: the one under way, or the last]
     #[arg(value_name = "TRAIN")]
     train: Option<TrainName>,
+    /// Check every record's signature and say who held the train; without it only the last one's is checked, whose hash
+    /// covers all before
+    #[arg(long)]
+    verify: bool,
+}
+
+/// What `--verify` found.
+#[derive(Serialize)]
+struct Verified {
+    train: TrainName,
+    records: usize,
+    /// The present one last.
+    holders: Vec<Holder>,
+}
+
+/// Who held the train, as the journal itself says.
+#[derive(Serialize)]
+struct Holder {
+    fingerprint: Fingerprint,
+    user_id: Option<String>,
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    let records = place.records(&place.choose(args.train.as_ref())?)?;
+    let name = place.choose(args.train.as_ref())?;
+    let records = place.records(&name)?;
+    if args.verify {
+        return verify(name, &records, out);
+    }
     let text: Vec<String> = records.iter().map(line).collect();
     out.result(text.join("\n"), &records)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(train: TrainName, records: &[Record], out: &Output) -> Result<ExitCode> {
+    let holders = check_signatures(records, Signatures::All).map_err(|e| e.context(format!("journal of `{train}`")))?;
+    let holder = |c: &Certificate| Holder { fingerprint: c.fingerprint().clone(), user_id: c.user_id() };
+    let found = Verified { train, records: records.len(), holders: holders.iter().map(holder).collect() };
+    let mut text = format!("train {}: {} records, each signed by who held the train then", found.train, found.records);
+    for holder in &found.holders {
+        let who = holder.user_id.as_deref().unwrap_or("no user id");
+        text.push_str(&format!("\n  held by {} ({who})", holder.fingerprint));
+    }
+    text.push_str("\nthe journal itself names these keys: compare the fingerprints with the people who ran this train");
+    out.result(text, &found)?;
     Ok(ExitCode::SUCCESS)
 }
 

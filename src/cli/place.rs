@@ -35,6 +35,18 @@ pub(super) struct Seen {
     pub(super) now: Timestamp,
 }
 
+impl Seen {
+    /// The train's name.
+    pub(super) fn name(&self) -> &TrainName {
+        &self.state.graph().plan().train
+    }
+
+    /// Whether it is neither released nor given up.
+    pub(super) fn under_way(&self) -> bool {
+        !matches!(self.state.name(), TrainState::Released | TrainState::Reconciled | TrainState::Abandoned)
+    }
+}
+
 impl Place {
     /// Reads the configuration and finds the state directory.
     pub(super) fn open(global: &Global) -> Result<Self> {
@@ -93,13 +105,8 @@ impl Place {
         if let Some(name) = named {
             return if trains.contains(name) { Ok(name.clone()) } else { Err(self.no_such(name, &trains)) };
         }
-        let mut under_way = Vec::new();
-        for train in &trains {
-            let state = self.see(train)?.state.name();
-            if !matches!(state, TrainState::Released | TrainState::Reconciled | TrainState::Abandoned) {
-                under_way.push(train.clone());
-            }
-        }
+        let under_way: Vec<TrainName> =
+            self.see_all()?.iter().filter(|s| s.under_way()).map(|s| s.name().clone()).collect();
         match (&under_way[..], &trains[..]) {
             ([one], _) | ([], [one]) => Ok(one.clone()),
             (_, []) => Err(Error::input(format!("there is no train in `{}`", self.root.display()))
@@ -254,7 +261,9 @@ pub(super) fn advice(state: &State, now: Timestamp) -> String {
         Next::Stuck(steps) => format!("mend what stopped `{}`, then `lifeboat ship`", steps[0]),
         Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
         Next::Done if waiting > 0 => {
-            format!("{waiting} deliveries wait for their destinations: `lifeboat reconcile` lists them")
+            format!(
+                "{waiting} deliveries wait for their destinations: `lifeboat reconcile` brings them home, `lifeboat reconcile --list` lists them"
+            )
         }
         Next::Done => "nothing: every destination has it".to_owned(),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::place::{Place, advice};
+use super::place::{Place, Seen, advice};
 use super::{Global, Output};
 use crate::config;
 use crate::effects::{Effects, Progress, ProgressEvent};
@@ -55,6 +55,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if args.dry_run {
         return super::rehearse::run(&place, args.file.as_deref(), args.plan, out);
     }
+    if args.file.is_none() && args.train.is_none() {
+        let seen = place.see_all()?;
+        if seen.len() > 1 && !seen.iter().any(Seen::under_way) {
+            return finished(&seen, out);
+        }
+    }
     let progress = out.progress();
     let adopted = match &args.file {
         Some(file) => adopted_before(&place, file, args, out)?,
@@ -71,6 +77,26 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         (None, None) => return Err(Error::input("no train is meant")),
     };
     drive(&effects, train, out)
+}
+
+/// A train that needs no `ship`.
+#[derive(Serialize)]
+struct Finished {
+    train: TrainName,
+    state: TrainState,
+    next: String,
+}
+
+/// Says how trains stand of which none is under way.
+fn finished(seen: &[Seen], out: &Output) -> Result<ExitCode> {
+    let one = |s: &Seen| Finished { train: s.name().clone(), state: s.state.name(), next: advice(&s.state, s.now) };
+    let trains: Vec<Finished> = seen.iter().map(one).collect();
+    let mut text = "no train is under way".to_owned();
+    for t in &trains {
+        text.push_str(&format!("\ntrain {}: {}\nnext: {}", t.train, t.state, t.next));
+    }
+    out.result(text, &trains)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The train of a train file, if it was adopted before: then the same command goes on with it.
