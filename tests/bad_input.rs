@@ -599,3 +599,81 @@ fn store_that_lost_what_was_staged() {
     fs::rename(&away, &staged).unwrap();
     train.ship().ends_with(0);
 }
+
+#[test]
+fn a_claim_that_was_left_behind_is_taken_over() {
+    let train = SampleTrain::new();
+    let claims = train.state().join("sample/claims");
+    fs::create_dir_all(&claims).unwrap();
+    // A process that died between its claim and its plan; its train was then named otherwise.
+    fs::write(claims.join("1.0.5"), "never-adopted\n").unwrap();
+    train.to_the_gate();
+    assert_eq!(fs::read_to_string(claims.join("1.0.5")).unwrap(), "drill\n");
+    // That of an adopted train stands.
+    train.edit(&train.train_file(), "name = \"drill\"", "name = \"second\"");
+    train.adopt().fails(4, &["version 1.0.5 is claimed by train `drill`"]);
+}
+
+#[test]
+fn what_is_to_be_approved_is_shown_with_json_too() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let ran = train.run(&["approve", "--as", "alice", "--json"]);
+    let ran = ran.fails(2, &["line release-1.0.0: 1.0.5", "staged files read back: equal", "there is no terminal"]);
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn a_journal_says_who_wrote_it() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let ran = train.run(&["log", "--verify"]).ends_with(0);
+    assert!(ran.stdout.contains("each signed by who held the train") && ran.stdout.contains("held by "), "{ran:?}");
+    // A signature in the middle is another record's: the chain and the last signature cannot tell.
+    let path = train.train_dir("drill").join("journal.jsonl");
+    let mut records = train.records("drill");
+    records[1]["signature"] = records[2]["signature"].clone();
+    let lines: Vec<String> = records.iter().map(|r| format!("{r}\n")).collect();
+    fs::write(&path, lines.concat()).unwrap();
+    train.run(&["log"]).ends_with(0);
+    train.run(&["log", "--verify"]).fails(6, &["journal of `drill`", "line 2", "it is not signed by"]);
+}
+
+#[test]
+fn ship_with_nothing_under_way_says_how_trains_stand() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.run(&["abandon", "drill", "--reason", "another day"]).ends_with(0);
+    train.edit(&train.train_file(), "name = \"drill\"", "name = \"second\"");
+    train.to_the_gate();
+    train.release();
+    let ran = train.ship().ends_with(0);
+    let hint = "`lifeboat reconcile` brings them home, `lifeboat reconcile --list` lists them";
+    assert!(ran.stdout.contains("no train is under way") && ran.stdout.contains(hint), "{ran:?}");
+}
+
+#[test]
+fn verify_finds_the_projects_keys_and_says_what_is_not_there() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let store = train.store().display().to_string();
+    let config = train.config().display().to_string();
+    let mut elsewhere = train.command(&["--config", &config, "verify", "1.0.5", &store]);
+    Ran::of(elsewhere.current_dir(train.root())).ends_with(0);
+    train.run(&["verify", "1.0.5", "/no/such/place"]).fails(2, &["no such directory: `/no/such/place`"]);
+}
+
+#[test]
+fn doctor_judges_the_trust_root_and_the_repository() {
+    let train = SampleTrain::unpinned(support::sample_train::REFUSING);
+    let ran = train.run(&["doctor"]).ends_with(1);
+    assert!(ran.stdout.contains("no trust root is pinned") && ran.stdout.contains("`lifeboat trust pin "), "{ran:?}");
+    train.pin();
+    let ran = train.run(&["doctor"]).ends_with(0);
+    assert!(ran.stdout.contains("2 of "), "{ran:?}");
+    let head = git(&train, &["rev-parse", "HEAD"]).ends_with(0).stdout;
+    fs::write(train.project().join(".git/shallow"), head).unwrap();
+    let ran = train.run(&["doctor"]).ends_with(1);
+    assert!(ran.stdout.contains("is shallow") && ran.stdout.contains("--unshallow"), "{ran:?}");
+}

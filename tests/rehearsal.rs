@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use lifeboat::drill::{BlackHole, Sample};
-use lifeboat::effects::Clock as _;
+use lifeboat::effects::{Clock as _, Disk as _};
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::model::Sha256;
 
@@ -28,13 +28,17 @@ impl World {
     }
 
     fn lifeboat(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_lifeboat"))
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+        command
             .args(arguments)
             .current_dir(self.sample.project())
             .env("HOME", self.dir.path())
-            .env("LIFEBOAT_STATE", self.sample.state())
-            .output()
-            .unwrap()
+            .env("LIFEBOAT_STATE", self.sample.state());
+        command
     }
 
     /// Every file that the store shows to strangers.
@@ -131,4 +135,38 @@ fn a_dry_run_does_not_wait_for_the_embargo() {
     assert_eq!(waits.status.code(), Some(3), "{}", text(&waits));
     assert!(text(&waits).contains("the embargo ends"), "{}", text(&waits));
     assert_eq!(world.public(), BTreeSet::new());
+}
+
+#[test]
+fn a_killed_dry_run_is_cleared_by_the_next_one() {
+    let world = World::new();
+    let train = world.sample.train_file();
+    let arguments = ["ship", train.to_str().unwrap(), "--dry-run"];
+    let mut killed = world.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while world.staged().is_empty() {
+        assert!(killed.try_wait().unwrap().is_none(), "it ended before it was seen to stage anything");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_ne!(world.staged(), BTreeSet::new(), "it was killed before its staging area was cleared");
+
+    // One at a time: another one would clear what this one works on.
+    let home = world.sample.state().join("sample/rehearsals/drill");
+    let lock = HostDisk.try_lock(&home.join("lock")).unwrap().unwrap();
+    let second = world.lifeboat(&arguments);
+    assert_eq!(second.status.code(), Some(5), "{}", text(&second));
+    assert!(text(&second).contains("another dry run of this train is under way"), "{}", text(&second));
+    drop(lock);
+
+    // Another plan than the one that was reviewed is not rehearsed.
+    let other = "0".repeat(64);
+    let refused = world.lifeboat(&[&arguments[..], &["--plan", &other]].concat());
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
+    assert!(text(&refused).contains("the plan is now"), "{}", text(&refused));
+
+    let again = world.lifeboat(&arguments);
+    assert!(again.status.success(), "{}", text(&again));
+    assert_eq!(world.staged(), BTreeSet::new(), "what the killed one staged is gone too");
+    assert!(!home.join("scratch").exists());
 }

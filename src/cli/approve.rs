@@ -38,7 +38,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     train.under_way()?;
     may_approve(&train, &args.person)?;
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
-    out.text(text(&reviewed))?;
+    if out.json() && !args.yes {
+        // Standard output is one JSON value, which comes after the answer; nobody should approve what they have not seen.
+        out.note(&text(&reviewed));
+    } else {
+        out.text(text(&reviewed))?;
+    }
     if args.diff {
         out.text(diffs(&reviewed))?;
     }

@@ -27,9 +27,11 @@ fn project_state(global: &Global, keys: &Path) -> Result<PathBuf> {
 }
 
 pub(super) fn verify(global: &Global, args: &verify::Args) -> Result<ExitCode> {
-    let keys = args.keys.clone().unwrap_or_else(|| PathBuf::from("keys"));
+    let project_keys = Place::open(global).ok().map(|place| place.config.project.keys);
+    let args = verify::Args { project_keys, ..args.clone() };
+    let keys = args.keys.as_ref().or(args.project_keys.as_ref()).cloned().unwrap_or_else(|| PathBuf::from("keys"));
     let state = project_state(global, &keys)?;
-    verify::run(args, global.json, Arc::new(HostDisk), &state, HostClock.now(), &mut std::io::stdout())
+    verify::run(&args, global.json, Arc::new(HostDisk), &state, HostClock.now(), &mut std::io::stdout())
 }
 
 pub(super) fn trust(global: &Global, args: &trust::Args) -> Result<ExitCode> {

@@ -2,6 +2,7 @@
 
 mod machine;
 mod report;
+mod trust;
 
 use std::io::Write;
 use std::path::Path;
@@ -72,6 +73,8 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
     work.now(machine::disk_space(subjects.state));
     work.now(machine::clock(subjects.now));
     if let Some(config) = config {
+        trust::root(config, subjects, &mut work);
+        trust::repository(config, &mut work);
         machine::keys(config, &mut work);
         labels(config, subjects.runners, &mut work);
     }
@@ -136,7 +139,7 @@ impl Need {
     fn explain(self, e: Error) -> Error {
         match self {
             Self::Required => e,
-            Self::Deferrable => e.hint("a train ships without it; `lifeboat reconcile` lists what waits for it"),
+            Self::Deferrable => e.hint("a train ships without it; `lifeboat reconcile --list` lists what waits for it"),
         }
     }
 }

@@ -12,6 +12,7 @@ mod log;
 mod place;
 mod plan;
 mod reconcile;
+mod refresh;
 mod rehearse;
 mod render;
 mod ship;
@@ -71,6 +72,7 @@ enum Verb {
     Approve(approve::Args),
     Abandon(abandon::Args),
     Reconcile(reconcile::Args),
+    Refresh(refresh::Args),
     Verify(verify::Args),
     Log(log::Args),
     Doctor(doctor::Args),
@@ -108,6 +110,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Approve(args) => approve::run(global, args, out),
         Verb::Abandon(args) => abandon::run(global, args, out),
         Verb::Reconcile(args) => reconcile::run(global, args, out),
+        Verb::Refresh(args) => refresh::run(global, args, out),
         Verb::Log(args) => log::run(global, args, out),
         Verb::Verify(args) => consumer::verify(global, args),
         Verb::Doctor(_) => consumer::doctor(global),

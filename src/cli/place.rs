@@ -8,7 +8,7 @@ use semver::Version;
 
 use super::Global;
 use crate::config::{self, Config};
-use crate::effects::{Clock, Disk, Effects, EntryKind, Progress, files};
+use crate::effects::{Clock, Disk, Effects, EntryKind, Lock, Progress, files};
 use crate::engine::{Next, Question, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
@@ -33,6 +33,18 @@ pub(super) struct Place {
 pub(super) struct Seen {
     pub(super) state: State,
     pub(super) now: Timestamp,
+}
+
+impl Seen {
+    /// The train's name.
+    pub(super) fn name(&self) -> &TrainName {
+        &self.state.graph().plan().train
+    }
+
+    /// Whether it is neither released nor given up.
+    pub(super) fn under_way(&self) -> bool {
+        !matches!(self.state.name(), TrainState::Released | TrainState::Reconciled | TrainState::Abandoned)
+    }
 }
 
 impl Place {
@@ -93,13 +105,8 @@ impl Place {
         if let Some(name) = named {
             return if trains.contains(name) { Ok(name.clone()) } else { Err(self.no_such(name, &trains)) };
         }
-        let mut under_way = Vec::new();
-        for train in &trains {
-            let state = self.see(train)?.state.name();
-            if !matches!(state, TrainState::Released | TrainState::Reconciled | TrainState::Abandoned) {
-                under_way.push(train.clone());
-            }
-        }
+        let under_way: Vec<TrainName> =
+            self.see_all()?.iter().filter(|s| s.under_way()).map(|s| s.name().clone()).collect();
         match (&under_way[..], &trains[..]) {
             ([one], _) | ([], [one]) => Ok(one.clone()),
             (_, []) => Err(Error::input(format!("there is no train in `{}`", self.root.display()))
@@ -155,7 +162,26 @@ impl Place {
         self.root.join("claims").join(version.to_string())
     }
 
-    /// Claims every version of a plan for its train: two trains cannot make the same release.
+    /// Held while versions are claimed and the plan that claims them is adopted.
+    pub(super) fn lock_claims(&self) -> Result<Box<dyn Lock>> {
+        files::create_dir_all(&*self.disk, &self.root, 0o700)?;
+        let path = self.root.join("claims.lock");
+        let held = self.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))?;
+        held.ok_or_else(|| {
+            Error::transient("another lifeboat process is adopting a train of this project")
+                .hint("wait for it, then run the same command again")
+        })
+    }
+
+    /// Whether a claim's train was never adopted: its process died between the claim and the plan. Ask only under the lock.
+    fn left_behind(&self, holder: &str) -> Result<bool> {
+        let Ok(train) = TrainName::new(holder) else { return Ok(false) };
+        let plan = self.dir(&train).plan();
+        Ok(self.disk.entry(&plan).context(format!("cannot look at `{}`", plan.display()))?.is_none())
+    }
+
+    /// Claims every version of a plan for its train: two trains cannot make the same release. Takes over claims of trains
+    /// that were never adopted; the caller holds [`Place::lock_claims`] until its own plan is.
     pub(super) fn take_claims(&self, plan: &crate::plan::Plan) -> Result<()> {
         files::create_dir_all(&*self.disk, &self.root.join("claims"), 0o700)?;
         let ours = format!("{}\n", plan.train);
@@ -169,6 +195,11 @@ impl Place {
             let holder = self.disk.read(&path).context("cannot read a claim")?.unwrap_or_default();
             if holder != ours.as_bytes() {
                 let holder = String::from_utf8_lossy(&holder).trim().to_owned();
+                if self.left_behind(&holder)? {
+                    files::replace(&*self.disk, &path, 0o600, &mut ours.as_bytes())?;
+                    taken.push(path);
+                    continue;
+                }
                 // This train is not adopted, so nobody could ever give these up.
                 for path in &taken {
                     self.disk.remove_file(path).context("cannot give back a claim")?;
@@ -247,7 +278,9 @@ pub(super) fn advice(state: &State, now: Timestamp) -> String {
         Next::Stuck(steps) => format!("mend what stopped `{}`, then `lifeboat ship`", steps[0]),
         Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
         Next::Done if waiting > 0 => {
-            format!("{waiting} deliveries wait for their destinations: `lifeboat reconcile` lists them")
+            format!(
+                "{waiting} deliveries wait for their destinations: `lifeboat reconcile` brings them home, `lifeboat reconcile --list` lists them"
+            )
         }
         Next::Done => "nothing: every destination has it".to_owned(),
     }

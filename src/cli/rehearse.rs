@@ -11,12 +11,14 @@ use super::place::Place;
 use crate::drill::recording::{
     LeapingClock, Recorded, Recording, RecordingForge, RecordingRemote, RecordingStore, Throwaway, throwaway,
 };
-use crate::effects::{Clock, Effects, Objects, ProgressEvent};
+use crate::effects::{Clock, Effects, Lock, Objects, ProgressEvent, files};
 use crate::engine::approve::{approve, clear, review};
 use crate::engine::{Ended, Train, TrainDir, run as engine_run};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::gather;
-use crate::model::TrainName;
+use crate::journal::{Journal, State};
+use crate::model::{Sha256, TrainName, TrainNonce};
+use crate::plan::Graph;
 
 #[derive(Serialize)]
 struct Report {
@@ -27,16 +29,21 @@ struct Report {
     deferred: Vec<String>,
 }
 
-pub(super) fn run(place: &Place, file: Option<&Path>, out: &Output) -> Result<ExitCode> {
+pub(super) fn run(place: &Place, file: Option<&Path>, reviewed: Option<Sha256>, out: &Output) -> Result<ExitCode> {
     let file = file.ok_or_else(|| Error::input("a dry run needs the train file"))?;
     let gathered = gather(&place.config, file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
+    super::ship::same_plan(&plan.id()?, reviewed)?;
     let real = place.trust()?;
     let clock = Arc::new(LeapingClock::new(place.clock.clone()));
     let (keys, trust) = throwaway(&real, clock.clone())?;
-    let scratch = place.root().join("rehearsals").join(plan.train.as_str());
-    place.disk.remove_dir_all(&scratch).context(format!("cannot clear `{}`", scratch.display()))?;
-    let dir = TrainDir::new(scratch.clone());
+    let home = TrainDir::new(place.root().join("rehearsals").join(plan.train.as_str()));
+    // Beside what is removed, and held to the end: two dry runs of one train would clear each other's state and staging.
+    let _alone = alone(place, &home)?;
+    let dir = TrainDir::new(home.path().join("scratch"));
+    let scratch = dir.path().to_owned();
+    let runtime = super::runtime()?;
+    runtime.block_on(clear_killed(place, &dir))?;
     let recording = Recording::default();
     let mut effects = place.effects_in(&dir, out.progress())?;
     record(&mut effects, keys, clock.clone(), &recording);
@@ -46,7 +53,6 @@ pub(super) fn run(place: &Place, file: Option<&Path>, out: &Output) -> Result<Ex
     }
     let (train, _) = Train::adopt(&effects, Arc::new(trust), &dir, &plan)?;
     let train = Arc::new(train);
-    let runtime = super::runtime()?;
     let ended = runtime.block_on(drive(place, &effects, &train, &clock, &Throwaway::people(&real)));
     effects.progress.event(ProgressEvent::Ended);
     let state = train.state();
@@ -69,6 +75,45 @@ pub(super) fn run(place: &Place, file: Option<&Path>, out: &Output) -> Result<Ex
     };
     out.result(text(&report), &report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The only dry run of a train, until dropped.
+fn alone(place: &Place, home: &TrainDir) -> Result<Box<dyn Lock>> {
+    files::create_dir_all(&*place.disk, home.path(), 0o700)?;
+    let path = home.lock();
+    let held = place.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))?;
+    held.ok_or_else(|| {
+        Error::transient("another dry run of this train is under way")
+            .detail(format!("lock: {}", path.display()))
+            .hint("wait for it to end, or find it with `ps`")
+    })
+}
+
+/// Clears what a dry run that was killed left: first its bytes in every store's staging area, which only its own journal
+/// can name, then the scratch directory with that journal.
+async fn clear_killed(place: &Place, dir: &TrainDir) -> Result<()> {
+    if let Some(nonce) = killed(place, dir).map_err(|e| {
+        e.context("cannot tell what the last dry run left in staging").hint(format!(
+            "clear the stores' staging areas of dry runs by hand, then remove `{}`",
+            dir.path().display()
+        ))
+    })? {
+        for store in place.destinations()?.stores.values() {
+            store.clear_staging(nonce.as_str()).await?;
+        }
+    }
+    place.disk.remove_dir_all(dir.path()).context(format!("cannot clear `{}`", dir.path().display()))
+}
+
+/// The nonce of the dry run whose scratch state is still there, if it came far enough to have one.
+fn killed(place: &Place, dir: &TrainDir) -> Result<Option<TrainNonce>> {
+    let path = dir.plan();
+    if place.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?.is_none() {
+        return Ok(None);
+    }
+    let graph = Arc::new(Graph::new(Arc::new(dir.load_plan(&*place.disk)?))?);
+    let (records, _) = Journal::read(&*place.disk, &dir.journal(), &graph)?;
+    Ok(State::fold(graph, &records)?.nonce().cloned())
 }
 
 /// Puts recording effects in place of public ones, and throwaway keys in place of everybody's.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::place::{Place, advice};
+use super::place::{Place, Seen, advice};
 use super::{Global, Output};
 use crate::config;
 use crate::effects::{Effects, Progress, ProgressEvent};
@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
 use crate::model::{Sha256, TrainName};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanId};
 
 /// Adopt a train and drive it as far as it goes, or go on with it after a stop
 ///
@@ -53,7 +53,13 @@ struct Report {
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
     if args.dry_run {
-        return super::rehearse::run(&place, args.file.as_deref(), out);
+        return super::rehearse::run(&place, args.file.as_deref(), args.plan, out);
+    }
+    if args.file.is_none() && args.train.is_none() {
+        let seen = place.see_all()?;
+        if seen.len() > 1 && !seen.iter().any(Seen::under_way) {
+            return finished(&seen, out);
+        }
     }
     let progress = out.progress();
     let adopted = match &args.file {
@@ -71,6 +77,26 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         (None, None) => return Err(Error::input("no train is meant")),
     };
     drive(&effects, train, out)
+}
+
+/// A train that needs no `ship`.
+#[derive(Serialize)]
+struct Finished {
+    train: TrainName,
+    state: TrainState,
+    next: String,
+}
+
+/// Says how trains stand of which none is under way.
+fn finished(seen: &[Seen], out: &Output) -> Result<ExitCode> {
+    let one = |s: &Seen| Finished { train: s.name().clone(), state: s.state.name(), next: advice(&s.state, s.now) };
+    let trains: Vec<Finished> = seen.iter().map(one).collect();
+    let mut text = "no train is under way".to_owned();
+    for t in &trains {
+        text.push_str(&format!("\ntrain {}: {}\nnext: {}", t.train, t.state, t.next));
+    }
+    out.result(text, &trains)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The train of a train file, if it was adopted before: then the same command goes on with it.
@@ -93,14 +119,19 @@ fn adopt_file(place: &Place, file: &Path, args: &Args, progress: Arc<dyn Progres
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    let id = plan.id()?;
-    if let Some(wanted) = args.plan.filter(|w| *w != id.0) {
-        return Err(Error::conflict(format!("the plan is now {id}, not {wanted}"))
-            .hint("something changed since it was reviewed: look at it again with `lifeboat plan`"));
-    }
+    same_plan(&plan.id()?, args.plan)?;
     let effects = place.effects(&plan.train, progress)?;
     let train = adopt(place, &effects, &place.dir(&plan.train), &plan, &gathered)?;
     Ok((effects, train))
+}
+
+/// Whether a plan is the one that was reviewed, if one was named.
+pub(super) fn same_plan(id: &PlanId, reviewed: Option<Sha256>) -> Result<()> {
+    match reviewed.filter(|r| *r != id.0) {
+        None => Ok(()),
+        Some(wanted) => Err(Error::conflict(format!("the plan is now {id}, not {wanted}"))
+            .hint("something changed since it was reviewed: look at it again with `lifeboat plan`")),
+    }
 }
 
 /// Claims the versions, pins the series, adopts the plan.
@@ -116,6 +147,8 @@ pub(super) fn adopt(
         // One that was given up must not take its claims again.
         Train::open(effects, place.trust()?, dir)?.under_way()?;
     }
+    // Until the plan is there a claim looks like one that was left behind.
+    let _adopting = place.lock_claims()?;
     place.take_claims(plan)?;
     let objects = crate::effects::Objects::new(effects.disk.clone(), dir.objects());
     for series in &gathered.series {

@@ -28,9 +28,12 @@ pub struct Args {
     #[arg(long)]
     pub line: Option<BranchName>,
     /// Take the trust root and the certificates from this directory, which you vouch for; without it the pinned root
-    /// counts, with the certificates in `keys/`
+    /// counts, with the certificates in the project's `keys/`
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
+    /// Where the certificates are without `--keys`; none for `keys/` in the current directory.
+    #[arg(skip)]
+    pub project_keys: Option<PathBuf>,
     /// The SHA-256 of the trust root, in place of the one pinned on this machine
     #[arg(long, value_name = "DIGEST")]
     pub pin: Option<Sha256>,
@@ -72,7 +75,7 @@ pub fn run(
                 .hint("or name a directory with `trust.json` and certificates that you vouch for: --keys DIR"));
         }
     };
-    let keys = args.keys.clone().unwrap_or_else(|| PathBuf::from("keys"));
+    let keys = args.keys.as_ref().or(args.project_keys.as_ref()).cloned().unwrap_or_else(|| PathBuf::from("keys"));
     let trust = trust::load(&*disk, &keys, None, choice, now)?;
     if args.pin.is_none() && args.keys.is_none() && pinned != Some(trust.digest) {
         // The newer root is signed by the older one's people: from now on the older one is not enough.

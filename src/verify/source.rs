@@ -27,7 +27,7 @@ impl Source {
     /// Reads `https://…`, `http://…`, `file:///…` or a path.
     ///
     /// # Errors
-    /// Another scheme; an address with credentials, query or fragment.
+    /// Another scheme; an address with credentials, query or fragment; a directory that is not there.
     pub fn new(location: &str, disk: Arc<dyn Disk>) -> Result<Self> {
         if location.starts_with("https://") || location.starts_with("http://") {
             return Ok(Self::Web(Web::new(location)?));
@@ -40,7 +40,15 @@ impl Source {
                     .hint("valid is a directory, `file:///…`, `https://…` or `http://…`"));
             }
         };
-        Ok(Self::Directory { disk, root: path.into() })
+        let root = PathBuf::from(path);
+        let found = disk.entry(&root).context(format!("cannot look at `{}`", escape(path)))?;
+        match found.map(|e| e.kind) {
+            // A link may lead to a directory; only what lies in the tree must not be one.
+            Some(EntryKind::Dir | EntryKind::Symlink) => Ok(Self::Directory { disk, root }),
+            Some(_) => Err(Error::input(format!("`{}` is not a directory", escape(path)))),
+            None => Err(Error::input(format!("no such directory: `{}`", escape(path)))
+                .hint("a store's base is the directory that holds `releases/`; is it mounted?")),
+        }
     }
 
     /// The bytes of a small file, or `None` if it is absent.

@@ -112,21 +112,8 @@ fn sources(config: &Config) -> Vec<(String, &KeySource)> {
     roles.chain(signing.people.iter().map(|(person, source)| (person.to_string(), source))).collect()
 }
 
-/// Whether keys and the trust root can be read; unlocks none of them.
+/// Whether keys can be read; unlocks none of them.
 pub(super) fn keys(config: &Config, work: &mut Work) {
-    let root = config.project.keys.join("trust.json");
-    work.now(
-        match std::fs::read(&root).map_err(|e| e.to_string()).and_then(|bytes| {
-            serde_json::from_slice::<serde_json::Value>(&bytes).map_err(|e| format!("it is not JSON: {e}"))
-        }) {
-            Ok(_) => Check::ok("trust", "root", root.display().to_string()),
-            Err(why) => {
-                let e = Error::fatal(format!("cannot read `{}`: {why}", root.display()))
-                    .hint("it names the people, their certificates and the threshold");
-                Check::from_error("trust", "root", Health::Fail, &e)
-            }
-        },
-    );
     for (role, missing) in
         [("release", config.signing.release.is_none()), ("freshness", config.signing.freshness.is_none())]
     {
