@@ -17,7 +17,7 @@ use lifeboat::error::Result;
 use lifeboat::host::HostDisk;
 use lifeboat::model::{Secret, SecretRef, Sha256};
 use lifeboat::signers::{ConfiguredKeys, OPERATOR_KEY};
-use lifeboat::trust::{Root, RootChoice, TrustedRoot, load, pin, pinned};
+use lifeboat::trust::{Root, RootChoice, TrustedRoot, load, load_remembering, pin, pinned};
 use lifeboat::verify::{Report, Source, verify};
 use release_world::{Key, NOW, Team, World, at, person, refused};
 
@@ -85,6 +85,70 @@ fn a_root_follows_from_the_pinned_one() {
 }
 
 #[test]
+fn a_revocation_cannot_be_taken_back() {
+    use lifeboat::formats::openpgp::Standing;
+    let world = World::new();
+    let (keys, state) = (world.keys(), world.state());
+    let file = keys.join(format!("{}.asc", world.team.bob.fingerprint));
+    let old = fs::read(&file).unwrap();
+    let standing = || {
+        let choice = RootChoice::Pinned(world.root_digest());
+        let trust = load_remembering(&HostDisk, &keys, None, choice, at(NOW), &state).unwrap();
+        trust.certificates[&world.team.bob.fingerprint].standing_now(at(NOW))
+    };
+    assert_eq!(standing(), Standing::Good);
+    fs::write(&file, revoked(&world.team.bob)).unwrap();
+    assert!(matches!(standing(), Standing::Revoked(_)));
+    fs::write(&file, &old).unwrap();
+    assert!(matches!(standing(), Standing::Revoked(_)), "the older copy says less, not more");
+    assert!(matches!(standing(), Standing::Revoked(_)), "nor does it replace what is remembered");
+}
+
+/// The certificate, revoked for good by its own key.
+fn revoked(key: &Key) -> String {
+    use sequoia_openpgp as pgp;
+    use sequoia_openpgp::parse::Parse as _;
+    use sequoia_openpgp::serialize::SerializeInto as _;
+    let secret = pgp::Cert::from_bytes(key.armored.as_bytes()).unwrap();
+    let mut signer = secret.primary_key().key().clone().parts_into_secret().unwrap().into_keypair().unwrap();
+    let reason = pgp::types::ReasonForRevocation::KeyCompromised;
+    let revocation = pgp::cert::CertRevocationBuilder::new()
+        .set_reason_for_revocation(reason, b"")
+        .unwrap()
+        .set_signature_creation_time(at(NOW).into())
+        .unwrap()
+        .build(&mut signer, &secret, None)
+        .unwrap();
+    let (cert, _) = secret.strip_secret_key_material().insert_packets(revocation).unwrap();
+    String::from_utf8(cert.armored().to_vec().unwrap()).unwrap()
+}
+
+#[test]
+fn the_pin_moves_forward_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (keys, state) = (dir.path().join("keys"), dir.path().join("state"));
+    let team = Team::new();
+    let one = team.root();
+    team.write_keys(&keys, &one);
+    pin(&HostDisk, &state, &one.digest().unwrap()).unwrap();
+    let load = || {
+        let choice = RootChoice::Pinned(pinned(&HostDisk, &state).unwrap().unwrap());
+        load_remembering(&HostDisk, &keys, None, choice, at(NOW), &state)
+    };
+    load().unwrap();
+    let two = next(&one);
+    rotate(&keys, &two, &[("alice", &team.alice)]);
+    assert!(load().is_err());
+    assert_eq!(pinned(&HostDisk, &state).unwrap(), one.digest().ok());
+    fs::write(keys.join("trust.json.bob.asc"), team.bob.sign(&mut &*two.to_bytes().unwrap()).unwrap()).unwrap();
+    assert_eq!(load().unwrap().root, two);
+    assert_eq!(pinned(&HostDisk, &state).unwrap(), two.digest().ok());
+    team.write_keys(&keys, &one);
+    assert!(load().is_err());
+    assert_eq!(pinned(&HostDisk, &state).unwrap(), two.digest().ok());
+}
+
+#[test]
 fn a_chain_with_a_false_link() {
     let dir = tempfile::tempdir().unwrap();
     let team = Team::new();
@@ -130,6 +194,32 @@ fn certificates_are_what_their_names_say() {
     world.refused("is missing");
     let expired = load(&HostDisk, &world.keys(), None, RootChoice::Directory, at("2027-01-01T00:00:00Z"));
     assert!(expired.unwrap_err().report().contains("the trust root expired"));
+}
+
+#[test]
+fn only_what_the_chain_names_is_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let team = Team::new();
+    let one = team.root();
+    team.write_keys(dir.path(), &one);
+    rotate(dir.path(), &next(&one), &[("alice", &team.alice), ("bob", &team.bob)]);
+    let stranger = Key::new("mallory", None);
+    let put = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+    put(&format!("{}.asc", stranger.fingerprint), &[0x95, 1, 2, 3]);
+    put(&format!("{}.asc", "A".repeat(40)), b"garbage");
+    put("trust.evil.json", b"{}");
+    put("trust.json.mallory.asc", stranger.sign(&mut &b"x"[..]).unwrap().as_bytes());
+    put("trust.json.carol.asc", b"my notes");
+    let published = loaded(dir.path(), RootChoice::Pinned(one.digest().unwrap())).unwrap().published;
+    let mut expected: Vec<String> = ["trust.1.json", "trust.json", "trust.json.alice.asc", "trust.json.bob.asc"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(one.certificates().into_iter().map(|f| format!("{f}.asc")))
+        .collect();
+    expected.sort();
+    assert_eq!(published.keys().cloned().collect::<Vec<_>>(), expected);
+    let bob = &published[&format!("{}.asc", team.bob.fingerprint)];
+    assert!(bob.starts_with(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"));
 }
 
 #[derive(Parser)]

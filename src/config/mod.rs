@@ -21,7 +21,7 @@ pub use glob::glob_matches;
 pub use load::{load, load_train};
 pub use reserved::reserved;
 pub use resolve::parse;
-pub use sensitive::SENSITIVE;
+pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
     ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, ForgeConfig, KeySource, Presence, Project,
     RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, TargetConfig, TemplateSet, TrainLine,

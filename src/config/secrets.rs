@@ -37,6 +37,16 @@ pub(super) fn names_a_secret(name: &str) -> bool {
     .any(|ending| name == *ending || name.ends_with(&format!("_{ending}")))
 }
 
+/// Whether a variable of this name may not be passed to jobs as it is: its value is a credential, or leads to one. Stricter
+/// than [`names_a_secret`], because nobody sees here what the value is.
+pub(super) fn may_not_pass(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    names_a_secret(&name)
+        || matches!(name.as_str(), "SSH_AUTH_SOCK" | "SSH_AGENT_PID" | "GNUPGHOME" | "GPG_AGENT_INFO" | "PAT")
+        || ["TOKEN", "SECRET", "PASSWORD"].iter().any(|word| name.contains(word))
+        || ["_PAT", "_KEY"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// Whether a text is, or holds, a secret by its look.
 fn looks_like_a_secret(text: &str) -> bool {
     let apart = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '=' | ':' | ',' | ';');

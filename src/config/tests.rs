@@ -193,7 +193,19 @@ fn faults() {
         (format!("{target}env = {{ X = \"y\" }}\npass_env = [\"X\"]\n"), &["`X` is set twice"]),
         (
             format!("{target}pass_env = [\"NPM_TOKEN\"]\n"),
-            &["`NPM_TOKEN` holds a secret by its name", "secret_env = { NPM_TOKEN"],
+            &["`NPM_TOKEN` holds a secret, or leads to one, by its name", "secret_env = { NPM_TOKEN"],
+        ),
+        (
+            format!(
+                "{target}pass_env = [\"SSH_AUTH_SOCK\", \"GH_PAT\", \"gnupghome\", \"TOKEN_FILE\", \"DEPLOY_KEY\"]\n"
+            ),
+            &[
+                "`SSH_AUTH_SOCK` holds",
+                "`GH_PAT` holds",
+                "`gnupghome` holds",
+                "`TOKEN_FILE` holds",
+                "`DEPLOY_KEY` holds",
+            ],
         ),
         (format!("{target}recipe = \"r\"\n"), &["there is no recipe `r`", "add the table `[recipe.r]`"]),
         ("[recipe.r]\nrun = [\"x\"]\n".into(), &["no target and no assembly uses the recipe `r`"]),

@@ -10,6 +10,8 @@ pub const FILE: &str = "tag.txt";
 
 /// Where git looks for the signature: at the start of a line.
 const BEGIN: &str = "-----BEGIN PGP SIGNATURE-----";
+/// What a signed tag ends with; bytes after it would change the tag's id under the same signature.
+const END: &[u8] = b"\n-----END PGP SIGNATURE-----\n";
 
 /// A tag object's fields, with its signature if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +61,8 @@ pub fn sign(payload: &[u8], signature: &str) -> Vec<u8> {
 /// Splits a tag object into the bytes that were signed and the signature.
 ///
 /// # Errors
-/// A tag without a signature, or with more than one: `git tag -v` refuses those, other readers pick one.
+/// A tag without a signature, with more than one (`git tag -v` refuses those, other readers pick one), or with anything
+/// after it.
 pub fn split(object: &[u8]) -> Result<(&[u8], &[u8])> {
     let mut starts = Vec::new();
     let mut line = 0;
@@ -70,7 +73,8 @@ pub fn split(object: &[u8]) -> Result<(&[u8], &[u8])> {
         line += object[line..].iter().position(|b| *b == b'\n').map_or(object.len() - line, |n| n + 1);
     }
     match starts[..] {
-        [at] => Ok(object.split_at(at)),
+        [at] if object.ends_with(END) => Ok(object.split_at(at)),
+        [_] => Err(Error::verification("the tag object does not end with its signature")),
         [] => Err(Error::verification("the tag object has no OpenPGP signature")),
         _ => Err(Error::verification("the tag object has more than one signature")),
     }
@@ -132,6 +136,8 @@ mod tests {
         assert_eq!(split(&object).unwrap(), (&text[..], signature.as_bytes()));
         assert!(split(&text).is_err());
         assert!(split(&sign(&object, &signature)).is_err());
+        assert!(split(&[&object[..], b"more\n"].concat()).is_err(), "bytes after the signature");
+        assert!(split(&object[..object.len() - 1]).is_err());
     }
 
     #[test]

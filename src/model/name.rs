@@ -34,20 +34,30 @@ impl From<GrammarError> for crate::error::Error {
     }
 }
 
-/// Shows `text` on one line, with control and bidirectional characters escaped so that it cannot mislead a reader.
+/// Shows `text` on one line, with every character escaped that is not seen or moves others, so that it cannot mislead a
+/// reader.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let hidden =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || hidden {
+        if c.is_control() || hidden(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Unicode 17: the categories Cf, Zl and Zp, the property Default_Ignorable_Code_Point, and the blank braille pattern.
+fn hidden(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}'
+        | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn plain(c: char) -> bool {
@@ -216,5 +226,13 @@ mod tests {
     fn errors_cannot_mislead_a_terminal() {
         let e = PersonId::new("a\u{1b}[2J\u{202e}b").unwrap_err().to_string();
         assert!(e.contains("\\u{1b}[2J\\u{202e}b"), "{e}");
+    }
+
+    #[test]
+    fn what_is_not_seen_is_escaped() {
+        for hidden in "\u{61c}\u{2028}\u{2029}\u{ad}\u{34f}\u{115f}\u{1160}\u{3164}\u{ffa0}\u{180e}\u{fe00}\u{fe0f}\u{fff9}\u{fffb}\u{e0001}\u{e0041}\u{e01ef}\u{200b}\u{2060}\u{206f}\u{feff}\u{1d173}\u{85}".chars() {
+            assert_eq!(escape(&format!("a{hidden}b")), format!("a{}b", hidden.escape_default()));
+        }
+        assert_eq!(escape("Grüße, 発売 é€ ✓"), "Grüße, 発売 é€ ✓");
     }
 }

@@ -145,7 +145,7 @@ pub struct ApprovalCase<'a> {
 }
 
 /// Judges the approvals of a train before its gate: who counts, and for each other why not. An approval counts whole or
-/// not at all.
+/// not at all; [`Judgement::chosen`] says which one counted.
 ///
 /// # Errors
 /// An expired trust root; sums that are not those of the content manifest.
@@ -154,8 +154,8 @@ pub fn judge_approvals(case: &ApprovalCase<'_>, approvals: &[Recorded<'_>]) -> R
     check_sums(case.content, case.sums)?;
     let role = &case.trust.root.roles.approve;
     let mut judgement = Judgement::new(format!("approvals of train {}", case.content.train), role);
-    for recorded in approvals {
-        judgement.add(recorded.approval.person.as_str(), check_approval(case, recorded));
+    for (place, recorded) in approvals.iter().enumerate() {
+        judgement.add_at(place, recorded.approval.person.as_str(), check_approval(case, recorded));
     }
     Ok(judgement)
 }

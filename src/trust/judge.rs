@@ -75,6 +75,8 @@ pub struct Judgement {
     pub of: String,
     /// One per person.
     pub counted: BTreeMap<PersonId, Counted>,
+    /// Which one counted for each person, by its place among those that were judged; see [`Judgement::chosen`].
+    chosen: BTreeMap<PersonId, usize>,
     /// Everything else.
     pub refused: Vec<Refused>,
     /// How many must count.
@@ -85,7 +87,30 @@ impl Judgement {
     /// Nobody yet.
     #[must_use]
     pub fn new(of: impl Into<String>, role: &PeopleRole) -> Self {
-        Self { of: of.into(), counted: BTreeMap::new(), refused: Vec::new(), threshold: role.threshold }
+        Self {
+            of: of.into(),
+            counted: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+            refused: Vec::new(),
+            threshold: role.threshold,
+        }
+    }
+
+    /// As [`Judgement::add`], for the approval at this place among those that are judged.
+    pub(super) fn add_at(&mut self, place: usize, who: &str, result: Result<Counted>) {
+        let person = result.as_ref().ok().map(|c| c.person.clone());
+        let before = self.counted.len();
+        self.add(who, result);
+        if let Some(person) = person.filter(|_| self.counted.len() > before) {
+            self.chosen.insert(person, place);
+        }
+    }
+
+    /// Where, in the slice that was given to [`super::judge_approvals`], the approval stands that counted for this person.
+    /// A person may have left several: only this one was checked whole, and only it may be published.
+    #[must_use]
+    pub fn chosen(&self, person: &PersonId) -> Option<usize> {
+        self.chosen.get(person).copied()
     }
 
     /// Counts a person once, and a key once, or says why it does not count.
@@ -282,5 +307,13 @@ mod tests {
         assert!(report.contains("approvals: 1 of 2 people count") && report.contains("counted already, for alice"));
         judgement.add("bob", counted("bob", 'C', '3'));
         assert_eq!(judgement.require().unwrap().len(), 2);
+
+        let mut judgement = Judgement::new("approvals", &role);
+        judgement.add_at(0, "alice", Err(Error::verification("expired")));
+        judgement.add_at(1, "alice", counted("alice", 'A', '1'));
+        judgement.add_at(2, "alice", counted("alice", 'A', '1'));
+        judgement.add_at(3, "bob", counted("bob", 'C', '1'));
+        let place = |who: &str| judgement.chosen(&PersonId::new(who).unwrap());
+        assert_eq!((place("alice"), place("bob")), (Some(1), None));
     }
 }

@@ -7,13 +7,17 @@ use jiff::Timestamp;
 
 use super::root::{FILE, Root};
 use super::rotation::check_successor;
-use crate::effects::{Disk, EntryKind, files};
+use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, Result};
-use crate::formats::openpgp::Certificate;
+use crate::formats::openpgp::{Certificate, Detached};
 use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
 
 /// The file in the state directory that holds the digest of the trusted root; it is outside every checkout.
 pub const PIN: &str = "trust-root.pin";
+
+/// The directory in the state directory with every certificate that was trusted, as `<fingerprint>.asc`: what it has seen
+/// of a certificate, a revocation above all, an older copy in `keys/` cannot take back.
+pub const REMEMBERED: &str = "certificates";
 
 /// Which root counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub struct TrustedRoot {
     pub accepted: BTreeSet<Sha256>,
     /// By fingerprint; those that are missing on disk are missing here.
     pub certificates: BTreeMap<Fingerprint, Certificate>,
-    /// The files of the directory that a store publishes beside the releases, by name.
+    /// What a store publishes beside the releases, by name: the roots, their signatures and the certificates.
     pub published: BTreeMap<String, Vec<u8>>,
 }
 
@@ -93,39 +97,103 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
     disk.read(path).context(format!("cannot read `{}`", path.display()))
 }
 
-fn certificates(disk: &dyn Disk, keys: &Path, root: &Root) -> Result<BTreeMap<Fingerprint, Certificate>> {
+/// Where certificates are read from.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    /// The state directory, if what it remembers counts too.
+    state_dir: Option<&'a Path>,
+}
+
+/// The certificate in a directory, under its own fingerprint.
+fn certificate(disk: &dyn Disk, dir: &Path, fingerprint: &Fingerprint) -> Result<Option<Certificate>> {
+    let path = dir.join(format!("{fingerprint}.asc"));
+    let Some(bytes) = read(disk, &path)? else { return Ok(None) };
+    let certificate = Certificate::parse(&bytes, &path.display().to_string())?;
+    if certificate.fingerprint() != fingerprint {
+        let found = certificate.fingerprint();
+        return Err(Error::verification(format!("`{}` holds the certificate {found}", path.display()))
+            .hint("name each certificate's file by its own fingerprint"));
+    }
+    Ok(Some(certificate))
+}
+
+fn certificates(keys: Keys<'_>, root: &Root) -> Result<BTreeMap<Fingerprint, Certificate>> {
     let mut out = BTreeMap::new();
     for fingerprint in root.certificates() {
-        let path = keys.join(format!("{fingerprint}.asc"));
-        let Some(bytes) = read(disk, &path)? else { continue };
-        let certificate = Certificate::parse(&bytes, &path.display().to_string())?;
-        if certificate.fingerprint() != fingerprint {
-            return Err(Error::verification(format!(
-                "`{}` holds the certificate {}",
-                path.display(),
-                certificate.fingerprint()
-            ))
-            .hint("name each certificate's file by its own fingerprint"));
+        let Some(mut found) = certificate(keys.disk, keys.dir, fingerprint)? else { continue };
+        if let Some(dir) = keys.state_dir
+            && let Some(seen) = certificate(keys.disk, &dir.join(REMEMBERED), fingerprint)?
+        {
+            found = found.merged(&seen)?;
         }
-        out.insert(fingerprint.clone(), certificate);
+        out.insert(fingerprint.clone(), found);
     }
     Ok(out)
 }
 
-/// The public files of the directory of keys: roots, their signatures, certificates; nothing else that lies there.
-fn published(disk: &dyn Disk, keys: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+/// Remembers the certificates of a trusted root in the state directory, with what was known of them before.
+///
+/// # Errors
+/// The file system's; a remembered file that is not the certificate of its name.
+pub fn remember(disk: &dyn Disk, state_dir: &Path, trust: &TrustedRoot) -> Result<()> {
+    let dir = state_dir.join(REMEMBERED);
+    for (fingerprint, found) in &trust.certificates {
+        let before = certificate(disk, &dir, fingerprint)?;
+        let known = match &before {
+            Some(seen) => seen.merged(found)?.armored()?,
+            None => found.armored()?,
+        };
+        if before.map(|b| b.armored()).transpose()?.is_none_or(|b| b != known) {
+            files::create_dir_all(disk, &dir, 0o700)?;
+            files::replace(disk, &dir.join(format!("{fingerprint}.asc")), 0o600, &mut known.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`load`], with the memory of a state directory: certificates count with everything that was ever seen of them, and if
+/// the chosen root is the one that is pinned there, the pin moves on to the root that its people's signatures led to. It
+/// never moves back, because a root before the pinned one is refused.
+///
+/// # Errors
+/// As [`load`] and [`remember`].
+pub fn load_remembering(
+    disk: &dyn Disk,
+    keys: &Path,
+    project: Option<&ProjectName>,
+    choice: RootChoice,
+    now: Timestamp,
+    state_dir: &Path,
+) -> Result<TrustedRoot> {
+    let trust = load_from(Keys { disk, dir: keys, state_dir: Some(state_dir) }, project, choice, now)?;
+    remember(disk, state_dir, &trust)?;
+    if let RootChoice::Pinned(from) = choice
+        && from != trust.digest
+        && pinned(disk, state_dir)? == Some(from)
+    {
+        pin(disk, state_dir, &trust.digest)?;
+    }
+    Ok(trust)
+}
+
+/// What a store publishes of a chain of roots, the newest first: the roots, the signatures of the people who may sign each,
+/// and the certificates that they name, written anew. Whatever else lies in the directory stays there.
+fn published(keys: Keys<'_>, chain: &[Found]) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut out = BTreeMap::new();
-    for entry in disk.list(keys).context(format!("cannot list `{}`", keys.display()))? {
-        let is_root =
-            entry.name.starts_with("trust.") && (entry.name.ends_with(".json") || entry.name.ends_with(".asc"));
-        let is_certificate = entry.name.strip_suffix(".asc").is_some_and(|n| n.parse::<Fingerprint>().is_ok());
-        if entry.kind == EntryKind::File && (is_root || is_certificate) {
-            let Some(bytes) = read(disk, &keys.join(&entry.name))? else { continue };
-            if is_certificate && String::from_utf8_lossy(&bytes).contains("PRIVATE KEY") {
-                return Err(Error::input(format!("`{}` holds a secret key", keys.join(&entry.name).display()))
-                    .hint("the directory of keys is published: put secret keys elsewhere"));
+    for (n, found) in chain.iter().enumerate() {
+        out.insert(found.name.clone(), found.bytes.clone());
+        // The people of the root before sign a root; the first can only be signed by its own.
+        for person in &chain.get(n + 1).unwrap_or(found).root.roles.root.people {
+            let name = format!("{}.{person}.asc", found.name);
+            let Some(bytes) = read(keys.disk, &keys.dir.join(&name))? else { continue };
+            if Detached::parse(&bytes, &name).is_ok() {
+                out.insert(name, bytes);
             }
-            out.insert(entry.name, bytes);
+        }
+        for (fingerprint, certificate) in certificates(keys, &found.root)? {
+            out.insert(format!("{fingerprint}.asc"), certificate.armored()?.into_bytes());
         }
     }
     Ok(out)
@@ -139,18 +207,17 @@ struct Found {
     digest: Sha256,
 }
 
-fn found(disk: &dyn Disk, keys: &Path, name: String) -> Result<Option<Found>> {
-    let path = keys.join(&name);
-    let Some(bytes) = read(disk, &path)? else { return Ok(None) };
+fn found(keys: Keys<'_>, name: String) -> Result<Option<Found>> {
+    let path = keys.dir.join(&name);
+    let Some(bytes) = read(keys.disk, &path)? else { return Ok(None) };
     let root = Root::from_bytes(&bytes, &path.display().to_string())?;
     Ok(Some(Found { name, digest: Sha256::of(&bytes), bytes, root }))
 }
 
-fn trusted(disk: &dyn Disk, keys: &Path, found: &Found, accepted: &BTreeSet<Sha256>) -> Result<TrustedRoot> {
-    let certificates = certificates(disk, keys, &found.root)?;
-    let published = published(disk, keys)?;
+fn trusted(keys: Keys<'_>, found: &Found, accepted: &BTreeSet<Sha256>) -> Result<TrustedRoot> {
+    let certificates = certificates(keys, &found.root)?;
     let (root, accepted) = (found.root.clone(), accepted.clone());
-    Ok(TrustedRoot { root, digest: found.digest, accepted, certificates, published })
+    Ok(TrustedRoot { root, digest: found.digest, accepted, certificates, published: BTreeMap::new() })
 }
 
 /// Reads `trust.json` and its certificates from the directory `keys`. With a pin, every root from the pinned one on must
@@ -166,8 +233,12 @@ pub fn load(
     choice: RootChoice,
     now: Timestamp,
 ) -> Result<TrustedRoot> {
-    let newest = found(disk, keys, FILE.to_owned())?.ok_or_else(|| {
-        Error::input(format!("there is no `{}`", keys.join(FILE).display()))
+    load_from(Keys { disk, dir: keys, state_dir: None }, project, choice, now)
+}
+
+fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, now: Timestamp) -> Result<TrustedRoot> {
+    let newest = found(keys, FILE.to_owned())?.ok_or_else(|| {
+        Error::input(format!("there is no `{}`", keys.dir.join(FILE).display()))
             .hint("make the first trust root with `lifeboat trust init`, or name the directory with `--keys`")
     })?;
     if let Some(project) = project.filter(|p| **p != newest.root.project) {
@@ -180,11 +251,11 @@ pub fn load(
     let mut chain = vec![newest];
     while let Some((version, previous)) = chain.last().and_then(|f| Some((f.root.version - 1, f.root.previous?))) {
         accepted.insert(previous);
-        let Some(earlier) = found(disk, keys, format!("trust.{version}.json"))? else { break };
+        let Some(earlier) = found(keys, format!("trust.{version}.json"))? else { break };
         if earlier.digest != previous || earlier.root.version != version {
             return Err(Error::verification(format!(
                 "`{}` is not the root before",
-                keys.join(&earlier.name).display()
+                keys.dir.join(&earlier.name).display()
             ))
             .detail(format!("expected sha256:{previous}"))
             .detail(format!("found    sha256:{}", earlier.digest)));
@@ -193,25 +264,26 @@ pub fn load(
     }
     if let RootChoice::Pinned(pin) = choice {
         let from = chain.iter().position(|f| f.digest == pin).ok_or_else(|| {
-            Error::verification(format!("no root in `{}` is the pinned one, or follows from it", keys.display()))
+            Error::verification(format!("no root in `{}` is the pinned one, or follows from it", keys.dir.display()))
                 .detail(format!("pinned sha256:{pin}"))
                 .detail(format!("found  sha256:{} (version {})", chain[0].digest, chain[0].root.version))
                 .hint("compare the digest with another maintainer by voice; then `lifeboat trust pin DIGEST`")
         })?;
         for step in chain[..=from].windows(2) {
-            follows(disk, keys, &trusted(disk, keys, &step[1], &accepted)?, &step[0], now)?;
+            follows(keys, &trusted(keys, &step[1], &accepted)?, &step[0], now)?;
         }
     }
-    let out = trusted(disk, keys, &chain[0], &accepted)?;
+    let mut out = trusted(keys, &chain[0], &accepted)?;
     out.check_expiry(now)?;
+    out.published = published(keys, &chain)?;
     Ok(out)
 }
 
 /// Checks the signatures of the old root's people over the next one.
-fn follows(disk: &dyn Disk, keys: &Path, old: &TrustedRoot, next: &Found, now: Timestamp) -> Result<()> {
+fn follows(keys: Keys<'_>, old: &TrustedRoot, next: &Found, now: Timestamp) -> Result<()> {
     let mut signatures: Vec<(PersonId, Vec<u8>)> = Vec::new();
     for person in &old.root.roles.root.people {
-        if let Some(bytes) = read(disk, &keys.join(format!("{}.{person}.asc", next.name)))? {
+        if let Some(bytes) = read(keys.disk, &keys.dir.join(format!("{}.{person}.asc", next.name)))? {
             signatures.push((person.clone(), bytes));
         }
     }

@@ -1,6 +1,6 @@
 //! Who may decide what: the trust root, its roles and thresholds, and what a signature may count for.
 //!
-//! The judgements are pure functions over bytes, certificates and times that the caller gives. Only [`load`] reads files.
+//! The judgements are pure functions over bytes, certificates and times that the caller gives. Only [`load`] and its like read files.
 
 mod approval;
 mod judge;
@@ -16,6 +16,6 @@ pub(crate) use judge::explain;
 pub use judge::{
     Counted, EARLIEST, Judgement, ON_THE_WAY, Refused, SKEW, Window, check_key_signature, check_person_signature,
 };
-pub use load::{PIN, RootChoice, TrustedRoot, load, pin, pinned};
+pub use load::{PIN, REMEMBERED, RootChoice, TrustedRoot, load, load_remembering, pin, pinned, remember};
 pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};
 pub use rotation::check_successor;

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::release::{Release, SIGNATURE};
-use super::{Report, Request};
+use super::{MAX_COUNT, MAX_SIZE, Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::model::Artifact;
@@ -21,9 +21,14 @@ pub(super) async fn check(
     window: &Window,
     report: &mut Report,
 ) -> Result<()> {
+    let artifacts = &release.manifest.artifacts;
+    if let Err(e) = bounded(artifacts) {
+        report.note("artifacts", Err(e));
+        return Ok(());
+    }
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
-    for (n, artifact) in release.manifest.artifacts.iter().cloned().enumerate() {
+    for (n, artifact) in artifacts.iter().cloned().enumerate() {
         let (request, slots, window) = (Arc::clone(request), Arc::clone(&slots), *window);
         tasks.spawn(async move {
             let _slot = slots.acquire().await;
@@ -43,6 +48,20 @@ pub(super) async fn check(
         };
     }
     Ok(())
+}
+
+/// Even people who are trusted cannot make this machine read for ever.
+fn bounded(artifacts: &[Artifact]) -> Result<()> {
+    if artifacts.len() > MAX_COUNT {
+        return Err(Error::verification(format!("{} files are more than the {MAX_COUNT} allowed", artifacts.len())));
+    }
+    match artifacts.iter().find(|a| a.digests.size > MAX_SIZE) {
+        Some(a) => Err(Error::verification(format!(
+            "`{}` has {} bytes, more than the {MAX_SIZE} allowed",
+            a.name, a.digests.size
+        ))),
+        None => Ok(()),
+    }
 }
 
 async fn one(request: &Request, artifact: &Artifact, window: &Window) -> Result<String> {
@@ -65,4 +84,21 @@ fn signed(request: &Request, bytes: &[u8], name: &str, content: &Hashed, window:
     let role = ("release", &request.trust.root.roles.release);
     let fact = check_key_signature(&request.trust, role, &Detached::parse(bytes, name)?, content, window)?;
     Ok(format!("{} bytes, as listed, signed by {}", content.digests().size, fact.certificate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ArtifactName, Digests};
+
+    #[test]
+    fn sizes_and_counts_have_an_end() {
+        let artifact = |n: usize, size| {
+            let digests = Digests { size, ..Digests::of(b"") };
+            Artifact::new(ArtifactName::new(format!("a{n}")).unwrap(), digests)
+        };
+        assert!(bounded(&[artifact(0, MAX_SIZE)]).is_ok());
+        assert!(bounded(&[artifact(0, 1 << 62)]).is_err());
+        assert!(bounded(&(0..=MAX_COUNT).map(|n| artifact(n, 1)).collect::<Vec<_>>()).is_err());
+    }
 }

@@ -19,7 +19,8 @@ struct Left {
     signature: String,
 }
 
-pub(super) async fn check(request: &Request, release: &Release, window: &Window, report: &mut Report) -> Result<()> {
+/// Notes whether the threshold holds, and returns it.
+pub(super) async fn check(request: &Request, release: &Release, window: &Window, report: &mut Report) -> Result<bool> {
     let content = document(request, content::FILE).await?.and_then(|bytes| {
         let content = Content::from_bytes(&bytes)?;
         agrees(&content, release)?;
@@ -29,7 +30,7 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
         Ok(content) => content,
         Err(e) => {
             report.note("content manifest", Err(e));
-            return Ok(());
+            return Ok(false);
         }
     };
     let detail = format!("train {}, {} lines", content.train, content.lines.len() + content.carries.len());
@@ -60,7 +61,7 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
             detail: format!("does not count: {}", refused.why),
         });
     }
-    Ok(())
+    Ok(held)
 }
 
 /// The content manifest is about this release.

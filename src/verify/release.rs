@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Layout, Report, Request};
+use super::{Report, Request};
 use crate::error::{Error, Result};
+use crate::formats::approval::Statement;
 use crate::formats::checksums::{self, SHA256SUMS, SHA512SUMS};
+use crate::formats::content::{self, Content};
 use crate::formats::manifest::{self, Manifest};
-use crate::formats::{content, tag};
-use crate::model::{Artifact, Digests, Sha256, Sha512, escape};
-use crate::trust::LineSums;
+use crate::formats::openpgp::Detached;
+use crate::formats::tag;
+use crate::model::{Artifact, Digests, PersonId, Sha256, Sha512, escape};
+use crate::trust::{LineSums, sum_signature_names};
 
 /// The longest document that is read into memory: hundreds of artifacts take tens of KiB.
 pub(super) const DOCUMENT: u64 = 4 << 20;
@@ -105,7 +108,10 @@ fn agree(sums: &LineSums, listed: &[Artifact]) -> Result<String> {
     Ok(format!("{SHA256SUMS} and {SHA512SUMS} list the {} files and the manifest", listed.len() - 1))
 }
 
-/// Everything in the directory is listed or known by name.
+/// Names that a release may have without anybody's signature: they are for reading only.
+const UNSIGNED: [&str; 3] = ["index.html", "notes.md", "provenance.intoto.jsonl"];
+
+/// Everything in the directory is listed, or checked elsewhere, or known by name; what nobody signed is said to be so.
 pub(super) async fn check_nothing_extra(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
     let what = "nothing extra";
     let Some(names) = request.source.list(&request.directory())? else {
@@ -113,36 +119,56 @@ pub(super) async fn check_nothing_extra(request: &Request, release: &Release, re
         return Ok(());
     };
     let listed: BTreeSet<&str> = release.manifest.artifacts.iter().map(|a| a.name.as_str()).collect();
-    let known = |name: &str| {
-        let fixed =
-            [manifest::FILE, tag::FILE, SHA256SUMS, SHA512SUMS, "index.html", "notes.md", "provenance.intoto.jsonl"];
-        let signed = |n: &str| {
-            n.strip_suffix(".asc").is_some_and(|stem| {
-                let of_person = [SHA256SUMS, SHA512SUMS]
-                    .iter()
-                    .any(|s| stem.strip_prefix(s).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
-                listed.contains(stem) || fixed.contains(&stem) || of_person
-            })
-        };
-        listed.contains(name) || fixed.contains(&name) || signed(name) || name == "approvals/"
+    let checked: BTreeSet<String> = [manifest::FILE, tag::FILE, SHA256SUMS, SHA512SUMS, "approvals/"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(request.trust.root.people.keys().flat_map(sum_signature_names))
+        .collect();
+    let unsigned = |n: &str| UNSIGNED.contains(&n) || n.strip_suffix(".asc").is_some_and(|s| UNSIGNED.contains(&s));
+    let known = |n: &str| {
+        listed.contains(n)
+            || checked.contains(n)
+            || unsigned(n)
+            || n.strip_suffix(".asc").is_some_and(|s| listed.contains(s))
     };
     // Somebody who downloaded a single release may keep it in a directory with other things; they must say so by moving it.
     let mut extra: Vec<String> = names.iter().filter(|n| !known(n)).map(|n| escape(n)).collect();
-    let approvals = match request.layout {
-        Layout::Store => format!("{}/approvals", request.directory()),
-        Layout::Release => "approvals".to_owned(),
-    };
-    for name in request.source.list(&approvals)?.unwrap_or_default() {
-        let statement = name.ends_with(".json") || name.ends_with(".json.asc");
-        if !statement && format!("approvals/{name}") != content::FILE {
-            extra.push(format!("approvals/{}", escape(&name)));
+    let mut broken = None;
+    for name in request.source.list(&request.path("approvals"))?.unwrap_or_default() {
+        let path = format!("approvals/{name}");
+        match approval_file(request, &path, &name).await? {
+            Ok(true) => {}
+            Ok(false) => extra.push(escape(&path)),
+            Err(e) => broken = broken.or(Some(e.context(format!("`{}`", escape(&path))))),
         }
     }
-    let result = if extra.is_empty() {
-        Ok(format!("{} entries, all known", names.len()))
-    } else {
-        Err(Error::verification(format!("not listed by the sums: {}", extra.join(", "))))
+    let result = match broken {
+        _ if !extra.is_empty() => Err(Error::verification(format!("not listed by the sums: {}", extra.join(", ")))),
+        Some(e) => Err(e),
+        None => Ok(format!("{} entries, all known", names.len())),
     };
     report.note(what, result);
+    for name in names.iter().filter(|n| !listed.contains(n.as_str()) && unsigned(n)) {
+        report.not_checked(format!("not signed: {}", escape(name)), "nobody vouches for what it says");
+    }
     Ok(())
+}
+
+/// Whether a file is the content manifest, or a statement or signature of somebody, that can be read as such. Whether it
+/// counts was judged before.
+async fn approval_file(request: &Request, path: &str, name: &str) -> Result<Result<bool>> {
+    let stem = name.strip_suffix(".json").or_else(|| name.strip_suffix(".json.asc"));
+    if stem.is_none_or(|s| PersonId::new(s).is_err()) {
+        return Ok(Ok(false));
+    }
+    let bytes = match document(request, path).await? {
+        Ok(bytes) => bytes,
+        Err(e) => return Ok(Err(e)),
+    };
+    let read = match () {
+        () if path == content::FILE => Content::from_bytes(&bytes).map(drop),
+        () if name.ends_with(".asc") => Detached::parse(&bytes, path).map(drop),
+        () => Statement::from_bytes(&bytes, path).map(drop),
+    };
+    Ok(read.map(|()| true))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
+use tokio::time::Instant;
 
 use super::source::too_long;
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -14,6 +15,10 @@ use crate::model::escape;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may be silent.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long a file may take beside what its bytes take at [`SLOWEST`].
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes per second that a file must come with: below, a server could hold this machine for ever, byte by byte.
+const SLOWEST: u64 = 8 << 10;
 /// How many redirects within the origin are followed.
 const REDIRECTS: usize = 5;
 
@@ -22,6 +27,46 @@ const REDIRECTS: usize = 5;
 pub struct Web {
     client: Client,
     base: Url,
+    patience: Duration,
+}
+
+/// How long an answer may take: the more has come, the longer.
+struct Deadline {
+    start: Instant,
+    patience: Duration,
+}
+
+impl Deadline {
+    async fn keep<T>(
+        &self,
+        received: u64,
+        what: &str,
+        answer: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T> {
+        let at = self.start + self.patience + Duration::from_secs(received / SLOWEST);
+        match tokio::time::timeout_at(at, answer).await {
+            Ok(answer) => answer.map_err(|e| failed(what, e)),
+            Err(_) => Err(Error::new(ErrorKind::Unreachable, format!("{what}: the server is too slow"))
+                .detail(format!("{received} bytes in {} seconds", self.start.elapsed().as_secs()))
+                .hint("try again later, or verify from a mirror or a local directory")),
+        }
+    }
+}
+
+/// An answer that is being read.
+struct Answer {
+    response: Response,
+    deadline: Deadline,
+    received: u64,
+    what: String,
+}
+
+impl Answer {
+    async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>> {
+        let piece = self.deadline.keep(self.received, &self.what, self.response.chunk()).await?;
+        self.received += piece.as_ref().map_or(0, |p| p.len() as u64);
+        Ok(piece)
+    }
 }
 
 impl Web {
@@ -60,13 +105,14 @@ impl Web {
             .read_timeout(SILENCE)
             .build()
             .context("cannot set up HTTP")?;
-        Ok(Self { client, base })
+        Ok(Self { client, base, patience: PATIENCE })
     }
 
-    async fn get(&self, path: &str, limit: u64) -> Result<Option<(Response, String)>> {
+    async fn get(&self, path: &str, limit: u64) -> Result<Option<Answer>> {
         let url = self.base.join(path).context(format!("cannot form the address of `{path}`"))?;
         let what = format!("cannot read `{url}`");
-        let response = self.client.get(url).send().await.map_err(|e| failed(&what, e))?;
+        let deadline = Deadline { start: Instant::now(), patience: self.patience };
+        let response = deadline.keep(0, &what, self.client.get(url).send()).await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
@@ -79,26 +125,28 @@ impl Web {
         if response.content_length().is_some_and(|n| n > limit) {
             return Err(too_long(path, limit));
         }
-        Ok(Some((response, what)))
+        Ok(Some(Answer { response, deadline, received: 0, what }))
     }
 
     pub(super) async fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let Some((mut response, what)) = self.get(path, limit).await? else { return Ok(None) };
+        let Some(mut answer) = self.get(path, limit).await? else { return Ok(None) };
         let mut out = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|e| failed(&what, e))? {
+        while let Some(piece) = answer.next().await? {
+            let piece = piece.as_ref();
             if (out.len() + piece.len()) as u64 > limit {
                 return Err(too_long(path, limit));
             }
-            out.extend_from_slice(&piece);
+            out.extend_from_slice(piece);
         }
         Ok(Some(out))
     }
 
     pub(super) async fn hash(&self, path: &str, limit: u64) -> Result<Option<Hashed>> {
-        let Some((mut response, what)) = self.get(path, limit).await? else { return Ok(None) };
+        let Some(mut answer) = self.get(path, limit).await? else { return Ok(None) };
         let mut hasher = SigningHasher::new()?;
-        while let Some(piece) = response.chunk().await.map_err(|e| failed(&what, e))? {
-            hasher.update(&piece);
+        while let Some(piece) = answer.next().await? {
+            let piece = piece.as_ref();
+            hasher.update(piece);
             if hasher.size() > limit {
                 return Err(too_long(path, limit));
             }
@@ -117,4 +165,32 @@ fn failed(what: &str, e: reqwest::Error) -> Error {
     Error::new(kind, what)
         .because(cause.to_string())
         .hint("check the address and the network, or verify from a local directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_drips_is_left() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut web = Web::new(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        web.patience = Duration::from_millis(300);
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut buffer = [0; 1024];
+            let _ = stream.read(&mut buffer);
+            let mut open = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+            while open.is_ok() {
+                open = stream.write_all(b"x");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let read = tokio::time::timeout(Duration::from_secs(10), web.read("a", 1 << 20)).await;
+        let error = read.expect("it must end by itself").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(error.message().contains("too slow"), "{}", error.report());
+    }
 }

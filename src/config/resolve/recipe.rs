@@ -57,8 +57,8 @@ pub(super) fn recipe(
     let mut pass_env = Vec::new();
     for name in raw.pass_env.iter().flatten() {
         variable(name, faults);
-        if secrets::names_a_secret(name.get_ref()) {
-            let message = format!("`{}` holds a secret by its name", name.get_ref());
+        if secrets::may_not_pass(name.get_ref()) {
+            let message = format!("`{}` holds a secret, or leads to one, by its name", name.get_ref());
             let fault = Fault::new(name.span(), message, "values of `pass_env` are not masked in logs");
             faults.add(fault.help(format!("write `secret_env = {{ {0} = {{ env = \"{0}\" }} }}`", name.get_ref())));
         }

@@ -158,6 +158,18 @@ impl Certificate {
         worst
     }
 
+    /// This certificate with everything that another copy of it knows too; a revocation in either revokes it.
+    ///
+    /// # Errors
+    /// The copy is of another certificate.
+    pub fn merged(&self, copy: &Self) -> Result<Self> {
+        let cert = self.cert.clone().merge_public(copy.cert.clone()).map_err(|e| {
+            let what = format!("{} and {} are not one certificate", self.fingerprint, copy.fingerprint);
+            Error::verification(what).because(cause(&e))
+        })?;
+        Ok(Self { cert, fingerprint: self.fingerprint.clone() })
+    }
+
     /// The certificate, ASCII-armored.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Detached signatures as bytes, and what a checked one proves.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use openpgp::packet::Signature;
 use openpgp::parse::Parse as _;
@@ -10,6 +12,13 @@ use sequoia_openpgp as openpgp;
 use super::{cause, timestamp};
 use crate::error::{Context as _, Error, Result};
 use crate::model::Fingerprint;
+
+/// The first line of a signature's armor.
+const BEGIN: &str = "-----BEGIN PGP SIGNATURE-----";
+/// Its last line.
+const END: &str = "-----END PGP SIGNATURE-----";
+/// How long gpg, sequoia and others write the lines between.
+const LINE: usize = 64;
 
 /// One detached signature, not yet checked.
 #[derive(Debug, Clone)]
@@ -46,18 +55,58 @@ pub fn armor(signature: Signature) -> Result<String> {
     String::from_utf8(bytes).context(what)
 }
 
+/// The packets in ASCII armor (RFC 9580 §6.2). One signature has one text: no headers, full lines, a right checksum if there
+/// is one, and no byte before or after. What others would skip could carry anything, under the same signature.
+fn unarmored(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not text")?;
+    let inner = text.strip_prefix(BEGIN).and_then(|t| t.strip_prefix('\n')).ok_or("it does not begin as one")?;
+    let inner =
+        inner.strip_prefix('\n').ok_or("it has armor headers; write none: gpg --no-emit-version --no-comments")?;
+    let inner = inner.strip_suffix('\n').and_then(|t| t.strip_suffix(END)).ok_or("it does not end with the armor")?;
+    let mut lines: Vec<&str> = inner.strip_suffix('\n').ok_or("its last line is broken")?.split('\n').collect();
+    let checksum = lines.pop_if(|l| l.len() == 5 && l.starts_with('='));
+    let (last, full) = lines.split_last().ok_or("it is empty")?;
+    if last.is_empty() || last.len() > LINE || full.iter().any(|l| l.len() != LINE) {
+        return Err("its lines are not of 64 characters");
+    }
+    let packets = STANDARD.decode(lines.concat()).map_err(|_| "it is not base64")?;
+    let right = |sum: &str| STANDARD.decode(&sum[1..]).is_ok_and(|s| s == crc24(&packets).to_be_bytes()[1..]);
+    if checksum.is_some_and(|sum| !right(sum)) {
+        return Err("its checksum is wrong");
+    }
+    // Bit 7 starts every packet; without it, the parser would look for another armor inside.
+    if packets.first().is_some_and(|b| b & 0x80 != 0) { Ok(packets) } else { Err("it holds no packet") }
+}
+
+/// RFC 9580 §6.1.1.
+fn crc24(bytes: &[u8]) -> u32 {
+    let mut crc: u32 = 0x00b7_04ce;
+    for byte in bytes {
+        crc ^= u32::from(*byte) << 16;
+        for _ in 0..8 {
+            crc <<= 1;
+            if crc & 0x0100_0000 != 0 {
+                crc ^= 0x0186_4cfb;
+            }
+        }
+    }
+    crc & 0x00ff_ffff
+}
+
 impl Detached {
-    /// Reads exactly one signature; `name` is the file, for messages.
+    /// Reads exactly one signature in ASCII armor; `name` is the file, for messages.
     ///
     /// # Errors
-    /// Anything but one version 4 binary SHA-512 signature with a creation time.
+    /// Anything but one version 4 binary SHA-512 signature with a creation time; armor with headers, or with anything
+    /// before or after it.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self> {
         let bad = |what: String| {
             Error::verification(format!("`{name}` {what}"))
                 .hint("one file holds one signature of version 4 with SHA-512: gpg --armor --detach-sign --digest-algo SHA512")
         };
-        let pile =
-            PacketPile::from_bytes(bytes).map_err(|e| bad("is not an OpenPGP signature".into()).because(cause(&e)))?;
+        let binary = unarmored(bytes).map_err(|why| bad(format!("is not one ASCII-armored signature: {why}")))?;
+        let pile = PacketPile::from_bytes(&binary)
+            .map_err(|e| bad("is not an OpenPGP signature".into()).because(cause(&e)))?;
         let mut packets: Vec<Packet> = pile.into_children().collect();
         let packet = match (packets.pop(), packets.len()) {
             (Some(Packet::Signature(s)), 0) => s,
@@ -99,5 +148,41 @@ impl Detached {
         let mut ids: Vec<String> = self.packet.get_issuers().iter().map(ToString::to_string).collect();
         ids.sort();
         ids.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_signature_has_one_text() {
+        let packets: Vec<u8> = (0x80..0xd0).collect();
+        let body = STANDARD.encode(&packets);
+        let (one, two) = body.split_at(64);
+        let sum = STANDARD.encode(&crc24(&packets).to_be_bytes()[1..]);
+        let good = format!("{BEGIN}\n\n{one}\n{two}\n={sum}\n{END}\n");
+        assert_eq!(unarmored(good.as_bytes()).unwrap(), packets);
+        assert_eq!(unarmored(good.replace(&format!("={sum}\n"), "").as_bytes()).unwrap(), packets);
+        for bad in [
+            format!("{good}x"),
+            format!("{good}\n"),
+            format!("{good}{good}"),
+            format!(" {good}"),
+            good.trim_end().to_owned(),
+            good.replace('\n', "\r\n"),
+            good.replacen("\n\n", "\nComment: a\n\n", 1),
+            good.replacen("\n\n", "\nVersion: 1\n\n", 1),
+            good.replacen("\n\n", "\n", 1),
+            good.replace(one, &format!("{}\n{}", &one[..32], &one[32..])),
+            good.replace(one, &format!("{one} ")),
+            good.replace(&sum, "AAAA"),
+            body.clone(),
+            String::new(),
+        ] {
+            assert!(unarmored(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        assert!(unarmored(&packets).is_err(), "binary");
+        assert_eq!(crc24(b"123456789"), 0x21_cf02);
     }
 }
