@@ -52,7 +52,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 fn holders(place: &Place, name: &TrainName, records: &[Record]) -> Result<Vec<Holder>> {
     let trust = place.trust()?;
     let mut out = Vec::new();
-    for certificate in check_signatures(records, Signatures::All)? {
+    let checked = check_signatures(records, Signatures::All).map_err(|e| e.context(format!("journal of `{name}`")))?;
+    for certificate in checked {
         let fingerprint = certificate.fingerprint().clone();
         let person = trust.root.people.iter().find(|(_, p)| p.certificates.contains(&fingerprint));
         let who = match person {

@@ -102,8 +102,7 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
         sums_again(train, &planned.branch, &state)?;
         let (by_hooks, warnings) = told(train, &planned.branch, &state)?;
         let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
-        let sensitive =
-            again.changed.iter().filter(|t| config::SENSITIVE.iter().any(|s| t.starts_with(s) || t.ends_with(s)));
+        let sensitive = again.changed.iter().filter(|t| config::is_sensitive(t));
         lines.push(ReviewedLine {
             branch: planned.branch.clone(),
             version: planned.new.clone(),

@@ -128,7 +128,8 @@ pub fn trusted(config: &Config, state: &Path, disk: &dyn Disk, now: Timestamp) -
                 found.digest
             )));
     };
-    trust::load(disk, keys, Some(&config.project.name), RootChoice::Pinned(pin), now)
+    // Roots and revocations that were seen once are remembered: older copies in the checkout do not bring them back.
+    trust::load_remembering(disk, keys, Some(&config.project.name), RootChoice::Pinned(pin), now, state)
 }
 
 struct Seeing<'a> {
