@@ -67,6 +67,10 @@ impl World {
         fs::create_dir_all(world.live().join("store")).unwrap();
         fs::create_dir_all(world.root()).unwrap();
         fs::write(sample.project().join("lifeboat.toml"), world.toml()).unwrap();
+        // The world's clock is ahead of the machine's, which dates signatures: a key made by that clock could not sign yet.
+        let made = now - SignedDuration::from_mins(1);
+        let operator = lifeboat::signers::openpgp::generate("operator (crash tests, throwaway)", made).unwrap();
+        fs::write(dir.join("secret/operator.key"), operator.secret_armored.expose()).unwrap();
         let keys = sample.project().join("keys");
         let root = trust::load(&HostDisk, &keys, None, RootChoice::Directory, now).unwrap();
         trust::pin(&HostDisk, &world.root(), &root.digest).unwrap();
@@ -143,6 +147,7 @@ required = true
 [signing]
 release = {{ file = "../secret/release.key" }}
 freshness = {{ file = "../secret/freshness.key" }}
+operator = {{ file = "../secret/operator.key" }}
 sign_artifacts = true
 
 [signing.people]
