@@ -354,6 +354,37 @@ async fn a_job_without_network_has_loopback_only() {
 }
 
 #[tokio::test]
+async fn a_job_without_network_sees_no_keys() {
+    let bench = Bench::new();
+    let state = bench.dir.path().join("state/sample");
+    let train = state.join("trains/one");
+    fs::create_dir_all(&train).unwrap();
+    fs::write(state.join("operator-key.asc"), "the operator's key").unwrap();
+    fs::write(state.join("trust-root.pin"), "0000").unwrap();
+    let runner = open(&train);
+    let key = state.join("operator-key.asc").display().to_string();
+    let root = state.display().to_string();
+    let recipe = [
+        "mkdir dist; echo made > dist/a; pwd; touch \"$TMPDIR/t\" \"$HOME/h\"".to_owned(),
+        format!("! cat {key}; ! cat ../../../../../../operator-key.asc; ! test -e {root}/trust-root.pin"),
+        format!("echo forged > {root}/trust-root.pin || :; umount -l {root} || :"),
+        format!("unshare -rm umount -l {root} || :; ! cat {key}"),
+        format!("for p in /proc/[0-9]*; do ! cat $p/root{key} 2>/dev/null || exit 9; done"),
+    ];
+    let recipe: Vec<&str> = recipe.iter().map(String::as_str).collect();
+    let mut request = bench.request(&recipe, &["dist/a"]);
+    request.job.isolation = Isolation::NoNetwork;
+    request.job.env.insert("LD_PRELOAD".into(), "./evil.so".into());
+    let handle = runner.dispatch(&request).await.unwrap_or_else(|e| panic!("{}", e.report()));
+    let status = wait(&*runner, &handle).await;
+    let log = fs::read_to_string(runner.log(&request, &handle).await.unwrap()).unwrap();
+    assert_eq!(status, JobStatus::Exited(0), "{log}");
+    assert!(!log.contains("the operator's key"), "{log}");
+    assert_eq!(fs::read_to_string(state.join("trust-root.pin")).unwrap(), "0000");
+    assert_eq!(runner.collect(&request, &handle).await.unwrap().artifacts.len(), 1);
+}
+
+#[tokio::test]
 async fn wrong_artifacts_are_refused() {
     let bench = Bench::new();
     for (run, artifacts, expected) in [

@@ -37,6 +37,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const BELOW_HOME: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
 /// Runs the command lines that it is given as arguments, one after the other, and says which.
 const EACH: &str = "set -eu; for line in \"$@\"; do printf '+ %s\\n' \"$line\"; /bin/sh -eu -c \"$line\"; done";
+/// Sets variables and becomes the command.
+const ENV: &str = "/usr/bin/env";
 /// How long a supervisor may take until its job runs.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -71,14 +73,19 @@ impl LocalRunner {
         Place::new(&self.jobs, &handle.job)
     }
 
-    async fn command(&self, request: &JobRequest) -> Result<Vec<String>> {
+    async fn command(&self, request: &JobRequest, place: &Place) -> Result<Vec<String>> {
         let mut command = match request.job.isolation {
             Isolation::Network => Vec::new(),
             Isolation::NoNetwork => {
                 let found = self.no_network.get_or_try_init(isolation::probe).await;
-                found.map_err(|e| e.detail(format!("step: {}", request.step)))?.prefix().to_vec()
+                found
+                    .and_then(|no_network| no_network.prefix(place.dir()))
+                    .map_err(|e| e.detail(format!("step: {}", request.step)))?
             }
         };
+        // What the recipe sets comes last: a variable of the loader's must not reach the programs that isolate the job.
+        command.push(ENV.to_owned());
+        command.extend(recipe_environment(request)?.into_iter().map(|(name, value)| format!("{name}={value}")));
         command.extend(["/bin/sh", "-c", EACH, "sh"].map(str::to_owned));
         command.extend(request.job.run.iter().cloned());
         Ok(command)
@@ -86,7 +93,7 @@ impl LocalRunner {
 
     async fn start(&self, request: &JobRequest, place: &Place, root: PathBuf) -> Result<()> {
         let orders = Orders {
-            command: self.command(request).await?,
+            command: self.command(request, place).await?,
             root,
             env: environment(request, place)?,
             secrets: request.secrets.values().map(|s| s.expose().to_owned()).collect(),
@@ -126,7 +133,7 @@ impl LocalRunner {
     }
 }
 
-/// The whole environment of a job.
+/// The environment in which a job's command line starts: all but what [`recipe_environment`] adds.
 fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, String>> {
     let text = |path: PathBuf| path.display().to_string();
     let mut env = BTreeMap::from([
@@ -137,7 +144,19 @@ fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, S
         ("TZ".to_owned(), "UTC".to_owned()),
         ("SOURCE_DATE_EPOCH".to_owned(), request.source_date_epoch.to_string()),
     ]);
-    env.extend(request.job.env.clone());
+    for name in request.job.secret_env.keys() {
+        let value = request
+            .secrets
+            .get(name)
+            .ok_or_else(|| Error::input(format!("`{}`: the secret variable `{name}` has no value", request.step)))?;
+        env.insert(name.clone(), value.expose().to_owned());
+    }
+    Ok(env)
+}
+
+/// What a recipe sets and takes over from this process; no secret is in it.
+fn recipe_environment(request: &JobRequest) -> Result<BTreeMap<String, String>> {
+    let mut env = request.job.env.clone();
     for name in &request.job.pass_env {
         match passed(name, |name| std::env::var(name)) {
             Ok(value) => drop(env.insert(name.clone(), value)),
@@ -147,13 +166,6 @@ fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, S
                 return Err(Error::input(format!("`{}`: the variable `{name}` is not UTF-8", request.step)));
             }
         }
-    }
-    for name in request.job.secret_env.keys() {
-        let value = request
-            .secrets
-            .get(name)
-            .ok_or_else(|| Error::input(format!("`{}`: the secret variable `{name}` has no value", request.step)))?;
-        env.insert(name.clone(), value.expose().to_owned());
     }
     Ok(env)
 }
@@ -270,7 +282,7 @@ impl Runner for LocalRunner {
         let handle = Handle { runner: self.name.clone(), job: job_name(request) };
         let place = self.place(&handle)?;
         // Found out first: a job that cannot be isolated should not leave a directory.
-        self.command(request).await?;
+        self.command(request, &place).await?;
         let (lock, root) = blocking(|| -> Result<_> {
             create_private_dir(&self.jobs)?;
             // Two dispatches of one job at once would clean each other's directory.
