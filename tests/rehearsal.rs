@@ -104,13 +104,11 @@ fn a_dry_run_says_what_the_run_does() {
         }
     }
 
-    // A release that is there with other bytes is a conflict, in a rehearsal too.
-    let store = world.sample.store().join("releases/1.0.5/sample-v1.0.5-linux.tar.gz");
-    std::fs::write(store, "other bytes").unwrap();
+    // What is public already is a conflict, in a rehearsal too: here the user's branch lacks the release just made.
     std::fs::remove_dir_all(world.sample.state().join("sample/trains")).unwrap();
     let again = world.lifeboat(&["ship", train, "--dry-run"]);
     assert_eq!(again.status.code(), Some(4), "{}", text(&again));
-    assert!(text(&again).contains("has other bytes at `releases/1.0.5/"), "{}", text(&again));
+    assert!(text(&again).contains("your branch lacks what store `mirror` has"), "{}", text(&again));
 }
 
 #[test]

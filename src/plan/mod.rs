@@ -170,10 +170,7 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
 pub fn destinations(config: &Config) -> BTreeMap<String, String> {
     let stores = config.stores.iter().map(|s| (format!("store {}", s.name), s.url.clone()));
     let remotes = config.remotes.iter().map(|r| (format!("remote {}", r.name), r.url.clone()));
-    let forges = config.forges.iter().map(|f| {
-        let api = f.api.as_deref().unwrap_or("its usual address");
-        (format!("forge {}", f.name), format!("{} at {api}", f.repository))
-    });
+    let forges = config.forges.iter().map(|f| (format!("forge {}", f.name), f.repository.clone()));
     stores.chain(remotes).chain(forges).collect()
 }
 

@@ -245,6 +245,22 @@ fn end_older(jobs: &Path, request: &JobRequest) -> Result<()> {
     Ok(())
 }
 
+/// Takes a lock file; waits in turns, since whoever holds it may need this thread to go on.
+async fn locked(path: &Path) -> Result<fs::File> {
+    let what = || format!("cannot lock `{}`", path.display());
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).context(what())?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(fs::TryLockError::Error(e)) => return Err(e).context(what()),
+        }
+    }
+}
+
+/// How long to wait before a lock is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
 #[async_trait::async_trait]
 impl Runner for LocalRunner {
     fn name(&self) -> &RunnerName {
@@ -283,13 +299,10 @@ impl Runner for LocalRunner {
         let place = self.place(&handle)?;
         // Found out first: a job that cannot be isolated should not leave a directory.
         self.command(request, &place).await?;
+        create_private_dir(&self.jobs)?;
+        // Two dispatches of one job at once would clean each other's directory.
+        let lock = locked(&place.dir().with_extension("lock")).await?;
         let (lock, root) = blocking(|| -> Result<_> {
-            create_private_dir(&self.jobs)?;
-            // Two dispatches of one job at once would clean each other's directory.
-            let path = place.dir().with_extension("lock");
-            let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-            let lock = lock.and_then(|file| file.lock().map(|()| file));
-            let lock = lock.context(format!("cannot lock `{}`", path.display()))?;
             if status(&place)? != JobStatus::Lost {
                 return Ok((lock, None));
             }
