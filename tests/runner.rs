@@ -1,13 +1,10 @@
 //! The local runner with real processes: what a job sees, what it may leave, and that nothing outlives it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{collections::BTreeMap, fs, io::Write as _, os::unix::fs::MetadataExt as _};
 
 use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner};
 use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};

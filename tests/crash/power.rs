@@ -214,6 +214,11 @@ const NEEDED_ELSEWHERE: &[(&str, &str, &str)] = &[
         "cannot replace `",
         "what is written next to a pointer syncs their directory; `power_loss`, case `replace`",
     ),
+    (
+        "effects/files.rs",
+        "cannot remove `",
+        "whatever a train writes anew is read back, which syncs its directory; `power_loss`, case `write_new`",
+    ),
     ("effects/objects.rs", "may have been renamed just before a crash", "`power_loss`, case `objects`"),
     ("journal/file.rs", "if self.seq == 0", "making `objects/` beside the journal syncs their directory"),
     ("journal/file.rs", "so it must be.", "making `objects/` beside the journal syncs their directory"),
