@@ -1,4 +1,5 @@
 //! `refresh`: an index is signed again in time, and never one that somebody else wrote or put back.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
 
 mod support;
 
