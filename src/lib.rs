@@ -1,4 +1,12 @@
 //! lifeboat ships a security release when GitHub cannot.
+//!
+//! * Pure: [`model`], [`formats`], [`step`], [`snapshot`], [`plan`], [`bump`], `journal::{event, fold}`, `engine::next`.
+//! * Decisions and their record: [`config`], [`gather`], [`trust`], [`journal`], [`engine`].
+//! * The ports are [`effects`]; their adapters [`host`], [`git`], [`runners`], [`stores`], [`forges`], [`remotes`],
+//!   [`signers`]; [`wiring`] joins them, [`cli`] parses and renders, [`drill`] simulates, [`verify`] is the consumer's side.
+//!
+//! What always holds: an adopted plan never changes; nothing is public before the gate; same bytes skip, different bytes
+//! stop; only plan, journal, objects and stores must survive a crash. `ARCHITECTURE.md` says more.
 
 pub mod bump;
 pub mod checkout;
