@@ -24,7 +24,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let place = Place::open(global)?;
     let name = place.choose(args.train.as_ref())?;
     let effects = place.effects(&name, out.progress())?;
-    let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
+    let train = Train::open_to_abandon(&effects, place.trust()?, &place.dir(&name))?;
     let state = train.state();
     if state.anything_public() {
         return Err(Error::input(format!("train `{name}` cannot be given up: something of it is public")).hint(

@@ -104,6 +104,7 @@ impl Train {
     /// # Errors
     /// Another plan in the same directory, a train held by another process, the file system's.
     pub fn adopt(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir, plan: &Plan) -> Result<(Self, Adopted)> {
+        same_root(&trust, plan)?;
         files::create_dir_all(&*effects.disk, dir.path(), 0o700)?;
         let lock = lock(&*effects.disk, dir)?;
         if !files::write_new(&*effects.disk, &dir.plan(), 0o600, &mut &plan.to_bytes()?[..])? {
@@ -160,6 +161,20 @@ impl Train {
     /// No train there, a broken plan or journal, a train held by another process.
     pub fn open(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
         let plan = dir.load_plan(&*effects.disk)?;
+        same_root(&trust, &plan)?;
+        Self::open_plan(effects, trust, dir, plan)
+    }
+
+    /// Opens a train to give it up, which any root allows: one that can neither go on nor be given up would keep its claims.
+    ///
+    /// # Errors
+    /// As [`Train::open`], but for another trust root.
+    pub fn open_to_abandon(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
+        let plan = dir.load_plan(&*effects.disk)?;
+        Self::open_plan(effects, trust, dir, plan)
+    }
+
+    fn open_plan(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir, plan: Plan) -> Result<Self> {
         let lock = lock(&*effects.disk, dir)?;
         let train = Self::open_locked(effects, trust, dir, plan, lock)?;
         // Adoption may have been interrupted between the plan and the first record.
@@ -174,12 +189,6 @@ impl Train {
         plan: Plan,
         lock: Box<dyn Lock>,
     ) -> Result<Self> {
-        if !trust.accepted.contains(&plan.trust_root) {
-            return Err(Error::verification(format!("train `{}` was planned under another trust root", plan.train))
-                .detail(format!("planned under sha256:{}", plan.trust_root))
-                .detail(format!("trusted here  sha256:{}", trust.digest))
-                .hint("abandon the train and plan it again under the root that counts now"));
-        }
         let borrow = PathBuf::from(&plan.repository);
         let graph = Arc::new(Graph::new(Arc::new(plan))?);
         let signer = effects.keys.signer(&Role::Operator)?;
@@ -248,6 +257,17 @@ impl Train {
     pub fn dir(&self) -> &TrainDir {
         &self.dir
     }
+}
+
+/// A train goes on only under the trust root that it was planned under, or one that follows from it.
+fn same_root(trust: &TrustedRoot, plan: &Plan) -> Result<()> {
+    if !trust.accepted.contains(&plan.trust_root) {
+        return Err(Error::verification(format!("train `{}` was planned under another trust root", plan.train))
+            .detail(format!("planned under sha256:{}", plan.trust_root))
+            .detail(format!("trusted here  sha256:{}", trust.digest))
+            .hint("abandon the train and plan it again under the root that counts now"));
+    }
+    Ok(())
 }
 
 fn lock(disk: &dyn Disk, dir: &TrainDir) -> Result<Box<dyn Lock>> {
