@@ -14,7 +14,9 @@ fn version() -> impl Strategy<Value = Version> {
 fn lock() -> impl Strategy<Value = String> {
     let package = ("[abc]", version(), any::<bool>());
     proptest::collection::btree_set(package, 1..8).prop_flat_map(|packages| {
-        let packages: Vec<_> = packages.into_iter().collect();
+        // In cargo's order: by name, by version, and what has no source first.
+        let mut packages: Vec<_> = packages.into_iter().collect();
+        packages.sort_by_key(|(name, version, ours)| (name.clone(), version.clone(), !ours));
         let count = packages.len();
         let edges = proptest::collection::vec((0..count, 0..count), 0..12);
         (Just(packages), edges).prop_map(|(packages, edges)| {
