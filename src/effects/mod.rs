@@ -28,9 +28,9 @@ pub use hashing::{CheckedReader, hash_files};
 pub use objects::Objects;
 pub use progress::{Progress, ProgressEvent, Quiet};
 pub use remote::{RefUpdate, Remote};
-pub use runner::{Handle, JobReport, JobRequest, JobStatus, Runner};
+pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
 pub use signer::{Keys, Role, Signer};
-pub use store::{Area, Capabilities, PutNew, Store};
+pub use store::{Area, Capabilities, PutNew, Store, read_public};
 
 use crate::error::Result;
 use crate::model::{RemoteName, Secret, SecretRef, StoreName};

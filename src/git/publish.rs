@@ -106,29 +106,35 @@ fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Re
             .then(|| found.peel(ObjectType::Commit).map(|c| to_oid(c.id())))
             .transpose()
             .map_err(|e| git_error(&format!("cannot read what tag `{name}` points to"), e))?;
-        let new = Target { object: object.clone(), peeled };
-        match refs.insert(name.clone(), new) {
-            Some(old) if old.object != *object && name.starts_with("refs/tags/") => {
-                return Err(Error::conflict(format!("the served repository has tag `{name}` at another object"))
-                    .detail(format!("served: {}", old.object))
-                    .detail(format!("ours:   {object}"))
-                    .hint("tags never move; nothing was overwritten"));
-            }
-            // A branch only moves forward: a release must hold what the one before it held.
-            Some(old)
-                if old.object != *object && name.starts_with("refs/heads/") && !descends(repo, object, &old.object) =>
-            {
-                return Err(Error::conflict(format!("the served `{name}` would lose commits"))
-                    .detail(format!("served: {}", old.object))
-                    .detail(format!("ours:   {object}"))
-                    .hint(
-                        "fetch the served branch, put the fix on top of it, and plan again; nothing was overwritten",
-                    ));
-            }
-            _ => {}
+        let old = refs.insert(name.clone(), Target { object: object.clone(), peeled });
+        let loose = served.loose.iter().filter(|(n, _)| n == name).map(|(_, o)| o);
+        for old in old.iter().map(|t| &t.object).chain(loose) {
+            forward(repo, name, old, object)?;
         }
     }
     Ok(refs)
+}
+
+/// Whether a served ref may move from `old` to `new`.
+fn forward(repo: &Repository, name: &str, old: &Oid, new: &Oid) -> Result<()> {
+    let (from, to) = (format!("served: {old}"), format!("ours:   {new}"));
+    match () {
+        () if old == new => Ok(()),
+        () if name.starts_with("refs/tags/") => {
+            Err(Error::conflict(format!("the served repository has tag `{name}` at another object"))
+                .detail(from)
+                .detail(to)
+                .hint("tags never move; nothing was overwritten"))
+        }
+        // A branch only moves forward: a release must hold what the one before it held.
+        () if name.starts_with("refs/heads/") && !descends(repo, new, old) => {
+            Err(Error::conflict(format!("the served `{name}` would lose commits"))
+                .detail(from)
+                .detail(to)
+                .hint("fetch the served branch, put the fix on top of it, and plan again; nothing was overwritten"))
+        }
+        () => Ok(()),
+    }
 }
 
 /// Whether `commit` holds all of `older`; a commit that is not here is in nothing.
