@@ -1,5 +1,6 @@
 //! Where a project's trains are on this machine, and which one is meant.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -211,11 +212,17 @@ impl Place {
         Ok(())
     }
 
+    /// The versions that abandoned trains of this machine burnt; the stores' indexes list them.
+    pub(super) fn burnt(&self) -> Result<BTreeSet<Version>> {
+        Ok(self.see_all()?.iter().flat_map(|s| burns(&s.state)).collect())
+    }
+
     /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.
-    pub(super) fn release_claims(&self, train: &Train) -> Result<Vec<Version>> {
+    pub(super) fn release_claims(&self, train: &Train) -> Result<BTreeSet<Version>> {
         let versions = train.plan().releases().filter_map(|l| l.new.clone());
-        if !train.state().approvals().is_empty() {
-            return Ok(versions.collect());
+        let burnt = burns(&train.state());
+        if !burnt.is_empty() {
+            return Ok(burnt);
         }
         let ours = format!("{}\n", train.plan().train);
         for version in versions {
@@ -226,8 +233,16 @@ impl Place {
                 self.disk.remove_file(&path).context(what())?;
             }
         }
-        Ok(Vec::new())
+        Ok(burnt)
     }
+}
+
+/// What a train burns if it is given up: every version over which signatures exist.
+fn burns(state: &State) -> BTreeSet<Version> {
+    if state.abandoned().is_none() || state.approvals().is_empty() {
+        return BTreeSet::new();
+    }
+    state.graph().plan().releases().filter_map(|l| l.new.clone()).collect()
 }
 
 fn which(what: &str, trains: &[TrainName]) -> Error {

@@ -76,7 +76,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         (Some(file), None) => adopt_file(&place, file, args, progress)?,
         (None, None) => return Err(Error::input("no train is meant")),
     };
-    drive(&effects, train, out)
+    drive(&effects, train.with_burnt(place.burnt()?), out)
 }
 
 /// A train that needs no `ship`.
@@ -177,9 +177,7 @@ pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<Exi
     if let Ended::Stuck(errors) = &ended {
         // One cause often stops the same target on every line: a few reports in full, then where the others stand.
         let whole = if out.json() { errors.len() } else { errors.len().min(FULL_REPORTS) };
-        for (_, error) in &errors[..whole] {
-            let _code = out.fail(error);
-        }
+        out.fail_all(&errors[..whole].iter().map(|(_, error)| error).collect::<Vec<_>>());
         if errors.len() > whole {
             let more = errors.len() - whole;
             out.note(&format!("and {more} more steps failed: `lifeboat status` says why"));

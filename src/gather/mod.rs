@@ -71,7 +71,7 @@ pub fn gather(
         lines.push(facts);
         pinned.push(series);
     }
-    look_elsewhere(config, to, &mut lines)?;
+    look_elsewhere(config, to, &mut lines, &trust, now)?;
     refuse_stale(config, to, &user, &lines)?;
     let snapshot = Snapshot {
         repository: user.git_dir().to_owned(),
@@ -98,7 +98,13 @@ fn refuse_stale(config: &Config, to: &Destinations, user: &UserRepository, lines
 }
 
 /// Fills in whether each line's version exists at its destinations.
-fn look_elsewhere(config: &Config, to: &Destinations, lines: &mut [LineFacts]) -> Result<()> {
+fn look_elsewhere(
+    config: &Config,
+    to: &Destinations,
+    lines: &mut [LineFacts],
+    trust: &TrustedRoot,
+    now: Timestamp,
+) -> Result<()> {
     let mut versions = Vec::new();
     let mut of_line = Vec::new();
     for (i, line) in lines.iter().enumerate() {
@@ -107,7 +113,7 @@ fn look_elsewhere(config: &Config, to: &Destinations, lines: &mut [LineFacts]) -
             of_line.push(i);
         }
     }
-    for (i, found) in of_line.into_iter().zip(elsewhere::look(to, &versions)?) {
+    for (i, found) in of_line.into_iter().zip(elsewhere::look(to, &versions, trust, now)?) {
         lines[i].elsewhere = found;
     }
     Ok(())

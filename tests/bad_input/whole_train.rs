@@ -152,6 +152,16 @@ fn failures_as_json() {
     train.run(&["ship", "--json"]).ends_with(0);
 }
 
+#[test]
+fn several_failures_are_one_json_value() {
+    let train = super::with_bad_recipe("exit 7");
+    let file = train.train_file().display().to_string();
+    let ran = train.run(&["--json", "ship", &file]).ends_with(1);
+    let value: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
+    let more = value["more"].as_array().unwrap();
+    assert!(!more.is_empty() && more.iter().all(|m| m["kind"] == "fatal"), "{value}");
+}
+
 /// Whatever the program says to run must be one of its verbs, also where no test here makes it say so.
 #[test]
 fn every_command_that_a_message_names_exists() {
