@@ -138,7 +138,15 @@ impl Ship {
         nonce[0] = self.name.as_bytes()[0];
         let clock = Arc::new(StillClock { now: world.now(), nonce });
         let (disk, dir) = (Arc::new(HostDisk), self.dir(world));
-        let wired = wiring::effects(&world.config(), &world.root(), &dir, disk, clock, Arc::new(Quiet));
+        let wired = wiring::effects(
+            &world.config(),
+            &world.root(),
+            &dir,
+            disk,
+            clock,
+            Arc::new(Quiet),
+            wiring::Credentials::kept(),
+        );
         let mut effects = wired.unwrap();
         effects.runners = vec![InstantRunner::port(dir.jobs())];
         effects

@@ -262,7 +262,11 @@ impl Copied {
             api: Some(double.api()),
             token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
         };
-        let around = Surroundings { clock: self.clock.clone(), secrets: Arc::new(|_| Ok(Secret::new(TOKEN))) };
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            secrets: Arc::new(|_| Ok(Secret::new(TOKEN))),
+            hosts: ["127.0.0.1".to_owned()].into(),
+        };
         Arc::new(GitHub::new(&spec, &around).with_deadlines(SHORT))
     }
 
