@@ -1,10 +1,12 @@
 //! Sees the facts that a plan is made from: the user's repository, the patch series, the trust root, what was fetched ahead.
 
+mod again;
 mod elsewhere;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use again::series_now;
 pub use elsewhere::Destinations;
 
 use jiff::Timestamp;

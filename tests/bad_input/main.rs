@@ -340,11 +340,11 @@ fn patch_that_does_not_apply() {
     train.adopt().fails(2, &said);
     fs::write(&patch, &good).unwrap();
     train.to_the_gate();
-    // The adopted plan pinned the series by its digest: what changes later is not taken, and the program says so.
+    // The adopted plan pinned the series by its digest: what changes later is not taken, and stops whoever means it.
     fs::write(&patch, good.replace("limit=8", "limit=4")).unwrap();
     let other = train.root().join("sample/patches/release-2.0.0/0002-fix.patch");
     train.edit(&other, "limit=8", "limit=4");
-    train.adopt().fails(3, &["train `drill` was adopted before: going on with plan "]);
+    train.adopt().fails(4, &["line release-2.0.0: its patches are not those that the plan pinned"]);
     train.release();
 }
 

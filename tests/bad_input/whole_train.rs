@@ -76,6 +76,43 @@ fn abandoned_train() {
 }
 
 #[test]
+fn a_train_file_that_was_changed_after_adoption() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let whole = fs::read_to_string(train.train_file()).unwrap();
+    // The same in meaning.
+    fs::write(train.train_file(), format!("# a remark\n{whole}")).unwrap();
+    train.adopt().ends_with(3).says("was adopted before");
+    let first = "branch = \"release-1.0.0\"";
+    let changes = [
+        (
+            whole.replace(first, &format!("{first}\nto = \"minor\"")),
+            "line release-1.0.0: to = patch in the plan, minor",
+        ),
+        (whole.replace("SAMPLE-2026-0001", "SAMPLE-2026-0002"), "advisories: the file names others"),
+        (whole.replacen("date = ", "not_before = 2027-01-01\ndate = ", 1), "not_before: none in the plan, 2027-01-01"),
+        (
+            whole.split("\n[[line]]").take(2).collect::<Vec<_>>().join("\n[[line]]"),
+            "line release-2.0.0: the file has it no more",
+        ),
+    ];
+    for (text, said) in changes {
+        fs::write(train.train_file(), text).unwrap();
+        train.adopt().fails(4, &["is not what train `drill` was adopted from", said, "`lifeboat ship --train drill`"]);
+    }
+    fs::write(train.train_file(), &whole).unwrap();
+    // Other patches under the same names.
+    let dir = train.train_file().parent().unwrap().join("patches/release-1.0.0");
+    let patch = fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&patch).unwrap();
+    fs::write(&patch, text.replacen("Subject: ", "Subject: Really ", 1)).unwrap();
+    train.adopt().fails(4, &["line release-1.0.0: its patches are not those that the plan pinned"]);
+    train.run(&["ship", "--train", "drill"]).ends_with(3);
+    fs::remove_dir_all(&dir).unwrap();
+    train.adopt().ends_with(3).says("was adopted before");
+}
+
+#[test]
 fn two_trains_with_one_version() {
     let train = SampleTrain::new();
     train.to_the_gate();
