@@ -119,7 +119,9 @@ fn template_that_is_first_used_after_the_gate() {
     for name in ["release.html", "index.html", "notes.md"] {
         fs::write(own.join(name), "one\n{{ verson }}\n").unwrap();
         let at = format!("`release-templates/{name}`, line 2");
-        train.run(&["plan", &train.train_file().display().to_string()]).fails(2, &[&at, "2 | {{ verson }}", "may use are"]);
+        train
+            .run(&["plan", &train.train_file().display().to_string()])
+            .fails(2, &[&at, "2 | {{ verson }}", "may use are"]);
         fs::remove_file(own.join(name)).unwrap();
     }
     train.to_the_gate();
