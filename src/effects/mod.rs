@@ -38,17 +38,6 @@ use crate::model::{RemoteName, Secret, SecretRef, StoreName};
 /// Reads the secret that a reference names.
 pub type SecretResolver = Arc<dyn Fn(&SecretRef) -> Result<Secret> + Send + Sync>;
 
-/// What looking at an effect found, before it is applied (*observe → apply if absent → confirm*).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Observed<T> {
-    /// Nothing is there.
-    Absent,
-    /// It is there, with our bytes.
-    Done(T),
-    /// Something else is there: never overwritten, shown to a person.
-    Conflict(String),
-}
-
 /// Everything that the engine may do to the world.
 #[derive(Clone)]
 pub struct Effects {

@@ -10,7 +10,7 @@ use super::program::{Configuration, GitProgram};
 use super::{from_oid, git_error, private, to_oid};
 use crate::effects::{PrivateRepo, Served, StaticContent, StaticFile};
 use crate::error::{Error, Result};
-use crate::model::{BranchName, Oid, TagName, escape};
+use crate::model::{Oid, check_ref_name};
 
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
 
@@ -23,7 +23,7 @@ pub(super) fn static_repository(
     served: &Served,
 ) -> Result<Vec<StaticFile>> {
     let repo = private::open(private)?;
-    check_ref(head)?;
+    check_ref_name(head)?;
     if private.dir.join("shallow").exists() {
         return Err(Error::input(format!(
             "repository `{}` is shallow: nobody could clone from its files",
@@ -75,30 +75,16 @@ struct Target {
     peeled: Option<Oid>,
 }
 
-fn check_ref(name: &str) -> Result<()> {
-    if let Some(branch) = name.strip_prefix("refs/heads/") {
-        BranchName::new(branch)?;
-    } else if let Some(tag) = name.strip_prefix("refs/tags/") {
-        TagName::new(tag)?;
-    } else {
-        return Err(Error::input(format!(
-            "`{}` is neither a branch nor a tag: valid is `refs/heads/…` or `refs/tags/…`",
-            escape(name)
-        )));
-    }
-    Ok(())
-}
-
 /// The served refs with the tips over them; tags do not move.
 fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Result<BTreeMap<String, Target>> {
     let mut refs = BTreeMap::new();
     for (name, object) in served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")) {
-        check_ref(name)?;
+        check_ref_name(name)?;
         let peeled = served.refs.iter().find(|(n, _)| n.strip_suffix("^{}") == Some(name)).map(|(_, o)| o.clone());
         refs.insert(name.clone(), Target { object: object.clone(), peeled });
     }
     for (name, object) in tips {
-        check_ref(name)?;
+        check_ref_name(name)?;
         let found = repo
             .find_object(from_oid(object)?, None)
             .map_err(|e| git_error(&format!("cannot read `{object}` for `{name}`"), e))?;
@@ -221,7 +207,7 @@ mod tests {
         let (a, b) = (oid("a"), oid("b"));
         assert_eq!(info_refs(&refs), format!("{a}\trefs/heads/main\n{b}\trefs/tags/v1\n{a}\trefs/tags/v1^{{}}\n"));
         assert!(packed_refs(&refs).ends_with(&format!("{a} refs/heads/main\n{b} refs/tags/v1\n^{a}\n")));
-        assert!(check_ref("refs/pull/1/head").is_err());
-        assert!(check_ref("refs/tags/../x").is_err());
+        assert!(check_ref_name("refs/pull/1/head").is_err());
+        assert!(check_ref_name("refs/tags/../x").is_err());
     }
 }

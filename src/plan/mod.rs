@@ -19,6 +19,7 @@ use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, TagName, TrainName};
+use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
 
@@ -192,6 +193,8 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         ))
         .hint("set `network = false` and fetch what it needs ahead, or take it out for embargoed trains"));
     }
+    // Some are first used after the gate.
+    site::check_templates(&config.templates)?;
     let mut sketch = Sketch::default();
     let mut lines = Vec::new();
     let mut shipped = Vec::new();

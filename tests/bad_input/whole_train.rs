@@ -149,6 +149,22 @@ fn train_file_with_faults() {
 }
 
 #[test]
+fn template_that_is_first_used_after_the_gate() {
+    let train = SampleTrain::new();
+    let own = train.project().join("release-templates");
+    fs::create_dir_all(&own).unwrap();
+    for name in ["release.html", "index.html", "notes.md"] {
+        fs::write(own.join(name), "one\n{{ verson }}\n").unwrap();
+        let at = format!("`release-templates/{name}`, line 2");
+        train
+            .run(&["plan", &train.train_file().display().to_string()])
+            .fails(2, &[&at, "2 | {{ verson }}", "may use are"]);
+        fs::remove_file(own.join(name)).unwrap();
+    }
+    train.to_the_gate();
+}
+
+#[test]
 fn no_configuration_and_no_train() {
     let train = SampleTrain::new();
     train.ship().fails(2, &["there is no train", "`lifeboat plan"]);
