@@ -31,6 +31,8 @@ use jiff::Timestamp;
 pub use address::is_address;
 pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION, Output};
 
+pub use tree::CommitTree;
+
 use crate::bump::SourceTree;
 use crate::effects::{ArchiveSpec, Git, PrivateRepo, Served, StaticFile};
 use crate::error::{Error, ErrorKind, Result};
