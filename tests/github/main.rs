@@ -18,3 +18,4 @@ mod release_world;
 mod support;
 mod train;
 mod whole;
+mod workflows;
