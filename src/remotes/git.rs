@@ -109,6 +109,23 @@ impl Remote for GitRemote {
         porcelain::refs(&listed, refs)
     }
 
+    async fn fetch(&self, repo: &Path, name: &str) -> Result<Option<Oid>> {
+        let found = self.observe(&[name.to_owned()]).await?.into_iter().flatten().next();
+        if found.is_none() {
+            return Ok(None);
+        }
+        let (url, repo, name) = (self.url.clone(), PathBuf::from(repo), name.to_owned());
+        let out = self
+            .run(self.deadlines.push, move |call| {
+                call.repository(&repo)
+                    .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"])
+                    .args(["--recurse-submodules=no", "--"])
+                    .args([url, name])
+            })
+            .await?;
+        if out.succeeded() { Ok(found) } else { Err(porcelain::failure(&self.name, &out, &[])) }
+    }
+
     async fn push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()> {
         for update in updates {
             check_ref_name(&update.name)?;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::github_double::Double;
 use crate::github_double::faults::{Fault, KINDS, Kind};
-use crate::train::{Template, double_with, essence};
+use crate::train::{DELIVERIES, Template, double_with, essence};
 
 /// Runs that go on at once; most of them wait for a deadline.
 const AT_ONCE: usize = 16;
@@ -69,7 +69,7 @@ async fn one(template: &Template, faults: &[Fault], expected: &str) -> Result<bo
         }
         match run.reconcile(template, &double).await {
             Some(Ok(done)) => {
-                let home = done.equal.len() == 3 && done.differ.is_empty();
+                let home = done.equal.len() == DELIVERIES && done.differ.is_empty();
                 last = format!("{done:?}");
                 if home {
                     break;
@@ -94,7 +94,7 @@ async fn proved(
 ) -> Result<(), String> {
     let (writes, journal) = (double.world().writes.len(), run.journal());
     let done = run.reconcile(template, double).await.ok_or("killed")?.map_err(|e| e.report())?;
-    if done.ended.is_some() || !done.differ.is_empty() || done.equal.len() != 3 {
+    if done.ended.is_some() || !done.differ.is_empty() || done.equal.len() != DELIVERIES {
         return Err(format!("not home after reconcile: {done:?}"));
     }
     if double.world().writes.len() != writes || run.journal() != journal {

@@ -11,6 +11,7 @@ mod deliveries;
 mod faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod pull_requests;
 mod reconcile;
 #[path = "../release_world/mod.rs"]
 mod release_world;
@@ -18,3 +19,4 @@ mod release_world;
 mod support;
 mod train;
 mod whole;
+mod workflows;
