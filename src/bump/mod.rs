@@ -97,7 +97,11 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     let main = decision.main.1.clone();
     let tag = rules.tag.replace("{version}", &main.to_string());
     if request.tags.contains(&tag) {
+        let old = &decision.main.0;
+        let places = decision.moves.iter().filter(|m| m.old == *old);
+        let place = places.filter_map(|m| workspace.crate_at(m.inherits.as_ref().unwrap_or(&m.manifest))).next();
         return Err(Error::conflict(format!("version {main} is already tagged: `{tag}`"))
+            .detail(place.map_or_else(|| format!("the tree is at {old}"), |c| format!("{}: it is at {old}", c.place)))
             .hint("take the next version; if that tag was never published, delete it first"));
     }
     let mut work = Work::new(&sources, decision);
@@ -131,7 +135,7 @@ pub fn bump_listed(
     let mut workspace = Workspace::load(&sources, &listed::seeds(&sources, listed), &[])?;
     let decision = listed::decide(&workspace, listed)?;
     let main = decision.main.1.clone();
-    listed::untagged(&decision.moves, &request.tags)?;
+    listed::untagged(&workspace, &decision.moves, &request.tags)?;
     let mut work = Work::new(&sources, decision);
     workspace.load_mentions(&sources, &work.names(), &[])?;
     manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;

@@ -6,8 +6,8 @@ use git2::{Commit, Delta, ObjectType, Repository, Tree};
 use semver::Version;
 
 use crate::bump::{
-    Bump, BumpRequest, Changelog, Entry, EntryKind, Family, Requirements, SourceTree, Style, VersionFile, VersionRules,
-    bump,
+    Bump, BumpRequest, Changelog, Entry, EntryKind, Family, OnFailure, Requirements, SourceTree, Style, VersionFile,
+    VersionRules, bump,
 };
 use crate::error::{Context as _, Error, Result};
 use crate::formats::cargo_manifest::{self, PackageVersion};
@@ -267,7 +267,14 @@ fn with_files(
         if ["change", "release", "news", "history"].iter().any(|w| lower.contains(w)) && rules.changelog.is_none() {
             for (unreleased, released) in CHANGELOGS {
                 let (unreleased, released) = (unreleased.to_owned(), released.to_owned());
-                let changelog = Changelog { path: path.clone(), unreleased, released, insert: None, notes_until: None };
+                let changelog = Changelog {
+                    path: path.clone(),
+                    unreleased,
+                    released,
+                    missing: OnFailure::Warn,
+                    insert: None,
+                    notes_until: None,
+                };
                 tries.push(VersionRules { changelog: Some(changelog), ..rules.clone() });
             }
         }

@@ -29,6 +29,7 @@ pub struct Args {
 /// # Errors
 /// There is no history to learn from, or a `lifeboat.toml` already.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    super::bump::settle(&args.dir)?;
     let checkout = Checkout::open(&args.dir)?;
     let Some(repository) = checkout.repository() else {
         return Err(Error::input(format!("{}: not in a git repository", args.dir.display()))
