@@ -98,10 +98,12 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     let tag = rules.tag.replace("{version}", &main.to_string());
     if request.tags.contains(&tag) {
         let old = &decision.main.0;
-        let places = decision.moves.iter().filter(|m| m.old == *old);
-        let place = places.filter_map(|m| workspace.crate_at(m.inherits.as_ref().unwrap_or(&m.manifest))).next();
+        let own = decision.moves.iter().find(|m| m.old == *old && m.inherits.is_none());
+        let own = own.and_then(|m| Some(workspace.crate_at(&m.manifest)?.place.clone()));
+        let inherited = decision.roots.iter().find(|(_, (from, _))| from == old);
+        let place = inherited.and_then(|(root, _)| workspace.inherited_version(root)).or(own);
         return Err(Error::conflict(format!("version {main} is already tagged: `{tag}`"))
-            .detail(place.map_or_else(|| format!("the tree is at {old}"), |c| format!("{}: it is at {old}", c.place)))
+            .detail(place.map_or_else(|| format!("the tree is at {old}"), |at| format!("{at}: it is at {old}")))
             .hint("take the next version; if that tag was never published, delete it first"));
     }
     let mut work = Work::new(&sources, decision);

@@ -13,7 +13,7 @@ use crate::bump::{Entry, EntryKind, SourceTree};
 use crate::error::{Context as _, Error, Result};
 
 pub use apply::{Applied, GUARD, apply, guard, recover, settle};
-pub use history::{CommitTree, Learned, Release, learn};
+pub use history::{Learned, Release, Unexpressed, learn};
 
 /// A checkout: the tracked files of a git working tree, or, where there is no git, the files of a directory.
 pub struct Checkout {

@@ -17,7 +17,7 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
-fn git(dir: &Path, args: &[&str]) {
+pub(crate) fn git(dir: &Path, args: &[&str]) {
     let isolated = [("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")];
     let ok = Command::new("git").arg("-C").arg(dir).args(args).envs(isolated).status().unwrap();
     assert!(ok.success(), "git {args:?}");
