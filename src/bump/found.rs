@@ -18,6 +18,7 @@ const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Changelog,
+    Citation,
     Header,
     Library,
     Readme,
@@ -60,6 +61,15 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 let (name, places) = version_text::package_json(&text);
                 foreign_manifest(&moves, own, &name.unwrap_or_default(), places)
             }
+            // Of the crate that it lies beside, or of the project.
+            Kind::Citation => match own.map(|m| (&m.old, &m.new)) {
+                Some((old, new)) => version_text::citation(&text, old, new, day),
+                None if parent(path).is_empty() => {
+                    let (old, new) = &work.main;
+                    version_text::citation(&text, old, new, day)
+                }
+                None => Vec::new(),
+            },
             Kind::Script => {
                 moves.iter().flat_map(|m| version_text::constants(&text, &m.name, &m.old, &m.new)).collect()
             }
@@ -81,6 +91,7 @@ fn kind(path: &str) -> Option<Kind> {
         "pyproject.toml" => Kind::Pyproject,
         "package.json" | "package-lock.json" => Kind::PackageJson,
         "version.txt" | "version" | ".version" => Kind::Plain,
+        "citation.cff" => Kind::Citation,
         "cmakelists.txt" | "makefile" => Kind::Script,
         _ if is_changelog(&lower) => Kind::Changelog,
         _ if lower.starts_with("readme") => Kind::Readme,

@@ -72,6 +72,24 @@ pub fn constants(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<S
     found.collect()
 }
 
+/// A `CITATION.cff` (Citation File Format 1.2) whose own version is `old`: that version, and the day of the release.
+#[must_use]
+pub fn citation(text: &str, old: &Version, new: &Version, day: jiff::civil::Date) -> Vec<Splice> {
+    let field = |key: &str| {
+        let line = lines(text).find_map(|(at, line)| Some((at + key.len(), line.strip_prefix(key)?)));
+        let (at, value) = line?;
+        let value = value.split(" #").next().unwrap_or_default();
+        let bare = value.trim().trim_matches(['"', '\'']);
+        let start = at + value.find(bare).filter(|_| !bare.is_empty())?;
+        Some((start..start + bare.len(), bare))
+    };
+    let Some((version, _)) = field("version:").filter(|(_, v)| *v == old.to_string()) else { return Vec::new() };
+    let mut cuts = vec![Splice::new(version, new.to_string())];
+    let released = field("date-released:").filter(|(_, d)| d.parse::<jiff::civil::Date>().is_ok());
+    cuts.extend(released.map(|(at, _)| Splice::new(at, day.to_string())));
+    cuts
+}
+
 /// The inside of the string that `value` starts with.
 fn string(value: &str) -> Option<&str> {
     let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
@@ -242,6 +260,15 @@ mod tests {
         assert_eq!(after, text.replacen("1.2.3", "1.2.4", 4));
         let text = "a_b = \"1.2.3\"\na-b = { version = \"1.2.3\" }\na.b = \"1.2.3\"\n";
         assert_eq!(splice(text, snippets(text, "a-b", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 2));
+    }
+
+    #[test]
+    fn a_citation_has_a_version_and_a_day() {
+        let text = "cff-version: 1.2.3\ndate-released: 2026-01-01 # day\nversion: \"1.2.3\"\r\nreferences:\n  - version: 1.2.3\n";
+        let day = jiff::civil::date(2026, 5, 21);
+        let after = splice(text, citation(text, &v("1.2.3"), &v("1.2.4"), day));
+        assert_eq!(after, text.replace("2026-01-01", "2026-05-21").replace("\"1.2.3\"", "\"1.2.4\""));
+        assert_eq!(citation(text, &v("1.2.2"), &v("1.2.4"), day), []);
     }
 
     #[test]

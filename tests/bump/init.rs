@@ -130,7 +130,7 @@ fn a_convention_is_learned_and_makes_the_last_release_again() {
     ] {
         assert!(written.contains(expected), "no `{expected}` in\n{written}\n{report}");
     }
-    assert!(report.contains("Release 1.0.3") && report.contains("confidence: good"), "{report}");
+    assert!(report.contains("Release 1.0.3") && report.contains("confidence: middling"), "{report}");
     assert!(report.contains("not expressed: BUILD (in 3 of 3 releases, such as `build 121 of 1.0.3`)"), "{report}");
     assert_eq!(again(dir.path(), 3), ["BUILD", "notes/1.0.3.md"]);
     // It overwrites nothing.
