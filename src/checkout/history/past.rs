@@ -140,9 +140,18 @@ impl Past<'_> {
     }
 }
 
+/// A tag of a patch release.
+#[derive(Debug, Clone)]
+struct Tagged {
+    version: Version,
+    commit: Oid,
+    /// Seconds since 1970, of the commit.
+    time: i64,
+}
+
 /// The tags that look like versions of releases of patches, without the version: `v`, `acme-v`; with the commits.
-fn tagged(repository: &Repository) -> Result<BTreeMap<String, Vec<(Version, Oid, i64)>>> {
-    let mut out: BTreeMap<String, Vec<(Version, Oid, i64)>> = BTreeMap::new();
+fn tagged(repository: &Repository) -> Result<BTreeMap<String, Vec<Tagged>>> {
+    let mut out: BTreeMap<String, Vec<Tagged>> = BTreeMap::new();
     let names = repository.tag_names(None).context("reading the tags")?;
     for name in names.iter().filter_map(|n| n.ok().flatten()) {
         let Some(cut) = version_at(name) else { continue };
@@ -152,7 +161,11 @@ fn tagged(repository: &Repository) -> Result<BTreeMap<String, Vec<(Version, Oid,
             && version.pre.is_empty()
             && let Ok(commit) = found
         {
-            out.entry(name[..cut].to_owned()).or_default().push((version, commit.id(), commit.time().seconds()));
+            out.entry(name[..cut].to_owned()).or_default().push(Tagged {
+                version,
+                commit: commit.id(),
+                time: commit.time().seconds(),
+            });
         }
     }
     Ok(out)
@@ -174,7 +187,7 @@ pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(
     let stem = |p: &str| {
         p.trim_end_matches(['-', '/', '@', '_']).trim_end_matches('v').trim_end_matches(['-', '/', '@', '_']).to_owned()
     };
-    let newest = |prefix: &String| tagged[prefix].iter().map(|t| t.2).max().unwrap_or_default();
+    let newest = |prefix: &String| tagged[prefix].iter().map(|t| t.time).max().unwrap_or_default();
     let last = prefixes.iter().map(|p| newest(p)).max().unwrap_or_default();
     // Tags that are still made; without a crate's name, or with the one that begins most of the others'.
     let rank = |prefix: &String| {
@@ -186,11 +199,11 @@ pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(
     groups.sort_by_key(|p| std::cmp::Reverse(rank(p)));
     for prefix in groups.into_iter().take(3) {
         let mut tags = tagged[prefix].clone();
-        tags.sort_by(|a, b| (b.2, &b.0).cmp(&(a.2, &a.0)));
+        tags.sort_by(|a, b| (b.time, &b.version).cmp(&(a.time, &a.version)));
         let mut out: Vec<Past<'r>> = Vec::new();
-        for (version, id, _) in tags.into_iter().take(4 * count) {
+        for Tagged { version, commit, .. } in tags.into_iter().take(4 * count) {
             let mut walk = repository.revwalk().context("reading the history")?;
-            walk.set_sorting(Sort::TIME).and_then(|()| walk.push(id)).context("reading the history")?;
+            walk.set_sorting(Sort::TIME).and_then(|()| walk.push(commit)).context("reading the history")?;
             let found =
                 first(repository, walk, BEFORE_TAG, |moved| moved.iter().any(|m| m.publish && m.new == version))?;
             if let Some(past) = found.filter(|p| out.iter().all(|other| other.commit != p.commit)) {
