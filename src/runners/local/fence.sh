@@ -45,13 +45,16 @@ while [ "$kept" -gt 0 ]; do
     fi
     kept=$((kept - 1))
 done
+# One cover for a dozen mounts that no command needs.
+if [ -d /sys/fs/cgroup ]; then mount -n -t tmpfs -o ro,size=4k hidden /sys/fs/cgroup 2>/dev/null || :; fi
 # All the rest can be read, not written. Kernel interfaces, which are no files, may refuse to change.
 while read -r _ _ _ _ at rest; do
-    at=$(printf '%b' "$at")
+    case $at in *\\*) at=$(printf '%b' "$at") ;; esac
     kind=${rest##* - }
     case $at in "$scratch" | "$scratch"/*) continue ;; esac
-    # Covered by now.
+    # Covered by now, or so already.
     [ -e "$at" ] || continue
+    case $rest in ro | ro[,\ ]*) continue ;; esac
     case ${kind%% *} in
     proc | sysfs | cgroup | cgroup2 | devpts | mqueue | securityfs | debugfs | tracefs | bpf | pstore | configfs | autofs | \
         binfmt_misc | nsfs | fusectl | hugetlbfs | efivarfs | rpc_pipefs)
