@@ -3,15 +3,20 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use lifeboat::checkout;
 use lifeboat::runners::local;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    // The local runner starts this program again to watch over a job; that process does nothing else.
-    if arguments.next().is_some_and(|verb| verb == local::VERB)
-        && let Some(dir) = arguments.next()
-    {
-        return ExitCode::from(local::supervise(Path::new(&dir)));
+    // This program is started again to watch over a job, or over files that are being replaced; such a process does
+    // nothing else.
+    if let (Some(verb), Some(dir)) = (arguments.next(), arguments.next()) {
+        if verb == local::VERB {
+            return ExitCode::from(local::supervise(Path::new(&dir)));
+        }
+        if verb == checkout::GUARD {
+            return ExitCode::from(checkout::guard(Path::new(&dir)));
+        }
     }
     lifeboat::cli::main(std::env::args_os())
 }

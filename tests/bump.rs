@@ -6,5 +6,7 @@
 mod checkout;
 #[path = "bump/decisions.rs"]
 mod decisions;
+#[path = "bump/init.rs"]
+mod init;
 #[path = "bump/properties.rs"]
 mod properties;

@@ -4,11 +4,11 @@ use jiff::civil::Date;
 use semver::Version;
 
 use super::Work;
-use super::rules::Changelog;
+use super::rules::{Changelog, OnFailure};
 use super::tree::{file_in, parent};
 use crate::error::{Error, Result};
 use crate::formats::changelog::{self, Dated};
-use crate::formats::splice::splice;
+use crate::formats::splice::{line_of, splice};
 
 /// Dates the sections of the versions that are released; returns the project's section as release notes.
 pub(super) fn rewrite(work: &mut Work<'_>, rules: &Changelog, day: Date) -> Result<Option<String>> {
@@ -33,10 +33,11 @@ pub(super) fn rewrite(work: &mut Work<'_>, rules: &Changelog, day: Date) -> Resu
         let text = match dated {
             Dated::Splices(cuts) => splice(&text, cuts),
             Dated::Already => text,
-            Dated::Missing => {
+            Dated::Missing if rules.missing == OnFailure::Warn => {
                 work.note(format!("{path}: no section for {version}: left as it is"));
                 continue;
             }
+            Dated::Missing => return Err(missing(rules, &path, &text, &version)),
         };
         if version == main && notes.is_none() {
             notes = changelog::notes(&text, &version, rules.notes_until.as_deref());
@@ -44,4 +45,15 @@ pub(super) fn rewrite(work: &mut Work<'_>, rules: &Changelog, day: Date) -> Resu
         work.set(&path, text);
     }
     Ok(notes)
+}
+
+/// The newest section is where the missing one belongs.
+fn missing(rules: &Changelog, path: &str, text: &str, version: &Version) -> Error {
+    let all = changelog::sections(text);
+    let newest = all.iter().find(|s| s.heading.bytes().any(|b| b.is_ascii_digit())).or(all.first());
+    let at = newest.map_or(1, |s| line_of(text, s.start));
+    let says = newest.map_or("nothing", |s| s.heading).trim_end();
+    Error::input(format!("{path}:{at}: no section for {version}"))
+        .detail(format!("the newest section is `{}`", crate::model::escape(says)))
+        .hint(format!("write one that says `{}`, or set `missing = \"warn\"` in `changelog`", rules.unreleased))
 }

@@ -18,12 +18,14 @@ const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Changelog,
+    Citation,
     Header,
     Library,
     Readme,
     Pyproject,
     PackageJson,
     Plain,
+    Script,
 }
 
 /// Rewrites every version file that belongs to a crate that moves.
@@ -37,7 +39,9 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         }
         let owner = owner(workspace, path);
         let own = owner.as_ref().and_then(|m| moves.iter().find(|other| other.manifest == *m));
-        if kind == Kind::Library && own.is_none() {
+        // Beside a crate that stays, a changelog is of that crate, whichever versions it mentions.
+        let of_another = kind == Kind::Changelog && owner.as_ref().is_some_and(|o| !parent(o).is_empty());
+        if (kind == Kind::Library || of_another) && own.is_none() {
             continue;
         }
         let Some(text) = work.text(path)? else { continue };
@@ -57,6 +61,18 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 let (name, places) = version_text::package_json(&text);
                 foreign_manifest(&moves, own, &name.unwrap_or_default(), places)
             }
+            // Of the crate that it lies beside, or of the project.
+            Kind::Citation => match own.map(|m| (&m.old, &m.new)) {
+                Some((old, new)) => version_text::citation(&text, old, new, day),
+                None if parent(path).is_empty() => {
+                    let (old, new) = &work.main;
+                    version_text::citation(&text, old, new, day)
+                }
+                None => Vec::new(),
+            },
+            Kind::Script => {
+                moves.iter().flat_map(|m| version_text::constants(&text, &m.name, &m.old, &m.new)).collect()
+            }
             Kind::Plain => plain(work, &text, path, own, owner.is_some()),
         };
         if !cuts.is_empty() {
@@ -75,9 +91,12 @@ fn kind(path: &str) -> Option<Kind> {
         "pyproject.toml" => Kind::Pyproject,
         "package.json" | "package-lock.json" => Kind::PackageJson,
         "version.txt" | "version" | ".version" => Kind::Plain,
+        "citation.cff" => Kind::Citation,
+        "cmakelists.txt" | "makefile" => Kind::Script,
         _ if is_changelog(&lower) => Kind::Changelog,
         _ if lower.starts_with("readme") => Kind::Readme,
         _ if ends(&[".h", ".hh", ".hpp", ".h.in"]) => Kind::Header,
+        _ if ends(&[".cmake", ".mk", ".sh", ".py", ".rhai"]) => Kind::Script,
         _ => return None,
     })
 }

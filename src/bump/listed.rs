@@ -146,7 +146,7 @@ fn elsewhere(place: &str, name: &str, at: &str, listed: &Version) -> Error {
 }
 
 /// Stops if a new version is tagged already, under whichever form the old version's tag has.
-pub(super) fn untagged(moves: &[Move], tags: &BTreeSet<String>) -> Result<()> {
+pub(super) fn untagged(workspace: &Workspace, moves: &[Move], tags: &BTreeSet<String>) -> Result<()> {
     let forms = [
         "{crate}-v{version}",
         "{crate}-{version}",
@@ -163,6 +163,11 @@ pub(super) fn untagged(moves: &[Move], tags: &BTreeSet<String>) -> Result<()> {
         let lone = form.contains("{crate}") || moves.iter().all(|other| other.new == m.new);
         if lone && tags.contains(&tag(form, &m.new)) {
             return Err(Error::conflict(format!("`{}` {} is already tagged: `{}`", m.name, m.new, tag(form, &m.new)))
+                .detail(format!(
+                    "{}: it is at {}",
+                    workspace.crate_at(&m.manifest).map_or(&m.manifest, |c| &c.place),
+                    m.old
+                ))
                 .hint("take the next version; if that tag was never published, delete it first"));
         }
     }

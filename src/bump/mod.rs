@@ -97,7 +97,13 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     let main = decision.main.1.clone();
     let tag = rules.tag.replace("{version}", &main.to_string());
     if request.tags.contains(&tag) {
+        let old = &decision.main.0;
+        let own = decision.moves.iter().find(|m| m.old == *old && m.inherits.is_none());
+        let own = own.and_then(|m| Some(workspace.crate_at(&m.manifest)?.place.clone()));
+        let inherited = decision.roots.iter().find(|(_, (from, _))| from == old);
+        let place = inherited.and_then(|(root, _)| workspace.inherited_version(root)).or(own);
         return Err(Error::conflict(format!("version {main} is already tagged: `{tag}`"))
+            .detail(place.map_or_else(|| format!("the tree is at {old}"), |at| format!("{at}: it is at {old}")))
             .hint("take the next version; if that tag was never published, delete it first"));
     }
     let mut work = Work::new(&sources, decision);
@@ -131,7 +137,7 @@ pub fn bump_listed(
     let mut workspace = Workspace::load(&sources, &listed::seeds(&sources, listed), &[])?;
     let decision = listed::decide(&workspace, listed)?;
     let main = decision.main.1.clone();
-    listed::untagged(&decision.moves, &request.tags)?;
+    listed::untagged(&workspace, &decision.moves, &request.tags)?;
     let mut work = Work::new(&sources, decision);
     workspace.load_mentions(&sources, &work.names(), &[])?;
     manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;

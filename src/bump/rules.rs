@@ -135,6 +135,9 @@ pub struct Changelog {
     pub unreleased: String,
     /// What it says afterwards, with `{date}` (2026-01-31), `{date:%B %d, %Y}` or `{version}`: `Released {date}`.
     pub released: String,
+    /// What it means that a version has no section and none says `unreleased`.
+    #[serde(default)]
+    pub missing: OnFailure,
     /// What then stands before the section, such as an empty heading for the next changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insert: Option<String>,
@@ -158,7 +161,7 @@ pub struct Hook {
     pub on_failure: OnFailure,
 }
 
-/// What a hook's failure means.
+/// What a hook's failure, or a missing section, means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {

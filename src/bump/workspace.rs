@@ -113,6 +113,13 @@ impl Workspace {
         self.crates.get(path)
     }
 
+    /// Where the version stands that the members of the workspace at `root` inherit.
+    pub(super) fn inherited_version(&self, root: &str) -> Option<String> {
+        let loaded = self.manifests.get(root)?;
+        let version = loaded.manifest.workspace.as_ref()?.version.as_ref()?;
+        Some(place(root, &loaded.text, version.span.start))
+    }
+
     /// The crate called `name`; stops if two are.
     pub(super) fn named(&self, name: &str) -> Result<Option<&Crate>> {
         let mut found = self.crates.values().filter(|c| c.name == name);

@@ -1,13 +1,23 @@
-//! Writes edits so that a crash leaves the tree as before or complete, at the latest after the next run.
+//! Writes edits so that a kill leaves the tree as before or complete.
 //!
 //! Order: a record that holds every old and new content is written and synced; the new files are written beside the old
-//! ones; each is renamed over its old one; all are synced; the record goes. [`recover`] finds a record that a crash left
-//! behind and undoes what was replaced, unless everything was. One sync before and a batch of them after the renames
-//! keep it fast: the record makes up for whatever a power failure tears in between.
+//! ones; each is renamed over its old one; all are synced; the record goes. No system call replaces several files, so
+//! between the first rename and the last the tree is neither. Two things see to it that nobody meets it so:
+//!
+//! * A *guard* ([`guard`]), a process of its own that outlives this one by as long as it takes: when the program dies, it
+//!   puts back what was replaced, unless everything was.
+//! * If both die at once (power, the whole machine), the record stays, and the next command in this checkout does the same:
+//!   [`settle`], [`recover`].
+//!
+//! One sync before and a batch of them after the renames keep it fast: the record makes up for whatever a power failure
+//! tears in between.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -16,7 +26,13 @@ use super::Checkout;
 use crate::bump::Edit;
 use crate::error::{Context as _, Error, Result};
 
+/// The hidden verb by which the program becomes a guard: `lifeboat guard-bump <directory>`.
+pub const GUARD: &str = "guard-bump";
+
+/// The record of a bump that is being written.
 const RECORD: &str = "record.json";
+/// The record of one that was killed after its last file: by it the same command again is known to have nothing to do.
+const DONE: &str = "done.json";
 
 /// What stands in the record of a bump that is being written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,24 +63,25 @@ enum State {
     Foreign,
 }
 
-/// How [`recover`] found the tree.
+/// How the tree was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
     /// No bump was interrupted.
     Clean,
     /// One was, and what it had replaced is as before again.
     Undone,
-    /// This very bump was interrupted after its last file: it is complete.
+    /// One was interrupted after its last file: it is complete.
     Complete,
 }
 
-/// Replaces the files of `edits` in the checkout; `request` says which bump this is.
+/// Replaces the files of `edits` in the checkout; `request` says which bump this is, `program` is this program's file, for
+/// the guard. Without it only the next command makes up for a kill.
 ///
 /// # Errors
 /// A file is no longer as it was read, another bump is writing, or the disk refuses; the tree is then as before.
-pub fn apply(checkout: &Checkout, edits: &[Edit], request: &str) -> Result<()> {
+pub fn apply(checkout: &Checkout, edits: &[Edit], request: &str, program: Option<&Path>) -> Result<()> {
     let dir = checkout.record_dir();
-    let _lock = lock(&dir)?;
+    let _lock = lock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     let mut files = Vec::new();
     for edit in edits {
         if read(&checkout.top().join(&edit.path))?.as_deref() != Some(edit.before.as_slice()) {
@@ -79,49 +96,134 @@ pub fn apply(checkout: &Checkout, edits: &[Edit], request: &str) -> Result<()> {
     let new = dir.join("record.new");
     fs::write(&new, &text).and_then(|()| sync(&new)).context(new.display())?;
     fs::rename(&new, dir.join(RECORD)).and_then(|()| sync(&dir)).context(dir.display())?;
-    stop_point("record");
+    stop_point();
+    // Started before the first rename; dropped, which ends it, after the record is gone.
+    let _guard = program.and_then(|program| Guard::start(program, checkout.top()));
     let written = replace_all(checkout, &record, |e| &e.after);
     if let Err(e) = written {
         undo(checkout, &record)?;
         clear(&dir)?;
         return Err(e.hint("the tree is as before"));
     }
-    stop_point("renamed");
+    stop_point();
     clear(&dir)
 }
 
-/// Looks for a bump that was interrupted in this checkout, and makes the tree whole again.
+/// The guard as its program sees it: it holds a pipe to it, which the system closes when the program dies.
+struct Guard {
+    child: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl Guard {
+    /// Nothing if it cannot be started: then the record alone has to do.
+    fn start(program: &Path, top: &Path) -> Option<Self> {
+        let mut command = Command::new(program);
+        // It keeps the output open, so that whoever reads that to its end finds the tree whole.
+        command.arg(GUARD).arg(top).stdin(Stdio::piped()).env_clear();
+        #[cfg(debug_assertions)]
+        if let Some(after) = std::env::var_os("LIFEBOAT_TEST_KILL_GUARD") {
+            command.env("LIFEBOAT_TEST_KILL_BUMP", after);
+        }
+        let mut child = command.spawn().ok()?;
+        let pipe = child.stdin.take();
+        Some(Self { child, pipe })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        // How it ended says nothing: the record is gone, or the next command finds it.
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until the program that bumps the checkout at `top` has ended, and makes the tree whole if it was killed. Returns
+/// the program's exit code, which nobody reads.
+#[must_use]
+pub fn guard(top: &Path) -> u8 {
+    // Signals to the terminal or to the job that the program belongs to are not for the guard. It fails only for the leader
+    // of a group, whom they do not reach either.
+    let _ = rustix::process::setsid();
+    let ended = std::io::stdin().read_to_end(&mut Vec::new());
+    let settled = ended.context("the guard's pipe").and_then(|_| {
+        let checkout = Checkout::open(top)?;
+        let dir = checkout.record_dir();
+        if !dir.join(RECORD).exists() {
+            return Ok(Applied::Clean);
+        }
+        // The program is dying: its lock goes with it.
+        let _lock = lock(&dir, rustix::fs::FlockOperation::LockExclusive)?;
+        settle_locked(&checkout, &dir)
+    });
+    u8::from(settled.is_err())
+}
+
+/// Looks for a bump that was interrupted in this checkout, and makes the tree whole again: as before, unless it was complete.
 ///
 /// # Errors
-/// A file was edited by someone else since; nothing is overwritten.
+/// A file was edited by someone else since (nothing is overwritten), or a bump is being written right now.
+pub fn settle(checkout: &Checkout) -> Result<Applied> {
+    let dir = checkout.record_dir();
+    if !dir.join(RECORD).exists() {
+        return Ok(Applied::Clean);
+    }
+    let _lock = lock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    settle_locked(checkout, &dir)
+}
+
+/// As [`settle`], before another bump; says [`Applied::Complete`] only if the interrupted one was `request`, on the same
+/// commit.
+///
+/// # Errors
+/// As [`settle`].
 pub fn recover(checkout: &Checkout, request: &str) -> Result<Applied> {
     let dir = checkout.record_dir();
     if !dir.exists() {
         return Ok(Applied::Clean);
     }
-    let _lock = lock(&dir)?;
-    let Some(text) = read(&dir.join(RECORD))? else {
-        // Interrupted before the record: no file was touched.
-        clear(&dir)?;
-        return Ok(Applied::Clean);
-    };
-    let record: Record = serde_json::from_slice(&text).context(dir.join(RECORD).display())?;
-    if record.format != 1 {
-        return Err(Error::input(format!("{}: written by a newer lifeboat", dir.join(RECORD).display())));
+    let _lock = lock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    let found = settle_locked(checkout, &dir)?;
+    let mut same = false;
+    if let Some(record) = recorded(&dir.join(DONE))? {
+        same = record.request == request && record.head == checkout.head();
+        for entry in &record.files {
+            same &= state(checkout, entry)? == State::After;
+        }
     }
+    clear(&dir)?;
+    Ok(match found {
+        Applied::Undone => Applied::Undone,
+        _ if same => Applied::Complete,
+        _ => Applied::Clean,
+    })
+}
+
+fn settle_locked(checkout: &Checkout, dir: &Path) -> Result<Applied> {
+    // Interrupted before the record: no file was touched.
+    let Some(record) = recorded(&dir.join(RECORD))? else { return Ok(Applied::Clean) };
     let mut complete = true;
     for entry in &record.files {
         complete &= state(checkout, entry)? == State::After;
-        remove_sibling(checkout, entry)?;
     }
     if complete {
-        clear(&dir)?;
-        let same = record.request == request && record.head == checkout.head();
-        return Ok(if same { Applied::Complete } else { Applied::Clean });
+        record.files.iter().try_for_each(|entry| remove_sibling(checkout, entry))?;
+        fs::rename(dir.join(RECORD), dir.join(DONE)).context(dir.display())?;
+        return Ok(Applied::Complete);
     }
     undo(checkout, &record)?;
-    clear(&dir)?;
+    clear(dir)?;
     Ok(Applied::Undone)
+}
+
+fn recorded(at: &Path) -> Result<Option<Record>> {
+    let Some(text) = read(at)? else { return Ok(None) };
+    let record: Record = serde_json::from_slice(&text).context(at.display())?;
+    if record.format != 1 {
+        return Err(Error::input(format!("{}: written by a newer lifeboat", at.display())));
+    }
+    Ok(Some(record))
 }
 
 /// Puts the old content back wherever the new one stands. A file that is neither was edited by a person: it stops here.
@@ -165,11 +267,11 @@ fn replace_all(checkout: &Checkout, record: &Record, wanted: fn(&Entry) -> &Stri
         fs::write(&beside, wanted(entry)).context(beside.display())?;
         fs::set_permissions(&beside, permissions).context(beside.display())?;
         ready.push((beside, at));
-        stop_point("sibling");
+        stop_point();
     }
     for (beside, at) in &ready {
         fs::rename(beside, at).context(at.display())?;
-        stop_point("rename");
+        stop_point();
     }
     let dirs: BTreeSet<&Path> = ready.iter().filter_map(|(_, at)| at.parent()).collect();
     let all: Vec<&Path> = ready.iter().map(|(_, at)| at.as_path()).chain(dirs).collect();
@@ -203,7 +305,7 @@ fn sync(at: &Path) -> std::io::Result<()> {
 }
 
 /// Where the crash tests kill the program: the variable says after how many such points, in builds for tests only.
-fn stop_point(_name: &str) {
+fn stop_point() {
     #[cfg(debug_assertions)]
     if let Some(Ok(mut left)) = std::env::var("LIFEBOAT_TEST_KILL_BUMP").ok().map(|v| v.parse::<usize>()) {
         use std::sync::atomic::{AtomicUsize, Ordering};
@@ -217,23 +319,30 @@ fn stop_point(_name: &str) {
 }
 
 /// Holds the record's directory against a second bump in the same checkout, until it is dropped.
-fn lock(dir: &Path) -> Result<File> {
-    fs::create_dir_all(dir).context(dir.display())?;
+fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<File> {
     let at = dir.join("lock");
-    let file = File::create(&at).context(at.display())?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(e) => Err(Error::transient("another bump is writing in this checkout")
-            .because(std::io::Error::from(e))
-            .hint("wait until it has ended")),
+    loop {
+        fs::create_dir_all(dir).context(dir.display())?;
+        let file = File::create(&at).context(at.display())?;
+        rustix::fs::flock(&file, how).map_err(|e| {
+            Error::transient("another bump is writing in this checkout")
+                .because(std::io::Error::from(e))
+                .hint("wait until it has ended")
+        })?;
+        // Whoever held it before may have removed it with the directory: then it protects nothing.
+        let own = file.metadata().context(at.display())?.ino();
+        if fs::metadata(&at).is_ok_and(|m| m.ino() == own) {
+            return Ok(file);
+        }
     }
 }
 
 /// Removes the record first, so that a crash in here leaves nothing that looks like an interrupted bump.
 fn clear(dir: &Path) -> Result<()> {
-    match fs::remove_file(dir.join(RECORD)) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context(dir.display()),
-        _ => {}
-    }
-    fs::remove_dir_all(dir).context(dir.display())
+    let gone = |done: std::io::Result<()>| match done {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context(dir.display()),
+        _ => Ok(()),
+    };
+    gone(fs::remove_file(dir.join(RECORD)))?;
+    gone(fs::remove_dir_all(dir))
 }

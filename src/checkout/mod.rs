@@ -2,7 +2,6 @@
 
 mod apply;
 mod history;
-mod hooks;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,9 +12,8 @@ use git2::{ErrorCode, Repository};
 use crate::bump::{Entry, EntryKind, SourceTree};
 use crate::error::{Context as _, Error, Result};
 
-pub use apply::{Applied, apply, recover};
-pub use history::{Learned, Release, learn};
-pub use hooks::{HookOutcome, LockCheck, check_lock, run_hook};
+pub use apply::{Applied, GUARD, apply, guard, recover, settle};
+pub use history::{Learned, Release, Unexpressed, learn};
 
 /// A checkout: the tracked files of a git working tree, or, where there is no git, the files of a directory.
 pub struct Checkout {

@@ -1,15 +1,20 @@
 //! `lifeboat bump`: versions in a checkout, as the project's maintainers would have committed them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::bump::{Bump, BumpRequest, Hook, OnFailure, Requirements, VersionRules, bump, bump_listed, parse_listed};
-use crate::checkout::{self, Applied, Checkout, LockCheck};
+use crate::bump::{
+    Bump, BumpRequest, Edit, EntryKind, Hook, OnFailure, Requirements, SourceTree as _, VersionRules, bump,
+    bump_listed, parse_listed,
+};
+use crate::checkout::{self, Applied, Checkout};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::splice::line_of;
 use crate::model::VersionStep;
+use crate::runners::local::Fence;
 
 /// Bump versions in a checkout as the project's maintainers would
 #[derive(Debug, clap::Args)]
@@ -65,15 +70,14 @@ struct Tables {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let checkout = Checkout::open(&args.dir)?;
     let request = request_text(args)?;
-    if !args.dry_run {
-        match checkout::recover(&checkout, &request)? {
-            Applied::Complete => {
-                say("a bump was interrupted here after its last file: it is complete\n")?;
-                return Ok(ExitCode::SUCCESS);
-            }
-            Applied::Undone => say("a bump was interrupted here: its files are as before\n")?,
-            Applied::Clean => {}
+    let found = if args.dry_run { checkout::settle(&checkout)? } else { checkout::recover(&checkout, &request)? };
+    match found {
+        Applied::Complete if !args.dry_run => {
+            say("a bump was interrupted here after its last file: it is complete\n")?;
+            return Ok(ExitCode::SUCCESS);
         }
+        Applied::Undone => warn(UNDONE)?,
+        Applied::Complete | Applied::Clean => {}
     }
     let to = args.to.clone().unwrap_or(VersionStep::Patch);
     let asked = BumpRequest { to, date: args.date, tags: checkout.tags()? };
@@ -92,29 +96,95 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         (None, None) => return Err(Error::input("neither --config nor --from-tsv is given")),
     };
+    let mut edits = made.edits.clone();
+    let hooks = if args.no_hooks { Vec::new() } else { hooks };
+    if !hooks.is_empty() || args.check {
+        // Before anything is written: what they change is written with the rest, all or nothing.
+        edits = after(&checkout, &made, &hooks, args.check)?;
+    }
     if args.dry_run {
-        say(&diff(&made))?;
+        say(&diff(&edits))?;
         tell(&made)?;
         return Ok(ExitCode::SUCCESS);
     }
-    checkout::apply(&checkout, &made.edits, &request)?;
-    if !args.no_hooks {
-        run_hooks(&checkout, &hooks)?;
-    }
-    if args.check {
-        match checkout::check_lock(checkout.top())? {
-            LockCheck::Fits => {}
-            LockCheck::Stale(words) => {
-                return Err(Error::fatal("Cargo says that `Cargo.lock` does not fit the bumped manifests")
-                    .detail(words)
-                    .hint("`git checkout .` takes the bump back; `cargo update --workspace` before it may help"));
-            }
-            LockCheck::Unknown(words) => warn(&format!("note: the lock is not checked: {}\n", words.trim_end()))?,
-        }
-    }
-    say(&format!("{} crates to {}, {} files\n", made.moves.len(), made.version, made.edits.len()))?;
+    checkout::apply(&checkout, &edits, &request, std::env::current_exe().ok().as_deref())?;
+    say(&format!("{} crates to {}, {} files\n", made.moves.len(), made.version, edits.len()))?;
     tell(&made)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said when a half-made bump was found.
+const UNDONE: &str = "a bump was killed here: its files are as before\n";
+
+/// Makes the checkout around `dir` whole if a bump was killed in it, for verbs that look at it.
+///
+/// # Errors
+/// A file was edited since; nothing is overwritten.
+pub(super) fn settle(dir: &Path) -> Result<()> {
+    match Checkout::open(dir).map(|checkout| checkout::settle(&checkout)) {
+        Ok(settled) => {
+            if settled? == Applied::Undone {
+                warn(UNDONE)
+            } else {
+                Ok(())
+            }
+        }
+        // The verb itself says what it needs of the directory.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Runs the commands of `after` on the bumped files, in a view of the checkout, and asks Cargo there if `check` says so;
+/// returns the edits with what the commands changed.
+fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool) -> Result<Vec<Edit>> {
+    let entries = checkout.entries()?.into_iter().filter(|e| e.kind == EntryKind::File);
+    let files: Vec<String> = entries.map(|e| e.path).collect();
+    let tracked: BTreeSet<String> = files.iter().cloned().collect();
+    let edits = made.edits.iter().map(|e| (e.path.clone(), e.after.clone())).collect();
+    let fence = Fence::new(checkout.top(), files, edits)?;
+    for hook in hooks {
+        let ended = fence.run(&hook.run, hook.network);
+        let failure = match ended {
+            Ok(ended) if ended.ok => continue,
+            Ok(ended) => Error::fatal(format!("`{}` failed", hook.run)).detail(ended.output.trim_end().to_owned()),
+            Err(e) => e,
+        };
+        match hook.on_failure {
+            OnFailure::Stop => return Err(failure.hint("the tree is as before; `--no-hooks` leaves the commands out")),
+            OnFailure::Warn => warn(&format!("{}\n", failure.report().replacen("error", "warning", 1)))?,
+        }
+    }
+    if check {
+        fits(&fence)?;
+    }
+    let mut edits: BTreeMap<String, Edit> = made.edits.iter().map(|e| (e.path.clone(), e.clone())).collect();
+    for path in fence.touched()? {
+        if !tracked.contains(&path) {
+            // As in a train: what the tree does not have is build output.
+            continue;
+        }
+        let (Some(before), Some(after)) = (checkout.read(&path)?, fence.read(&path)?) else { continue };
+        if before == after {
+            edits.remove(&path);
+        } else {
+            edits.insert(path.clone(), Edit { path, before, after });
+        }
+    }
+    Ok(edits.into_values().collect())
+}
+
+/// Asks Cargo, isolated and without network, whether the lock fits the bumped manifests.
+fn fits(fence: &Fence) -> Result<()> {
+    let ended = fence.run("cargo metadata --locked --offline --format-version 1 > /dev/null", false)?;
+    if ended.ok {
+        return Ok(());
+    }
+    if ["--locked was passed", "because --locked"].iter().any(|words| ended.output.contains(words)) {
+        return Err(Error::fatal("Cargo says that `Cargo.lock` does not fit the bumped manifests")
+            .detail(ended.output.trim_end().to_owned())
+            .hint("the tree is as before; run `cargo update --workspace`, commit, then bump"));
+    }
+    warn(&format!("note: the lock is not checked: {}\n", ended.output.trim_end()))
 }
 
 /// Reads `[version]` out of a configuration.
@@ -138,26 +208,10 @@ fn request_text(args: &Args) -> Result<String> {
     Ok(format!("{to} {} {:?}\n{list}", args.date, args.requirements))
 }
 
-fn run_hooks(checkout: &Checkout, hooks: &[Hook]) -> Result<()> {
-    for hook in hooks {
-        let outcome = checkout::run_hook(hook, checkout.top());
-        let failure = match outcome {
-            Ok(outcome) if outcome.ok => continue,
-            Ok(outcome) => Error::fatal(format!("`{}` failed", hook.run)).detail(outcome.output.trim_end().to_owned()),
-            Err(e) => e,
-        };
-        match hook.on_failure {
-            OnFailure::Stop => return Err(failure.hint("the files are bumped; `git checkout .` takes that back")),
-            OnFailure::Warn => warn(&format!("{}\n", failure.report().replacen("error", "warning", 1)))?,
-        }
-    }
-    Ok(())
-}
-
 /// The edits as a unified diff that `git apply` takes.
-fn diff(made: &Bump) -> String {
+fn diff(edits: &[Edit]) -> String {
     let mut out = String::new();
-    for edit in &made.edits {
+    for edit in edits {
         let (before, after) = (String::from_utf8_lossy(&edit.before), String::from_utf8_lossy(&edit.after));
         let diff = similar::TextDiff::from_lines(before.as_ref(), after.as_ref());
         let (a, b) = (format!("a/{}", edit.path), format!("b/{}", edit.path));

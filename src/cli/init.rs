@@ -1,13 +1,12 @@
 //! `lifeboat init`: the project's convention, learned from its history and written down.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::bump::Requirements;
-use crate::checkout::{Checkout, Learned, learn};
+use crate::bump::{Requirements, Unpublished, VersionRules};
+use crate::checkout::{self, Checkout, Learned, Unexpressed, learn};
 use crate::error::{Context as _, Error, Result};
 
 /// Learn how this project bumps its version, and write `lifeboat.toml`
@@ -29,13 +28,14 @@ pub struct Args {
 /// # Errors
 /// There is no history to learn from, or a `lifeboat.toml` already.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    super::bump::settle(&args.dir)?;
     let checkout = Checkout::open(&args.dir)?;
     let Some(repository) = checkout.repository() else {
         return Err(Error::input(format!("{}: not in a git repository", args.dir.display()))
             .hint("`init` learns from the history of releases; without it write `[version]` by hand"));
     };
     let learned = learn(repository, args.releases)?;
-    let name = checkout.top().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = project(&checkout);
     let text = configuration(&name, &learned)?;
     let mut out = std::io::stdout();
     if args.dry_run {
@@ -51,74 +51,138 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The project's name: that of the repository it comes from, or of the directory.
+fn project(checkout: &Checkout) -> String {
+    let origin = checkout.repository().and_then(|r| r.find_remote("origin").ok());
+    let url = origin.and_then(|o| o.url().ok().map(str::to_owned)).unwrap_or_default();
+    let named = url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+    match named.strip_suffix(".git").unwrap_or(named) {
+        "" => checkout.top().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        name => name.to_owned(),
+    }
+}
+
 /// The configuration's text: only what differs from the defaults, and what it is founded on.
 fn configuration(name: &str, learned: &Learned) -> Result<String> {
     let rules = &learned.rules;
     let mut out = String::new();
     let quoted = |s: &str| toml::Value::String(s.to_owned()).to_string();
+    let list = |all: &[String]| all.iter().map(|s| quoted(s)).collect::<Vec<_>>().join(", ");
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "[project]\nname = {}\n\n[version]", quoted(name));
+    let _ = writeln!(out, "# Learned from {}", founded(learned));
+    let _ = writeln!(out, "[project]\nname = {}", quoted(name));
+    if let Some(branches) = &learned.branches {
+        let _ = writeln!(out, "branches = {}", quoted(branches));
+    }
     let requirements = if rules.requirements == Requirements::Keep { "keep" } else { "lift" };
-    let _ = writeln!(out, "tag = {}\nrequirements = \"{requirements}\"", quoted(&rules.tag));
-    if !rules.fixed.is_empty() {
-        let list: Vec<String> = rules.fixed.iter().map(|f| quoted(f)).collect();
-        let _ = writeln!(out, "fixed = [{}]", list.join(", "));
+    let _ = writeln!(out, "\n[version]\ntag = {}\nrequirements = \"{requirements}\"", quoted(&rules.tag));
+    if rules.unpublished == Unpublished::Move {
+        let _ = writeln!(out, "unpublished = \"move\"");
+    }
+    if rules.final_newline {
+        let _ = writeln!(out, "final_newline = true");
+    }
+    let defaults = VersionRules::default();
+    for (key, all, usual) in [
+        ("manifests", &rules.manifests, &defaults.manifests),
+        ("fixed", &rules.fixed, &defaults.fixed),
+        ("exclude", &rules.exclude, &defaults.exclude),
+    ] {
+        if all != usual {
+            let _ = writeln!(out, "{key} = [{}]", list(all));
+        }
     }
     if !rules.files.is_empty() {
-        let file = |f: &crate::bump::VersionFile| -> Result<String> {
-            let style = toml::Value::try_from(f.style).context("a style")?;
-            Ok(format!("{{ path = {}, style = {style} }}", quoted(&f.path)))
-        };
-        let list: Vec<String> = rules.files.iter().map(file).collect::<Result<_>>()?;
-        let _ = writeln!(out, "files = [{}]", list.join(", "));
+        let files: Vec<String> = rules.files.iter().map(inline).collect::<Result<_>>()?;
+        let _ = writeln!(out, "files = [\n  {},\n]", files.join(",\n  "));
     }
-    if let Some(c) = &rules.changelog {
-        let (path, unreleased, released) = (quoted(&c.path), quoted(&c.unreleased), quoted(&c.released));
-        let _ = writeln!(out, "changelog = {{ path = {path}, unreleased = {unreleased}, released = {released} }}");
+    if let Some(changelog) = &rules.changelog {
+        let _ = writeln!(out, "changelog = {}", inline(changelog)?);
     }
-    for (path, count) in missed(learned) {
-        let _ = writeln!(
-            out,
-            "# {path}: changed in {count} of {} releases in a way that is not expressed here",
-            learned.releases.len()
-        );
+    for missed in &learned.unexpressed {
+        let _ = writeln!(out, "# not expressed: {}", named(missed, learned.releases.len()));
     }
     for family in &rules.family {
         let _ = writeln!(out, "\n[[version.family]]\nof = {}", quoted(&family.of));
+        if !family.crates.is_empty() {
+            let _ = writeln!(out, "crates = [{}]", list(&family.crates));
+        }
+        if let Some(when) = &family.when {
+            let _ = writeln!(out, "when = {}", quoted(&when.to_string()));
+        }
     }
     // What is written must be read again as what was learned.
     #[derive(serde::Deserialize)]
     struct Tables {
-        version: crate::bump::VersionRules,
+        version: VersionRules,
     }
     let read: Tables = toml::from_str(&out).context("the learned configuration")?;
     if read.version == *rules { Ok(out) } else { Err(Error::fatal("the learned rules cannot be written down")) }
 }
 
-/// The files that the rules do not reproduce, with how often.
-fn missed(learned: &Learned) -> BTreeMap<&str, usize> {
-    let mut out = BTreeMap::new();
-    for path in learned.releases.iter().flat_map(|r| &r.differing) {
-        *out.entry(path.as_str()).or_default() += 1;
+/// A value as an inline table, without what is at its default.
+fn inline<T: serde::Serialize>(value: &T) -> Result<String> {
+    let toml::Value::Table(mut table) = toml::Value::try_from(value).context("a rule")? else {
+        return Err(Error::fatal("a rule is no table"));
+    };
+    if table.get("missing").and_then(toml::Value::as_str) == Some("stop") {
+        table.remove("missing");
     }
-    out
+    let mut pairs: Vec<(String, toml::Value)> = table.into_iter().collect();
+    // What it is about comes first.
+    pairs.sort_by_key(|(key, _)| key != "path");
+    let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    Ok(format!("{{ {} }}", pairs.join(", ")))
+}
+
+/// The commits, in short.
+fn founded(learned: &Learned) -> String {
+    let one = |r: &checkout::Release| format!("{} ({})", r.commit.get(..12).unwrap_or(&r.commit), r.versions.1);
+    learned.releases.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn named(missed: &Unexpressed, all: usize) -> String {
+    if missed.path.contains("{version}") {
+        let path = crate::model::escape(&missed.path);
+        return format!("{path} (a new file in {} of {all} releases)", missed.releases);
+    }
+    let example = missed.example.as_ref().map_or_else(
+        || "without the version in what is written there".to_owned(),
+        |line| format!("such as `{}`", crate::model::escape(&line.chars().take(80).collect::<String>())),
+    );
+    format!("{} (in {} of {all} releases, {example})", crate::model::escape(&missed.path), missed.releases)
 }
 
 fn report(learned: &Learned) -> String {
     let (mut same, mut all) = (0, 0);
     let mut out = String::from("learned from:\n");
     for release in &learned.releases {
-        same += release.reproduced.len();
-        all += release.reproduced.len() + release.differing.len();
-        let (old, new) = &release.versions;
         let (good, bad) = (release.reproduced.len(), release.differing.len());
+        same += good;
+        all += good + bad;
+        let (old, new) = &release.versions;
         let subject = crate::model::escape(&release.subject);
+        let commit = release.commit.get(..12).unwrap_or(&release.commit);
         let _ =
-            writeln!(out, "  {} {old} -> {new}: {good} files reproduced, {bad} not ({subject})", &release.commit[..12]);
+            writeln!(out, "  {commit} {} {old} -> {new}: {good} files reproduced, {bad} not ({subject})", release.date);
+        if let Some(why) = &release.refused {
+            let _ = writeln!(out, "    the rules do not fit it: {why}");
+        }
     }
-    let _ = writeln!(out, "confidence: {same} of {all} changed files are reproduced to the byte");
-    for (path, count) in missed(learned) {
-        let _ = writeln!(out, "not expressed: {} ({count} releases)", crate::model::escape(path));
+    let level = match (same * 100).checked_div(all) {
+        Some(100) if learned.releases.len() > 2 => "high",
+        Some(90..) => "good",
+        Some(60..) => "middling: read what is not expressed",
+        _ => "low: write `[version]` by hand, with this as a beginning",
+    };
+    let _ =
+        writeln!(out, "confidence: {level}; {same} of {all} files with a version in them are reproduced to the byte");
+    for missed in &learned.unexpressed {
+        let _ = writeln!(out, "not expressed: {}", named(missed, learned.releases.len()));
+    }
+    let other: usize = learned.releases.iter().map(|r| r.other.len()).sum();
+    if other > 0 {
+        let _ = writeln!(out, "left out: {other} changes of the same commits that carry no version (fixes, prose)");
     }
     out
 }

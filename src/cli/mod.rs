@@ -20,7 +20,7 @@ mod status;
 pub mod trust;
 pub mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -103,6 +103,9 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
 
 fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
     let global = &cli.global;
+    if let Verb::Plan(_) | Verb::Ship(_) | Verb::Doctor(_) = &cli.verb {
+        bump::settle(Path::new("."))?;
+    }
     match &cli.verb {
         Verb::Plan(args) => plan::run(global, args, out),
         Verb::Ship(args) => ship::run(global, args, out),

@@ -147,7 +147,8 @@ pub fn date(
 }
 
 /// The heading and the lines up to the first one that is neither empty nor a paragraph's first.
-pub(super) fn head(text: &str, section: &Section<'_>) -> Range<usize> {
+#[must_use]
+pub fn head(text: &str, section: &Section<'_>) -> Range<usize> {
     let mut end = section.body.start;
     let mut seen = 0;
     for (start, line) in lines(&text[section.body.clone()]) {

@@ -54,10 +54,38 @@ fn first_line(text: &str, section: &Section<'_>) -> Option<(usize, String)> {
     found.map(|(at, line)| (from + at, line.to_owned()))
 }
 
-fn is_unreleased(line: &str) -> bool {
+/// Whether a line says that its section is not released yet.
+#[must_use]
+pub fn is_unreleased(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
     let words = ["unreleased", "not yet released", "xxxx-xx-xx", "yyyy-mm-dd", "tbd"];
     words.iter().any(|w| !whole_words(&lower, w).is_empty())
+}
+
+/// A day in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Day {
+    /// Where it stands.
+    pub at: Range<usize>,
+    /// Which it is.
+    pub date: Date,
+    /// The strftime format that writes it so; nothing where none does, as with `21st`.
+    pub format: Option<&'static str>,
+}
+
+/// The first day that `text` names.
+#[must_use]
+pub fn day(text: &str) -> Option<Day> {
+    let (at, form) = day_in(text)?;
+    let bare: String = match form.0.contains("ORD") {
+        false => text[at.clone()].to_owned(),
+        true => ["st", "nd", "rd", "th"].iter().find_map(|o| {
+            let i = text[at.clone()].find(&format!("{o},"))?;
+            Some(text[at.start..at.start + i].to_owned() + &text[at.start + i + 2..at.end])
+        })?,
+    };
+    let date = Date::strptime(form.0.replace("ORD", ""), bare).ok()?;
+    Some(Day { at, date, format: (!form.0.contains("ORD")).then_some(form.0) })
 }
 
 /// How a day is written: a strftime format, in which `ORD` stands for `st`, `nd`, `rd` or `th`.

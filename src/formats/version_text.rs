@@ -15,23 +15,26 @@ use super::splice::{Splice, lines, whole_words};
 pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let mut cuts = Vec::new();
     let mut in_table = false;
+    // Cargo takes `-` and `_` for one another in the names of dependencies, and no two crates differ in them alone.
+    let same =
+        |name: &str| name.len() == krate.len() && name.bytes().zip(krate.bytes()).all(|(a, b)| dash(a) == dash(b));
     for (_, line) in lines(text) {
         // Snippets stand in code blocks, and behind the comment marks of a program's documentation.
         let bare = line.trim_start().trim_start_matches(['/', '!', '*', '#', '>', ' ', '\t']);
         if bare.starts_with('[') || bare.starts_with("```") {
             let table = bare.trim_end().trim_end_matches(']').trim_start_matches('[');
             let (kind, name) = table.rsplit_once('.').unwrap_or(("", table));
-            in_table = kind.ends_with("dependencies") && name.trim_matches(['"', '\'']) == krate;
+            in_table = kind.ends_with("dependencies") && same(name.trim_matches(['"', '\'']));
             continue;
         }
         let Some((key, value)) = bare.split_once('=') else { continue };
         let (key, value) = (key.trim().trim_matches('"'), value.trim());
-        let quoted = if key == krate && !value.starts_with('{')
-            || key == format!("{krate}.version")
+        let quoted = if same(key) && !value.starts_with('{')
+            || key.strip_suffix(".version").is_some_and(same)
             || in_table && key == "version"
         {
             string(value)
-        } else if key == krate && value.starts_with('{') {
+        } else if same(key) && value.starts_with('{') {
             value.find("version").and_then(|v| {
                 let rest = value[v + "version".len()..].trim_start().strip_prefix('=')?.trim_start();
                 string(rest)
@@ -45,6 +48,45 @@ pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Sp
             cuts.push(Splice::new(begin..begin + requirement.len(), after));
         }
     }
+    cuts
+}
+
+fn dash(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte }
+}
+
+/// Constants of scripts and build files that are named after `krate` and hold its version: `KRATE_VERSION = "1.2.3"`,
+/// `set(KRATE_VERSION 1.2.3)`, `variable::set("KRATE_VERSION", "1.2.3")`.
+#[must_use]
+pub fn constants(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let name = format!("{}_VERSION", krate.to_ascii_uppercase().replace('-', "_"));
+    let old = old.to_string();
+    let found = whole_words(text, &name).into_iter().filter_map(|at| {
+        let rest = &text[at.end..];
+        let value = rest.trim_start_matches(['"', '\'', ' ', '\t', '=', ':', ',', '?']);
+        let start = text.len() - value.len();
+        let between = value.len() < rest.len();
+        let whole = whole_words(value, &old).first().is_some_and(|r| r.start == 0);
+        (between && whole).then(|| Splice::new(start..start + old.len(), new.to_string()))
+    });
+    found.collect()
+}
+
+/// A `CITATION.cff` (Citation File Format 1.2) whose own version is `old`: that version, and the day of the release.
+#[must_use]
+pub fn citation(text: &str, old: &Version, new: &Version, day: jiff::civil::Date) -> Vec<Splice> {
+    let field = |key: &str| {
+        let line = lines(text).find_map(|(at, line)| Some((at + key.len(), line.strip_prefix(key)?)));
+        let (at, value) = line?;
+        let value = value.split(" #").next().unwrap_or_default();
+        let bare = value.trim().trim_matches(['"', '\'']);
+        let start = at + value.find(bare).filter(|_| !bare.is_empty())?;
+        Some((start..start + bare.len(), bare))
+    };
+    let Some((version, _)) = field("version:").filter(|(_, v)| *v == old.to_string()) else { return Vec::new() };
+    let mut cuts = vec![Splice::new(version, new.to_string())];
+    let released = field("date-released:").filter(|(_, d)| d.parse::<jiff::civil::Date>().is_ok());
+    cuts.extend(released.map(|(at, _)| Splice::new(at, day.to_string())));
     cuts
 }
 
@@ -208,6 +250,25 @@ mod tests {
         let after = splice(text, snippets(text, "tokio", &v("1.43.3"), &v("1.43.4")));
         let expected = text.replacen("1.43.3", "1.43.4", 2).replace("=1.43.3", "=1.43.4");
         assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn constants_of_this_crate_at_this_version() {
+        let text = "variable::set(\"A_B_VERSION\", \"1.2.3\");\nset(A_B_VERSION 1.2.3)\nA_B_VERSION := 1.2.3\nA_B_VERSION='1.2.3'\n\
+            A_B_VERSION=1.2.3.4\nMY_A_B_VERSION=1.2.3\nA_B_VERSION_MIN=1.2.3\nA_B_VERSION=1.2.2 # 1.2.3\nA_VERSION=1.2.3\n";
+        let after = splice(text, constants(text, "a-b", &v("1.2.3"), &v("1.2.4")));
+        assert_eq!(after, text.replacen("1.2.3", "1.2.4", 4));
+        let text = "a_b = \"1.2.3\"\na-b = { version = \"1.2.3\" }\na.b = \"1.2.3\"\n";
+        assert_eq!(splice(text, snippets(text, "a-b", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 2));
+    }
+
+    #[test]
+    fn a_citation_has_a_version_and_a_day() {
+        let text = "cff-version: 1.2.3\ndate-released: 2026-01-01 # day\nversion: \"1.2.3\"\r\nreferences:\n  - version: 1.2.3\n";
+        let day = jiff::civil::date(2026, 5, 21);
+        let after = splice(text, citation(text, &v("1.2.3"), &v("1.2.4"), day));
+        assert_eq!(after, text.replace("2026-01-01", "2026-05-21").replace("\"1.2.3\"", "\"1.2.4\""));
+        assert_eq!(citation(text, &v("1.2.2"), &v("1.2.4"), day), []);
     }
 
     #[test]

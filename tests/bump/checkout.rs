@@ -1,5 +1,6 @@
 //! The program in a checkout: the diff, the files, and kills at every point of writing them.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -16,7 +17,7 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
-fn git(dir: &Path, args: &[&str]) {
+pub(crate) fn git(dir: &Path, args: &[&str]) {
     let isolated = [("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_SYSTEM", "/dev/null")];
     let ok = Command::new("git").arg("-C").arg(dir).args(args).envs(isolated).status().unwrap();
     assert!(ok.success(), "git {args:?}");
@@ -35,17 +36,40 @@ fn checkout() -> tempfile::TempDir {
     dir
 }
 
-fn bump(dir: &Path, more: &[&str], kill: Option<usize>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
-    command
-        .current_dir(dir)
-        .args(["bump", "--config", "lifeboat.toml", "--to", "patch", "--date", "2026-05-21"])
-        .args(more);
-    if let Some(after) = kill {
-        command.env("LIFEBOAT_TEST_KILL_BUMP", after.to_string());
-    }
-    command.output().unwrap()
+/// Where the program is killed: after so many points of writing, and its guard after so many of undoing.
+#[derive(Clone, Copy, Default)]
+struct Kill {
+    program: Option<usize>,
+    guard: Option<usize>,
 }
+
+fn command(dir: &Path, more: &[&str]) -> Vec<String> {
+    let line = ["bump", "--config", "lifeboat.toml", "--to", "patch", "--date", "2026-05-21", "--dir"];
+    let line = line.into_iter().map(str::to_owned).chain([dir.display().to_string()]);
+    line.chain(more.iter().map(|s| (*s).to_owned())).collect()
+}
+
+fn bump(dir: &Path, more: &[&str], kill: Kill) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+    program.current_dir(dir).args(command(dir, more));
+    for (name, after) in [("LIFEBOAT_TEST_KILL_BUMP", kill.program), ("LIFEBOAT_TEST_KILL_GUARD", kill.guard)] {
+        if let Some(after) = after {
+            program.env(name, after.to_string());
+        }
+    }
+    program.output().unwrap()
+}
+
+fn killed(out: &Output) -> bool {
+    out.status.signal() == Some(9)
+}
+
+fn status(dir: &Path) -> String {
+    let out = Command::new("git").arg("-C").arg(dir).args(["status", "--porcelain", "-uall"]).output().unwrap();
+    String::from_utf8(out.stdout).unwrap()
+}
+
+const BUMPED: &str = " M a/Cargo.toml\n M b/Cargo.toml\n";
 
 /// How many of the two manifests are at the new version.
 fn moved(dir: &Path) -> usize {
@@ -63,7 +87,7 @@ fn moved(dir: &Path) -> usize {
 #[test]
 fn a_dry_run_prints_what_git_applies_and_changes_nothing() {
     let dir = checkout();
-    let out = bump(dir.path(), &["--dry-run"], None);
+    let out = bump(dir.path(), &["--dry-run", "--no-hooks"], Kill::default());
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert_eq!(moved(dir.path()), 0);
     std::fs::write(dir.path().join("d.patch"), &out.stdout).unwrap();
@@ -72,48 +96,215 @@ fn a_dry_run_prints_what_git_applies_and_changes_nothing() {
 }
 
 #[test]
-fn killed_anywhere_the_same_command_again_makes_it_whole() {
-    let mut kills = 0;
+fn killed_anywhere_the_tree_is_as_before_or_complete() {
+    let mut undone = 0;
     for point in 0.. {
         let dir = checkout();
-        let first = bump(dir.path(), &["--no-hooks"], Some(point));
+        let first = bump(dir.path(), &["--no-hooks"], Kill { program: Some(point), ..Kill::default() });
         if first.status.success() {
+            assert_eq!(point, 6, "the record, two files beside, two renames, and before the record goes");
             break;
         }
-        kills += 1;
-        moved(dir.path());
-        let second = bump(dir.path(), &["--no-hooks"], None);
-        assert!(second.status.success(), "{}", String::from_utf8_lossy(&second.stderr));
-        assert_eq!(moved(dir.path()), 2, "killed at {point}");
-        let left =
-            Command::new("git").arg("-C").arg(dir.path()).args(["status", "--porcelain", "-uall"]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&left.stdout), " M a/Cargo.toml\n M b/Cargo.toml\n", "killed at {point}");
-        assert!(!dir.path().join(".git/lifeboat-bump").exists());
+        assert!(killed(&first), "{}", String::from_utf8_lossy(&first.stderr));
+        // At once: nothing has run but the guard.
+        let (moved, seen) = (moved(dir.path()), status(dir.path()));
+        assert!(moved == 0 && seen.is_empty() || moved == 2 && seen == BUMPED, "killed at {point}: {moved} {seen}");
+        undone += usize::from(moved == 0);
+        same_again(dir.path(), &format!("killed at {point}"));
     }
-    assert_eq!(kills, 6, "the record, two files beside, two renames, and before the record goes");
+    assert_eq!(undone, 4, "all but the last two points leave the tree as before");
+}
+
+#[test]
+fn killed_with_its_guard_the_next_command_makes_the_tree_whole() {
+    let mut half = 0;
+    for point in 0..6 {
+        for guard in 0.. {
+            let dir = checkout();
+            let first = bump(dir.path(), &["--no-hooks"], Kill { program: Some(point), guard: Some(guard) });
+            assert!(killed(&first));
+            let at = format!("killed at {point}, its guard at {guard}");
+            let before = moved(dir.path());
+            half += usize::from(before == 1);
+            // Another command than the one that was killed, and one that writes nothing itself.
+            let dry = bump(dir.path(), &["--no-hooks", "--dry-run"], Kill::default());
+            assert!(dry.status.success(), "{at}: {}", String::from_utf8_lossy(&dry.stderr));
+            let seen = status(dir.path());
+            assert!(seen.is_empty() || seen == BUMPED, "{at}: {seen}");
+            same_again(dir.path(), &at);
+            if guard > 4 {
+                break;
+            }
+        }
+    }
+    assert!(half > 0, "no kill left one file new and one old: the test shows nothing");
+}
+
+/// The command that was killed, once more: every file is new, once, and nothing else is left.
+fn same_again(dir: &Path, at: &str) {
+    let second = bump(dir, &["--no-hooks"], Kill::default());
+    assert!(second.status.success(), "{at}: {}", String::from_utf8_lossy(&second.stderr));
+    assert_eq!(moved(dir), 2, "{at}");
+    assert_eq!(status(dir), BUMPED, "{at}");
+    assert!(!dir.join(".git/lifeboat-bump").exists(), "{at}");
+}
+
+/// strace kills the program as it enters its Nth call of each kind that changes files. It follows no children: the guard
+/// lives on, as after any kill.
+#[test]
+fn killed_at_every_system_call_the_tree_is_as_before_or_complete() {
+    let calls =
+        ["openat", "write", "rename", "unlink", "rmdir", "mkdir", "fsync", "chmod", "fchmod", "unlinkat", "flock"];
+    let (mut kills, mut undone) = (0, 0);
+    for call in calls {
+        for n in 1.. {
+            let dir = checkout();
+            let out = Command::new("strace")
+                .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+                .args(["-e", &format!("inject={call}:signal=KILL:when={n}")])
+                .arg(env!("CARGO_BIN_EXE_lifeboat"))
+                .args(command(dir.path(), &["--no-hooks"]))
+                .current_dir(dir.path())
+                .env("RAYON_NUM_THREADS", "1")
+                .output()
+                .unwrap_or_else(|e| panic!("cannot run `strace`: {e}; it is in the apt package `strace`"));
+            if out.status.success() {
+                break;
+            }
+            assert!(killed(&out), "{call} {n}: {}", String::from_utf8_lossy(&out.stderr));
+            kills += 1;
+            let (moved, seen) = (moved(dir.path()), status(dir.path()));
+            assert!(moved == 0 && seen.is_empty() || moved == 2 && seen == BUMPED, "{call} {n}: {moved} {seen}");
+            undone += usize::from(moved == 0);
+            if moved == 0 {
+                same_again(dir.path(), &format!("killed at {call} {n}"));
+            }
+        }
+    }
+    assert!(kills > undone && undone > 20, "{kills} kills, {undone} as before");
 }
 
 #[test]
 fn a_file_edited_after_a_crash_is_not_overwritten() {
     let dir = checkout();
-    bump(dir.path(), &["--no-hooks"], Some(4));
+    bump(dir.path(), &["--no-hooks"], Kill { program: Some(3), guard: Some(0) });
     std::fs::write(dir.path().join("b/Cargo.toml"), "mine").unwrap();
-    let again = bump(dir.path(), &["--no-hooks"], None);
+    let again = bump(dir.path(), &["--no-hooks"], Kill::default());
     assert_eq!(again.status.code(), Some(4), "{}", String::from_utf8_lossy(&again.stderr));
     assert_eq!(std::fs::read_to_string(dir.path().join("b/Cargo.toml")).unwrap(), "mine");
 }
 
+/// Runs the bump with these commands in `after`; `more` is its environment.
+fn with_hooks(dir: &Path, after: &str, more: &[(&str, &Path)]) -> Output {
+    std::fs::write(dir.join("lifeboat.toml"), format!("[version]\nafter = [{after}]\n")).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+    // The test's own toolchain stands in the environment.
+    program
+        .current_dir(dir)
+        .args(command(dir, &[]))
+        .env_remove("CARGO_HOME")
+        .envs(more.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn report(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
 #[test]
-fn hooks_see_the_bumped_tree_and_no_network_and_no_secrets() {
+fn what_commands_change_is_written_with_the_rest() {
     let dir = checkout();
-    let rules = "[version]\nafter = [{ run = 'grep -q 1.2.4 a/Cargo.toml && test -z \"$SECRET\" && ! ip route 2>/dev/null | grep . && touch hooked' }]\n";
-    std::fs::write(dir.path().join("lifeboat.toml"), rules).unwrap();
-    let out = bump(dir.path(), &[], None);
-    let unshare = Command::new("unshare").args(["--user", "--map-root-user", "--net", "--", "true"]).status();
-    if unshare.is_ok_and(|s| s.success()) {
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        assert!(dir.path().join("hooked").exists());
-    } else {
-        assert!(!out.status.success(), "a hook that cannot be isolated must not count as run");
+    std::fs::write(dir.path().join("VERSION"), "old\n").unwrap();
+    git(dir.path(), &["add", "VERSION"]);
+    let out = with_hooks(
+        dir.path(),
+        "{ run = 'grep -q 1.2.4 a/Cargo.toml && echo new > VERSION && touch built' }, { run = 'grep new VERSION' }",
+        &[],
+    );
+    assert!(out.status.success(), "{}", report(&out));
+    assert_eq!(std::fs::read_to_string(dir.path().join("VERSION")).unwrap(), "new\n");
+    assert!(!dir.path().join("built").exists(), "what is not tracked is build output");
+    assert_eq!(moved(dir.path()), 2);
+}
+
+#[test]
+fn a_command_that_fails_leaves_the_tree_as_before() {
+    let dir = checkout();
+    let out = with_hooks(dir.path(), "{ run = 'echo x > a/Cargo.toml; echo because; exit 7' }", &[]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(report(&out).contains("because"), "{}", report(&out));
+    assert_eq!(moved(dir.path()), 0);
+    let out = with_hooks(dir.path(), "{ run = 'exit 7', on_failure = 'warn' }", &[]);
+    assert!(out.status.success() && report(&out).contains("warning"), "{}", report(&out));
+    assert_eq!(moved(dir.path()), 2);
+}
+
+#[test]
+fn commands_see_no_network_no_keys_and_write_nowhere_else() {
+    let (dir, home) = (checkout(), tempfile::tempdir().unwrap());
+    std::fs::create_dir_all(home.path().join(".ssh")).unwrap();
+    std::fs::create_dir_all(home.path().join(".cargo/bin")).unwrap();
+    for secret in [".ssh/id_ed25519", ".netrc", "notes", ".cargo/credentials.toml"] {
+        std::fs::write(home.path().join(secret), "hush").unwrap();
     }
+    std::fs::write(home.path().join(".cargo/bin/seen"), "").unwrap();
+    let (at, own) = (home.path().display(), dir.path().display());
+    let beside = tempfile::tempdir().unwrap();
+    for attempt in [
+        format!("grep -r hush {at}"),
+        format!("cat {at}/.cargo/credentials.toml | grep ."),
+        "test -n \"$SECRET\"".to_owned(),
+        "grep -v -e lo: -e '|' /proc/net/dev".to_owned(),
+        format!("touch {}/escaped", beside.path().display()),
+        format!("touch {own}/escaped"),
+        "touch .git/hooks/post-checkout && test -e escaped".to_owned(),
+        format!("umount {at}"),
+        "mount -o remount,rw / && touch /etc/escaped".to_owned(),
+        "touch /etc/escaped || touch /usr/escaped || touch /var/tmp/escaped".to_owned(),
+        "echo x > /proc/sys/kernel/domainname".to_owned(),
+    ] {
+        let out = with_hooks(
+            dir.path(),
+            &format!("{{ run = '''{attempt}''' }}"),
+            &[("HOME", home.path()), ("SECRET", Path::new("hush"))],
+        );
+        assert_eq!(out.status.code(), Some(1), "`{attempt}` went through: {}", report(&out));
+        assert!(report(&out).contains("failed"), "{}", report(&out));
+    }
+    assert!(std::fs::read_dir(beside.path()).unwrap().next().is_none());
+    assert!(!dir.path().join(".git/hooks/post-checkout").exists());
+    // What it may: see cargo's directory, use its own TMPDIR and HOME, and the network if it is asked for.
+    let fine =
+        "test -e \"$CARGO_HOME/bin/seen\" && touch \"$TMPDIR/x\" \"$HOME/x\" && cat /proc/net/dev | wc -l | grep -q 3";
+    let out = with_hooks(dir.path(), &format!("{{ run = '''{fine}''' }}"), &[("HOME", home.path())]);
+    assert!(out.status.success(), "{}", report(&out));
+}
+
+#[test]
+fn cargo_says_whether_the_lock_fits() {
+    let dir = checkout();
+    let lock = |v: &str| {
+        let package = |name: &str, more: &str| format!("\n[[package]]\nname = \"{name}\"\nversion = \"{v}\"\n{more}");
+        format!("version = 4\n{}{}", package("a", ""), package("b", "dependencies = [\n \"a\",\n]\n"))
+    };
+    let sources = ["a/src/lib.rs", "b/src/lib.rs"];
+    for path in sources {
+        std::fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+        std::fs::write(dir.path().join(path), "").unwrap();
+    }
+    std::fs::write(dir.path().join("Cargo.lock"), lock("1.2.3")).unwrap();
+    git(dir.path(), &["add", "-A"]);
+    let out = bump(dir.path(), &["--no-hooks", "--check"], Kill::default());
+    assert!(out.status.success() && !report(&out).contains("not checked"), "{}", report(&out));
+    assert_eq!(std::fs::read_to_string(dir.path().join("Cargo.lock")).unwrap(), lock("1.2.4"));
+    // A lock that lacks a crate does not fit, and nothing is written.
+    git(dir.path(), &["checkout", "-q", "a", "b"]);
+    let stale = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.2.3\"\n";
+    std::fs::write(dir.path().join("Cargo.lock"), stale).unwrap();
+    let out = bump(dir.path(), &["--no-hooks", "--check"], Kill::default());
+    assert_eq!(out.status.code(), Some(1), "{}", report(&out));
+    assert!(report(&out).contains("does not fit the bumped manifests"), "{}", report(&out));
+    assert_eq!(moved(dir.path()), 0);
+    assert_eq!(std::fs::read_to_string(dir.path().join("Cargo.lock")).unwrap(), stale);
 }

@@ -99,7 +99,38 @@ fn it_never_guesses() {
     let rules: VersionRules = toml::from_str(FAMILIES).unwrap();
     let mut tagged = request("patch");
     tagged.tags.insert("v3.0.2".to_owned());
-    assert_eq!(bump(&tree(), &rules, &tagged).unwrap_err().message(), "version 3.0.2 is already tagged: `v3.0.2`");
+    let says = bump(&tree(), &rules, &tagged).unwrap_err().report();
+    assert!(says.contains("version 3.0.2 is already tagged: `v3.0.2`"), "{says}");
+    assert!(says.contains("Cargo.toml:10: it is at 3.0.1") && says.contains("take the next version"), "{says}");
+}
+
+#[test]
+fn a_declared_changelog_without_a_section_stops() {
+    let mut tree = tree();
+    tree.files.insert("LOG.md".into(), "# Log\n\n## 3.0.1\n\nReleased 2026-01-01.\n".into());
+    let rules = format!(
+        "changelog = {{ path = \"LOG.md\", unreleased = \"Unreleased\", released = \"Released {{date}}\" }}\n{FAMILIES}"
+    );
+    let says = refusal(&tree, &rules, "patch");
+    assert!(
+        says.contains("LOG.md:3: no section for 3.0.2") && says.contains("the newest section is `## 3.0.1`"),
+        "{says}"
+    );
+    assert!(says.contains("write one that says `Unreleased`"), "{says}");
+    let told = run(&tree, &rules.replace("{date}\"", "{date}\", missing = \"warn\""), "patch").unwrap();
+    assert_eq!(told.notes, ["LOG.md: no section for 3.0.2: left as it is"]);
+}
+
+#[test]
+fn a_changelog_beside_a_crate_that_stays_is_not_touched() {
+    let mut tree = tree();
+    let log = "## Unreleased\n\n- x\n\n## 0.9.1 (2026-01-01)\n";
+    tree.files.insert("crates/core/CHANGELOG.md".into(), log.into());
+    tree.files.insert("crates/ir/CHANGELOG.md".into(), log.into());
+    let listed = parse_listed("acme-ir\t0.9.1\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
+    let bump = bump_listed(&tree, &listed, Requirements::Lift, &request("patch")).unwrap();
+    assert_eq!(after(&bump, "crates/ir/CHANGELOG.md"), log.replacen("Unreleased", "0.9.2 (2026-05-21)", 1));
+    assert!(bump.edits.iter().all(|e| e.path != "crates/core/CHANGELOG.md"));
 }
 
 #[test]

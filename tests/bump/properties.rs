@@ -1,7 +1,8 @@
 //! Parse, rewrite, parse: everything but the versions is as before, on any input.
 
 use lifeboat::formats::cargo_lock::{self, Moved};
-use lifeboat::formats::splice::splice;
+use lifeboat::formats::changelog::Dated;
+use lifeboat::formats::splice::{Splice, splice};
 use lifeboat::formats::{c_header, cargo_manifest, changelog, changelog_dates, version_text};
 use proptest::prelude::*;
 use semver::Version;
@@ -51,8 +52,43 @@ fn lock() -> impl Strategy<Value = String> {
     })
 }
 
+/// Texts in which versions stand in every way that the rewriters know, and in others.
+fn versioned() -> impl Strategy<Value = String> {
+    let line = (0..23usize, version(), "[ab]", any::<bool>()).prop_map(|(form, v, name, wide)| {
+        let gap = if wide { "  " } else { " " };
+        match form {
+            0 => format!("#define {}_VERSION{gap}\"{v}\"", name.to_uppercase()),
+            1 => format!("#{gap}define VERSION_MAJOR {}", v.major),
+            2 => format!("#define VERSION_MINOR{gap}{} /* é */", v.minor),
+            3 => format!("#define VERSION_PATCH\t{}", v.patch),
+            4 => format!("{name}{gap}={gap}\"{v}\""),
+            5 => format!("{name} = {{{gap}version = '={v}', path = 'x' }} # {v}"),
+            6 => format!("//! {name}.version = \"^{v}\""),
+            7 => format!("[dependencies.{name}]"),
+            8 => format!("version = \"{v}\""),
+            9 => format!("#![doc(html_root_url{gap}= \"https://docs.rs/{name}/{v}\")]"),
+            10 => format!("see <https://docs.rs/{name}/{v}/x>, https://docs.rs/{name}/{v}.1 and /{name}/{v}"),
+            11 => "[project]".to_owned(),
+            12 => format!("name = \"{name}\""),
+            13 => format!("{{\"name\": \"{name}\",{gap}\"version\": \"{v}\", \"x\": {{\"version\": \"{v}\"}}}}"),
+            14 => format!("v{v}"),
+            15 => format!("rev: v{v}{gap}# x-release-version"),
+            16 => format!("{v} é {v}-rc.1 {v}.0 1{v}"),
+            17 => format!("## {v}"),
+            18 => format!("## [Unreleased]{gap}"),
+            19 => format!("## [{v}] - 2026-01-3{}", v.minor % 2),
+            20 => "Unreleased.".to_owned(),
+            21 => format!("set(\"{}_VERSION\",{gap}\"{v}\")", name.to_uppercase()),
+            _ => format!("Released 2026-02-1{} ({v})", v.major),
+        }
+    });
+    let end = prop_oneof![Just("\n"), Just("\r\n"), Just("\n\n")];
+    proptest::collection::vec((line, end), 0..12)
+        .prop_map(|lines| lines.into_iter().map(|(line, end)| line + end).collect())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(300), ..ProptestConfig::default() })]
 
     #[test]
     fn locks_keep_all_but_the_versions(text in lock(), old in version(), by in 1..5u64) {
@@ -120,5 +156,63 @@ proptest! {
         let values: Vec<String> = places.iter().map(|t| t.value.clone()).collect();
         let back = again.dependencies.iter().filter_map(|d| d.requirement.clone()).zip(values);
         prop_assert_eq!(splice(&after, back.map(|(t, v)| t.set(&after, &v)).collect()), text);
+    }
+
+    #[test]
+    fn version_files_keep_all_but_the_versions(text in versioned(), old in version()) {
+        // A patch that occurs nowhere: putting the old one back must give the same bytes.
+        let new = Version::new(old.major, old.minor, 777);
+        let json = |text: &str| -> Vec<Splice> {
+            let own = version_text::package_json(text).1.into_iter().filter(|(v, _)| *v == old.to_string());
+            own.map(|(_, at)| Splice::new(at, new.to_string())).collect()
+        };
+        let project = |text: &str| -> Vec<Splice> {
+            let own = version_text::pyproject(text).filter(|(_, v, _)| *v == old.to_string());
+            own.map(|(_, _, at)| Splice::new(at, new.to_string())).into_iter().collect()
+        };
+        for cuts in [
+            c_header::bump(&text, &old, &new, |_| true),
+            version_text::snippets(&text, "a", &old, &new),
+            version_text::links(&text, "a", &old, &new),
+            version_text::constants(&text, "a", &old, &new),
+            version_text::html_root_urls(&text, "a", &old, &new),
+            version_text::marked(&text, "rev: v{version}", &old, &new),
+            version_text::in_marked_lines(&text, "x-release-version", &old, &new),
+            version_text::plain(&text, &old, &new).into_iter().collect(),
+            json(&text),
+            project(&text),
+        ] {
+            for cut in &cuts {
+                let was = text.get(cut.span.clone());
+                prop_assert!(was.is_some_and(|w| w.contains(&old.patch.to_string())), "{cut:?} replaces {was:?}");
+            }
+            let after = splice(&text, cuts);
+            prop_assert_eq!(after.replace("777", &old.patch.to_string()), text.clone());
+        }
+    }
+
+    #[test]
+    fn changelogs_keep_all_but_one_line(text in versioned(), old in version(), new in version()) {
+        let day = jiff::civil::date(2029, 5, 21);
+        let mut made = Vec::new();
+        for (unreleased, released) in [("Unreleased", "Released {date}"), ("[Unreleased]", "[{version}] - {date}")] {
+            if let Ok(Dated::Splices(cuts)) = changelog::date(&text, &new, day, unreleased, released, None) {
+                let after = splice(&text, cuts);
+                // Once more changes nothing.
+                let twice = changelog::date(&after, &new, day, unreleased, released, None).unwrap();
+                let twice = if let Dated::Splices(cuts) = twice { splice(&after, cuts) } else { after.clone() };
+                prop_assert_eq!(&twice, &after);
+                made.push(after);
+            }
+        }
+        made.extend(changelog_dates::date_as_before(&text, &old, &new, day).map(|cut| splice(&text, vec![cut])));
+        for after in made {
+            let (a, b): (Vec<&str>, Vec<&str>) = (text.split('\n').collect(), after.split('\n').collect());
+            prop_assert_eq!(a.len(), b.len());
+            let differing: Vec<_> = a.iter().zip(&b).filter(|(a, b)| a != b).collect();
+            prop_assert_eq!(differing.len(), 1, "{:?}", differing);
+            prop_assert_eq!(differing[0].0.ends_with('\r'), differing[0].1.ends_with('\r'));
+            prop_assert!(differing[0].1.contains("2029") || !differing[0].1.to_lowercase().contains("unreleased"));
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::error::{Context as _, Error, Result};
 /// How long the probe may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// Where unshare is looked for: a fixed list, so that a caller's `PATH` cannot put another program in its place.
-const PLACES: [&str; 4] =
+pub(super) const PLACES: [&str; 4] =
     ["/usr/bin/unshare", "/bin/unshare", "/usr/local/bin/unshare", "/run/current-system/sw/bin/unshare"];
 /// Prepares the namespaces and becomes the command: `<job> <state> <hidden>... -- <command>...`.
 const SETUP: &str = include_str!("isolate.sh");
@@ -80,7 +80,7 @@ fn state_of(job: &Path) -> &Path {
 }
 
 /// What is there of all that jobs must not see.
-fn hidden() -> Vec<PathBuf> {
+pub(super) fn hidden() -> Vec<PathBuf> {
     let mut out: Vec<PathBuf> = HIDDEN.map(PathBuf::from).into();
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     if let Some(home) = variable("HOME") {

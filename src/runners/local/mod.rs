@@ -1,6 +1,7 @@
 //! This machine as a runner: a clean directory for each job, an explicit environment, a time limit, no network.
 
 mod collect;
+mod fence;
 mod inputs;
 mod isolation;
 mod mask;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
+pub use fence::{Ended as FenceEnded, Fence};
 pub use isolation::{NoNetwork, probe as probe_isolation};
 pub use supervisor::{VERB, supervise};
 

@@ -1,0 +1,207 @@
+//! What a release changed outside Cargo's files, as rules that may explain it.
+
+use std::collections::BTreeSet;
+
+use semver::Version;
+use similar::{DiffTag, TextDiff};
+
+use super::past::Past;
+use crate::bump::{Changelog, OnFailure, Style, VersionFile};
+use crate::error::Result;
+use crate::formats::changelog::{head, section, sections};
+use crate::formats::changelog_dates::{day, is_unreleased};
+use crate::formats::splice::{lines, whole_words};
+
+/// How much of a line stands around the version in a pattern, in characters.
+const BEFORE: usize = 24;
+const AFTER: usize = 8;
+
+/// Whether a file is a changelog by its name.
+pub(super) fn is_changelog(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let text = !name.contains('.') || [".md", ".txt", ".rst"].iter().any(|e| name.ends_with(e));
+    text && ["change", "release", "news", "history"].iter().any(|w| name.contains(w))
+}
+
+/// Rules for a version file that may explain the change of `path`: the project's own, and of the crates `others`.
+pub(super) fn version_files(past: &Past<'_>, path: &str, others: &[String]) -> Result<Vec<VersionFile>> {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let styles: &[Style] = match name.rsplit_once('.').map_or("", |(_, end)| end) {
+        "h" | "hh" | "hpp" | "in" => &[Style::CHeader],
+        "rs" => &[Style::HtmlRootUrl, Style::Snippet],
+        "md" | "rst" => &[Style::Snippet],
+        "toml" if name == "pyproject.toml" => &[Style::Pyproject],
+        "json" => &[Style::PackageJson],
+        "txt" | "" | "version" => &[Style::Plain],
+        _ => &[],
+    };
+    let file = |style: Style, krate: Option<&String>, pattern: Option<String>| VersionFile {
+        path: path.to_owned(),
+        style,
+        krate: krate.cloned(),
+        pattern,
+        when: None,
+    };
+    let whose: Vec<Option<&String>> = std::iter::once(None).chain(others.iter().map(Some)).collect();
+    let mut out = Vec::new();
+    for style in styles {
+        out.extend(whose.iter().map(|krate| file(*style, *krate, None)));
+    }
+    for pattern in patterns(past, path)? {
+        out.extend(whose.iter().map(|krate| file(Style::Text, *krate, Some(pattern.clone()))));
+    }
+    Ok(out)
+}
+
+/// What surrounds a version in lines where a release changed nothing but that version.
+fn patterns(past: &Past<'_>, path: &str) -> Result<BTreeSet<String>> {
+    let mut out = BTreeSet::new();
+    let (Some(before), Some(after)) = (past.before.text(path)?, past.after.text(path)?) else { return Ok(out) };
+    let diff = TextDiff::from_lines(&before, &after);
+    let (old_lines, new_lines): (Vec<&str>, Vec<&str>) =
+        (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
+    for op in
+        diff.ops().iter().filter(|op| op.tag() == DiffTag::Replace && op.old_range().len() == op.new_range().len())
+    {
+        for (a, b) in old_lines[op.old_range()].iter().zip(&new_lines[op.new_range()]) {
+            for m in past.moves() {
+                let Some(at) = whole_words(a, &m.old.to_string()).into_iter().next() else { continue };
+                if a.replace(&m.old.to_string(), &m.new.to_string()) == **b {
+                    out.insert(pattern(a, at));
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn pattern(line: &str, at: std::ops::Range<usize>) -> String {
+    let line = line.trim_end();
+    let word = |c: &char| c.is_alphanumeric() || *c == '_';
+    let mut before: Vec<char> = line[..at.start].trim_start().chars().collect();
+    // A pattern begins and ends where words do.
+    if before.len() > BEFORE {
+        before.drain(..before.len() - BEFORE);
+        before.drain(..before.iter().position(|c| !word(c)).unwrap_or(0));
+    }
+    let mut after: Vec<char> = line[at.end..].chars().collect();
+    if after.len() > AFTER {
+        after.truncate(AFTER);
+        after.truncate(after.iter().rposition(|c| !word(c)).unwrap_or(AFTER));
+    }
+    let (before, after): (String, String) = (before.into_iter().collect(), after.into_iter().collect());
+    // Digits beside it may be of another version; what remains must still say something.
+    let before = before.rsplit(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
+    let after = after.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
+    format!("{}{{version}}{}", before.trim_start(), after.trim_end())
+}
+
+/// Rules for a changelog that may explain the change of `path`.
+pub(super) fn changelogs(past: &Past<'_>, path: &str) -> Result<Vec<Changelog>> {
+    let mut out = Vec::new();
+    let (Some(before), Some(after)) = (past.before.text(path)?, past.after.text(path)?) else { return Ok(out) };
+    for m in past.moves() {
+        let Some((unreleased, released, insert)) = convention(&before, &after, &m.new) else { continue };
+        let notes_until = notes_until(&after, &m.new);
+        let rule = |path: String| Changelog {
+            path,
+            unreleased: unreleased.clone(),
+            released: released.clone(),
+            missing: OnFailure::Stop,
+            insert: insert.clone(),
+            notes_until: notes_until.clone(),
+        };
+        out.push(rule(path.to_owned()));
+        if let Some((_, name)) = path.rsplit_once('/') {
+            out.push(rule(format!("{{dir}}/{name}")));
+        }
+        break;
+    }
+    // Where sections are written with the bump itself, a missing one is no reason to stop.
+    let lenient: Vec<Changelog> = out.iter().map(|c| Changelog { missing: OnFailure::Warn, ..c.clone() }).collect();
+    out.extend(lenient);
+    Ok(out)
+}
+
+/// (`unreleased`, `released`, `insert`) by which a changelog went from `before` to `after` for `version`.
+fn convention(before: &str, after: &str, version: &Version) -> Option<(String, String, Option<String>)> {
+    let own = section(after, version)?;
+    if let Some(there) = section(before, version) {
+        let (was, is) = (&before[head(before, &there)], &after[head(after, &own)]);
+        let pairs = lines(was).zip(lines(is)).find(|((_, a), (_, b))| a != b && is_unreleased(a))?;
+        let (unreleased, released) = template(pairs.0.1, pairs.1.1, version)?;
+        return Some((unreleased, released, None));
+    }
+    let all = sections(before);
+    let open = all.iter().find(|s| is_unreleased(s.heading))?;
+    let (unreleased, released) = template(open.heading, own.heading, version)?;
+    let again = sections(after).into_iter().find(|s| s.start < own.start && is_unreleased(s.heading));
+    let insert = again.map(|s| after[s.start..own.start].to_owned());
+    Some((unreleased, released, insert))
+}
+
+/// What of the line `was` became what of the line `is`, the version and the day as placeholders.
+fn template(was: &str, is: &str, version: &Version) -> Option<(String, String)> {
+    let joined = |s: &str, i: usize| {
+        let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        word(s[..i].chars().next_back()) && word(s[i..].chars().next())
+    };
+    let mut start =
+        was.char_indices().zip(is.chars()).find(|((_, a), b)| a != b).map_or(was.len().min(is.len()), |((i, _), _)| i);
+    // A bracket belongs to what it is around.
+    while start > 0 && (joined(was, start) || joined(is, start) || was[..start].ends_with(['[', '('])) {
+        start -= was[..start].chars().next_back().map_or(1, char::len_utf8);
+    }
+    let (a, b) = (&was[start..], &is[start..]);
+    let mut end =
+        a.chars().rev().zip(b.chars().rev()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum::<usize>();
+    while end > 0
+        && (joined(a, a.len() - end) || joined(b, b.len() - end) || a[a.len() - end..].starts_with([']', ')']))
+    {
+        end -= a[a.len() - end..].chars().next().map_or(1, char::len_utf8);
+    }
+    let (unreleased, released) = (&a[..a.len() - end], &b[..b.len() - end]);
+    if !is_unreleased(unreleased) || released.contains(['{', '}']) {
+        return None;
+    }
+    let mut released = released.to_owned();
+    if let Some(found) = day(&released) {
+        let placeholder = match found.format {
+            Some("%Y-%m-%d") => "{date}".to_owned(),
+            Some(format) => format!("{{date:{format}}}"),
+            None => return None,
+        };
+        released.replace_range(found.at, &placeholder);
+    }
+    for at in whole_words(&released, &version.to_string()).into_iter().rev() {
+        released.replace_range(at, "{version}");
+    }
+    Some((unreleased.to_owned(), released))
+}
+
+/// Sections that end with a rule have their notes end there.
+fn notes_until(text: &str, version: &Version) -> Option<String> {
+    let own = section(text, version)?;
+    let last = text[own.body].lines().rfind(|l| !l.trim().is_empty())?;
+    (last.len() >= 5 && last.chars().all(|c| c == '-')).then(|| "^-----".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_of_changelog_lines() {
+        let v = Version::new(1, 2, 3);
+        for (was, is, unreleased, released) in [
+            ("Unreleased.", "Released 2026-05-21.", "Unreleased", "Released {date}"),
+            ("## [Unreleased]", "## [1.2.3] - 2026-05-21", "[Unreleased]", "[{version}] - {date}"),
+            ("## Unreleased", "## 1.2.3 (May 21, 2026)", "Unreleased", "{version} ({date:%B %-d, %Y})"),
+            ("## 1.2.3 (unreleased)", "## 1.2.3 (2026-05-21)", "(unreleased)", "({date})"),
+        ] {
+            assert_eq!(template(was, is, &v), Some((unreleased.to_owned(), released.to_owned())), "{was}");
+        }
+        assert_eq!(template("## Unreleased", "## 1.2.3 (May 21st, 2026)", &v), None, "no placeholder writes `21st`");
+        assert_eq!(pattern("  rev: v1.2.3 # 4\n", 8..13), "rev: v{version} #");
+    }
+}

@@ -1,0 +1,248 @@
+//! A project's bump convention, learned from what its last releases changed.
+//!
+//! Rules are guessed from the newest release and kept only if they bring the tried bumps, over all releases looked at,
+//! nearer to what the maintainers committed; what remains is named.
+
+mod compare;
+mod families;
+mod files;
+mod past;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use git2::{BranchType, Repository};
+use jiff::civil::Date;
+use semver::Version;
+
+use crate::bump::{Requirements, Unpublished, VersionRules};
+use crate::error::{Context as _, Error, Result};
+use compare::{Tried, wrong};
+use past::Past;
+
+/// One release's bump in history.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The commit, in hexadecimal.
+    pub commit: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The day of the release.
+    pub date: Date,
+    /// The version of the project before and afterwards.
+    pub versions: (Version, Version),
+    /// Files that the learned rules reproduce to the byte.
+    pub reproduced: BTreeSet<String>,
+    /// Files that the learned rules change otherwise than the commit did, or that it gave the new version and they do not.
+    pub differing: BTreeSet<String>,
+    /// Files that the commit changed without a version in what it wrote: fixes, prose.
+    pub other: BTreeSet<String>,
+    /// Why the rules do not fit this release's tree at all.
+    pub refused: Option<String>,
+}
+
+/// A habit that the rules do not express.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unexpressed {
+    /// The file; with `{version}` in it, one that releases add.
+    pub path: String,
+    /// In how many of the releases.
+    pub releases: usize,
+    /// A line that a release wrote there, if one names the version.
+    pub example: Option<String>,
+}
+
+/// What history shows.
+#[derive(Debug, Clone)]
+pub struct Learned {
+    /// The rules that fit best.
+    pub rules: VersionRules,
+    /// A glob for the branches of releases, if their names have a common form.
+    pub branches: Option<String>,
+    /// The releases that they were tried on, newest first.
+    pub releases: Vec<Release>,
+    /// What the releases did beyond the rules, again and again or with the version in it.
+    pub unexpressed: Vec<Unexpressed>,
+}
+
+/// Learns the rules from the last `count` patch releases.
+///
+/// # Errors
+/// The repository cannot be read, or no release is found in it.
+pub fn learn(repository: &Repository, count: usize) -> Result<Learned> {
+    let (tag, pasts) = past::releases(repository, count)?;
+    if pasts.is_empty() {
+        return Err(Error::input("no commit in this repository raises a version by a patch")
+            .detail("looked at: the commits of tags that end with a version, the history of HEAD and of the branches")
+            .hint(
+                "fetch the tags and branches of releases (`git fetch --tags origin`), or write `[version]` by hand",
+            ));
+    }
+    let start = VersionRules { tag: tag.unwrap_or_else(|| "v{version}".to_owned()), ..VersionRules::default() };
+    let start = families::found(start, &pasts)?;
+    let mut search = Search { tried: compare::all(&start, &pasts)?, rules: start, pasts: &pasts };
+    search.toggles()?;
+    search.files()?;
+    search.excludes()?;
+    let Search { rules, tried, .. } = search;
+    let releases: Vec<Release> =
+        pasts.iter().zip(tried).map(|(past, tried)| release(past, tried)).collect::<Result<_>>()?;
+    let unexpressed = unexpressed(&releases, &pasts)?;
+    Ok(Learned { rules, branches: branches(repository, &pasts)?, releases, unexpressed })
+}
+
+/// The best rules so far, and how they do.
+struct Search<'a, 'r> {
+    rules: VersionRules,
+    tried: Vec<Tried>,
+    pasts: &'a [Past<'r>],
+}
+
+impl Search<'_, '_> {
+    /// Keeps `candidate` if it is nearer to what was done.
+    fn offer(&mut self, candidate: VersionRules) -> Result<bool> {
+        let tried = compare::all(&candidate, self.pasts)?;
+        let better = wrong(&tried) < wrong(&self.tried);
+        if better {
+            (self.rules, self.tried) = (candidate, tried);
+        }
+        Ok(better)
+    }
+
+    fn toggles(&mut self) -> Result<()> {
+        let with = |change: fn(&mut VersionRules), rules: &VersionRules| {
+            let mut rules = rules.clone();
+            change(&mut rules);
+            rules
+        };
+        let changes: [fn(&mut VersionRules); 3] = [
+            |r| r.requirements = Requirements::Keep,
+            |r| r.unpublished = Unpublished::Move,
+            |r| r.final_newline = true,
+        ];
+        for change in changes {
+            let candidate = with(change, &self.rules);
+            self.offer(candidate)?;
+        }
+        Ok(())
+    }
+
+    /// Version files and changelogs that explain what the releases changed.
+    fn files(&mut self) -> Result<()> {
+        let others: Vec<String> = self.rules.family.iter().skip(1).map(|f| f.of.clone()).collect();
+        let missed: BTreeSet<String> = self.tried.iter().flat_map(|t| t.differing.keys()).cloned().collect();
+        for path in missed.iter().filter(|p| !p.ends_with("Cargo.toml") && !p.ends_with(".lock")) {
+            let pasts: Vec<&Past<'_>> = self.pasts.iter().filter(|p| p.changed.contains(path)).collect();
+            if files::is_changelog(path) {
+                let mut seen = Vec::new();
+                for past in &pasts {
+                    for changelog in files::changelogs(past, path)? {
+                        if !seen.contains(&changelog) {
+                            let candidate = VersionRules { changelog: Some(changelog.clone()), ..self.rules.clone() };
+                            self.offer(candidate)?;
+                            seen.push(changelog);
+                        }
+                    }
+                }
+            }
+            // What explains a file explains it in the newest release that changed it.
+            let Some(past) = pasts.first() else { continue };
+            for file in files::version_files(past, path, &others)? {
+                let files = self.rules.files.iter().cloned().chain([file]).collect();
+                let candidate = VersionRules { files, ..self.rules.clone() };
+                self.offer(candidate)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Directories that the rules reach and the project's bumps do not: fixtures.
+    fn excludes(&mut self) -> Result<()> {
+        let left = |(past, tried): (&Past<'_>, &Tried)| -> Vec<String> {
+            tried.differing.keys().filter(|p| !past.changed.contains(*p)).cloned().collect()
+        };
+        let untouched: BTreeSet<String> = self.pasts.iter().zip(&self.tried).flat_map(left).collect();
+        for path in untouched {
+            if let Some((dir, "Cargo.toml" | "Cargo.lock")) = path.rsplit_once('/') {
+                let exclude = self.rules.exclude.iter().cloned().chain([dir.to_owned()]).collect();
+                let candidate = VersionRules { exclude, ..self.rules.clone() };
+                self.offer(candidate)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
+    let (mut differing, mut other) = (BTreeSet::new(), BTreeSet::new());
+    for path in tried.differing.into_keys() {
+        let claimed = !past.changed.contains(&path) || compare::versioned_line(past, &path)?.is_some();
+        if claimed {
+            differing.insert(path)
+        } else {
+            other.insert(path)
+        };
+    }
+    Ok(Release {
+        commit: past.commit.clone(),
+        subject: past.subject.clone(),
+        date: past.date,
+        versions: tried.versions,
+        reproduced: tried.reproduced,
+        differing,
+        other,
+        refused: tried.refused,
+    })
+}
+
+/// What differs, and what most releases change beside it.
+fn unexpressed(releases: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> {
+    let count =
+        |path: &str, of: fn(&Release) -> &BTreeSet<String>| releases.iter().filter(|r| of(r).contains(path)).count();
+    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+    // Where the rules do not fit at all, every file differs: that is said of the release.
+    for release in releases.iter().filter(|r| r.refused.is_none()) {
+        for path in &release.differing {
+            found.insert(path, count(path, |r| &r.differing));
+        }
+        for path in &release.other {
+            let often = count(path, |r| &r.other);
+            if releases.len() > 1 && 2 * often > releases.len() {
+                found.entry(path).or_insert(often);
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for (path, releases) in found {
+        let past = pasts.iter().find(|p| p.changed.contains(path));
+        let example = past.map(|p| compare::versioned_line(p, path)).transpose()?.flatten();
+        out.push(Unexpressed { path: path.to_owned(), releases, example });
+    }
+    let added: BTreeSet<&String> = pasts.iter().flat_map(|p| &p.added).filter(|p| p.contains("{version}")).collect();
+    for path in added {
+        let often = pasts.iter().filter(|p| p.added.contains(path)).count();
+        out.push(Unexpressed { path: path.clone(), releases: often, example: None });
+    }
+    Ok(out)
+}
+
+/// A glob for branches that are named after the versions of releases: `release-*`, `acme-*.x`.
+fn branches(repository: &Repository, pasts: &[Past<'_>]) -> Result<Option<String>> {
+    let lines: BTreeSet<String> =
+        pasts.iter().flat_map(Past::moves).map(|m| format!("{}.{}", m.new.major, m.new.minor)).collect();
+    let mut forms: BTreeMap<String, usize> = BTreeMap::new();
+    for branch in repository.branches(None).context("reading the branches")? {
+        let (branch, kind) = branch.context("reading the branches")?;
+        let Ok(Some(name)) = branch.name() else { continue };
+        let name = if kind == BranchType::Remote { name.split_once('/').map_or(name, |(_, n)| n) } else { name };
+        let Some(at) = name.find(|c: char| c.is_ascii_digit()) else { continue };
+        let number = name[at..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(name.len(), |i| at + i);
+        let (number, rest) = (name[at..number].trim_end_matches('.'), &name[number..]);
+        let of_a_line =
+            lines.iter().any(|l| number == l || number.strip_prefix(l.as_str()).is_some_and(|r| r.starts_with('.')));
+        if of_a_line && matches!(rest, "" | "x" | "-x") {
+            let end = if rest.is_empty() { String::new() } else { format!(".{}", rest.trim_start_matches('-')) };
+            *forms.entry(format!("{}*{end}", &name[..at])).or_default() += 1;
+        }
+    }
+    Ok(forms.into_iter().filter(|(form, _)| form != "*").max_by_key(|(_, n)| *n).map(|(form, _)| form))
+}

@@ -1,0 +1,332 @@
+//! Releases in a repository's history: the commits that made them, with the trees before and after.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+
+use git2::{Commit, Delta, Oid, Repository, Sort};
+use jiff::civil::Date;
+use semver::Version;
+
+use crate::bump::{Entry, EntryKind, SourceTree};
+use crate::error::{Context as _, Result};
+use crate::formats::cargo_manifest::{self, Manifest, PackageVersion, Publish};
+use crate::formats::{changelog, changelog_dates};
+use crate::git::{CommitTree, to_oid};
+
+/// How many commits before a tag may hold the bump that it is of.
+const BEFORE_TAG: usize = 25;
+/// How far back the branches are read where tags tell nothing.
+const HISTORY: usize = 5000;
+/// Seconds, two years: a form of tags that was not used for so long before the last release was given up.
+const STILL: i64 = 2 * 365 * 24 * 3600;
+
+/// A commit's tree as a bump's source; each file is read once.
+pub(super) struct KeptTree<'r> {
+    tree: CommitTree<&'r Repository>,
+    entries: RefCell<Option<Rc<Vec<Entry>>>>,
+    files: RefCell<HashMap<String, Option<Rc<Vec<u8>>>>>,
+}
+
+impl<'r> KeptTree<'r> {
+    fn new(repository: &'r Repository, commit: &Commit<'r>) -> Result<Self> {
+        let tree = CommitTree::open(repository, &to_oid(commit.id()))?;
+        Ok(Self { tree, entries: RefCell::default(), files: RefCell::default() })
+    }
+
+    fn listed(&self) -> Result<Rc<Vec<Entry>>> {
+        if let Some(known) = &*self.entries.borrow() {
+            return Ok(known.clone());
+        }
+        let out = Rc::new(self.tree.entries()?);
+        *self.entries.borrow_mut() = Some(out.clone());
+        Ok(out)
+    }
+
+    /// The bytes at `path`.
+    pub(super) fn file(&self, path: &str) -> Result<Option<Rc<Vec<u8>>>> {
+        if let Some(known) = self.files.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        // A partial clone lacks old files: what cannot be read teaches nothing.
+        let found = self.tree.read(path).ok().flatten().map(Rc::new);
+        self.files.borrow_mut().insert(path.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// The text at `path`.
+    pub(super) fn text(&self, path: &str) -> Result<Option<String>> {
+        Ok(self.file(path)?.and_then(|b| String::from_utf8(b.to_vec()).ok()))
+    }
+
+    /// Every manifest that can be read, by path.
+    pub(super) fn manifests(&self) -> Result<Vec<(String, Manifest)>> {
+        let mut out = Vec::new();
+        for entry in self.listed()?.iter() {
+            let manifest = entry.path == "Cargo.toml" || entry.path.ends_with("/Cargo.toml");
+            if manifest
+                && entry.kind == EntryKind::File
+                && let Some(text) = self.text(&entry.path)?
+                && let Ok(manifest) = cargo_manifest::parse(&text)
+            {
+                out.push((entry.path.clone(), manifest));
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl SourceTree for KeptTree<'_> {
+    fn entries(&self) -> Result<Vec<Entry>> {
+        Ok(self.listed()?.to_vec())
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.file(path)?.map(|b| b.to_vec()))
+    }
+}
+
+/// A version that a bump commit moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// The crate's name; empty for `[workspace.package]`.
+    pub(super) name: String,
+    pub(super) old: Version,
+    pub(super) new: Version,
+    pub(super) publish: bool,
+}
+
+/// One release: the commit that bumped it.
+pub(super) struct Past<'r> {
+    pub(super) commit: String,
+    pub(super) subject: String,
+    /// The day that its changelog names, or the commit's.
+    pub(super) date: Date,
+    /// What moved, by manifest.
+    pub(super) moved: BTreeMap<String, Vec<Moved>>,
+    /// The files that the commit changed; not those that it added or removed.
+    pub(super) changed: BTreeSet<String>,
+    /// The files that it added, with `{version}` for a version that moved.
+    pub(super) added: BTreeSet<String>,
+    pub(super) before: KeptTree<'r>,
+    pub(super) after: KeptTree<'r>,
+}
+
+impl Past<'_> {
+    /// Everything that moved.
+    pub(super) fn moves(&self) -> impl Iterator<Item = &Moved> {
+        self.moved.values().flatten()
+    }
+}
+
+/// A tag of a patch release.
+#[derive(Debug, Clone)]
+struct Tagged {
+    version: Version,
+    commit: Oid,
+    /// Seconds since 1970, of the commit.
+    time: i64,
+}
+
+/// The tags that look like versions of releases of patches, without the version: `v`, `acme-v`; with the commits.
+fn tagged(repository: &Repository) -> Result<BTreeMap<String, Vec<Tagged>>> {
+    let mut out: BTreeMap<String, Vec<Tagged>> = BTreeMap::new();
+    let names = repository.tag_names(None).context("reading the tags")?;
+    for name in names.iter().filter_map(|n| n.ok().flatten()) {
+        let Some(cut) = version_at(name) else { continue };
+        let Ok(version) = Version::parse(&name[cut..]) else { continue };
+        let found = repository.find_reference(&format!("refs/tags/{name}")).and_then(|r| r.peel_to_commit());
+        if version.patch > 0
+            && version.pre.is_empty()
+            && let Ok(commit) = found
+        {
+            out.entry(name[..cut].to_owned()).or_default().push(Tagged {
+                version,
+                commit: commit.id(),
+                time: commit.time().seconds(),
+            });
+        }
+    }
+    Ok(out)
+}
+
+/// Where the version begins that `tag` ends with.
+fn version_at(tag: &str) -> Option<usize> {
+    let starts = tag
+        .char_indices()
+        .filter(|(i, c)| c.is_ascii_digit() && !tag[..*i].ends_with(|p: char| p.is_ascii_digit() || p == '.'));
+    starts.map(|(i, _)| i).find(|i| Version::parse(&tag[*i..]).is_ok())
+}
+
+/// The last `count` patch releases, newest first, with the form of their tags: those whose tags say so, of the project
+/// itself rather than of one of its parts, or else those in the history of `HEAD` and of the branches.
+pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(Option<String>, Vec<Past<'r>>)> {
+    let tagged = tagged(repository)?;
+    let prefixes: Vec<&String> = tagged.keys().collect();
+    let stem = |p: &str| {
+        p.trim_end_matches(['-', '/', '@', '_']).trim_end_matches('v').trim_end_matches(['-', '/', '@', '_']).to_owned()
+    };
+    let newest = |prefix: &String| tagged[prefix].iter().map(|t| t.time).max().unwrap_or_default();
+    let last = prefixes.iter().map(|p| newest(p)).max().unwrap_or_default();
+    // Tags that are still made; without a crate's name, or with the one that begins most of the others'.
+    let rank = |prefix: &String| {
+        let own = stem(prefix);
+        let begins = prefixes.iter().filter(|p| stem(p).starts_with(&own)).count();
+        (newest(prefix) + STILL >= last, own.is_empty(), begins, newest(prefix))
+    };
+    let mut groups = prefixes.clone();
+    groups.sort_by_key(|p| std::cmp::Reverse(rank(p)));
+    for prefix in groups.into_iter().take(3) {
+        let mut tags = tagged[prefix].clone();
+        tags.sort_by(|a, b| (b.time, &b.version).cmp(&(a.time, &a.version)));
+        let mut out: Vec<Past<'r>> = Vec::new();
+        for Tagged { version, commit, .. } in tags.into_iter().take(4 * count) {
+            let mut walk = repository.revwalk().context("reading the history")?;
+            walk.set_sorting(Sort::TIME).and_then(|()| walk.push(commit)).context("reading the history")?;
+            let found =
+                first(repository, walk, BEFORE_TAG, |moved| moved.iter().any(|m| m.publish && m.new == version))?;
+            if let Some(past) = found.filter(|p| out.iter().all(|other| other.commit != p.commit)) {
+                out.push(past);
+            }
+            if out.len() == count {
+                break;
+            }
+        }
+        if !out.is_empty() {
+            return Ok((Some(format!("{prefix}{{version}}")), out));
+        }
+    }
+    let mut walk = repository.revwalk().context("reading the history")?;
+    walk.set_sorting(Sort::TIME).and_then(|()| walk.push_head()).context("reading the history")?;
+    for glob in ["refs/heads/*", "refs/remotes/*"] {
+        walk.push_glob(glob).context("reading the history")?;
+    }
+    let mut out = Vec::new();
+    for id in walk.take(HISTORY) {
+        let commit = id.and_then(|id| repository.find_commit(id)).context("reading the history")?;
+        out.extend(past(repository, &commit, |moved| moved.iter().any(|m| m.publish))?);
+        if out.len() == count {
+            break;
+        }
+    }
+    Ok((None, out))
+}
+
+fn first<'r>(
+    repository: &'r Repository,
+    walk: git2::Revwalk<'_>,
+    limit: usize,
+    wanted: impl Fn(&[&Moved]) -> bool,
+) -> Result<Option<Past<'r>>> {
+    for id in walk.take(limit) {
+        let commit = id.and_then(|id| repository.find_commit(id)).context("reading the history")?;
+        if let Some(past) = past(repository, &commit, &wanted)? {
+            return Ok(Some(past));
+        }
+    }
+    Ok(None)
+}
+
+/// The release that `commit` made, if it raised a version by a patch and `wanted` says yes.
+fn past<'r>(
+    repository: &'r Repository,
+    commit: &Commit<'r>,
+    wanted: impl Fn(&[&Moved]) -> bool,
+) -> Result<Option<Past<'r>>> {
+    // A shallow clone names parents that it does not have.
+    let (1, Ok(parent)) = (commit.parent_count(), commit.parent(0)) else { return Ok(None) };
+    let (before, after) = (parent.tree().context("a tree")?, commit.tree().context("a tree")?);
+    let mut options = git2::DiffOptions::new();
+    options.pathspec("*Cargo.toml").context_lines(0);
+    let diff = repository.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options)).context("a diff")?;
+    let mut moved: BTreeMap<String, Vec<Moved>> = BTreeMap::new();
+    for delta in diff.deltas().filter(|d| d.status() == Delta::Modified) {
+        let (old, new) = (manifest(repository, delta.old_file().id()), manifest(repository, delta.new_file().id()));
+        let (Some(old), Some(new), Some(path)) = (old, new, delta.new_file().path()) else { continue };
+        for (a, b) in literals(&old).into_iter().zip(literals(&new)) {
+            let patch = a.0 == b.0 && (a.1.major, a.1.minor) == (b.1.major, b.1.minor) && b.1.patch > a.1.patch;
+            if patch && b.1.pre.is_empty() {
+                let one = Moved { name: a.0, old: a.1, new: b.1, publish: a.2 };
+                moved.entry(path.display().to_string()).or_default().push(one);
+            }
+        }
+    }
+    if moved.is_empty() || !wanted(&moved.values().flatten().collect::<Vec<_>>()) {
+        return Ok(None);
+    }
+    let diff = repository.diff_tree_to_tree(Some(&before), Some(&after), None).context("a diff")?;
+    let changed: BTreeSet<String> = diff
+        .deltas()
+        .filter(|d| d.status() == Delta::Modified)
+        .filter_map(|d| d.new_file().path().map(|p| p.display().to_string()))
+        .collect();
+    let added = diff.deltas().filter(|d| d.status() == Delta::Added);
+    let added = added.filter_map(|d| d.new_file().path().map(|p| p.display().to_string()));
+    let versions: BTreeSet<String> = moved.values().flatten().map(|m| m.new.to_string()).collect();
+    let named = |path: String| versions.iter().fold(path, |path, version| path.replace(version, "{version}"));
+    let added = added.map(named).collect();
+    let at = jiff::Timestamp::from_second(commit.time().seconds()).context("a date")?;
+    let mut out = Past {
+        commit: commit.id().to_string(),
+        subject: commit.summary().ok().flatten().unwrap_or_default().to_owned(),
+        date: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
+        moved,
+        changed,
+        added,
+        before: KeptTree::new(repository, &parent)?,
+        after: KeptTree::new(repository, commit)?,
+    };
+    if let Some(day) = named_day(&out)? {
+        out.date = day;
+    }
+    Ok(Some(out))
+}
+
+/// The day that a changelog of the commit gives the release: it may have been written on another one.
+fn named_day(past: &Past<'_>) -> Result<Option<Date>> {
+    for path in past.changed.iter().filter(|p| super::files::is_changelog(p)) {
+        let Some(text) = past.after.text(path)? else { continue };
+        for moved in past.moves() {
+            if let Some(section) = changelog::section(&text, &moved.new)
+                && let Some(found) = changelog_dates::day(&text[changelog::head(&text, &section)])
+            {
+                return Ok(Some(found.date));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn manifest(repository: &Repository, id: Oid) -> Option<Manifest> {
+    let blob = repository.find_blob(id).ok()?;
+    cargo_manifest::parse(std::str::from_utf8(blob.content()).ok()?).ok()
+}
+
+/// (name, version, published) of the versions that a manifest names itself.
+fn literals(manifest: &Manifest) -> Vec<(String, Version, bool)> {
+    let mut out = Vec::new();
+    if let Some(package) = &manifest.package
+        && let PackageVersion::Literal(text) = &package.version
+        && let Ok(version) = Version::parse(&text.value)
+    {
+        out.push((package.name.value.clone(), version, package.publish != Publish::No));
+    }
+    let inherited = manifest.workspace.as_ref().and_then(|w| w.version.as_ref());
+    if let Some(version) = inherited.and_then(|t| Version::parse(&t.value).ok()) {
+        out.push((String::new(), version, true));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_end_with_a_version() {
+        for (tag, prefix) in [("v1.2.3", "v"), ("1.2.3", ""), ("a-v2-1.2.3", "a-v2-"), ("v/0.5.8", "v/")] {
+            assert_eq!(version_at(tag).map(|i| &tag[..i]), Some(prefix), "{tag}");
+        }
+        assert_eq!(version_at("nightly-2026"), None);
+    }
+}

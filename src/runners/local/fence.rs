@@ -1,0 +1,235 @@
+//! A throwaway view of a checkout, in which a project's own commands run: they see its files with some replaced, and
+//! whatever they write stays in the view.
+//!
+//! Linux namespaces make it (unshare(1), mount(8), setpriv(1) of util-linux): an overlay over the checkout, or a copy of its
+//! files where the kernel refuses overlays; all else read-only; the user's home, keys and agents covered; no network unless
+//! it is asked for.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rayon::prelude::*;
+
+use super::isolation::{PLACES, hidden};
+use super::place::create_private_dir;
+use crate::error::{Context as _, Error, Result};
+
+/// Prepares the namespaces and becomes the command: its first line says with which arguments.
+const SETUP: &str = include_str!("fence.sh");
+/// How namespaces are made. Root needs no user namespace; in one, the command stays the same user.
+const WAYS: [&[&str]; 3] = [
+    &["--mount"],
+    &["--user", "--map-current-user", "--keep-caps", "--mount"],
+    &["--user", "--map-root-user", "--mount"],
+];
+/// The variables that a command sees, if they are set: none of them carries a credential.
+const ENVIRONMENT: [&str; 6] = ["PATH", "LANG", "LC_ALL", "TERM", "RUSTUP_TOOLCHAIN", "SOURCE_DATE_EPOCH"];
+/// Where cargo and rustup find their own directories: the variable, and the place in the home without it.
+const TOOLS: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
+/// How much of a command's output is kept, in bytes: its end.
+const OUTPUT: usize = 4096;
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// It exited with 0.
+    pub ok: bool,
+    /// The end of what it wrote, both streams.
+    pub output: String,
+}
+
+/// How the view is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Overlay,
+    Copy,
+}
+
+/// A view of a checkout; what it holds goes when it is dropped.
+pub struct Fence {
+    scratch: Scratch,
+    top: PathBuf,
+    /// The checkout's files, for a copy.
+    files: Vec<String>,
+    edits: Vec<(String, Vec<u8>)>,
+    /// What worked, once something did.
+    works: Cell<Option<(usize, View)>>,
+}
+
+impl Fence {
+    /// A view of the directory `top`, whose own files are `files`, with the files of `edits` replaced.
+    ///
+    /// # Errors
+    /// The directory for temporary files cannot be written.
+    pub fn new(top: &Path, files: Vec<String>, edits: Vec<(String, Vec<u8>)>) -> Result<Self> {
+        let scratch = Scratch::new()?;
+        let top = top.canonicalize().context(top.display())?;
+        Ok(Self { scratch, top, files, edits, works: Cell::new(None) })
+    }
+
+    /// Runs a line of `sh`.
+    ///
+    /// # Errors
+    /// It cannot be isolated. A command that fails is an outcome, not an error.
+    pub fn run(&self, line: &str, network: bool) -> Result<Ended> {
+        if let Some((way, view)) = self.works.get() {
+            let (ended, _) = self.attempt(line, network, way, view)?;
+            return Ok(ended);
+        }
+        let mut refused = String::new();
+        // Names with these characters have another meaning in the options of a mount.
+        let plain = !self.top.as_os_str().as_encoded_bytes().iter().any(|b| matches!(b, b':' | b',' | b'\\'));
+        for view in [View::Overlay, View::Copy].into_iter().filter(|v| plain || *v == View::Copy) {
+            self.fill(view)?;
+            for way in 0..WAYS.len() {
+                let (ended, started) = self.attempt(line, network, way, view)?;
+                if started {
+                    self.works.set(Some((way, view)));
+                    return Ok(ended);
+                }
+                refused = ended.output;
+            }
+        }
+        Err(Error::fatal("a command cannot be cut off: this machine refuses namespaces, or mounts in them")
+            .detail(crate::model::escape(refused.lines().next().unwrap_or("unshare said nothing")))
+            .detail(format!("the command: {}", crate::model::escape(line)))
+            .hint("allow them: `sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0`")
+            .hint("in a container, it needs CAP_SYS_ADMIN or unprivileged user namespaces; or leave it out: `--no-hooks`"))
+    }
+
+    /// The file at `path` of the view.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let below = if self.works.get().is_some_and(|(_, view)| view == View::Copy) { "tree" } else { "upper" };
+        let at = self.scratch.0.join(below).join(path);
+        match fs::symlink_metadata(&at) {
+            Ok(m) if m.is_file() => fs::read(&at).map(Some).context(at.display()),
+            // In an overlay only what changed is there.
+            _ => Ok(None),
+        }
+    }
+
+    /// The paths of the files that the view may hold in another form than the checkout: all that were written, and in a
+    /// copy every one.
+    ///
+    /// # Errors
+    /// The view cannot be listed.
+    pub fn touched(&self) -> Result<Vec<String>> {
+        let below = if self.works.get().is_some_and(|(_, view)| view == View::Copy) { "tree" } else { "upper" };
+        let top = self.scratch.0.join(below);
+        let (mut out, mut dirs) = (Vec::new(), vec![top.clone()]);
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(&dir).context(dir.display())? {
+                let at = entry.context(dir.display())?.path();
+                let kind = fs::symlink_metadata(&at).context(at.display())?;
+                if kind.is_dir() {
+                    dirs.push(at);
+                } else if kind.is_file()
+                    && let Some(path) = at.strip_prefix(&top).ok().and_then(Path::to_str)
+                {
+                    out.push(path.to_owned());
+                }
+            }
+        }
+        out.sort();
+        Ok(out)
+    }
+
+    /// Puts the files there that the view begins with.
+    fn fill(&self, view: View) -> Result<()> {
+        let (top, scratch) = (&self.top, &self.scratch.0);
+        let write = |below: &str, path: &str, bytes: Option<&[u8]>| -> Result<()> {
+            let (from, at) = (top.join(path), scratch.join(below).join(path));
+            if let Some(dir) = at.parent() {
+                fs::create_dir_all(dir).context(dir.display())?;
+            }
+            match bytes {
+                None => fs::copy(&from, &at).map(drop),
+                Some(bytes) => fs::write(&at, bytes)
+                    .and_then(|()| fs::set_permissions(&at, fs::symlink_metadata(&from)?.permissions())),
+            }
+            .context(at.display())
+        };
+        if view == View::Copy {
+            let there = |path: &&String| fs::symlink_metadata(top.join(path)).is_ok_and(|m| m.is_file());
+            self.files.par_iter().filter(there).try_for_each(|path| write("tree", path, None))?;
+        }
+        let below = if view == View::Copy { "tree" } else { "upper" };
+        self.edits.iter().try_for_each(|(path, bytes)| write(below, path, Some(bytes)))
+    }
+
+    /// Runs a line, and says whether it was reached at all.
+    fn attempt(&self, line: &str, network: bool, way: usize, view: View) -> Result<(Ended, bool)> {
+        let Some(unshare) = PLACES.iter().map(Path::new).find(|p| p.is_file()) else {
+            return Err(Error::fatal("a command cannot be cut off: there is no `unshare`")
+                .hint("install it: `apt-get install util-linux`"));
+        };
+        let scratch = self.scratch.0.as_path();
+        let started = scratch.join("started");
+        drop(fs::remove_file(&started));
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let home = home.and_then(|h| h.canonicalize().ok()).filter(|h| h.parent().is_some());
+        let mut command = Command::new(unshare);
+        command.args(WAYS[way]).args((!network).then_some("--net"));
+        command.args(["--", "/bin/sh", "-c", SETUP, "sh"]).arg(scratch).arg(&self.top);
+        command.arg(if view == View::Overlay { "overlay" } else { "copy" });
+        command.arg(home.clone().unwrap_or_default());
+        let tools: Vec<(&str, PathBuf)> =
+            TOOLS.iter().filter_map(|(name, below)| Some((*name, tool(name, below)?))).collect();
+        command.args(tools.iter().map(|(_, dir)| dir)).arg("--");
+        // What is in the home is covered with it.
+        command.args(hidden().iter().filter(|h| home.as_ref().is_none_or(|home| !h.starts_with(home)))).arg("--");
+        command.args(["/bin/sh", "-c", line]).stdin(Stdio::null()).current_dir("/").env_clear();
+        for name in ENVIRONMENT {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.envs(tools.iter().map(|(name, dir)| (*name, OsString::from(dir))));
+        command.env("HOME", scratch.join("home")).env("TMPDIR", scratch.join("tmp"));
+        command.envs((!network).then_some(("CARGO_NET_OFFLINE", "true")));
+        let output = command.output().context(unshare.display())?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        let tail = text.char_indices().rev().nth(OUTPUT - 1).map_or(0, |(i, _)| i);
+        let ended = Ended { ok: output.status.success(), output: text[tail..].to_owned() };
+        Ok((ended, started.exists()))
+    }
+}
+
+/// A directory that only this user can enter; removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let what = "cannot make a directory for temporary files";
+        let name = format!("lifeboat-fence-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let at = std::env::temp_dir().canonicalize().context(what)?.join(name);
+        // Whatever has this name is another's: it is not entered.
+        create_private_dir(&at)?;
+        let scratch = Self(at);
+        for dir in ["upper", "work", "tree", "tmp", "home"] {
+            fs::create_dir(scratch.0.join(dir)).context(what)?;
+        }
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left of it harms nobody.
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// The directory of cargo or rustup, if it is there.
+fn tool(name: &str, below: &str) -> Option<PathBuf> {
+    let own = std::env::var_os(name).map(PathBuf::from);
+    let dir = own.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(below)))?;
+    dir.canonicalize().ok().filter(|d| d.is_dir())
+}
