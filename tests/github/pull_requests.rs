@@ -57,7 +57,11 @@ async fn lines_come_home_by_squash_and_by_rebase_and_tags_never_move() {
     let project = Project::new(&[("pr.yml", "on:\n  pull_request:\n    branches: ['release-*']\n")]).await;
     project.configure("", "push = \"pull-request\"");
     project.plan().await.fails(2, &["pr.yml: line `release-1.0.0`, `pull_request` of `lifeboat/drill/release-1.0.0`"]);
-    project.train.edit(&project.train.config(), "remote = \"github-git\"", "remote = \"github-git\"\ntriggers = { \"pr.yml\" = \"accept\" }");
+    project.train.edit(
+        &project.train.config(),
+        "remote = \"github-git\"",
+        "remote = \"github-git\"\ntriggers = { \"pr.yml\" = \"accept\" }",
+    );
     // One answer is lost after the effect, and what is shown afterwards is old.
     for (nth, kind) in [(1, Kind::ErrorAfter), (2, Kind::Stale)] {
         project.double.inject(Fault { call: "POST pulls".to_owned(), nth, kind });
@@ -77,9 +81,16 @@ async fn lines_come_home_by_squash_and_by_rebase_and_tags_never_move() {
     assert!(waits.stdout.contains("waits to be merged into `release-1.0.0`"), "{waits:?}");
     {
         let world = project.double.world();
-        let mut pulls: Vec<(&str, &str)> = world.state.pulls.iter().map(|p| (p.from.as_str(), p.into.as_str())).collect();
+        let mut pulls: Vec<(&str, &str)> =
+            world.state.pulls.iter().map(|p| (p.from.as_str(), p.into.as_str())).collect();
         pulls.sort_unstable();
-        assert_eq!(pulls, LINES.map(|(b, _)| (if b == LINES[0].0 { "lifeboat/drill/release-1.0.0" } else { "lifeboat/drill/release-2.0.0" }, b)));
+        assert_eq!(
+            pulls,
+            LINES.map(|(b, _)| (
+                if b == LINES[0].0 { "lifeboat/drill/release-1.0.0" } else { "lifeboat/drill/release-2.0.0" },
+                b
+            ))
+        );
         assert_eq!(world.faults.happened, 2);
         assert_eq!(world.violations, Vec::<String>::new());
     }

@@ -123,6 +123,7 @@ impl Shape {
             date: at(0),
             not_before: self.embargo.then(|| at(EMBARGO)),
             advisories: vec!["GHSA-aaaa-bbbb-cccc".parse().unwrap()],
+            advisory_texts: Vec::new(),
             lines: self.lines.iter().enumerate().map(line).collect(),
         }
     }

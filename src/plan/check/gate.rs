@@ -3,7 +3,7 @@
 use super::broken;
 use crate::error::Result;
 use crate::plan::Graph;
-use crate::step::{Exposure, Isolation, PlannedStep, Step};
+use crate::step::{Audience, Exposure, Isolation, PlannedStep, Step};
 
 pub(super) fn check(graph: &Graph, gate: usize) -> Result<()> {
     waits_for_everything(graph, gate)?;
@@ -34,7 +34,10 @@ fn makes_public(step: &Step) -> bool {
         | Step::RestoreWorkflows(_)
         | Step::AwaitRuns(_)
         | Step::MergeBack(_)
+        | Step::PublishAdvisory(_)
         | Step::Point(_) => true,
+        // A draft that only writers see is no more public than a private fork.
+        Step::DraftAdvisory(s) => s.audience == Audience::Anyone,
         Step::Prepare(_)
         | Step::Bundle(_)
         | Step::Build(_)
@@ -79,8 +82,8 @@ fn nothing_public_before(graph: &Graph, gate: usize) -> Result<()> {
             return Err(broken("the release key signs only after the threshold", &who));
         }
         // A required step whose destination may be down would let the train wait for it.
-        if step.deferrable && !makes_public(&step.step) && !matches!(step.step, Step::Stage(_) | Step::VerifyStaged(_))
-        {
+        let destination = matches!(step.step, Step::Stage(_) | Step::VerifyStaged(_) | Step::DraftAdvisory(_));
+        if step.deferrable && !makes_public(&step.step) && !destination {
             return Err(broken("only destinations can be deferred", &who));
         }
         if let Step::Test(test) = &step.step
