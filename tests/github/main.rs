@@ -7,6 +7,8 @@
     reason = "a test may panic and print; clippy knows only `#[test]` functions"
 )]
 
+mod advisories;
+mod decisions;
 mod deliveries;
 mod faults;
 #[path = "../github_double/mod.rs"]
