@@ -35,6 +35,10 @@ impl Double {
     }
 
     fn open(&self, kind: &str, wrong_token: bool) -> Arc<dyn Forge> {
+        self.open_trusting(kind, wrong_token, &["127.0.0.1"])
+    }
+
+    fn open_trusting(&self, kind: &str, wrong_token: bool, hosts: &[&str]) -> Arc<dyn Forge> {
         let (api, token) = match self {
             Self::GitHub(d) => (d.api(), github_double::TOKEN),
             Self::Forgejo(d) => (d.api(), forgejo_double::TOKEN),
@@ -47,7 +51,8 @@ impl Double {
             token: Some(SecretRef::Env("TOKEN".into())),
         };
         let clock = Arc::new(LeapingClock::new(Arc::new(HostClock)));
-        open(&spec, &Surroundings { clock, secrets: Arc::new(move |_| Ok(Secret::new(token))) }).unwrap()
+        let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
+        open(&spec, &Surroundings { clock, secrets: Arc::new(move |_| Ok(Secret::new(token))), hosts }).unwrap()
     }
 
     fn push(&self, tag: &str, object: &Oid) {
@@ -248,6 +253,13 @@ async fn a_wrong_token_is_told_and_never_shown_and_an_outage_is_one() {
         let report = format!("{}\n{error:?}", error.report());
         assert_eq!(error.kind(), ErrorKind::Input, "{report}");
         assert!(report.contains("HTTP status 401") && !report.contains("canary"), "{report}");
+        let elsewhere = double.open_trusting(adapter.kind, false, &["example.org"]);
+        let error = elsewhere.observe(&"v1.0.5".parse().unwrap()).await.unwrap_err();
+        assert!(
+            error.report().contains("the trust root does not let `127.0.0.1` have credentials"),
+            "{}",
+            error.report()
+        );
         let forge = double.open(adapter.kind, false);
         drop(double);
         assert_eq!(forge.probe().await.unwrap_err().kind(), ErrorKind::Unreachable, "{}", adapter.kind);

@@ -3,6 +3,7 @@
 pub mod advisory;
 pub mod approve;
 mod content;
+pub mod index;
 mod next;
 mod perform;
 mod pools;

@@ -3,6 +3,7 @@
 mod forgejo;
 pub mod github;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::effects::{Clock, Forge, SecretResolver};
@@ -29,6 +30,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Reads the token when it is first needed.
     pub secrets: SecretResolver,
+    /// The hosts that the trust root lets receive credentials, by name without port.
+    pub hosts: BTreeSet<String>,
 }
 
 /// One kind of forge.

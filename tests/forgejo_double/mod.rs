@@ -46,6 +46,10 @@ pub struct State {
     pub violations: Vec<String>,
     /// How often bytes were downloaded.
     pub downloads: usize,
+    /// A bare repository whose tags are shown, as they are at each request.
+    pub git: Option<std::path::PathBuf>,
+    /// Whether every answer is a failure of the server.
+    pub down: bool,
     next: u64,
 }
 
@@ -135,6 +139,15 @@ fn failure(status: u16, message: &str) -> (u16, Vec<u8>) {
 }
 
 fn answer(state: &mut State, request: &Request) -> (u16, Vec<u8>) {
+    if state.down {
+        return (503, Vec::new());
+    }
+    let repo = state.git.as_deref().and_then(|git| git2::Repository::open_bare(git).ok());
+    for reference in repo.iter().flat_map(|r| r.references_glob("refs/tags/*").unwrap()).flatten() {
+        if let (Ok(name), Some(oid)) = (reference.shorthand(), reference.target()) {
+            state.tags.insert(name.to_owned(), oid.to_string());
+        }
+    }
     if request.path == "/api/v1/version" {
         return said(200, &json!({"version": "11.0.3+gitea-1.22.0"}));
     }

@@ -113,12 +113,16 @@ const WASMTIME: &[(&str, &str)] = &[
     ("performance.yml", "on:\n  issue_comment:\n    types: [created]\n  push:\n"),
     ("publish-artifacts.yml", "on:\n  push:\n    branches: [main]\n    tags-ignore: [dev]\n"),
     ("publish-to-cratesio.yml", "on:\n  push:\n    tags:\n    - 'v*'\n"),
-    ("release-process.yml", "on:\n  schedule:\n    - cron: '0 0 5 * *'\n  workflow_dispatch:\n    inputs:\n      action:\n        required: false\n"),
+    (
+        "release-process.yml",
+        "on:\n  schedule:\n    - cron: '0 0 5 * *'\n  workflow_dispatch:\n    inputs:\n      action:\n        required: false\n",
+    ),
     ("triage.yml", "on:\n  issues:\n    types: [\"labeled\"]\n  schedule:\n    - cron: '42 * * * *'\n"),
 ];
 
 fn example() -> String {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wasmtime/lifeboat.toml")).unwrap();
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wasmtime/lifeboat.toml")).unwrap();
     let (_, rest) = text.split_once("triggers = {").unwrap();
     rest.split_once('}').unwrap().0.to_owned()
 }
@@ -148,8 +152,15 @@ fn words_that_start_or_stop_workflows_need_a_decision() {
     let triggers = example();
     let marker = "Release Wasmtime\n\n[automatically-tag-and-release-this-commit]\n";
     let case = Case { files: WASMTIME, triggers: &triggers, message: marker, ..Case::default() };
-    case.refused(&["has `[automatically-tag-and-release-this-commit]`, for which `main.yml` looks", "\"main.yml\" = \"adopt\""]);
-    let by_template = Case { message: "Fix it\n", commit: Some("Release {{ version }}\n\n[automatically-tag-and-release-this-commit]\n"), ..case };
+    case.refused(&[
+        "has `[automatically-tag-and-release-this-commit]`, for which `main.yml` looks",
+        "\"main.yml\" = \"adopt\"",
+    ]);
+    let by_template = Case {
+        message: "Fix it\n",
+        commit: Some("Release {{ version }}\n\n[automatically-tag-and-release-this-commit]\n"),
+        ..case
+    };
     by_template.refused(&["the commit message `Release 36.0.6` has `[automatically-tag-and-release-this-commit]`"]);
     let adopted = triggers.replace("\"main.yml\" = \"accept\"", "\"main.yml\" = \"adopt\"");
     Case { triggers: &adopted, ..by_template }.plan().unwrap();
@@ -172,9 +183,17 @@ fn chains_are_followed_from_what_runs() {
         ("push.yml", "on: push\n"),
     ];
     let case = Case { files, default, triggers: "\"ci.yml\" = \"adopt\"", ..Case::default() };
-    case.refused(&["deploy.yml: line `release-36.0.0`, `workflow_run` after ci.yml, CI", "\"after.yml\" = \"accept\", \"deploy.yml\" = \"accept\""]);
+    case.refused(&[
+        "deploy.yml: line `release-36.0.0`, `workflow_run` after ci.yml, CI",
+        "\"after.yml\" = \"accept\", \"deploy.yml\" = \"accept\"",
+    ]);
     Case { triggers: "\"ci.yml\" = \"suppress\"", ..case }.plan().unwrap();
-    let adopted = Case { files, default, triggers: "\"ci.yml\" = \"accept\", \"deploy.yml\" = \"adopt\", \"after.yml\" = \"accept\"", ..Case::default() };
+    let adopted = Case {
+        files,
+        default,
+        triggers: "\"ci.yml\" = \"accept\", \"deploy.yml\" = \"adopt\", \"after.yml\" = \"accept\"",
+        ..Case::default()
+    };
     adopted.refused(&["`deploy.yml` cannot be adopted: its run cannot be told to be ours"]);
 }
 
@@ -201,9 +220,11 @@ fn a_configuration_that_cannot_work_is_refused() {
     let required = Case { files, triggers: "\"x.yml\" = \"suppress\"", more: "required = true", ..Case::default() };
     required.refused(&["remote `away` is required, and its push waits until workflows of `[forge.github]` are off"]);
     let other = "[[remote]]\nname = \"other\"\nurl = \"x\"\npush = \"pull-request\"";
-    Case { more: other, ..Case::default() }.refused(&["goes to remote `other` by a pull request, which no forge takes"]);
+    Case { more: other, ..Case::default() }
+        .refused(&["goes to remote `other` by a pull request, which no forge takes"]);
     Case { triggers: "\"x.yml\" = \"maybe\"", ..Case::default() }.refused(&["`adopt`, `suppress` or `accept`"]);
-    Case { triggers: "\".github/x.yml\" = \"accept\"", ..Case::default() }.refused(&["is not the name of a workflow file"]);
+    Case { triggers: "\".github/x.yml\" = \"accept\"", ..Case::default() }
+        .refused(&["is not the name of a workflow file"]);
     let forgejo = "[forge.forgejo]\nrepository = \"a/b\"\napi = \"https://f.example.org/api/v1\"\ntriggers = { \"x.yml\" = \"adopt\" }";
     Case { more: forgejo, ..Case::default() }.refused(&["`adopt` is not possible", "valid here: `accept`"]);
 }

@@ -199,6 +199,7 @@ fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
             let mut artifacts: Vec<Artifact> =
                 (1..6).map(|i| made(&format!("sample-v{version}-{i}.tar.gz"), &format!("{version} {i}"))).collect();
             artifacts.push(made(&format!("sample-v{version}-6.tar.gz"), &version.to_string().repeat(20_000)));
+            artifacts.push(made("notes.md", &format!("## {version}\n\nFixes a flaw.\n")));
             Outcome::Summed {
                 manifest: made("manifest.json", &format!("manifest of {version}")),
                 sha256sums: made("SHA256SUMS", &format!("sums of {version}")),
@@ -220,7 +221,6 @@ fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
                 tag_object: Sha256::of(b""),
                 files: vec![
                     file("approvals/content.json", format!("content of {}", s.version)),
-                    file("notes.md", format!("## {}\n\nFixes a flaw.\n", s.version)),
                     file("tag.object", format!("tag object of {}", s.version)),
                 ],
             })
@@ -328,7 +328,11 @@ impl Copied {
             api: Some(double.api()),
             token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
         };
-        let around = Surroundings { clock: self.clock.clone(), secrets: Arc::new(|_| Ok(Secret::new(TOKEN))) };
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            secrets: Arc::new(|_| Ok(Secret::new(TOKEN))),
+            hosts: ["127.0.0.1".to_owned()].into(),
+        };
         Arc::new(GitHub::new(&spec, &around).with_deadlines(SHORT))
     }
 

@@ -1,5 +1,6 @@
 //! HTTP to a Forgejo or Gitea server: deadlines, reads tried again, errors that say how sure they are.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(super) struct Http {
     api: String,
     token: Option<SecretRef>,
     secrets: SecretResolver,
+    /// Hosts that the trust root lets have credentials; every address that is asked is on the API's own.
+    hosts: BTreeSet<String>,
     clock: Arc<dyn Clock>,
     client: OnceLock<reqwest::Client>,
     authorization: OnceLock<HeaderValue>,
@@ -45,8 +48,8 @@ impl Http {
     pub(super) fn new(name: String, api: &str, token: Option<SecretRef>, around: &Surroundings) -> Result<Self> {
         let api = api.trim_end_matches('/').to_owned();
         Url::parse(&api).context(format!("`{api}` is not an address"))?;
-        let (secrets, clock) = (around.secrets.clone(), around.clock.clone());
-        Ok(Self { name, api, token, secrets, clock, client: OnceLock::new(), authorization: OnceLock::new() })
+        let (secrets, clock, hosts) = (around.secrets.clone(), around.clock.clone(), around.hosts.clone());
+        Ok(Self { name, api, token, secrets, hosts, clock, client: OnceLock::new(), authorization: OnceLock::new() })
     }
 
     /// Made when it is first needed: reading the system's certificates takes longer than most commands.
@@ -67,6 +70,13 @@ impl Http {
     fn authorization(&self) -> Result<&HeaderValue> {
         if let Some(value) = self.authorization.get() {
             return Ok(value);
+        }
+        let url = Url::parse(&self.api).context("the address of a forge")?;
+        let host = url.host_str().unwrap_or_default();
+        if !self.hosts.contains(host) {
+            return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
+                .detail(format!("forge `{}`: the token was not read", self.name))
+                .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
         }
         let reference = self.token.as_ref().ok_or_else(|| {
             Error::input(format!("forge `{}` has no token", self.name)).hint(

@@ -13,8 +13,8 @@ use super::breaker::Breaker;
 use super::limits::{Signs, limited};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
-use crate::effects::{Clock, SecretResolver};
 use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::forges::Surroundings;
 use crate::model::{SecretRef, escape};
 
 /// How long each part of a call may take.
@@ -99,8 +99,7 @@ pub(super) struct Client {
     name: String,
     base: String,
     token: Option<SecretRef>,
-    secrets: SecretResolver,
-    clock: Arc<dyn Clock>,
+    around: Surroundings,
     deadlines: Deadlines,
     http: OnceLock<reqwest::Client>,
     bearer: OnceLock<HeaderValue>,
@@ -113,17 +112,11 @@ pub(super) struct Client {
 struct Lost(String);
 
 impl Client {
-    pub(super) fn new(
-        name: String,
-        base: String,
-        token: Option<SecretRef>,
-        secrets: SecretResolver,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(name: String, base: String, token: Option<SecretRef>, around: Surroundings) -> Self {
         let deadlines = Deadlines::default();
         let (http, bearer, kept) = (OnceLock::new(), OnceLock::new(), Mutex::default());
         let (api, uploads) = (Mutex::default(), Mutex::default());
-        Self { name, base, token, secrets, clock, deadlines, http, bearer, api, uploads, kept }
+        Self { name, base, token, around, deadlines, http, bearer, api, uploads, kept }
     }
 
     pub(super) fn set_deadlines(&mut self, deadlines: Deadlines) {
@@ -145,8 +138,15 @@ impl Client {
         Ok(self.http.get_or_init(|| made))
     }
 
-    /// The token as a header that no `Debug` shows.
-    fn bearer(&self) -> Result<&HeaderValue> {
+    /// The token as a header that no `Debug` shows, for a host that the trust root lets have it: the configuration, and what
+    /// a server answers, only propose where to go.
+    fn bearer(&self, url: &Url) -> Result<&HeaderValue> {
+        let host = url.host_str().unwrap_or_default();
+        if self.token.is_some() && !self.around.hosts.contains(host) {
+            return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
+                .detail(format!("forge `{}`: the token was not read", self.name))
+                .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
+        }
         if let Some(bearer) = self.bearer.get() {
             return Ok(bearer);
         }
@@ -155,7 +155,8 @@ impl Client {
                 "add `token = { env = \"GITHUB_TOKEN\" }` to its table in `lifeboat.toml`, then `lifeboat reconcile`",
             )
         })?;
-        let secret = (self.secrets)(reference).map_err(|e| e.context(format!("token of forge `{}`", self.name)))?;
+        let secret =
+            (self.around.secrets)(reference).map_err(|e| e.context(format!("token of forge `{}`", self.name)))?;
         // The parser's error would carry nothing of the token, but neither is it needed.
         let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
             .map_err(|_| Error::input(format!("the token of forge `{}` is not one line of plain text", self.name)))?;
@@ -224,11 +225,11 @@ impl Client {
     ) -> Result<Result<Answer, Lost>> {
         let mut waits = 0;
         loop {
-            let now = self.clock.now();
+            let now = self.around.clock.now();
             let resume = self.host(host).resume_at.filter(|at| *at > now);
             if let Some(at) = resume {
                 self.patient(at, now, &mut waits)?;
-                self.clock.sleep_until(at).await;
+                self.around.clock.sleep_until(at).await;
                 continue;
             }
             let admitted = self.host(host).breaker.admit(now);
@@ -236,7 +237,7 @@ impl Client {
                 return Err(self.down(host, &format!("it does not answer since {since}")));
             }
             let sent = self.send(host, method, url, body, kind).await?;
-            let now = self.clock.now();
+            let now = self.around.clock.now();
             match sent {
                 Err(lost) => {
                     self.host(host).breaker.failed(now);
@@ -282,7 +283,7 @@ impl Client {
         let mut request = self
             .http()?
             .request(method.clone(), url.clone())
-            .header(header::AUTHORIZATION, self.bearer()?.clone())
+            .header(header::AUTHORIZATION, self.bearer(url)?.clone())
             .header(header::ACCEPT, "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28");
         if kind == Kind::Read
@@ -356,8 +357,8 @@ impl Client {
     }
 
     pub(super) async fn pause(&self, wait: SignedDuration) {
-        if let Ok(until) = self.clock.now().checked_add(wait) {
-            self.clock.sleep_until(until).await;
+        if let Ok(until) = self.around.clock.now().checked_add(wait) {
+            self.around.clock.sleep_until(until).await;
         }
     }
 

@@ -58,8 +58,7 @@ impl GitHub {
     #[must_use]
     pub fn new(spec: &ForgeSpec, around: &Surroundings) -> Self {
         let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
-        let (secrets, clock) = (around.secrets.clone(), around.clock.clone());
-        let client = Client::new(spec.name.to_string(), api.clone(), spec.token.clone(), secrets, clock);
+        let client = Client::new(spec.name.to_string(), api.clone(), spec.token.clone(), around.clone());
         let (name, repository) = (spec.name.clone(), spec.repository.clone());
         Self { name, repository, api, client, upload_urls: Mutex::default() }
     }
