@@ -105,9 +105,21 @@ fn all_lines_or_none(graph: &Graph) -> Result<()> {
             if matches!(late.step, Step::Seal(_)) && !is_before {
                 return Err(broken("no line is public before every line is sealed", &who()));
             }
-            let shows = matches!(graph.at(i).step, Step::PushGit(_) | Step::ForgeRelease(_));
+            let shows = matches!(graph.at(i).step, Step::PushGit(_) | Step::ForgeRelease(_) | Step::PublishAdvisory(_));
             if shows && matches!(late.step, Step::Promote(_)) && !late.deferrable && !is_before {
                 return Err(broken("files first: what shows a release comes after it", &who()));
+            }
+            if let (Step::ForgeRelease(release), Step::SuppressWorkflows(off)) = (&graph.at(i).step, &late.step)
+                && release.forge == off.forge
+                && !is_before
+            {
+                return Err(broken("workflows are off before what would start them", &who()));
+            }
+            if let (Step::RestoreWorkflows(on), Step::ForgeRelease(release)) = (&graph.at(i).step, &late.step)
+                && release.forge == on.forge
+                && !is_before
+            {
+                return Err(broken("workflows stay off until everything is delivered", &who()));
             }
             if let (Step::Point(point), Step::Promote(promote)) = (&graph.at(i).step, &late.step)
                 && promote.store == point.store
