@@ -27,7 +27,8 @@ pub fn series_now(
     let user = UserRepository::open(&program, &config.project.repository)?;
     let scratch = state.join("scratch");
     files::create_dir_all(disk, &scratch, 0o700)?;
-    let (tags, workflow_dirs) = (BTreeMap::new(), BTreeMap::new());
+    let tags = BTreeMap::new();
+    let workflow_dirs = BTreeMap::new();
     let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
     let seeing = Seeing { config, request, user, program, scratch, tags, workflow_dirs: &workflow_dirs };
     let mut out = BTreeMap::new();
