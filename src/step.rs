@@ -17,7 +17,9 @@ use crate::model::{
     BranchName, Ident, Oid, ProjectName, RemoteName, Sha256, StoreName, TagName, TargetName, VersionStep,
 };
 
-pub use forge::{AwaitRuns, MergeBack, MergedAs, PassedRun, SeeWorkflows, SwitchWorkflows, WantedRun};
+pub use forge::{
+    Audience, AwaitRuns, ForgeAdvisory, MergeBack, MergedAs, PassedRun, SeeWorkflows, SwitchWorkflows, WantedRun,
+};
 pub use job::{ArtifactPath, Handle, Isolation, Job, JobInput};
 pub use outcome::{Outcome, Sealed, SealedFile};
 pub use reads::Read;
@@ -145,6 +147,10 @@ pub enum Step {
     RestoreWorkflows(SwitchWorkflows),
     /// Wait for the workflows that a delivery starts, and see that they end well on our commit.
     AwaitRuns(AwaitRuns),
+    /// Make or update an advisory's draft on a forge, and ask for its CVE number.
+    DraftAdvisory(ForgeAdvisory),
+    /// Publish an advisory on a forge.
+    PublishAdvisory(ForgeAdvisory),
     /// Bring a line into its protected branch by a pull request.
     MergeBack(MergeBack),
     /// Move a store's indexes and `latest` pointers forward.
@@ -173,6 +179,8 @@ impl Step {
             Self::SuppressWorkflows(_) => "suppress-workflows",
             Self::RestoreWorkflows(_) => "restore-workflows",
             Self::AwaitRuns(_) => "await-runs",
+            Self::DraftAdvisory(_) => "draft-advisory",
+            Self::PublishAdvisory(_) => "publish-advisory",
             Self::MergeBack(_) => "merge-back",
             Self::Point(_) => "point",
         }

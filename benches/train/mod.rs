@@ -75,6 +75,7 @@ pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snaps
         date: Timestamp::from_second(1_780_000_000).unwrap(),
         not_before: None,
         advisories: Vec::new(),
+        advisory_texts: Vec::new(),
         lines: LINES.iter().map(wanted).collect(),
     };
     (config, snapshot, request)

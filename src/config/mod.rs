@@ -3,6 +3,7 @@
 //! `raw` is the shape of the files, `resolve` and `train` check what they say, `expand` turns templates into jobs. All of
 //! it is pure but `load`.
 
+mod advisory;
 mod document;
 pub mod expand;
 mod fault;

@@ -196,6 +196,7 @@ pub(super) struct RawForge {
     pub(super) remote: Option<Text>,
     pub(super) triggers: Option<Texts>,
     pub(super) draft_audience: Option<Text>,
+    pub(super) advisories: Option<bool>,
     pub(super) required: Option<bool>,
 }
 
@@ -230,6 +231,30 @@ pub(super) struct RawTrain {
     pub(super) date: Spanned<toml::Value>,
     pub(super) not_before: Option<Spanned<toml::Value>>,
     pub(super) advisories: Option<Vec<Text>>,
+}
+
+/// `[[advisory]]` of the train file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdvisory {
+    pub(super) id: Text,
+    pub(super) summary: Text,
+    pub(super) description: Text,
+    pub(super) severity: Option<Text>,
+    pub(super) cvss: Option<Text>,
+    pub(super) cwes: Option<Vec<Text>>,
+    pub(super) cve: Option<Text>,
+    pub(super) affected: Vec<RawAffected>,
+}
+
+/// One range of an advisory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAffected {
+    pub(super) package: Text,
+    pub(super) ecosystem: Option<Text>,
+    pub(super) versions: Text,
+    pub(super) patched: Option<Text>,
 }
 
 /// `[[line]]` of the train file.

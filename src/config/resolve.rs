@@ -301,6 +301,7 @@ fn forge(
     {
         faults.add(Fault::new(api.span(), "a forge's API is asked over TLS only", "valid is an `https://` address"));
     }
+    let is_github = name.as_ref().is_some_and(|n: &RemoteName| n.as_str() == "github");
     let token = raw.token.as_ref().map(|t| faults.keep(secrets::reference(t, base)));
     Some(ForgeConfig {
         name: name?,
@@ -308,7 +309,9 @@ fn forge(
         api: raw.api.as_ref().map(|a| a.get_ref().trim_end_matches('/').to_owned()),
         token: token.flatten(),
         remote,
-        triggers: forge::triggers(raw.triggers.as_ref(), faults),
+        triggers: forge::triggers(raw.triggers.as_ref(), is_github, faults),
+        // The one adapter that holds them.
+        advisories: raw.advisories.unwrap_or(is_github),
         draft_audience: forge::draft_audience(raw.draft_audience.as_ref(), faults),
         required: raw.required.unwrap_or(false),
     })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bump::VersionRules;
 use crate::model::{
-    AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
+    Advisory, AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
     StoreName, TargetName, TrainName, Trigger, VersionStep,
 };
 
@@ -183,6 +183,8 @@ pub struct ForgeConfig {
     pub remote: Option<RemoteName>,
     /// What becomes of the project's own workflows that a release would start, by file name.
     pub triggers: BTreeMap<String, Trigger>,
+    /// Whether it shows the train's security advisories.
+    pub advisories: bool,
     /// When a draft may hold embargoed text.
     pub draft_audience: DraftAudience,
     /// Whether the train is *released* only when this forge has it.
@@ -281,6 +283,8 @@ pub struct TrainRequest {
     pub not_before: Option<Timestamp>,
     /// The advisories that it fixes.
     pub advisories: Vec<AdvisoryId>,
+    /// What they say, for forges that show advisories.
+    pub advisory_texts: Vec<Advisory>,
     /// The lines, in version order.
     pub lines: Vec<TrainLine>,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::expand::{self, JobKind, LineFacts};
 use super::*;
-use crate::model::SecretRef;
+use crate::model::{Cve, SecretRef, Severity};
 
 const WASMTIME: &str = include_str!("../../examples/wasmtime/lifeboat.toml");
 
@@ -327,6 +327,39 @@ fn train_files() {
 }
 
 #[test]
+fn advisories_of_train_files() {
+    let text = |keys: &str, range: &str| {
+        format!(
+            "name = \"t\"\ndate = 2026-02-24\n[[line]]\nbranch = \"a\"\n[[advisory]]\nid = \"GHSA-aaaa-bbbb-cccc\"\nsummary = \"s\"\n\
+             description = \"d\"\n{keys}\naffected = [{{ package = \"p\", versions = \"{range}\", patched = \"1.0.5\" }}]\n"
+        )
+    };
+    let read =
+        train(&text("severity = \"high\"\ncwes = [\"CWE-2\", \"CWE-1\"]\ncve = \"request\"", ">= 1.0.0, < 1.0.5"))
+            .unwrap();
+    assert_eq!(read.advisories, ["GHSA-aaaa-bbbb-cccc".parse().unwrap()], "named once, listed too");
+    let [advisory] = &read.advisory_texts[..] else { panic!("{read:?}") };
+    assert_eq!((&advisory.severity, &advisory.cve), (&Severity::Word("high".into()), &Cve::Request));
+    assert_eq!(advisory.cwes, ["CWE-1", "CWE-2"]);
+    assert_eq!(
+        (advisory.affected[0].ecosystem.as_str(), advisory.affected[0].patched.as_deref()),
+        ("rust", Some("1.0.5"))
+    );
+    for (keys, range, expected) in [
+        ("", "< 1.0.5", "how bad is it?"),
+        ("severity = \"high\"\ncvss = \"CVSS:3.1/AV:N\"", "< 1.0.5", "a severity or a vector, not both"),
+        ("severity = \"bad\"", "< 1.0.5", "`bad` is not a severity"),
+        ("severity = \"high\"", "<=1.29.0", "this is not a range of versions"),
+        ("severity = \"high\"", "< 1.0.5, >= 2.0.0, < 2.0.1", "this is not a range of versions"),
+        ("severity = \"high\"\ncve = \"2026-0001\"", "< 1.0.5", "this is not a CVE number"),
+        ("severity = \"high\"\ncwes = [\"248\"]", "< 1.0.5", "this is not a kind of weakness"),
+    ] {
+        let report = train(&text(keys, range)).unwrap_err().report();
+        assert!(report.contains(expected), "{expected}\n{report}");
+    }
+}
+
+#[test]
 fn faults_of_train_files() {
     let head = "name = \"t\"\ndate = 2026-02-24\n";
     for (body, expected) in [
@@ -342,7 +375,7 @@ fn faults_of_train_files() {
         ("name = \"t\"\ndate = 2026-02-24T10:00:00\n[[line]]\nbranch = \"a\"\n".to_owned(), "this is not a time"),
         ("name = \"t\"\ndate = \"tomorrow\"\n[[line]]\nbranch = \"a\"\n".to_owned(), "this is not a time"),
         ("name = \"../t\"\ndate = 2026-02-24\n[[line]]\nbranch = \"a\"\n".to_owned(), "`../t` is not a train name"),
-        (format!("{head}advisorys = []\n[[line]]\nbranch = \"a\"\n"), "did you mean `advisories`?"),
+        (format!("{head}advisores = []\n[[line]]\nbranch = \"a\"\n"), "did you mean `advisories`?"),
     ] {
         let report = train(&body).unwrap_err().report();
         assert!(report.contains(expected), "{expected}\n{report}");

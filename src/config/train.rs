@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use toml::Spanned;
 
+use super::advisory::advisory;
 use super::document::Document;
 use super::fault::{Fault, Faults};
-use super::raw::{RawLine, RawTrain, Text, TextOr};
+use super::raw::{RawAdvisory, RawLine, RawTrain, Text, TextOr};
 use super::resolve::{git_address, grammar_fault};
 use super::secrets;
 use super::settings::{SeriesSource, TrainLine, TrainRequest};
 use crate::error::Result;
-use crate::model::{LineKind, VersionStep};
+use crate::model::{Advisory, LineKind, VersionStep};
 
 /// Reads the text of a train file that lies at `path`.
 ///
@@ -36,6 +37,8 @@ pub fn parse_train(text: &str, path: &Path) -> Result<TrainRequest> {
 
 fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Option<TrainRequest> {
     let no_line = !document.tree().contains_key("line");
+    let texts = document.list::<RawAdvisory>("advisory", faults);
+    let advisory_texts: Vec<Advisory> = texts.iter().filter_map(|(_, a)| advisory(a, faults)).collect();
     let raw_lines = document.list::<RawLine>("line", faults);
     let lines = lines(&raw_lines.iter().map(|(_, l)| l).collect::<Vec<_>>(), base, faults);
     let raw = document.rest::<RawTrain>(faults)?;
@@ -54,7 +57,12 @@ fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Opt
             advisories.push(id);
         }
     }
-    Some(TrainRequest { name: name?, date: date?, not_before, advisories, lines })
+    for text in &advisory_texts {
+        if !advisories.contains(&text.id) {
+            advisories.push(text.id.clone());
+        }
+    }
+    Some(TrainRequest { name: name?, date: date?, not_before, advisories, advisory_texts, lines })
 }
 
 /// RFC 3339, or a date alone for its first second in UTC.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Automation, PullRequests};
+use super::{Advisories, Automation, PullRequests};
 use crate::error::Result;
 use crate::model::{Digests, Oid, RemoteName, Sha256, TagName};
 
@@ -149,6 +149,11 @@ pub trait Forge: Send + Sync {
 
     /// The project's own workflows there, if it runs any.
     fn automation(&self) -> Option<&dyn Automation> {
+        None
+    }
+
+    /// Its security advisories, if it holds any.
+    fn advisories(&self) -> Option<&dyn Advisories> {
         None
     }
 

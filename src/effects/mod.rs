@@ -2,6 +2,7 @@
 //!
 //! Core modules know these traits only; `main.rs` joins them to the adapters.
 
+mod advisories;
 mod automation;
 mod blocking;
 mod clock;
@@ -20,6 +21,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use advisories::{Advisories, AdvisoryState, SeenAdvisory};
 pub use automation::{
     Automation, PullRequests, PullState, PullText, RunState, SeenPull, SeenRun, SeenWorkflow, Switch,
 };

@@ -1,5 +1,6 @@
 //! The engine: `next` decides, `perform` acts, `run` loops, and a resume is nothing else.
 
+pub mod advisory;
 pub mod approve;
 mod content;
 pub mod index;

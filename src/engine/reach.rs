@@ -67,6 +67,7 @@ fn wanted(state: &State) -> BTreeSet<&RemoteName> {
         Step::SeeWorkflows(s) => Some(&s.forge),
         Step::SuppressWorkflows(s) | Step::RestoreWorkflows(s) => Some(&s.forge),
         Step::AwaitRuns(s) => Some(&s.forge),
+        Step::DraftAdvisory(s) | Step::PublishAdvisory(s) => Some(&s.forge),
         Step::MergeBack(s) => Some(&s.forge),
         _ => None,
     })

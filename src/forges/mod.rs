@@ -1,5 +1,6 @@
 //! Where releases are shown besides the project's own stores. An adapter is one module and one line in [`FORGES`].
 
+mod forgejo;
 pub mod github;
 
 use std::collections::BTreeSet;
@@ -47,12 +48,20 @@ pub struct Adapter {
 }
 
 /// Every kind of forge, sorted by kind.
-pub const FORGES: &[Adapter] = &[Adapter {
-    kind: "github",
-    about: "releases on github.com or GitHub Enterprise",
-    workflow_dirs: &[".github/workflows"],
-    open: github::open,
-}];
+pub const FORGES: &[Adapter] = &[
+    Adapter {
+        kind: "forgejo",
+        about: "releases on a Forgejo or Gitea server",
+        workflow_dirs: &[".forgejo/workflows", ".gitea/workflows", ".github/workflows"],
+        open: forgejo::open,
+    },
+    Adapter {
+        kind: "github",
+        about: "releases on github.com or GitHub Enterprise",
+        workflow_dirs: &[".github/workflows"],
+        open: github::open,
+    },
+];
 
 /// The directories in which a forge looks for the project's own workflows.
 #[must_use]

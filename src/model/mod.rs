@@ -1,5 +1,6 @@
 //! The nouns, without I/O: values whose types admit only what the grammar admits.
 
+mod advisory;
 mod artifact;
 mod digest;
 mod fingerprint;
@@ -9,6 +10,7 @@ mod name;
 mod secret;
 mod trigger;
 
+pub use advisory::{Advisory, Affected, Cve, Severity};
 pub use artifact::Artifact;
 pub use digest::{Digests, Sha256, Sha512};
 pub use fingerprint::{Fingerprint, TrainNonce};

@@ -1,5 +1,6 @@
 //! Planning: the same configuration, snapshot and request make the same plan, byte for byte.
 
+mod advisories;
 mod automation;
 mod check;
 mod differences;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::advisories::{plan_advisories, plan_private_drafts};
 use super::automation::{Automation, Quiet};
 use super::line::ShippedLine;
 use super::sketch::{Delivery, Sketch};
@@ -33,6 +34,7 @@ pub(super) fn plan_publication(
         )
         .hint("add a `[[remote]]` to `lifeboat.toml`, or a line with a release to the train file"));
     }
+    plan_private_drafts(config, request, sketch)?;
     let gate = plan_gate(config, snapshot, request, lines, sketch)?;
     let mut seals = BTreeMap::new();
     for line in lines {
@@ -68,6 +70,7 @@ pub(super) fn plan_publication(
     required.extend(quiet.required.iter().cloned());
     required.extend(plan_remotes(config, request, lines, &seals, (&shown, &quiet), sketch)?);
     required.extend(plan_forges(config, lines, &seals, (&shown, &quiet), sketch)?);
+    plan_advisories(config, request, &shown, sketch)?;
     automation.plan_after(config, request, lines, (&shown, &quiet), sketch)?;
     plan_points(config, lines, &seals, &promoted, &required, sketch)?;
     Ok(automation.started())

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::StepId;
-use crate::model::{BranchName, Oid, RemoteName};
+use crate::model::{Advisory, BranchName, Oid, RemoteName};
 
 /// Data of [`super::Step::SeeWorkflows`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,28 @@ pub struct MergeBack {
     pub title: String,
     /// Its text, Markdown.
     pub text: String,
+}
+
+/// Data of [`super::Step::DraftAdvisory`] and [`super::Step::PublishAdvisory`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgeAdvisory {
+    /// The forge.
+    pub forge: RemoteName,
+    /// What it says.
+    pub advisory: Advisory,
+    /// Who may see it before the gate; only a draft that nobody but writers sees may come before it.
+    pub audience: Audience,
+}
+
+/// Who sees what a step puts on a forge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audience {
+    /// Perhaps everybody.
+    Anyone,
+    /// Writers of the repository, who are all part of the embargo.
+    Writers,
 }
 
 /// How a pull request's commits came into their branch.

@@ -130,6 +130,20 @@ pub enum Outcome {
         /// The first commit of the branch that has everything.
         commit: Oid,
     },
+    /// Of `draft-advisory`.
+    AdvisoryDrafted {
+        /// The forge's identifier.
+        id: String,
+    },
+    /// Of `publish-advisory`.
+    AdvisoryPublished {
+        /// The forge's identifier.
+        id: String,
+        /// Where a stranger finds it.
+        location: String,
+        /// Its CVE number, if it had one by then.
+        cve: Option<String>,
+    },
     /// Of `point`.
     Pointed {
         /// The digest of the index that the store serves now.
@@ -162,6 +176,8 @@ impl Outcome {
             | (Step::RestoreWorkflows(_), Self::WorkflowsRestored { .. })
             | (Step::AwaitRuns(_), Self::RunsPassed { .. })
             | (Step::MergeBack(_), Self::MergedBack { .. })
+            | (Step::DraftAdvisory(_), Self::AdvisoryDrafted { .. })
+            | (Step::PublishAdvisory(_), Self::AdvisoryPublished { .. })
             | (Step::Point(_), Self::Pointed { .. }) => true,
             _ => false,
         }

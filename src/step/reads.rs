@@ -46,6 +46,7 @@ impl Step {
             Self::PushGit(s) => s.lines.keys().map(|b| (b, None)).collect(),
             Self::ForgeRelease(s) => vec![(&s.branch, Some(&s.version))],
             Self::SeeWorkflows(_) | Self::SuppressWorkflows(_) | Self::RestoreWorkflows(_) => Vec::new(),
+            Self::DraftAdvisory(_) | Self::PublishAdvisory(_) => Vec::new(),
             Self::AwaitRuns(s) => vec![(&s.branch, None)],
             Self::MergeBack(s) => vec![(&s.branch, None)],
             Self::Point(s) => {
@@ -72,6 +73,7 @@ impl Step {
             Self::ForgeRelease(s) => vec![s.forge.as_str(), s.branch.as_str()],
             Self::SeeWorkflows(s) => vec![s.forge.as_str()],
             Self::SuppressWorkflows(s) | Self::RestoreWorkflows(s) => vec![s.forge.as_str()],
+            Self::DraftAdvisory(s) | Self::PublishAdvisory(s) => vec![s.forge.as_str(), s.advisory.id.as_str()],
             Self::AwaitRuns(s) => vec![s.forge.as_str(), s.branch.as_str()],
             Self::MergeBack(s) => vec![s.forge.as_str(), s.branch.as_str()],
             Self::Point(s) => vec![s.store.as_str()],
@@ -118,7 +120,7 @@ impl Step {
                 out
             }
             Self::ForgeRelease(s) => vec![checksum(&s.checksum, Some(&s.branch)), seal(&s.seal, Some(&s.branch))],
-            Self::SeeWorkflows(_) => Vec::new(),
+            Self::SeeWorkflows(_) | Self::DraftAdvisory(_) | Self::PublishAdvisory(_) => Vec::new(),
             Self::SuppressWorkflows(s) | Self::RestoreWorkflows(s) => vec![seen(&s.seen, None)],
             Self::AwaitRuns(s) => vec![prepare(&s.prepare, Some(&s.branch))],
             Self::MergeBack(s) => vec![prepare(&s.prepare, Some(&s.branch))],

@@ -69,7 +69,8 @@ async fn one(template: &Template, faults: &[Fault], expected: &str) -> Result<bo
         }
         match run.reconcile(template, &double).await {
             Some(Ok(done)) => {
-                let home = done.equal.len() == DELIVERIES && done.differ.is_empty();
+                let ended = matches!(done.ended, None | Some(Ended::Done(TrainState::Reconciled)));
+                let home = ended && done.equal.len() == DELIVERIES && done.differ.is_empty();
                 last = format!("{done:?}");
                 if home {
                     break;

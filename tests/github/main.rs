@@ -7,14 +7,19 @@
     reason = "a test may panic and print; clippy knows only `#[test]` functions"
 )]
 
+mod advisories;
+mod decisions;
 mod deliveries;
 mod faults;
+#[path = "../forgejo_double/mod.rs"]
+mod forgejo_double;
 #[path = "../github_double/mod.rs"]
 mod github_double;
 mod pull_requests;
 mod reconcile;
 #[path = "../release_world/mod.rs"]
 mod release_world;
+mod second_forge;
 #[path = "../support/mod.rs"]
 mod support;
 mod train;

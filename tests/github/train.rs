@@ -17,12 +17,16 @@ use lifeboat::forges::{ForgeSpec, Surroundings};
 use lifeboat::git::{GitProgram, LocalGit};
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::journal::Event;
-use lifeboat::model::{Artifact, ArtifactName, BranchName, LineKind, Oid, Secret, Sha256};
+use lifeboat::model::{
+    Advisory, Affected, Artifact, ArtifactName, BranchName, Cve, LineKind, Oid, Secret, Severity, Sha256,
+};
 use lifeboat::plan::{Plan, plan};
 use lifeboat::signers::ConfiguredKeys;
 use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts, WorkflowFile};
 use lifeboat::step::{Outcome, PlannedStep, Sealed, SealedFile, Step};
 use lifeboat::trust::{Approval, TrustedRoot};
+
+use serde_json::json;
 
 use crate::github_double::actions::Workflow;
 use crate::github_double::faults::Fault;
@@ -40,8 +44,11 @@ pub const LINES: [(&str, &str, &str); 3] = [
 /// How many assets each release has.
 pub const ASSETS: usize = 12;
 
-/// How many deliveries are read back at the end: each line's release, and the run that it starts.
-pub const DELIVERIES: usize = 2 * LINES.len();
+/// The advisory that is a private draft on GitHub before the train.
+pub const PRIVATE: &str = "GHSA-aaaa-bbbb-cccc";
+
+/// How many deliveries are read back at the end: each line's release, the run that it starts, and the advisories.
+pub const DELIVERIES: usize = 2 * LINES.len() + 2;
 
 /// The commit of every release: made up.
 const COMMIT: &str = "cccccccccccccccccccccccccccccccccccccccc";
@@ -80,6 +87,33 @@ fn config(dir: &Path) -> Config {
         dir.join("store").display()
     );
     config::parse(&text, &dir.join("lifeboat.toml")).unwrap()
+}
+
+/// One that is a private draft there already, and one that nobody has written there yet.
+fn advisories() -> Vec<Advisory> {
+    let affected = |versions: &str, patched: &str| Affected {
+        ecosystem: "rust".into(),
+        package: "sample".into(),
+        versions: versions.into(),
+        patched: Some(patched.into()),
+    };
+    let advisory = |id: &str, severity, cve| Advisory {
+        id: id.parse().unwrap(),
+        summary: format!("A guest can do {id}"),
+        description: format!("## Impact\n\nMuch, by {id}.\n"),
+        severity,
+        cwes: vec!["CWE-248".into()],
+        cve,
+        affected: vec![affected("< 24.0.9", "24.0.9"), affected(">= 25.0.0, < 36.0.14", "36.0.14")],
+    };
+    vec![
+        advisory(PRIVATE, Severity::Word("high".into()), Cve::Assigned("CVE-2026-0001".into())),
+        advisory(
+            "SAMPLE-2026-0002",
+            Severity::Cvss("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H".into()),
+            Cve::Request,
+        ),
+    ]
 }
 
 /// A workflow that must not run, and one whose end is waited for.
@@ -129,6 +163,7 @@ fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
         date: at(NOW),
         not_before: None,
         advisories: vec![],
+        advisory_texts: advisories(),
         lines: LINES.iter().map(line).collect(),
     };
     plan(config, &snapshot, &request).unwrap()
@@ -198,6 +233,8 @@ fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
         | Step::SuppressWorkflows(_)
         | Step::RestoreWorkflows(_)
         | Step::AwaitRuns(_)
+        | Step::DraftAdvisory(_)
+        | Step::PublishAdvisory(_)
         | Step::MergeBack(_) => return None,
     })
 }
@@ -348,6 +385,7 @@ pub async fn double_with(faults: &[Fault]) -> Double {
     {
         let mut world = double.world();
         world.state.immutable_releases = true;
+        world.state.advisory(PRIVATE, &json!({"summary": "A report", "description": "?", "severity": "low"}));
         world.state.workflows = vec![
             Workflow::new("publish.yml", "release", "refs/tags/v"),
             Workflow::new("after.yml", "release", "refs/tags/v"),
@@ -383,9 +421,18 @@ pub fn essence(state: &State) -> String {
     published.sort();
     let mut runs: Vec<String> = state.runs.iter().map(|r| format!("{} {} {}", r.file, r.event, r.on)).collect();
     runs.sort();
+    let mut advisories: Vec<String> = state
+        .advisories
+        .iter()
+        .map(|a| {
+            let shown = ["summary", "description", "state", "severity", "cvss", "cve_id", "vulnerabilities"];
+            shown.map(|name| a[name].to_string()).join(" ")
+        })
+        .collect();
+    advisories.sort();
     let workflows: Vec<(&String, bool)> = state.workflows.iter().map(|w| (&w.file, w.on)).collect();
     format!(
-        "{}\nruns {runs:?}\nworkflows {workflows:?}\nlatest {:?}\npublished {published:?}\nmade {:?}\nrefs {:?}",
+        "{}\nruns {runs:?}\nworkflows {workflows:?}\nadvisories {advisories:#?}\nlatest {:?}\npublished {published:?}\nmade {:?}\nrefs {:?}",
         releases.join("\n"),
         state.latest().map(|r| &r.tag),
         state.made_tags,

@@ -80,7 +80,7 @@ impl Project {
     /// Runs the program beside the double, which answers on this runtime.
     pub async fn run(&self, args: &[&str]) -> Ran {
         let mut command = self.train.command(args);
-        command.env("GITHUB_TOKEN", TOKEN);
+        command.env("GITHUB_TOKEN", TOKEN).env("FORGEJO_TOKEN", crate::forgejo_double::TOKEN);
         tokio::task::spawn_blocking(move || Ran::of(&mut command)).await.unwrap()
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
 
 pub mod actions;
+mod advisories;
 mod contract;
 pub mod faults;
 mod filled;

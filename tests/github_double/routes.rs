@@ -6,7 +6,7 @@ use super::contract::contract;
 use super::faults::{Kind, STALE_READS};
 use super::http::{Answer, Request};
 use super::state::{Asset, Refused, Release, State};
-use super::{REPOSITORY, Side, TOKEN, World, actions, pulls};
+use super::{REPOSITORY, Side, TOKEN, World, actions, advisories, pulls};
 
 /// A call's name, the same in every run: numbers are replaced by tags, and the host is not part of it.
 pub fn label(state: &State, request: &Request) -> String {
@@ -152,6 +152,7 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
     let answer = match parts {
         ["actions", ..] => actions::read(state, request, parts, &api),
         ["pulls"] => pulls::read(state, request, &api),
+        ["security-advisories", ..] => advisories::read(state, request, parts, &api),
         ["git", "ref", "tags", name @ ..] => match state.refs.get(&name.join("/")) {
             Some(sha) => answer_of(200, &shown.tag(&name.join("/"), sha)),
             None => failure(404, "Not Found"),
@@ -216,6 +217,7 @@ fn write(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
     };
     match (request.method.as_str(), parts) {
         ("PUT", ["actions", "workflows", file, to]) => actions::switch(state, file, to),
+        ("POST" | "PATCH", ["security-advisories", ..]) => advisories::write(state, request, parts, &body),
         ("POST", ["pulls"]) => pulls::open(state, &body, &api),
         ("POST", ["releases"]) => {
             let release = Release {

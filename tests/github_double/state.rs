@@ -49,6 +49,12 @@ pub struct State {
     /// What they did.
     pub runs: Vec<Run>,
     pub pulls: Vec<Pull>,
+    /// Security advisories, as they are shown.
+    pub advisories: Vec<serde_json::Value>,
+    /// The advisories for which a CVE number was asked for.
+    pub cve_requests: Vec<String>,
+    /// The advisories that were published, in their order.
+    pub published_advisories: Vec<String>,
     /// The commits of tags that no repository holds.
     pub commits: BTreeMap<String, String>,
     /// Whether the repository has immutable releases.

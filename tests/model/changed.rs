@@ -163,12 +163,37 @@ const CHANGES: &[Change] = &[
     ("another format", "its format is", |p| p.format = 0),
 ];
 
+/// The same where a forge runs workflows and holds advisories, and its git is remote `r1`.
+const AUTOMATED: &[Change] = &[
+    ("a release while workflows are on", "workflows are off before what would start them", |p| {
+        unneed(p, "forge-release/github/release-1.0.0", "suppress-workflows/github");
+        unneed(p, "push-git/r1", "suppress-workflows/github");
+    }),
+    ("workflows on too early", "workflows stay off until everything is delivered", |p| {
+        unneed(p, "restore-workflows/github", "forge-release/github/release-1.0.0");
+    }),
+    ("an advisory before the gate", "nothing is public before the gate", |p| {
+        step(p, "draft-advisory/github/GHSA-aaaa-bbbb-cccc").needs.clear();
+    }),
+    ("an advisory that says it is private", "what makes bytes public is planned as public", |p| {
+        step(p, "draft-advisory/github/GHSA-aaaa-bbbb-cccc").exposure = Exposure::Private;
+    }),
+    ("workflows that nobody looked at before", "a step waits for everything that it reads", |p| {
+        unneed(p, "suppress-workflows/github", "see-workflows/github");
+    }),
+];
+
 #[test]
 fn each_change_is_refused_for_what_it_breaks() {
-    let plan = Shape::of_everything().plan();
+    refused(&Shape::of_everything(), CHANGES);
+    refused(&Shape { automated: Some(false), ..Shape::of_everything() }, AUTOMATED);
+}
+
+fn refused(shape: &Shape, changes: &[Change]) {
+    let plan = shape.plan();
     check(&plan).unwrap();
     let mut wrong = Vec::new();
-    for (name, promise, change) in CHANGES {
+    for (name, promise, change) in changes {
         let mut changed = plan.clone();
         change(&mut changed);
         match check(&changed) {

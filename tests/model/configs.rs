@@ -5,9 +5,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use lifeboat::config::{Config, SeriesSource, TrainLine, TrainRequest, parse};
-use lifeboat::model::{BranchName, LineKind, Oid, Sha256};
+use lifeboat::model::{Advisory, BranchName, Cve, LineKind, Oid, Severity, Sha256};
 use lifeboat::plan::{Plan, plan};
-use lifeboat::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts};
+use lifeboat::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts, WorkflowFile};
 use proptest::prelude::*;
 use semver::Version;
 
@@ -22,6 +22,8 @@ pub(crate) struct Shape {
     pub(crate) stores: Vec<bool>,
     pub(crate) remotes: Vec<bool>,
     pub(crate) forge: Option<bool>,
+    /// Whether the forge runs workflows, takes pull requests and holds advisories; and whether only writers see drafts.
+    pub(crate) automated: Option<bool>,
     pub(crate) threshold: u32,
     pub(crate) embargo: bool,
 }
@@ -56,14 +58,15 @@ pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
         prop::collection::vec(any::<bool>(), 0..3),
         prop::collection::vec(any::<bool>(), 0..3),
         prop::option::of(any::<bool>()),
+        prop::option::of(any::<bool>()),
         1..4u32,
         any::<bool>(),
     )
-        .prop_map(|(mut lines, targets, assemblies, mut stores, remotes, forge, threshold, embargo)| {
+        .prop_map(|(mut lines, targets, assemblies, mut stores, remotes, forge, automated, threshold, embargo)| {
             // One release and one required store, without which there is no train; the rest as it comes.
             lines.insert(lines.len() / 2, LineKind::Release);
             stores.insert(stores.len() / 2, true);
-            Shape { lines, targets, assemblies, stores, remotes, forge, threshold, embargo }
+            Shape { lines, targets, assemblies, stores, remotes, forge, automated, threshold, embargo }
         })
 }
 
@@ -98,12 +101,42 @@ impl Shape {
             write!(out, "[[store]]\nname = \"s{i}\"\nurl = \"file:///srv/s{i}\"\nrequired = {required}\n").unwrap();
         }
         for (i, required) in self.remotes.iter().enumerate() {
-            write!(out, "[[remote]]\nname = \"r{i}\"\nurl = \"/srv/git/r{i}.git\"\nrequired = {required}\n").unwrap();
+            let pulls = if self.git_of_forge() == Some(i) { "push = \"pull-request\"\n" } else { "" };
+            write!(out, "[[remote]]\nname = \"r{i}\"\nurl = \"/srv/git/r{i}.git\"\nrequired = {required}\n{pulls}")
+                .unwrap();
         }
         if let Some(required) = self.forge {
             write!(out, "[forge.github]\nrepository = \"example/sample\"\nrequired = {required}\n").unwrap();
+            if let Some(i) = self.git_of_forge() {
+                writeln!(out, "remote = \"r{i}\"").unwrap();
+            }
+            if let Some(writers) = self.automated {
+                let audience = if writers { "writers" } else { "anyone" };
+                writeln!(out, "triggers = {{ \"publish.yml\" = \"suppress\", \"ci.yml\" = \"adopt\" }}").unwrap();
+                writeln!(out, "draft_audience = \"{audience}\"").unwrap();
+            }
         }
         out
+    }
+
+    /// The remote that is the forge's git: one that is required if the forge is.
+    fn git_of_forge(&self) -> Option<usize> {
+        self.automated?;
+        self.remotes.iter().position(|required| Some(*required) == self.forge)
+    }
+
+    /// Of the texts, the one advisory.
+    fn advisory(&self) -> Option<Advisory> {
+        self.automated?;
+        Some(Advisory {
+            id: "GHSA-aaaa-bbbb-cccc".parse().unwrap(),
+            summary: "A flaw".to_owned(),
+            description: "Much.".to_owned(),
+            severity: Severity::Word("high".to_owned()),
+            cwes: Vec::new(),
+            cve: Cve::Request,
+            affected: Vec::new(),
+        })
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -123,6 +156,7 @@ impl Shape {
             date: at(0),
             not_before: self.embargo.then(|| at(EMBARGO)),
             advisories: vec!["GHSA-aaaa-bbbb-cccc".parse().unwrap()],
+            advisory_texts: self.advisory().into_iter().collect(),
             lines: self.lines.iter().enumerate().map(line).collect(),
         }
     }
@@ -153,7 +187,7 @@ impl Shape {
             submodules: Vec::new(),
             missing_submodules: Vec::new(),
             missing_crates: Vec::new(),
-            workflows: Default::default(),
+            workflows: self.workflows(),
             elsewhere: Default::default(),
         };
         Snapshot {
@@ -162,6 +196,17 @@ impl Shape {
             trust: TrustFacts { root: Sha256::of(b"root"), threshold: self.threshold },
             unknown: vec!["line `main`: the remote did not answer".to_owned()],
         }
+    }
+
+    /// One workflow that must not run, and one that must succeed.
+    fn workflows(&self) -> WorkflowFacts {
+        let file = |name: &str| WorkflowFile {
+            path: format!(".github/workflows/{name}"),
+            text: "on: [push, release, pull_request]\n".to_owned(),
+            at: WorkflowAt::Release,
+        };
+        let files = self.automated.map(|_| ("github".parse().unwrap(), vec![file("publish.yml"), file("ci.yml")]));
+        WorkflowFacts { files: files.into_iter().collect(), ..WorkflowFacts::default() }
     }
 
     pub(crate) fn plan(&self) -> Plan {
@@ -177,6 +222,7 @@ impl Shape {
             stores: vec![true, false],
             remotes: vec![true, false],
             forge: Some(false),
+            automated: None,
             threshold: 2,
             embargo: true,
         }

@@ -69,6 +69,12 @@ pub fn outcome(step: &Step) -> Outcome {
         Step::SuppressWorkflows(_) => Outcome::WorkflowsSuppressed { off: Vec::new() },
         Step::RestoreWorkflows(_) => Outcome::WorkflowsRestored { on: Vec::new() },
         Step::AwaitRuns(_) => Outcome::RunsPassed { runs: Vec::new() },
+        Step::DraftAdvisory(s) => Outcome::AdvisoryDrafted { id: s.advisory.id.to_string() },
+        Step::PublishAdvisory(s) => Outcome::AdvisoryPublished {
+            id: s.advisory.id.to_string(),
+            location: "https://forge.example.org".to_owned(),
+            cve: None,
+        },
         Step::MergeBack(s) => Outcome::MergedBack { how: MergedAs::Merge, commit: oid(s.branch.as_str()) },
         Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"index") },
     }

@@ -9,7 +9,7 @@ use super::grammar;
 use crate::model::Trigger;
 
 /// `triggers = { "publish.yml" = "suppress" }`.
-pub(super) fn triggers(raw: Option<&Texts>, faults: &mut Faults) -> BTreeMap<String, Trigger> {
+pub(super) fn triggers(raw: Option<&Texts>, of_github: bool, faults: &mut Faults) -> BTreeMap<String, Trigger> {
     let mut out = BTreeMap::new();
     for (file, decision) in raw.into_iter().flat_map(in_order) {
         let name = file.get_ref();
@@ -18,7 +18,13 @@ pub(super) fn triggers(raw: Option<&Texts>, faults: &mut Faults) -> BTreeMap<Str
             let message = format!("`{name}` is not the name of a workflow file");
             faults.add(Fault::new(file.span(), message, "valid is a file name without its directory, `publish.yml`"));
         }
+        let at = decision.span();
         if let Some(decision) = grammar::<Trigger>(decision, faults) {
+            if !of_github && decision != Trigger::Accept {
+                let message =
+                    format!("workflows of this forge cannot be switched or waited for: `{decision}` is not possible");
+                faults.add(Fault::new(at, message, "valid here: `accept`"));
+            }
             out.insert(name.clone(), decision);
         }
     }

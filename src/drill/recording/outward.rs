@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Recorded, Recording};
 use crate::effects::{
-    AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, PullText, RefUpdate, ReleaseText, Remote,
-    SeenAsset, SeenRelease, Switch,
+    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, PullText, RefUpdate,
+    ReleaseText, Remote, SeenAdvisory, SeenAsset, SeenRelease, Switch,
 };
 use crate::error::{Error, Result};
 use crate::model::{Oid, RemoteName, TagName};
@@ -70,6 +70,7 @@ pub struct RecordingForge {
     would: Mutex<Vec<SeenRelease>>,
     pub(super) switched: Mutex<BTreeMap<String, Switch>>,
     pub(super) opened: Mutex<Vec<PullText>>,
+    pub(super) written: Mutex<BTreeMap<String, SeenAdvisory>>,
 }
 
 /// Numbers of drafts that exist in a dry run only start here, far above those of a real forge.
@@ -79,7 +80,14 @@ impl RecordingForge {
     /// Records the releases on `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Forge>, recording: Recording) -> Self {
-        Self { inner, recording, would: Mutex::default(), switched: Mutex::default(), opened: Mutex::default() }
+        Self {
+            inner,
+            recording,
+            would: Mutex::default(),
+            switched: Mutex::default(),
+            opened: Mutex::default(),
+            written: Mutex::default(),
+        }
     }
 
     pub(super) fn record(&self, verb: &'static str, what: String, asset: Option<&AssetFile>) {
@@ -186,6 +194,10 @@ impl Forge for RecordingForge {
         let tag = self.change(release, |_| {}).await?;
         self.record("latest", tag, None);
         Ok(())
+    }
+
+    fn advisories(&self) -> Option<&dyn Advisories> {
+        self.inner.advisories().map(|_| self as &dyn Advisories)
     }
 
     fn automation(&self) -> Option<&dyn Automation> {

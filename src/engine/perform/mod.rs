@@ -1,5 +1,6 @@
 //! One step: observe, apply if absent, confirm. The only way in which an effect happens.
 
+mod advisory;
 mod bundle;
 pub(in crate::engine) mod commits;
 mod deliver;
@@ -66,6 +67,8 @@ pub(super) async fn perform(
         Step::RestoreWorkflows(s) => workflows::restore(&acting, s).await,
         Step::AwaitRuns(s) => workflows::await_runs(&acting, s).await,
         Step::MergeBack(s) => merge_back::merge_back(&acting, s).await,
+        Step::DraftAdvisory(s) => advisory::draft(&acting, s).await,
+        Step::PublishAdvisory(s) => advisory::publish(&acting, s).await,
         Step::Point(s) => point::point(&acting, s).await,
     }
 }
@@ -81,6 +84,7 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) 
         Step::PushGit(s) => Some(deliver::prove(effects, &train.state(), s).await),
         Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
         Step::AwaitRuns(s) => Some(workflows::prove(effects, &train.state(), s).await),
+        Step::PublishAdvisory(s) => Some(advisory::prove(effects, s).await),
         Step::MergeBack(s) => Some(merge_back::prove(effects, train, s).await),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! GitHub and GitHub Enterprise Server: releases over the REST API, one method a request or a few.
 
+mod advisories;
 mod answers;
 mod breaker;
 mod client;
@@ -23,7 +24,7 @@ use self::reason::plain_reason;
 use self::upload::Upload;
 use super::{ForgeSpec, Surroundings};
 use crate::effects::{
-    AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenRelease,
+    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenRelease,
 };
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::model::{Oid, RemoteName, TagName, escape};
@@ -224,6 +225,10 @@ impl Forge for GitHub {
 
     async fn set_latest(&self, release: u64) -> Result<()> {
         self.change_release(release, None, Latest::Yes).await
+    }
+
+    fn advisories(&self) -> Option<&dyn Advisories> {
+        Some(self)
     }
 
     fn automation(&self) -> Option<&dyn Automation> {

@@ -3,7 +3,7 @@
 use super::broken;
 use crate::error::Result;
 use crate::plan::Graph;
-use crate::step::{Exposure, Isolation, PlannedStep, Step};
+use crate::step::{Audience, Exposure, Isolation, PlannedStep, Step};
 
 pub(super) fn check(graph: &Graph, gate: usize) -> Result<()> {
     waits_for_everything(graph, gate)?;
@@ -34,7 +34,10 @@ fn makes_public(step: &Step) -> bool {
         | Step::RestoreWorkflows(_)
         | Step::AwaitRuns(_)
         | Step::MergeBack(_)
+        | Step::PublishAdvisory(_)
         | Step::Point(_) => true,
+        // A draft that only writers see is no more public than a private fork.
+        Step::DraftAdvisory(s) => s.audience == Audience::Anyone,
         Step::Prepare(_)
         | Step::Bundle(_)
         | Step::Build(_)
@@ -79,8 +82,8 @@ fn nothing_public_before(graph: &Graph, gate: usize) -> Result<()> {
             return Err(broken("the release key signs only after the threshold", &who));
         }
         // A required step whose destination may be down would let the train wait for it.
-        if step.deferrable && !makes_public(&step.step) && !matches!(step.step, Step::Stage(_) | Step::VerifyStaged(_))
-        {
+        let destination = matches!(step.step, Step::Stage(_) | Step::VerifyStaged(_) | Step::DraftAdvisory(_));
+        if step.deferrable && !makes_public(&step.step) && !destination {
             return Err(broken("only destinations can be deferred", &who));
         }
         if let Step::Test(test) = &step.step
@@ -102,9 +105,21 @@ fn all_lines_or_none(graph: &Graph) -> Result<()> {
             if matches!(late.step, Step::Seal(_)) && !is_before {
                 return Err(broken("no line is public before every line is sealed", &who()));
             }
-            let shows = matches!(graph.at(i).step, Step::PushGit(_) | Step::ForgeRelease(_));
+            let shows = matches!(graph.at(i).step, Step::PushGit(_) | Step::ForgeRelease(_) | Step::PublishAdvisory(_));
             if shows && matches!(late.step, Step::Promote(_)) && !late.deferrable && !is_before {
                 return Err(broken("files first: what shows a release comes after it", &who()));
+            }
+            if let (Step::ForgeRelease(release), Step::SuppressWorkflows(off)) = (&graph.at(i).step, &late.step)
+                && release.forge == off.forge
+                && !is_before
+            {
+                return Err(broken("workflows are off before what would start them", &who()));
+            }
+            if let (Step::RestoreWorkflows(on), Step::ForgeRelease(release)) = (&graph.at(i).step, &late.step)
+                && release.forge == on.forge
+                && !is_before
+            {
+                return Err(broken("workflows stay off until everything is delivered", &who()));
             }
             if let (Step::Point(point), Step::Promote(promote)) = (&graph.at(i).step, &late.step)
                 && promote.store == point.store

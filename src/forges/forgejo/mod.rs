@@ -1,0 +1,220 @@
+//! Forgejo and Gitea: releases over their common REST API (`/api/v1`, "repository: releases").
+//!
+//! What differs from others: assets have no digest, so each is downloaded and hashed once in a run; two assets may have one
+//! name, so the second counts as half-made; no release can be made `latest`, which is always the newest.
+
+mod http;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use self::http::Http;
+use super::{ForgeSpec, Surroundings};
+use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};
+use crate::error::{Context as _, Error, Result};
+use crate::model::{Oid, RemoteName, Sha256, TagName, escape};
+
+/// Releases on one page; servers give no more than 50.
+const PAGE: usize = 50;
+
+/// One repository on a Forgejo or Gitea server.
+struct Forgejo {
+    name: RemoteName,
+    repository: String,
+    http: Http,
+    /// The release of each asset that was seen: the API names both.
+    releases: Mutex<BTreeMap<u64, u64>>,
+    /// What was downloaded and hashed, by the server's own name of the bytes.
+    digests: Mutex<BTreeMap<String, Sha256>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Release {
+    id: u64,
+    tag_name: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    body: String,
+    draft: bool,
+    prerelease: bool,
+    html_url: String,
+    #[serde(default)]
+    assets: Vec<Attachment>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Attachment {
+    id: u64,
+    name: String,
+    size: u64,
+    uuid: String,
+}
+
+/// `GET /repos/{owner}/{repo}/git/refs/{ref}`: the one that fits, or all that begin so.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Refs {
+    One(Reference),
+    Many(Vec<Reference>),
+}
+
+#[derive(Debug, Deserialize)]
+struct Reference {
+    r#ref: String,
+    object: Object,
+}
+
+#[derive(Debug, Deserialize)]
+struct Object {
+    sha: String,
+}
+
+#[derive(Debug, Serialize)]
+struct NewDraft<'a> {
+    tag_name: &'a str,
+    name: &'a str,
+    body: &'a str,
+    draft: bool,
+    prerelease: bool,
+}
+
+/// Makes the forge; touches nothing yet.
+pub(super) fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
+    let api = spec.api.as_deref().ok_or_else(|| {
+        Error::input(format!("forge `{}` has no address", spec.name))
+            .hint("add `api = \"https://forge.example.org/api/v1\"` to its table in `lifeboat.toml`")
+    })?;
+    Ok(Arc::new(Forgejo {
+        name: spec.name.clone(),
+        repository: spec.repository.clone(),
+        http: Http::new(spec.name.to_string(), api, spec.token.clone(), around)?,
+        releases: Mutex::default(),
+        digests: Mutex::default(),
+    }))
+}
+
+impl Forgejo {
+    fn path(&self, rest: &str) -> String {
+        format!("/repos/{}{rest}", self.repository)
+    }
+
+    async fn tag(&self, tag: &TagName) -> Result<Option<Oid>> {
+        let Some(refs) = self.http.get::<Refs>(&self.path(&format!("/git/refs/tags/{tag}"))).await? else {
+            return Ok(None);
+        };
+        let all = match refs {
+            Refs::One(one) => vec![one],
+            Refs::Many(many) => many,
+        };
+        let found = all.into_iter().find(|r| r.r#ref == format!("refs/tags/{tag}"));
+        Ok(found.map(|r| r.object.sha.parse()).transpose()?)
+    }
+
+    /// The assets as they are to be judged.
+    async fn assets(&self, release: u64, attachments: Vec<Attachment>) -> Result<Vec<SeenAsset>> {
+        let mut out: Vec<SeenAsset> = Vec::new();
+        for a in attachments {
+            self.releases.lock().unwrap_or_else(PoisonError::into_inner).insert(a.id, release);
+            // A try whose answer was lost, made again: one of the two is enough.
+            let whole = out.iter().all(|other| other.name != a.name);
+            let digest = if whole { Some(self.digest(&a).await?) } else { None };
+            out.push(SeenAsset { id: a.id, name: a.name, size: a.size, digest, whole });
+        }
+        Ok(out)
+    }
+
+    async fn digest(&self, attachment: &Attachment) -> Result<Sha256> {
+        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&attachment.uuid).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = self.http.hash(&attachment.uuid).await?;
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(attachment.uuid.clone(), found);
+        Ok(found)
+    }
+}
+
+#[async_trait::async_trait]
+impl Forge for Forgejo {
+    fn name(&self) -> &RemoteName {
+        &self.name
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.http.probe().await
+    }
+
+    async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
+        let mut view = ForgeView { tag: self.tag(tag).await?, releases: Vec::new(), latest: None };
+        for page in 1.. {
+            let path = self.path(&format!("/releases?limit={PAGE}&page={page}"));
+            let found: Vec<Release> = self.http.get(&path).await?.ok_or_else(|| {
+                Error::input(format!("`{}` shows no repository `{}`", self.name, escape(&self.repository))).hint(
+                    "check `repository`, and that the token may read it: a server answers 404 for what it may not",
+                )
+            })?;
+            if found.is_empty() {
+                break;
+            }
+            for release in found {
+                let ours = release.tag_name == tag.as_str();
+                let assets = if ours { self.assets(release.id, release.assets).await? } else { Vec::new() };
+                view.releases.push(SeenRelease {
+                    id: release.id,
+                    tag: release.tag_name,
+                    title: release.name,
+                    notes: release.body,
+                    draft: release.draft,
+                    prerelease: release.prerelease,
+                    location: release.html_url,
+                    assets,
+                });
+            }
+        }
+        // The newest release is latest, whatever anybody wishes: there is nothing to be set.
+        view.latest = Some(tag.to_string());
+        Ok(view)
+    }
+
+    async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
+        let draft = NewDraft {
+            tag_name: text.tag.as_str(),
+            name: &text.title,
+            body: &text.notes,
+            draft: true,
+            prerelease: text.prerelease,
+        };
+        let body = serde_json::to_vec(&draft).context("cannot write a draft as JSON")?;
+        self.http.change(Method::POST, &self.path("/releases"), Some(body)).await
+    }
+
+    async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()> {
+        let path = self.path(&format!("/releases/{draft}/assets"));
+        self.http.upload(&path, asset).await.map_err(|e| e.context(format!("asset `{}`", asset.name)))
+    }
+
+    async fn discard(&self, what: Discard) -> Result<()> {
+        let path = match what {
+            Discard::Draft(id) => self.path(&format!("/releases/{id}")),
+            Discard::Asset(id) => {
+                let of = self.releases.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+                let of = of.ok_or_else(|| Error::fatal(format!("asset {id} of `{}` was never seen", self.name)))?;
+                self.path(&format!("/releases/{of}/assets/{id}"))
+            }
+        };
+        self.http.remove(&path).await
+    }
+
+    async fn publish(&self, draft: u64, _: Latest) -> Result<()> {
+        let body = serde_json::to_vec(&serde_json::json!({"draft": false})).context("cannot write a change as JSON")?;
+        self.http.change(Method::PATCH, &self.path(&format!("/releases/{draft}")), Some(body)).await
+    }
+
+    async fn set_latest(&self, _: u64) -> Result<()> {
+        Ok(())
+    }
+}

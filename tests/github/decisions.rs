@@ -1,0 +1,230 @@
+//! What a train starts on a forge, and what the plan says to it: without a forge, from files as projects have them.
+
+use std::path::Path;
+
+use lifeboat::config::{self, SeriesSource, TrainLine, TrainRequest};
+use lifeboat::error::Result;
+use lifeboat::model::{LineKind, Sha256};
+use lifeboat::plan::{Plan, plan};
+use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts, WorkflowFile};
+
+use crate::release_world::{NOW, at};
+
+/// What a plan is asked about.
+#[derive(Default)]
+struct Case<'a> {
+    /// Files at the release commit, by name.
+    files: &'a [(&'a str, &'a str)],
+    /// Files of the default branch.
+    default: &'a [(&'a str, &'a str)],
+    triggers: &'a str,
+    /// More tables of the configuration.
+    more: &'a str,
+    /// The message of the one patch.
+    message: &'a str,
+    commit: Option<&'a str>,
+    carry: bool,
+    changed: Option<Vec<String>>,
+}
+
+impl Case<'_> {
+    fn plan(&self) -> Result<Plan> {
+        let text = format!(
+            "[project]\nname = \"sample\"\ncommitter = \"A <a@example.org>\"\n\
+             [[target]]\nname = \"x\"\ntriple = \"t\"\nrun = [\"true\"]\nartifacts = [\"x\"]\n\
+             [[store]]\nname = \"mirror\"\nurl = \"file:///srv/store\"\n\
+             [[remote]]\nname = \"away\"\nurl = \"ssh://git@example.org/a/b\"\n{}\n\
+             [forge.github]\nrepository = \"a/b\"\nremote = \"away\"\ntriggers = {{ {} }}\n",
+            self.more, self.triggers
+        );
+        let mut config = config::parse(&text, Path::new("/p/lifeboat.toml"))?;
+        if let Some(commit) = self.commit {
+            config.templates.texts.insert("commit.txt".into(), commit.into());
+        }
+        let files = |list: &[(&str, &str)], at| {
+            let file = |(name, text): &(&str, &str)| WorkflowFile {
+                path: format!(".github/workflows/{name}"),
+                text: (*text).to_owned(),
+                at,
+            };
+            list.iter().map(file).collect::<Vec<_>>()
+        };
+        let mut all = files(self.files, WorkflowAt::Release);
+        all.extend(files(self.default, WorkflowAt::DefaultBranch));
+        let branch: lifeboat::model::BranchName = if self.carry { "main" } else { "release-36.0.0" }.parse().unwrap();
+        let line = LineFacts {
+            branch: branch.clone(),
+            base: "b".repeat(40).parse().unwrap(),
+            versions: (!self.carry).then(|| ("36.0.5".parse().unwrap(), "36.0.6".parse().unwrap())),
+            series: Sha256::of(b""),
+            patches: vec![],
+            elsewhere: vec![],
+            tag_taken: None,
+            submodules: vec![],
+            missing_submodules: vec![],
+            missing_crates: vec![],
+            workflows: WorkflowFacts {
+                files: [("github".parse().unwrap(), all)].into(),
+                messages: vec![self.message.to_owned()],
+                changed: self.changed.clone(),
+            },
+        };
+        let kind = if self.carry { LineKind::Carry } else { LineKind::Release };
+        let snapshot = Snapshot {
+            repository: "/nowhere".into(),
+            lines: vec![line],
+            trust: TrustFacts { root: Sha256::of(b"root"), threshold: 1 },
+            unknown: vec![],
+        };
+        let request = TrainRequest {
+            name: "t".parse().unwrap(),
+            date: at(NOW),
+            not_before: None,
+            advisories: vec![],
+            advisory_texts: vec![],
+            lines: vec![TrainLine { branch, kind, to: None, series: SeriesSource::None }],
+        };
+        plan(&config, &snapshot, &request)
+    }
+
+    #[track_caller]
+    fn refused(&self, says: &[&str]) {
+        let report = self.plan().unwrap_err().report();
+        for says in says {
+            assert!(report.contains(says), "no `{says}` in:\n{report}");
+        }
+    }
+
+    /// What starts, as `file: event of ref`.
+    #[track_caller]
+    fn starts(&self) -> Vec<String> {
+        let plan = self.plan().unwrap_or_else(|e| panic!("{}", e.report()));
+        plan.workflows.iter().flat_map(|w| w.by.iter().map(|by| format!("{}: {by}", w.file))).collect()
+    }
+}
+
+/// When wasmtime's workflows run, as its release branches of 2026 say.
+const WASMTIME: &[(&str, &str)] = &[
+    ("cargo-audit.yml", "name: Run cargo-audit\non:\n  schedule:\n    - cron: '0 0 * * *'\n"),
+    (
+        "main.yml",
+        "name: CI\non:\n  pull_request:\n    branches:\n    - main\n    - 'release-*'\n  merge_group:\n  push:\n    branches:\n    # More.\n    - 'release-*'\n  workflow_dispatch:\njobs:\n  push-tag:\n    steps:\n    - run: |\n        if grep -q \"automatically-tag-and-release-this-commit\" main.log; then\n",
+    ),
+    ("performance.yml", "on:\n  issue_comment:\n    types: [created]\n  push:\n"),
+    ("publish-artifacts.yml", "on:\n  push:\n    branches: [main]\n    tags-ignore: [dev]\n"),
+    ("publish-to-cratesio.yml", "on:\n  push:\n    tags:\n    - 'v*'\n"),
+    (
+        "release-process.yml",
+        "on:\n  schedule:\n    - cron: '0 0 5 * *'\n  workflow_dispatch:\n    inputs:\n      action:\n        required: false\n",
+    ),
+    ("triage.yml", "on:\n  issues:\n    types: [\"labeled\"]\n  schedule:\n    - cron: '42 * * * *'\n"),
+];
+
+fn example() -> String {
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wasmtime/lifeboat.toml")).unwrap();
+    let (_, rest) = text.split_once("triggers = {").unwrap();
+    rest.split_once('}').unwrap().0.to_owned()
+}
+
+#[test]
+fn wasmtime_s_example_decides_about_everything_that_its_branches_start() {
+    Case { files: WASMTIME, ..Case::default() }.refused(&[
+        "`main.yml`, `performance.yml`, `publish-artifacts.yml`, `publish-to-cratesio.yml`",
+        "publish-to-cratesio.yml: line `release-36.0.0`, `push` of `v36.0.6`",
+    ]);
+    let triggers = example();
+    let starts = Case { files: WASMTIME, triggers: &triggers, ..Case::default() }.starts();
+    assert_eq!(
+        starts,
+        [
+            "main.yml: `push` of `release-36.0.0`",
+            "performance.yml: `push` of `release-36.0.0`",
+            "performance.yml: `push` of `v36.0.6`",
+            "publish-artifacts.yml: `push` of `v36.0.6`",
+            "publish-to-cratesio.yml: `push` of `v36.0.6`",
+        ]
+    );
+}
+
+#[test]
+fn words_that_start_or_stop_workflows_need_a_decision() {
+    let triggers = example();
+    let marker = "Release Wasmtime\n\n[automatically-tag-and-release-this-commit]\n";
+    let case = Case { files: WASMTIME, triggers: &triggers, message: marker, ..Case::default() };
+    case.refused(&[
+        "has `[automatically-tag-and-release-this-commit]`, for which `main.yml` looks",
+        "\"main.yml\" = \"adopt\"",
+    ]);
+    let by_template = Case {
+        message: "Fix it\n",
+        commit: Some("Release {{ version }}\n\n[automatically-tag-and-release-this-commit]\n"),
+        ..case
+    };
+    by_template.refused(&["the commit message `Release 36.0.6` has `[automatically-tag-and-release-this-commit]`"]);
+    let adopted = triggers.replace("\"main.yml\" = \"accept\"", "\"main.yml\" = \"adopt\"");
+    Case { triggers: &adopted, ..by_template }.plan().unwrap();
+
+    for skip in ["Fix it [skip ci]\n", "Fix it\n\n\nskip-checks: true\n", "[CI SKIP] Fix it\n"] {
+        let case = Case { files: WASMTIME, triggers: &triggers, message: skip, ..Case::default() };
+        case.refused(&["so `publish-to-cratesio.yml` would never run"]);
+        let accepted = triggers.replace("\"adopt\"", "\"accept\"");
+        Case { triggers: &accepted, ..case }.plan().unwrap();
+    }
+}
+
+#[test]
+fn chains_are_followed_from_what_runs() {
+    let files = &[("ci.yml", "name: CI\non: push\n")];
+    let default = &[
+        ("deploy.yml", "name: Deploy\non:\n  workflow_run:\n    workflows: [CI]\n    types: [completed]\n"),
+        ("after.yml", "on:\n  workflow_run:\n    workflows: [Deploy]\n"),
+        ("other.yml", "on:\n  workflow_run:\n    workflows: [Nightly]\n"),
+        ("push.yml", "on: push\n"),
+    ];
+    let case = Case { files, default, triggers: "\"ci.yml\" = \"adopt\"", ..Case::default() };
+    case.refused(&[
+        "deploy.yml: line `release-36.0.0`, `workflow_run` after ci.yml, CI",
+        "\"after.yml\" = \"accept\", \"deploy.yml\" = \"accept\"",
+    ]);
+    Case { triggers: "\"ci.yml\" = \"suppress\"", ..case }.plan().unwrap();
+    let adopted = Case {
+        files,
+        default,
+        triggers: "\"ci.yml\" = \"accept\", \"deploy.yml\" = \"adopt\", \"after.yml\" = \"accept\"",
+        ..Case::default()
+    };
+    adopted.refused(&["`deploy.yml` cannot be adopted: its run cannot be told to be ours"]);
+}
+
+#[test]
+fn what_cannot_be_decided_is_listed() {
+    for (text, says) in [
+        ("on: [push", "the file cannot be read, so it may be started by `v36.0.6`"),
+        ("jobs: {}", "the file cannot be read"),
+        ("on: some_new_event", "`some_new_event` of `v36.0.6`"),
+        ("on:\n  push:\n    branches: ['[']\n", "`push` of `release-36.0.0`"),
+    ] {
+        Case { files: &[("x.yml", text)], ..Case::default() }.refused(&["x.yml: line `release-36.0.0`", says]);
+    }
+    let paths = &[("docs.yml", "on:\n  push:\n    branches: ['**']\n    paths: ['docs/**']\n")];
+    let carry = Case { files: paths, carry: true, changed: Some(vec!["src/lib.rs".into()]), ..Case::default() };
+    assert_eq!(carry.starts(), Vec::<String>::new());
+    Case { changed: Some(vec!["docs/a.md".into()]), ..carry }.refused(&["docs.yml: line `main`, `push` of `main`"]);
+    Case { files: paths, ..Case::default() }.refused(&["docs.yml"]);
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused() {
+    let files = &[("x.yml", "on: push\n")];
+    let required = Case { files, triggers: "\"x.yml\" = \"suppress\"", more: "required = true", ..Case::default() };
+    required.refused(&["remote `away` is required, and its push waits until workflows of `[forge.github]` are off"]);
+    let other = "[[remote]]\nname = \"other\"\nurl = \"x\"\npush = \"pull-request\"";
+    Case { more: other, ..Case::default() }
+        .refused(&["goes to remote `other` by a pull request, which no forge takes"]);
+    Case { triggers: "\"x.yml\" = \"maybe\"", ..Case::default() }.refused(&["`adopt`, `suppress` or `accept`"]);
+    Case { triggers: "\".github/x.yml\" = \"accept\"", ..Case::default() }
+        .refused(&["is not the name of a workflow file"]);
+    let forgejo = "[forge.forgejo]\nrepository = \"a/b\"\napi = \"https://f.example.org/api/v1\"\ntriggers = { \"x.yml\" = \"adopt\" }";
+    Case { more: forgejo, ..Case::default() }.refused(&["`adopt` is not possible", "valid here: `accept`"]);
+}
