@@ -26,7 +26,7 @@ use super::Checkout;
 use crate::bump::Edit;
 use crate::error::{Context as _, Error, Result};
 
-/// The hidden verb by which the program becomes a guard: `lifeboat guard-bump <directory>`.
+/// The hidden verb by which the program becomes a guard of the directory named after it.
 pub const GUARD: &str = "guard-bump";
 
 /// The record of a bump that is being written.

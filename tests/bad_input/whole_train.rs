@@ -129,7 +129,7 @@ fn train_file_with_faults() {
     let train = SampleTrain::new();
     let good = fs::read_to_string(train.train_file()).unwrap();
     for (from, to, fragments) in [
-        ("advisories", "advisorys", ["train.toml:4:1", "advisorys", "did you mean `advisories`"]),
+        ("advisories", "advisoriess", ["train.toml:4:1", "advisoriess", "did you mean `advisories`"]),
         (
             "branch = \"release-2.0.0\"",
             "branch = \"release-9.9.9\"",

@@ -130,7 +130,7 @@ committer = "Sample Release Robot <release@example.org>"
 
 [version]
 files = [{{ path = "include/sample.h", style = "c-header" }}]
-changelog = {{ path = "RELEASES.md", unreleased = "Unreleased.", released = "Released {{date}}.", notes_until = "^-----" }}
+changelog = {{ path = "RELEASES.md", unreleased = "Unreleased.", released = "Released {{date}}.", notes_until = "^-----", missing = "warn" }}
 
 [[target]]
 name = "any"
