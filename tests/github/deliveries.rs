@@ -121,7 +121,9 @@ async fn a_wrong_token_is_told_and_never_shown() {
         name: "github".parse().unwrap(),
         repository: crate::github_double::REPOSITORY.into(),
         api: Some(double.api()),
+        uploads: None,
         token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+        app: None,
     };
     let wrong = "ghp_wrong_canary_987654321";
     let around = lifeboat::forges::Surroundings {

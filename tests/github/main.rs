@@ -7,6 +7,7 @@
     reason = "a test may panic and print; clippy knows only `#[test]` functions"
 )]
 
+mod app;
 mod deliveries;
 mod faults;
 #[path = "../github_double/mod.rs"]

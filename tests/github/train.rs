@@ -260,7 +260,9 @@ impl Copied {
             name: "github".parse().unwrap(),
             repository: REPOSITORY.into(),
             api: Some(double.api()),
+            uploads: None,
             token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+            app: None,
         };
         let around = Surroundings { clock: self.clock.clone(), secrets: Arc::new(|_| Ok(Secret::new(TOKEN))) };
         Arc::new(GitHub::new(&spec, &around).with_deadlines(SHORT))

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each program that includes this uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
 
+pub mod app;
 mod contract;
 pub mod faults;
 mod http;
@@ -45,6 +46,12 @@ pub struct World {
     pub writes: Vec<String>,
     /// A bare repository whose tags the double shows, as they are at each request.
     pub git: Option<PathBuf>,
+    /// The app that may fetch tokens, if there is one.
+    pub app: Option<app::App>,
+    /// Every `authorization` header that came, with the host.
+    pub authorizations: Vec<(Side, String)>,
+    /// Another address that releases name for their uploads.
+    pub uploads_elsewhere: Option<String>,
     /// Told when a failure has the client killed.
     pub killed: Arc<Notify>,
     /// While above zero, reads show `before`.
@@ -55,6 +62,11 @@ pub struct World {
 }
 
 impl World {
+    /// The address that releases name for their uploads.
+    fn upload_base(&self) -> String {
+        self.uploads_elsewhere.clone().unwrap_or_else(|| format!("http://{}", self.uploads))
+    }
+
     /// Reads the tags of the repository again, if there is one and it can be reached.
     fn sync(&mut self) {
         let Some(repo) = self.git.as_deref().and_then(|git| git2::Repository::open_bare(git).ok()) else { return };
@@ -89,6 +101,9 @@ impl Double {
             calls: Vec::new(),
             writes: Vec::new(),
             git: None,
+            app: None,
+            authorizations: Vec::new(),
+            uploads_elsewhere: None,
             killed: Arc::default(),
             stale: 0,
             before: None,

@@ -29,6 +29,7 @@ pub fn label(state: &State, request: &Request) -> String {
             format!("{method} releases {}", body["tag_name"].as_str().unwrap_or_default()).trim_end().to_owned()
         }
         ["releases", id] => format!("{method} release {}", tag(id)),
+        ["app", "installations", _, "access_tokens"] => format!("{method} access token"),
         ["git", "ref", "tags", ..] => format!("{method} tag {}", parts[3..].join("/")),
         _ => format!("{method} {}", parts.join("/")),
     }
@@ -109,7 +110,14 @@ pub fn answer(world: &mut World, request: &Request, call: &str, fault: Option<Ki
 
 /// The operation itself.
 fn served(world: &mut World, request: &Request, call: &str) -> Answer {
-    if request.header("authorization") != Some(&format!("Bearer {TOKEN}")) {
+    let authorization = request.header("authorization").unwrap_or_default();
+    world.authorizations.push((request.side, authorization.to_owned()));
+    let now = jiff::Timestamp::now();
+    if let Some(installation) = request.path.strip_prefix("/app/installations/") {
+        return access_token(world, request, installation, authorization, now);
+    }
+    let apps = world.app.as_ref().is_some_and(|app| app.takes(authorization, now));
+    if !apps && authorization != format!("Bearer {TOKEN}") {
         return failure(401, "Bad credentials");
     }
     if let Some(left) = &mut world.state.remaining {
@@ -138,8 +146,28 @@ fn served(world: &mut World, request: &Request, call: &str) -> Answer {
     answer
 }
 
+/// `POST /app/installations/{installation_id}/access_tokens`.
+fn access_token(world: &mut World, request: &Request, rest: &str, authorization: &str, now: jiff::Timestamp) -> Answer {
+    let Some(app) = &mut world.app else { return failure(404, "Not Found") };
+    if let Err(why) = app.judge(authorization.strip_prefix("Bearer ").unwrap_or_default(), now) {
+        return failure(401, &format!("A JSON web token could not be decoded: {why}"));
+    }
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let repository = REPOSITORY.rsplit('/').next().unwrap();
+    if request.method != "POST" || rest != format!("{}/access_tokens", app.installation) {
+        return failure(404, "Not Found");
+    }
+    if body["repositories"] != json!([repository]) {
+        return failure(422, "There is at least one repository that does not exist or is not accessible");
+    }
+    let (token, until) = app.grant(now);
+    let permissions = json!({"contents": "write", "metadata": "read"});
+    let granted = json!({"token": token, "expires_at": until.to_string(), "permissions": permissions, "repository_selection": "selected"});
+    answer_of(201, &granted)
+}
+
 fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
-    let (api, uploads) = (format!("http://{}", world.api), format!("http://{}", world.uploads));
+    let (api, uploads) = (format!("http://{}", world.api), world.upload_base());
     let shown = Shown { api: &api, uploads: &uploads };
     let stale = world.stale > 0;
     world.stale = world.stale.saturating_sub(1);
@@ -203,7 +231,7 @@ fn page(request: &Request, api: &str, all: Vec<Value>) -> Answer {
 }
 
 fn write(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
-    let (api, uploads) = (format!("http://{}", world.api), format!("http://{}", world.uploads));
+    let (api, uploads) = (format!("http://{}", world.api), world.upload_base());
     let shown = Shown { api: &api, uploads: &uploads };
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();

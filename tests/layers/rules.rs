@@ -56,6 +56,7 @@ const PURE: &[&str] = &[
     "plan",
     "journal/event",
     "journal/fold",
+    "journal/outage",
     "journal/signed",
     "engine/next",
     "engine/retry",

@@ -8,7 +8,7 @@ use super::{Recorded, Recording};
 use crate::effects::{
     AssetFile, Discard, Forge, ForgeView, Latest, RefUpdate, ReleaseText, Remote, SeenAsset, SeenRelease,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Part, Result};
 use crate::model::{Oid, RemoteName, TagName};
 
 /// Wraps a remote for a dry run.
@@ -40,6 +40,14 @@ impl Remote for RecordingRemote {
         let there = self.inner.observe(refs).await?;
         let would = self.would.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(refs.iter().zip(there).map(|(name, oid)| would.get(name).cloned().or(oid)).collect())
+    }
+
+    async fn holds(&self, repo: &Path, name: &str, commit: &Oid) -> Result<bool> {
+        let would = self.would.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        match would {
+            Some(oid) => Ok(oid == *commit),
+            None => self.inner.holds(repo, name, commit).await,
+        }
     }
 
     async fn push(&self, _repo: &Path, updates: &[RefUpdate]) -> Result<()> {
@@ -108,6 +116,10 @@ impl Forge for RecordingForge {
 
     async fn probe(&self) -> Result<()> {
         self.inner.probe().await
+    }
+
+    async fn parts(&self) -> Vec<(Part, Result<()>)> {
+        self.inner.parts().await
     }
 
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
