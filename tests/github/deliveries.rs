@@ -93,6 +93,32 @@ async fn an_equal_draft_by_hand_is_adopted_and_old_releases_are_left() {
 }
 
 #[tokio::test]
+async fn a_release_with_more_assets_than_a_page_shows_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let files: Vec<_> = (0..230).map(|i| dir.path().join(format!("{i}.bin"))).collect();
+    for (i, file) in files.iter().enumerate() {
+        std::fs::write(file, i.to_string()).unwrap();
+    }
+    let template = Template::of(tempfile::tempdir().unwrap(), &LINES[2..], &files);
+    let double = double_with(&[]).await;
+    let run = template.copy();
+    let ended = run.ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    {
+        let world = double.world();
+        assert_eq!(world.violations, Vec::<String>::new());
+        // The three files of sums and three that are sealed.
+        assert_eq!(world.state.published, ["v48.0.1 with 236 whole assets"]);
+        let uploads = world.writes.iter().filter(|w| w.starts_with("POST assets")).count();
+        assert_eq!(uploads, 236, "none was sent twice");
+    }
+    // One that only the last page shows.
+    double.world().state.releases[0].assets[230].sha256 = "0".repeat(64);
+    let done = run.reconcile(&template, &double).await.unwrap().unwrap();
+    assert_eq!(done.differ.len(), 1, "{done:?}");
+}
+
+#[tokio::test]
 async fn without_its_tag_or_with_another_nothing_is_made() {
     let (template, double) = (Template::new(), double_with(&[]).await);
     double.world().state.refs.remove("v24.0.9");

@@ -8,10 +8,13 @@
 )]
 
 mod app;
+mod canary;
 mod deliveries;
 mod faults;
+mod git_faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod order;
 mod reconcile;
 #[path = "../release_world/mod.rs"]
 mod release_world;

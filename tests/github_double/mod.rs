@@ -52,6 +52,9 @@ pub struct World {
     pub authorizations: Vec<(Side, String)>,
     /// Another address that releases name for their uploads.
     pub uploads_elsewhere: Option<String>,
+    /// Another host on which lists go on, or to which everything is redirected.
+    pub next_elsewhere: Option<String>,
+    pub redirect: Option<String>,
     /// Told when a failure has the client killed.
     pub killed: Arc<Notify>,
     /// While above zero, reads show `before`.
@@ -62,6 +65,11 @@ pub struct World {
 }
 
 impl World {
+    /// How many requests came that could change something, whatever was answered; fetching a token changes nothing.
+    pub fn state_changing(&self) -> usize {
+        self.calls.iter().filter(|c| !c.starts_with("GET ") && *c != "POST access token").count()
+    }
+
     /// The address that releases name for their uploads.
     fn upload_base(&self) -> String {
         self.uploads_elsewhere.clone().unwrap_or_else(|| format!("http://{}", self.uploads))
@@ -104,6 +112,8 @@ impl Double {
             app: None,
             authorizations: Vec::new(),
             uploads_elsewhere: None,
+            next_elsewhere: None,
+            redirect: None,
             killed: Arc::default(),
             stale: 0,
             before: None,

@@ -128,6 +128,11 @@ fn served(world: &mut World, request: &Request, call: &str) -> Answer {
         }
         *left -= 1;
     }
+    if let Some(to) = &world.redirect {
+        let mut moved = failure(307, "Temporary Redirect");
+        moved.headers.push(("location".to_owned(), format!("{to}{}", request.path)));
+        return moved;
+    }
     let Some(rest) = request.path.strip_prefix(&format!("/repos/{REPOSITORY}")) else {
         return failure(404, "Not Found");
     };
@@ -177,6 +182,7 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
     };
     let found =
         |r: Option<&Release>| r.map_or_else(|| failure(404, "Not Found"), |r| answer_of(200, &shown.release(r)));
+    let next = world.next_elsewhere.as_deref();
     let answer = match parts {
         ["git", "ref", "tags", name @ ..] => match state.refs.get(&name.join("/")) {
             Some(sha) => answer_of(200, &shown.tag(&name.join("/"), sha)),
@@ -185,7 +191,7 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
         ["releases"] => {
             // Newest first, as GitHub lists them.
             let all: Vec<Value> = state.releases.iter().rev().map(|r| shown.release(r)).collect();
-            page(request, &api, all)
+            page(request, next, &api, all)
         }
         ["releases", "latest"] => found(state.latest()),
         ["releases", "tags", tag] => found(state.releases.iter().find(|r| !r.draft && r.tag == *tag)),
@@ -195,7 +201,7 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
             found.map_or_else(|| failure(404, "Not Found"), |(r, a)| answer_of(200, &shown.asset(r, a)))
         }
         ["releases", id, "assets"] => match id.parse().ok().and_then(|id| state.release(id)) {
-            Some(r) => page(request, &api, r.assets.iter().map(|a| shown.asset(r, a)).collect()),
+            Some(r) => page(request, next, &api, r.assets.iter().map(|a| shown.asset(r, a)).collect()),
             None => failure(404, "Not Found"),
         },
         ["releases", id] => found(id.parse().ok().and_then(|id| state.release(id))),
@@ -217,13 +223,14 @@ fn conditional(request: &Request, mut answer: Answer) -> Answer {
     answer
 }
 
-fn page(request: &Request, api: &str, all: Vec<Value>) -> Answer {
+fn page(request: &Request, elsewhere: Option<&str>, api: &str, all: Vec<Value>) -> Answer {
     let number = |name: &str, default: usize| request.query(name).and_then(|v| v.parse().ok()).unwrap_or(default);
     let (per_page, page) = (number("per_page", 30).clamp(1, 100), number("page", 1).max(1));
     let more = all.len() > per_page * page;
     let part: Vec<Value> = all.into_iter().skip(per_page * (page - 1)).take(per_page).collect();
     let mut answer = answer_of(200, &Value::Array(part));
-    if more {
+    if more || elsewhere.is_some() {
+        let api = elsewhere.unwrap_or(api);
         let next = format!("<{api}{}?per_page={per_page}&page={}>; rel=\"next\"", request.path, page + 1);
         answer.headers.push(("link".to_owned(), next));
     }

@@ -5,6 +5,7 @@ use reqwest::header::HeaderMap;
 
 use super::answers::Refusal;
 use super::limits::Signs;
+use crate::error::{Context as _, Error, Result};
 use crate::model::escape;
 
 /// An answer whose status is not the server's own failure.
@@ -39,12 +40,22 @@ impl Answer {
         }
     }
 
-    /// The next page (RFC 8288), if it is on the same host: the token goes nowhere else.
-    pub(super) fn next_page(&self, from: &Url) -> Option<Url> {
-        let link = self.header("link")?;
-        let part = link.split(',').find(|p| p.contains("rel=\"next\""))?;
-        let address = part.split_once('<')?.1.split_once('>')?.0;
-        let url = from.join(address).ok()?;
-        (url.origin() == from.origin()).then_some(url)
+    /// The next page (RFC 8288), if there is one.
+    ///
+    /// # Errors
+    /// It is on another host, where the token does not go; a list that ends there would look whole.
+    pub(super) fn next_page(&self, from: &Url) -> Result<Option<Url>> {
+        let part = self.header("link").and_then(|link| link.split(',').find(|p| p.contains("rel=\"next\"")));
+        let Some(address) = part.and_then(|p| p.split_once('<')?.1.split_once('>')).map(|(a, _)| a) else {
+            return Ok(None);
+        };
+        let url = from.join(address).context("the address of the next page of a list is none")?;
+        if url.origin() == from.origin() {
+            return Ok(Some(url));
+        }
+        let shown = escape(url.host_str().unwrap_or_default());
+        Err(Error::verification(format!("a list of the forge goes on at `{shown}`, which is not its own host")).hint(
+            "nothing was sent there; is a proxy in between? `api` must be the address that the forge gives itself",
+        ))
     }
 }

@@ -199,7 +199,7 @@ impl Client {
                 return Ok(None);
             }
             out.extend(self.json::<Vec<T>>(&answer, "GET", &url)?);
-            next = answer.next_page(&url);
+            next = answer.next_page(&url)?;
         }
         Ok(Some(out))
     }
