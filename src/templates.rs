@@ -99,25 +99,7 @@ pub fn render(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result
         .map_err(|e| explained(&e, source, origin, name, &names(context)))
 }
 
-/// Refuses a project's template that has no use, is broken, or uses a name that its text does not have.
-///
-/// # Errors
-/// [`crate::error::ErrorKind::Input`] with the file and line.
-pub fn check(set: &TemplateSet) -> Result<()> {
-    let sample = crate::site::sample()?;
-    for name in set.texts.keys() {
-        match name.as_str() {
-            "commit.txt" => drop(commit_message(set, &sample.text)?),
-            "tag.txt" => drop(tag_message(set, &sample.text)?),
-            "notes.md" => drop(notes(set, &sample.text, Some("### Fixed\n"))?),
-            "release.html" => drop(crate::site::release_page(set, &sample.release)?),
-            "index.html" => drop(crate::site::index_page(set, &sample.index)?),
-            other => drop(source(set, other)?),
-        }
-    }
-    Ok(())
-}
-
+/// The text of a template and where it comes from.
 fn source<'a>(set: &'a TemplateSet, name: &str) -> Result<(&'a str, &'static str)> {
     let Some((_, built_in)) = BUILT_IN.iter().find(|(n, _)| *n == name) else {
         let valid: Vec<_> = BUILT_IN.iter().map(|(n, _)| format!("`{n}`")).collect();
@@ -172,8 +154,10 @@ fn message(name: &str, text: &str) -> Result<String> {
 mod tests {
     use super::*;
 
+    use crate::site::{check_templates as check, sample};
+
     fn text() -> ReleaseText {
-        crate::site::sample().unwrap().text
+        sample().unwrap().text
     }
 
     fn own(name: &str, source: &str) -> TemplateSet {

@@ -1,17 +1,34 @@
 //! Joins the ports to their adapters, as the configuration says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::effects::{Clock, Disk, Effects, Progress};
+use crate::effects::{Clock, Disk, Effects, Progress, SecretResolver};
 use crate::engine::TrainDir;
 use crate::error::{Context as _, Result};
 use crate::gather::Destinations;
 use crate::git::{GitProgram, LocalGit};
 use crate::signers::ConfiguredKeys;
 use crate::{forges, remotes, runners, signers, stores};
+
+/// How credentials are found, and where they may go.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Reads the secret that a reference names.
+    pub secrets: SecretResolver,
+    /// The hosts to which the trust root lets credentials be sent.
+    pub hosts: BTreeSet<String>,
+}
+
+impl Credentials {
+    /// Every secret is read, and sent to no host.
+    #[must_use]
+    pub fn kept() -> Self {
+        Self { secrets: Arc::new(signers::resolve), hosts: BTreeSet::new() }
+    }
+}
 
 /// The real effects of one train: `root` is the project's directory in the state directory.
 ///
@@ -24,13 +41,13 @@ pub fn effects(
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     progress: Arc<dyn Progress>,
+    Credentials { secrets, hosts }: Credentials,
 ) -> Result<Effects> {
     let program = GitProgram::from_env();
-    let secrets: crate::effects::SecretResolver = Arc::new(signers::resolve);
     let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), secrets.clone(), disk.clone(), clock.clone());
     let to = destinations(config, &disk)?;
     let mut of_forges = BTreeMap::new();
-    let around = forges::Surroundings { clock: clock.clone(), secrets: secrets.clone() };
+    let around = forges::Surroundings { clock: clock.clone(), secrets: secrets.clone(), hosts };
     for forge in &config.forges {
         let spec = forges::ForgeSpec {
             name: forge.name.clone(),

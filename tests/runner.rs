@@ -96,7 +96,7 @@ impl Bench {
     }
 
     async fn log(&self, request: &JobRequest, handle: &Handle) -> String {
-        fs::read_to_string(self.runner.log(request, handle).await.unwrap()).unwrap()
+        fs::read_to_string(self.runner.log(request, handle).await.unwrap().path).unwrap()
     }
 
     /// The error of collecting what this recipe leaves.
@@ -374,7 +374,7 @@ async fn a_job_without_network_sees_no_keys() {
     request.job.env.insert("LD_PRELOAD".into(), "./evil.so".into());
     let handle = runner.dispatch(&request).await.unwrap_or_else(|e| panic!("{}", e.report()));
     let status = wait(&*runner, &handle).await;
-    let log = fs::read_to_string(runner.log(&request, &handle).await.unwrap()).unwrap();
+    let log = fs::read_to_string(runner.log(&request, &handle).await.unwrap().path).unwrap();
     assert_eq!(status, JobStatus::Exited(0), "{log}");
     assert!(!log.contains("the operator's key"), "{log}");
     assert_eq!(fs::read_to_string(state.join("trust-root.pin")).unwrap(), "0000");

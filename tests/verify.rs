@@ -235,13 +235,14 @@ fn nothing_is_read_on_the_word_of_an_unsigned_manifest() {
 fn known_names_without_a_signature_are_named() {
     let world = World::new();
     let dir = world.release();
-    fs::write(dir.join("notes.md"), "run this as root").unwrap();
     let report = world.verify();
     report.require().unwrap();
-    for name in ["notes.md", "index.html"] {
-        let what = format!("not signed: {name}");
-        assert!(report.checks.iter().any(|c| c.what == what && c.verdict == Verdict::NotChecked), "{name}");
-    }
+    let page = report.checks.iter().find(|c| c.what == "not signed: index.html").unwrap();
+    assert_eq!((page.verdict, page.detail.as_str()), (Verdict::NotChecked, "a page for readers"));
+    // Notes that the manifest does not list are nobody's.
+    fs::write(dir.join("notes.md"), "run this as root").unwrap();
+    world.refused("not listed by the sums: notes.md");
+    fs::remove_file(dir.join("notes.md")).unwrap();
     for name in ["SHA256SUMS.install.sh.asc", "SHA512SUMS.mallory.asc", "SHA256SUMS.asc", "tag.txt.asc"] {
         fs::copy(dir.join("SHA256SUMS.alice.asc"), dir.join(name)).unwrap();
         world.refused("not listed by the sums");
@@ -314,7 +315,7 @@ fn the_index_is_fresh_and_moves_forward() {
     world.write_index(&world.index(&world.made, 6), &world.team.freshness);
     world.refused("rolled back: number 6 after number 7");
     let mut other = world.index(&world.made, 7);
-    other.expires = at("2026-03-04T12:00:00Z");
+    other.expires = at("2026-03-02T12:00:00Z");
     world.write_index(&other, &world.team.freshness);
     world.refused("it forked");
     let old = make(3, &"b".repeat(40).parse().unwrap());
@@ -419,4 +420,26 @@ fn a_clone_is_checked_too() {
     with_clone().require().unwrap();
     repository.reference("refs/tags/v9.9.9", id, true, "").unwrap();
     refused(&with_clone(), "at `refs/tags/v9.9.9` too");
+}
+
+#[test]
+fn an_approval_that_counts_for_ever_counts_for_nothing() {
+    let world = World::new();
+    let by = |who: &str, key: &Key, expires: &str| {
+        let (root, who) = (world.root_digest(), person(who));
+        let act = lifeboat::trust::Act {
+            content: &world.made.content,
+            sums: &world.made.sums,
+            root,
+            person: &who,
+            expires: at(expires),
+        };
+        (lifeboat::trust::approve(key, &act).unwrap(), None)
+    };
+    let alice = by("alice", &world.team.alice, "2026-03-10T00:00:00Z");
+    let bob = |expires| by("bob", &world.team.bob, expires);
+    // Signed on 23 February at noon.
+    assert!(gate(&world, &[alice.clone(), bob("2026-03-25T12:00:00Z")], NOW).holds());
+    let judged = gate(&world, &[alice, bob("2026-03-25T12:00:01Z")], NOW);
+    assert!(judged.require().unwrap_err().report().contains("longer than 30 days"), "{judged:?}");
 }

@@ -132,7 +132,9 @@ pub(crate) fn finished(at: &Path) {
     let project = at.join("state/wasmtime");
     pin(&*disk, &project, &trust.digest).unwrap();
     let plan = plan(&config, &snapshot, &request).unwrap();
-    let effects = wiring::effects(&config, &project, &dir(at), disk, clock, Arc::new(Quiet)).unwrap();
+    let effects =
+        wiring::effects(&config, &project, &dir(at), disk, clock, Arc::new(Quiet), wiring::Credentials::kept())
+            .unwrap();
     let (train, _) = Train::adopt(&effects, Arc::new(trust), &dir(at), &plan).unwrap();
     for event in everything(train.graph(), now, |_| 0) {
         train.journal().append(event).unwrap();

@@ -1,15 +1,24 @@
 //! `abandon`: give a train up before anything of it is public.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+
+use semver::Version;
+use serde::Serialize;
 
 use super::place::Place;
 use super::{Global, Output};
+use crate::effects::Effects;
 use crate::engine::Train;
-use crate::error::{Error, Result};
+use crate::engine::index::IndexWriter;
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Event;
-use crate::model::TrainName;
+use crate::model::{StoreName, TrainName};
 
 /// Give a train up, before anything of it is public
+///
+/// Versions that somebody approved are burnt: signatures over them exist, so they are never released. The index of each
+/// store says so at once if the store can be reached, or with the next `refresh` or the next train.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The train [default: the one under way]
@@ -18,6 +27,23 @@ pub(super) struct Args {
     /// Why, for the journal
     #[arg(long)]
     reason: String,
+}
+
+/// What was done in a store.
+#[derive(Serialize)]
+struct Told {
+    store: StoreName,
+    /// Why the staged files are still there; none if they are gone.
+    not_cleared: Option<String>,
+    /// Why its index does not say yet that the versions are burnt; none if it does, or if there are none.
+    not_told: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    train: TrainName,
+    burnt: BTreeSet<Version>,
+    stores: Vec<Told>,
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
@@ -35,15 +61,56 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if state.abandoned().is_none() {
         train.journal().append(Event::Abandoned { reason: args.reason.clone() })?;
     }
-    super::runtime()?.block_on(crate::engine::approve::clear(&effects, &train))?;
     let burnt = place.release_claims(&train)?;
-    let mut text = format!("train `{name}` is abandoned; its staged files are removed");
-    if burnt.is_empty() {
+    let stores = super::runtime()?.block_on(tell(&effects, &train, &burnt));
+    let down = stores.iter().any(|s| s.not_cleared.is_some());
+    let report = Report { train: name, burnt, stores };
+    out.result(text(&report), &report)?;
+    Ok(if down { ExitCode::from(ErrorKind::Unreachable.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+/// Clears every store's staging area, and has every store's index say what is burnt. The train is given up and its claims
+/// hold already: a store that is down keeps nothing from that.
+async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>) -> Vec<Told> {
+    let writer = IndexWriter { effects, trust: train.trust(), objects: train.objects() };
+    let nonce = train.state().nonce().map(ToString::to_string);
+    let mut told = Vec::new();
+    for store in effects.stores.values() {
+        let cleared = match &nonce {
+            Some(nonce) => store.clear_staging(nonce).await,
+            None => Ok(()),
+        };
+        let said = if burnt.is_empty() { Ok(BTreeSet::new()) } else { writer.burn(&**store, burnt).await };
+        let why = |e: Error| e.message().to_owned();
+        let (not_cleared, not_told) = (cleared.err().map(why), said.err().map(why));
+        told.push(Told { store: store.name().clone(), not_cleared, not_told });
+    }
+    told
+}
+
+fn text(report: &Report) -> String {
+    let mut text = format!("train `{}` is abandoned", report.train);
+    if report.burnt.is_empty() {
         text.push_str("; nobody had approved, so its versions are free again");
     } else {
-        let burnt: Vec<String> = burnt.iter().map(ToString::to_string).collect();
+        let burnt: Vec<String> = report.burnt.iter().map(ToString::to_string).collect();
         text.push_str(&format!("; signatures over {} exist, so these versions are burnt", burnt.join(", ")));
     }
-    out.result(text, &serde_json::json!({ "train": name, "burnt": burnt }))?;
-    Ok(ExitCode::SUCCESS)
+    for told in &report.stores {
+        let store = &told.store;
+        match &told.not_cleared {
+            None => text.push_str(&format!("\n  its staged files in store `{store}` are removed")),
+            Some(why) => text.push_str(&format!(
+                "\n  its staged files are still in store `{store}`: {why}; the same command again removes them"
+            )),
+        }
+        match &told.not_told {
+            _ if report.burnt.is_empty() => {}
+            None => text.push_str(&format!("\n  the index of store `{store}` says so")),
+            Some(why) => text.push_str(&format!(
+                "\n  the index of store `{store}` does not say so yet: {why}; `lifeboat refresh` tries again"
+            )),
+        }
+    }
+    text
 }

@@ -1,5 +1,6 @@
 //! Where a project's trains are on this machine, and which one is meant.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,15 +9,15 @@ use semver::Version;
 
 use super::Global;
 use crate::config::{self, Config};
-use crate::effects::{Clock, Disk, Effects, EntryKind, Lock, Progress, files};
+use crate::effects::{Clock, Disk, Effects, EntryKind, Lock, Progress, SecretResolver, files};
 use crate::engine::{Next, Question, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
 use crate::journal::{Journal, Record, State, TrainState};
-use crate::model::TrainName;
+use crate::model::{SecretRef, TrainName, escape};
 use crate::plan::Graph;
-use crate::wiring;
+use crate::wiring::{self, Credentials};
 
 /// The name of the configuration file.
 const CONFIG: &str = "lifeboat.toml";
@@ -125,7 +126,9 @@ impl Place {
     pub(super) fn effects(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
         let dir = self.dir(train);
         if self.trains()?.contains(train) {
-            self.same_destinations(&dir.load_plan(&*self.disk)?)?;
+            let plan = dir.load_plan(&*self.disk)?;
+            self.same_destinations(&plan)?;
+            self.same_secrets(&plan)?;
         }
         self.effects_in(&dir, progress)
     }
@@ -143,9 +146,49 @@ impl Place {
         Ok(())
     }
 
+    /// Keys and secrets of an adopted train come from where its plan says. A command among them would run as whoever
+    /// ships: one that nobody reviewed must not.
+    fn same_secrets(&self, plan: &crate::plan::Plan) -> Result<()> {
+        let now = crate::plan::secrets(&self.config);
+        let names: BTreeSet<&String> = plan.secrets.keys().chain(now.keys()).collect();
+        for name in names {
+            let (planned, found) = (plan.secrets.get(name), now.get(name));
+            if planned != found {
+                let text = |from: Option<&String>| from.map_or("nowhere", String::as_str).to_owned();
+                return Err(Error::conflict(format!("`{name}` comes from another place than the adopted plan says"))
+                    .detail(format!("plan: {}", escape(&text(planned))))
+                    .detail(format!("now:  {}", escape(&text(found))))
+                    .hint(
+                        "nothing of it was read; put the configuration back as it was, and find out who changed it",
+                    ));
+            }
+        }
+        Ok(())
+    }
+
     /// The same, with the train's files in another directory.
     pub(super) fn effects_in(&self, dir: &TrainDir, progress: Arc<dyn Progress>) -> Result<Effects> {
-        wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress)
+        let credentials = Credentials { secrets: self.secrets(), hosts: self.hosts() };
+        wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress, credentials)
+    }
+
+    /// Reads secrets, but runs a command for one only if a plan with this configuration's sources was adopted here: until
+    /// then nobody has looked at them.
+    fn secrets(&self) -> SecretResolver {
+        let (disk, trains, now) = (self.disk.clone(), self.root.join("trains"), crate::plan::secrets(&self.config));
+        Arc::new(move |reference| {
+            if matches!(reference, SecretRef::Command(_)) && !reviewed(&*disk, &trains, &now)? {
+                return Err(Error::input("a command that prints a secret is not run before its plan is adopted").hint(
+                    "look at it with `lifeboat plan TRAIN.toml`, then adopt with `lifeboat ship TRAIN.toml --plan …`",
+                ));
+            }
+            crate::signers::resolve(reference)
+        })
+    }
+
+    /// The hosts that may receive credentials; none before a trust root is pinned.
+    fn hosts(&self) -> BTreeSet<String> {
+        self.trust().map(|t| t.root.hosts.clone()).unwrap_or_default()
     }
 
     /// Where the trains of this project go.
@@ -211,11 +254,17 @@ impl Place {
         Ok(())
     }
 
+    /// The versions that abandoned trains of this machine burnt; the stores' indexes list them.
+    pub(super) fn burnt(&self) -> Result<BTreeSet<Version>> {
+        Ok(self.see_all()?.iter().flat_map(|s| burns(&s.state)).collect())
+    }
+
     /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.
-    pub(super) fn release_claims(&self, train: &Train) -> Result<Vec<Version>> {
+    pub(super) fn release_claims(&self, train: &Train) -> Result<BTreeSet<Version>> {
         let versions = train.plan().releases().filter_map(|l| l.new.clone());
-        if !train.state().approvals().is_empty() {
-            return Ok(versions.collect());
+        let burnt = burns(&train.state());
+        if !burnt.is_empty() {
+            return Ok(burnt);
         }
         let ours = format!("{}\n", train.plan().train);
         for version in versions {
@@ -226,8 +275,24 @@ impl Place {
                 self.disk.remove_file(&path).context(what())?;
             }
         }
-        Ok(Vec::new())
+        Ok(burnt)
     }
+}
+
+/// Whether a plan was adopted that names exactly these sources of secrets.
+fn reviewed(disk: &dyn Disk, trains: &Path, now: &BTreeMap<String, String>) -> Result<bool> {
+    let entries = disk.list(trains).context(format!("cannot list `{}`", trains.display()))?;
+    let dirs = entries.into_iter().filter(|e| e.kind == EntryKind::Dir);
+    let plan = |name: String| TrainDir::new(trains.join(name)).load_plan(disk).ok();
+    Ok(dirs.filter_map(|e| plan(e.name)).any(|p| p.secrets == *now))
+}
+
+/// What a train burns if it is given up: every version over which signatures exist.
+fn burns(state: &State) -> BTreeSet<Version> {
+    if state.abandoned().is_none() || state.approvals().is_empty() {
+        return BTreeSet::new();
+    }
+    state.graph().plan().releases().filter_map(|l| l.new.clone()).collect()
 }
 
 fn which(what: &str, trains: &[TrainName]) -> Error {

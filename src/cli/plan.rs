@@ -62,6 +62,10 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
     for (name, place) in &plan.destinations {
         out.push_str(&format!("  {name}: {}\n", escape(place)));
     }
+    out.push_str("\nkeys and secrets, none of which is read before the plan is adopted:\n");
+    for (name, from) in &plan.secrets {
+        out.push_str(&format!("  {name}: {}\n", escape(from)));
+    }
     out.push_str("\nruns on this machine or its runners:\n");
     for command in commands(plan) {
         out.push_str(&format!("  {}\n", escape(&command)));

@@ -79,12 +79,18 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 
 /// One try of every train that is meant; with the exit code of the worst that a person must see to.
 async fn once(place: &Place, args: &Args, out: &Output) -> Result<(Vec<Report>, Option<u8>)> {
+    let mut errors = Vec::new();
+    let reports = every_train(place, args, out, &mut errors).await;
+    out.fail_all(&errors.iter().collect::<Vec<_>>());
+    Ok((reports?, errors.first().map(|e| e.kind().exit_code())))
+}
+
+async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<Error>) -> Result<Vec<Report>> {
     let mut seen = seen(place, args.train.as_ref())?;
     if args.train.is_none() {
         seen.retain(|s| s.state.name() >= TrainState::Released && s.state.abandoned().is_none());
     }
     let mut reports: Vec<Report> = Vec::new();
-    let mut worst = None;
     for seen in in_version_order(seen) {
         let plan = seen.state.graph().plan().clone();
         if let Some(before) = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(place, &r.train, &seen)) {
@@ -100,29 +106,27 @@ async fn once(place: &Place, args: &Args, out: &Output) -> Result<(Vec<Report>, 
             }
         }
         let effects = place.effects(&plan.train, out.progress())?;
-        let train = Arc::new(Train::open(&effects, place.trust()?, &place.dir(&plan.train))?);
+        let train = Train::open(&effects, place.trust()?, &place.dir(&plan.train))?.with_burnt(place.burnt()?);
+        let train = Arc::new(train);
         let done = reconcile(&effects, train.clone()).await;
         effects.progress.event(ProgressEvent::Ended);
         let Reconciled { ended, equal, differ } = done?;
         let state = train.state();
-        let mut errors: Vec<&Error> = differ.iter().map(|(_, e)| e).collect();
-        if let Some(Ended::Stuck(stuck)) = &ended {
-            errors.extend(stuck.iter().map(|(_, e)| e));
-        }
-        for error in errors {
-            let _code = out.fail(error);
-            worst = worst.or(Some(error.kind().exit_code()));
+        let told: Vec<String> = differ.iter().map(|(id, e)| format!("{id}: {e}")).collect();
+        errors.extend(differ.into_iter().map(|(_, e)| e));
+        if let Some(Ended::Stuck(stuck)) = ended {
+            errors.extend(stuck.into_iter().map(|(_, e)| e));
         }
         reports.push(Report {
             train: plan.train.clone(),
             state: state.name(),
             equal,
-            differ: differ.iter().map(|(id, e)| format!("{id}: {e}")).collect(),
+            differ: told,
             waiting: waiting(&state),
             failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
         });
     }
-    Ok((reports, worst))
+    Ok(reports)
 }
 
 fn seen(place: &Place, train: Option<&TrainName>) -> Result<Vec<Seen>> {

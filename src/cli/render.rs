@@ -58,23 +58,24 @@ impl Output {
     /// Reports a failure on standard error, as JSON with `--json`, and gives its exit code.
     #[must_use]
     pub fn fail(&self, error: &Error) -> ExitCode {
-        let code = error.kind().exit_code();
+        self.fail_all(&[error]);
+        ExitCode::from(error.kind().exit_code())
+    }
+
+    /// Reports failures on standard error. With `--json` they are one value: the first failure, the others as its `more`.
+    pub fn fail_all(&self, errors: &[&Error]) {
+        let Some((first, more)) = errors.split_first() else { return };
         let text = if self.json {
-            let value = serde_json::json!({
-                "error": error.message(),
-                "kind": error.kind(),
-                "exit_code": code,
-                "details": error.details(),
-                "hints": error.hints(),
-                "report": error.report(),
-            });
+            let mut value = as_json(first);
+            if !more.is_empty() {
+                value["more"] = more.iter().map(|e| as_json(e)).collect();
+            }
             value.to_string()
         } else {
-            error.report()
+            errors.iter().map(|e| e.report()).collect::<Vec<_>>().join("\n")
         };
         // With standard error closed there is nobody left to tell.
         drop(writeln!(std::io::stderr().lock(), "{text}"));
-        ExitCode::from(code)
     }
 
     /// A line beside the result, on standard error.
@@ -97,6 +98,17 @@ impl Output {
             Arc::new(Lines)
         }
     }
+}
+
+fn as_json(error: &Error) -> serde_json::Value {
+    serde_json::json!({
+        "error": error.message(),
+        "kind": error.kind(),
+        "exit_code": error.kind().exit_code(),
+        "details": error.details(),
+        "hints": error.hints(),
+        "report": error.report(),
+    })
 }
 
 /// A bar with the steps that ended above it.

@@ -76,7 +76,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         (Some(file), None) => adopt_file(&place, file, args, progress)?,
         (None, None) => return Err(Error::input("no train is meant")),
     };
-    drive(&effects, train, out)
+    drive(&effects, train.with_burnt(place.burnt()?), out)
 }
 
 /// A train that needs no `ship`.
@@ -101,14 +101,27 @@ fn finished(seen: &[Seen], out: &Output) -> Result<ExitCode> {
 
 /// The train of a train file, if it was adopted before: then the same command goes on with it.
 fn adopted_before(place: &Place, file: &Path, args: &Args, out: &Output) -> Result<Option<TrainName>> {
-    let name = config::load_train(file, &*place.disk)?.name;
+    let request = config::load_train(file, &*place.disk)?;
+    let name = request.name.clone();
     if !place.trains()?.contains(&name) {
         return Ok(None);
     }
-    let adopted = place.dir(&name).load_plan(&*place.disk)?.id()?;
+    let plan = place.dir(&name).load_plan(&*place.disk)?;
+    let adopted = plan.id()?;
     if let Some(wanted) = args.plan.filter(|w| *w != adopted.0) {
         return Err(Error::conflict(format!("train `{name}` was adopted with plan {adopted}, not {wanted}"))
             .hint("an adopted plan never changes: go on with it, or give it up with `lifeboat abandon`"));
+    }
+    // Whoever gives the file may mean what it says now; the adopted plan would ship what it said then.
+    let bases = plan.lines.iter().map(|l| (l.branch.clone(), l.base.clone())).collect();
+    let series = gather::series_now(&place.config, &request, &bases, place.root(), &*place.disk)?;
+    let differences = crate::plan::differences(&plan, &request, &series);
+    if !differences.is_empty() {
+        let error = Error::conflict(format!("`{}` is not what train `{name}` was adopted from", file.display()));
+        return Err(differences.into_iter().fold(error, Error::detail).hint(format!(
+            "an adopted plan never changes: go on with it by `lifeboat ship --train {name}`, or give it up with `lifeboat \
+             abandon {name} --reason …` and give the new train another name"
+        )));
     }
     out.note(&format!("train `{name}` was adopted before: going on with plan {}", adopted.0.short()));
     Ok(Some(name))
@@ -177,9 +190,7 @@ pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<Exi
     if let Ended::Stuck(errors) = &ended {
         // One cause often stops the same target on every line: a few reports in full, then where the others stand.
         let whole = if out.json() { errors.len() } else { errors.len().min(FULL_REPORTS) };
-        for (_, error) in &errors[..whole] {
-            let _code = out.fail(error);
-        }
+        out.fail_all(&errors[..whole].iter().map(|(_, error)| error).collect::<Vec<_>>());
         if errors.len() > whole {
             let more = errors.len() - whole;
             out.note(&format!("and {more} more steps failed: `lifeboat status` says why"));

@@ -60,6 +60,8 @@ pub struct Served {
     pub packs: Vec<String>,
     /// Lines of `info/refs`: full name (`refs/tags/v1^{}` for what a tag points to) and object.
     pub refs: Vec<(String, Oid)>,
+    /// Refs that lie as files of their own, as far as they were looked at: a writer puts them there before `info/refs`.
+    pub loose: Vec<(String, Oid)>,
 }
 
 impl Served {

@@ -28,26 +28,15 @@ pub use hashing::{CheckedReader, hash_files};
 pub use objects::Objects;
 pub use progress::{Progress, ProgressEvent, Quiet};
 pub use remote::{RefUpdate, Remote};
-pub use runner::{Handle, JobReport, JobRequest, JobStatus, Runner};
+pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
 pub use signer::{Keys, Role, Signer};
-pub use store::{Area, Capabilities, PutNew, Store};
+pub use store::{Area, Capabilities, PutNew, Store, read_public};
 
 use crate::error::Result;
 use crate::model::{RemoteName, Secret, SecretRef, StoreName};
 
 /// Reads the secret that a reference names.
 pub type SecretResolver = Arc<dyn Fn(&SecretRef) -> Result<Secret> + Send + Sync>;
-
-/// What looking at an effect found, before it is applied (*observe → apply if absent → confirm*).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Observed<T> {
-    /// Nothing is there.
-    Absent,
-    /// It is there, with our bytes.
-    Done(T),
-    /// Something else is there: never overwritten, shown to a person.
-    Conflict(String),
-}
 
 /// Everything that the engine may do to the world.
 #[derive(Clone)]

@@ -52,6 +52,15 @@ pub struct JobReport {
     pub warnings: Vec<String>,
 }
 
+/// The log of a job so far.
+#[derive(Debug, Clone)]
+pub struct JobLog {
+    /// The file, secrets masked.
+    pub path: PathBuf,
+    /// What a person should know of a job that ended, such as that the recipe printed a secret.
+    pub warnings: Vec<String>,
+}
+
 /// Something that executes jobs.
 #[async_trait::async_trait]
 pub trait Runner: Send + Sync {
@@ -95,7 +104,7 @@ pub trait Runner: Send + Sync {
     ///
     /// # Errors
     /// The runner's.
-    async fn log(&self, request: &JobRequest, handle: &Handle) -> Result<PathBuf>;
+    async fn log(&self, request: &JobRequest, handle: &Handle) -> Result<JobLog>;
 
     /// Ends a job with all its children and removes its files.
     ///

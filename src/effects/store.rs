@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::error::Result;
+use super::blocking;
+use crate::error::{Context as _, Result};
 use crate::model::{Digests, Sha256, StoreName};
 use crate::step::Exposure;
 
@@ -92,4 +93,16 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store's.
     async fn clear_staging(&self, train: &str) -> Result<()>;
+}
+
+/// The bytes of a small public object, or `None` if it is absent.
+///
+/// # Errors
+/// The store's.
+pub async fn read_public(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
+    let Some(mut source) = store.get(&Area::Public, path).await? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let read = blocking(|| source.read_to_end(&mut bytes));
+    read.context(format!("cannot read `{path}` in store `{}`", store.name()))?;
+    Ok(Some(bytes))
 }

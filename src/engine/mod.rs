@@ -2,6 +2,7 @@
 
 pub mod approve;
 mod content;
+pub mod index;
 mod next;
 mod perform;
 mod pools;

@@ -1,7 +1,10 @@
 //! A train on this machine: its directory, its plan, its journal.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use semver::Version;
 
 use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, Role, files};
 use crate::error::{Context as _, Error, Result};
@@ -86,6 +89,7 @@ pub struct Train {
     trust: Arc<TrustedRoot>,
     repo: PrivateRepo,
     repo_lock: Mutex<()>,
+    burnt: BTreeSet<Version>,
     _lock: Box<dyn Lock>,
 }
 
@@ -201,8 +205,21 @@ impl Train {
             repo: PrivateRepo { dir: dir.repository(), borrow },
             trust,
             repo_lock: Mutex::new(()),
+            burnt: BTreeSet::new(),
             _lock: lock,
         })
+    }
+
+    /// The same train, with the versions that other trains of this machine burnt: the indexes that it writes list them.
+    #[must_use]
+    pub fn with_burnt(self, burnt: BTreeSet<Version>) -> Self {
+        Self { burnt, ..self }
+    }
+
+    /// See [`Train::with_burnt`].
+    #[must_use]
+    pub fn burnt(&self) -> &BTreeSet<Version> {
+        &self.burnt
     }
 
     /// The journal, for one caller at a time.

@@ -2,6 +2,7 @@
 
 pub mod github;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::effects::{Clock, Forge, SecretResolver};
@@ -43,6 +44,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Reads the token when it is first needed.
     pub secrets: SecretResolver,
+    /// The hosts that the trust root lets receive credentials, by name without port.
+    pub hosts: BTreeSet<String>,
 }
 
 /// One kind of forge.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,18 @@ use crate::model::{BranchName, ProjectName, Sha256, TagName, TrainNonce};
 
 /// Its path within a store.
 pub const PATH: &str = "releases/index.json";
+
+/// How long an index counts as fresh (DESIGN §5).
+pub const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// By how much an index may outlive [`FRESH`]: the clocks of two machines differ.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+/// Where the signature of an index with these bytes lies that no later index replaces.
+#[must_use]
+pub fn signature_path(index: &[u8]) -> String {
+    format!("releases/index.{}.asc", Sha256::of(index))
+}
 
 /// Which releases there are, signed by the freshness key (`releases/index.json.asc`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +84,12 @@ impl Document for Index {
         if self.expires <= self.generated {
             return Err(Error::verification("it expires before it was made"));
         }
+        let longest = FRESH.checked_add(SKEW).and_then(|d| self.generated.checked_add(d).ok());
+        if longest.is_none_or(|l| self.expires > l) {
+            let (from, to) = (self.generated, self.expires);
+            return Err(Error::verification(format!("it counts from {from} to {to}, longer than seven days"))
+                .hint("an index that never goes stale could hide every later release"));
+        }
         if self.latest != latest(&self.releases) {
             return Err(Error::verification("`latest` does not follow from `releases`"));
         }
@@ -122,13 +140,21 @@ impl Index {
         generated: Timestamp,
         expires: Timestamp,
     ) -> Result<Self> {
-        let mut out = Self { counter: self.counter + 1, generated, expires, ..self.clone() };
+        let counter = self.counter.checked_add(1).ok_or_else(|| {
+            Error::verification(format!("index number {} has no successor", self.counter))
+                .hint("no project gets there by itself: find out who wrote it, and put the last good index back")
+        })?;
+        let mut out = Self { counter, generated, expires, ..self.clone() };
         for (version, entry) in add {
             if let Some(old) = out.releases.get(&version).filter(|old| **old != entry) {
                 return Err(Error::conflict(format!("the index has another release {version}"))
                     .detail(format!("expected manifest sha256:{}", entry.manifest))
                     .detail(format!("found    manifest sha256:{}", old.manifest))
                     .hint("nothing was changed; compare the two releases before anything else"));
+            }
+            if out.burnt.contains(&version) {
+                return Err(Error::conflict(format!("version {version} is burnt: the train that would have released it was abandoned"))
+                    .hint("signatures over other bytes of that version exist: choose the next version with `to = \"X.Y.Z\"` in the train file"));
             }
             out.releases.insert(version, entry);
         }
@@ -203,5 +229,23 @@ mod tests {
         let mut lies = one.clone();
         lies.latest.overall = Some(Version::new(9, 0, 0));
         assert!(lies.to_bytes().is_err());
+        let burnt = one.next([], [Version::new(1, 0, 6)], generated, expires).unwrap();
+        assert!(step(&burnt, &[("r-1", "1.0.6")]).unwrap_err().message().contains("burnt"));
+    }
+
+    #[test]
+    fn counter_and_time_have_an_end() {
+        let project = ProjectName::new("sample").unwrap();
+        let (from, week) = (at("2026-01-01T00:00:00Z"), at("2026-01-08T00:00:00Z"));
+        let good = Index::empty(project, from, week);
+        assert!(Index { counter: u64::MAX, ..good.clone() }.next([], [], from, week).is_err());
+        assert!(Index { expires: at("2026-01-08T01:00:00Z"), ..good.clone() }.to_bytes().is_ok());
+        let late = Index { expires: at("2026-01-08T01:00:01Z"), ..good.clone() }.to_bytes();
+        assert!(late.unwrap_err().message().contains("longer than seven days"));
+        assert!(
+            Index { expires: Timestamp::MAX, generated: Timestamp::MAX - SignedDuration::from_secs(1), ..good }
+                .to_bytes()
+                .is_err()
+        );
     }
 }

@@ -12,6 +12,9 @@ use crate::model::{Artifact, ArtifactName, BranchName, Digests, Oid, ProjectName
 /// Its file name in a release.
 pub const FILE: &str = "manifest.json";
 
+/// The release notes, a file of the release like any other: people approve them and the sums list them. No recipe makes it.
+pub const NOTES: &str = "notes.md";
+
 /// What one line's release consists of; listed in the sums, which people sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,7 +62,7 @@ impl Document for Manifest {
             }
         }
         for artifact in &self.artifacts {
-            if is_reserved(artifact.name.as_str()) {
+            if artifact.name.as_str() != NOTES && is_reserved(artifact.name.as_str()) {
                 return Err(Error::verification(format!(
                     "artifact `{}` has a name that a release keeps for itself",
                     artifact.name
@@ -138,7 +141,7 @@ impl Manifest {
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let exact = [FILE, super::tag::FILE, "index.html", "notes.md", "provenance.intoto.jsonl", "approvals", "latest"];
+    let exact = [FILE, super::tag::FILE, "index.html", NOTES, "provenance.intoto.jsonl", "approvals", "latest"];
     exact.contains(&lower.as_str())
         || lower.ends_with(".asc")
         || lower.ends_with(".sig")
@@ -198,7 +201,10 @@ pub(crate) mod tests {
 
     #[test]
     fn names_that_collide_or_are_reserved() {
-        for names in [&["a", "a"][..], &["SHA256SUMS"], &["sha512sums.txt"], &["x.asc"], &["Manifest.json"]] {
+        assert!(manifest(&["a", "notes.md"]).is_ok(), "the notes are approved like every file");
+        for names in
+            [&["a", "a"][..], &["Notes.md"], &["SHA256SUMS"], &["sha512sums.txt"], &["x.asc"], &["Manifest.json"]]
+        {
             assert!(manifest(names).is_err(), "{names:?}");
         }
     }

@@ -1,17 +1,19 @@
 //! Whether a version exists already where it should go: asked of every destination at once, for a short time only.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use semver::Version;
 use tokio::task::JoinSet;
 
-use crate::effects::{Area, Remote, Served, Store};
-use crate::error::{Context as _, Error, Result};
+use crate::effects::{Area, Remote, Served, Store, read_public};
+use crate::error::{Error, Result};
+use crate::formats::index;
 use crate::model::{BranchName, Oid, ProjectName, RemoteName, StoreName, TagName};
 use crate::snapshot::{Elsewhere, Fact};
+use crate::trust::{TrustedRoot, read_index};
 
 /// How long one destination may take to answer: a plan is looked at by a person who waits.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -30,17 +32,24 @@ pub struct Destinations {
 ///
 /// # Errors
 /// Only when no runtime can be made; a destination that is down is a fact.
-pub(super) fn look(to: &Destinations, versions: &[(TagName, Version)]) -> Result<Vec<Vec<Elsewhere>>> {
+pub(super) fn look(
+    to: &Destinations,
+    versions: &[(TagName, Version)],
+    trust: &TrustedRoot,
+    now: Timestamp,
+) -> Result<Vec<Vec<Elsewhere>>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::fatal("cannot start a runtime").because(e))?;
     runtime.block_on(async {
         let mut asked = JoinSet::new();
+        let trust = Arc::new(trust.clone());
         for (i, (tag, version)) in versions.iter().enumerate() {
             for (name, store) in &to.stores {
                 let (name, store, version) = (format!("store `{name}`"), store.clone(), version.clone());
-                asked.spawn(async move { (i, name, in_time(in_store(&*store, &version)).await) });
+                let trust = trust.clone();
+                asked.spawn(async move { (i, name, in_time(in_store(&*store, &version, &trust, now)).await) });
             }
             for (name, remote) in &to.remotes {
                 let (name, remote, tag) = (format!("remote `{name}`"), remote.clone(), tag.clone());
@@ -67,9 +76,16 @@ async fn in_time(look: impl Future<Output = Result<Option<String>>>) -> Fact<Opt
     }
 }
 
-async fn in_store(store: &dyn Store, version: &Version) -> Result<Option<String>> {
+async fn in_store(store: &dyn Store, version: &Version, trust: &TrustedRoot, now: Timestamp) -> Result<Option<String>> {
     let path = format!("releases/{version}/manifest.json");
-    Ok(store.get(&Area::Public, &path).await?.map(|_| format!("`{path}` is there")))
+    if store.get(&Area::Public, &path).await?.is_some() {
+        return Ok(Some(format!("`{path}` is there")));
+    }
+    // An index that nobody of ours signed says nothing; the gate refuses to go on from it.
+    let index = read_index(store, trust, now).await.map_err(|e| e.context(format!("`{}`", index::PATH)))?;
+    let burnt = index.is_some_and(|there| there.index.burnt.contains(version));
+    Ok(burnt
+        .then(|| "its index lists it as burnt, because a train that had signatures for it was abandoned".to_owned()))
 }
 
 async fn on_remote(remote: &dyn Remote, tag: &TagName) -> Result<Option<String>> {
@@ -119,9 +135,6 @@ pub(super) fn heads(
 }
 
 async fn served(store: &dyn Store, path: &str) -> Result<Vec<(String, Oid)>> {
-    let mut bytes = Vec::new();
-    if let Some(mut source) = store.get(&Area::Public, path).await? {
-        source.read_to_end(&mut bytes).context(format!("cannot read `{path}`"))?;
-    }
+    let bytes = read_public(store, path).await?.unwrap_or_default();
     Ok(Served::read(&[], &bytes)?.refs)
 }

@@ -1,10 +1,12 @@
 //! Sees the facts that a plan is made from: the user's repository, the patch series, the trust root, what was fetched ahead.
 
+mod again;
 mod elsewhere;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use again::series_now;
 pub use elsewhere::Destinations;
 
 use jiff::Timestamp;
@@ -71,7 +73,7 @@ pub fn gather(
         lines.push(facts);
         pinned.push(series);
     }
-    look_elsewhere(config, to, &mut lines)?;
+    look_elsewhere(config, to, &mut lines, &trust, now)?;
     refuse_stale(config, to, &user, &lines)?;
     let snapshot = Snapshot {
         repository: user.git_dir().to_owned(),
@@ -98,7 +100,13 @@ fn refuse_stale(config: &Config, to: &Destinations, user: &UserRepository, lines
 }
 
 /// Fills in whether each line's version exists at its destinations.
-fn look_elsewhere(config: &Config, to: &Destinations, lines: &mut [LineFacts]) -> Result<()> {
+fn look_elsewhere(
+    config: &Config,
+    to: &Destinations,
+    lines: &mut [LineFacts],
+    trust: &TrustedRoot,
+    now: Timestamp,
+) -> Result<()> {
     let mut versions = Vec::new();
     let mut of_line = Vec::new();
     for (i, line) in lines.iter().enumerate() {
@@ -107,7 +115,7 @@ fn look_elsewhere(config: &Config, to: &Destinations, lines: &mut [LineFacts]) -
             of_line.push(i);
         }
     }
-    for (i, found) in of_line.into_iter().zip(elsewhere::look(to, &versions)?) {
+    for (i, found) in of_line.into_iter().zip(elsewhere::look(to, &versions, trust, now)?) {
         lines[i].elsewhere = found;
     }
     Ok(())

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::{Compression, GzBuilder};
-use git2::{Odb, Repository};
+use git2::Repository;
 use sha1collisiondetection::Sha1CD;
 use tar::{Builder, EntryType, Header};
 
@@ -36,35 +36,37 @@ struct Member {
 }
 
 /// Writes the archive; one blob at a time is in memory, and of those that lie loose not even one.
-pub(super) fn write(repo: &Repository, spec: &ArchiveSpec<'_>, out: &mut dyn Write) -> Result<()> {
+pub(super) fn write(git_dir: &Path, spec: &ArchiveSpec<'_>, out: &mut dyn Write) -> Result<()> {
     check_prefix(spec.prefix)?;
     let mut submodules: BTreeMap<&str, (usize, &Oid)> = BTreeMap::new();
-    let mut others = Vec::new();
+    let mut stores = vec![Blobs::open(git_dir)?];
     for submodule in spec.submodules {
-        let there = open_objects(Path::new(&submodule.repository))
+        let there = Blobs::open(Path::new(&submodule.repository))
             .map_err(|e| e.context(format!("cannot read submodule `{}`", escape(&submodule.path))))?;
-        others.push(there);
-        submodules.insert(&submodule.path, (others.len(), &submodule.commit));
+        submodules.insert(&submodule.path, (stores.len(), &submodule.commit));
+        stores.push(there);
     }
     let mut members = Vec::new();
-    collect(repo, 0, spec.commit, &[], &mut Walk { submodules: &mut submodules, others: &others, out: &mut members })?;
+    collect(0, spec.commit, &[], &mut Walk { submodules: &mut submodules, stores: &stores, out: &mut members })?;
     if let Some((path, _)) = submodules.first_key_value() {
         return Err(Error::input(format!("commit `{}` has no submodule `{}`", spec.commit, escape(path)))
             .hint("check `[bundle]` and the submodules of the plan"));
     }
     members.sort_by(|a, b| a.path.cmp(&b.path));
 
-    let mut odbs = Vec::new();
-    for repo in std::iter::once(repo).chain(&others) {
-        odbs.push(repo.odb().map_err(|e| git_error("cannot open an object store", e))?);
-    }
     let gzip = GzBuilder::new().mtime(0).operating_system(255).write(out, Compression::new(LEVEL));
     let mut tar = Builder::new(gzip);
     let seconds = u64::try_from(spec.date.as_second())
         .map_err(|_| Error::input(format!("date {} is before 1970 and cannot stand in an archive", spec.date)))?;
-    append(&mut tar, spec, seconds, &Member { path: Vec::new(), mode: DIRECTORY, oid: odd_oid(), from: 0 }, &odbs)?;
+    append(
+        &mut tar,
+        spec,
+        seconds,
+        &Member { path: Vec::new(), mode: DIRECTORY, oid: odd_oid(), from: 0 },
+        &mut stores,
+    )?;
     for member in &members {
-        append(&mut tar, spec, seconds, member, &odbs)?;
+        append(&mut tar, spec, seconds, member, &mut stores)?;
     }
     let finish = || "cannot write the source archive";
     tar.into_inner().context(finish())?.finish().context(finish())?.flush().context(finish())
@@ -85,12 +87,14 @@ fn check_prefix(prefix: &str) -> Result<()> {
 struct Walk<'a, 'r> {
     /// Those not met yet.
     submodules: &'a mut BTreeMap<&'r str, (usize, &'r Oid)>,
-    others: &'a [Repository],
+    stores: &'a [Blobs],
     out: &'a mut Vec<Member>,
 }
 
 /// Lists a commit's tree, and at a submodule that is wanted the tree of its commit.
-fn collect(repo: &Repository, from: usize, commit: &Oid, below: &[u8], state: &mut Walk<'_, '_>) -> Result<()> {
+fn collect(from: usize, commit: &Oid, below: &[u8], state: &mut Walk<'_, '_>) -> Result<()> {
+    let stores = state.stores;
+    let repo = &stores.get(from).ok_or_else(|| Error::fatal(format!("`{commit}` has no repository")))?.repo;
     let tree =
         find_commit(repo, commit)?.tree().map_err(|e| git_error(&format!("cannot read the tree of `{commit}`"), e))?;
     let mut wanted = Vec::new();
@@ -116,10 +120,7 @@ fn collect(repo: &Repository, from: usize, commit: &Oid, below: &[u8], state: &m
             )));
         }
         path.push(b'/');
-        let others = state.others;
-        let there =
-            others.get(index - 1).ok_or_else(|| Error::fatal(format!("submodule `{name}` has no repository")))?;
-        collect(there, index, commit, &path, state).map_err(|e| e.context(format!("submodule `{}`", escape(&name))))?;
+        collect(index, commit, &path, state).map_err(|e| e.context(format!("submodule `{}`", escape(&name))))?;
     }
     Ok(())
 }
@@ -129,7 +130,7 @@ fn append<W: Write>(
     spec: &ArchiveSpec<'_>,
     seconds: u64,
     member: &Member,
-    odbs: &[Odb<'_>],
+    stores: &mut [Blobs],
 ) -> Result<()> {
     let mut name = spec.prefix.as_bytes().to_vec();
     name.push(b'/');
@@ -148,13 +149,16 @@ fn append<W: Write>(
         header.set_size(0);
         return tar.append_data(&mut header, path, io::empty()).context(what());
     }
-    let odb = odbs.get(member.from).ok_or_else(|| Error::fatal(what()))?;
+    let store = stores.get_mut(member.from).ok_or_else(|| Error::fatal(what()))?;
+    store.let_go()?;
+    let odb = store.repo.odb().map_err(|e| git_error("cannot open an object store", e))?;
     let missing = |e| {
         git_error(&what(), e)
             .detail(format!("blob: {}", member.oid))
             .hint("the repository lacks this file: fetch it (`git fetch --refetch`), or leave its submodule out")
     };
     let (size, _) = odb.read_header(member.oid).map_err(missing)?;
+    store.read += size;
     if member.mode == SYMLINK {
         let object = odb.read(member.oid).map_err(missing)?;
         header.set_entry_type(EntryType::Symlink);
@@ -175,6 +179,36 @@ fn append<W: Write>(
     let object = odb.read(member.oid).map_err(missing)?;
     tar.append_data(&mut header, path, object.data()).context(what())
 }
+
+/// A repository whose blobs are read one after another.
+struct Blobs {
+    git_dir: PathBuf,
+    repo: Repository,
+    /// Bytes read since it was opened.
+    read: usize,
+}
+
+impl Blobs {
+    fn open(git_dir: &Path) -> Result<Self> {
+        Ok(Self { git_dir: git_dir.to_owned(), repo: open_objects(git_dir)?, read: 0 })
+    }
+
+    /// Opens the repository anew once much was read: libgit2 keeps a packfile mapped, and what was read of it resident, for as
+    /// long as a repository is open.
+    fn let_go(&mut self) -> Result<()> {
+        if self.read >= REOPENED {
+            // Two handles share what is mapped: the first goes before the second comes.
+            let nothing = git2::Odb::new().and_then(Repository::from_odb);
+            self.repo = nothing.map_err(|e| git_error("cannot let a repository go", e))?;
+            self.repo = open_objects(&self.git_dir)?;
+            self.read = 0;
+        }
+        Ok(())
+    }
+}
+
+/// How much is read of a repository before it is opened anew: bounds the resident memory, and is rare enough to cost nothing.
+const REOPENED: usize = 32 << 20;
 
 /// Blobs of at least this size are streamed where libgit2 can, that is where they lie loose.
 const STREAMED: usize = 1 << 20;

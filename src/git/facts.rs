@@ -1,14 +1,13 @@
 //! What the user's repository says, for the snapshot. Nothing here writes into it, runs its hooks or asks a network.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use git2::Repository;
 
 use super::program::{Configuration, GitProgram};
 use super::tree::{self, DIRECTORY, SUBMODULE, walk};
-use super::{find_commit, from_oid, git_error, private, to_oid};
+use super::{find_commit, git_error, private};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, Oid, TagName, escape};
 
@@ -54,17 +53,6 @@ pub struct TagFact {
     pub object: Oid,
     /// The commit; none if it tags something else.
     pub commit: Option<Oid>,
-}
-
-/// The nearest release below a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastRelease {
-    /// The tag.
-    pub tag: TagName,
-    /// Its commit.
-    pub commit: Oid,
-    /// How many commits lie between, as `git describe` counts: those that the head has and the tag has not.
-    pub commits_since: usize,
 }
 
 impl UserRepository {
@@ -238,62 +226,6 @@ impl UserRepository {
         let tree = self.tree(commit)?;
         let search = Where { modules: self.git_dir.join("modules"), work_tree: self.work_tree.clone(), given };
         super::submodules::find(&self.program, &self.objects, &tree, &search)
-    }
-
-    /// The nearest ancestor of `head` with a tag that `is_release` takes; `None` if there is none, or if the history is cut
-    /// before it.
-    ///
-    /// # Errors
-    /// A missing head.
-    pub fn last_release(&self, head: &Oid, is_release: &dyn Fn(&TagName) -> bool) -> Result<Option<LastRelease>> {
-        let mut tagged: BTreeMap<git2::Oid, TagName> = BTreeMap::new();
-        for tag in self.tags() {
-            if let Some(commit) = tag.commit.as_ref().filter(|_| is_release(&tag.name)) {
-                tagged.insert(from_oid(commit)?, tag.name);
-            }
-        }
-        let start = find_commit(&self.objects, head)?;
-        let mut heap = BinaryHeap::from([(start.time().seconds(), Reverse(start.id()))]);
-        let mut seen = BTreeSet::from([start.id()]);
-        while let Some((_, Reverse(oid))) = heap.pop() {
-            if let Some(tag) = tagged.get(&oid) {
-                let commits_since = self.count_between(oid, start.id());
-                return Ok(Some(LastRelease { tag: tag.clone(), commit: to_oid(oid), commits_since }));
-            }
-            // A shallow clone names parents that it does not have.
-            let Ok(commit) = self.objects.find_commit(oid) else { continue };
-            for parent in commit.parent_ids() {
-                if seen.insert(parent)
-                    && let Ok(parent) = self.objects.find_commit(parent)
-                {
-                    heap.push((parent.time().seconds(), Reverse(parent.id())));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// How many commits `head` has that `base` does not have, as far as the history is there.
-    fn count_between(&self, base: git2::Oid, head: git2::Oid) -> usize {
-        let ancestors = |start: git2::Oid, without: &BTreeSet<git2::Oid>| {
-            let mut seen = BTreeSet::new();
-            let mut next = vec![start];
-            while let Some(oid) = next.pop() {
-                if without.contains(&oid) || !seen.insert(oid) {
-                    continue;
-                }
-                if let Ok(commit) = self.objects.find_commit(oid) {
-                    next.extend(commit.parent_ids());
-                }
-            }
-            seen
-        };
-        // The walk from the head stops where the base's history begins; most often at the base itself.
-        let straight = ancestors(head, &BTreeSet::from([base]));
-        if straight.len() < 1000 {
-            return straight.len();
-        }
-        ancestors(head, &ancestors(base, &BTreeSet::new())).len()
     }
 
     fn tree(&self, commit: &Oid) -> Result<git2::Tree<'_>> {

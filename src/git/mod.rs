@@ -117,7 +117,7 @@ impl Git for LocalGit {
     }
 
     fn archive(&self, repo: &PrivateRepo, spec: &ArchiveSpec<'_>, out: &mut dyn Write) -> Result<()> {
-        archive::write(&private::open(repo)?, spec, out)
+        archive::write(&repo.dir, spec, out)
     }
 
     fn bundle(&self, repo: &PrivateRepo, branch: &str, base: &Oid, head: &Oid, out: &mut dyn Write) -> Result<()> {

@@ -10,7 +10,7 @@ use super::program::{Configuration, GitProgram};
 use super::{from_oid, git_error, private, to_oid};
 use crate::effects::{PrivateRepo, Served, StaticContent, StaticFile};
 use crate::error::{Error, Result};
-use crate::model::{BranchName, Oid, TagName, escape};
+use crate::model::{Oid, check_ref_name};
 
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
 
@@ -23,7 +23,7 @@ pub(super) fn static_repository(
     served: &Served,
 ) -> Result<Vec<StaticFile>> {
     let repo = private::open(private)?;
-    check_ref(head)?;
+    check_ref_name(head)?;
     if private.dir.join("shallow").exists() {
         return Err(Error::input(format!(
             "repository `{}` is shallow: nobody could clone from its files",
@@ -75,30 +75,16 @@ struct Target {
     peeled: Option<Oid>,
 }
 
-fn check_ref(name: &str) -> Result<()> {
-    if let Some(branch) = name.strip_prefix("refs/heads/") {
-        BranchName::new(branch)?;
-    } else if let Some(tag) = name.strip_prefix("refs/tags/") {
-        TagName::new(tag)?;
-    } else {
-        return Err(Error::input(format!(
-            "`{}` is neither a branch nor a tag: valid is `refs/heads/…` or `refs/tags/…`",
-            escape(name)
-        )));
-    }
-    Ok(())
-}
-
 /// The served refs with the tips over them; tags do not move.
 fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Result<BTreeMap<String, Target>> {
     let mut refs = BTreeMap::new();
     for (name, object) in served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")) {
-        check_ref(name)?;
+        check_ref_name(name)?;
         let peeled = served.refs.iter().find(|(n, _)| n.strip_suffix("^{}") == Some(name)).map(|(_, o)| o.clone());
         refs.insert(name.clone(), Target { object: object.clone(), peeled });
     }
     for (name, object) in tips {
-        check_ref(name)?;
+        check_ref_name(name)?;
         let found = repo
             .find_object(from_oid(object)?, None)
             .map_err(|e| git_error(&format!("cannot read `{object}` for `{name}`"), e))?;
@@ -106,29 +92,35 @@ fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Re
             .then(|| found.peel(ObjectType::Commit).map(|c| to_oid(c.id())))
             .transpose()
             .map_err(|e| git_error(&format!("cannot read what tag `{name}` points to"), e))?;
-        let new = Target { object: object.clone(), peeled };
-        match refs.insert(name.clone(), new) {
-            Some(old) if old.object != *object && name.starts_with("refs/tags/") => {
-                return Err(Error::conflict(format!("the served repository has tag `{name}` at another object"))
-                    .detail(format!("served: {}", old.object))
-                    .detail(format!("ours:   {object}"))
-                    .hint("tags never move; nothing was overwritten"));
-            }
-            // A branch only moves forward: a release must hold what the one before it held.
-            Some(old)
-                if old.object != *object && name.starts_with("refs/heads/") && !descends(repo, object, &old.object) =>
-            {
-                return Err(Error::conflict(format!("the served `{name}` would lose commits"))
-                    .detail(format!("served: {}", old.object))
-                    .detail(format!("ours:   {object}"))
-                    .hint(
-                        "fetch the served branch, put the fix on top of it, and plan again; nothing was overwritten",
-                    ));
-            }
-            _ => {}
+        let old = refs.insert(name.clone(), Target { object: object.clone(), peeled });
+        let loose = served.loose.iter().filter(|(n, _)| n == name).map(|(_, o)| o);
+        for old in old.iter().map(|t| &t.object).chain(loose) {
+            forward(repo, name, old, object)?;
         }
     }
     Ok(refs)
+}
+
+/// Whether a served ref may move from `old` to `new`.
+fn forward(repo: &Repository, name: &str, old: &Oid, new: &Oid) -> Result<()> {
+    let (from, to) = (format!("served: {old}"), format!("ours:   {new}"));
+    match () {
+        () if old == new => Ok(()),
+        () if name.starts_with("refs/tags/") => {
+            Err(Error::conflict(format!("the served repository has tag `{name}` at another object"))
+                .detail(from)
+                .detail(to)
+                .hint("tags never move; nothing was overwritten"))
+        }
+        // A branch only moves forward: a release must hold what the one before it held.
+        () if name.starts_with("refs/heads/") && !descends(repo, new, old) => {
+            Err(Error::conflict(format!("the served `{name}` would lose commits"))
+                .detail(from)
+                .detail(to)
+                .hint("fetch the served branch, put the fix on top of it, and plan again; nothing was overwritten"))
+        }
+        () => Ok(()),
+    }
 }
 
 /// Whether `commit` holds all of `older`; a commit that is not here is in nothing.
@@ -215,7 +207,7 @@ mod tests {
         let (a, b) = (oid("a"), oid("b"));
         assert_eq!(info_refs(&refs), format!("{a}\trefs/heads/main\n{b}\trefs/tags/v1\n{a}\trefs/tags/v1^{{}}\n"));
         assert!(packed_refs(&refs).ends_with(&format!("{a} refs/heads/main\n{b} refs/tags/v1\n^{a}\n")));
-        assert!(check_ref("refs/pull/1/head").is_err());
-        assert!(check_ref("refs/tags/../x").is_err());
+        assert!(check_ref_name("refs/pull/1/head").is_err());
+        assert!(check_ref_name("refs/tags/../x").is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::GrammarError;
+use super::{BranchName, GrammarError, TagName};
 
 /// A git object id: 40 (SHA-1) or 64 (SHA-256) lowercase hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,6 +72,20 @@ pub struct Ident {
     pub name: String,
     /// The mail address, without angle brackets.
     pub email: String,
+}
+
+/// Whether a full ref name is one that a train may serve or push: a branch or a tag.
+///
+/// # Errors
+/// A name of neither kind, or one that git or this program would not take.
+pub fn check_ref_name(name: &str) -> Result<(), GrammarError> {
+    if let Some(branch) = name.strip_prefix("refs/heads/") {
+        BranchName::new(branch).map(drop)
+    } else if let Some(tag) = name.strip_prefix("refs/tags/") {
+        TagName::new(tag).map(drop)
+    } else {
+        Err(GrammarError::new("ref", name, "`refs/heads/…` or `refs/tags/…`"))
+    }
 }
 
 impl FromStr for Ident {

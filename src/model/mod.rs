@@ -11,7 +11,7 @@ mod secret;
 pub use artifact::Artifact;
 pub use digest::{Digests, Sha256, Sha512};
 pub use fingerprint::{Fingerprint, TrainNonce};
-pub use git::{Ident, Oid};
+pub use git::{Ident, Oid, check_ref_name};
 pub use line::{LineKind, VersionStep};
 pub use name::{
     AdvisoryId, ArtifactName, BranchName, GrammarError, Label, PersonId, ProjectName, RemoteName, RunnerName,

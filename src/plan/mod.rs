@@ -1,9 +1,11 @@
 //! Planning: the same configuration, snapshot and request make the same plan, byte for byte.
 
 mod check;
+mod differences;
 mod graph;
 mod line;
 mod publish;
+mod secrets;
 mod sketch;
 
 use std::collections::BTreeMap;
@@ -17,11 +19,14 @@ use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, TagName, TrainName};
+use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
 
 pub use check::{check, check_graph};
+pub use differences::differences;
 pub use graph::Graph;
+pub use secrets::secrets;
 pub(crate) use sketch::Sketch;
 
 /// The format of plans that this version writes.
@@ -64,6 +69,8 @@ pub struct Plan {
     pub repository: String,
     /// Where the configuration put each destination when the plan was made: a train goes nowhere else.
     pub destinations: BTreeMap<String, String>,
+    /// Where the configuration said that each key and secret is found when the plan was made; never a value.
+    pub secrets: BTreeMap<String, String>,
     /// The lines, in the request's order.
     pub lines: Vec<PlannedLine>,
     /// The project's own page templates, over those built in.
@@ -195,6 +202,8 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         ))
         .hint("set `network = false` and fetch what it needs ahead, or take it out for embargoed trains"));
     }
+    // Some are first used after the gate.
+    site::check_templates(&config.templates)?;
     let mut sketch = Sketch::default();
     let mut lines = Vec::new();
     let mut shipped = Vec::new();
@@ -215,6 +224,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         trust_root: snapshot.trust.root,
         threshold: snapshot.trust.threshold,
         destinations: destinations(config),
+        secrets: secrets(config),
         repository: snapshot.repository.to_string_lossy().into_owned(),
         lines,
         templates: config.templates.clone(),

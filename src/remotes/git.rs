@@ -10,7 +10,7 @@ use super::porcelain;
 use crate::effects::{RefUpdate, Remote};
 use crate::error::{Context as _, Error, Part, Result};
 use crate::git::{Call, Configuration, GitProgram, Output, is_address};
-use crate::model::{BranchName, Oid, RemoteName, TagName, escape};
+use crate::model::{Oid, RemoteName, check_ref_name};
 
 pub(super) const KIND: RemoteKind = RemoteKind {
     name: "git",
@@ -103,7 +103,7 @@ impl Remote for GitRemote {
 
     async fn observe(&self, refs: &[String]) -> Result<Vec<Option<Oid>>> {
         for name in refs {
-            check_ref(name)?;
+            check_ref_name(name)?;
         }
         let listed = self.list(self.deadlines.observe, refs.to_vec()).await?;
         porcelain::refs(&listed, refs)
@@ -142,7 +142,7 @@ impl Remote for GitRemote {
 
     async fn push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()> {
         for update in updates {
-            check_ref(&update.name)?;
+            check_ref_name(&update.name)?;
         }
         // What is there already is success; what is there and is not what we expected is for a person.
         let names: Vec<String> = updates.iter().map(|u| u.name.clone()).collect();
@@ -184,20 +184,6 @@ impl Remote for GitRemote {
         let all = updates.iter().all(|u| results.iter().all(|r| r.name != u.name || r.accepted()));
         if out.succeeded() && all { Ok(()) } else { Err(porcelain::failure(&self.name, &out, &results)) }
     }
-}
-
-fn check_ref(name: &str) -> Result<()> {
-    if let Some(branch) = name.strip_prefix("refs/heads/") {
-        BranchName::new(branch)?;
-    } else if let Some(tag) = name.strip_prefix("refs/tags/") {
-        TagName::new(tag)?;
-    } else {
-        return Err(Error::input(format!(
-            "`{}` cannot be pushed: valid is `refs/heads/…` or `refs/tags/…`",
-            escape(name)
-        )));
-    }
-    Ok(())
 }
 
 fn moved(remote: &RemoteName, update: &RefUpdate, now: Option<&Oid>) -> Error {

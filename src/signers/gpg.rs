@@ -48,7 +48,10 @@ impl GpgSigner {
         if let Some(home) = &self.home {
             command.arg("--homedir").arg(home);
         }
-        command.args(["--batch", "--no-tty", "--armor"]).args(arguments).arg(self.fingerprint.as_str());
+        command
+            .args(["--batch", "--no-tty", "--armor", "--no-emit-version", "--no-comments"])
+            .args(arguments)
+            .arg(self.fingerprint.as_str());
         command.env_clear().envs(ENVIRONMENT.iter().filter_map(|k| Some((k, std::env::var_os(k)?))));
         // Its messages go into ours.
         command.env("LC_ALL", "C.UTF-8").stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -9,7 +9,7 @@ mod sample;
 
 pub use index::{IndexPage, IndexRelease, index_page};
 pub use release::{PageAdvisory, PageFile, PageSigner, ReleasePage, release_page};
-pub use sample::{Sample, sample};
+pub use sample::{Sample, check_templates, sample};
 
 /// A size for people: three digits at most, binary units.
 fn human_size(bytes: u64) -> String {

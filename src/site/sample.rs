@@ -1,9 +1,10 @@
 //! A release that never was, with everything that a template may use: to check a project's own templates before a train.
 
-use super::{IndexPage, IndexRelease, PageAdvisory, PageFile, PageSigner, ReleasePage};
+use super::{IndexPage, IndexRelease, PageAdvisory, PageFile, PageSigner, ReleasePage, index_page, release_page};
+use crate::config::TemplateSet;
 use crate::error::{Error, Result};
 use crate::model::{AdvisoryId, ArtifactName, BranchName, Digests, ProjectName, TagName};
-use crate::templates::ReleaseText;
+use crate::templates::{self, ReleaseText};
 use jiff::Timestamp;
 use semver::Version;
 
@@ -16,6 +17,26 @@ pub struct Sample {
     pub release: ReleasePage,
     /// For `index.html`.
     pub index: IndexPage,
+}
+
+/// Refuses a project's template that has no use, is broken, or uses a name that its text does not have: better before a
+/// train than after its gate.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Input`] with the file and line.
+pub fn check_templates(set: &TemplateSet) -> Result<()> {
+    let sample = sample()?;
+    for name in set.texts.keys() {
+        match name.as_str() {
+            "commit.txt" => drop(templates::commit_message(set, &sample.text)?),
+            "tag.txt" => drop(templates::tag_message(set, &sample.text)?),
+            "notes.md" => drop(templates::notes(set, &sample.text, Some("### Fixed\n"))?),
+            "release.html" => drop(release_page(set, &sample.release)?),
+            "index.html" => drop(index_page(set, &sample.index)?),
+            other => drop(templates::render(set, other, &sample.text)?),
+        }
+    }
+    Ok(())
 }
 
 /// The sample release of a project `acme`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Counted, Judgement, Window, check_person_signature};
@@ -14,6 +14,9 @@ use crate::formats::checksums::{SHA256SUMS, SHA512SUMS};
 use crate::formats::content::Content;
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::model::{BranchName, PersonId, Sha256};
+
+/// The longest time for which an approval may count, from its signature on: nobody foresees longer what they approve.
+pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// One person's whole approval, with its signatures as text: it is carried by one journal record, or by one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -215,6 +218,12 @@ pub fn check_statement(
         return Err(Error::verification(format!(
             "`{name}` is dated {}, after it expired on {}",
             counted.made, statement.expires
+        )));
+    }
+    if counted.made.checked_add(LONGEST).is_ok_and(|l| statement.expires > l) {
+        return Err(Error::verification(format!(
+            "`{name}` counts until {}, longer than 30 days after it was signed on {}",
+            statement.expires, counted.made
         )));
     }
     Ok(counted)

@@ -28,6 +28,9 @@ pub struct Window {
     pub earliest: Timestamp,
     /// When the journal recorded it, if it did: dated shortly before that, by a key that was still good then.
     pub recorded: Option<Timestamp>,
+    /// A time at which the key must not have expired yet, whatever date the signature gives itself: where nothing else
+    /// vouches for that date, an expired key could give it any.
+    pub good_at: Option<Timestamp>,
     /// The time of judging: not dated after, give or take [`SKEW`].
     pub now: Timestamp,
 }
@@ -36,13 +39,19 @@ impl Window {
     /// The window of a train whose plan has this date.
     #[must_use]
     pub fn of_plan(date: Timestamp, now: Timestamp) -> Self {
-        Self { earliest: date.saturating_sub(EARLIEST).unwrap_or(Timestamp::MIN), recorded: None, now }
+        Self { earliest: date.saturating_sub(EARLIEST).unwrap_or(Timestamp::MIN), recorded: None, good_at: None, now }
     }
 
     /// The same, for a signature that the journal recorded.
     #[must_use]
     pub fn recorded(self, when: Timestamp) -> Self {
         Self { recorded: Some(when), ..self }
+    }
+
+    /// The same, by keys that had not expired at this time.
+    #[must_use]
+    pub fn good_at(self, when: Timestamp) -> Self {
+        Self { good_at: Some(when), ..self }
     }
 }
 
@@ -277,6 +286,14 @@ fn judge(certificate: &Certificate, fact: &SignatureFact, name: &str, window: &W
             Standing::Revoked(why) => return bad(format!("does not count: key {key} is revoked ({why})")),
             Standing::Unusable(why) => return bad(format!("does not count: key {key}: {why}")),
         }
+    }
+    if let Some(at) = window.good_at
+        && certificate.standing(&fact.key, at, window.now) == Standing::Expired
+    {
+        return bad(format!(
+            "does not count: key {} had expired on {at}, and nothing but the signature itself says that it is older",
+            fact.key
+        ));
     }
     Ok(())
 }

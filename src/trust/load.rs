@@ -37,7 +37,9 @@ pub struct TrustedRoot {
     pub digest: Sha256,
     /// Its digest and those of the roots before it: an approval names the root of its own time.
     pub accepted: BTreeSet<Sha256>,
-    /// By fingerprint; those that are missing on disk are missing here.
+    /// The freshness keys of the roots before it: what they signed may be moved forward, and counts for nothing else.
+    pub earlier_freshness: BTreeSet<Fingerprint>,
+    /// By fingerprint, with those of `earlier_freshness`; those that are missing on disk are missing here.
     pub certificates: BTreeMap<Fingerprint, Certificate>,
     /// What a store publishes beside the releases, by name: the roots, their signatures and the certificates.
     pub published: BTreeMap<String, Vec<u8>>,
@@ -119,16 +121,22 @@ fn certificate(disk: &dyn Disk, dir: &Path, fingerprint: &Fingerprint) -> Result
     Ok(Some(certificate))
 }
 
+/// A certificate with everything that is known of it.
+fn known_certificate(keys: Keys<'_>, fingerprint: &Fingerprint) -> Result<Option<Certificate>> {
+    let Some(found) = certificate(keys.disk, keys.dir, fingerprint)? else { return Ok(None) };
+    let seen = match keys.state_dir {
+        Some(dir) => certificate(keys.disk, &dir.join(REMEMBERED), fingerprint)?,
+        None => None,
+    };
+    seen.map_or(Ok(found.clone()), |seen| found.merged(&seen)).map(Some)
+}
+
 fn certificates(keys: Keys<'_>, root: &Root) -> Result<BTreeMap<Fingerprint, Certificate>> {
     let mut out = BTreeMap::new();
     for fingerprint in root.certificates() {
-        let Some(mut found) = certificate(keys.disk, keys.dir, fingerprint)? else { continue };
-        if let Some(dir) = keys.state_dir
-            && let Some(seen) = certificate(keys.disk, &dir.join(REMEMBERED), fingerprint)?
-        {
-            found = found.merged(&seen)?;
+        if let Some(found) = known_certificate(keys, fingerprint)? {
+            out.insert(fingerprint.clone(), found);
         }
-        out.insert(fingerprint.clone(), found);
     }
     Ok(out)
 }
@@ -217,7 +225,8 @@ fn found(keys: Keys<'_>, name: String) -> Result<Option<Found>> {
 fn trusted(keys: Keys<'_>, found: &Found, accepted: &BTreeSet<Sha256>) -> Result<TrustedRoot> {
     let certificates = certificates(keys, &found.root)?;
     let (root, accepted) = (found.root.clone(), accepted.clone());
-    Ok(TrustedRoot { root, digest: found.digest, accepted, certificates, published: BTreeMap::new() })
+    let (published, earlier_freshness) = (BTreeMap::new(), BTreeSet::new());
+    Ok(TrustedRoot { root, digest: found.digest, accepted, earlier_freshness, certificates, published })
 }
 
 /// Reads `trust.json` and its certificates from the directory `keys`. With a pin, every root from the pinned one on must
@@ -275,6 +284,19 @@ fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, 
     }
     let mut out = trusted(keys, &chain[0], &accepted)?;
     out.check_expiry(now)?;
+    // Each of these roots is named by digest in the one after it, up to the one that was chosen.
+    for earlier in &chain[1..] {
+        let current = &out.root.roles.freshness.keys;
+        let replaced = earlier.root.roles.freshness.keys.iter().filter(|k| !current.contains(*k));
+        out.earlier_freshness.extend(replaced.cloned());
+    }
+    for key in &out.earlier_freshness {
+        if !out.certificates.contains_key(key)
+            && let Some(found) = known_certificate(keys, key)?
+        {
+            out.certificates.insert(key.clone(), found);
+        }
+    }
     out.published = published(keys, &chain)?;
     Ok(out)
 }

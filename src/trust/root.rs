@@ -143,12 +143,6 @@ impl Root {
         Ok(Sha256::of(&self.to_bytes()?))
     }
 
-    /// The person to whom a certificate belongs.
-    #[must_use]
-    pub fn person_of(&self, certificate: &Fingerprint) -> Option<&PersonId> {
-        self.people.iter().find(|(_, p)| p.certificates.contains(certificate)).map(|(id, _)| id)
-    }
-
     /// Every certificate that it names.
     #[must_use]
     pub fn certificates(&self) -> BTreeSet<&Fingerprint> {

@@ -35,7 +35,7 @@ pub fn check_successor(
     }
     let role = &old.root.roles.root;
     let content = Hashed::of(bytes)?;
-    let window = Window { earliest: Timestamp::MIN, recorded: None, now };
+    let window = Window { earliest: Timestamp::MIN, recorded: None, good_at: None, now };
     let mut judgement = Judgement::new(format!("signatures of trust root version {}", next.version), role);
     for (person, signature) in signatures {
         let name = format!("trust.json.{person}.asc");

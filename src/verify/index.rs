@@ -9,12 +9,12 @@ use super::release::{DOCUMENT, Release, SIGNATURE};
 use super::{Layout, Report, Request};
 use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
-use crate::formats::index::{Index, PATH};
-use crate::formats::openpgp::{Detached, Hashed};
-use crate::model::{ProjectName, Sha256};
-use crate::trust::{SKEW, Window, check_key_signature};
+use crate::formats::index::{Index, PATH, signature_path};
+use crate::model::Sha256;
+use crate::trust::{IndexSigners, SKEW, SignedIndex, check_index};
 
-/// The highest index that was seen of a project lies in the state directory as `<project>` with this suffix.
+/// The highest index that was seen of a project in a store lies in the state directory as `<project>.<place>` with this
+/// suffix; the place is 16 digits of the digest of the store's base address.
 pub const SEEN_SUFFIX: &str = ".index-seen.json";
 
 /// The highest index that was seen.
@@ -31,7 +31,7 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
         report.not_checked(what, "a single release has none: whether a newer one exists is not known");
         return Ok(());
     }
-    let (bytes, signature) = match read(request).await {
+    let SignedIndex { bytes, index, .. } = match read(request).await {
         Ok(read) => read,
         Err(e) if e.kind() == ErrorKind::Verification => {
             report.note(what, Err(e));
@@ -39,14 +39,7 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
         }
         Err(e) => return Err(e),
     };
-    let index = match signed(request, &bytes, &signature) {
-        Ok(index) => index,
-        Err(e) => {
-            report.note(what, Err(e));
-            return Ok(());
-        }
-    };
-    let seen = request.state_dir.as_deref().map(|dir| file(dir, request.project()));
+    let seen = request.state_dir.as_deref().map(|dir| file(dir, request));
     let found = Seen { counter: index.counter, digest: Sha256::of(&bytes) };
     let forward = match &seen {
         None => Ok(()),
@@ -68,25 +61,28 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
     Ok(())
 }
 
-async fn read(request: &Request) -> Result<(Vec<u8>, Vec<u8>)> {
+/// The index by a signature that counts. A reader may come between the writes of the index and of the signature beside it;
+/// the one under the index's own digest was there before.
+async fn read(request: &Request) -> Result<SignedIndex> {
     let missing = |name: &str| Error::verification(format!("`{name}` is missing"));
-    let signature = format!("{PATH}.asc");
+    let beside = format!("{PATH}.asc");
     let bytes = request.source.read(PATH, DOCUMENT).await?.ok_or_else(|| missing(PATH))?;
-    let signed = request.source.read(&signature, SIGNATURE).await?.ok_or_else(|| missing(&signature))?;
-    Ok((bytes, signed))
-}
-
-fn signed(request: &Request, bytes: &[u8], signature: &[u8]) -> Result<Index> {
-    let index = Index::from_bytes(bytes)?;
-    if index.project != *request.project() {
-        return Err(Error::verification(format!("it is the index of {}", index.project)));
+    let check = |name: String, signature: Vec<u8>| {
+        check_index(&request.trust, &bytes, &[(name, signature)], IndexSigners::Reader, request.now)
+    };
+    let first = match request.source.read(&beside, SIGNATURE).await? {
+        Some(signature) => check(beside, signature),
+        None => Err(missing(&beside)),
+    };
+    let Err(why) = first else { return first };
+    let by_digest = signature_path(&bytes);
+    match request.source.read(&by_digest, SIGNATURE).await {
+        // What is wrong with the usual one tells more than what is wrong with the other.
+        Ok(Some(signature)) => check(by_digest, signature).map_err(|_| why),
+        Ok(None) => Err(why),
+        Err(e) if e.kind() == ErrorKind::Verification => Err(why),
+        Err(e) => Err(e),
     }
-    let role = ("freshness", &request.trust.root.roles.freshness);
-    let earliest = index.generated.saturating_sub(SKEW).unwrap_or(Timestamp::MIN);
-    let window = Window { earliest, recorded: None, now: request.now };
-    let signature = Detached::parse(signature, &format!("{PATH}.asc"))?;
-    check_key_signature(&request.trust, role, &signature, &Hashed::of(bytes)?, &window)?;
-    Ok(index)
 }
 
 fn fresh(index: &Index, now: Timestamp) -> Result<()> {
@@ -117,8 +113,10 @@ fn lists(index: &Index, release: &Release) -> Result<()> {
     if same { Ok(()) } else { Err(Error::verification(format!("it lists another manifest of version {version}"))) }
 }
 
-fn file(state_dir: &Path, project: &ProjectName) -> PathBuf {
-    state_dir.join(format!("{project}{SEEN_SUFFIX}"))
+/// One memory for each store: every store has an index with a counter of its own.
+fn file(state_dir: &Path, request: &Request) -> PathBuf {
+    let place = Sha256::of(request.source.place().as_bytes()).hex();
+    state_dir.join(format!("{}.{}{SEEN_SUFFIX}", request.project(), &place[..16]))
 }
 
 fn remembered(disk: &dyn Disk, path: &Path) -> Result<Option<Seen>> {

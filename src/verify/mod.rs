@@ -76,6 +76,18 @@ impl Request {
         }
     }
 
+    /// A small file of the release. Where files have no directories, as among the assets of a forge, `approvals/a` lies as
+    /// `approvals.a`.
+    async fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let found = self.source.read(&self.path(name), limit).await?;
+        match name.split_once('/') {
+            Some((directory, file)) if found.is_none() && self.layout == Layout::Release => {
+                self.source.read(&format!("{directory}.{file}"), limit).await
+            }
+            _ => Ok(found),
+        }
+    }
+
     /// The directory of the release, relative to the source.
     fn directory(&self) -> String {
         match self.layout {
@@ -96,7 +108,14 @@ pub async fn verify(request: Request) -> Result<Report> {
     let mut report = Report::new(request.project().clone(), request.version.clone());
     let Some(release) = release::check(&request, &mut report).await? else { return Ok(report) };
     let window = Window::of_plan(release.manifest.date, request.now);
-    if people::check(&request, &release, &window, &mut report).await? {
+    let (of_people, window) = match request.layout {
+        // A fresh index vouches for what it lists, whoever's key has expired meanwhile.
+        Layout::Store => (window, window),
+        // Here nothing does: whoever finds an old key can give a signature any date. People's keys must be good now; the
+        // date in what they signed is then a time that the other keys' expiry is judged by.
+        Layout::Release => (window.good_at(request.now), window.good_at(release.manifest.date.min(request.now))),
+    };
+    if people::check(&request, &release, &of_people, &mut report).await? {
         artifacts::check(&request, &release, &window, &mut report).await?;
     } else {
         // Nobody vouches for the manifest: what it says of names and sizes is the word of whoever serves it.

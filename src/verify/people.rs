@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::release::{Release, SIGNATURE, document};
-use super::{Report, Request, Verdict};
+use super::{Layout, Report, Request, Verdict};
 use crate::error::{Error, Result};
 use crate::formats::content::{self, Content};
 use crate::model::PersonId;
@@ -94,7 +94,7 @@ async fn read(request: &Request, person: &PersonId) -> Result<Option<Result<Left
     let names = [statement.clone(), format!("{statement}.asc"), sum256, sum512];
     let mut found = Vec::new();
     for name in &names {
-        match request.source.read(&request.path(name), SIGNATURE).await {
+        match request.read(name, SIGNATURE).await {
             Ok(bytes) => found.push(bytes),
             Err(e) if e.kind() == crate::error::ErrorKind::Verification => return Ok(Some(Err(e))),
             Err(e) => return Err(e),
@@ -138,7 +138,11 @@ fn count(
 /// Who left a statement without having the role, where the source can tell.
 fn strangers(request: &Request) -> Result<Vec<String>> {
     let directory = request.path("approvals");
-    let names = request.source.list(&directory)?.unwrap_or_default();
+    let mut names = request.source.list(&directory)?.unwrap_or_default();
+    if request.layout == Layout::Release {
+        let flat = request.source.list(&request.directory())?.unwrap_or_default();
+        names.extend(flat.iter().filter_map(|n| n.strip_prefix(super::release::FLAT).map(str::to_owned)));
+    }
     let known = &request.trust.root.roles.approve.people;
     let person = |n: &String| n.strip_suffix(".json").filter(|p| *p != "content").map(str::to_owned);
     let stranger = |p: &String| PersonId::new(p.clone()).is_ok_and(|p| !known.contains(&p));

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Report, Request};
+use super::{Layout, Report, Request};
 use crate::error::{Error, Result};
 use crate::formats::approval::Statement;
 use crate::formats::checksums::{self, SHA256SUMS, SHA512SUMS};
-use crate::formats::content::{self, Content};
+use crate::formats::content::Content;
 use crate::formats::manifest::{self, Manifest};
 use crate::formats::openpgp::Detached;
 use crate::formats::tag;
@@ -57,7 +57,7 @@ pub(super) async fn check(request: &Request, report: &mut Report) -> Result<Opti
 
 /// A document that must be there. What is wrong with it is the inner error; the outer is the source's.
 pub(super) async fn document(request: &Request, name: &str) -> Result<Result<Vec<u8>>> {
-    Ok(match request.source.read(&request.path(name), DOCUMENT).await {
+    Ok(match request.read(name, DOCUMENT).await {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(Error::verification(format!("`{name}` is missing"))),
         Err(e) if e.kind() == crate::error::ErrorKind::Verification => Err(e),
@@ -108,8 +108,14 @@ fn agree(sums: &LineSums, listed: &[Artifact]) -> Result<String> {
     Ok(format!("{SHA256SUMS} and {SHA512SUMS} list the {} files and the manifest", listed.len() - 1))
 }
 
+/// How the names of approvals begin where files have no directories.
+pub(super) const FLAT: &str = "approvals.";
+
+/// The page that each store makes from the release.
+const PAGE: &str = "index.html";
+
 /// Names that a release may have without anybody's signature: they are for reading only.
-const UNSIGNED: [&str; 3] = ["index.html", "notes.md", "provenance.intoto.jsonl"];
+const UNSIGNED: [&str; 2] = [PAGE, "provenance.intoto.jsonl"];
 
 /// Everything in the directory is listed, or checked elsewhere, or known by name; what nobody signed is said to be so.
 pub(super) async fn check_nothing_extra(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
@@ -132,10 +138,13 @@ pub(super) async fn check_nothing_extra(request: &Request, release: &Release, re
             || n.strip_suffix(".asc").is_some_and(|s| listed.contains(s))
     };
     // Somebody who downloaded a single release may keep it in a directory with other things; they must say so by moving it.
-    let mut extra: Vec<String> = names.iter().filter(|n| !known(n)).map(|n| escape(n)).collect();
+    let flat = |n: &&String| request.layout == Layout::Release && n.starts_with(FLAT);
+    let mut extra: Vec<String> = names.iter().filter(|n| !known(n) && !flat(n)).map(|n| escape(n)).collect();
     let mut broken = None;
-    for name in request.source.list(&request.path("approvals"))?.unwrap_or_default() {
-        let path = format!("approvals/{name}");
+    let nested = request.source.list(&request.path("approvals"))?.unwrap_or_default();
+    let nested = nested.into_iter().map(|n| (format!("approvals/{n}"), n));
+    let flat = names.iter().filter(flat).map(|n| (n.clone(), n[FLAT.len()..].to_owned()));
+    for (path, name) in nested.chain(flat) {
         match approval_file(request, &path, &name).await? {
             Ok(true) => {}
             Ok(false) => extra.push(escape(&path)),
@@ -149,7 +158,8 @@ pub(super) async fn check_nothing_extra(request: &Request, release: &Release, re
     };
     report.note(what, result);
     for name in names.iter().filter(|n| !listed.contains(n.as_str()) && unsigned(n)) {
-        report.not_checked(format!("not signed: {}", escape(name)), "nobody vouches for what it says");
+        let why = if name == PAGE { "a page for readers" } else { "nobody vouches for what it says" };
+        report.not_checked(format!("not signed: {}", escape(name)), why);
     }
     Ok(())
 }
@@ -166,7 +176,7 @@ async fn approval_file(request: &Request, path: &str, name: &str) -> Result<Resu
         Err(e) => return Ok(Err(e)),
     };
     let read = match () {
-        () if path == content::FILE => Content::from_bytes(&bytes).map(drop),
+        () if name == "content.json" => Content::from_bytes(&bytes).map(drop),
         () if name.ends_with(".asc") => Detached::parse(&bytes, path).map(drop),
         () => Statement::from_bytes(&bytes, path).map(drop),
     };

@@ -51,6 +51,17 @@ impl Source {
         }
     }
 
+    /// Where it is, the same for every way of writing it: the base address, or the absolute path.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Web(web) => web.place(),
+            Self::Directory { root, .. } => {
+                let whole = std::path::absolute(root).unwrap_or_else(|_| root.clone());
+                whole.components().collect::<PathBuf>().display().to_string()
+            }
+        }
+    }
+
     /// The bytes of a small file, or `None` if it is absent.
     ///
     /// # Errors

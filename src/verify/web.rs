@@ -108,6 +108,11 @@ impl Web {
         Ok(Self { client, base, patience: PATIENCE })
     }
 
+    /// The base address, normalized.
+    pub(super) fn place(&self) -> String {
+        self.base.to_string()
+    }
+
     async fn get(&self, path: &str, limit: u64) -> Result<Option<Answer>> {
         let url = self.base.join(path).context(format!("cannot form the address of `{path}`"))?;
         let what = format!("cannot read `{url}`");

@@ -234,7 +234,9 @@ fn recipe_that_fails_and_prints_a_secret() {
     let secret = "canary-of-a-secret-4711";
     train.adopt().fails(2, &["`UPLOAD_TOKEN` is not set", "step: build/release-", "TOKEN"]);
     let ran = Ran::of(train.command(&["ship"]).env("UPLOAD_TOKEN", secret));
-    let ran = ran.fails(1, &["the recipe ended with exit code 7", "| token is [secret]"]);
+    let said =
+        ["the recipe ended with exit code 7", "| token is [secret]", "the recipe printed a secret; it is masked"];
+    let ran = ran.fails(1, &said);
     assert!(!ran.stderr.contains(secret) && !ran.stdout.contains(secret), "{ran:?}");
     mend(&train);
     let ran = Ran::of(train.command(&["ship"]).env("UPLOAD_TOKEN", secret)).ends_with(3);
@@ -338,11 +340,11 @@ fn patch_that_does_not_apply() {
     train.adopt().fails(2, &said);
     fs::write(&patch, &good).unwrap();
     train.to_the_gate();
-    // The adopted plan pinned the series by its digest: what changes later is not taken, and the program says so.
+    // The adopted plan pinned the series by its digest: what changes later is not taken, and stops whoever means it.
     fs::write(&patch, good.replace("limit=8", "limit=4")).unwrap();
     let other = train.root().join("sample/patches/release-2.0.0/0002-fix.patch");
     train.edit(&other, "limit=8", "limit=4");
-    train.adopt().fails(3, &["train `drill` was adopted before: going on with plan "]);
+    train.adopt().fails(4, &["line release-2.0.0: its patches are not those that the plan pinned"]);
     train.release();
 }
 

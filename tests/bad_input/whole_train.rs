@@ -76,6 +76,43 @@ fn abandoned_train() {
 }
 
 #[test]
+fn a_train_file_that_was_changed_after_adoption() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let whole = fs::read_to_string(train.train_file()).unwrap();
+    // The same in meaning.
+    fs::write(train.train_file(), format!("# a remark\n{whole}")).unwrap();
+    train.adopt().ends_with(3).says("was adopted before");
+    let first = "branch = \"release-1.0.0\"";
+    let changes = [
+        (
+            whole.replace(first, &format!("{first}\nto = \"minor\"")),
+            "line release-1.0.0: to = patch in the plan, minor",
+        ),
+        (whole.replace("SAMPLE-2026-0001", "SAMPLE-2026-0002"), "advisories: the file names others"),
+        (whole.replacen("date = ", "not_before = 2027-01-01\ndate = ", 1), "not_before: none in the plan, 2027-01-01"),
+        (
+            whole.split("\n[[line]]").take(2).collect::<Vec<_>>().join("\n[[line]]"),
+            "line release-2.0.0: the file has it no more",
+        ),
+    ];
+    for (text, said) in changes {
+        fs::write(train.train_file(), text).unwrap();
+        train.adopt().fails(4, &["is not what train `drill` was adopted from", said, "`lifeboat ship --train drill`"]);
+    }
+    fs::write(train.train_file(), &whole).unwrap();
+    // Other patches under the same names.
+    let dir = train.train_file().parent().unwrap().join("patches/release-1.0.0");
+    let patch = fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&patch).unwrap();
+    fs::write(&patch, text.replacen("Subject: ", "Subject: Really ", 1)).unwrap();
+    train.adopt().fails(4, &["line release-1.0.0: its patches are not those that the plan pinned"]);
+    train.run(&["ship", "--train", "drill"]).ends_with(3);
+    fs::remove_dir_all(&dir).unwrap();
+    train.adopt().ends_with(3).says("was adopted before");
+}
+
+#[test]
 fn two_trains_with_one_version() {
     let train = SampleTrain::new();
     train.to_the_gate();
@@ -108,6 +145,22 @@ fn train_file_with_faults() {
     fs::remove_file(train.train_file()).unwrap();
     train.adopt().fails(2, &["train.toml", "hint: "]);
     fs::write(train.train_file(), good).unwrap();
+    train.to_the_gate();
+}
+
+#[test]
+fn template_that_is_first_used_after_the_gate() {
+    let train = SampleTrain::new();
+    let own = train.project().join("release-templates");
+    fs::create_dir_all(&own).unwrap();
+    for name in ["release.html", "index.html", "notes.md"] {
+        fs::write(own.join(name), "one\n{{ verson }}\n").unwrap();
+        let at = format!("`release-templates/{name}`, line 2");
+        train
+            .run(&["plan", &train.train_file().display().to_string()])
+            .fails(2, &[&at, "2 | {{ verson }}", "may use are"]);
+        fs::remove_file(own.join(name)).unwrap();
+    }
     train.to_the_gate();
 }
 
@@ -150,6 +203,16 @@ fn failures_as_json() {
     assert_eq!(report["failed"], serde_json::json!(["gate"]), "{report}");
     fs::rename(&away, train.key("release")).unwrap();
     train.run(&["ship", "--json"]).ends_with(0);
+}
+
+#[test]
+fn several_failures_are_one_json_value() {
+    let train = super::with_bad_recipe("exit 7");
+    let file = train.train_file().display().to_string();
+    let ran = train.run(&["--json", "ship", &file]).ends_with(1);
+    let value: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|e| panic!("{e}: {ran:?}"));
+    let more = value["more"].as_array().unwrap();
+    assert!(!more.is_empty() && more.iter().all(|m| m["kind"] == "fatal"), "{value}");
 }
 
 /// Whatever the program says to run must be one of its verbs, also where no test here makes it say so.

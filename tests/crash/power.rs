@@ -220,9 +220,21 @@ const NEEDED_ELSEWHERE: &[(&str, &str, &str)] = &[
         "whatever a train writes anew is read back, which syncs its directory; `power_loss`, case `write_new`",
     ),
     ("effects/objects.rs", "may have been renamed just before a crash", "`power_loss`, case `objects`"),
-    ("journal/file.rs", "if self.seq == 0", "making `objects/` beside the journal syncs their directory"),
-    ("journal/file.rs", "so it must be.", "making `objects/` beside the journal syncs their directory"),
-    ("journal/file.rs", "self.disk.truncate(", "a torn record that comes back is cut off again"),
+    (
+        "journal/file.rs",
+        "if self.seq == 0",
+        "making `objects/` beside the journal syncs their directory; `power_loss`, case `journal`",
+    ),
+    (
+        "journal/file.rs",
+        "so it must be.",
+        "making `objects/` beside the journal syncs their directory; `power_loss`, case `journal`",
+    ),
+    (
+        "journal/file.rs",
+        "self.disk.truncate(",
+        "no disk of this train errs late; `power_loss`, case `journal, late error`",
+    ),
     (
         "stores/filesystem/objects.rs",
         "self.write_new(&Area::Public, &public",

@@ -70,7 +70,11 @@ fn forge(double: &Double, pem: &str, change: impl FnOnce(&mut AppSpec)) -> (Arc<
         app: Some(app),
     };
     let pem = pem.to_owned();
-    let around = Surroundings { clock: clock.clone(), secrets: Arc::new(move |_| Ok(Secret::new(pem.clone()))) };
+    let around = Surroundings {
+        clock: clock.clone(),
+        secrets: Arc::new(move |_| Ok(Secret::new(pem.clone()))),
+        hosts: ["127.0.0.1".to_owned()].into(),
+    };
     (Arc::new(GitHub::new(&spec, &around).with_deadlines(SHORT)), clock)
 }
 

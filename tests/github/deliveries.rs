@@ -155,6 +155,7 @@ async fn a_wrong_token_is_told_and_never_shown() {
     let around = lifeboat::forges::Surroundings {
         clock: std::sync::Arc::new(lifeboat::host::HostClock),
         secrets: std::sync::Arc::new(move |_| Ok(lifeboat::model::Secret::new(wrong))),
+        hosts: ["127.0.0.1".to_owned()].into(),
     };
     let forge = lifeboat::forges::open(&spec, &around).unwrap();
     let error = forge.observe(&"v48.0.1".parse().unwrap()).await.unwrap_err();

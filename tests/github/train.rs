@@ -151,6 +151,7 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
                 };
                 artifacts = files.iter().map(put).collect();
             }
+            artifacts.push(made("notes.md", &format!("## {version}\n\nFixes a flaw.\n")));
             Outcome::Summed {
                 manifest: made("manifest.json", &format!("manifest of {version}")),
                 sha256sums: made("SHA256SUMS", &format!("sums of {version}")),
@@ -172,7 +173,6 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
                 tag_object: Sha256::of(b""),
                 files: vec![
                     file("approvals/content.json", format!("content of {}", s.version)),
-                    file("notes.md", format!("## {}\n\nFixes a flaw.\n", s.version)),
                     file("tag.object", format!("tag object of {}", s.version)),
                 ],
             })
@@ -284,7 +284,11 @@ impl Copied {
             token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
             app: None,
         };
-        let around = Surroundings { clock: self.clock.clone(), secrets: Arc::new(|_| Ok(Secret::new(TOKEN))) };
+        let around = Surroundings {
+            clock: self.clock.clone(),
+            secrets: Arc::new(|_| Ok(Secret::new(TOKEN))),
+            hosts: ["127.0.0.1".to_owned()].into(),
+        };
         Arc::new(GitHub::new(&spec, &around).with_deadlines(deadlines))
     }
 

@@ -205,7 +205,7 @@ pub fn make(patch: u64, commit: &Oid) -> Made {
 impl Made {
     pub fn approval(&self, key: &dyn Signer, who: &str, root: Sha256) -> Approval {
         let person = person(who);
-        let expires = at("2026-03-10T00:00:00Z");
+        let expires = at("2026-02-26T00:00:00Z");
         let act = Act { content: &self.content, sums: &self.sums, root, person: &person, expires };
         approve(key, &act).unwrap()
     }

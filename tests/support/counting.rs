@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lifeboat::bump::SourceTree;
 use lifeboat::effects::{
-    ArchiveSpec, Disk, DiskFile, Entry, Git, Handle, JobReport, JobRequest, JobStatus, Lock, PrivateRepo, Runner,
-    Served, StaticFile,
+    ArchiveSpec, Disk, DiskFile, Entry, Git, Handle, JobLog, JobReport, JobRequest, JobStatus, Lock, PrivateRepo,
+    Runner, Served, StaticFile,
 };
 use lifeboat::error::{Context as _, Result};
 use lifeboat::formats::series::Series;
@@ -56,8 +56,13 @@ impl Write for CountingFile {
 
 impl DiskFile for CountingFile {
     fn sync(&mut self) -> io::Result<()> {
-        self.points.tick(|| format!("disk sync {}", self.path.display()))?;
-        self.inner.sync()
+        match self.points.tick(|| format!("disk sync {}", self.path.display())) {
+            Err(late) if late.kind() == io::ErrorKind::TimedOut => {
+                self.inner.sync()?;
+                Err(late)
+            }
+            told => told.and_then(|()| self.inner.sync()),
+        }
     }
 }
 
@@ -288,7 +293,7 @@ impl Runner for CountingRunner {
         self.inner.collect(request, handle).await
     }
 
-    async fn log(&self, request: &JobRequest, handle: &Handle) -> Result<PathBuf> {
+    async fn log(&self, request: &JobRequest, handle: &Handle) -> Result<JobLog> {
         self.inner.log(request, handle).await
     }
 

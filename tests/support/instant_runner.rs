@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lifeboat::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
+use lifeboat::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
 use lifeboat::error::{Context as _, Result};
 use lifeboat::model::{Label, RunnerName};
 use lifeboat::step::Exposure;
@@ -66,8 +66,8 @@ impl Runner for InstantRunner {
         Ok(JobReport { artifacts, log: dir.join("log"), warnings: Vec::new() })
     }
 
-    async fn log(&self, _: &JobRequest, handle: &Handle) -> Result<PathBuf> {
-        Ok(self.jobs.join(&handle.job).join("log"))
+    async fn log(&self, _: &JobRequest, handle: &Handle) -> Result<JobLog> {
+        Ok(JobLog { path: self.jobs.join(&handle.job).join("log"), warnings: Vec::new() })
     }
 
     async fn cancel(&self, handle: &Handle) -> Result<()> {

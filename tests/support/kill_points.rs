@@ -11,6 +11,8 @@ pub enum Action {
     Abort,
     /// This call and all later ones return an error: a process that can do nothing more, for tests in one process.
     Fail,
+    /// This call alone returns an error; a sync does so after it took effect.
+    Late,
 }
 
 /// Counts the calls of every port that it was given to; shared by all of them.
@@ -50,6 +52,10 @@ impl KillPoints {
         }
         let dead = self.dead.load(Ordering::SeqCst);
         self.log.lock().unwrap().push(label.clone());
+        if n == self.at && self.action == Action::Late {
+            self.dead.store(false, Ordering::SeqCst);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, killed()));
+        }
         if dead { Err(killed()) } else { Ok(()) }
     }
 

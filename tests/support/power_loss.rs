@@ -232,12 +232,14 @@ impl Model {
 /// What is left of a file's bytes.
 fn surviving(now: &[u8], durable: Option<&[u8]>, unsynced: Unsynced) -> Vec<u8> {
     let durable = durable.unwrap_or_default();
-    if unsynced == Unsynced::Torn && now.len() > durable.len() && now.starts_with(durable) {
-        // Half of what was appended since.
-        now[..durable.len() + (now.len() - durable.len()).div_ceil(2)].to_vec()
-    } else {
-        durable.to_vec()
+    if unsynced != Unsynced::Torn {
+        return durable.to_vec();
     }
+    // Half of what was written since, over what stood there.
+    let same = now.iter().zip(durable).take_while(|(a, b)| a == b).count();
+    let half = same + (now.len() - same).div_ceil(2);
+    let rest = durable.get(half..).unwrap_or_default();
+    [&now[..half], rest].concat()
 }
 
 struct WatchedFile {

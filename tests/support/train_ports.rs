@@ -93,7 +93,15 @@ pub fn effects(
 ) -> Effects {
     let disk: Arc<dyn Disk> = CountingDisk::new(disk, points.clone());
     let clock = StandingClock::at(world.now());
-    let wired = wiring::effects(&world.config(), &world.root(), &world.train(), disk, clock, Arc::new(Quiet));
+    let wired = wiring::effects(
+        &world.config(),
+        &world.root(),
+        &world.train(),
+        disk,
+        clock,
+        Arc::new(Quiet),
+        wiring::Credentials::kept(),
+    );
     let mut effects = wired.unwrap();
     effects.git = CountingGit::new(effects.git, points.clone());
     if let Some(runner) = runner {

@@ -44,7 +44,18 @@ pub fn throwaway(real: &TrustedRoot, clock: Arc<dyn Clock>) -> Result<(Throwaway
     make(name(&Role::Operator))?;
     // The digest stays that of the real root, so that the plan is the very plan that would be adopted.
     let (digest, accepted) = (real.digest, real.accepted.clone());
-    let trusted = TrustedRoot { root, digest, accepted, certificates, published: real.published.clone() };
+    // What the stores serve was signed by the real keys: a rehearsal goes forward from it.
+    let earlier_freshness = real.root.roles.freshness.keys.union(&real.earlier_freshness).cloned().collect();
+    let mut known = real.certificates.clone();
+    known.extend(certificates);
+    let trusted = TrustedRoot {
+        root,
+        digest,
+        accepted,
+        earlier_freshness,
+        certificates: known,
+        published: real.published.clone(),
+    };
     Ok((Throwaway { clock, keys, open: Mutex::default() }, trusted))
 }
 

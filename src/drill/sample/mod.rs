@@ -47,7 +47,7 @@ impl Sample {
         }
         repo.set_head(&format!("refs/heads/{}", LINES[1].0)).context("cannot set the sample's head")?;
         repo.checkout_head(Some(git2::build::CheckoutBuilder::new().force())).context("cannot check the sample out")?;
-        sample.keys(now)?;
+        sample.keys(now, github)?;
         fs::create_dir(sample.store()).context("cannot make the sample's store")?;
         sample.write("project/lifeboat.toml", &sample.config(github))?;
         sample.write("train.toml", &sample.train(date))?;
@@ -189,7 +189,7 @@ impl Sample {
     }
 
     /// Throwaway keys, and the trust root that names their certificates.
-    fn keys(&self, now: Timestamp) -> Result<()> {
+    fn keys(&self, now: Timestamp, github: &str) -> Result<()> {
         private_dir(&self.dir.join("secret"))?;
         let mut people = BTreeMap::new();
         for name in PEOPLE {
@@ -211,7 +211,7 @@ impl Sample {
                 release: KeyRole { keys: BTreeSet::from([self.key("release", now)?]) },
                 freshness: KeyRole { keys: BTreeSet::from([self.key("freshness", now)?]) },
             },
-            hosts: BTreeSet::new(),
+            hosts: host_of(github).into_iter().collect(),
         };
         let text =
             String::from_utf8(root.to_bytes()?).map_err(|e| Error::fatal("the trust root is not text").because(e))?;
@@ -297,6 +297,12 @@ sign_artifacts = true
         }
         text
     }
+}
+
+/// The host of an address, without port.
+fn host_of(address: &str) -> Option<String> {
+    let (_, rest) = address.split_once("://")?;
+    rest.split(['/', ':']).next().filter(|h| !h.is_empty()).map(str::to_owned)
 }
 
 fn private_dir(path: &Path) -> Result<()> {

@@ -11,6 +11,7 @@ use crate::effects::{AssetFile, Clock, Discard, Effects, Forge, ReleaseText};
 use crate::engine::release::{Move, WantedRelease, next_move};
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::formats::manifest::NOTES;
 use crate::journal::State;
 use crate::model::Digests;
 use crate::step::{ForgeRelease, Outcome};
@@ -68,16 +69,17 @@ fn wanted(train: &Train, state: &State, step: &ForgeRelease) -> Result<WantedRel
     let seal = sealed(state, &step.seal)?;
     let objects = train.objects();
     let mut assets = Vec::new();
+    let mut notes = String::new();
     for artifact in made.files() {
+        if artifact.name.as_str() == NOTES {
+            let bytes = objects.get(&artifact.digests.sha256)?;
+            notes = String::from_utf8(bytes).context("the release notes are not UTF-8")?;
+        }
         let (name, path) = (artifact.name.to_string(), objects.path(&artifact.digests.sha256));
         assets.push(AssetFile { name, path, digests: artifact.digests });
     }
-    let mut notes = String::new();
     for file in &seal.files {
         let bytes = objects.get(&file.sha256)?;
-        if file.path == "notes.md" {
-            notes = String::from_utf8(bytes.clone()).context("the release notes are not UTF-8")?;
-        }
         // An asset's name has no directory.
         let name = file.path.replace('/', ".");
         assets.push(AssetFile { name, path: objects.path(&file.sha256), digests: Digests::of(&bytes) });

@@ -159,7 +159,10 @@ async fn failed(
 ) -> Error {
     let error = Error::new(ErrorKind::Fatal, what).detail(format!("runner: {}", runner.name()));
     let path = match runner.log(request, handle).await {
-        Ok(path) => path,
+        Ok(log) => {
+            acting.warn(&log.warnings);
+            log.path
+        }
         Err(e) => return error.because(e),
     };
     let tail = acting.effects.disk.read(&path).context("cannot read the job's log");

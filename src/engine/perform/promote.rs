@@ -4,7 +4,7 @@ use super::stage::{digests_at, directory, same_or_conflict};
 use super::{Acting, sealed, summed};
 use crate::effects::{Area, Store, blocking};
 use crate::error::{Error, Result};
-use crate::formats::manifest::Manifest;
+use crate::formats::manifest::{Manifest, NOTES};
 use crate::model::{AdvisoryId, Artifact, Digests, PersonId};
 use crate::site::{self, PageAdvisory, PageFile, PageSigner, ReleasePage};
 use crate::step::{OnStore, Outcome};
@@ -73,8 +73,8 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store) -> Result<Vec<u8
             certificate: Some(format!("../../keys/{fingerprint}.asc")),
         })
     };
-    let notes = match seal.files.iter().find(|f| f.path == "notes.md") {
-        Some(file) => Some(String::from_utf8_lossy(&acting.train.objects().get(&file.sha256)?).into_owned()),
+    let notes = match made.artifacts.iter().find(|a| a.name.as_str() == NOTES) {
+        Some(file) => Some(String::from_utf8_lossy(&acting.train.objects().get(&file.digests.sha256)?).into_owned()),
         None => None,
     };
     let advisory = |a: &AdvisoryId| PageAdvisory { id: a.to_string(), summary: None, url: None };

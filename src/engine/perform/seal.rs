@@ -20,9 +20,6 @@ pub(super) fn seal(acting: &Acting<'_>, step: &Seal) -> Result<Outcome> {
             files.extend(sign_artifacts(acting, step, &signer)?);
         }
         files.extend(approvals(acting, step)?);
-        if let Some(notes) = super::prepared(&acting.state, &step.prepare)?.notes {
-            files.push(kept(acting, "notes.md", &objects.get(&notes)?)?);
-        }
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Outcome::Sealed(Sealed { tag: step.tag.clone(), tag_id, tag_object, files }))
     })

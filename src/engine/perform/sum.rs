@@ -47,7 +47,7 @@ pub(in crate::engine) fn write_sums(train: &Train, state: &State, step: &Checksu
     })
 }
 
-/// The artifacts of all the steps that make up the release; two of one name stop the train.
+/// The artifacts of all the steps that make up the release, and its notes; two of one name stop the train.
 fn collect(train: &Train, state: &State, step: &Checksum) -> Result<Vec<Artifact>> {
     let mut all: Vec<(Artifact, String)> = Vec::new();
     for id in &step.from {
@@ -83,6 +83,10 @@ fn collect(train: &Train, state: &State, step: &Checksum) -> Result<Vec<Artifact
         }
     }
     let mut artifacts: Vec<Artifact> = all.into_iter().map(|(a, _)| a).collect();
+    if let Some(notes) = prepared(state, &step.prepare)?.notes {
+        let digests = Digests::of(&train.objects().get(&notes)?);
+        artifacts.push(Artifact::new(ArtifactName::new(manifest::NOTES)?, digests));
+    }
     artifacts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(artifacts)
 }

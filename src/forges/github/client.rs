@@ -16,9 +16,8 @@ use super::credentials;
 use super::limits::{exhausted, limited};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
-use crate::effects::{Clock, SecretResolver};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::forges::ForgeSpec;
+use crate::forges::{ForgeSpec, Surroundings};
 use crate::model::escape;
 
 /// How long each part of a call may take.
@@ -107,8 +106,7 @@ struct HostState {
 pub(super) struct Client {
     spec: ForgeSpec,
     base: String,
-    secrets: SecretResolver,
-    clock: Arc<dyn Clock>,
+    around: Surroundings,
     deadlines: Deadlines,
     http: OnceLock<reqwest::Client>,
     bearer: credentials::Kept,
@@ -137,11 +135,11 @@ impl Lost {
 }
 
 impl Client {
-    pub(super) fn new(spec: &ForgeSpec, base: String, secrets: SecretResolver, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(spec: &ForgeSpec, base: String, around: Surroundings) -> Self {
         let (http, bearer, fetching) = (OnceLock::new(), credentials::Kept::default(), tokio::sync::Mutex::default());
         let (api, uploads, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (spec, deadlines) = (spec.clone(), Deadlines::default());
-        Self { spec, base, secrets, clock, deadlines, http, bearer, fetching, api, uploads, kept }
+        Self { spec, base, around, deadlines, http, bearer, fetching, api, uploads, kept }
     }
 
     pub(super) fn set_deadlines(&mut self, deadlines: Deadlines) {
@@ -223,11 +221,11 @@ impl Client {
         body: &Body<'_>,
         kind: Kind,
     ) -> Result<Result<Answer, Lost>> {
-        let bearer = self.bearer().await?;
+        let bearer = self.bearer(url).await?;
         let called = self.call_as(&bearer, host, method, url, body, kind).await?;
         match called {
             Ok(answer) if answer.status == 401 && self.bearer.forget(&bearer) => {
-                let bearer = self.bearer().await?;
+                let bearer = self.bearer(url).await?;
                 self.call_as(&bearer, host, method, url, body, kind).await
             }
             called => Ok(called),
@@ -246,11 +244,11 @@ impl Client {
     ) -> Result<Result<Answer, Lost>> {
         let mut waits = 0;
         loop {
-            let now = self.clock.now();
+            let now = self.around.clock.now();
             let resume = self.host(host).resume_at.filter(|at| *at > now);
             if let Some(at) = resume {
                 self.patient(host, at, now, &mut waits)?;
-                self.clock.sleep_until(at).await;
+                self.around.clock.sleep_until(at).await;
                 continue;
             }
             let admitted = self.host(host).breaker.admit(now);
@@ -258,7 +256,7 @@ impl Client {
                 return Err(self.down(host, &format!("it does not answer since {since}")));
             }
             let sent = self.send(authorization, host, method, url, body, kind).await?;
-            let now = self.clock.now();
+            let now = self.around.clock.now();
             match sent {
                 Err(lost) => {
                     self.host(host).breaker.failed(now, lost.silent);
@@ -390,8 +388,8 @@ impl Client {
     }
 
     pub(super) async fn pause(&self, wait: SignedDuration) {
-        if let Ok(until) = self.clock.now().checked_add(wait) {
-            self.clock.sleep_until(until).await;
+        if let Ok(until) = self.around.clock.now().checked_add(wait) {
+            self.around.clock.sleep_until(until).await;
         }
     }
 

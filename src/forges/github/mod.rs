@@ -57,7 +57,7 @@ impl GitHub {
     #[must_use]
     pub fn new(spec: &ForgeSpec, around: &Surroundings) -> Self {
         let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
-        let client = Client::new(spec, api.clone(), around.secrets.clone(), around.clock.clone());
+        let client = Client::new(spec, api.clone(), around.clone());
         let (name, repository) = (spec.name.clone(), spec.repository.clone());
         Self { name, repository, api, told_uploads: spec.uploads.clone(), client, upload_urls: Mutex::default() }
     }

@@ -1,5 +1,6 @@
 //! The probe, the reasons of failures, and where the token may go.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Instant;
@@ -11,7 +12,30 @@ fn forge(api: String) -> GitHub {
     let (name, repository) = ("github".parse().unwrap(), "a/b".to_owned());
     let spec = ForgeSpec { name, repository, api: Some(api), uploads: None, token: None, app: None };
     let secrets = Arc::new(|_: &crate::model::SecretRef| Err(Error::fatal("no secret here")));
-    GitHub::new(&spec, &Surroundings { clock: Arc::new(HostClock), secrets })
+    GitHub::new(&spec, &Surroundings { clock: Arc::new(HostClock), secrets, hosts: BTreeSet::new() })
+}
+
+#[tokio::test]
+async fn the_token_goes_to_hosts_of_the_trust_root_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap());
+    let (name, repository) = ("github".parse().unwrap(), "a/b".to_owned());
+    let token = Some(crate::model::SecretRef::Env("TOKEN".into()));
+    let spec = ForgeSpec { name, repository, api: Some(api), uploads: None, token, app: None };
+    let read = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = read.clone();
+    let secrets = Arc::new(move |_: &crate::model::SecretRef| {
+        seen.store(true, std::sync::atomic::Ordering::SeqCst);
+        Ok(crate::model::Secret::new("canary"))
+    });
+    let hosts = ["api.github.com".to_owned(), "example.org".to_owned()].into();
+    let forge = GitHub::new(&spec, &Surroundings { clock: Arc::new(HostClock), secrets, hosts });
+    let e = forge.observe(&"v1.0.0".parse().unwrap()).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Input);
+    assert!(e.message().contains("does not let `127.0.0.1` have credentials"), "{}", e.report());
+    assert!(!read.load(std::sync::atomic::Ordering::SeqCst), "the token was read");
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "something was sent");
 }
 
 async fn probe(api: String) -> (Result<()>, Duration) {

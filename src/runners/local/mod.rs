@@ -26,7 +26,7 @@ use self::place::{Place, create_private_dir};
 use self::process::Identity;
 use self::supervisor::{Ended, Orders, READY};
 use super::{RunnerSpec, Surroundings};
-use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner, blocking};
+use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName};
 use crate::step::{Exposure, Isolation};
@@ -337,8 +337,10 @@ impl Runner for LocalRunner {
         })
     }
 
-    async fn log(&self, _request: &JobRequest, handle: &Handle) -> Result<PathBuf> {
-        Ok(self.place(handle)?.log())
+    async fn log(&self, _request: &JobRequest, handle: &Handle) -> Result<JobLog> {
+        let place = self.place(handle)?;
+        let warnings = blocking(|| ended(&place))?.map(|e| e.warnings).unwrap_or_default();
+        Ok(JobLog { path: place.log(), warnings })
     }
 
     async fn cancel(&self, handle: &Handle) -> Result<()> {

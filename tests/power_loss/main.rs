@@ -7,6 +7,8 @@
     reason = "a test may panic and print; clippy knows only `#[test]` functions"
 )]
 
+mod journal;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -213,6 +215,8 @@ static CASES: &[Case] = &[
         },
         done: |root| read(root.join("store/releases/index.json")).unwrap() == "new",
     },
+    journal::RECORDS,
+    journal::LATE_ERROR,
 ];
 
 /// Runs a case to its `n`th call, ends it there by a crash or a power loss, runs it again to its end, and cuts the power.

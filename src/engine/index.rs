@@ -1,0 +1,121 @@
+//! Moves the signed index of a store forward: signature first, then the index by comparison, then the signature beside it.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use semver::Version;
+
+use crate::effects::{Area, Effects, Objects, Role, Store, read_public};
+use crate::error::{Context as _, Error, Result};
+use crate::formats::index::{FRESH, Index, PATH, signature_path};
+use crate::model::Sha256;
+use crate::trust::{IndexSigners, TrustedRoot, check_index, read_index};
+
+/// How often an index is tried again when another writer was faster.
+pub const RACES: u32 = 5;
+
+/// Writes indexes with the freshness key.
+#[derive(Clone, Copy)]
+pub struct IndexWriter<'a> {
+    /// The ports.
+    pub effects: &'a Effects,
+    /// By which an index counts.
+    pub trust: &'a TrustedRoot,
+    /// Where signatures are kept on their way.
+    pub objects: &'a Objects,
+}
+
+impl IndexWriter<'_> {
+    /// From now, and until when, an index that is made now counts.
+    ///
+    /// # Errors
+    /// A clock that is wrong.
+    pub fn now(&self) -> Result<(Timestamp, Timestamp)> {
+        let now = self.effects.clock.now();
+        Ok((now, now.checked_add(FRESH).context("the clock is wrong")?))
+    }
+
+    /// Signs `next` and puts it in place of the index with the bytes `old` (`None`: where there is none); gives the
+    /// signature, or `None` if another writer was faster.
+    ///
+    /// # Errors
+    /// A key that does not count, the store's.
+    pub async fn put(&self, store: &dyn Store, old: Option<&[u8]>, next: &Index) -> Result<Option<Vec<u8>>> {
+        let bytes = next.to_bytes()?;
+        let signature = self.effects.keys.signer(&Role::Freshness)?.sign(&mut &bytes[..])?.into_bytes();
+        let name = signature_path(&bytes);
+        let now = self.effects.clock.now();
+        let signed = [(name.clone(), signature.clone())];
+        check_index(self.trust, &bytes, &signed, IndexSigners::Current, now).map_err(|e| {
+            e.context("the key of `signing.freshness` does not count")
+                .hint("name one of role freshness in the trust root: `lifeboat trust show`")
+        })?;
+        // Index and signature cannot be replaced as one: the signature of each index stands under the index's own digest,
+        // before the index does, so a reader finds the one that fits whatever it read.
+        let digests = self.objects.put(&signature)?;
+        store.put_new(&Area::Public, &name, &self.objects.path(&digests.sha256), &digests).await?;
+        let moved = old == Some(&bytes[..]) || store.replace_if(PATH, old.map(Sha256::of).as_ref(), &bytes).await?;
+        Ok(moved.then_some(signature))
+    }
+
+    /// Brings `index.json.asc` to the signature of the index that is there; says whether it still is there.
+    ///
+    /// # Errors
+    /// As [`follow`].
+    pub async fn beside(&self, store: &dyn Store, index: &[u8], signature: &[u8]) -> Result<bool> {
+        follow(store, index, &format!("{PATH}.asc"), signature).await
+    }
+
+    /// Sees to it that the index of a store lists these versions as burnt, but for those that it lists as released; says
+    /// which it had to add. A store without an index gets one.
+    ///
+    /// # Errors
+    /// An index that does not count, the key's, the store's.
+    pub async fn burn(&self, store: &dyn Store, versions: &BTreeSet<Version>) -> Result<BTreeSet<Version>> {
+        for _ in 0..RACES {
+            let there = read_index(store, self.trust, self.effects.clock.now()).await?;
+            let (now, expires) = self.now()?;
+            let project = self.trust.root.project.clone();
+            let old = there.as_ref().map_or_else(|| Index::empty(project, now, expires), |t| t.index.clone());
+            let new = unlisted(&old, versions);
+            if new.is_empty() {
+                return Ok(new);
+            }
+            let next = old.next([], new.clone(), now, expires)?;
+            let signature = self.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await?;
+            if let Some(signature) = signature
+                && self.beside(store, &next.to_bytes()?, &signature).await?
+            {
+                return Ok(new);
+            }
+        }
+        Err(Error::transient(format!("another writer keeps moving the index of store `{}`", store.name())))
+    }
+}
+
+/// Brings a file that follows from the index to these bytes, unless the index is no longer this one; says whether it is.
+/// Whoever moves the index writes such files after it, so what was there before the index was seen is never newer.
+///
+/// # Errors
+/// The store's; another writer who is always faster.
+pub async fn follow(store: &dyn Store, index: &[u8], path: &str, bytes: &[u8]) -> Result<bool> {
+    for _ in 0..RACES {
+        let there = read_public(store, path).await?;
+        if read_public(store, PATH).await?.as_deref() != Some(index) {
+            return Ok(false);
+        }
+        if there.as_deref() == Some(bytes)
+            || store.replace_if(path, there.as_deref().map(Sha256::of).as_ref(), bytes).await?
+        {
+            return Ok(true);
+        }
+    }
+    Err(Error::transient(format!("another writer keeps changing `{path}` in store `{}`", store.name())))
+}
+
+/// Those of the versions that an index neither burns nor lists as released: what is released cannot be taken back by it.
+#[must_use]
+pub fn unlisted(index: &Index, versions: &BTreeSet<Version>) -> BTreeSet<Version> {
+    let new = |v: &&Version| !index.burnt.contains(*v) && !index.releases.contains_key(*v);
+    versions.iter().filter(new).cloned().collect()
+}

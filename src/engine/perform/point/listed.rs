@@ -1,0 +1,116 @@
+//! The signed index of a store, the page over all releases, and the plain `latest`.
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+
+use super::super::stage::directory;
+use super::super::{Acting, summed};
+use crate::effects::{Store, read_public};
+use crate::engine::index::{IndexWriter, RACES, follow, unlisted};
+use crate::error::{Error, Result};
+use crate::formats::index::{self, Entry, Index};
+use crate::formats::manifest::{self, Manifest};
+use crate::model::Sha256;
+use crate::site;
+use crate::step::Point;
+use crate::trust::{SignedIndex, read_index};
+
+/// The index that the store serves, if one of our freshness keys signed it: what anybody else wrote there is never signed on.
+pub(super) async fn signed_index(acting: &Acting<'_>, store: &dyn Store) -> Result<Option<SignedIndex>> {
+    read_index(store, acting.train.trust(), acting.effects.clock.now()).await.map_err(|e| {
+        e.context(format!("store `{}`: `{}`", store.name(), index::PATH)).hint(
+            "somebody else wrote this index: put the last signed one back (its signature lies beside it), or remove it to \
+             start anew from this train",
+        )
+    })
+}
+
+/// Whether the index can take this train's releases.
+pub(super) async fn movable(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
+    if let Some(there) = signed_index(acting, store).await? {
+        let (now, expires) = writer(acting).now()?;
+        there
+            .index
+            .next(entries(acting, step)?, [], now, expires)
+            .map_err(|e| e.context(format!("index of store `{}`", step.store)))?;
+    }
+    Ok(())
+}
+
+fn writer<'a>(acting: &'a Acting<'_>) -> IndexWriter<'a> {
+    IndexWriter { effects: acting.effects, trust: acting.train.trust(), objects: acting.train.objects() }
+}
+
+/// What the index says of this train's releases.
+fn entries(acting: &Acting<'_>, step: &Point) -> Result<BTreeMap<Version, Entry>> {
+    let mut entries = BTreeMap::new();
+    for (branch, line) in &step.lines {
+        let manifest = summed(&acting.state, &line.checksum)?.manifest.digests.sha256;
+        let entry = Entry { line: branch.clone(), train: acting.nonce()?, tag: line.tag.clone(), manifest };
+        entries.insert(line.version.clone(), entry);
+    }
+    Ok(entries)
+}
+
+/// Adds the train's releases, and what other trains burnt, to the index and signs it; an equal index is left as it is.
+pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<Index> {
+    let (entries, writer) = (entries(acting, step)?, writer(acting));
+    for _ in 0..RACES {
+        let there = signed_index(acting, store).await?;
+        let (now, expires) = writer.now()?;
+        let empty = || Index::empty(step.project.clone(), now, expires);
+        let old = there.as_ref().map_or_else(empty, |t| t.index.clone());
+        let burn = unlisted(&old, acting.train.burnt());
+        let has_all = burn.is_empty() && entries.iter().all(|(v, e)| old.releases.get(v) == Some(e));
+        // Interrupted after the index was moved: only what follows it is left.
+        let next = if has_all { old } else { old.next(entries.clone(), burn, now, expires)? };
+        let Some(signature) = writer.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await? else { continue };
+        // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
+        let bytes = next.to_bytes()?;
+        if writer.beside(store, &bytes, &signature).await? && pages(acting, store, &next, &bytes).await? {
+            return Ok(next);
+        }
+    }
+    Err(Error::transient(format!("another writer keeps moving the index of store `{}`", store.name())))
+}
+
+/// The page over all releases, and the plain `latest` that a script can read; says whether the index is still this one.
+async fn pages(acting: &Acting<'_>, store: &dyn Store, index: &Index, bytes: &[u8]) -> Result<bool> {
+    let page = index_page(acting, store, index).await?;
+    if !follow(store, bytes, "releases/index.html", &page).await? {
+        return Ok(false);
+    }
+    match &index.latest.overall {
+        Some(latest) => follow(store, bytes, "releases/latest", format!("{latest}\n").as_bytes()).await,
+        None => Ok(true),
+    }
+}
+
+/// The dates stand in the manifests, which the index lists by digest.
+async fn index_page(acting: &Acting<'_>, store: &dyn Store, index: &Index) -> Result<Vec<u8>> {
+    let mut releases = Vec::new();
+    for (version, entry) in &index.releases {
+        let path = format!("{}/{}", directory(version), manifest::FILE);
+        let Some(bytes) = read_public(store, &path).await? else { continue };
+        if Sha256::of(&bytes) != entry.manifest {
+            return Err(Error::conflict(format!(
+                "store `{}`: `{path}` is not the one that the index lists",
+                store.name()
+            ))
+            .hint("nothing was changed; compare it with another store"));
+        }
+        let manifest = Manifest::from_bytes(&bytes)?;
+        let ours = acting.nonce()? == entry.train;
+        let advisories =
+            if ours { acting.train.plan().advisories.iter().map(ToString::to_string).collect() } else { Vec::new() };
+        releases.push(site::IndexRelease {
+            version: version.clone(),
+            branch: entry.line.clone(),
+            date: manifest.date,
+            advisories,
+        });
+    }
+    let project = index.project.clone();
+    site::index_page(&acting.train.plan().templates, &site::IndexPage { project, releases })
+}

@@ -1,0 +1,180 @@
+//! The repository that any web server can serve for cloning: packs first, refs last, and no other train's refs lost.
+//!
+//! Several files make up the refs, and no store replaces two files as one. So each is replaced only if it still is what
+//! the new ones were computed from; whoever was too late reads everything again, and finds the other's refs there.
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+
+use super::super::stage::{digests_at, same_or_conflict};
+use super::super::{Acting, prepared, sealed};
+use super::listed::signed_index;
+use crate::effects::{Area, PutNew, Served, StaticContent, StaticFile, Store, blocking, read_public};
+use crate::error::{Error, Result};
+use crate::model::{Digests, Oid, Sha256, escape};
+use crate::step::Point;
+
+/// How often everything is read again when another writer was faster.
+const ROUNDS: u32 = 10;
+
+const HEAD: &str = "HEAD";
+const PACKS: &str = "objects/info/packs";
+const REFS: &str = "info/refs";
+
+/// Where the repository lies in the store.
+pub(super) fn root(step: &Point) -> String {
+    format!("git/{}.git", step.project)
+}
+
+/// Adds the train's branches and tags to what is served.
+pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
+    let tips = blocking(|| tips(acting, step))?;
+    for _ in 0..ROUNDS {
+        let seen = Seen::read(step, store, &tips).await?;
+        let newest = match signed_index(acting, store).await? {
+            Some(there) => there.index.latest.overall,
+            None => None,
+        };
+        let (head, served) = (seen.head(step, newest), seen.served(&tips)?);
+        let files =
+            blocking(|| acting.effects.git.static_repository(acting.train.repository(), &head, &tips, &served))?;
+        if seen.write(acting, store, files).await? {
+            return Ok(());
+        }
+    }
+    Err(Error::transient(format!("another writer keeps moving the served refs of store `{}`", store.name())))
+}
+
+/// The refs that the train moves: the branch and the tag of every line, the branch of every line that carries the fix.
+fn tips(acting: &Acting<'_>, step: &Point) -> Result<Vec<(String, Oid)>> {
+    let mut tips = Vec::new();
+    for (branch, line) in &step.lines {
+        acting.repository_with(&line.prepare)?;
+        let seal = sealed(&acting.state, &line.seal)?;
+        acting.write_tag(seal)?;
+        tips.push((format!("refs/heads/{branch}"), prepared(&acting.state, &line.prepare)?.head.clone()));
+        tips.push((format!("refs/tags/{}", seal.tag), seal.tag_id.clone()));
+    }
+    for (branch, prepare) in &step.carries {
+        acting.repository_with(prepare)?;
+        tips.push((format!("refs/heads/{branch}"), prepared(&acting.state, prepare)?.head.clone()));
+    }
+    Ok(tips)
+}
+
+/// What the store served before, file by file: what the new files are computed from and compared with.
+struct Seen {
+    root: String,
+    files: BTreeMap<String, Option<Vec<u8>>>,
+}
+
+impl Seen {
+    /// `HEAD` is read before the refs, and written after them: whoever sees a `HEAD` also sees the tag that it is for.
+    async fn read(step: &Point, store: &dyn Store, tips: &[(String, Oid)]) -> Result<Self> {
+        let mut seen = Self { root: root(step), files: BTreeMap::new() };
+        let fixed = [HEAD, "config", PACKS, "packed-refs", REFS];
+        for name in fixed.into_iter().chain(tips.iter().map(|(name, _)| name.as_str())) {
+            let found = read_public(store, &seen.path(name)).await?;
+            seen.files.insert(name.to_owned(), found);
+        }
+        Ok(seen)
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.root)
+    }
+
+    fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name)?.as_deref()
+    }
+
+    /// The refs that are served over HTTP, with those of the tips that lie beside them: a writer on its way has put those
+    /// first.
+    fn served(&self, tips: &[(String, Oid)]) -> Result<Served> {
+        let text = |name: &str| self.bytes(name).unwrap_or_default();
+        let mut served = Served::read(text(PACKS), text(REFS))?;
+        for (name, _) in tips {
+            let Some(bytes) = self.bytes(name) else { continue };
+            let text = String::from_utf8_lossy(bytes);
+            let oid = text.trim().parse().map_err(|_| {
+                Error::fatal(format!("`{}` holds `{}`, no object", self.path(name), escape(text.trim())))
+                    .hint("it was not written by this program: serve the repository at another path")
+            })?;
+            served.loose.push((name.clone(), oid));
+        }
+        Ok(served)
+    }
+
+    /// The ref that `HEAD` names: it stays where the newest release is, which need not be one of this train's. `newest` is
+    /// the newest that the index lists; a train on its way there has served its tags already.
+    fn head(&self, step: &Point, newest: Option<Version>) -> String {
+        let order = |v: &Version| (v.pre.is_empty(), v.clone());
+        let ours = step.lines.iter().max_by_key(|(_, line)| order(&line.version));
+        let served = String::from_utf8_lossy(self.bytes(HEAD).unwrap_or_default());
+        let served = served.trim().trim_start_matches("ref: ").to_owned();
+        let Some((branch, line)) = ours else { return served };
+        let newest = newest.into_iter().chain(self.tagged(step)).max_by_key(|v| order(v));
+        if served.is_empty() || newest.is_none_or(|n| order(&line.version) >= order(&n)) {
+            return format!("refs/heads/{branch}");
+        }
+        served
+    }
+
+    /// The versions whose tags are served, by the pattern of this train's own tags.
+    fn tagged(&self, step: &Point) -> Vec<Version> {
+        let Some(line) = step.lines.values().next() else { return Vec::new() };
+        let (before, after) = line.tag.as_str().split_once(&line.version.to_string()).unwrap_or_default();
+        let refs = String::from_utf8_lossy(self.bytes(REFS).unwrap_or_default());
+        let names = refs.lines().filter_map(|l| l.split_once("\trefs/tags/")).map(|(_, name)| name);
+        names.filter_map(|n| Version::parse(n.strip_prefix(before)?.strip_suffix(after)?).ok()).collect()
+    }
+
+    /// Writes what differs, each file only if it still is what was seen; says whether all of it is there afterwards.
+    async fn write(&self, acting: &Acting<'_>, store: &dyn Store, files: Vec<StaticFile>) -> Result<bool> {
+        let mut replaced = Vec::new();
+        for file in files {
+            let path = self.path(&file.path);
+            match file.content {
+                StaticContent::Fixed(source) => {
+                    let digests = acting.train.objects().put_file(&source)?;
+                    let object = acting.train.objects().path(&digests.sha256);
+                    store.put_new(&Area::Public, &path, &object, &digests).await?;
+                    let found = digests_at(store, &Area::Public, &path).await?;
+                    same_or_conflict(store, &path, &digests, found)?;
+                }
+                StaticContent::Replaced(bytes) => replaced.push((file.path, bytes)),
+            }
+        }
+        // A repository without `HEAD` cannot be cloned, so the first one comes before the refs.
+        if self.bytes(HEAD).is_some() {
+            replaced.sort_by_key(|(name, _)| name == HEAD);
+        }
+        for (name, bytes) in &replaced {
+            if !self.replace(acting, store, name, bytes).await? {
+                return Ok(false);
+            }
+        }
+        // A writer who saw these files as they were before may have replaced one after it was written here.
+        for (name, bytes) in &replaced {
+            if read_public(store, &self.path(name)).await?.as_deref() != Some(bytes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn replace(&self, acting: &Acting<'_>, store: &dyn Store, name: &str, bytes: &[u8]) -> Result<bool> {
+        let path = self.path(name);
+        match self.bytes(name) {
+            Some(seen) if seen == bytes => Ok(true),
+            Some(seen) => store.replace_if(&path, Some(&Sha256::of(seen)), bytes).await,
+            None => {
+                let digests: Digests = acting.train.objects().put(bytes)?;
+                let object = acting.train.objects().path(&digests.sha256);
+                let put = store.put_new(&Area::Public, &path, &object, &digests).await?;
+                Ok(put == PutNew::Created || read_public(store, &path).await?.as_deref() == Some(bytes))
+            }
+        }
+    }
+}

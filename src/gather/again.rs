@@ -1,0 +1,47 @@
+//! The patches that a train file names now, for a train that was adopted from it before.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Seeing;
+use crate::config::{Config, SeriesSource, TrainRequest};
+use crate::effects::{Disk, files};
+use crate::error::{Context as _, Result};
+use crate::git::GitProgram;
+use crate::git::facts::UserRepository;
+use crate::model::{BranchName, Oid, Sha256};
+
+/// The series of every line of the request that `bases` names, on the base given there: its digest, or why there is none.
+/// A private remote is not asked again, and files that are gone say nothing.
+///
+/// # Errors
+/// The user's repository, the file system's.
+pub fn series_now(
+    config: &Config,
+    request: &TrainRequest,
+    bases: &BTreeMap<BranchName, Oid>,
+    state: &Path,
+    disk: &dyn Disk,
+) -> Result<BTreeMap<BranchName, Result<Sha256>>> {
+    let program = GitProgram::from_env();
+    let user = UserRepository::open(&program, &config.project.repository)?;
+    let scratch = state.join("scratch");
+    files::create_dir_all(disk, &scratch, 0o700)?;
+    let tags = BTreeMap::new();
+    let seeing = Seeing { config, request, user: &user, program: &program, scratch: &scratch, tags: &tags };
+    let mut out = BTreeMap::new();
+    for line in &request.lines {
+        let Some(base) = bases.get(&line.branch) else { continue };
+        let there = match &line.series {
+            SeriesSource::None => true,
+            SeriesSource::Remote { .. } => false,
+            SeriesSource::Mailbox(path) => {
+                disk.entry(path).context(format!("cannot look at `{}`", path.display()))?.is_some()
+            }
+        };
+        if there {
+            out.insert(line.branch.clone(), seeing.series(line, base).and_then(|s| s.digest()));
+        }
+    }
+    Ok(out)
+}

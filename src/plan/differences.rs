@@ -1,0 +1,69 @@
+//! What a train file says otherwise than the plan that was adopted from it.
+
+use std::collections::BTreeMap;
+
+use super::{Plan, PlannedLine};
+use crate::config::{TrainLine, TrainRequest};
+use crate::error::Result;
+use crate::model::{BranchName, Sha256, VersionStep};
+use crate::step::Step;
+
+/// Every difference, one for people to a line; `series` are the patches that the file names now, as far as they were seen.
+#[must_use]
+pub fn differences(plan: &Plan, request: &TrainRequest, series: &BTreeMap<BranchName, Result<Sha256>>) -> Vec<String> {
+    let mut out = Vec::new();
+    if plan.date != request.date {
+        out.push(format!("date: {} in the plan, {} in the file", plan.date, request.date));
+    }
+    if plan.not_before != request.not_before {
+        let text = |at: Option<jiff::Timestamp>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+        let (ours, theirs) = (text(plan.not_before), text(request.not_before));
+        out.push(format!("not_before: {ours} in the plan, {theirs} in the file"));
+    }
+    if plan.advisories != request.advisories {
+        out.push("advisories: the file names others".to_owned());
+    }
+    for planned in plan.lines.iter().filter(|p| request.lines.iter().all(|l| l.branch != p.branch)) {
+        out.push(format!("line {}: the file has it no more", planned.branch));
+    }
+    for wanted in &request.lines {
+        match plan.lines.iter().find(|p| p.branch == wanted.branch) {
+            None => out.push(format!("line {}: the plan does not have it", wanted.branch)),
+            Some(planned) => of_line(plan, planned, wanted, series.get(&wanted.branch), &mut out),
+        }
+    }
+    out
+}
+
+fn of_line(
+    plan: &Plan,
+    planned: &PlannedLine,
+    wanted: &TrainLine,
+    series: Option<&Result<Sha256>>,
+    out: &mut Vec<String>,
+) {
+    let branch = &planned.branch;
+    if planned.kind != wanted.kind {
+        out.push(format!("line {branch}: it is of another kind in the file"));
+    }
+    let to = |step: Option<&VersionStep>| step.map_or_else(|| "none".to_owned(), ToString::to_string);
+    let step = step(plan, branch);
+    if step != wanted.to.as_ref() {
+        out.push(format!("line {branch}: to = {} in the plan, {} in the file", to(step), to(wanted.to.as_ref())));
+    }
+    match series {
+        Some(Ok(now)) if *now != planned.series => {
+            out.push(format!("line {branch}: its patches are not those that the plan pinned"));
+        }
+        Some(Err(e)) => out.push(format!("line {branch}: its patches are not those of the plan: {}", e.message())),
+        Some(Ok(_)) | None => {}
+    }
+}
+
+fn step<'a>(plan: &'a Plan, branch: &BranchName) -> Option<&'a VersionStep> {
+    let prepare = plan.steps.iter().find_map(|s| match &s.step {
+        Step::Prepare(p) if p.branch == *branch => Some(p),
+        _ => None,
+    });
+    prepare?.bump.as_ref().map(|b| &b.to)
+}

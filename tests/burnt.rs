@@ -1,0 +1,184 @@
+//! A version over which signatures exist is never released by anybody once its train was given up; and an index that an
+//! earlier freshness key signed is gone forward from.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use lifeboat::effects::Signer as _;
+use lifeboat::formats::index::Index;
+use lifeboat::model::Sha256;
+use lifeboat::signers::openpgp::{SecretKey, generate};
+use lifeboat::trust::Root;
+use support::sample_train::{Ran, SampleTrain};
+
+fn index(train: &SampleTrain) -> Index {
+    Index::from_bytes(&fs::read(train.store().join("releases/index.json")).unwrap()).unwrap()
+}
+
+fn burnt(train: &SampleTrain) -> Vec<String> {
+    index(train).burnt.iter().map(ToString::to_string).collect()
+}
+
+/// `plan` as another maintainer's machine makes it: nothing of this one's state is there.
+fn planned_elsewhere(train: &SampleTrain) -> Ran {
+    let state = train.root().join("elsewhere").display().to_string();
+    let root = fs::read(train.project().join("keys/trust.json")).unwrap();
+    train.run(&["trust", "pin", &Sha256::of(&root).hex(), "--state", &state]).ends_with(0);
+    train.run(&["plan", &train.train_file().display().to_string(), "--state", &state])
+}
+
+/// The same lines again under another name, at these steps; without the patches once the branches have them.
+fn again(train: &SampleTrain, name: &str, to: &str) {
+    let text = fs::read_to_string(train.train_file()).unwrap();
+    let there = to == "patch";
+    let kept = text.lines().filter(|l| !(there && l.starts_with("patches"))).map(|l| match l {
+        _ if l.starts_with("name") => format!("name = \"{name}\""),
+        _ if l.starts_with("branch") => format!("{l}\nto = \"{to}\""),
+        _ => l.to_owned(),
+    });
+    fs::write(train.train_file(), kept.collect::<Vec<_>>().join("\n")).unwrap();
+}
+
+#[test]
+fn a_burnt_version_is_refused_on_every_machine() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    planned_elsewhere(&train).ends_with(0);
+    train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
+    let ran = train.run(&["abandon", "--reason", "the fix is wrong"]).ends_with(0);
+    assert!(ran.stdout.contains("signatures over 1.0.5, 2.0.2 exist, so these versions are burnt"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("the index of store `mirror` says so"), "{}", ran.stdout);
+    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    let first = index(&train).counter;
+    train.run(&["abandon", "drill", "--reason", "once more"]).ends_with(0);
+    assert_eq!(index(&train).counter, first, "nothing new to say");
+    planned_elsewhere(&train)
+        .fails(4, &["store `mirror` has this version already", "burnt", "choose the next version"]);
+    // The next version ships, and the index keeps saying so.
+    again(&train, "drill-2", "minor");
+    train.to_the_gate();
+    train.release();
+    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    let listed: Vec<String> = index(&train).releases.keys().map(ToString::to_string).collect();
+    assert_eq!(listed, ["1.1.0", "2.1.0"]);
+}
+
+#[test]
+fn a_version_that_nobody_approved_is_not_burnt() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let ran = train.run(&["abandon", "--reason", "no"]).ends_with(0);
+    assert!(ran.stdout.contains("its versions are free again"), "{}", ran.stdout);
+    assert!(!train.store().join("releases").exists());
+    planned_elsewhere(&train).ends_with(0);
+}
+
+/// A store whose index cannot be written when a train is given up is told later.
+#[test]
+fn an_index_that_could_not_be_written_is_told_by_refresh_or_the_next_train() {
+    for by_refresh in [true, false] {
+        let train = SampleTrain::new();
+        train.to_the_gate();
+        train.approve();
+        let (key, away) = (train.key("freshness"), train.root().join("away"));
+        fs::rename(&key, &away).unwrap();
+        let ran = train.run(&["abandon", "--reason", "no"]).ends_with(0);
+        let said = "the index of store `mirror` does not say so yet: ";
+        assert!(ran.stdout.contains(said) && ran.stdout.contains("`lifeboat refresh`"), "{}", ran.stdout);
+        assert!(!train.store().join("releases/index.json").exists());
+        fs::rename(&away, &key).unwrap();
+        if by_refresh {
+            let ran = train.run(&["refresh"]).ends_with(0);
+            assert!(ran.stdout.contains("now with 1.0.5, 2.0.2 as burnt"), "{}", ran.stdout);
+            assert!(train.run(&["refresh"]).ends_with(0).stdout.contains("mirror: fresh"));
+        } else {
+            again(&train, "drill-2", "minor");
+            train.to_the_gate();
+            train.release();
+        }
+        assert_eq!(burnt(&train), ["1.0.5", "2.0.2"], "by refresh: {by_refresh}");
+    }
+}
+
+/// A store that is down keeps no train from being given up: the same command clears it later.
+#[test]
+fn a_store_that_is_down_is_cleared_later() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.approve();
+    let (store, away) = (train.store(), train.root().join("away"));
+    fs::rename(&store, &away).unwrap();
+    fs::write(&store, "not a directory").unwrap();
+    let ran = train.run(&["abandon", "--reason", "no"]);
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("staged files are still in store `mirror`"), "{ran:?}");
+    fs::remove_file(&store).unwrap();
+    fs::rename(&away, &store).unwrap();
+    train.run(&["abandon", "drill", "--reason", "no"]).ends_with(0);
+    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+}
+
+/// Puts a new freshness key into a new trust root that Alice and Bob sign; the key file stays where it was.
+fn rotate_freshness(train: &SampleTrain) {
+    let keys = train.project().join("keys");
+    let old = fs::read(keys.join("trust.json")).unwrap();
+    let mut root = Root::from_bytes(&old, "trust.json").unwrap();
+    let now = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(1);
+    let key = generate("the next freshness key", now).unwrap();
+    fs::write(train.key("freshness"), key.secret_armored.expose()).unwrap();
+    fs::write(keys.join(format!("{}.asc", key.fingerprint)), &key.certificate_armored).unwrap();
+    root.version = 2;
+    root.previous = Some(Sha256::of(&old));
+    root.roles.freshness.keys = BTreeSet::from([key.fingerprint]);
+    let new = root.to_bytes().unwrap();
+    fs::write(keys.join("trust.1.json"), &old).unwrap();
+    fs::write(keys.join("trust.json"), &new).unwrap();
+    for person in ["alice", "bob"] {
+        let secret = SecretKey::parse(&fs::read(train.key(person)).unwrap(), person, None, jiff::Timestamp::now());
+        let signature = secret.unwrap().sign(&mut &new[..]).unwrap();
+        fs::write(keys.join(format!("trust.json.{person}.asc")), signature).unwrap();
+    }
+}
+
+/// Brings the user's branches to what the store serves.
+fn pull(train: &SampleTrain) {
+    let served = train.store().join("git/sample.git");
+    for branch in ["release-1.0.0", "release-2.0.0"] {
+        let mut git = Command::new("git");
+        git.args(["fetch", "--quiet", "--update-head-ok"]).arg(&served).arg(format!("{branch}:{branch}"));
+        train.surround(&mut git);
+        Ran::of(&mut git).ends_with(0);
+    }
+}
+
+#[test]
+fn after_a_new_freshness_key_everybody_goes_forward() {
+    for by_refresh in [true, false] {
+        let train = SampleTrain::new();
+        let store = train.store().display().to_string();
+        let verify = |version: &str| train.run(&["verify", version, &store]);
+        train.to_the_gate();
+        train.release();
+        verify("1.0.5").ends_with(0);
+        rotate_freshness(&train);
+        // Readers take the new key's word alone …
+        let ran = verify("1.0.5").ends_with(6);
+        assert!(ran.stdout.contains("no key of role freshness"), "{}", ran.stdout);
+        // … and what the old one signed is the base of what the new one signs.
+        if by_refresh {
+            assert!(train.run(&["refresh"]).ends_with(0).stdout.contains("mirror: signed again"));
+            assert!(train.run(&["refresh"]).ends_with(0).stdout.contains("mirror: fresh"));
+        } else {
+            pull(&train);
+            again(&train, "drill-2", "patch");
+            train.to_the_gate();
+            train.release();
+            verify("1.0.6").ends_with(0);
+        }
+        verify("1.0.5").ends_with(0);
+    }
+}
