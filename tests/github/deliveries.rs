@@ -119,6 +119,20 @@ async fn a_release_with_more_assets_than_a_page_shows_is_whole() {
 }
 
 #[tokio::test]
+async fn a_candidate_is_marked_and_never_latest() {
+    let candidate = [("release-49.0.0", "49.0.0-rc.1", "49.0.0-rc.2"), LINES[2]];
+    let template = Template::of(tempfile::tempdir().unwrap(), &candidate, &[]);
+    let double = double_with(&[]).await;
+    double.push_tag("v49.0.0-rc.2", tag_id("49.0.0-rc.2").as_str());
+    let ended = template.copy().ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    let marked: Vec<_> = world.state.releases.iter().filter(|r| r.prerelease).map(|r| r.tag.as_str()).collect();
+    assert_eq!(marked, ["v49.0.0-rc.2"]);
+    assert_eq!(world.state.made_latest, ["v48.0.1"]);
+}
+
+#[tokio::test]
 async fn without_its_tag_or_with_another_nothing_is_made() {
     let (template, double) = (Template::new(), double_with(&[]).await);
     double.world().state.refs.remove("v24.0.9");
