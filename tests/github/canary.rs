@@ -19,10 +19,13 @@ use crate::whole::git;
 /// Text of the embargoed patches, the subject of one of them, and what they fix.
 const EMBARGOED: [&str; 3] = ["Callers have eight bits", "Refuse arguments above eight", "SAMPLE-2026-0001"];
 
+/// What `cmdline` and `environ` were seen to hold.
+type Seen = BTreeSet<(&'static str, Vec<u8>)>;
+
 /// Reads the command line and the environment of every process, again and again.
 struct Watch {
     stop: Arc<AtomicBool>,
-    seen: Arc<Mutex<BTreeSet<(String, Vec<u8>)>>>,
+    seen: Arc<Mutex<Seen>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -41,7 +44,7 @@ impl Watch {
                     for what in ["cmdline", "environ"] {
                         // A process may be gone by now, or not ours to look at.
                         if let Ok(bytes) = fs::read(entry.path().join(what)) {
-                            into.lock().unwrap().insert((what.to_owned(), bytes));
+                            into.lock().unwrap().insert((what, bytes));
                         }
                     }
                 }
@@ -51,7 +54,7 @@ impl Watch {
         Self { stop, seen, thread: Some(thread) }
     }
 
-    fn finish(mut self) -> BTreeSet<(String, Vec<u8>)> {
+    fn finish(mut self) -> Seen {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().unwrap();
         std::mem::take(&mut *self.seen.lock().unwrap())
@@ -118,7 +121,7 @@ async fn keys_and_tokens_and_patches_show_up_nowhere() {
     secrets.extend(app.assertions.iter().map(|jwt| jwt.rsplit('.').next().unwrap().to_owned()));
     assert!(secrets.iter().all(|s| s.len() > 20), "{secrets:?}");
 
-    let ran = |program: &str| seen.iter().any(|(what, bytes)| what == "cmdline" && holds(bytes, program));
+    let ran = |program: &str| seen.iter().any(|(what, bytes)| *what == "cmdline" && holds(bytes, program));
     assert!(ran("lifeboat") && ran("git"), "the watch saw too little");
     let mut found = Vec::new();
     for (what, bytes) in &seen {

@@ -119,6 +119,38 @@ async fn a_release_with_more_assets_than_a_page_shows_is_whole() {
 }
 
 #[tokio::test]
+async fn a_github_of_ones_own_is_used_below_its_own_bases() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    // It stands behind a proxy, and names an address for uploads that nobody reaches.
+    double.world().uploads_elsewhere = Some("http://localhost:1".into());
+    let spec = lifeboat::forges::ForgeSpec {
+        name: "github".parse().unwrap(),
+        repository: crate::github_double::REPOSITORY.into(),
+        api: Some(format!("{}/api/v3", double.api())),
+        uploads: Some(format!("{}/api/uploads", double.uploads())),
+        token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+        app: None,
+    };
+    let around = lifeboat::forges::Surroundings {
+        clock: std::sync::Arc::new(lifeboat::host::HostClock),
+        secrets: std::sync::Arc::new(|_| Ok(lifeboat::model::Secret::new(crate::github_double::TOKEN))),
+        hosts: ["127.0.0.1".to_owned()].into(),
+    };
+    let forge = lifeboat::forges::open(&spec, &around).unwrap();
+    let parts = forge.parts().await;
+    assert!(parts.len() == 2 && parts.iter().all(|(_, answer)| answer.is_ok()), "{parts:?}");
+    let run = template.copy();
+    let (effects, train) = run.open_with(&template, forge);
+    let ended = lifeboat::engine::run(&effects, train).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    assert_eq!(world.state.published.len(), LINES.len());
+    assert_eq!(world.bases.len(), world.calls.len(), "every request goes below a base");
+    let uploads = world.bases.iter().filter(|b| **b == "/api/uploads").count();
+    assert_eq!(uploads, LINES.len() * ASSETS + 1, "the assets, and one probe");
+}
+
+#[tokio::test]
 async fn a_candidate_is_marked_and_never_latest() {
     let candidate = [("release-49.0.0", "49.0.0-rc.1", "49.0.0-rc.2"), LINES[2]];
     let template = Template::of(tempfile::tempdir().unwrap(), &candidate, &[]);

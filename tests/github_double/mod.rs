@@ -46,6 +46,8 @@ pub struct World {
     pub writes: Vec<String>,
     /// A bare repository whose tags the double shows, as they are at each request.
     pub git: Option<PathBuf>,
+    /// What stood before the paths of requests: `/api/v3`, `/api/uploads`.
+    pub bases: Vec<&'static str>,
     /// The app that may fetch tokens, if there is one.
     pub app: Option<app::App>,
     /// Every `authorization` header that came, with the host.
@@ -109,6 +111,7 @@ impl Double {
             calls: Vec::new(),
             writes: Vec::new(),
             git: None,
+            bases: Vec::new(),
             app: None,
             authorizations: Vec::new(),
             uploads_elsewhere: None,
