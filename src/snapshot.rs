@@ -1,12 +1,13 @@
 //! The facts that a plan is made from, as they were seen; nothing here looks at anything.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::formats::series::Patch;
-use crate::model::{BranchName, Ident, Oid, Sha256, TagName};
+use crate::model::{BranchName, Ident, Oid, RemoteName, Sha256, TagName};
 use crate::step::Submodule;
 
 /// A fact that was seen, or why it could not be had. An unknown fact is never assumed; the step that needs it looks again.
@@ -64,6 +65,39 @@ pub struct LineFacts {
     pub missing_submodules: Vec<String>,
     /// Crates of the lock file that were not fetched ahead, as `name version`.
     pub missing_crates: Vec<String>,
+    /// What pushing the line may start.
+    pub workflows: WorkflowFacts,
+}
+
+/// What was seen of the project's own workflows at the line's release commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkflowFacts {
+    /// The files, by forge.
+    pub files: BTreeMap<RemoteName, Vec<WorkflowFile>>,
+    /// The messages of the series' commits.
+    pub messages: Vec<String>,
+    /// The paths that the line's commits change; none if commands of the project may change others.
+    pub changed: Option<Vec<String>>,
+}
+
+/// A workflow file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowFile {
+    /// Its path.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+    /// Whose copy it is.
+    pub at: WorkflowAt,
+}
+
+/// Whose copy of a workflow file was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkflowAt {
+    /// The release commit's: pushes, tags and releases start this one.
+    Release,
+    /// The default branch's: the end of another workflow starts this one.
+    DefaultBranch,
 }
 
 /// Whether a version exists at a destination.

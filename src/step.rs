@@ -1,5 +1,6 @@
 //! Steps, their identity, what they produce and who could learn of the fix from them.
 
+mod forge;
 mod job;
 mod outcome;
 mod reads;
@@ -16,6 +17,7 @@ use crate::model::{
     BranchName, Ident, Oid, ProjectName, RemoteName, Sha256, StoreName, TagName, TargetName, VersionStep,
 };
 
+pub use forge::{AwaitRuns, MergeBack, MergedAs, PassedRun, SeeWorkflows, SwitchWorkflows, WantedRun};
 pub use job::{ArtifactPath, Handle, Isolation, Job, JobInput};
 pub use outcome::{Outcome, Sealed, SealedFile};
 pub use reads::Read;
@@ -135,6 +137,16 @@ pub enum Step {
     PushGit(PushGit),
     /// Publish a release on a forge.
     ForgeRelease(ForgeRelease),
+    /// See which of the project's own workflows are on at a forge, before any is switched off.
+    SeeWorkflows(SeeWorkflows),
+    /// Switch off the workflows that a delivery must not start.
+    SuppressWorkflows(SwitchWorkflows),
+    /// Switch on again what was on before.
+    RestoreWorkflows(SwitchWorkflows),
+    /// Wait for the workflows that a delivery starts, and see that they end well on our commit.
+    AwaitRuns(AwaitRuns),
+    /// Bring a line into its protected branch by a pull request.
+    MergeBack(MergeBack),
     /// Move a store's indexes and `latest` pointers forward.
     Point(Point),
 }
@@ -157,6 +169,11 @@ impl Step {
             Self::Promote(_) => "promote",
             Self::PushGit(_) => "push-git",
             Self::ForgeRelease(_) => "forge-release",
+            Self::SeeWorkflows(_) => "see-workflows",
+            Self::SuppressWorkflows(_) => "suppress-workflows",
+            Self::RestoreWorkflows(_) => "restore-workflows",
+            Self::AwaitRuns(_) => "await-runs",
+            Self::MergeBack(_) => "merge-back",
             Self::Point(_) => "point",
         }
     }
@@ -372,6 +389,9 @@ pub struct PushLine {
     pub seal: Option<StepId>,
     /// The commit at which the branch must still be.
     pub base: Oid,
+    /// The branch under which the commits are pushed, where a pull request brings them into the line's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<BranchName>,
 }
 
 /// Data of [`Step::ForgeRelease`].

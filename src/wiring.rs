@@ -101,6 +101,9 @@ pub fn destinations(config: &Config, disk: &Arc<dyn Disk>) -> Result<Destination
     for remote in &config.remotes {
         to.remotes.insert(remote.name.clone(), remotes::open(&program, &remote.name, &remote.url)?);
     }
+    for forge in &config.forges {
+        to.workflow_dirs.insert(forge.name.clone(), forges::workflow_dirs(&forge.name));
+    }
     Ok(to)
 }
 

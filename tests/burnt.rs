@@ -182,3 +182,26 @@ fn after_a_new_freshness_key_everybody_goes_forward() {
         verify("1.0.5").ends_with(0);
     }
 }
+
+/// Under a root that does not follow from the one that a train was planned under it cannot go on; it can be given up, and
+/// what it burnt is told all the same.
+#[test]
+fn a_train_of_another_trust_root_can_be_given_up() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
+    let path = train.project().join("keys/trust.json");
+    let mut root = Root::from_bytes(&fs::read(&path).unwrap(), "trust.json").unwrap();
+    root.hosts.insert("example.org".to_owned());
+    fs::write(&path, root.to_bytes().unwrap()).unwrap();
+    train.pin();
+    for args in [&["ship"][..], &["approve", "--as", "bob", "--yes"]] {
+        train.run(args).fails(6, &["was planned under another trust root", "abandon the train"]);
+    }
+    let ran = train.run(&["abandon", "--reason", "another root"]).ends_with(0);
+    assert!(ran.stdout.contains("signatures over 1.0.5, 2.0.2 exist"), "{}", ran.stdout);
+    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    again(&train, "drill-2", "minor");
+    train.to_the_gate();
+    train.release();
+}

@@ -178,7 +178,11 @@ impl Ship {
     fn to_the_open_gate(self, world: &World) {
         self.write(world);
         let (effects, dir, config) = (self.effects(world), self.dir(world), world.config());
-        let to = Destinations { stores: effects.stores.clone(), remotes: effects.remotes.clone() };
+        let to = Destinations {
+            stores: effects.stores.clone(),
+            remotes: effects.remotes.clone(),
+            workflow_dirs: Default::default(),
+        };
         let seen = gather::gather(&config, &self.file(world), &world.root(), &to, &HostDisk, &*effects.clock).unwrap();
         let plan = lifeboat::plan::plan(&config, &seen.snapshot, &seen.request).unwrap();
         for series in &seen.series {

@@ -55,6 +55,7 @@ pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snaps
         submodules: Vec::new(),
         missing_submodules: Vec::new(),
         missing_crates: Vec::new(),
+        workflows: Default::default(),
         elsewhere: Default::default(),
     };
     let snapshot = Snapshot {

@@ -2,60 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use git2::{Commit, Delta, ObjectType, Repository, Tree};
+use git2::{Commit, Delta, Repository};
 use semver::Version;
 
 use crate::bump::{
-    Bump, BumpRequest, Changelog, Entry, EntryKind, Family, Requirements, SourceTree, Style, VersionFile, VersionRules,
-    bump,
+    Bump, BumpRequest, Changelog, EntryKind, Family, Requirements, SourceTree, Style, VersionFile, VersionRules, bump,
 };
 use crate::error::{Context as _, Error, Result};
 use crate::formats::cargo_manifest::{self, PackageVersion};
+use crate::git::{CommitTree, to_oid};
 use crate::model::VersionStep;
 
 /// A commit's tree as a bump's source.
-pub struct CommitTree<'r> {
-    repository: &'r Repository,
-    tree: Tree<'r>,
-}
-
-impl<'r> CommitTree<'r> {
-    /// The tree of `commit`.
-    ///
-    /// # Errors
-    /// The object cannot be read.
-    pub fn new(repository: &'r Repository, commit: &Commit<'r>) -> Result<Self> {
-        Ok(Self { repository, tree: commit.tree().context("reading a tree")? })
-    }
-}
-
-impl SourceTree for CommitTree<'_> {
-    fn entries(&self) -> Result<Vec<Entry>> {
-        let mut out = Vec::new();
-        let walked = self.tree.walk(git2::TreeWalkMode::PreOrder, |dir, entry| {
-            let kind = match (entry.kind(), entry.filemode()) {
-                (Some(ObjectType::Commit), _) => EntryKind::Submodule,
-                (Some(ObjectType::Blob), 0o120_000) => EntryKind::Symlink,
-                (Some(ObjectType::Blob), _) => EntryKind::File,
-                _ => return git2::TreeWalkResult::Ok,
-            };
-            if let Ok(name) = entry.name() {
-                out.push(Entry { path: format!("{dir}{name}"), kind });
-            }
-            git2::TreeWalkResult::Ok
-        });
-        walked.context("listing a tree")?;
-        Ok(out)
-    }
-
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let Ok(entry) = self.tree.get_path(std::path::Path::new(path)) else { return Ok(None) };
-        match self.repository.find_blob(entry.id()) {
-            Ok(blob) => Ok(Some(blob.content().to_vec())),
-            Err(e) if e.code() == git2::ErrorCode::NotFound => Ok(None),
-            Err(e) => Err(e).context(path),
-        }
-    }
+fn tree_of<'r>(repository: &'r Repository, commit: &Commit<'_>) -> Result<CommitTree<&'r Repository>> {
+    CommitTree::open(repository, &to_oid(commit.id()))
 }
 
 /// One release's bump in history.
@@ -205,7 +165,7 @@ fn with_families(repository: &Repository, mut rules: VersionRules, found: &[Foun
     let Some(newest) = found.first() else { return Ok(rules) };
     let commit = repository.find_commit(newest.commit).context("a commit")?;
     let parent = commit.parent(0).context("a commit")?;
-    let before = CommitTree::new(repository, &parent)?;
+    let before = tree_of(repository, &parent)?;
     let inherited = newest.moved.get("[workspace.package]").map(|m| &m.1);
     let literal: BTreeSet<&Version> =
         newest.moved.values().filter(|m| !m.0.is_empty() && newest.published.contains(&m.0)).map(|m| &m.1).collect();
@@ -294,7 +254,7 @@ const CHANGELOGS: [(&str, &str); 6] = [
 ];
 
 /// (name, version, inherits) of the published crates of a tree.
-fn published(tree: &CommitTree<'_>) -> Result<Vec<(String, Version, bool)>> {
+fn published(tree: &dyn SourceTree) -> Result<Vec<(String, Version, bool)>> {
     let entries = tree.entries()?;
     let manifests = entries
         .iter()
@@ -336,9 +296,9 @@ fn compare(repository: &Repository, rules: &VersionRules, found: &Found) -> Resu
     let day = jiff::Timestamp::from_second(commit.time().seconds()).context("a date")?;
     let date = day.to_zoned(jiff::tz::TimeZone::UTC).date();
     let request = BumpRequest { to: VersionStep::Exact(new.clone()), date, tags: BTreeSet::new() };
-    let made = bump(&CommitTree::new(repository, &parent)?, rules, &request);
+    let made = bump(&tree_of(repository, &parent)?, rules, &request);
     let edits = made.map(|b: Bump| b.edits).unwrap_or_default();
-    let committed = CommitTree::new(repository, &commit)?;
+    let committed = tree_of(repository, &commit)?;
     let (mut reproduced, mut differing) = (BTreeSet::new(), BTreeSet::new());
     for edit in &edits {
         let same = committed.read(&edit.path)?.as_deref() == Some(edit.after.as_slice());

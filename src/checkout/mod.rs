@@ -14,7 +14,7 @@ use crate::bump::{Entry, EntryKind, SourceTree};
 use crate::error::{Context as _, Error, Result};
 
 pub use apply::{Applied, apply, recover};
-pub use history::{CommitTree, Learned, Release, learn};
+pub use history::{Learned, Release, learn};
 pub use hooks::{HookOutcome, LockCheck, check_lock, run_hook};
 
 /// A checkout: the tracked files of a git working tree, or, where there is no git, the files of a directory.

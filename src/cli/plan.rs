@@ -58,6 +58,14 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
             ));
         }
     }
+    if !plan.workflows.is_empty() {
+        out.push_str("\nstarts of the project's own workflows:\n");
+        for started in &plan.workflows {
+            let by: Vec<&str> = started.by.iter().map(String::as_str).collect();
+            let (forge, file, trigger) = (&started.forge, escape(&started.file), started.trigger);
+            out.push_str(&format!("  {forge} {file}, {}: {trigger} ({})\n", started.branch, escape(&by.join("; "))));
+        }
+    }
     out.push_str("\nto:\n");
     for (name, place) in &plan.destinations {
         out.push_str(&format!("  {name}: {}\n", escape(place)));

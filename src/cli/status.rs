@@ -133,6 +133,9 @@ fn branch(step: &Step) -> Option<&BranchName> {
         Step::Stage(s) | Step::VerifyStaged(s) | Step::Promote(s) => Some(&s.branch),
         Step::Seal(s) => Some(&s.branch),
         Step::ForgeRelease(s) => Some(&s.branch),
+        Step::AwaitRuns(s) => Some(&s.branch),
+        Step::MergeBack(s) => Some(&s.branch),
+        Step::SeeWorkflows(_) | Step::SuppressWorkflows(_) | Step::RestoreWorkflows(_) => None,
         Step::Gate(_) | Step::PushGit(_) | Step::Point(_) => None,
     }
 }

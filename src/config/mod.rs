@@ -23,9 +23,9 @@ pub use reserved::reserved;
 pub use resolve::parse;
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
-    AppConfig, ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, ForgeConfig, KeySource, Presence,
-    Project, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, TargetConfig, TemplateSet,
-    TrainLine, TrainRequest,
+    AppConfig, ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig,
+    KeySource, Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig,
+    TargetConfig, TemplateSet, TrainLine, TrainRequest,
 };
 pub use train::parse_train;
 

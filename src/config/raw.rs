@@ -182,6 +182,7 @@ pub(super) struct RawStore {
 pub(super) struct RawRemote {
     pub(super) name: Text,
     pub(super) url: Text,
+    pub(super) push: Option<Spanned<TextOr<Texts>>>,
     pub(super) required: Option<bool>,
 }
 
@@ -195,6 +196,8 @@ pub(super) struct RawForge {
     pub(super) token: Option<RawSecret>,
     pub(super) app: Option<Spanned<RawApp>>,
     pub(super) remote: Option<Text>,
+    pub(super) triggers: Option<Texts>,
+    pub(super) draft_audience: Option<Text>,
     pub(super) required: Option<bool>,
 }
 

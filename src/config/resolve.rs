@@ -1,6 +1,7 @@
 //! From tables as they are written to a configuration that holds together: names checked, defaults filled in, paths made
 //! relative to the file, secrets as references only. Pure: looks at no file.
 
+mod forge;
 mod recipe;
 mod targets;
 
@@ -308,6 +309,8 @@ fn forge(
         token: token.flatten(),
         app: app.flatten(),
         remote,
+        triggers: forge::triggers(raw.triggers.as_ref(), faults),
+        draft_audience: forge::draft_audience(raw.draft_audience.as_ref(), faults),
         required: raw.required.unwrap_or(false),
     })
 }
@@ -338,7 +341,8 @@ fn forge_app(raw: &toml::Spanned<RawApp>, base: &Path, faults: &mut Faults) -> O
 fn remote(raw: &RawRemote, base: &Path, faults: &mut Faults) -> Option<RemoteConfig> {
     let name = grammar(&raw.name, faults);
     let url = faults.keep(git_address(&raw.url, base));
-    Some(RemoteConfig { name: name?, url: url?, required: raw.required.unwrap_or(false) })
+    let push = forge::push_modes(raw.push.as_ref(), faults);
+    Some(RemoteConfig { name: name?, url: url?, push, required: raw.required.unwrap_or(false) })
 }
 
 /// What `git fetch` and `git push` take: an address as it is, a path relative to the file made whole.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::bump::VersionRules;
 use crate::model::{
     AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
-    StoreName, TargetName, TrainName, VersionStep,
+    StoreName, TargetName, TrainName, Trigger, VersionStep,
 };
 
 /// The whole `lifeboat.toml`.
@@ -185,6 +185,10 @@ pub struct ForgeConfig {
     pub app: Option<AppConfig>,
     /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
     pub remote: Option<RemoteName>,
+    /// What becomes of the project's own workflows that a release would start, by file name.
+    pub triggers: BTreeMap<String, Trigger>,
+    /// When a draft may hold embargoed text.
+    pub draft_audience: DraftAudience,
     /// Whether the train is *released* only when this forge has it.
     pub required: bool,
 }
@@ -207,8 +211,38 @@ pub struct RemoteConfig {
     pub name: RemoteName,
     /// What `git push` takes: a path or an address.
     pub url: String,
+    /// How branches come there, by pattern; the first that matches decides, and a branch that none matches is pushed.
+    pub push: Vec<(String, PushMode)>,
     /// Whether the train is *released* only when this remote has it.
     pub required: bool,
+}
+
+/// How a branch comes to a remote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushMode {
+    /// It is pushed.
+    Direct,
+    /// Its commits are pushed under another name, and a pull request brings them home: for protected branches.
+    PullRequest,
+}
+
+/// Who may see drafts on a forge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DraftAudience {
+    /// Perhaps everybody: nothing embargoed is put there before the gate.
+    #[default]
+    Anyone,
+    /// Only writers, who are all part of the embargo: advisory drafts are made before the gate.
+    Writers,
+}
+
+impl RemoteConfig {
+    /// How a branch comes there.
+    #[must_use]
+    pub fn push_mode(&self, branch: &BranchName) -> PushMode {
+        let found = self.push.iter().find(|(pattern, _)| super::glob_matches(pattern, branch.as_str()));
+        found.map_or(PushMode::Direct, |(_, mode)| *mode)
+    }
 }
 
 /// Where a secret key is found.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Automation, PullRequests};
 use crate::error::{Part, Result};
 use crate::model::{Digests, Oid, RemoteName, Sha256, TagName};
 
@@ -151,4 +152,14 @@ pub trait Forge: Send + Sync {
     /// # Errors
     /// See [`Forge`].
     async fn set_latest(&self, release: u64) -> Result<()>;
+
+    /// The project's own workflows there, if it runs any.
+    fn automation(&self) -> Option<&dyn Automation> {
+        None
+    }
+
+    /// Its pull requests, if it takes any.
+    fn pull_requests(&self) -> Option<&dyn PullRequests> {
+        None
+    }
 }

@@ -9,7 +9,7 @@ use crate::bump::SourceTree;
 use crate::error::{Error, Result};
 use crate::formats::series::Series;
 use crate::model::{Ident, Oid, escape};
-use crate::step::Submodule;
+use crate::step::{MergedAs, Submodule};
 
 /// A bare repository in the state directory that borrows the objects of the user's repository and has no remotes, no
 /// hooks and a configuration of its own. It is a cache: everything in it can be made again from the train's objects.
@@ -181,6 +181,14 @@ pub trait Git: Send + Sync {
     /// # Errors
     /// Content that git does not take for a tag.
     fn write_tag(&self, repo: &PrivateRepo, content: &[u8]) -> Result<Oid>;
+
+    /// How the commits from `base` to `ours` came into the branch at `branch`, and its first commit that has everything;
+    /// none if it lacks something. A branch has everything if our commit is its ancestor, or if one of its commits since
+    /// `base` has every file that ours changed as ours has it.
+    ///
+    /// # Errors
+    /// A missing commit.
+    fn merged(&self, repo: &PrivateRepo, base: &Oid, ours: &Oid, branch: &Oid) -> Result<Option<(MergedAs, Oid)>>;
 
     /// The files of a bare repository for dumb HTTP, in the order in which they must become visible: one pack with what
     /// is reachable from `tips` (`ref`, object) and not from what is `served`, then `HEAD` (the ref `head`), `config`,

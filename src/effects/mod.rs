@@ -2,6 +2,7 @@
 //!
 //! Core modules know these traits only; `main.rs` joins them to the adapters.
 
+mod automation;
 mod blocking;
 mod clock;
 mod disk;
@@ -19,6 +20,9 @@ mod store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use automation::{
+    Automation, PullRequests, PullState, PullText, RunState, SeenPull, SeenRun, SeenWorkflow, Switch,
+};
 pub use blocking::{blocking, each};
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};

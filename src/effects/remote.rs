@@ -46,4 +46,11 @@ pub trait Remote: Send + Sync {
     /// # Errors
     /// [`crate::error::ErrorKind::Unreachable`], a conflict, or the git program's.
     async fn push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()>;
+
+    /// Brings the commits of a ref into the repository at `repo`, under no name; what the ref points to, none if it is not
+    /// there.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unreachable`], or the git program's.
+    async fn fetch(&self, repo: &Path, name: &str) -> Result<Option<Oid>>;
 }

@@ -69,7 +69,11 @@ fn wanted(state: &State) -> BTreeSet<&RemoteName> {
         steps.filter(|(i, _)| !matches!(state.at(*i).status, StepStatus::Succeeded(_) | StepStatus::Deferred(_)));
     open.filter_map(|(_, s)| match &s.step {
         Step::PushGit(push) => Some(&push.remote),
-        Step::ForgeRelease(release) => Some(&release.forge),
+        Step::ForgeRelease(s) => Some(&s.forge),
+        Step::SeeWorkflows(s) => Some(&s.forge),
+        Step::SuppressWorkflows(s) | Step::RestoreWorkflows(s) => Some(&s.forge),
+        Step::AwaitRuns(s) => Some(&s.forge),
+        Step::MergeBack(s) => Some(&s.forge),
         _ => None,
     })
     .collect()

@@ -55,13 +55,25 @@ pub struct Adapter {
     pub kind: &'static str,
     /// What it is, in one line, for help and reference pages.
     pub about: &'static str,
+    /// The directories in which it looks for the project's own workflows.
+    pub workflow_dirs: &'static [&'static str],
     /// Makes the forge; touches nothing yet.
     pub open: fn(&ForgeSpec, &Surroundings) -> Result<Arc<dyn Forge>>,
 }
 
 /// Every kind of forge, sorted by kind.
-pub const FORGES: &[Adapter] =
-    &[Adapter { kind: "github", about: "releases on github.com or GitHub Enterprise", open: github::open }];
+pub const FORGES: &[Adapter] = &[Adapter {
+    kind: "github",
+    about: "releases on github.com or GitHub Enterprise",
+    workflow_dirs: &[".github/workflows"],
+    open: github::open,
+}];
+
+/// The directories in which a forge looks for the project's own workflows.
+#[must_use]
+pub fn workflow_dirs(name: &RemoteName) -> &'static [&'static str] {
+    FORGES.iter().find(|a| a.kind == name.as_str()).map_or(&[], |a| a.workflow_dirs)
+}
 
 /// Makes the forge that the configuration names; touches nothing yet.
 ///

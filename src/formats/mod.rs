@@ -20,3 +20,5 @@ pub mod signed;
 pub mod splice;
 pub mod tag;
 pub mod version_text;
+pub mod workflow;
+pub mod workflow_pattern;

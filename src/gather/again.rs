@@ -28,7 +28,9 @@ pub fn series_now(
     let scratch = state.join("scratch");
     files::create_dir_all(disk, &scratch, 0o700)?;
     let tags = BTreeMap::new();
-    let seeing = Seeing { config, request, user: &user, program: &program, scratch: &scratch, tags: &tags };
+    let workflow_dirs = BTreeMap::new();
+    let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
+    let seeing = Seeing { config, request, user, program, scratch, tags, workflow_dirs: &workflow_dirs };
     let mut out = BTreeMap::new();
     for line in &request.lines {
         let Some(base) = bases.get(&line.branch) else { continue };

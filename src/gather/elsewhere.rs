@@ -25,6 +25,8 @@ pub struct Destinations {
     pub stores: BTreeMap<StoreName, Arc<dyn Store>>,
     /// The git remotes of the configuration.
     pub remotes: BTreeMap<RemoteName, Arc<dyn Remote>>,
+    /// Where each forge looks for the project's own workflows, as directories of the tree.
+    pub workflow_dirs: BTreeMap<RemoteName, &'static [&'static str]>,
 }
 
 /// Looks for each version at every destination; what does not answer in time stays unknown, and the step that publishes

@@ -2,6 +2,7 @@
 
 mod again;
 mod elsewhere;
+mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,12 +18,12 @@ use crate::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use crate::effects::{Clock, Disk, Git as _, PrivateRepo, files};
 use crate::error::{Error, Result};
 use crate::formats::cargo_lock;
-use crate::formats::series::Series;
+use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
 use crate::git::series::{from_mailbox, from_remote, on_base};
 use crate::git::{GitProgram, LocalGit};
-use crate::model::{BranchName, LineKind, TagName, VersionStep};
-use crate::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts};
+use crate::model::{BranchName, LineKind, Oid, RemoteName, TagName, VersionStep};
+use crate::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
 use crate::step::Submodule;
 use crate::trust::{self, RootChoice, TrustedRoot};
 
@@ -62,8 +63,9 @@ pub fn gather(
     }
     let scratch = state.join("scratch");
     files::create_dir_all(disk, &scratch, 0o700)?;
-    let tags: BTreeMap<TagName, crate::model::Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
-    let seeing = Seeing { config, request: &request, user: &user, program: &program, scratch: &scratch, tags: &tags };
+    let tags: BTreeMap<TagName, Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
+    let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
+    let seeing = Seeing { config, request: &request, user, program, scratch, tags, workflow_dirs: &to.workflow_dirs };
     let mut lines = Vec::new();
     let mut pinned = Vec::new();
     let mut unknown = Vec::new();
@@ -74,7 +76,7 @@ pub fn gather(
         pinned.push(series);
     }
     look_elsewhere(config, to, &mut lines, &trust, now)?;
-    refuse_stale(config, to, &user, &lines)?;
+    refuse_stale(config, to, user, &lines)?;
     let snapshot = Snapshot {
         repository: user.git_dir().to_owned(),
         lines,
@@ -146,7 +148,8 @@ struct Seeing<'a> {
     user: &'a UserRepository,
     program: &'a GitProgram,
     scratch: &'a Path,
-    tags: &'a BTreeMap<TagName, crate::model::Oid>,
+    tags: &'a BTreeMap<TagName, Oid>,
+    workflow_dirs: &'a BTreeMap<RemoteName, &'static [&'static str]>,
 }
 
 impl Seeing<'_> {
@@ -168,10 +171,14 @@ impl Seeing<'_> {
         }
         let series = self.series(line, &base)?;
         let bytes = series.to_bytes()?;
-        let versions = match line.kind {
-            LineKind::Carry => None,
-            _ => Some(self.versions(line, &*self.user.source(&base)?)?),
+        let (versions, edits) = match line.kind {
+            LineKind::Carry => (None, Some(Vec::new())),
+            _ => {
+                let (versions, edits) = self.versions(line, &*self.user.source(&base)?)?;
+                (Some(versions), Some(edits).filter(|_| self.config.version.after.is_empty()))
+            }
         };
+        let workflows = self.workflows(&base, &series, edits)?;
         let tag_taken = match &versions {
             Some((_, new)) => {
                 let tag = TagName::new(self.config.version.tag.replace("{version}", &new.to_string()))?;
@@ -198,11 +205,49 @@ impl Seeing<'_> {
             submodules,
             missing_submodules,
             missing_crates,
+            workflows,
         };
         Ok((facts, bytes))
     }
 
-    fn series(&self, line: &TrainLine, base: &crate::model::Oid) -> Result<Series> {
+    /// What pushing the line may start on the forges that run the project's own workflows.
+    fn workflows(&self, base: &Oid, series: &Series, edits: Option<Vec<String>>) -> Result<WorkflowFacts> {
+        let messages = series.patches.iter().map(|p| p.message.clone()).collect();
+        let touched: BTreeSet<String> = series.patches.iter().flat_map(Patch::touches).collect();
+        // Commands of the project may change anything.
+        let changed =
+            edits.map(|edits| touched.iter().cloned().chain(edits).collect::<BTreeSet<_>>().into_iter().collect());
+        let mut facts = WorkflowFacts { files: BTreeMap::new(), messages, changed };
+        let all: BTreeSet<&str> = self.workflow_dirs.values().flat_map(|dirs| dirs.iter().copied()).collect();
+        if all.is_empty() {
+            return Ok(facts);
+        }
+        let tree = if touched.iter().any(|path| all.iter().any(|dir| path.starts_with(dir))) {
+            self.patched(base, series)?
+        } else {
+            self.user.source(base)?
+        };
+        let default = workflows::default_branch(self.user).map(|head| self.user.source(&head)).transpose()?;
+        for (forge, dirs) in self.workflow_dirs {
+            let mut files = workflows::files(&*tree, dirs, WorkflowAt::Release)?;
+            if let Some(default) = &default {
+                files.extend(workflows::files(&**default, dirs, WorkflowAt::DefaultBranch)?);
+            }
+            facts.files.insert(forge.clone(), files);
+        }
+        Ok(facts)
+    }
+
+    /// The tree with the series applied.
+    fn patched(&self, base: &Oid, series: &Series) -> Result<Box<dyn SourceTree>> {
+        let repo = PrivateRepo { dir: self.scratch.join("series.git"), borrow: self.user.git_dir().to_owned() };
+        let git = LocalGit::new(self.program.clone());
+        git.ensure(&repo)?;
+        let made = git.apply_series(&repo, base, series, &self.config.project.committer, self.request.date)?;
+        git.tree(&repo, made.last().unwrap_or(base))
+    }
+
+    fn series(&self, line: &TrainLine, base: &Oid) -> Result<Series> {
         let repo = PrivateRepo { dir: self.scratch.join("series.git"), borrow: self.user.git_dir().to_owned() };
         let imported = match &line.series {
             SeriesSource::None => return Ok(Series { format: 1, patches: Vec::new() }),
@@ -220,7 +265,7 @@ impl Seeing<'_> {
     }
 
     /// The version before and after, by a bump of the base's tree: what is inconsistent stops the plan.
-    fn versions(&self, line: &TrainLine, tree: &dyn SourceTree) -> Result<(Version, Version)> {
+    fn versions(&self, line: &TrainLine, tree: &dyn SourceTree) -> Result<((Version, Version), Vec<String>)> {
         let to = line.to.clone().unwrap_or(match line.kind {
             LineKind::First => VersionStep::Release,
             LineKind::Candidate => VersionStep::Candidate,
@@ -230,10 +275,10 @@ impl Seeing<'_> {
         let made = bump(tree, &self.config.version, &BumpRequest { to, date, tags: BTreeSet::new() })?;
         let main = made.moves.iter().find(|m| m.new == made.version);
         let old = main.map(|m| m.old.clone()).ok_or_else(|| Error::input("no crate moves to a new version"))?;
-        Ok((old, made.version))
+        Ok(((old, made.version), made.edits.into_iter().map(|e| e.path).collect()))
     }
 
-    fn submodules(&self, base: &crate::model::Oid) -> Result<(Vec<Submodule>, Vec<String>)> {
+    fn submodules(&self, base: &Oid) -> Result<(Vec<Submodule>, Vec<String>)> {
         let mut there = Vec::new();
         let mut missing = Vec::new();
         for fact in self.user.submodules(base, &BTreeMap::new())? {
@@ -252,7 +297,7 @@ impl Seeing<'_> {
     }
 
     /// The crates of the lock file whose archives are not in the cargo home.
-    fn missing_crates(&self, base: &crate::model::Oid) -> Result<Vec<String>> {
+    fn missing_crates(&self, base: &Oid) -> Result<Vec<String>> {
         let Some(lock) = self.user.read(base, "Cargo.lock")? else { return Ok(Vec::new()) };
         let home = cargo_home(self.config)?;
         let mut fetched = BTreeSet::new();

@@ -12,6 +12,7 @@ mod commit;
 pub mod facts;
 mod hunk;
 mod mail;
+mod merged;
 mod pack;
 mod private;
 mod program;
@@ -31,11 +32,14 @@ use jiff::Timestamp;
 pub use address::is_address;
 pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION, Output};
 
+pub use tree::CommitTree;
+
 use crate::bump::SourceTree;
 use crate::effects::{ArchiveSpec, Git, PrivateRepo, Served, StaticFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
 use crate::model::{Ident, Oid};
+use crate::step::MergedAs;
 
 /// The port [`Git`] on this machine.
 #[derive(Debug)]
@@ -126,6 +130,10 @@ impl Git for LocalGit {
 
     fn write_tag(&self, repo: &PrivateRepo, content: &[u8]) -> Result<Oid> {
         tag::write(&private::open(repo)?, content)
+    }
+
+    fn merged(&self, repo: &PrivateRepo, base: &Oid, ours: &Oid, branch: &Oid) -> Result<Option<(MergedAs, Oid)>> {
+        merged::merged(&private::open(repo)?, base, ours, branch)
     }
 
     fn static_repository(

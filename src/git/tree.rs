@@ -1,5 +1,7 @@
 //! A commit's tree as the version bump reads it, and walks over trees.
 
+use std::borrow::Borrow;
+
 use git2::{ObjectType, Repository, Tree};
 
 use super::{find_commit, git_error};
@@ -7,28 +9,35 @@ use crate::bump::{Entry, EntryKind, SourceTree};
 use crate::error::{Error, Result};
 use crate::model::{Oid, escape};
 
-/// The tree of a commit; blobs are read when they are asked for.
-pub(super) struct CommitTree {
-    repo: Repository,
+/// The tree of a commit; blobs are read when they are asked for. The repository is its own or borrowed.
+pub struct CommitTree<R> {
+    repo: R,
     tree: git2::Oid,
     commit: Oid,
 }
 
-impl CommitTree {
-    pub(super) fn open(repo: Repository, commit: &Oid) -> Result<Self> {
-        let tree = find_commit(&repo, commit)?.tree_id();
+impl<R: Borrow<Repository>> CommitTree<R> {
+    /// The tree of `commit`.
+    ///
+    /// # Errors
+    /// A missing commit.
+    pub fn open(repo: R, commit: &Oid) -> Result<Self> {
+        let tree = find_commit(repo.borrow(), commit)?.tree_id();
         Ok(Self { repo, tree, commit: commit.clone() })
     }
 
     fn tree(&self) -> Result<Tree<'_>> {
-        self.repo.find_tree(self.tree).map_err(|e| git_error(&format!("cannot read the tree of `{}`", self.commit), e))
+        self.repo
+            .borrow()
+            .find_tree(self.tree)
+            .map_err(|e| git_error(&format!("cannot read the tree of `{}`", self.commit), e))
     }
 }
 
-impl SourceTree for CommitTree {
+impl<R: Borrow<Repository>> SourceTree for CommitTree<R> {
     fn entries(&self) -> Result<Vec<Entry>> {
         let mut out = Vec::new();
-        walk(&self.repo, &self.tree()?, &mut |entry| {
+        walk(self.repo.borrow(), &self.tree()?, &mut |entry| {
             // A path that is not UTF-8 is no file that a bump could name.
             if let (Ok(path), false) = (std::str::from_utf8(entry.path), entry.mode == DIRECTORY) {
                 let kind = match entry.mode {
@@ -44,7 +53,7 @@ impl SourceTree for CommitTree {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        read(&self.repo, &self.tree()?, path)
+        read(self.repo.borrow(), &self.tree()?, path)
     }
 }
 

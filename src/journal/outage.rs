@@ -96,6 +96,10 @@ fn destination(step: &Step) -> Option<(&RemoteName, Part)> {
     match step {
         Step::PushGit(s) => Some((&s.remote, Part::Git)),
         Step::ForgeRelease(s) => Some((&s.forge, Part::Api)),
+        Step::SeeWorkflows(s) => Some((&s.forge, Part::Api)),
+        Step::SuppressWorkflows(s) | Step::RestoreWorkflows(s) => Some((&s.forge, Part::Api)),
+        Step::AwaitRuns(s) => Some((&s.forge, Part::Api)),
+        Step::MergeBack(s) => Some((&s.forge, Part::Api)),
         _ => None,
     }
 }

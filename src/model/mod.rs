@@ -7,6 +7,7 @@ mod git;
 mod line;
 mod name;
 mod secret;
+mod trigger;
 
 pub use artifact::Artifact;
 pub use digest::{Digests, Sha256, Sha512};
@@ -18,3 +19,4 @@ pub use name::{
     StoreName, TagName, TargetName, TrainName, escape,
 };
 pub use secret::{Secret, SecretRef};
+pub use trigger::Trigger;

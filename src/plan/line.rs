@@ -18,6 +18,8 @@ use crate::templates::{self, ReleaseText};
 pub(super) struct ShippedLine {
     pub(super) planned: PlannedLine,
     pub(super) prepare: StepId,
+    /// The message of the bump commit.
+    pub(super) bump_message: Option<String>,
     pub(super) release: Option<ShippedRelease>,
 }
 
@@ -70,6 +72,8 @@ pub(super) fn plan_line(
             tag_message: templates::tag_message(&config.templates, &text)?,
         })
     });
+    let bump: Option<Bump> = bump.transpose()?;
+    let bump_message = bump.as_ref().map(|b| b.commit_message.clone());
     let prepare = sketch.add(
         StepId::new("prepare", &[branch]),
         vec![],
@@ -79,7 +83,7 @@ pub(super) fn plan_line(
             branch: wanted.branch.clone(),
             base: facts.base.clone(),
             series: facts.series,
-            bump: bump.transpose()?,
+            bump,
             committer: config.project.committer.clone(),
             date: request.date,
         })),
@@ -98,7 +102,7 @@ pub(super) fn plan_line(
         Some((version, tag)) => Some(plan_release(config, request, facts, &prepare, version, tag, sketch)?),
         None => None,
     };
-    Ok(ShippedLine { planned, prepare, release })
+    Ok(ShippedLine { planned, prepare, bump_message, release })
 }
 
 /// What stops a plan before anything is done.

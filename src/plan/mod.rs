@@ -1,5 +1,6 @@
 //! Planning: the same configuration, snapshot and request make the same plan, byte for byte.
 
+mod automation;
 mod check;
 mod differences;
 mod graph;
@@ -7,6 +8,7 @@ mod line;
 mod publish;
 mod secrets;
 mod sketch;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +30,7 @@ pub use differences::differences;
 pub use graph::Graph;
 pub use secrets::secrets;
 pub(crate) use sketch::Sketch;
+pub use workflows::StartedWorkflow;
 
 /// The format of plans that this version writes.
 pub const FORMAT: u32 = 1;
@@ -73,6 +76,9 @@ pub struct Plan {
     pub secrets: BTreeMap<String, String>,
     /// The lines, in the request's order.
     pub lines: Vec<PlannedLine>,
+    /// The project's own workflows that the train starts, and what becomes of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workflows: Vec<StartedWorkflow>,
     /// The project's own page templates, over those built in.
     pub templates: TemplateSet,
     /// Facts that could not be had when the plan was made.
@@ -212,7 +218,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         lines.push(line.planned.clone());
         shipped.push(line);
     }
-    publish::plan_publication(config, snapshot, request, &shipped, &mut sketch)?;
+    let workflows = publish::plan_publication(config, snapshot, request, &shipped, &mut sketch)?;
     let plan = Plan {
         format: FORMAT,
         project: config.project.name.clone(),
@@ -227,6 +233,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         secrets: secrets(config),
         repository: snapshot.repository.to_string_lossy().into_owned(),
         lines,
+        workflows,
         templates: config.templates.clone(),
         unknown: unknown(snapshot),
         steps: sketch.finish(),

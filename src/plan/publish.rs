@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use super::automation::{Automation, Quiet};
 use super::line::ShippedLine;
 use super::sketch::{Delivery, Sketch};
-use crate::config::{Config, TrainRequest};
+use super::workflows::{StartedWorkflow, via};
+use crate::config::{Config, PushMode, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, StoreName};
 use crate::snapshot::Snapshot;
 use crate::step::{Exposure, ForgeRelease, Gate, OnStore, Point, PointLine, PushGit, PushLine, Seal, Step, StepId};
 
-fn delivery(required: bool) -> Delivery {
+pub(super) fn delivery(required: bool) -> Delivery {
     if required { Delivery::Required } else { Delivery::Deferrable }
 }
 
@@ -20,7 +22,7 @@ pub(super) fn plan_publication(
     request: &TrainRequest,
     lines: &[ShippedLine],
     sketch: &mut Sketch,
-) -> Result<()> {
+) -> Result<Vec<StartedWorkflow>> {
     if !config.stores.iter().any(|s| s.required) {
         return Err(Error::input("no store is required, so *released* would mean nothing")
             .hint("set `required = true` for at least one `[[store]]`"));
@@ -61,9 +63,14 @@ pub(super) fn plan_publication(
     let mut required: Vec<StepId> = promoted.iter().filter(in_required).flat_map(|(_, ids)| ids.clone()).collect();
     // Files first: what git and forges show points at files that are there. Pointers last.
     let shown: Vec<StepId> = all_sealed.iter().chain(&required).cloned().collect();
-    required.extend(plan_remotes(config, lines, &seals, &shown, sketch)?);
-    required.extend(plan_forges(config, lines, &seals, &shown, sketch)?);
-    plan_points(config, lines, &seals, &promoted, &required, sketch)
+    let automation = Automation::new(config, snapshot, request, lines)?;
+    let quiet = automation.plan_quiet(config, &shown, sketch)?;
+    required.extend(quiet.required.iter().cloned());
+    required.extend(plan_remotes(config, request, lines, &seals, (&shown, &quiet), sketch)?);
+    required.extend(plan_forges(config, lines, &seals, (&shown, &quiet), sketch)?);
+    automation.plan_after(config, request, lines, (&shown, &quiet), sketch)?;
+    plan_points(config, lines, &seals, &promoted, &required, sketch)?;
+    Ok(automation.started())
 }
 
 fn plan_gate(
@@ -179,14 +186,17 @@ fn plan_points(
 
 fn plan_remotes(
     config: &Config,
+    request: &TrainRequest,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    shown: &[StepId],
+    (shown, quiet): (&[StepId], &Quiet),
     sketch: &mut Sketch,
 ) -> Result<Vec<StepId>> {
     let mut required = Vec::new();
     for remote in &config.remotes {
         let mut needs = shown.to_vec();
+        // What a push must not start is off before it.
+        needs.extend(quiet.before_push(config, &remote.name));
         let mut pushed = BTreeMap::new();
         for line in lines {
             needs.push(line.prepare.clone());
@@ -194,6 +204,10 @@ fn plan_remotes(
                 prepare: line.prepare.clone(),
                 seal: seals.get(&line.planned.branch).cloned(),
                 base: line.planned.base.clone(),
+                via: match remote.push_mode(&line.planned.branch) {
+                    PushMode::Direct => None,
+                    PushMode::PullRequest => Some(via(request, &line.planned.branch)?),
+                },
             };
             pushed.insert(line.planned.branch.clone(), push);
         }
@@ -215,7 +229,7 @@ fn plan_forges(
     config: &Config,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    shown: &[StepId],
+    (shown, quiet): (&[StepId], &Quiet),
     sketch: &mut Sketch,
 ) -> Result<Vec<StepId>> {
     let mut required = Vec::new();
@@ -226,6 +240,7 @@ fn plan_forges(
             let mut needs = shown.to_vec();
             needs.push(release.checksum.clone());
             // A forge makes a tag of its own for a release that has none: ours must be there first.
+            needs.extend(quiet.suppress(&forge.name).cloned());
             needs.extend(forge.remote.as_ref().map(|r| StepId::new("push-git", &[r.as_str()])));
             let id = sketch.add(
                 StepId::new("forge-release", &[forge.name.as_str(), branch.as_str()]),

@@ -110,22 +110,7 @@ impl Remote for GitRemote {
     }
 
     async fn holds(&self, repo: &Path, name: &str, commit: &Oid) -> Result<bool> {
-        let there = match self.observe(&[name.to_owned()]).await?.into_iter().flatten().next() {
-            None => return Ok(false),
-            Some(there) if there == *commit => return Ok(true),
-            Some(there) => there,
-        };
-        let (url, dir, from) = (self.url.clone(), repo.to_owned(), name.to_owned());
-        let fetched = self
-            .run(self.deadlines.push, move |call| {
-                call.repository(&dir)
-                    .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--"])
-                    .args([url, from])
-            })
-            .await?;
-        if !fetched.succeeded() {
-            return Err(porcelain::failure(&self.name, &fetched, &[]));
-        }
+        let Some(there) = self.fetch(repo, name).await? else { return Ok(false) };
         let (dir, commit) = (repo.to_owned(), commit.to_string());
         let asked = self
             .run(self.deadlines.observe, move |call| {
@@ -138,6 +123,23 @@ impl Remote for GitRemote {
             Some(1) => Ok(false),
             _ => Err(asked.failure(&format!("remote `{}`: cannot compare `{name}`", self.name))),
         }
+    }
+
+    async fn fetch(&self, repo: &Path, name: &str) -> Result<Option<Oid>> {
+        let found = self.observe(&[name.to_owned()]).await?.into_iter().flatten().next();
+        if found.is_none() {
+            return Ok(None);
+        }
+        let (url, repo, name) = (self.url.clone(), PathBuf::from(repo), name.to_owned());
+        let out = self
+            .run(self.deadlines.push, move |call| {
+                call.repository(&repo)
+                    .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"])
+                    .args(["--recurse-submodules=no", "--"])
+                    .args([url, name])
+            })
+            .await?;
+        if out.succeeded() { Ok(found) } else { Err(porcelain::failure(&self.name, &out, &[])) }
     }
 
     async fn push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Assemble, Build, Step};
+use super::{Assemble, Build, MergedAs, PassedRun, Step};
 use crate::model::{Artifact, Oid, PersonId, Sha256, TagName};
 
 /// What a step produced, with digests; later steps consume outcomes, never guesses. Serialized names are append-only.
@@ -103,6 +103,33 @@ pub enum Outcome {
         /// Where a stranger finds it.
         location: String,
     },
+    /// Of `see-workflows`.
+    WorkflowsSeen {
+        /// Those that were on, sorted; the others were off before we came, and stay off.
+        on: Vec<String>,
+    },
+    /// Of `suppress-workflows`.
+    WorkflowsSuppressed {
+        /// Those that we switched off.
+        off: Vec<String>,
+    },
+    /// Of `restore-workflows`.
+    WorkflowsRestored {
+        /// Those that are on again.
+        on: Vec<String>,
+    },
+    /// Of `await-runs`.
+    RunsPassed {
+        /// The runs, in the order of the step.
+        runs: Vec<PassedRun>,
+    },
+    /// Of `merge-back`.
+    MergedBack {
+        /// How it came in.
+        how: MergedAs,
+        /// The first commit of the branch that has everything.
+        commit: Oid,
+    },
     /// Of `point`.
     Pointed {
         /// The digest of the index that the store serves now.
@@ -130,6 +157,11 @@ impl Outcome {
             | (Step::Promote(_), Self::Promoted { .. })
             | (Step::PushGit(_), Self::Pushed { .. })
             | (Step::ForgeRelease(_), Self::Released { .. })
+            | (Step::SeeWorkflows(_), Self::WorkflowsSeen { .. })
+            | (Step::SuppressWorkflows(_), Self::WorkflowsSuppressed { .. })
+            | (Step::RestoreWorkflows(_), Self::WorkflowsRestored { .. })
+            | (Step::AwaitRuns(_), Self::RunsPassed { .. })
+            | (Step::MergeBack(_), Self::MergedBack { .. })
             | (Step::Point(_), Self::Pointed { .. }) => true,
             _ => false,
         }

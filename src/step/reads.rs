@@ -26,7 +26,7 @@ mod read {
             }
         )*};
     }
-    kinds!(prepare "prepare", bundle "bundle", checksum "checksum", seal "seal");
+    kinds!(prepare "prepare", bundle "bundle", checksum "checksum", seal "seal", seen "see-workflows");
 }
 
 impl Step {
@@ -45,6 +45,9 @@ impl Step {
             Self::Seal(s) => vec![(&s.branch, Some(&s.version))],
             Self::PushGit(s) => s.lines.keys().map(|b| (b, None)).collect(),
             Self::ForgeRelease(s) => vec![(&s.branch, Some(&s.version))],
+            Self::SeeWorkflows(_) | Self::SuppressWorkflows(_) | Self::RestoreWorkflows(_) => Vec::new(),
+            Self::AwaitRuns(s) => vec![(&s.branch, None)],
+            Self::MergeBack(s) => vec![(&s.branch, None)],
             Self::Point(s) => {
                 let carried = s.carries.keys().map(|b| (b, None));
                 s.lines.iter().map(|(b, l)| (b, Some(&l.version))).chain(carried).collect()
@@ -67,6 +70,10 @@ impl Step {
             Self::Seal(s) => vec![s.branch.as_str()],
             Self::PushGit(s) => vec![s.remote.as_str()],
             Self::ForgeRelease(s) => vec![s.forge.as_str(), s.branch.as_str()],
+            Self::SeeWorkflows(s) => vec![s.forge.as_str()],
+            Self::SuppressWorkflows(s) | Self::RestoreWorkflows(s) => vec![s.forge.as_str()],
+            Self::AwaitRuns(s) => vec![s.forge.as_str(), s.branch.as_str()],
+            Self::MergeBack(s) => vec![s.forge.as_str(), s.branch.as_str()],
             Self::Point(s) => vec![s.store.as_str()],
         };
         StepId::new(self.kind(), &parts)
@@ -75,7 +82,7 @@ impl Step {
     /// The steps whose outcomes it reads.
     #[must_use]
     pub fn reads(&self) -> Vec<Read<'_>> {
-        use read::{bundle, checksum, prepare, seal};
+        use read::{bundle, checksum, prepare, seal, seen};
         match self {
             Self::Prepare(_) => Vec::new(),
             Self::Bundle(s) => vec![prepare(&s.prepare, Some(&s.branch))],
@@ -111,6 +118,10 @@ impl Step {
                 out
             }
             Self::ForgeRelease(s) => vec![checksum(&s.checksum, Some(&s.branch)), seal(&s.seal, Some(&s.branch))],
+            Self::SeeWorkflows(_) => Vec::new(),
+            Self::SuppressWorkflows(s) | Self::RestoreWorkflows(s) => vec![seen(&s.seen, None)],
+            Self::AwaitRuns(s) => vec![prepare(&s.prepare, Some(&s.branch))],
+            Self::MergeBack(s) => vec![prepare(&s.prepare, Some(&s.branch))],
             Self::Point(s) => {
                 let mut out = Vec::new();
                 for (branch, line) in &s.lines {

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::github_double::Double;
 use crate::github_double::faults::{Fault, KINDS, Kind};
-use crate::train::{Template, double_with, essence};
+use crate::train::{DELIVERIES, Template, double_with, essence};
 
 /// Runs that go on at once; most of them wait for a deadline.
 const AT_ONCE: usize = 16;
@@ -74,7 +74,7 @@ async fn one(template: &Template, faults: &[Fault], expected: &str) -> Result<bo
         }
         match run.reconcile(template, &double).await {
             Some(Ok(done)) => {
-                let home = done.equal.len() == 3 && done.differ.is_empty();
+                let home = done.equal.len() == DELIVERIES && done.differ.is_empty();
                 last = format!("{done:?}");
                 if home {
                     break;
@@ -108,7 +108,7 @@ async fn proved(
             break done;
         }
     };
-    if done.ended.is_some() || !done.differ.is_empty() || done.equal.len() != 3 {
+    if done.ended.is_some() || !done.differ.is_empty() || done.equal.len() != DELIVERIES {
         return Err(format!("not home after reconcile: {done:?}"));
     }
     if double.world().state_changing() != sent || run.journal() != journal {

@@ -15,6 +15,7 @@ mod git_faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
 mod order;
+mod pull_requests;
 mod reconcile;
 #[path = "../release_world/mod.rs"]
 mod release_world;
@@ -22,3 +23,4 @@ mod release_world;
 mod support;
 mod train;
 mod whole;
+mod workflows;

@@ -8,7 +8,7 @@ use lifeboat::journal::TrainState;
 use crate::github_double::Side;
 use crate::github_double::faults::Kind;
 use crate::github_double::state::State;
-use crate::train::{Template, double_with, essence};
+use crate::train::{DELIVERIES, Template, double_with, essence};
 
 #[tokio::test]
 async fn a_black_hole_defers_all_and_reconcile_brings_all_home_once() {
@@ -35,12 +35,12 @@ async fn a_black_hole_defers_all_and_reconcile_brings_all_home_once() {
     double.mend();
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     assert!(matches!(done.ended, Some(Ended::Done(TrainState::Reconciled))), "{done:?}");
-    assert_eq!(done.equal.len(), 3);
+    assert_eq!(done.equal.len(), DELIVERIES);
     assert_eq!(essence(&double.world().state), expected);
 
     let (writes, journal) = (double.world().state_changing(), run.journal());
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
-    assert!(done.ended.is_none() && done.differ.is_empty() && done.equal.len() == 3, "{done:?}");
+    assert!(done.ended.is_none() && done.differ.is_empty() && done.equal.len() == DELIVERIES, "{done:?}");
     assert_eq!(double.world().state_changing(), writes, "the second run sends nothing that could change anything");
     assert_eq!(run.journal(), journal, "and records nothing");
     assert_eq!(double.world().violations, Vec::<String>::new());

@@ -20,10 +20,11 @@ use lifeboat::journal::Event;
 use lifeboat::model::{Artifact, ArtifactName, BranchName, LineKind, Oid, Secret, Sha256};
 use lifeboat::plan::{Plan, plan};
 use lifeboat::signers::ConfiguredKeys;
-use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts};
+use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts, WorkflowFile};
 use lifeboat::step::{Outcome, PlannedStep, Sealed, SealedFile, Step};
 use lifeboat::trust::{Approval, TrustedRoot};
 
+use crate::github_double::actions::Workflow;
 use crate::github_double::faults::Fault;
 use crate::github_double::state::State;
 use crate::github_double::{Double, REPOSITORY, TOKEN};
@@ -41,6 +42,12 @@ pub const LINES: [Line; 3] = [
 
 /// How many assets each release has.
 pub const ASSETS: usize = 12;
+
+/// How many deliveries are read back at the end: each line's release, and the run that it starts.
+pub const DELIVERIES: usize = 2 * LINES.len();
+
+/// The commit of every release: made up.
+const COMMIT: &str = "cccccccccccccccccccccccccccccccccccccccc";
 
 /// The tag object of a version: made up.
 pub fn tag_id(version: &str) -> Oid {
@@ -71,10 +78,25 @@ fn config(dir: &Path) -> Config {
         "[project]\nname = \"sample\"\ncommitter = \"A <a@example.org>\"\n\
          [[target]]\nname = \"x\"\ntriple = \"t\"\nrun = [\"true\"]\nartifacts = [\"x\"]\n\
          [[store]]\nname = \"mirror\"\nurl = \"file://{}\"\n\
-         [forge.github]\nrepository = \"{REPOSITORY}\"\ntoken = {{ env = \"TOKEN\" }}\n",
+         [forge.github]\nrepository = \"{REPOSITORY}\"\ntoken = {{ env = \"TOKEN\" }}\n\
+         triggers = {{ \"publish.yml\" = \"suppress\", \"after.yml\" = \"adopt\" }}\n",
         dir.join("store").display()
     );
     config::parse(&text, &dir.join("lifeboat.toml")).unwrap()
+}
+
+/// A workflow that must not run, and one whose end is waited for.
+fn workflows() -> WorkflowFacts {
+    let file = |name: &str, text: &str| WorkflowFile {
+        path: format!(".github/workflows/{name}"),
+        text: text.to_owned(),
+        at: WorkflowAt::Release,
+    };
+    let files = vec![
+        file("publish.yml", "on:\n  push: {tags: ['v*']}\n  release: {types: [published]}\n"),
+        file("after.yml", "on: {release: {types: [published]}}\n"),
+    ];
+    WorkflowFacts { files: [("github".parse().unwrap(), files)].into(), ..WorkflowFacts::default() }
 }
 
 fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
@@ -91,6 +113,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
         submodules: vec![],
         missing_submodules: vec![],
         missing_crates: vec![],
+        workflows: workflows(),
     };
     let line = |(name, _, _): &Line| TrainLine {
         branch: branch(name),
@@ -119,7 +142,7 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
     let made = |name: &str, bytes: &str| {
         Artifact::new(ArtifactName::new(name).unwrap(), objects.put(bytes.as_bytes()).unwrap())
     };
-    let oid = || "c".repeat(40).parse::<Oid>().unwrap();
+    let oid = || COMMIT.parse::<Oid>().unwrap();
     Some(match &step.step {
         Step::Prepare(s) => Outcome::Prepared {
             commits: vec![oid()],
@@ -179,7 +202,13 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
         }
         Step::Promote(_) => Outcome::Promoted { location: "there".into() },
         Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"") },
-        Step::PushGit(_) | Step::ForgeRelease(_) => return None,
+        Step::PushGit(_)
+        | Step::ForgeRelease(_)
+        | Step::SeeWorkflows(_)
+        | Step::SuppressWorkflows(_)
+        | Step::RestoreWorkflows(_)
+        | Step::AwaitRuns(_)
+        | Step::MergeBack(_) => return None,
     })
 }
 
@@ -346,6 +375,13 @@ pub async fn double_with(faults: &[Fault]) -> Double {
     {
         let mut world = double.world();
         world.state.immutable_releases = true;
+        world.state.workflows = vec![
+            Workflow::new("publish.yml", "release", "refs/tags/v"),
+            Workflow::new("after.yml", "release", "refs/tags/v"),
+        ];
+        for (_, _, new) in LINES {
+            world.state.commits.insert(format!("v{new}"), COMMIT.to_owned());
+        }
     }
     for (_, _, new) in LINES {
         double.push_tag(&format!("v{new}"), tag_id(new).as_str());
@@ -372,8 +408,11 @@ pub fn essence(state: &State) -> String {
     releases.sort();
     let mut published = state.published.clone();
     published.sort();
+    let mut runs: Vec<String> = state.runs.iter().map(|r| format!("{} {} {}", r.file, r.event, r.on)).collect();
+    runs.sort();
+    let workflows: Vec<(&String, bool)> = state.workflows.iter().map(|w| (&w.file, w.on)).collect();
     format!(
-        "{}\nlatest {:?}\npublished {published:?}\nmade {:?}\nrefs {:?}",
+        "{}\nruns {runs:?}\nworkflows {workflows:?}\nlatest {:?}\npublished {published:?}\nmade {:?}\nrefs {:?}",
         releases.join("\n"),
         state.latest().map(|r| &r.tag),
         state.made_tags,

@@ -35,6 +35,12 @@ pub fn contract() -> &'static Contract {
     CONTRACT.get_or_init(|| Contract::new(&serde_json::from_str(DESCRIPTION).unwrap()))
 }
 
+/// The description itself.
+pub fn description() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| serde_json::from_str(DESCRIPTION).unwrap())
+}
+
 fn escaped(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1").replace('{', "%7B").replace('}', "%7D")
 }

@@ -3,10 +3,13 @@
 #![allow(dead_code, unreachable_pub, reason = "each program that includes this uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
 
+pub mod actions;
 pub mod app;
 mod contract;
 pub mod faults;
+mod filled;
 mod http;
+mod pulls;
 mod routes;
 pub mod state;
 
@@ -46,6 +49,8 @@ pub struct World {
     pub writes: Vec<String>,
     /// A bare repository whose tags the double shows, as they are at each request.
     pub git: Option<PathBuf>,
+    /// The branches and tags of that repository at the last look; what is new since then was pushed.
+    pushed: Option<std::collections::BTreeMap<String, String>>,
     /// What stood before the paths of requests: `/api/v3`, `/api/uploads`.
     pub bases: Vec<&'static str>,
     /// The app that may fetch tokens, if there is one.
@@ -80,12 +85,28 @@ impl World {
     /// Reads the tags of the repository again, if there is one and it can be reached.
     fn sync(&mut self) {
         let Some(repo) = self.git.as_deref().and_then(|git| git2::Repository::open_bare(git).ok()) else { return };
-        let Ok(references) = repo.references_glob("refs/tags/*") else { return };
+        let Ok(references) = repo.references() else { return };
+        let mut there = std::collections::BTreeMap::new();
         for reference in references.flatten() {
-            if let (Ok(name), Some(oid)) = (reference.shorthand(), reference.target()) {
-                self.state.refs.insert(name.to_owned(), oid.to_string());
+            let (Ok(name), Some(oid)) = (reference.name(), reference.target()) else { continue };
+            if let Some(tag) = name.strip_prefix("refs/tags/") {
+                self.state.refs.insert(tag.to_owned(), oid.to_string());
+            }
+            if let Ok(commit) = reference.peel_to_commit() {
+                there.insert(name.to_owned(), commit.id().to_string());
             }
         }
+        // Whatever was there at the first look was pushed before the double was.
+        if let Some(before) = &self.pushed {
+            let new: Vec<_> = there.iter().filter(|(n, c)| before.get(*n) != Some(*c)).collect();
+            for (name, commit) in new {
+                if !before.contains_key(name) {
+                    self.state.happens("create", name, commit);
+                }
+                self.state.happens("push", name, commit);
+            }
+        }
+        self.pushed = Some(there);
     }
 }
 
@@ -111,6 +132,7 @@ impl Double {
             calls: Vec::new(),
             writes: Vec::new(),
             git: None,
+            pushed: None,
             bases: Vec::new(),
             app: None,
             authorizations: Vec::new(),
@@ -148,6 +170,13 @@ impl Double {
     /// Lets a tag point to an object, as a push does.
     pub fn push_tag(&self, tag: &str, object: &str) {
         self.world().state.refs.insert(tag.to_owned(), object.to_owned());
+    }
+
+    /// Shows the tags of a bare repository from now on; what is pushed there starts workflows.
+    pub fn serve_git(&self, repo: PathBuf) {
+        let mut world = self.world();
+        world.git = Some(repo);
+        world.sync();
     }
 
     /// Adds a failure.

@@ -6,7 +6,7 @@ use super::contract::contract;
 use super::faults::{Kind, STALE_READS};
 use super::http::{Answer, Request};
 use super::state::{Asset, Refused, Release, State};
-use super::{REPOSITORY, Side, TOKEN, World};
+use super::{REPOSITORY, Side, TOKEN, World, actions, pulls};
 
 /// A call's name, the same in every run: numbers are replaced by tags, and the host is not part of it.
 pub fn label(state: &State, request: &Request) -> String {
@@ -35,13 +35,13 @@ pub fn label(state: &State, request: &Request) -> String {
     }
 }
 
-fn answer_of(status: u16, body: &Value) -> Answer {
+pub(super) fn answer_of(status: u16, body: &Value) -> Answer {
     let headers = vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())];
     let body = if matches!(status, 204 | 304) { Vec::new() } else { serde_json::to_vec(body).unwrap() };
     Answer { status, headers, body }
 }
 
-fn failure(status: u16, message: &str) -> Answer {
+pub(super) fn failure(status: u16, message: &str) -> Answer {
     answer_of(status, &json!({"message": message, "documentation_url": "https://docs.github.com/rest"}))
 }
 
@@ -184,6 +184,8 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
         |r: Option<&Release>| r.map_or_else(|| failure(404, "Not Found"), |r| answer_of(200, &shown.release(r)));
     let next = world.next_elsewhere.as_deref();
     let answer = match parts {
+        ["actions", ..] => actions::read(state, request, parts, &api),
+        ["pulls"] => pulls::read(state, request, &api),
         ["git", "ref", "tags", name @ ..] => match state.refs.get(&name.join("/")) {
             Some(sha) => answer_of(200, &shown.tag(&name.join("/"), sha)),
             None => failure(404, "Not Found"),
@@ -223,7 +225,7 @@ fn conditional(request: &Request, mut answer: Answer) -> Answer {
     answer
 }
 
-fn page(request: &Request, elsewhere: Option<&str>, api: &str, all: Vec<Value>) -> Answer {
+pub(super) fn page(request: &Request, elsewhere: Option<&str>, api: &str, all: Vec<Value>) -> Answer {
     let number = |name: &str, default: usize| request.query(name).and_then(|v| v.parse().ok()).unwrap_or(default);
     let (per_page, page) = (number("per_page", 30).clamp(1, 100), number("page", 1).max(1));
     let more = all.len() > per_page * page;
@@ -248,6 +250,8 @@ fn write(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
         state.release(id).map_or_else(|| failure(404, "Not Found"), |r| answer_of(status, &shown.release(r)))
     };
     match (request.method.as_str(), parts) {
+        ("PUT", ["actions", "workflows", file, to]) => actions::switch(state, file, to),
+        ("POST", ["pulls"]) => pulls::open(state, &body, &api),
         ("POST", ["releases"]) => {
             let release = Release {
                 id: 0,

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::actions::{Run, Workflow};
+use super::pulls::Pull;
+
 /// An asset: its bytes are hashed and forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asset {
@@ -41,8 +44,13 @@ pub struct State {
     pub published: Vec<String>,
     /// Tags that GitHub made by itself, because a release was published before its tag was there.
     pub made_tags: Vec<String>,
-    /// Workflows that pushed tags started.
-    pub runs: Vec<String>,
+    /// The repository's workflows.
+    pub workflows: Vec<Workflow>,
+    /// What they did.
+    pub runs: Vec<Run>,
+    pub pulls: Vec<Pull>,
+    /// The commits of tags that no repository holds.
+    pub commits: BTreeMap<String, String>,
     /// Whether the repository has immutable releases.
     pub immutable_releases: bool,
     /// Requests left in the rate bucket.
@@ -54,7 +62,7 @@ pub struct State {
 pub type Refused = (u16, &'static str);
 
 impl State {
-    fn number(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.next_id += 1;
         1_000 + self.next_id
     }
@@ -96,6 +104,8 @@ impl State {
             }
             let whole = release.assets.iter().filter(|a| a.whole).count();
             self.published.push(format!("{} with {whole} whole assets", release.tag));
+            let commit = self.commits.get(&release.tag).cloned().unwrap_or_default();
+            self.happens("release", &format!("refs/tags/{}", release.tag), &commit);
             let immutable = self.immutable_releases;
             if let Some(r) = self.releases.iter_mut().find(|r| r.id == id) {
                 (r.draft, r.immutable) = (false, immutable);

@@ -25,7 +25,8 @@ const IMPORTS: &[(&str, &str)] = &[
     ("verify", "effects error formats model trust"),
     // Local git work behind its port, and what planning sees of the user's repository.
     ("git", "bump effects error formats model step"),
-    ("checkout", "bump effects error formats model"),
+    // It learns from commits, as planning reads them.
+    ("checkout", "bump effects error formats git model"),
     ("host", "effects error"),
     ("runners", "config effects error formats model step"),
     ("stores", "config effects error formats model step"),

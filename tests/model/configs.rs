@@ -153,6 +153,7 @@ impl Shape {
             submodules: Vec::new(),
             missing_submodules: Vec::new(),
             missing_crates: Vec::new(),
+            workflows: Default::default(),
             elsewhere: Default::default(),
         };
         Snapshot {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lifeboat::formats::approval::Statement;
 use lifeboat::model::{Artifact, ArtifactName, Digests, Oid, PersonId, Sha256, TrainNonce};
 use lifeboat::plan::PlanId;
-use lifeboat::step::{Outcome, Sealed, Step};
+use lifeboat::step::{MergedAs, Outcome, Sealed, Step};
 use lifeboat::trust::Approval;
 
 fn artifact(name: &str) -> Artifact {
@@ -65,6 +65,11 @@ pub fn outcome(step: &Step) -> Outcome {
         Step::Promote(s) => Outcome::Promoted { location: format!("https://releases.example.org/{}", s.version) },
         Step::PushGit(_) => Outcome::Pushed { refs: Vec::new() },
         Step::ForgeRelease(s) => Outcome::Released { location: format!("https://forge.example.org/{}", s.version) },
+        Step::SeeWorkflows(s) => Outcome::WorkflowsSeen { on: s.files.iter().cloned().collect() },
+        Step::SuppressWorkflows(_) => Outcome::WorkflowsSuppressed { off: Vec::new() },
+        Step::RestoreWorkflows(_) => Outcome::WorkflowsRestored { on: Vec::new() },
+        Step::AwaitRuns(_) => Outcome::RunsPassed { runs: Vec::new() },
+        Step::MergeBack(s) => Outcome::MergedBack { how: MergedAs::Merge, commit: oid(s.branch.as_str()) },
         Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"index") },
     }
 }

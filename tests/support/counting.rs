@@ -13,7 +13,7 @@ use lifeboat::effects::{
 use lifeboat::error::{Context as _, Result};
 use lifeboat::formats::series::Series;
 use lifeboat::model::{Ident, Label, Oid, RunnerName};
-use lifeboat::step::Exposure;
+use lifeboat::step::{Exposure, MergedAs};
 
 use super::kill_points::KillPoints;
 
@@ -228,6 +228,10 @@ impl Git for CountingGit {
     fn write_tag(&self, repo: &PrivateRepo, content: &[u8]) -> Result<Oid> {
         self.tick("write_tag")?;
         self.inner.write_tag(repo, content)
+    }
+
+    fn merged(&self, repo: &PrivateRepo, base: &Oid, ours: &Oid, branch: &Oid) -> Result<Option<(MergedAs, Oid)>> {
+        self.inner.merged(repo, base, ours, branch)
     }
 
     fn static_repository(

@@ -229,7 +229,8 @@ sign_artifacts = true
         if effects.disk.entry(&dir.plan()).unwrap().is_some() {
             return Train::open(effects, trust, &dir);
         }
-        let to = gather::Destinations { stores: effects.stores.clone(), remotes: effects.remotes.clone() };
+        let (stores, remotes) = (effects.stores.clone(), effects.remotes.clone());
+        let to = gather::Destinations { stores, remotes, ..gather::Destinations::default() };
         let seen = gather::gather(&config, &self.train_file(), &self.root(), &to, &*effects.disk, &*effects.clock)?;
         let plan = lifeboat::plan::plan(&config, &seen.snapshot, &seen.request)?;
         assert_eq!(plan.train, TrainName::new("drill")?);

@@ -1,5 +1,6 @@
 //! The effects of a dry run: local and private ones happen, public ones are recorded with their digests and not done.
 
+mod automation;
 mod clock;
 mod keys;
 mod outward;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Recorded, Recording};
 use crate::effects::{
-    AssetFile, Discard, Forge, ForgeView, Latest, RefUpdate, ReleaseText, Remote, SeenAsset, SeenRelease,
+    AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, PullText, RefUpdate, ReleaseText, Remote,
+    SeenAsset, SeenRelease, Switch,
 };
 use crate::error::{Error, Part, Result};
 use crate::model::{Oid, RemoteName, TagName};
@@ -50,6 +51,10 @@ impl Remote for RecordingRemote {
         }
     }
 
+    async fn fetch(&self, repo: &Path, name: &str) -> Result<Option<Oid>> {
+        self.inner.fetch(repo, name).await
+    }
+
     async fn push(&self, _repo: &Path, updates: &[RefUpdate]) -> Result<()> {
         let mut would = self.would.lock().unwrap_or_else(PoisonError::into_inner);
         for update in updates {
@@ -68,9 +73,11 @@ impl Remote for RecordingRemote {
 
 /// Wraps a forge for a dry run: what it would have is what it has, and what was recorded.
 pub struct RecordingForge {
-    inner: Arc<dyn Forge>,
+    pub(super) inner: Arc<dyn Forge>,
     recording: Recording,
     would: Mutex<Vec<SeenRelease>>,
+    pub(super) switched: Mutex<BTreeMap<String, Switch>>,
+    pub(super) opened: Mutex<Vec<PullText>>,
 }
 
 /// Numbers of drafts that exist in a dry run only start here, far above those of a real forge.
@@ -80,10 +87,10 @@ impl RecordingForge {
     /// Records the releases on `inner`.
     #[must_use]
     pub fn new(inner: Arc<dyn Forge>, recording: Recording) -> Self {
-        Self { inner, recording, would: Mutex::default() }
+        Self { inner, recording, would: Mutex::default(), switched: Mutex::default(), opened: Mutex::default() }
     }
 
-    fn record(&self, verb: &'static str, what: String, asset: Option<&AssetFile>) {
+    pub(super) fn record(&self, verb: &'static str, what: String, asset: Option<&AssetFile>) {
         self.recording.add(Recorded {
             destination: self.name().to_string(),
             verb,
@@ -191,5 +198,13 @@ impl Forge for RecordingForge {
         let tag = self.change(release, |_| {}).await?;
         self.record("latest", tag, None);
         Ok(())
+    }
+
+    fn automation(&self) -> Option<&dyn Automation> {
+        self.inner.automation().map(|_| self as &dyn Automation)
+    }
+
+    fn pull_requests(&self) -> Option<&dyn PullRequests> {
+        self.inner.pull_requests().map(|_| self as &dyn PullRequests)
     }
 }

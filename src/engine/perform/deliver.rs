@@ -39,7 +39,11 @@ pub(super) fn wanted_refs(state: &State, step: &PushGit) -> Result<Vec<RefUpdate
     let mut wanted: Vec<RefUpdate> = Vec::new();
     for (branch, line) in &step.lines {
         let head = prepared(state, &line.prepare)?.head.clone();
-        wanted.push(RefUpdate { name: format!("refs/heads/{branch}"), old: Some(line.base.clone()), new: head });
+        wanted.push(match &line.via {
+            None => RefUpdate { name: format!("refs/heads/{branch}"), old: Some(line.base.clone()), new: head },
+            // A branch of our own: a pull request brings it into the line's.
+            Some(via) => RefUpdate { name: format!("refs/heads/{via}"), old: None, new: head },
+        });
         if let Some(seal) = &line.seal {
             let seal = sealed(state, seal)?;
             wanted.push(RefUpdate { name: format!("refs/tags/{}", seal.tag), old: None, new: seal.tag_id.clone() });
@@ -51,7 +55,8 @@ pub(super) fn wanted_refs(state: &State, step: &PushGit) -> Result<Vec<RefUpdate
 /// What would stop a push, asked at the gate while nothing is public: a branch that moved on, a tag that is taken.
 pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<()> {
     let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| no_remote(step))?;
-    for (branch, line) in &step.lines {
+    // A branch that is reached by a pull request may move on meanwhile.
+    for (branch, line) in step.lines.iter().filter(|(_, l)| l.via.is_none()) {
         let head = prepared(&acting.state, &line.prepare)?.head;
         let name = format!("refs/heads/{branch}");
         let there = remote.observe(std::slice::from_ref(&name)).await?.into_iter().flatten().next();

@@ -8,11 +8,13 @@ mod gate;
 pub(in crate::engine) mod hooks;
 mod inputs;
 mod job;
+mod merge_back;
 mod point;
 mod promote;
 mod seal;
 mod stage;
 pub(in crate::engine) mod sum;
+mod workflows;
 
 use super::pools::Pools;
 use super::reach::Reach;
@@ -59,6 +61,11 @@ pub(super) async fn perform(
         Step::Promote(s) => promote::promote(&acting, s).await,
         Step::PushGit(s) => deliver::push_git(&acting, s).await,
         Step::ForgeRelease(s) => forge::forge_release(&acting, s).await,
+        Step::SeeWorkflows(s) => workflows::see(&acting, s).await,
+        Step::SuppressWorkflows(s) => workflows::suppress(&acting, s).await,
+        Step::RestoreWorkflows(s) => workflows::restore(&acting, s).await,
+        Step::AwaitRuns(s) => workflows::await_runs(&acting, s).await,
+        Step::MergeBack(s) => merge_back::merge_back(&acting, s).await,
         Step::Point(s) => point::point(&acting, s).await,
     }
 }
@@ -73,6 +80,8 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) 
     match &step.step {
         Step::PushGit(s) => Some(deliver::prove(effects, train, s).await),
         Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
+        Step::AwaitRuns(s) => Some(workflows::prove(effects, &train.state(), s).await),
+        Step::MergeBack(s) => Some(merge_back::prove(effects, train, s).await),
         _ => None,
     }
 }

@@ -6,10 +6,12 @@ mod breaker;
 mod client;
 mod credentials;
 mod limits;
+mod pulls;
 mod reason;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +24,9 @@ use self::client::{Body, Client, Host};
 use self::reason::plain_reason;
 use self::upload::Upload;
 use super::{ForgeSpec, Surroundings};
-use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenRelease};
+use crate::effects::{
+    AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenRelease,
+};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::model::{Oid, RemoteName, TagName, escape};
 
@@ -249,6 +253,14 @@ impl Forge for GitHub {
 
     async fn set_latest(&self, release: u64) -> Result<()> {
         self.change_release(release, None, Latest::Yes).await
+    }
+
+    fn automation(&self) -> Option<&dyn Automation> {
+        Some(self)
+    }
+
+    fn pull_requests(&self) -> Option<&dyn PullRequests> {
+        Some(self)
     }
 }
 

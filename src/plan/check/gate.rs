@@ -19,6 +19,22 @@ fn named(step: &PlannedStep) -> String {
 /// What is done before anybody approves.
 fn comes_before(step: &Step) -> bool {
     match step {
+        Step::Seal(_) => false,
+        step => !makes_public(step),
+    }
+}
+
+fn makes_public(step: &Step) -> bool {
+    match step {
+        Step::Promote(_)
+        | Step::PushGit(_)
+        | Step::ForgeRelease(_)
+        | Step::SeeWorkflows(_)
+        | Step::SuppressWorkflows(_)
+        | Step::RestoreWorkflows(_)
+        | Step::AwaitRuns(_)
+        | Step::MergeBack(_)
+        | Step::Point(_) => true,
         Step::Prepare(_)
         | Step::Bundle(_)
         | Step::Build(_)
@@ -27,13 +43,9 @@ fn comes_before(step: &Step) -> bool {
         | Step::Checksum(_)
         | Step::Stage(_)
         | Step::VerifyStaged(_)
-        | Step::Gate(_) => true,
-        Step::Seal(_) | Step::Promote(_) | Step::PushGit(_) | Step::ForgeRelease(_) | Step::Point(_) => false,
+        | Step::Gate(_)
+        | Step::Seal(_) => false,
     }
-}
-
-fn makes_public(step: &Step) -> bool {
-    matches!(step, Step::Promote(_) | Step::PushGit(_) | Step::ForgeRelease(_) | Step::Point(_))
 }
 
 /// All lines or none: the gate waits for every line's verification.

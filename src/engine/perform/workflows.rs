@@ -1,0 +1,180 @@
+//! `see-workflows`, `suppress-workflows`, `restore-workflows`, `await-runs`: the project's own workflows around a delivery.
+//!
+//! What was on is recorded before anything is switched off, so whoever comes after a crash knows what to switch on again.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::{Acting, prepared};
+use crate::effects::{Automation, Clock, Effects, Forge, RunState, SeenRun, Switch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::State;
+use crate::model::{Oid, RemoteName};
+use crate::step::{AwaitRuns, Outcome, PassedRun, SeeWorkflows, StepId, SwitchWorkflows, WantedRun};
+
+/// How long after a delivery workflows stay off, in seconds. A forge looks at a push some seconds after it took it, and
+/// promises no bound.
+const SETTLES: i64 = 60;
+
+/// How often a look that shows an older state is repeated, after 1, 2, 4 … seconds.
+const LOOKS: u32 = 4;
+
+pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Outcome> {
+    let forge = reached(acting, &step.forge).await?;
+    let automation = automation(&*forge)?;
+    let mut on = Vec::new();
+    for file in &step.files {
+        match automation.workflow(file).await? {
+            Some(seen) if seen.on => on.push(file.clone()),
+            Some(_) => {}
+            None => {
+                return Err(Error::conflict(format!("`{}` knows no workflow `{file}`, so it cannot be switched off", step.forge))
+                    .detail("a forge knows the workflows of its default branch, and those that ran once")
+                    .hint("bring the file to the default branch, then `lifeboat reconcile`; or plan the train with `accept` for it"));
+            }
+        }
+    }
+    Ok(Outcome::WorkflowsSeen { on })
+}
+
+pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
+    let off = seen_on(acting, &step.seen)?.to_vec();
+    switch_all(acting, &step.forge, &off, Switch::Off).await?;
+    Ok(Outcome::WorkflowsSuppressed { off })
+}
+
+pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
+    let on = seen_on(acting, &step.seen)?.to_vec();
+    if !on.is_empty() {
+        pause(&*acting.effects.clock, SETTLES).await;
+    }
+    switch_all(acting, &step.forge, &on, Switch::On).await?;
+    Ok(Outcome::WorkflowsRestored { on })
+}
+
+fn seen_on<'a>(acting: &'a Acting<'_>, id: &StepId) -> Result<&'a [String]> {
+    match acting.state.outcome(id) {
+        Some(Outcome::WorkflowsSeen { on }) => Ok(on),
+        _ => Err(super::wrong(id, "which workflows were on")),
+    }
+}
+
+/// Switches until a look shows that all stand as they should.
+async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to: Switch) -> Result<()> {
+    let forge = reached(acting, name).await?;
+    let automation = automation(&*forge)?;
+    for file in files {
+        let mut looks = 0;
+        let mut lost: Option<Error> = None;
+        loop {
+            let there = automation.workflow(file).await?;
+            if there.is_some_and(|w| w.on == (to == Switch::On)) {
+                break;
+            }
+            if looks == LOOKS {
+                let what = format!("workflow `{file}` of `{name}` does not switch");
+                let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+                return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
+            }
+            if looks > 0 {
+                pause(&*acting.effects.clock, 1 << (looks - 1)).await;
+            }
+            looks += 1;
+            match automation.switch(file, to).await {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::Transient => lost = Some(e),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn await_runs(acting: &Acting<'_>, step: &AwaitRuns) -> Result<Outcome> {
+    let forge = reached(acting, &step.forge).await?;
+    let commit = prepared(&acting.state, &step.prepare)?.head;
+    Ok(Outcome::RunsPassed { runs: passed(&*forge, step, commit).await? })
+}
+
+/// Reads the runs again: none failed or vanished since.
+pub(super) async fn prove(effects: &Effects, state: &State, step: &AwaitRuns) -> Result<()> {
+    let forge = forge(effects, &step.forge)?;
+    passed(&*forge, step, prepared(state, &step.prepare)?.head).await.map(drop)
+}
+
+async fn passed(forge: &dyn Forge, step: &AwaitRuns, commit: &Oid) -> Result<Vec<PassedRun>> {
+    let automation = automation(forge)?;
+    let there = automation.runs(commit).await?;
+    let mut out = Vec::new();
+    for wanted in &step.runs {
+        let ours =
+            |r: &&SeenRun| r.commit == *commit && r.file == wanted.file && r.event == wanted.event && r.on == wanted.on;
+        // A run that was started again by hand has a higher number: the last one counts.
+        let Some(run) = there.iter().filter(ours).max_by_key(|r| r.id) else {
+            return Err(none_yet(automation, step, wanted, commit).await?);
+        };
+        match &run.state {
+            RunState::Passed => out.push(PassedRun {
+                run: wanted.clone(),
+                id: run.id,
+                commit: run.commit.clone(),
+                location: run.location.clone(),
+            }),
+            RunState::UnderWay => {
+                let what = format!("run {} of workflow `{}` is under way: {}", run.id, wanted.file, run.location);
+                return Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` looks again"));
+            }
+            RunState::Ended(how) => {
+                return Err(Error::conflict(format!(
+                    "run {} of workflow `{}` on our commit ended with `{how}`",
+                    run.id, wanted.file
+                ))
+                .detail(format!("see {}", run.location))
+                .detail(format!("started by `{}` of `{}`, commit {commit}", wanted.event, wanted.on))
+                .hint("what is released stays released; find out why, run it again there, then `lifeboat reconcile`"));
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Why there is no run: it has not come yet, or never will.
+async fn none_yet(automation: &dyn Automation, step: &AwaitRuns, wanted: &WantedRun, commit: &Oid) -> Result<Error> {
+    let off = automation.workflow(&wanted.file).await?.is_some_and(|w| !w.on);
+    let what = format!(
+        "`{}` shows no run of workflow `{}` for `{}` of `{}` on commit {commit}",
+        step.forge, wanted.file, wanted.event, wanted.on
+    );
+    Ok(if off {
+        Error::conflict(what).detail("the workflow is switched off there").hint(
+            "switch it on and run it for this ref, then `lifeboat reconcile`; next time say `suppress` or `accept`",
+        )
+    } else {
+        Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` looks again")
+    })
+}
+
+async fn reached(acting: &Acting<'_>, name: &RemoteName) -> Result<Arc<dyn Forge>> {
+    let forge = forge(acting.effects, name)?;
+    acting.reach.reachable(name.as_str()).await?;
+    Ok(forge)
+}
+
+fn forge(effects: &Effects, name: &RemoteName) -> Result<Arc<dyn Forge>> {
+    let found = effects.forges.get(name).cloned();
+    found.ok_or_else(|| Error::input(format!("the configuration has no forge `{name}`, which the plan needs")))
+}
+
+fn automation(forge: &dyn Forge) -> Result<&dyn Automation> {
+    forge.automation().ok_or_else(|| {
+        Error::input(format!("lifeboat cannot see or switch workflows of `{}`", forge.name()))
+            .hint("say `accept` for them in `triggers` of its table, and plan the train again")
+    })
+}
+
+pub(super) async fn pause(clock: &dyn Clock, seconds: i64) {
+    if let Ok(until) = clock.now().checked_add(SignedDuration::from_secs(seconds)) {
+        clock.sleep_until(until).await;
+    }
+}

@@ -1,0 +1,207 @@
+//! The steps around a forge's deliveries: workflows off before, on again after, waited for; and pull requests.
+
+use std::collections::BTreeMap;
+
+use super::line::ShippedLine;
+use super::publish::delivery;
+use super::sketch::{Delivery, Sketch};
+use super::workflows::{self, ForgeWorkflows, StartedWorkflow, by_pull_request, via};
+use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
+use crate::error::{Error, Result};
+use crate::model::RemoteName;
+use crate::snapshot::Snapshot;
+use crate::step::{AwaitRuns, Exposure, MergeBack, SeeWorkflows, Step, StepId, SwitchWorkflows};
+
+/// What was decided for each forge.
+pub(super) struct Automation(BTreeMap<RemoteName, ForgeWorkflows>);
+
+/// The steps that switch workflows off.
+#[derive(Default)]
+pub(super) struct Quiet {
+    seen: BTreeMap<RemoteName, StepId>,
+    suppress: BTreeMap<RemoteName, StepId>,
+    /// Those that *released* needs.
+    pub(super) required: Vec<StepId>,
+}
+
+impl Quiet {
+    /// The step that switches workflows of a forge off, if one does.
+    pub(super) fn suppress(&self, forge: &RemoteName) -> Option<&StepId> {
+        self.suppress.get(forge)
+    }
+
+    /// What comes before a push to a remote.
+    pub(super) fn before_push(&self, config: &Config, remote: &RemoteName) -> Vec<StepId> {
+        let of = config.forges.iter().filter(|f| f.remote.as_ref() == Some(remote));
+        of.filter_map(|f| self.suppress(&f.name)).cloned().collect()
+    }
+}
+
+fn push_step(forge: &ForgeConfig) -> Option<StepId> {
+    forge.remote.as_ref().map(|r| StepId::new("push-git", &[r.as_str()]))
+}
+
+impl Automation {
+    /// Decides about every forge.
+    ///
+    /// # Errors
+    /// A workflow about which nothing is said; a pull request that no forge would take.
+    pub(super) fn new(
+        config: &Config,
+        snapshot: &Snapshot,
+        request: &TrainRequest,
+        lines: &[ShippedLine],
+    ) -> Result<Self> {
+        for remote in &config.remotes {
+            let asks = lines.iter().find(|l| remote.push_mode(&l.planned.branch) == PushMode::PullRequest);
+            let taken = config.forges.iter().any(|f| f.remote.as_ref() == Some(&remote.name));
+            if let (Some(line), false) = (asks, taken) {
+                return Err(Error::input(format!(
+                    "line `{}` goes to remote `{}` by a pull request, which no forge takes",
+                    line.planned.branch, remote.name
+                ))
+                .hint(format!("add `remote = \"{}\"` to the forge's table in `lifeboat.toml`", remote.name)));
+            }
+        }
+        let lines: Vec<_> = lines.iter().zip(&snapshot.lines).collect();
+        let mut out = BTreeMap::new();
+        for forge in &config.forges {
+            out.insert(forge.name.clone(), workflows::decide(config, request, forge, &lines)?);
+        }
+        Ok(Self(out))
+    }
+
+    /// Everything that starts, sorted.
+    pub(super) fn started(&self) -> Vec<StartedWorkflow> {
+        self.0.values().flat_map(|f| f.started.iter().cloned()).collect()
+    }
+
+    /// The steps before any push.
+    pub(super) fn plan_quiet(&self, config: &Config, shown: &[StepId], sketch: &mut Sketch) -> Result<Quiet> {
+        let mut quiet = Quiet::default();
+        for forge in &config.forges {
+            let Some(files) = self.0.get(&forge.name).map(|f| &f.suppress).filter(|s| !s.is_empty()) else { continue };
+            let remote = config.remotes.iter().find(|r| Some(&r.name) == forge.remote.as_ref());
+            if let Some(remote) = remote.filter(|r| r.required && !forge.required) {
+                return Err(Error::input(format!(
+                    "remote `{}` is required, and its push waits until workflows of `[forge.{}]` are off, which is not",
+                    remote.name, forge.name
+                ))
+                .hint("set `required = false` for that `[[remote]]`, or suppress no workflow"));
+            }
+            let seen = sketch.add(
+                StepId::new("see-workflows", &[forge.name.as_str()]),
+                shown.to_vec(),
+                Exposure::Public,
+                delivery(forge.required),
+                Step::SeeWorkflows(SeeWorkflows { forge: forge.name.clone(), files: files.clone() }),
+            )?;
+            let mut needs = shown.to_vec();
+            needs.push(seen.clone());
+            let suppress = sketch.add(
+                StepId::new("suppress-workflows", &[forge.name.as_str()]),
+                needs,
+                Exposure::Public,
+                delivery(forge.required),
+                Step::SuppressWorkflows(SwitchWorkflows { forge: forge.name.clone(), seen: seen.clone() }),
+            )?;
+            if forge.required {
+                quiet.required.extend([seen.clone(), suppress.clone()]);
+            }
+            quiet.seen.insert(forge.name.clone(), seen);
+            quiet.suppress.insert(forge.name.clone(), suppress);
+        }
+        Ok(quiet)
+    }
+
+    /// The steps after pushes and releases. None of them is needed for *released*.
+    pub(super) fn plan_after(
+        &self,
+        config: &Config,
+        request: &TrainRequest,
+        lines: &[ShippedLine],
+        (shown, quiet): (&[StepId], &Quiet),
+        sketch: &mut Sketch,
+    ) -> Result<()> {
+        for forge in &config.forges {
+            let name = &forge.name;
+            let released = |line: &ShippedLine| {
+                let branch = &line.planned.branch;
+                line.release.as_ref().map(|_| StepId::new("forge-release", &[name.as_str(), branch.as_str()]))
+            };
+            if let (Some(seen), Some(suppress)) = (quiet.seen.get(name), quiet.suppress(name)) {
+                let mut needs = shown.to_vec();
+                needs.extend([seen.clone(), suppress.clone()]);
+                needs.extend(push_step(forge));
+                needs.extend(lines.iter().filter_map(released));
+                sketch.add(
+                    StepId::new("restore-workflows", &[name.as_str()]),
+                    needs,
+                    Exposure::Public,
+                    Delivery::Deferrable,
+                    Step::RestoreWorkflows(SwitchWorkflows { forge: name.clone(), seen: seen.clone() }),
+                )?;
+            }
+            for line in lines {
+                let branch = &line.planned.branch;
+                let mut needs = shown.to_vec();
+                needs.push(line.prepare.clone());
+                needs.extend(push_step(forge));
+                if by_pull_request(config, forge, branch) {
+                    sketch.add(
+                        StepId::new("merge-back", &[name.as_str(), branch.as_str()]),
+                        needs.clone(),
+                        Exposure::Public,
+                        Delivery::Deferrable,
+                        Step::MergeBack(merge_back(request, forge, line)?),
+                    )?;
+                }
+                let runs = self.0.get(name).and_then(|f| f.adopt.get(branch)).filter(|runs| !runs.is_empty());
+                if let Some(runs) = runs {
+                    needs.extend(released(line));
+                    let pulls = runs.iter().any(|r| r.event == "pull_request");
+                    let pull = StepId::new("merge-back", &[name.as_str(), branch.as_str()]);
+                    needs.extend(pulls.then_some(pull));
+                    sketch.add(
+                        StepId::new("await-runs", &[name.as_str(), branch.as_str()]),
+                        needs,
+                        Exposure::Public,
+                        Delivery::Deferrable,
+                        Step::AwaitRuns(AwaitRuns {
+                            forge: name.clone(),
+                            branch: branch.clone(),
+                            prepare: line.prepare.clone(),
+                            runs: runs.clone(),
+                        }),
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn merge_back(request: &TrainRequest, forge: &ForgeConfig, line: &ShippedLine) -> Result<MergeBack> {
+    let branch = &line.planned.branch;
+    let remote = forge.remote.clone().ok_or_else(|| {
+        Error::input(format!("forge `{}` names no `remote`, so no branch can be merged there", forge.name))
+    })?;
+    let what = line.release.as_ref().map_or_else(|| "the fix".to_owned(), |r| r.tag.to_string());
+    let text = match &line.release {
+        Some(release) => format!(
+            "The commits of release `{}`. The tag stays where it is, whichever way this is merged.\n",
+            release.tag
+        ),
+        None => format!("The commits of the fix for `{branch}`.\n"),
+    };
+    Ok(MergeBack {
+        forge: forge.name.clone(),
+        remote,
+        branch: branch.clone(),
+        via: via(request, branch)?,
+        base: line.planned.base.clone(),
+        prepare: line.prepare.clone(),
+        title: format!("Bring {what} into {branch}"),
+        text,
+    })
+}

@@ -1,0 +1,109 @@
+//! What comes to git remotes: lines that only carry the fix, and what waited for a remote that was away.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::sample_train::{Ran, SampleTrain};
+
+/// `git` in a repository.
+fn git(train: &SampleTrain, repository: &Path, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(repository).args(args);
+    train.surround(&mut command);
+    command.current_dir(train.root());
+    Ran::of(&mut command).ends_with(0).stdout.trim().to_owned()
+}
+
+/// A bare clone of the project that the configuration names as a remote.
+fn remote(train: &SampleTrain, required: bool) -> PathBuf {
+    let here = train.root().join("remote.git");
+    let (project, to) = (train.project().display().to_string(), here.display().to_string());
+    git(train, train.root(), &["clone", "--quiet", "--bare", &project, &to]);
+    train.configure(&format!("[[remote]]\nname = \"origin\"\nurl = \"{to}\"\nrequired = {required}\n"));
+    here
+}
+
+/// Takes the forge out of the sample's configuration.
+fn without_forge(train: &SampleTrain) {
+    let text = fs::read_to_string(train.config()).unwrap();
+    let (before, rest) = text.split_once("[forge.github]").unwrap();
+    let (_, after) = rest.split_once("[signing]").unwrap();
+    fs::write(train.config(), format!("{before}[signing]{after}")).unwrap();
+}
+
+#[test]
+fn a_line_that_carries_the_fix_is_served_and_pushed_without_a_release() {
+    let train = SampleTrain::new();
+    without_forge(&train);
+    let project = train.project();
+    git(&train, &project, &["branch", "main", "release-2.0.0"]);
+    let base = git(&train, &project, &["rev-parse", "main"]);
+    let here = remote(&train, true);
+    let patches = train.train_file().parent().unwrap().join("patches/release-2.0.0");
+    let count = fs::read_dir(&patches).unwrap().count();
+    let text = fs::read_to_string(train.train_file()).unwrap();
+    let line = "[[line]]\nbranch = \"main\"\nkind = \"carry\"\npatches = \"patches/release-2.0.0\"\n";
+    fs::write(train.train_file(), format!("{text}\n{line}")).unwrap();
+    train.to_the_gate();
+    for repository in [&here, &project] {
+        assert_eq!(git(&train, repository, &["rev-parse", "main"]), base, "nothing moves before the gate");
+    }
+    train.approve();
+    let ran = train.ship().ends_with(0);
+    assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
+
+    let served = train.store().join("git/sample.git");
+    let tip = git(&train, &here, &["rev-parse", "main"]);
+    assert_eq!(git(&train, &served, &["rev-parse", "main"]), tip, "store and remote have the same");
+    let commits = git(&train, &served, &["log", "--format=%s", &format!("{base}..main")]);
+    assert_eq!(commits.lines().count(), count, "the patches and no bump: {commits}");
+    let changed = git(&train, &served, &["diff", "--name-only", &base, "main", "--", "Cargo.toml", "RELEASES.md"]);
+    assert_eq!(changed, "", "no version is bumped");
+    assert_eq!(git(&train, &served, &["tag", "--points-at", "main"]), "");
+    // A stranger clones it, and has the same tree as the released line but for the bump.
+    let clone = train.root().join("clone");
+    git(&train, train.root(), &["clone", "--quiet", &served.display().to_string(), &clone.display().to_string()]);
+    assert_eq!(git(&train, &clone, &["rev-parse", "origin/main"]), tip);
+    let fixed = |branch: &str| git(&train, &served, &["show", &format!("{branch}:sample.in")]);
+    assert_eq!(fixed("main"), fixed("release-2.0.0"));
+    assert_ne!(fixed("main"), git(&train, &served, &["show", &format!("{base}:sample.in")]));
+    let released =
+        fs::read_dir(train.store().join("releases")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir());
+    assert_eq!(released.count(), 2, "the carried line has no release");
+}
+
+#[test]
+fn reconcile_watches_until_everything_is_home() {
+    let train = SampleTrain::new();
+    without_forge(&train);
+    let here = remote(&train, false);
+    let away = train.root().join("away");
+    fs::rename(&here, &away).unwrap();
+    train.to_the_gate();
+    train.approve();
+    let ran = train.ship().ends_with(0);
+    assert!(ran.stdout.contains("deferred  push-git/origin"), "{ran:?}");
+
+    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(child.try_wait().unwrap().is_none(), "it must go on while the remote is away");
+    fs::rename(&away, &here).unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it did not see that the remote is back");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ran = Ran::from(&child.wait_with_output().unwrap()).ends_with(0);
+    assert!(ran.stdout.contains("1 deliveries wait; the next try is in 1 s"), "{ran:?}");
+    assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
+    assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
+}

@@ -1,0 +1,211 @@
+//! The project's own workflows, with the real program, a real bare repository and the double: refused, switched off,
+//! waited for, let run.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::github_double::actions::{Run, Workflow};
+use crate::github_double::faults::{Fault, Kind};
+use crate::github_double::{Double, TOKEN};
+use crate::support::sample_train::{Ran, SampleTrain};
+use crate::train::{Template, double_with};
+
+/// Starts on the push of a tag, as a project's publishing does.
+const PUBLISH: &str = "name: Publish\non:\n  push:\n    tags: ['v*']\njobs: {}\n";
+/// Starts on the push of a release branch.
+const CI: &str = "name: CI\non:\n  push:\n    branches: ['release-*']\njobs: {}\n";
+
+/// The sample project with workflows of its own on every release branch, and its repository on GitHub.
+pub struct Project {
+    pub train: SampleTrain,
+    pub double: Double,
+    pub bare: PathBuf,
+}
+
+pub fn git(train: &SampleTrain, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.args(args);
+    train.surround(&mut command);
+    Ran::of(&mut command).ends_with(0).stdout
+}
+
+impl Project {
+    pub async fn new(workflows: &[(&str, &str)]) -> Self {
+        let double = Double::start().await;
+        let train = SampleTrain::unpinned(&double.api());
+        train.pin();
+        let project = train.project().display().to_string();
+        let (work, bare) = (train.root().join("work"), train.root().join("github.git"));
+        git(&train, &["clone", "--quiet", &project, &work.display().to_string()]);
+        let work_dir = work.display().to_string();
+        let at = |args: &[&str]| git(&train, &[&["-C", &work_dir][..], args].concat());
+        for branch in ["release-1.0.0", "release-2.0.0"] {
+            at(&["switch", "--quiet", branch]);
+            for (file, text) in workflows {
+                let dir = work.join(".github/workflows");
+                fs::create_dir_all(&dir).unwrap();
+                fs::write(dir.join(file), text).unwrap();
+                at(&["add", "."]);
+            }
+            at(&[
+                "-c",
+                "user.name=A",
+                "-c",
+                "user.email=a@example.org",
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "-m",
+                "workflows",
+            ]);
+            let (id, name) = (at(&["rev-parse", "HEAD"]), format!("refs/heads/{branch}"));
+            git(&train, &["fetch", "--quiet", &work_dir, &name]);
+            git(&train, &["update-ref", &name, id.trim()]);
+        }
+        git(&train, &["clone", "--quiet", "--bare", &project, &bare.display().to_string()]);
+        double.serve_git(bare.clone());
+        Self { train, double, bare }
+    }
+
+    /// Adds keys to the forge's table and to its remote's.
+    pub fn configure(&self, forge: &str, remote: &str) {
+        let api = format!("api = \"{}\"", self.double.api());
+        let with = format!("{api}\nremote = \"github-git\"\ntoken = {{ env = \"GITHUB_TOKEN\" }}\n{forge}");
+        self.train.edit(&self.train.config(), &api, &with);
+        let remote = format!("[[remote]]\nname = \"github-git\"\nurl = \"{}\"\n{remote}\n", self.bare.display());
+        self.train.configure(&remote);
+    }
+
+    /// Runs the program beside the double, which answers on this runtime.
+    pub async fn run(&self, args: &[&str]) -> Ran {
+        let mut command = self.train.command(args);
+        command.env("GITHUB_TOKEN", TOKEN);
+        tokio::task::spawn_blocking(move || Ran::of(&mut command)).await.unwrap()
+    }
+
+    pub async fn plan(&self) -> Ran {
+        self.run(&["plan", &self.train.train_file().display().to_string()]).await
+    }
+
+    /// From the plan to the release.
+    pub async fn ship(&self) -> Ran {
+        self.run(&["ship", &self.train.train_file().display().to_string()]).await.ends_with(3);
+        for person in ["alice", "bob"] {
+            self.run(&["approve", "--as", person, "--yes"]).await.ends_with(0);
+        }
+        self.run(&["ship"]).await
+    }
+
+    /// The runs so far, sorted: file, event, ref.
+    pub fn runs(&self) -> Vec<(String, String, String)> {
+        let world = self.double.world();
+        let said = |r: &Run| (r.file.clone(), r.event.clone(), r.on.clone());
+        let mut runs: Vec<_> = world.state.runs.iter().map(said).collect();
+        runs.sort();
+        runs
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_decided_about_stops_the_plan() {
+    let project = Project::new(&[
+        ("publish.yml", PUBLISH),
+        ("ci.yml", CI),
+        ("nightly.yaml", "on:\n  schedule:\n    - cron: '0 0 * * *'\n"),
+    ])
+    .await;
+    project.configure("triggers = { \"ci.yml\" = \"accept\" }", "");
+    let refused = project.plan().await.fails(
+        2,
+        &["`publish.yml`", "line `release-1.0.0`, `push` of `v1.0.5`", "line `release-2.0.0`, `push` of `v2.0.2`"],
+    );
+    let refused = refused.says("add to `[forge.github]`: `triggers = { \"publish.yml\" = \"accept\" }`");
+    assert!(!refused.stderr.contains("ci.yml") && !refused.stderr.contains("nightly"), "{refused:?}");
+    project.train.edit(
+        &project.train.config(),
+        "\"ci.yml\" = \"accept\"",
+        "\"ci.yml\" = \"accept\", \"publish.yml\" = \"adopt\"",
+    );
+    let planned = project.plan().await.ends_with(0);
+    for says in [
+        "github publish.yml, release-1.0.0: adopt (`push` of `v1.0.5`)",
+        "github ci.yml, release-2.0.0: accept (`push` of `release-2.0.0`)",
+        "await-runs/github/release-1.0.0",
+    ] {
+        assert!(planned.stdout.contains(says), "no `{says}` in:\n{}", planned.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suppressed_workflow_does_not_run_and_is_on_again_afterwards() {
+    let project = Project::new(&[("publish.yml", PUBLISH), ("ci.yml", CI)]).await;
+    project.configure("triggers = { \"ci.yml\" = \"accept\", \"publish.yml\" = \"suppress\" }", "");
+    {
+        let mut world = project.double.world();
+        world.state.workflows.push(Workflow::new("publish.yml", "push", "refs/tags/v"));
+        world.state.workflows.push(Workflow::new("ci.yml", "push", "refs/heads/release-"));
+    }
+    let shipped = project.ship().await.ends_with(0);
+    assert!(shipped.stdout.contains("train drill: reconciled"), "{shipped:?}");
+    let branch = |b: &str| ("ci.yml".to_owned(), "push".to_owned(), format!("refs/heads/release-{b}.0.0"));
+    assert_eq!(project.runs(), [branch("1"), branch("2")], "the tags started nothing");
+    let world = project.double.world();
+    assert!(world.state.workflows.iter().all(|w| w.on), "{:?}", world.state.workflows);
+    assert_eq!(world.violations, Vec::<String>::new());
+    let switches: Vec<&String> = world.writes.iter().filter(|w| w.starts_with("PUT")).collect();
+    assert_eq!(switches, ["PUT actions/workflows/publish.yml/disable", "PUT actions/workflows/publish.yml/enable"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adopted_workflow_is_waited_for_and_must_succeed() {
+    let project = Project::new(&[("publish.yml", PUBLISH)]).await;
+    project.configure("triggers = { \"publish.yml\" = \"adopt\" }", "");
+    let mut workflow = Workflow::new("publish.yml", "push", "refs/tags/v");
+    workflow.ends = ("in_progress".to_owned(), None);
+    project.double.world().state.workflows.push(workflow);
+    let shipped = project.ship().await.ends_with(0);
+    assert!(shipped.stdout.contains("train drill: released"), "{shipped:?}");
+    assert!(shipped.stdout.contains("deferred  await-runs/github/release-1.0.0"), "{shipped:?}");
+    project.run(&["reconcile"]).await.ends_with(5);
+
+    for run in &mut project.double.world().state.runs {
+        run.ends = ("completed".to_owned(), Some("failure".to_owned()));
+    }
+    let failed =
+        project.run(&["reconcile"]).await.fails(4, &["of workflow `publish.yml` on our commit ended with `failure`"]);
+    assert!(failed.stdout.contains("failed   await-runs/github/release-1.0.0"), "{failed:?}");
+
+    // A run on another commit is not ours, whatever it came to.
+    for run in &mut project.double.world().state.runs {
+        run.ends = ("completed".to_owned(), Some("success".to_owned()));
+    }
+    let commit = std::mem::replace(&mut project.double.world().state.runs[0].commit, "d".repeat(40));
+    project.run(&["reconcile"]).await.ends_with(5);
+    project.double.world().state.runs[0].commit = commit;
+    let home = project.run(&["reconcile"]).await.ends_with(0);
+    assert!(home.stdout.contains("train drill: reconciled, 5 deliveries read back and equal"), "{home:?}");
+    assert_eq!(project.double.world().violations, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_off_before_stays_off_and_a_kill_forgets_nothing() {
+    let template = Template::new();
+    for call in ["PUT actions/workflows/publish.yml/disable", "PUT actions/workflows/publish.yml/enable"] {
+        for kind in [Kind::KillBefore, Kind::KillAfter] {
+            let double = double_with(&[Fault { call: call.to_owned(), nth: 1, kind }]).await;
+            let run = template.copy();
+            assert!(run.ship(&template, &double).await.is_none(), "{call} {kind:?}: killed");
+            run.ship(&template, &double).await.unwrap();
+            let world = double.world();
+            assert!(world.state.workflows.iter().all(|w| w.on), "{call} {kind:?}: {:?}", world.state.workflows);
+            assert!(world.state.runs.iter().all(|r| r.file == "after.yml"), "{:?}", world.state.runs);
+        }
+    }
+    let (double, run) = (double_with(&[]).await, template.copy());
+    double.world().state.workflows[0].on = false;
+    run.ship(&template, &double).await.unwrap();
+    let world = double.world();
+    assert!(!world.state.workflows[0].on, "somebody else had switched it off");
+    assert!(!world.writes.iter().any(|w| w.starts_with("PUT")), "{:?}", world.writes);
+}
