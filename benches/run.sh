@@ -35,3 +35,4 @@ scale archive "$dir/repository/.git" "$(git -C "$dir/repository" rev-parse HEAD)
 rm -rf "$dir/repository"
 
 BENCH_PROFILE=$profile benches/hash.sh
+BENCH_PROFILE=$profile benches/uploads.sh

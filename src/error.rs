@@ -37,6 +37,28 @@ impl ErrorKind {
     }
 }
 
+/// Which part of a destination a failure is about: each fails apart from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The API of a forge.
+    Api,
+    /// The host that takes a forge's assets.
+    Uploads,
+    /// A git server.
+    Git,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Api => "api",
+            Self::Uploads => "uploads",
+            Self::Git => "git",
+        })
+    }
+}
+
 /// A failure as a person reads it: a lowercase fragment that names the step and the path, details, a cause, hints.
 #[derive(Debug)]
 pub struct Error {
@@ -45,12 +67,13 @@ pub struct Error {
     details: Vec<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     hints: Vec<String>,
+    part: Option<Part>,
 }
 
 impl Error {
     /// Makes an error of `kind`; `message` is a lowercase fragment without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: Vec::new(), source: None, hints: Vec::new() }
+        Self { kind, message: message.into(), details: Vec::new(), source: None, hints: Vec::new(), part: None }
     }
 
     /// An [`ErrorKind::Input`] error.
@@ -104,6 +127,19 @@ impl Error {
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.message = format!("{context}: {}", self.message);
         self
+    }
+
+    /// Says which part of a destination this is about.
+    #[must_use]
+    pub fn of(mut self, part: Part) -> Self {
+        self.part = Some(part);
+        self
+    }
+
+    /// Which part of a destination this is about, where it is about one.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        self.part
     }
 
     /// What kind of failure this is.

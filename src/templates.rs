@@ -3,6 +3,8 @@
 //! The language is Jinja's. Templates named `.html` escape what they are given. A name that a template uses and that its
 //! text does not have is an error, not an empty place.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -41,6 +43,8 @@ pub struct ReleaseText {
     pub date: Timestamp,
     /// `{{ advisories }}`: what the train fixes. The tag is public only after the gate, and so are the notes.
     pub advisories: Vec<AdvisoryId>,
+    /// `{{ forges.<name> }}`: the repository on each forge where the release appears.
+    pub forges: BTreeMap<String, String>,
 }
 
 fn day<S: serde::Serializer>(t: &Timestamp, s: S) -> std::result::Result<S::Ok, S::Error> {
@@ -174,6 +178,11 @@ mod tests {
         let want = "* GHSA-243v-98vx-264h\n\n### Fixed\n\n* A <bug>.\n\n## Checking";
         assert!(notes.contains(want) && notes.contains("git tag --verify v36.0.6\n"), "{notes}");
         assert!(super::notes(&set, &plain, None).unwrap().starts_with("## Checking"));
+        // What GitHub's own CI would have attested, where the release appears there at all.
+        let attested = "`gh attestation verify FILE --repo acme/acme` finds none";
+        assert!(notes.contains(attested), "{notes}");
+        let alone = ReleaseText { forges: BTreeMap::new(), ..text() };
+        assert!(!super::notes(&set, &alone, None).unwrap().contains("attestation"));
     }
 
     #[test]

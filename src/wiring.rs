@@ -53,7 +53,13 @@ pub fn effects(
             name: forge.name.clone(),
             repository: forge.repository.clone(),
             api: forge.api.clone(),
+            uploads: forge.uploads.clone(),
             token: forge.token.clone(),
+            app: forge.app.as_ref().map(|app| forges::AppSpec {
+                id: app.id.clone(),
+                installation: app.installation,
+                private_key: app.private_key.clone(),
+            }),
         };
         of_forges.insert(forge.name.clone(), forges::open(&spec, &around)?);
     }

@@ -158,6 +158,9 @@ fn a_train_ships_and_waits_for_no_time_out() {
             beside.required, alone.required, beside.pause, alone.pause, beside.public, alone.public
         );
         eprintln!("{seen}");
+        // The bar is ten seconds; a step that waited for one time-out would cost three.
+        let later = beside.required.saturating_sub(alone.required);
+        assert!(later < Duration::from_secs(10), "released {later:.2?} later beside GitHub: {seen}");
         if beside.pause < PROBE && beside.public < PROBE {
             return;
         }

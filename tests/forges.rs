@@ -48,7 +48,9 @@ impl Double {
             name: kind.parse().unwrap(),
             repository: "example/sample".into(),
             api: Some(api),
+            uploads: None,
             token: Some(SecretRef::Env("TOKEN".into())),
+            app: None,
         };
         let clock = Arc::new(LeapingClock::new(Arc::new(HostClock)));
         let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();

@@ -62,6 +62,10 @@ pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
         ),
         None => (Vec::new(), Vec::new(), Vec::new(), Vec::new()),
     };
+    // A journal that cannot be read is for `status` to tell; the machine is looked at all the same.
+    let seen = place.as_ref().ok().and_then(|p| p.see_all().ok()).unwrap_or_default();
+    let outages: Vec<_> =
+        seen.iter().flat_map(|s| s.state.outages().into_iter().map(|o| (s.name().clone(), o))).collect();
     let subjects = doctor::Subjects {
         config,
         state: &state,
@@ -70,6 +74,7 @@ pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
         stores: &stores,
         forges: &forges,
         remotes: &remotes,
+        outages: &outages,
     };
     let code = super::runtime()?.block_on(doctor::run(global.json, &subjects, &mut std::io::stdout()))?;
     Ok(ExitCode::from(code))

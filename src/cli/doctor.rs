@@ -16,7 +16,9 @@ pub use report::{Check, Health};
 
 use crate::config::Config;
 use crate::effects::{Forge, Remote, Runner, Store};
-use crate::error::{Error, Result};
+use crate::error::{Error, Part, Result};
+use crate::journal::Outage;
+use crate::model::{RemoteName, TrainName};
 
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -41,6 +43,8 @@ pub struct Subjects<'a> {
     pub forges: &'a [Arc<dyn Forge>],
     /// Where branches and tags are pushed.
     pub remotes: &'a [Arc<dyn Remote>],
+    /// What the trains of this project found to be down.
+    pub outages: &'a [(TrainName, Outage)],
 }
 
 /// Looks at everything at once and prints what it found; returns the exit code: 0, or 1 if something required fails.
@@ -101,19 +105,55 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         let forge = Arc::clone(forge);
         let name = forge.name().clone();
         let required = config.and_then(|c| c.forges.iter().find(|f| f.name == name)).is_some_and(|f| f.required);
-        work.later("forge", name.to_string(), Need::of(required).health(), async move {
-            forge.probe().await.map(|()| "answers".to_owned()).map_err(|e| Need::of(required).explain(e))
+        let known = Known::of(subjects, &name);
+        work.later_all("forge", name.to_string(), Need::of(required).health(), async move {
+            let parts = forge.parts().await.into_iter();
+            parts.map(|(part, answer)| known.check("forge", part, Need::of(required), answer)).collect()
         });
     }
     for remote in subjects.remotes {
         let remote = Arc::clone(remote);
         let name = remote.name().clone();
         let required = config.and_then(|c| c.remotes.iter().find(|r| r.name == name)).is_some_and(|r| r.required);
-        work.later("remote", name.to_string(), Need::of(required).health(), async move {
-            remote.probe().await.map(|()| "answers".to_owned()).map_err(|e| Need::of(required).explain(e))
+        let known = Known::of(subjects, &name);
+        work.later_all("remote", name.to_string(), Need::of(required).health(), async move {
+            vec![known.check("remote", Part::Git, Need::of(required), remote.probe().await)]
         });
     }
     work.finish().await
+}
+
+/// What the journals tell of one destination.
+struct Known {
+    name: RemoteName,
+    outages: Vec<(TrainName, Outage)>,
+}
+
+impl Known {
+    fn of(subjects: &Subjects<'_>, name: &RemoteName) -> Self {
+        let outages = subjects.outages.iter().filter(|(_, o)| o.destination == *name).cloned().collect();
+        Self { name: name.clone(), outages }
+    }
+
+    /// How one part of it is: what it answered now, since when it did not, and what waits for it.
+    fn check(&self, area: &'static str, part: Part, need: Need, answer: Result<()>) -> Check {
+        let told: Vec<_> = self.outages.iter().filter(|(_, o)| o.part == part).collect();
+        let waiting: Vec<String> =
+            told.iter().flat_map(|(train, o)| o.waiting.iter().map(move |step| format!("{train}: {step}"))).collect();
+        let name = format!("{} {part}", self.name);
+        let check = match answer {
+            Ok(()) if waiting.is_empty() => Check::ok(area, name, "answers"),
+            Ok(()) => Check {
+                hint: Some("`lifeboat reconcile` delivers what waits".to_owned()),
+                ..Check::ok(area, name, "answers again")
+            },
+            Err(e) => {
+                let since = told.iter().map(|(_, o)| o.since).min();
+                Check { since, ..Check::from_error(area, name, need.health(), &need.explain(e)) }
+            }
+        };
+        Check { waiting, ..check }
+    }
 }
 
 /// Whether a train waits for a destination.
@@ -154,11 +194,9 @@ fn labels(config: &Config, runners: &[Arc<dyn Runner>], work: &mut Work) {
     work.now(match homeless.as_slice() {
         [] => Check::ok("runners", "labels", "every target has a runner".to_owned()),
         some => Check {
-            area: "runners",
-            name: "labels".to_owned(),
             health: Health::Fail,
-            found: format!("no runner has the labels of {}", some.join(", ")),
             hint: Some("add a `[[runner]]` with their labels, or drop the targets from the train".to_owned()),
+            ..Check::ok("runners", "labels", format!("no runner has the labels of {}", some.join(", ")))
         },
     });
 }
@@ -167,7 +205,7 @@ fn labels(config: &Config, runners: &[Arc<dyn Runner>], work: &mut Work) {
 struct Work {
     limit: Duration,
     done: Vec<(usize, Check)>,
-    under_way: JoinSet<(usize, Check)>,
+    under_way: JoinSet<(usize, Vec<Check>)>,
     next: usize,
 }
 
@@ -189,25 +227,38 @@ impl Work {
         failure: Health,
         ask: impl Future<Output = Result<String>> + Send + 'static,
     ) {
+        let of = name.clone();
+        self.later_all(area, name, failure, async move {
+            vec![match ask.await {
+                Ok(found) => Check::ok(area, of, found),
+                Err(e) => Check::from_error(area, of, failure, &e),
+            }]
+        });
+    }
+
+    /// Asks something that makes several checks of its own, if it answers at all.
+    fn later_all(
+        &mut self,
+        area: &'static str,
+        name: String,
+        failure: Health,
+        ask: impl Future<Output = Vec<Check>> + Send + 'static,
+    ) {
         let (place, limit) = (self.next, self.limit);
         self.next += 1;
         self.under_way.spawn(async move {
-            let check = match tokio::time::timeout(limit, ask).await {
-                Ok(Ok(found)) => Check::ok(area, name, found),
-                Ok(Err(e)) => Check::from_error(area, name, failure, &e),
-                Err(_) => {
-                    let e = Error::transient(format!("no answer within {limit:?}"));
-                    Check::from_error(area, name, failure, &e)
-                }
-            };
-            (place, check)
+            let checks = tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| {
+                let e = Error::transient(format!("no answer within {limit:?}"));
+                vec![Check::from_error(area, name, failure, &e)]
+            });
+            (place, checks)
         });
     }
 
     async fn finish(mut self) -> Vec<Check> {
-        while let Some(check) = self.under_way.join_next().await {
+        while let Some(ended) = self.under_way.join_next().await {
             // A check that panics is missing in the table; nothing in them does.
-            self.done.extend(check);
+            self.done.extend(ended.into_iter().flat_map(|(place, all)| all.into_iter().map(move |c| (place, c))));
         }
         self.done.sort_by_key(|(place, _)| *place);
         self.done.into_iter().map(|(_, check)| check).collect()

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::place::{Place, Seen};
 use super::{Global, Output};
 use crate::error::Result;
-use crate::journal::{State, StepStatus, TrainState};
+use crate::journal::{Outage, State, StepStatus, TrainState};
 use crate::model::{BranchName, TrainName};
 use crate::step::{Step, StepId};
 
@@ -28,6 +28,7 @@ struct TrainReport {
     lines: Vec<LineReport>,
     approved_by: Vec<String>,
     steps: Vec<StepReport>,
+    down: Vec<Outage>,
     next: String,
 }
 
@@ -95,6 +96,7 @@ fn report(seen: &Seen) -> TrainReport {
         lines: lines.collect(),
         approved_by: state.approvals().iter().map(|(a, _)| a.person.to_string()).collect(),
         steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
+        down: state.outages(),
         next: super::place::advice(state, seen.now),
     }
 }
@@ -163,6 +165,12 @@ fn text(r: &TrainReport, every_step: bool) -> String {
                 out.push_str(&format!("\n             {line}"));
             }
         }
+    }
+    for outage in &r.down {
+        let (name, part, since) = (&outage.destination, outage.part, outage.since.strftime("%F %T"));
+        let (what, n) =
+            if outage.waiting.len() == 1 { ("delivery waits", 1) } else { ("deliveries wait", outage.waiting.len()) };
+        out.push_str(&format!("\n  down       {name} {part} since {since}: {n} {what}"));
     }
     out.push_str(&format!("\nnext: {}", r.next));
     out

@@ -24,9 +24,9 @@ pub use reserved::reserved;
 pub use resolve::parse;
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
-    ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, KeySource,
-    Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, TargetConfig,
-    TemplateSet, TrainLine, TrainRequest,
+    AppConfig, ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig,
+    KeySource, Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig,
+    TargetConfig, TemplateSet, TrainLine, TrainRequest,
 };
 pub use train::parse_train;
 

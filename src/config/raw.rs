@@ -192,12 +192,23 @@ pub(super) struct RawRemote {
 pub(super) struct RawForge {
     pub(super) repository: Text,
     pub(super) api: Option<Text>,
+    pub(super) uploads: Option<Text>,
     pub(super) token: Option<RawSecret>,
+    pub(super) app: Option<Spanned<RawApp>>,
     pub(super) remote: Option<Text>,
     pub(super) triggers: Option<Texts>,
     pub(super) draft_audience: Option<Text>,
     pub(super) advisories: Option<bool>,
     pub(super) required: Option<bool>,
+}
+
+/// `app = { id = …, installation = …, private_key = … }` of a forge.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawApp {
+    pub(super) id: Text,
+    pub(super) installation: Spanned<u64>,
+    pub(super) private_key: RawSecret,
 }
 
 /// `[signing]`.

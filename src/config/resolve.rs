@@ -13,11 +13,13 @@ use semver::Version;
 
 use super::document::Document;
 use super::fault::{Fault, Faults};
-use super::raw::{self, RawBundle, RawForge, RawKey, RawProject, RawRemote, RawRunner, RawSigning, RawStore, Text};
+use super::raw::{
+    self, RawApp, RawBundle, RawForge, RawKey, RawProject, RawRemote, RawRunner, RawSigning, RawStore, Text,
+};
 use super::secrets;
 use super::settings::{
-    BundleConfig, Config, ForgeConfig, KeySource, Project, RemoteConfig, RunnerConfig, SigningConfig, StoreConfig,
-    TemplateSet,
+    AppConfig, BundleConfig, Config, ForgeConfig, KeySource, Project, RemoteConfig, RunnerConfig, SigningConfig,
+    StoreConfig, TemplateSet,
 };
 use super::template::{Values, placeholders, render};
 use crate::bump::VersionRules;
@@ -292,22 +294,21 @@ fn forge(
         let message = format!("`{repository}` is not a repository of a forge");
         faults.add(Fault::new(raw.repository.span(), message, "valid is `owner/name`"));
     }
-    let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-    if let Some(api) = &raw.api
-        && !api.get_ref().starts_with("https://")
-        && !loopback
-            .iter()
-            .any(|l| api.get_ref().strip_prefix(l).is_some_and(|r| r.is_empty() || r.starts_with([':', '/'])))
-    {
-        faults.add(Fault::new(api.span(), "a forge's API is asked over TLS only", "valid is an `https://` address"));
-    }
     let is_github = name.as_ref().is_some_and(|n: &RemoteName| n.as_str() == "github");
+    let api = raw.api.as_ref().map(|a| forge_address(a, "a forge's API is asked over TLS only", faults));
+    let uploads = raw.uploads.as_ref().map(|u| forge_address(u, "a forge takes assets over TLS only", faults));
     let token = raw.token.as_ref().map(|t| faults.keep(secrets::reference(t, base)));
+    let app = raw.app.as_ref().map(|app| forge_app(app, base, faults));
+    if let (Some(_), Some(app)) = (&raw.token, &raw.app) {
+        faults.add(Fault::new(app.span(), "a forge is used with a token or as an app", "remove `app` or `token`"));
+    }
     Some(ForgeConfig {
         name: name?,
         repository: repository.clone(),
-        api: raw.api.as_ref().map(|a| a.get_ref().trim_end_matches('/').to_owned()),
+        api,
+        uploads,
         token: token.flatten(),
+        app: app.flatten(),
         remote,
         triggers: forge::triggers(raw.triggers.as_ref(), is_github, faults),
         // The one adapter that holds them.
@@ -315,6 +316,29 @@ fn forge(
         draft_audience: forge::draft_audience(raw.draft_audience.as_ref(), faults),
         required: raw.required.unwrap_or(false),
     })
+}
+
+/// The base address of one of a forge's hosts, which gets a token.
+fn forge_address(address: &Text, why: &str, faults: &mut Faults) -> String {
+    let text = address.get_ref();
+    let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let here = |l: &str| text.strip_prefix(l).is_some_and(|r| r.is_empty() || r.starts_with([':', '/']));
+    if !text.starts_with("https://") && !loopback.into_iter().any(here) {
+        faults.add(Fault::new(address.span(), why, "valid is an `https://` address"));
+    }
+    text.trim_end_matches('/').to_owned()
+}
+
+fn forge_app(raw: &toml::Spanned<RawApp>, base: &Path, faults: &mut Faults) -> Option<AppConfig> {
+    let app = raw.get_ref();
+    let id = app.id.get_ref();
+    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        let label =
+            "valid is the client id that the app's settings show, such as `Iv23liXXXXXXXXXXXXXX`, or its number";
+        faults.add(Fault::new(app.id.span(), "this is not the id of an app", label));
+    }
+    let private_key = faults.keep(secrets::reference(&app.private_key, base))?;
+    Some(AppConfig { id: id.clone(), installation: *app.installation.get_ref(), private_key })
 }
 
 fn remote(raw: &RawRemote, base: &Path, faults: &mut Faults) -> Option<RemoteConfig> {

@@ -86,7 +86,7 @@ enum Inside {
 fn walk(key: &str, value: &Spanned<DeValue<'_>>, inside: Inside, faults: &mut Faults, hidden: &mut Vec<Range<usize>>) {
     let inside = match (inside, key) {
         (Inside::Secret, "env" | "file" | "command") => Inside::Open,
-        (Inside::Secret, _) | (_, "token" | "passphrase" | "secret_env") => Inside::Secret,
+        (Inside::Secret, _) | (_, "token" | "passphrase" | "private_key" | "secret_env") => Inside::Secret,
         (Inside::Environment, _) => Inside::Environment,
         (_, "env") => Inside::Environment,
         _ => Inside::Open,

@@ -177,8 +177,12 @@ pub struct ForgeConfig {
     pub repository: String,
     /// The API's base address; the adapter knows the usual one.
     pub api: Option<String>,
+    /// The base address of the host that takes assets, where the API names a wrong one.
+    pub uploads: Option<String>,
     /// Where its token is found.
     pub token: Option<SecretRef>,
+    /// The app that fetches tokens; instead of `token`.
+    pub app: Option<AppConfig>,
     /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
     pub remote: Option<RemoteName>,
     /// What becomes of the project's own workflows that a release would start, by file name.
@@ -189,6 +193,17 @@ pub struct ForgeConfig {
     pub draft_audience: DraftAudience,
     /// Whether the train is *released* only when this forge has it.
     pub required: bool,
+}
+
+/// `app` of a forge: a GitHub App that is installed there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppConfig {
+    /// Its client id, or its number.
+    pub id: String,
+    /// The number of its installation.
+    pub installation: u64,
+    /// Where its private key is found: RSA, PEM.
+    pub private_key: SecretRef,
 }
 
 /// `[[remote]]`.

@@ -116,6 +116,20 @@ fn keys_and_secrets_are_references() {
 }
 
 #[test]
+fn a_forge_is_used_with_a_token_or_as_an_app() {
+    let app = "app = { id = \"Iv23liA\", installation = 7, private_key = { file = \"app.pem\" } }\n";
+    let c = config(&format!(
+        "[forge.github]\nrepository = \"a/b\"\napi = \"https://ghe.example.org/api/v3/\"\nuploads = \"https://up.example.org\"\n{app}"
+    ));
+    let forge = &c.forges[0];
+    assert_eq!(forge.api.as_deref(), Some("https://ghe.example.org/api/v3"));
+    assert_eq!(forge.uploads.as_deref(), Some("https://up.example.org"));
+    let got = forge.app.as_ref().unwrap();
+    assert_eq!((got.id.as_str(), got.installation), ("Iv23liA", 7));
+    assert_eq!(got.private_key, SecretRef::File("/src/acme/app.pem".into()));
+}
+
+#[test]
 fn a_fault_shows_its_line_and_what_is_valid() {
     assert_eq!(
         faulty("[[target]]\nname = \"a\"\ntriple = \"t\"\nrun = [\"make {nmae}\"]\n"),
@@ -239,6 +253,18 @@ fn faults() {
         ),
         ("[[runner]]\nname = \"m\"\nkind = \"local\"\nslots = 0\n".into(), &["valid is 1 to 1024"]),
         ("[forge.github]\nrepository = \"a\"\n".into(), &["valid is `owner/name`"]),
+        (
+            "[forge.github]\nrepository = \"a/b\"\nuploads = \"http://x\"\n".into(),
+            &["takes assets over TLS only"],
+        ),
+        (
+            "[forge.github]\nrepository = \"a/b\"\ntoken = { env = \"T\" }\napp = { id = \"1\", installation = 1, private_key = { env = \"K\" } }\n".into(),
+            &["with a token or as an app"],
+        ),
+        (
+            "[forge.github]\nrepository = \"a/b\"\napp = { id = \"a b\", installation = 1, private_key = { env = \"K\" } }\n".into(),
+            &["not the id of an app"],
+        ),
         ("[forge.github]\nrepository = \"a/b\"\napi = \"http://x\"\n".into(), &["asked over TLS only"]),
         ("[forge.github]\nrepository = \"a/b\"\napi = \"http://localhost.evil\"\n".into(), &["asked over TLS only"]),
         (
@@ -269,6 +295,7 @@ fn secrets_are_refused_and_never_shown() {
     for body in [
         "[forge.github]\nrepository = \"a/b\"\ntoken = \"s3cret-value\"\n",
         "[forge.github]\nrepository = \"a/b\"\ntoken = { value = \"s3cret-value\" }\n",
+        "[forge.github]\nrepository = \"a/b\"\napp = { id = \"a\", installation = 1, private_key = \"s3cret-value\" }\n",
         "[forge]\ngithub = { repositry = \"a/b\", token = \"s3cret-value\" }\n",
         "[forge.github]\nrepository = \"a/b\"\ntoken = [\"s3cret-value\"]\n",
         "[signing]\nrelease = { file = \"x\", passphrase = \"s3cret-value\" }\n",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Advisories, Automation, PullRequests};
-use crate::error::Result;
+use crate::error::{Part, Result};
 use crate::model::{Digests, Oid, RemoteName, Sha256, TagName};
 
 /// What a release says, draft or not.
@@ -110,6 +110,12 @@ pub trait Forge: Send + Sync {
     /// # Errors
     /// [`crate::error::ErrorKind::Unreachable`] with the reason.
     async fn probe(&self) -> Result<()>;
+
+    /// Whether each of its parts answers, as [`Forge::probe`] asks: the API, and the host that takes assets where it is
+    /// another one.
+    async fn parts(&self) -> Vec<(Part, Result<()>)> {
+        vec![(Part::Api, self.probe().await)]
+    }
 
     /// What is there now: the tag, the releases, `latest`.
     ///

@@ -34,6 +34,13 @@ pub trait Remote: Send + Sync {
     /// [`crate::error::ErrorKind::Unreachable`], or the git program's.
     async fn observe(&self, refs: &[String]) -> Result<Vec<Option<Oid>>>;
 
+    /// Whether the branch `name` there holds `commit`: it is where a push left it, or further. Fetches what the repository
+    /// at `repo` lacks to tell; none of its refs moves.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unreachable`], or the git program's.
+    async fn holds(&self, repo: &Path, name: &str, commit: &Oid) -> Result<bool>;
+
     /// Moves all the refs or none (`git push --atomic`), from the repository at `repo`; never forced.
     ///
     /// # Errors

@@ -49,7 +49,13 @@ impl Reach {
         let gone = |_| Error::new(ErrorKind::Unreachable, format!("the probe of `{name}` did not end"));
         let answer = answer.wait_for(Option::is_some).await.map_err(gone)?;
         match &*answer {
-            Some(Err(e)) => Err(Error::new(ErrorKind::Unreachable, e.message().to_owned())),
+            Some(Err(e)) => {
+                let again = Error::new(ErrorKind::Unreachable, e.message().to_owned());
+                Err(match e.part() {
+                    Some(part) => again.of(part),
+                    None => again,
+                })
+            }
             _ => Ok(()),
         }
     }

@@ -184,7 +184,8 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
         }
         Err(error) if step.deferrable && error.kind() == ErrorKind::Unreachable => {
             let reason = error.message().to_owned();
-            journal.append(Event::Deferred { step: step_id, key, reason: reason.clone() })?;
+            let deferred = Event::Deferred { step: step_id, key, reason: reason.clone(), part: error.part() };
+            journal.append(deferred)?;
             effects.progress.event(ProgressEvent::Deferred(id.clone(), reason));
             Ok(None)
         }

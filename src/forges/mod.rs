@@ -19,8 +19,23 @@ pub struct ForgeSpec {
     pub repository: String,
     /// The API's base address; the adapter's own if none.
     pub api: Option<String>,
+    /// The base address of the host that takes assets; the one that belongs to `api` if none.
+    pub uploads: Option<String>,
     /// Where its token is found.
     pub token: Option<SecretRef>,
+    /// The app that fetches tokens; instead of `token`.
+    pub app: Option<AppSpec>,
+}
+
+/// An app that is installed on a forge and fetches short-lived tokens, as GitHub has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppSpec {
+    /// Its client id (`Iv23li…`) or its number.
+    pub id: String,
+    /// The number of its installation on the repository's owner.
+    pub installation: u64,
+    /// Where its private key is found: RSA, PEM.
+    pub private_key: SecretRef,
 }
 
 /// What a forge needs of this machine.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::formats::canonical;
 use crate::model::{Sha256, TrainNonce};
 use crate::plan::PlanId;
@@ -74,6 +74,9 @@ pub enum Event {
         key: StepKey,
         /// Why.
         reason: String,
+        /// Which part of the destination is down, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<Part>,
     },
     /// A person approved.
     Approved {

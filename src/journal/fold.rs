@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::event::{Event, FailureClass, Record, StepStatus, name, transition};
-use crate::error::{Error, Result};
+use crate::error::{Error, Part, Result};
 use crate::model::TrainNonce;
 use crate::plan::Graph;
 use crate::step::{Exposure, Outcome, Step, StepId, StepKey};
@@ -23,6 +23,9 @@ pub struct StepState {
     pub attempts: u32,
     /// When its status last changed.
     pub since: Option<Timestamp>,
+    /// Its deferrals in a row, up to now: when the first of them was recorded, and which part of the destination was down
+    /// at the last. Trying again does not end the row; success and failure do.
+    pub down: Option<(Timestamp, Option<Part>)>,
 }
 
 /// How a whole train stands.
@@ -81,7 +84,7 @@ impl State {
     /// The state before the first record.
     #[must_use]
     pub fn new(graph: Arc<Graph>) -> Self {
-        let pending = StepState { status: StepStatus::Pending, attempts: 0, since: None };
+        let pending = StepState { status: StepStatus::Pending, attempts: 0, since: None, down: None };
         let steps = vec![pending; graph.len()];
         Self { graph, nonce: None, certificate: None, steps, approvals: Vec::new(), abandoned: None, epoch: 0 }
     }
@@ -177,6 +180,11 @@ impl State {
                     state.status = transition(&state.status, event).map_err(Error::fatal)?;
                     state.attempts += u32::from(matches!(event, Event::Started { .. }));
                     state.since = Some(now);
+                    state.down = match event {
+                        Event::Deferred { part, .. } => Some((state.down.map_or(now, |(first, _)| first), *part)),
+                        Event::Succeeded { .. } | Event::Failed { .. } => None,
+                        _ => state.down,
+                    };
                 }
             }
             Event::Approved { approval } => self.approvals.push(((**approval).clone(), now)),

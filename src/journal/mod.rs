@@ -3,9 +3,11 @@
 mod event;
 mod file;
 mod fold;
+mod outage;
 mod signed;
 
 pub use event::{Event, FORMAT, FailureClass, Record, StepStatus, transition};
 pub use file::Journal;
 pub use fold::{State, StepState, TrainState};
+pub use outage::Outage;
 pub use signed::{Signatures, check_signatures};

@@ -60,6 +60,7 @@ pub(super) fn plan_line(
             branch: wanted.branch.clone(),
             date: request.date,
             advisories: request.advisories.clone(),
+            forges: config.forges.iter().map(|f| (f.name.to_string(), f.repository.clone())).collect(),
         };
         Ok::<_, Error>(Bump {
             old: old.clone(),

@@ -179,6 +179,15 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
     out
 }
 
+impl Plan {
+    /// The repository on each forge, by the forge's name.
+    #[must_use]
+    pub fn forges(&self) -> BTreeMap<String, String> {
+        let named = |(name, at): (&String, &String)| Some((name.strip_prefix("forge ")?.to_owned(), at.clone()));
+        self.destinations.iter().filter_map(named).collect()
+    }
+}
+
 /// Where every destination of a configuration is, by kind and name.
 #[must_use]
 pub fn destinations(config: &Config) -> BTreeMap<String, String> {

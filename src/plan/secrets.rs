@@ -22,6 +22,10 @@ pub fn secrets(config: &Config) -> BTreeMap<String, String> {
         if let Some(token) = &forge.token {
             out.insert(format!("forge.{}.token", forge.name), of_secret(token, base));
         }
+        if let Some(app) = &forge.app {
+            let from = of_secret(&app.private_key, base);
+            out.insert(format!("forge.{}.app.private_key", forge.name), from);
+        }
     }
     let jobs = config.targets.iter().map(|t| ("target", t));
     let jobs = jobs.chain(config.assemblies.iter().map(|a| ("assemble", &a.recipe)));

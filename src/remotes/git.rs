@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::RemoteKind;
 use super::porcelain;
 use crate::effects::{RefUpdate, Remote};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Error, Part, Result};
 use crate::git::{Call, Configuration, GitProgram, Output, is_address};
 use crate::model::{Oid, RemoteName, check_ref_name};
 
@@ -20,7 +20,7 @@ pub(super) const KIND: RemoteKind = RemoteKind {
 };
 
 /// How long a remote may take to say that it is there.
-const PROBE: Duration = Duration::from_secs(15);
+const PROBE: Duration = Duration::from_secs(8);
 /// How long a remote may take to list refs.
 const OBSERVE: Duration = Duration::from_secs(60);
 /// How long a push may take.
@@ -80,7 +80,7 @@ impl GitRemote {
         });
         let out = ran.await.context(format!("remote `{}`: git was not waited for", self.name))?;
         drop(cancelled);
-        out.map_err(|e| e.context(format!("remote `{}`", self.name)))
+        out.map_err(|e| e.context(format!("remote `{}`", self.name)).of(Part::Git))
     }
 
     async fn list(&self, deadline: Duration, refs: Vec<String>) -> Result<Vec<u8>> {
@@ -107,6 +107,22 @@ impl Remote for GitRemote {
         }
         let listed = self.list(self.deadlines.observe, refs.to_vec()).await?;
         porcelain::refs(&listed, refs)
+    }
+
+    async fn holds(&self, repo: &Path, name: &str, commit: &Oid) -> Result<bool> {
+        let Some(there) = self.fetch(repo, name).await? else { return Ok(false) };
+        let (dir, commit) = (repo.to_owned(), commit.to_string());
+        let asked = self
+            .run(self.deadlines.observe, move |call| {
+                call.repository(&dir).args(["merge-base", "--is-ancestor"]).args([commit, there.to_string()])
+            })
+            .await?;
+        // 1 says no; anything else is git's own trouble.
+        match asked.code {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => Err(asked.failure(&format!("remote `{}`: cannot compare `{name}`", self.name))),
+        }
     }
 
     async fn fetch(&self, repo: &Path, name: &str) -> Result<Option<Oid>> {

@@ -1,6 +1,6 @@
 //! Reads what git prints about remotes: `ls-remote`, `push --porcelain` and the messages on stderr; pure.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::git::Output;
 use crate::model::{Oid, RemoteName, escape};
 
@@ -180,7 +180,7 @@ pub(super) fn failure(remote: &RemoteName, out: &Output, results: &[RefResult]) 
     // A deferred step keeps this message alone.
     let why = out.stderr.lines().find(|l| kind == ErrorKind::Unreachable && classify(l) == said);
     let why = why.map_or_else(String::new, |l| format!(": {}", escape(&without_password(l.trim()))));
-    let mut e = Error::new(kind, format!("remote `{remote}` {message}{why}"));
+    let mut e = Error::new(kind, format!("remote `{remote}` {message}{why}")).of(Part::Git);
     for r in guilty {
         e = e.detail(format!("{}: {}", escape(&r.name), escape(&r.summary)));
     }

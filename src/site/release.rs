@@ -1,5 +1,7 @@
 //! The page of one release: `releases/<version>/index.html`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use semver::Version;
 use serde::Serialize;
@@ -39,6 +41,8 @@ pub struct ReleasePage {
     pub advisories: Vec<PageAdvisory>,
     /// The release notes (Markdown, shown as text).
     pub notes: Option<String>,
+    /// The repository on each forge where the release appears.
+    pub forges: BTreeMap<String, String>,
 }
 
 /// A file that the sums list.
@@ -104,6 +108,7 @@ struct View<'a> {
     release_key: Option<String>,
     advisories: Vec<AdvisoryView<'a>>,
     notes: Option<&'a str>,
+    forges: &'a BTreeMap<String, String>,
     commands: Commands,
 }
 
@@ -158,6 +163,7 @@ impl<'a> View<'a> {
             release_key: page.release_key.as_deref().map(grouped),
             advisories: page.advisories.iter().map(AdvisoryView::of).collect(),
             notes: page.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()),
+            forges: &page.forges,
             commands: Commands::of(page),
         }
     }

@@ -52,6 +52,7 @@ pub fn sample() -> Result<Sample> {
         branch: BranchName::new("release-36.0.0")?,
         date: Timestamp::from_second(1_771_891_200).map_err(|e| Error::fatal(e.to_string()))?,
         advisories: vec![AdvisoryId::new("GHSA-852m-cvvp-9p4w")?, AdvisoryId::new("GHSA-243v-98vx-264h")?],
+        forges: [("github".to_owned(), "acme/acme".to_owned())].into(),
     };
     let release = ReleasePage {
         project: text.project.clone(),
@@ -83,6 +84,7 @@ pub fn sample() -> Result<Sample> {
              panic.\n"
                 .to_owned(),
         ),
+        forges: text.forges.clone(),
     };
     let index = IndexPage {
         project: text.project.clone(),

@@ -11,3 +11,4 @@ mod release;
 mod remotes;
 mod scratch;
 mod series;
+mod ssh;

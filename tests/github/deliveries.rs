@@ -93,6 +93,78 @@ async fn an_equal_draft_by_hand_is_adopted_and_old_releases_are_left() {
 }
 
 #[tokio::test]
+async fn a_release_with_more_assets_than_a_page_shows_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let files: Vec<_> = (0..230).map(|i| dir.path().join(format!("{i}.bin"))).collect();
+    for (i, file) in files.iter().enumerate() {
+        std::fs::write(file, i.to_string()).unwrap();
+    }
+    let template = Template::of(tempfile::tempdir().unwrap(), &LINES[2..], &files);
+    let double = double_with(&[]).await;
+    let run = template.copy();
+    let ended = run.ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    {
+        let world = double.world();
+        assert_eq!(world.violations, Vec::<String>::new());
+        // The three files of sums and three that are sealed.
+        assert_eq!(world.state.published, ["v48.0.1 with 236 whole assets"]);
+        let uploads = world.writes.iter().filter(|w| w.starts_with("POST assets")).count();
+        assert_eq!(uploads, 236, "none was sent twice");
+    }
+    // One that only the last page shows.
+    double.world().state.releases[0].assets[230].sha256 = "0".repeat(64);
+    let done = run.reconcile(&template, &double).await.unwrap().unwrap();
+    assert_eq!(done.differ.len(), 1, "{done:?}");
+}
+
+#[tokio::test]
+async fn a_github_of_ones_own_is_used_below_its_own_bases() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    // It stands behind a proxy, and names an address for uploads that nobody reaches.
+    double.world().uploads_elsewhere = Some("http://localhost:1".into());
+    let spec = lifeboat::forges::ForgeSpec {
+        name: "github".parse().unwrap(),
+        repository: crate::github_double::REPOSITORY.into(),
+        api: Some(format!("{}/api/v3", double.api())),
+        uploads: Some(format!("{}/api/uploads", double.uploads())),
+        token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+        app: None,
+    };
+    let around = lifeboat::forges::Surroundings {
+        clock: std::sync::Arc::new(lifeboat::host::HostClock),
+        secrets: std::sync::Arc::new(|_| Ok(lifeboat::model::Secret::new(crate::github_double::TOKEN))),
+        hosts: ["127.0.0.1".to_owned()].into(),
+    };
+    let forge = lifeboat::forges::open(&spec, &around).unwrap();
+    let parts = forge.parts().await;
+    assert!(parts.len() == 2 && parts.iter().all(|(_, answer)| answer.is_ok()), "{parts:?}");
+    let run = template.copy();
+    let (effects, train) = run.open_with(&template, forge);
+    let ended = lifeboat::engine::run(&effects, train).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    assert_eq!(world.state.published.len(), LINES.len());
+    assert_eq!(world.bases.len(), world.calls.len(), "every request goes below a base");
+    let uploads = world.bases.iter().filter(|b| **b == "/api/uploads").count();
+    assert_eq!(uploads, LINES.len() * ASSETS + 1, "the assets, and one probe");
+}
+
+#[tokio::test]
+async fn a_candidate_is_marked_and_never_latest() {
+    let candidate = [("release-49.0.0", "49.0.0-rc.1", "49.0.0-rc.2"), LINES[2]];
+    let template = Template::of(tempfile::tempdir().unwrap(), &candidate, &[]);
+    let double = double_with(&[]).await;
+    double.push_tag("v49.0.0-rc.2", tag_id("49.0.0-rc.2").as_str());
+    let ended = template.copy().ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(_)), "{ended:?}");
+    let world = double.world();
+    let marked: Vec<_> = world.state.releases.iter().filter(|r| r.prerelease).map(|r| r.tag.as_str()).collect();
+    assert_eq!(marked, ["v49.0.0-rc.2"]);
+    assert_eq!(world.state.made_latest, ["v48.0.1"]);
+}
+
+#[tokio::test]
 async fn without_its_tag_or_with_another_nothing_is_made() {
     let (template, double) = (Template::new(), double_with(&[]).await);
     double.world().state.refs.remove("v24.0.9");
@@ -121,7 +193,9 @@ async fn a_wrong_token_is_told_and_never_shown() {
         name: "github".parse().unwrap(),
         repository: crate::github_double::REPOSITORY.into(),
         api: Some(double.api()),
+        uploads: None,
         token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+        app: None,
     };
     let wrong = "ghp_wrong_canary_987654321";
     let around = lifeboat::forges::Surroundings {

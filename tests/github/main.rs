@@ -8,13 +8,17 @@
 )]
 
 mod advisories;
+mod app;
+mod canary;
 mod decisions;
 mod deliveries;
 mod faults;
 #[path = "../forgejo_double/mod.rs"]
 mod forgejo_double;
+mod git_faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod order;
 mod pull_requests;
 mod reconcile;
 #[path = "../release_world/mod.rs"]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +34,11 @@ use crate::github_double::state::State;
 use crate::github_double::{Double, REPOSITORY, TOKEN};
 use crate::release_world::{NOW, Team, at};
 
-/// The lines, with the version before and after.
-pub const LINES: [(&str, &str, &str); 3] = [
+/// A line, with the version before and after.
+pub type Line = (&'static str, &'static str, &'static str);
+
+/// The lines of the usual train.
+pub const LINES: [Line; 3] = [
     ("release-24.0.0", "24.0.8", "24.0.9"),
     ("release-36.0.0", "36.0.13", "36.0.14"),
     ("release-48.0.0", "48.0.0", "48.0.1"),
@@ -130,10 +133,10 @@ fn workflows() -> WorkflowFacts {
     WorkflowFacts { files: [("github".parse().unwrap(), files)].into(), ..WorkflowFacts::default() }
 }
 
-fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
+fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
     let branch = |b: &str| BranchName::new(b).unwrap();
     let base: Oid = "b".repeat(40).parse().unwrap();
-    let facts = |(name, old, new): &(&str, &str, &str)| LineFacts {
+    let facts = |(name, old, new): &Line| LineFacts {
         branch: branch(name),
         base: base.clone(),
         versions: Some((old.parse().unwrap(), new.parse().unwrap())),
@@ -146,7 +149,7 @@ fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
         missing_crates: vec![],
         workflows: workflows(),
     };
-    let line = |(name, _, _): &(&str, &str, &str)| TrainLine {
+    let line = |(name, _, _): &Line| TrainLine {
         branch: branch(name),
         kind: LineKind::Release,
         to: None,
@@ -154,7 +157,7 @@ fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
     };
     let snapshot = Snapshot {
         repository: "/nowhere".into(),
-        lines: LINES.iter().map(facts).collect(),
+        lines: lines.iter().map(facts).collect(),
         trust: TrustFacts { root: trust.digest, threshold: 2 },
         unknown: vec![],
     };
@@ -164,13 +167,13 @@ fn planned(config: &Config, trust: &TrustedRoot) -> Plan {
         not_before: None,
         advisories: vec![],
         advisory_texts: advisories(),
-        lines: LINES.iter().map(line).collect(),
+        lines: lines.iter().map(line).collect(),
     };
     plan(config, &snapshot, &request).unwrap()
 }
 
 /// What a step before the forge might have made.
-fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
+fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<Outcome> {
     let made = |name: &str, bytes: &str| {
         Artifact::new(ArtifactName::new(name).unwrap(), objects.put(bytes.as_bytes()).unwrap())
     };
@@ -194,11 +197,18 @@ fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
         }
         Step::Test(_) => Outcome::Tested { runner: "r".into(), log: Sha256::of(b"") },
         Step::Checksum(s) => {
-            // Twelve with the three sealed files; one is larger than what a socket takes at once.
             let version = &s.version;
-            let mut artifacts: Vec<Artifact> =
-                (1..6).map(|i| made(&format!("sample-v{version}-{i}.tar.gz"), &format!("{version} {i}"))).collect();
+            // Twelve with the three sealed files; one is larger than what a socket takes at once.
+            let small = |i: usize| made(&format!("sample-v{version}-{i}.tar.gz"), &format!("{version} {i}"));
+            let mut artifacts: Vec<Artifact> = (1..6).map(small).collect();
             artifacts.push(made(&format!("sample-v{version}-6.tar.gz"), &version.to_string().repeat(20_000)));
+            if !files.is_empty() {
+                let put = |path: &PathBuf| {
+                    let name = format!("sample-v{version}-{}", path.file_name().unwrap().to_str().unwrap());
+                    Artifact::new(ArtifactName::new(name).unwrap(), objects.put_file(path).unwrap())
+                };
+                artifacts = files.iter().map(put).collect();
+            }
             artifacts.push(made("notes.md", &format!("## {version}\n\nFixes a flaw.\n")));
             Outcome::Summed {
                 manifest: made("manifest.json", &format!("manifest of {version}")),
@@ -241,7 +251,12 @@ fn outcome(step: &PlannedStep, objects: &Objects) -> Option<Outcome> {
 
 impl Template {
     pub fn new() -> Self {
-        let dir = scratch();
+        Self::of(scratch(), &LINES, &[])
+    }
+
+    /// A train of these lines in this directory; each release has these files if there are any, else the usual twelve
+    /// assets.
+    pub fn of(dir: tempfile::TempDir, lines: &[Line], files: &[PathBuf]) -> Self {
         let team = Team::new();
         let keys = dir.path().join("keys");
         team.write_keys(&keys, &team.root());
@@ -249,7 +264,7 @@ impl Template {
         let trust = Arc::new(lifeboat::trust::load(&HostDisk, &keys, None, choice, at(NOW)).unwrap());
         let template = Self { config: config(dir.path()), dir, trust };
         let train = TrainDir::new(template.dir.path().join("train"));
-        let plan = planned(&template.config, &template.trust);
+        let plan = planned(&template.config, &template.trust, lines);
         let effects = template.effects(Arc::new(LeapingClock::new(Arc::new(HostClock))), None);
         let (adopted, _) = Train::adopt(&effects, template.trust.clone(), &train, &plan).unwrap();
         let graph = adopted.graph().clone();
@@ -266,7 +281,7 @@ impl Template {
                     adopted.journal().append(Event::Approved { approval: Box::new(approval) }).unwrap();
                 }
             }
-            if let Some(outcome) = outcome(step, adopted.objects()) {
+            if let Some(outcome) = outcome(step, adopted.objects(), files) {
                 let (id, key) = (step.id.clone(), step.key);
                 let mut journal = adopted.journal();
                 journal.append(Event::Started { step: id.clone(), key, attempt: 1 }).unwrap();
@@ -322,22 +337,34 @@ pub const SHORT: Deadlines = Deadlines {
 impl Copied {
     /// The forge as a new process opens it.
     pub fn forge(&self, double: &Double) -> Arc<dyn Forge> {
+        self.forge_at(&double.api(), SHORT)
+    }
+
+    /// The same for a double in another process.
+    pub fn forge_at(&self, api: &str, deadlines: Deadlines) -> Arc<dyn Forge> {
         let spec = ForgeSpec {
             name: "github".parse().unwrap(),
             repository: REPOSITORY.into(),
-            api: Some(double.api()),
+            api: Some(api.to_owned()),
+            uploads: None,
             token: Some(lifeboat::model::SecretRef::Env("TOKEN".into())),
+            app: None,
         };
         let around = Surroundings {
             clock: self.clock.clone(),
             secrets: Arc::new(|_| Ok(Secret::new(TOKEN))),
             hosts: ["127.0.0.1".to_owned()].into(),
         };
-        Arc::new(GitHub::new(&spec, &around).with_deadlines(SHORT))
+        Arc::new(GitHub::new(&spec, &around).with_deadlines(deadlines))
     }
 
     fn open(&self, template: &Template, double: &Double) -> (Effects, Arc<Train>) {
-        let effects = template.effects(self.clock.clone(), Some(self.forge(double)));
+        self.open_with(template, self.forge(double))
+    }
+
+    /// The train and the effects that a new process has with this forge.
+    pub fn open_with(&self, template: &Template, forge: Arc<dyn Forge>) -> (Effects, Arc<Train>) {
+        let effects = template.effects(self.clock.clone(), Some(forge));
         let train = Train::open(&effects, template.trust.clone(), &self.train).unwrap();
         (effects, Arc::new(train))
     }

@@ -9,13 +9,13 @@ use crate::github_double::{Double, Side, TOKEN};
 use crate::support::sample_train::{Ran, SampleTrain};
 
 /// Runs the program beside the double, which answers on this runtime.
-async fn run(train: &SampleTrain, args: &[&str]) -> Ran {
+pub async fn run(train: &SampleTrain, args: &[&str]) -> Ran {
     let mut command = train.command(args);
     command.env("GITHUB_TOKEN", TOKEN);
     tokio::task::spawn_blocking(move || Ran::of(&mut command)).await.unwrap()
 }
 
-fn git(train: &SampleTrain, args: &[&str]) -> String {
+pub fn git(train: &SampleTrain, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args(args);
     train.surround(&mut command);
@@ -41,6 +41,7 @@ async fn a_train_ships_without_github_and_comes_home_when_it_is_back() {
     fs::rename(&here, &away).unwrap();
     let file = train.train_file().display().to_string();
     let mut said = vec![run(&train, &["ship", &file]).await.ends_with(3)];
+    assert_eq!(double.world().state_changing(), 0, "nothing embargoed goes to GitHub before the gate, drafts included");
     for person in ["alice", "bob"] {
         said.push(run(&train, &["approve", "--as", person, "--yes"]).await.ends_with(0));
     }

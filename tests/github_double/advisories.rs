@@ -42,7 +42,7 @@ impl State {
 
 pub fn read(state: &State, request: &Request, parts: &[&str], api: &str) -> Answer {
     match parts {
-        ["security-advisories"] => page(request, api, state.advisories.iter().rev().cloned().collect()),
+        ["security-advisories"] => page(request, None, api, state.advisories.iter().rev().cloned().collect()),
         ["security-advisories", id] => match state.advisories.iter().find(|a| a["ghsa_id"] == *id) {
             Some(a) => answer_of(200, a),
             None => failure(404, "Not Found"),

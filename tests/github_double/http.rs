@@ -15,6 +15,8 @@ use super::{Side, World, routes};
 #[derive(Debug, Clone)]
 pub struct Request {
     pub side: Side,
+    /// What stood before the path.
+    pub base: Option<&'static str>,
     pub method: String,
     pub path: String,
     pub query: Vec<(String, String)>,
@@ -68,6 +70,7 @@ async fn one(stream: &mut BufReader<TcpStream>, side: Side, world: &Mutex<World>
     let fault = {
         let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
         world.calls.push(call.clone());
+        world.bases.extend(request.base);
         world.faults.of(side, &call)
     };
     match fault {
@@ -145,8 +148,10 @@ async fn head(stream: &mut BufReader<TcpStream>, side: Side) -> io::Result<Optio
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let path = url.path().to_owned();
-    Ok(Some(Request { side, method, path, query, headers, body: Vec::new(), size: 0, sha256: String::new() }))
+    // As GitHub Enterprise Server has them below one host; github.com has hosts of their own instead.
+    let base = ["/api/v3", "/api/uploads"].into_iter().find(|base| url.path().starts_with(base));
+    let path = url.path().trim_start_matches(base.unwrap_or_default()).to_owned();
+    Ok(Some(Request { side, base, method, path, query, headers, body: Vec::new(), size: 0, sha256: String::new() }))
 }
 
 /// Reads the body, or one part in `part` of it; an upload is hashed and not kept.

@@ -5,6 +5,7 @@
 
 pub mod actions;
 mod advisories;
+pub mod app;
 mod contract;
 pub mod faults;
 mod filled;
@@ -51,6 +52,17 @@ pub struct World {
     pub git: Option<PathBuf>,
     /// The branches and tags of that repository at the last look; what is new since then was pushed.
     pushed: Option<std::collections::BTreeMap<String, String>>,
+    /// What stood before the paths of requests: `/api/v3`, `/api/uploads`.
+    pub bases: Vec<&'static str>,
+    /// The app that may fetch tokens, if there is one.
+    pub app: Option<app::App>,
+    /// Every `authorization` header that came, with the host.
+    pub authorizations: Vec<(Side, String)>,
+    /// Another address that releases name for their uploads.
+    pub uploads_elsewhere: Option<String>,
+    /// Another host on which lists go on, or to which everything is redirected.
+    pub next_elsewhere: Option<String>,
+    pub redirect: Option<String>,
     /// Told when a failure has the client killed.
     pub killed: Arc<Notify>,
     /// While above zero, reads show `before`.
@@ -61,6 +73,16 @@ pub struct World {
 }
 
 impl World {
+    /// How many requests came that could change something, whatever was answered; fetching a token changes nothing.
+    pub fn state_changing(&self) -> usize {
+        self.calls.iter().filter(|c| !c.starts_with("GET ") && *c != "POST access token").count()
+    }
+
+    /// The address that releases name for their uploads.
+    fn upload_base(&self) -> String {
+        self.uploads_elsewhere.clone().unwrap_or_else(|| format!("http://{}", self.uploads))
+    }
+
     /// Reads the tags of the repository again, if there is one and it can be reached.
     fn sync(&mut self) {
         let Some(repo) = self.git.as_deref().and_then(|git| git2::Repository::open_bare(git).ok()) else { return };
@@ -112,6 +134,12 @@ impl Double {
             writes: Vec::new(),
             git: None,
             pushed: None,
+            bases: Vec::new(),
+            app: None,
+            authorizations: Vec::new(),
+            uploads_elsewhere: None,
+            next_elsewhere: None,
+            redirect: None,
             killed: Arc::default(),
             stale: 0,
             before: None,

@@ -44,7 +44,12 @@ pub fn read(state: &State, request: &Request, api: &str) -> Answer {
                 _ => p.open,
             }
     };
-    page(request, api, state.pulls.iter().rev().filter(fits).map(|p| shown(p, "pull-request-simple", api)).collect())
+    page(
+        request,
+        None,
+        api,
+        state.pulls.iter().rev().filter(fits).map(|p| shown(p, "pull-request-simple", api)).collect(),
+    )
 }
 
 /// Opens one; a second of the same two branches is refused, as GitHub does.

@@ -29,6 +29,7 @@ pub fn label(state: &State, request: &Request) -> String {
             format!("{method} releases {}", body["tag_name"].as_str().unwrap_or_default()).trim_end().to_owned()
         }
         ["releases", id] => format!("{method} release {}", tag(id)),
+        ["app", "installations", _, "access_tokens"] => format!("{method} access token"),
         ["git", "ref", "tags", ..] => format!("{method} tag {}", parts[3..].join("/")),
         _ => format!("{method} {}", parts.join("/")),
     }
@@ -109,7 +110,14 @@ pub fn answer(world: &mut World, request: &Request, call: &str, fault: Option<Ki
 
 /// The operation itself.
 fn served(world: &mut World, request: &Request, call: &str) -> Answer {
-    if request.header("authorization") != Some(&format!("Bearer {TOKEN}")) {
+    let authorization = request.header("authorization").unwrap_or_default();
+    world.authorizations.push((request.side, authorization.to_owned()));
+    let now = jiff::Timestamp::now();
+    if let Some(installation) = request.path.strip_prefix("/app/installations/") {
+        return access_token(world, request, installation, authorization, now);
+    }
+    let apps = world.app.as_ref().is_some_and(|app| app.takes(authorization, now));
+    if !apps && authorization != format!("Bearer {TOKEN}") {
         return failure(401, "Bad credentials");
     }
     if let Some(left) = &mut world.state.remaining {
@@ -119,6 +127,11 @@ fn served(world: &mut World, request: &Request, call: &str) -> Answer {
             return answer;
         }
         *left -= 1;
+    }
+    if let Some(to) = &world.redirect {
+        let mut moved = failure(307, "Temporary Redirect");
+        moved.headers.push(("location".to_owned(), format!("{to}{}", request.path)));
+        return moved;
     }
     let Some(rest) = request.path.strip_prefix(&format!("/repos/{REPOSITORY}")) else {
         return failure(404, "Not Found");
@@ -138,8 +151,28 @@ fn served(world: &mut World, request: &Request, call: &str) -> Answer {
     answer
 }
 
+/// `POST /app/installations/{installation_id}/access_tokens`.
+fn access_token(world: &mut World, request: &Request, rest: &str, authorization: &str, now: jiff::Timestamp) -> Answer {
+    let Some(app) = &mut world.app else { return failure(404, "Not Found") };
+    if let Err(why) = app.judge(authorization.strip_prefix("Bearer ").unwrap_or_default(), now) {
+        return failure(401, &format!("A JSON web token could not be decoded: {why}"));
+    }
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let repository = REPOSITORY.rsplit('/').next().unwrap();
+    if request.method != "POST" || rest != format!("{}/access_tokens", app.installation) {
+        return failure(404, "Not Found");
+    }
+    if body["repositories"] != json!([repository]) {
+        return failure(422, "There is at least one repository that does not exist or is not accessible");
+    }
+    let (token, until) = app.grant(now);
+    let permissions = json!({"contents": "write", "metadata": "read"});
+    let granted = json!({"token": token, "expires_at": until.to_string(), "permissions": permissions, "repository_selection": "selected"});
+    answer_of(201, &granted)
+}
+
 fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
-    let (api, uploads) = (format!("http://{}", world.api), format!("http://{}", world.uploads));
+    let (api, uploads) = (format!("http://{}", world.api), world.upload_base());
     let shown = Shown { api: &api, uploads: &uploads };
     let stale = world.stale > 0;
     world.stale = world.stale.saturating_sub(1);
@@ -149,6 +182,7 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
     };
     let found =
         |r: Option<&Release>| r.map_or_else(|| failure(404, "Not Found"), |r| answer_of(200, &shown.release(r)));
+    let next = world.next_elsewhere.as_deref();
     let answer = match parts {
         ["actions", ..] => actions::read(state, request, parts, &api),
         ["pulls"] => pulls::read(state, request, &api),
@@ -160,7 +194,7 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
         ["releases"] => {
             // Newest first, as GitHub lists them.
             let all: Vec<Value> = state.releases.iter().rev().map(|r| shown.release(r)).collect();
-            page(request, &api, all)
+            page(request, next, &api, all)
         }
         ["releases", "latest"] => found(state.latest()),
         ["releases", "tags", tag] => found(state.releases.iter().find(|r| !r.draft && r.tag == *tag)),
@@ -170,7 +204,7 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
             found.map_or_else(|| failure(404, "Not Found"), |(r, a)| answer_of(200, &shown.asset(r, a)))
         }
         ["releases", id, "assets"] => match id.parse().ok().and_then(|id| state.release(id)) {
-            Some(r) => page(request, &api, r.assets.iter().map(|a| shown.asset(r, a)).collect()),
+            Some(r) => page(request, next, &api, r.assets.iter().map(|a| shown.asset(r, a)).collect()),
             None => failure(404, "Not Found"),
         },
         ["releases", id] => found(id.parse().ok().and_then(|id| state.release(id))),
@@ -192,13 +226,14 @@ fn conditional(request: &Request, mut answer: Answer) -> Answer {
     answer
 }
 
-pub(super) fn page(request: &Request, api: &str, all: Vec<Value>) -> Answer {
+pub(super) fn page(request: &Request, elsewhere: Option<&str>, api: &str, all: Vec<Value>) -> Answer {
     let number = |name: &str, default: usize| request.query(name).and_then(|v| v.parse().ok()).unwrap_or(default);
     let (per_page, page) = (number("per_page", 30).clamp(1, 100), number("page", 1).max(1));
     let more = all.len() > per_page * page;
     let part: Vec<Value> = all.into_iter().skip(per_page * (page - 1)).take(per_page).collect();
     let mut answer = answer_of(200, &Value::Array(part));
-    if more {
+    if more || elsewhere.is_some() {
+        let api = elsewhere.unwrap_or(api);
         let next = format!("<{api}{}?per_page={per_page}&page={}>; rel=\"next\"", request.path, page + 1);
         answer.headers.push(("link".to_owned(), next));
     }
@@ -206,7 +241,7 @@ pub(super) fn page(request: &Request, api: &str, all: Vec<Value>) -> Answer {
 }
 
 fn write(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
-    let (api, uploads) = (format!("http://{}", world.api), format!("http://{}", world.uploads));
+    let (api, uploads) = (format!("http://{}", world.api), world.upload_base());
     let shown = Shown { api: &api, uploads: &uploads };
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();

@@ -57,6 +57,7 @@ const PURE: &[&str] = &[
     "plan",
     "journal/event",
     "journal/fold",
+    "journal/outage",
     "journal/signed",
     "engine/next",
     "engine/retry",

@@ -56,7 +56,7 @@ impl World {
         let fail = |class, retry_at| Event::Failed { step: id.clone(), key, class, error: "no".to_owned(), retry_at };
         match self.optional {
             Optional::Down if planned.deferrable => {
-                return self.record(Event::Deferred { step, key, reason: "down".to_owned() });
+                return self.record(Event::Deferred { step, key, reason: "down".to_owned(), part: None });
             }
             Optional::Broken if planned.deferrable => return self.record(fail(FailureClass::Conflict, None)),
             _ => {}
@@ -65,7 +65,9 @@ impl World {
         match self.draw() % 16 {
             1 | 2 => self.record(fail(FailureClass::Transient, retry_at)),
             3 => self.record(fail(FailureClass::Fatal, None)),
-            4 if planned.deferrable => self.record(Event::Deferred { step, key, reason: "down".to_owned() }),
+            4 if planned.deferrable => {
+                self.record(Event::Deferred { step, key, reason: "down".to_owned(), part: None })
+            }
             5 if matches!(self.state.at(i).status, StepStatus::Started) => {
                 let handle = Handle { runner: "local".parse().unwrap(), job: "1".to_owned() };
                 self.record(Event::Waiting { step, key, handle });

@@ -58,7 +58,7 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
             let retry_at = Some(at(i64::from(which)));
             Event::Failed { step, key, class: FailureClass::Transient, error: "busy".to_owned(), retry_at }
         }
-        5 => Event::Deferred { step, key, reason: "down".to_owned() },
+        5 => Event::Deferred { step, key, reason: "down".to_owned(), part: None },
         6 if how % 2 == 0 => Event::Reconciling,
         6 => Event::Resumed,
         7 => Event::Approved { approval: Box::new(made::approval(graph.id(), usize::from(which) % 5, at(1_000_000))) },

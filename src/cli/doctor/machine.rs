@@ -89,7 +89,7 @@ fn judge_room(bytes: u64, state: &Path) -> Check {
         _ => Health::Ok,
     };
     let hint = (health != Health::Ok).then(|| "make room, or set another state directory".to_owned());
-    Check { area: "disk", name: "state".to_owned(), health, found, hint }
+    Check { health, hint, ..Check::ok("disk", "state", found) }
 }
 
 /// A wrong clock makes signatures that are not valid yet, or no more.

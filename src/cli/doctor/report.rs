@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::error::{Context as _, Error, Result};
@@ -43,18 +44,32 @@ pub struct Check {
     pub found: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Since when it is down, as far as the journals of the trains tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// The deliveries that wait for it, `train: step`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<String>,
 }
 
 impl Check {
     /// Something that is as it should be.
     pub fn ok(area: &'static str, name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { area, name: name.into(), health: Health::Ok, found: found.into(), hint: None }
+        Self {
+            area,
+            name: name.into(),
+            health: Health::Ok,
+            found: found.into(),
+            hint: None,
+            since: None,
+            waiting: Vec::new(),
+        }
     }
 
     /// Something that failed, which is as bad as `health` says.
     pub fn from_error(area: &'static str, name: impl Into<String>, health: Health, e: &Error) -> Self {
         let hint = (!e.hints().is_empty()).then(|| e.hints().join("; "));
-        Self { area, name: name.into(), health, found: e.message().to_owned(), hint }
+        Self { area, name: name.into(), health, found: e.message().to_owned(), hint, since: None, waiting: Vec::new() }
     }
 }
 
@@ -71,6 +86,12 @@ pub(super) fn table(checks: &[Check], out: &mut dyn Write) -> Result<()> {
             escape(&check.name),
             escape(&check.found)
         ));
+        if let Some(since) = check.since {
+            text.push_str(&format!("{:6}down since {}\n", "", since.strftime("%F %T")));
+        }
+        for waiting in &check.waiting {
+            text.push_str(&format!("{:6}waits: {}\n", "", escape(waiting)));
+        }
         if let Some(hint) = &check.hint {
             text.push_str(&format!("{:6}hint: {}\n", "", escape(hint)));
         }

@@ -70,6 +70,7 @@ async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
         stores: &[],
         forges: &forges,
         remotes: &[],
+        outages: &[],
     };
     examine(&subjects).await
 }
@@ -81,10 +82,10 @@ fn find<'a>(checks: &'a [Check], area: &str, name: &str) -> &'a Check {
 #[tokio::test]
 async fn a_forge_that_is_down_is_a_warning_unless_it_is_required() {
     let down = checks(&config(false), Mood::Down).await;
-    assert_eq!(find(&down, "forge", "a").health, Health::Warn);
-    assert!(find(&down, "forge", "a").hint.as_ref().unwrap().contains("a train ships without it"));
-    assert_eq!(find(&checks(&config(true), Mood::Down).await, "forge", "a").health, Health::Fail);
-    assert_eq!(find(&checks(&config(true), Mood::Answers).await, "forge", "a").health, Health::Ok);
+    assert_eq!(find(&down, "forge", "a api").health, Health::Warn);
+    assert!(find(&down, "forge", "a api").hint.as_ref().unwrap().contains("a train ships without it"));
+    assert_eq!(find(&checks(&config(true), Mood::Down).await, "forge", "a api").health, Health::Fail);
+    assert_eq!(find(&checks(&config(true), Mood::Answers).await, "forge", "a api").health, Health::Ok);
     assert_eq!(find(&down, "program", "git").health, Health::Ok, "this test needs git: apt-get install git");
     assert_eq!(find(&down, "runners", "labels").found, "no runner has the labels of x");
     assert_eq!(find(&down, "trust", "root").health, Health::Fail);
@@ -111,6 +112,7 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
         stores: &[],
         forges: &[],
         remotes: &[],
+        outages: &[],
     };
     let mut out = Vec::new();
     assert_eq!(run(true, &subjects, &mut out).await.unwrap(), 1);

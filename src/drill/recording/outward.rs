@@ -9,7 +9,7 @@ use crate::effects::{
     Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, PullText, RefUpdate,
     ReleaseText, Remote, SeenAdvisory, SeenAsset, SeenRelease, Switch,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Part, Result};
 use crate::model::{Oid, RemoteName, TagName};
 
 /// Wraps a remote for a dry run.
@@ -41,6 +41,14 @@ impl Remote for RecordingRemote {
         let there = self.inner.observe(refs).await?;
         let would = self.would.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(refs.iter().zip(there).map(|(name, oid)| would.get(name).cloned().or(oid)).collect())
+    }
+
+    async fn holds(&self, repo: &Path, name: &str, commit: &Oid) -> Result<bool> {
+        let would = self.would.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        match would {
+            Some(oid) => Ok(oid == *commit),
+            None => self.inner.holds(repo, name, commit).await,
+        }
     }
 
     async fn fetch(&self, repo: &Path, name: &str) -> Result<Option<Oid>> {
@@ -123,6 +131,10 @@ impl Forge for RecordingForge {
 
     async fn probe(&self) -> Result<()> {
         self.inner.probe().await
+    }
+
+    async fn parts(&self) -> Vec<(Part, Result<()>)> {
+        self.inner.parts().await
     }
 
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {

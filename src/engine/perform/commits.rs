@@ -10,7 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
 use crate::journal::StepStatus;
 use crate::model::Oid;
-use crate::step::{Outcome, Prepare};
+use crate::step::{Bump, Outcome, Prepare};
+use crate::templates::{self, ReleaseText};
 
 /// The commits of one line, before anything of them is stored for good.
 pub(in crate::engine) struct Commits {
@@ -88,6 +89,22 @@ fn pinned(acting: &Acting<'_>, e: Error) -> Error {
     ))
 }
 
+/// The release notes, the same wherever the release appears: this version's part of the changelog in the project's text.
+fn notes(acting: &Acting<'_>, step: &Prepare, bump: &Bump, changelog: Option<&str>) -> Result<String> {
+    let plan = acting.train.plan();
+    let text = ReleaseText {
+        project: plan.project.clone(),
+        version: bump.new.clone(),
+        old_version: bump.old.clone(),
+        tag: bump.tag.clone(),
+        branch: step.branch.clone(),
+        date: step.date,
+        advisories: plan.advisories.clone(),
+        forges: plan.forges(),
+    };
+    templates::notes(&plan.templates, &text, changelog)
+}
+
 pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepStatus) -> Result<Outcome> {
     let (git, repo, objects) = (&*acting.effects.git, acting.train.repository(), acting.train.objects());
     let series = series(objects, step)?;
@@ -114,8 +131,10 @@ pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepSt
     blocking(|| {
         let tree = git.tree_id(repo, &made.head)?;
         let pack = objects.put_written(|out| git.export_pack(repo, &step.base, &made.head, out))?;
-        let notes = match made.release_notes {
-            Some(text) => Some(objects.put(text.as_bytes())?.sha256),
+        let notes = match &step.bump {
+            Some(bump) => {
+                Some(objects.put(notes(acting, step, bump, made.release_notes.as_deref())?.as_bytes())?.sha256)
+            }
             None => None,
         };
         Ok(Outcome::Prepared {

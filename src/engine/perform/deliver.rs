@@ -2,6 +2,7 @@
 
 use super::{Acting, prepared, sealed};
 use crate::effects::{Effects, RefUpdate, blocking};
+use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::journal::State;
 use crate::model::Oid;
@@ -88,20 +89,39 @@ pub(super) fn missing(step: &PushGit, wanted: &[RefUpdate], there: &[Option<Oid>
     Ok(out)
 }
 
-/// Reads a remote back: every ref is where the train put it, or further.
-///
-/// A branch moves on after a release; a tag never does.
-pub(super) async fn prove(effects: &Effects, state: &State, step: &PushGit) -> Result<()> {
+/// Reads a remote back: a tag is the object that the train put there, a branch is where the train put it or further.
+pub(super) async fn prove(effects: &Effects, train: &Train, step: &PushGit) -> Result<()> {
     let remote = effects.remotes.get(&step.remote).ok_or_else(|| no_remote(step))?;
-    let wanted: Vec<RefUpdate> =
-        wanted_refs(state, step)?.into_iter().filter(|w| w.name.starts_with("refs/tags/")).collect();
+    let state = train.state();
+    let wanted = wanted_refs(&state, step)?;
     let names: Vec<String> = wanted.iter().map(|w| w.name.clone()).collect();
-    let there = remote.observe(&names).await?;
-    match missing(step, &wanted, &there)?.first() {
-        None => Ok(()),
-        Some(lost) => Err(Error::conflict(format!("remote `{}` has lost `{}`", step.remote, lost.name))
-            .hint("find out who removed it; the project's own stores have it")),
+    for (want, have) in wanted.iter().zip(remote.observe(&names).await?) {
+        match have {
+            Some(have) if have == want.new => {}
+            None => {
+                return Err(Error::conflict(format!("remote `{}` has lost `{}`", step.remote, want.name))
+                    .hint("find out who removed it; the project's own stores have it"));
+            }
+            Some(have) if want.name.starts_with("refs/heads/") => {
+                for line in step.lines.values() {
+                    blocking(|| super::repository_with(effects, train, &state, &line.prepare))?;
+                }
+                if !remote.holds(&train.repository().dir, &want.name, &want.new).await? {
+                    return Err(differs(step, want, &have));
+                }
+            }
+            Some(have) => return Err(differs(step, want, &have)),
+        }
     }
+    Ok(())
+}
+
+fn differs(step: &PushGit, want: &RefUpdate, have: &Oid) -> Error {
+    let what = if want.name.starts_with("refs/tags/") { "is another object" } else { "does not hold the release" };
+    Error::conflict(format!("`{}` on remote `{}` {what}", want.name, step.remote))
+        .detail(format!("there: {have}"))
+        .detail(format!("ours:  {}", want.new))
+        .hint("nothing was changed: find out who moved it; a tag never moves, and a branch only forward")
 }
 
 fn no_remote(step: &PushGit) -> Error {

@@ -81,7 +81,7 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) 
 /// Reads a delivery back and compares it with what it should be; `None` for steps that deliver nowhere.
 pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
     match &step.step {
-        Step::PushGit(s) => Some(deliver::prove(effects, &train.state(), s).await),
+        Step::PushGit(s) => Some(deliver::prove(effects, train, s).await),
         Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
         Step::AwaitRuns(s) => Some(workflows::prove(effects, &train.state(), s).await),
         Step::PublishAdvisory(s) => Some(advisory::prove(effects, s).await),
@@ -151,15 +151,25 @@ impl Acting<'_> {
         }
     }
 
-    /// The private repository, holding what `prepare` made: it is a cache, so it is filled again if it was lost.
+    /// The private repository, holding what `prepare` made.
     pub(super) fn repository_with(&self, prepare: &StepId) -> Result<&PrivateRepo> {
-        let made = prepared(&self.state, prepare)?;
-        let repo = self.train.repository();
-        let _one_at_a_time = self.train.repository_lock();
-        self.effects.git.ensure(repo)?;
-        if !self.effects.git.has_commit(repo, made.head)? {
-            self.effects.git.import_pack(repo, &self.train.objects().get(&made.pack)?)?;
-        }
-        Ok(repo)
+        repository_with(self.effects, self.train, &self.state, prepare)
     }
+}
+
+/// The private repository, holding what `prepare` made: it is a cache, so it is filled again if it was lost.
+fn repository_with<'a>(
+    effects: &Effects,
+    train: &'a Train,
+    state: &State,
+    prepare: &StepId,
+) -> Result<&'a PrivateRepo> {
+    let made = prepared(state, prepare)?;
+    let repo = train.repository();
+    let _one_at_a_time = train.repository_lock();
+    effects.git.ensure(repo)?;
+    if !effects.git.has_commit(repo, made.head)? {
+        effects.git.import_pack(repo, &train.objects().get(&made.pack)?)?;
+    }
+    Ok(repo)
 }

@@ -98,6 +98,7 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store) -> Result<Vec<u8
         release_key: trust.root.roles.release.keys.iter().next().map(ToString::to_string),
         advisories: plan.advisories.iter().map(advisory).collect(),
         notes,
+        forges: plan.forges(),
     };
     site::release_page(&plan.templates, &page)
 }

@@ -31,9 +31,9 @@ impl Breaker {
         }
     }
 
-    /// A call failed in a way that is the host's own doing.
-    pub(super) fn failed(&mut self, now: Timestamp) {
-        self.failures += 1;
+    /// A call failed in a way that is the host's own doing. Silence counts twice: it costs a deadline each time.
+    pub(super) fn failed(&mut self, now: Timestamp, silent: bool) {
+        self.failures += if silent { 2 } else { 1 };
         self.since.get_or_insert(now);
         if self.failures >= FAILURES {
             self.open_until = now.checked_add(OPEN_FOR).ok();
@@ -55,18 +55,28 @@ mod tests {
         let at = |s: i64| Timestamp::from_second(1_000 + s).unwrap();
         let mut breaker = Breaker::default();
         for s in 0..3 {
-            breaker.failed(at(s));
+            breaker.failed(at(s), false);
         }
         breaker.answered();
         for s in 0..3 {
-            breaker.failed(at(s));
+            breaker.failed(at(s), false);
             assert_eq!(breaker.admit(at(s)), Ok(()));
         }
-        breaker.failed(at(3));
+        breaker.failed(at(3), false);
         assert_eq!(breaker.admit(at(4)), Err(at(0)));
         assert_eq!(breaker.admit(at(33)), Ok(()), "one call tries");
         assert_eq!(breaker.admit(at(34)), Err(at(0)), "the others wait");
         breaker.answered();
         assert_eq!(breaker.admit(at(34)), Ok(()));
+    }
+
+    #[test]
+    fn silence_opens_it_sooner() {
+        let at = |s: i64| Timestamp::from_second(1_000 + s).unwrap();
+        let mut breaker = Breaker::default();
+        breaker.failed(at(8), true);
+        assert_eq!(breaker.admit(at(8)), Ok(()));
+        breaker.failed(at(16), true);
+        assert_eq!(breaker.admit(at(16)), Err(at(8)));
     }
 }

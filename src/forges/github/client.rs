@@ -1,30 +1,33 @@
 //! HTTP to GitHub: deadlines, breakers by host, rate limits, conditional requests, and errors that say how sure they are.
 
+mod token;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, Url};
 
-use super::answers::Refusal;
+use super::answer::Answer;
 use super::breaker::Breaker;
-use super::limits::{Signs, limited};
+use super::credentials;
+use super::limits::{exhausted, limited};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
-use crate::error::{Context as _, Error, ErrorKind, Result};
-use crate::forges::Surroundings;
-use crate::model::{SecretRef, escape};
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
+use crate::forges::{ForgeSpec, Surroundings};
+use crate::model::escape;
 
 /// How long each part of a call may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// Until a connection stands, TLS included.
     pub connect: Duration,
-    /// Until the answer to a read is there.
+    /// Until the head of the answer to a read is there, and between two parts of its body.
     pub read: Duration,
-    /// Until the answer to a change is there.
+    /// The same for a change.
     pub write: Duration,
     /// How long an upload may stand still.
     pub stall: Duration,
@@ -33,7 +36,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(3), read: seconds(10), write: seconds(20), stall: seconds(30) }
+        Self { connect: seconds(3), read: seconds(8), write: seconds(20), stall: seconds(30) }
     }
 }
 
@@ -49,14 +52,26 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(75);
 /// How much of a server's message an error shows.
 const MESSAGE_CHARS: usize = 300;
 
-/// Answers above this size are refused, in bytes: a page of releases is far below.
+/// Answers above this size are refused, in bytes: a page of a hundred releases with eighty assets each is below.
 const ANSWER_LIMIT: usize = 32 << 20;
+
+/// How long the body of an answer may take as a whole, however steadily it comes.
+const BODY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Which of GitHub's hosts a call goes to; each fails apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Host {
     Api,
     Uploads,
+}
+
+impl Host {
+    fn part(self) -> Part {
+        match self {
+            Self::Api => Part::Api,
+            Self::Uploads => Part::Uploads,
+        }
+    }
 }
 
 /// Whether a call changes anything.
@@ -71,13 +86,6 @@ pub(super) enum Body<'a> {
     None,
     Json(Vec<u8>),
     File(&'a Upload),
-}
-
-/// An answer whose status is not the server's own failure.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    headers: HeaderMap,
-    pub(super) body: Vec<u8>,
 }
 
 /// A read that was answered before, to be asked conditionally.
@@ -96,27 +104,42 @@ struct HostState {
 
 /// The client of one repository's forge.
 pub(super) struct Client {
-    name: String,
+    spec: ForgeSpec,
     base: String,
-    token: Option<SecretRef>,
     around: Surroundings,
     deadlines: Deadlines,
     http: OnceLock<reqwest::Client>,
-    bearer: OnceLock<HeaderValue>,
+    bearer: credentials::Kept,
+    /// Held while a token is fetched: calls that start together fetch one.
+    fetching: tokio::sync::Mutex<()>,
     api: Mutex<HostState>,
     uploads: Mutex<HostState>,
     kept: Mutex<BTreeMap<String, Kept>>,
 }
 
 /// How one try ended without an answer.
-struct Lost(String);
+struct Lost {
+    why: String,
+    /// It took as long as it may: far more than a refusal does.
+    silent: bool,
+}
+
+impl Lost {
+    fn said(why: String) -> Self {
+        Self { why, silent: false }
+    }
+
+    fn silent(why: impl Into<String>) -> Self {
+        Self { why: why.into(), silent: true }
+    }
+}
 
 impl Client {
-    pub(super) fn new(name: String, base: String, token: Option<SecretRef>, around: Surroundings) -> Self {
-        let deadlines = Deadlines::default();
-        let (http, bearer, kept) = (OnceLock::new(), OnceLock::new(), Mutex::default());
-        let (api, uploads) = (Mutex::default(), Mutex::default());
-        Self { name, base, token, around, deadlines, http, bearer, api, uploads, kept }
+    pub(super) fn new(spec: &ForgeSpec, base: String, around: Surroundings) -> Self {
+        let (http, bearer, fetching) = (OnceLock::new(), credentials::Kept::default(), tokio::sync::Mutex::default());
+        let (api, uploads, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (spec, deadlines) = (spec.clone(), Deadlines::default());
+        Self { spec, base, around, deadlines, http, bearer, fetching, api, uploads, kept }
     }
 
     pub(super) fn set_deadlines(&mut self, deadlines: Deadlines) {
@@ -136,32 +159,6 @@ impl Client {
             .build()
             .map_err(|e| Error::fatal("cannot set up TLS").because(e))?;
         Ok(self.http.get_or_init(|| made))
-    }
-
-    /// The token as a header that no `Debug` shows, for a host that the trust root lets have it: the configuration, and what
-    /// a server answers, only propose where to go.
-    fn bearer(&self, url: &Url) -> Result<&HeaderValue> {
-        let host = url.host_str().unwrap_or_default();
-        if self.token.is_some() && !self.around.hosts.contains(host) {
-            return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
-                .detail(format!("forge `{}`: the token was not read", self.name))
-                .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
-        }
-        if let Some(bearer) = self.bearer.get() {
-            return Ok(bearer);
-        }
-        let reference = self.token.as_ref().ok_or_else(|| {
-            Error::input(format!("forge `{}` has no token", self.name)).hint(
-                "add `token = { env = \"GITHUB_TOKEN\" }` to its table in `lifeboat.toml`, then `lifeboat reconcile`",
-            )
-        })?;
-        let secret =
-            (self.around.secrets)(reference).map_err(|e| e.context(format!("token of forge `{}`", self.name)))?;
-        // The parser's error would carry nothing of the token, but neither is it needed.
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
-            .map_err(|_| Error::input(format!("the token of forge `{}` is not one line of plain text", self.name)))?;
-        value.set_sensitive(true);
-        Ok(self.bearer.get_or_init(|| value))
     }
 
     fn host(&self, host: Host) -> MutexGuard<'_, HostState> {
@@ -184,8 +181,8 @@ impl Client {
             tries += 1;
             match self.call(Host::Api, &Method::GET, url, &Body::None, Kind::Read).await? {
                 Ok(answer) => return Ok(answer),
-                Err(Lost(why)) if tries == READS => return Err(self.down(Host::Api, &why)),
-                Err(Lost(_)) => self.pause(SignedDuration::from_secs(i64::from(tries))).await,
+                Err(lost) if tries == READS => return Err(self.down(Host::Api, &lost.why)),
+                Err(_) => self.pause(SignedDuration::from_secs(i64::from(tries))).await,
             }
         }
     }
@@ -200,7 +197,7 @@ impl Client {
                 return Ok(None);
             }
             out.extend(self.json::<Vec<T>>(&answer, "GET", &url)?);
-            next = answer.next_page(&url);
+            next = answer.next_page(&url)?;
         }
         Ok(Some(out))
     }
@@ -209,14 +206,36 @@ impl Client {
     pub(super) async fn change(&self, host: Host, method: Method, url: &Url, body: Body<'_>) -> Result<Answer> {
         match self.call(host, &method, url, &body, Kind::Write).await? {
             Ok(answer) => Ok(answer),
-            Err(Lost(why)) => Err(Error::transient(format!("{method} to `{}`: {why}", self.named(host)))
+            Err(lost) => Err(Error::transient(format!("{method} to `{}`: {}", self.named(host), lost.why))
+                .of(host.part())
                 .detail("it may have happened all the same: the forge is looked at before it is tried again")),
         }
     }
 
-    /// One call: waits for rate limits, and counts failures for the host's breaker.
+    /// One call as the configuration says. A fetched token that is refused is fetched anew, once.
     async fn call(
         &self,
+        host: Host,
+        method: &Method,
+        url: &Url,
+        body: &Body<'_>,
+        kind: Kind,
+    ) -> Result<Result<Answer, Lost>> {
+        let bearer = self.bearer(url).await?;
+        let called = self.call_as(&bearer, host, method, url, body, kind).await?;
+        match called {
+            Ok(answer) if answer.status == 401 && self.bearer.forget(&bearer) => {
+                let bearer = self.bearer(url).await?;
+                self.call_as(&bearer, host, method, url, body, kind).await
+            }
+            called => Ok(called),
+        }
+    }
+
+    /// One call: waits for rate limits, and counts failures for the host's breaker.
+    async fn call_as(
+        &self,
+        authorization: &HeaderValue,
         host: Host,
         method: &Method,
         url: &Url,
@@ -228,7 +247,7 @@ impl Client {
             let now = self.around.clock.now();
             let resume = self.host(host).resume_at.filter(|at| *at > now);
             if let Some(at) = resume {
-                self.patient(at, now, &mut waits)?;
+                self.patient(host, at, now, &mut waits)?;
                 self.around.clock.sleep_until(at).await;
                 continue;
             }
@@ -236,23 +255,29 @@ impl Client {
             if let Err(since) = admitted {
                 return Err(self.down(host, &format!("it does not answer since {since}")));
             }
-            let sent = self.send(host, method, url, body, kind).await?;
+            let sent = self.send(authorization, host, method, url, body, kind).await?;
             let now = self.around.clock.now();
             match sent {
                 Err(lost) => {
-                    self.host(host).breaker.failed(now);
+                    self.host(host).breaker.failed(now, lost.silent);
                     return Ok(Err(lost));
                 }
                 Ok(answer) if answer.status >= 500 => {
-                    self.host(host).breaker.failed(now);
-                    return Ok(Err(Lost(format!("HTTP status {}{}", answer.status, answer.request_id()))));
+                    self.host(host).breaker.failed(now, false);
+                    return Ok(Err(Lost::said(format!("HTTP status {}{}", answer.status, answer.request_id()))));
                 }
                 Ok(answer) => {
                     self.host(host).breaker.answered();
-                    let Some(limit) = limited(&answer.signs(), now) else { return Ok(Ok(answer)) };
+                    let Some(limit) = limited(&answer.signs(), now) else {
+                        // The last one that the server allows for now: the next is not sent to be refused.
+                        if let Some(until) = exhausted(&answer.signs(), now) {
+                            self.host(host).resume_at = Some(until);
+                        }
+                        return Ok(Ok(answer));
+                    };
                     self.host(host).resume_at = Some(limit.until);
                     if limit.until <= now {
-                        self.patient(limit.until, now, &mut waits)?;
+                        self.patient(host, limit.until, now, &mut waits)?;
                     }
                 }
             }
@@ -260,13 +285,14 @@ impl Client {
     }
 
     /// Whether a rate limit is waited for.
-    fn patient(&self, until: Timestamp, now: Timestamp, waits: &mut u32) -> Result<()> {
+    fn patient(&self, host: Host, until: Timestamp, now: Timestamp, waits: &mut u32) -> Result<()> {
         *waits += 1;
         if *waits > WAITS || now.duration_until(until) > PATIENCE {
             return Err(Error::new(
                 ErrorKind::Unreachable,
-                format!("`{}` limits the rate of requests until {until}", self.name),
+                format!("`{}` limits the rate of requests until {until}", self.named(host)),
             )
+            .of(host.part())
             .hint("`lifeboat reconcile` goes on after that"));
         }
         Ok(())
@@ -274,6 +300,7 @@ impl Client {
 
     async fn send(
         &self,
+        authorization: &HeaderValue,
         host: Host,
         method: &Method,
         url: &Url,
@@ -283,7 +310,7 @@ impl Client {
         let mut request = self
             .http()?
             .request(method.clone(), url.clone())
-            .header(header::AUTHORIZATION, self.bearer(url)?.clone())
+            .header(header::AUTHORIZATION, authorization.clone())
             .header(header::ACCEPT, "application/vnd.github+json")
             .header("x-github-api-version", "2022-11-28");
         if kind == Kind::Read
@@ -293,27 +320,31 @@ impl Client {
         }
         let limit = if kind == Kind::Read { self.deadlines.read } else { self.deadlines.write };
         let sent = match body {
-            Body::None => request.timeout(limit).send().await,
+            Body::None => tokio::time::timeout(limit, request.send()).await.ok(),
             Body::Json(bytes) => {
-                request.header(header::CONTENT_TYPE, "application/json").body(bytes.clone()).timeout(limit).send().await
+                let request = request.header(header::CONTENT_TYPE, "application/json").body(bytes.clone());
+                tokio::time::timeout(limit, request.send()).await.ok()
             }
             Body::File(upload) => match upload.send(request, self.deadlines.stall).await? {
-                Some(sent) => sent,
+                Some(sent) => Some(sent),
                 None => {
                     let stall = self.deadlines.stall.as_secs();
-                    return Ok(Err(Lost(format!("the upload stood still for {stall} s"))));
+                    return Ok(Err(Lost::silent(format!("the upload stood still for {stall} s"))));
                 }
             },
         };
-        let lost = |e: reqwest::Error| Lost(plain_reason(&e));
+        let lost = |e: reqwest::Error| Lost { why: plain_reason(&e), silent: e.is_timeout() };
         let mut response = match sent {
-            Ok(response) => response,
-            Err(e) => return Ok(Err(lost(e))),
+            None => return Ok(Err(Lost::silent("no answer in time"))),
+            Some(Ok(response)) => response,
+            Some(Err(e)) => return Ok(Err(lost(e))),
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut bytes = Vec::new();
+        let end = tokio::time::Instant::now() + BODY_LIMIT;
         loop {
-            match tokio::time::timeout(limit, response.chunk()).await {
+            let by = end.min(tokio::time::Instant::now() + limit);
+            match tokio::time::timeout_at(by, response.chunk()).await {
                 Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() <= ANSWER_LIMIT => bytes.extend_from_slice(&chunk),
                 Ok(Ok(Some(_))) => {
                     return Err(Error::fatal(format!(
@@ -323,7 +354,7 @@ impl Client {
                 }
                 Ok(Ok(None)) => break,
                 Ok(Err(e)) => return Ok(Err(lost(e))),
-                Err(_) => return Ok(Err(Lost("the answer does not end".to_owned()))),
+                Err(_) => return Ok(Err(Lost::silent("the answer does not end"))),
             }
         }
         Ok(Ok(self.kept_or_new(url, kind, Answer { status, headers, body: bytes })))
@@ -364,13 +395,14 @@ impl Client {
 
     fn named(&self, host: Host) -> String {
         match host {
-            Host::Api => self.name.clone(),
-            Host::Uploads => format!("{} uploads", self.name),
+            Host::Api => self.spec.name.to_string(),
+            Host::Uploads => format!("{} uploads", self.spec.name),
         }
     }
 
     fn down(&self, host: Host, why: &str) -> Error {
         Error::new(ErrorKind::Unreachable, format!("`{}` cannot be reached: {why}", self.named(host)))
+            .of(host.part())
             .hint("`lifeboat reconcile` goes on once it is back")
     }
 
@@ -381,7 +413,7 @@ impl Client {
     pub(super) fn json<T: serde::de::DeserializeOwned>(&self, answer: &Answer, verb: &str, url: &Url) -> Result<T> {
         self.accepted(answer, verb, url)?;
         serde_json::from_slice(&answer.body)
-            .context(format!("`{}` answers {verb} `{}` in an unknown form", self.name, url.path()))
+            .context(format!("`{}` answers {verb} `{}` in an unknown form", self.spec.name, url.path()))
             .map_err(|e| e.detail(format!("HTTP status {}{}", answer.status, answer.request_id())))
     }
 
@@ -401,8 +433,11 @@ impl Client {
             says.extend(escape(&error.to_string()).chars().take(MESSAGE_CHARS));
         }
         let error = |kind| {
-            Error::new(kind, format!("`{}` refuses {verb} `{}`: HTTP status {status}", self.name, escape(url.path())))
-                .detail(format!("it says: {says}{}", answer.request_id()))
+            Error::new(
+                kind,
+                format!("`{}` refuses {verb} `{}`: HTTP status {status}", self.spec.name, escape(url.path())),
+            )
+            .detail(format!("it says: {says}{}", answer.request_id()))
         };
         Err(match status {
             300..=399 => error(ErrorKind::Input).hint("has the repository moved? mend `repository` in `lifeboat.toml`"),
@@ -415,40 +450,5 @@ impl Client {
             ),
             _ => error(ErrorKind::Fatal),
         })
-    }
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|v| v.to_str().ok())
-    }
-
-    /// ` (request …)`, for the forge's support.
-    pub(super) fn request_id(&self) -> String {
-        self.header("x-github-request-id").map(|id| format!(" (request {})", escape(id))).unwrap_or_default()
-    }
-
-    pub(super) fn refusal(&self) -> Refusal {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-
-    fn signs(&self) -> Signs<'_> {
-        let message = std::str::from_utf8(&self.body).unwrap_or_default();
-        Signs {
-            status: self.status,
-            retry_after: self.header("retry-after"),
-            remaining: self.header("x-ratelimit-remaining"),
-            reset: self.header("x-ratelimit-reset"),
-            message,
-        }
-    }
-
-    /// The next page (RFC 8288), if it is on the same host: the token goes nowhere else.
-    fn next_page(&self, from: &Url) -> Option<Url> {
-        let link = self.header("link")?;
-        let part = link.split(',').find(|p| p.contains("rel=\"next\""))?;
-        let address = part.split_once('<')?.1.split_once('>')?.0;
-        let url = from.join(address).ok()?;
-        (url.origin() == from.origin()).then_some(url)
     }
 }

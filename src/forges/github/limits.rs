@@ -45,6 +45,12 @@ pub(super) fn limited(signs: &Signs<'_>, now: Timestamp) -> Option<Limited> {
     (signs.status == 429 || says.contains("rate limit") || says.contains("abuse")).then(|| after(NO_TIME_GIVEN))?
 }
 
+/// Until when nothing more is allowed after an answer that was no refusal.
+pub(super) fn exhausted(signs: &Signs<'_>, now: Timestamp) -> Option<Timestamp> {
+    let reset = Timestamp::from_second(signs.reset?.trim().parse().ok()?).ok()?;
+    (signs.status < 400 && signs.remaining.map(str::trim) == Some("0") && reset > now).then_some(reset)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +68,18 @@ mod tests {
         assert_eq!(wait(signs(429, None, None, None, "")), Some(60));
         assert_eq!(wait(signs(403, None, Some("4999"), Some("1090"), "Resource not accessible")), None);
         assert_eq!(wait(signs(404, Some("7"), None, None, "")), None);
+    }
+    #[test]
+    fn the_last_answer_that_is_allowed_says_until_when() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let until = |status, remaining, reset| {
+            let signs =
+                Signs { status, retry_after: None, remaining: Some(remaining), reset: Some(reset), message: "" };
+            exhausted(&signs, now).map(|t| t.as_second())
+        };
+        assert_eq!(until(200, "0", "1090"), Some(1_090));
+        assert_eq!(until(200, "1", "1090"), None);
+        assert_eq!(until(200, "0", "1000"), None, "that moment is now");
+        assert_eq!(until(403, "0", "1090"), None, "a refusal is `limited`");
     }
 }

@@ -1,9 +1,11 @@
 //! GitHub and GitHub Enterprise Server: releases over the REST API, one method a request or a few.
 
 mod advisories;
+mod answer;
 mod answers;
 mod breaker;
 mod client;
+mod credentials;
 mod limits;
 mod pulls;
 mod reason;
@@ -26,7 +28,7 @@ use super::{ForgeSpec, Surroundings};
 use crate::effects::{
     Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenRelease,
 };
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::model::{Oid, RemoteName, TagName, escape};
 
 pub use client::Deadlines;
@@ -34,7 +36,7 @@ pub use client::Deadlines;
 /// Where the REST API is, unless the configuration says otherwise.
 const API: &str = "https://api.github.com";
 /// Where that API's uploads go.
-const UPLOADS: &str = "uploads.github.com";
+const UPLOADS: &str = "https://uploads.github.com";
 /// Until the head of an answer is there, name look-up included: a forge that drops packets must not hold up a train.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -43,6 +45,8 @@ pub struct GitHub {
     name: RemoteName,
     repository: String,
     api: String,
+    /// The host that takes assets, if the configuration names it.
+    told_uploads: Option<String>,
     client: Client,
     /// Where each release takes its assets, as the API said.
     upload_urls: Mutex<BTreeMap<u64, String>>,
@@ -58,9 +62,9 @@ impl GitHub {
     #[must_use]
     pub fn new(spec: &ForgeSpec, around: &Surroundings) -> Self {
         let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
-        let client = Client::new(spec.name.to_string(), api.clone(), spec.token.clone(), around.clone());
+        let client = Client::new(spec, api.clone(), around.clone());
         let (name, repository) = (spec.name.clone(), spec.repository.clone());
-        Self { name, repository, api, client, upload_urls: Mutex::default() }
+        Self { name, repository, api, told_uploads: spec.uploads.clone(), client, upload_urls: Mutex::default() }
     }
 
     /// The same with other deadlines, for tests and slow lines.
@@ -104,6 +108,10 @@ impl GitHub {
     }
 
     async fn upload_url(&self, release: u64) -> Result<Url> {
+        if let Some(base) = &self.told_uploads {
+            let text = format!("{base}{}", self.path(&format!("/releases/{release}/assets")));
+            return Url::parse(&text).context(format!("`{text}` is not an address"));
+        }
         let known = self.upload_urls.lock().unwrap_or_else(PoisonError::into_inner).get(&release).cloned();
         let text = match known {
             Some(url) => url,
@@ -125,8 +133,31 @@ impl GitHub {
                 "`{}` wants uploads sent to `{shown}`, which is not its own host",
                 self.name
             ))
-            .hint("nothing was sent: the token goes to the API's own hosts only"))
+            .hint("nothing was sent: the token goes to the API's own hosts only; if that host is right, set `uploads` in its table"))
         }
+    }
+
+    /// Whether one of its hosts answers, within a short deadline; no token is sent.
+    async fn answers(&self, address: &str) -> Result<()> {
+        let asked = tokio::time::timeout(PROBE_LIMIT, self.client.http()?.get(address).timeout(PROBE_LIMIT).send());
+        let late = || format!("no answer within {} s", PROBE_LIMIT.as_secs());
+        let reason = match asked.await {
+            Err(_) => late(),
+            Ok(Err(e)) if e.is_timeout() => late(),
+            Ok(Err(e)) => plain_reason(&e),
+            // It answers even if it refuses us; only its own failures count as down.
+            Ok(Ok(answer)) if !answer.status().is_server_error() => return Ok(()),
+            Ok(Ok(answer)) => format!("it answers with HTTP status {}", answer.status().as_u16()),
+        };
+        Err(Error::new(ErrorKind::Unreachable, format!("`{}` ({address}) cannot be reached: {reason}", self.name)))
+    }
+}
+
+/// Where the API at this address says that assets go, as far as the address tells.
+fn uploads_of(api: &str) -> Option<String> {
+    match api.strip_suffix("/api/v3") {
+        Some(server) => Some(format!("{server}/api/uploads")),
+        None => (api == API).then(|| UPLOADS.to_owned()),
     }
 }
 
@@ -134,8 +165,8 @@ impl GitHub {
 fn may_receive(base: &Url, url: &Url) -> bool {
     let loopback = |u: &Url| matches!(u.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     let safe = url.scheme() == "https" || (loopback(base) && loopback(url));
-    let related = url.host_str() == base.host_str()
-        || (base.as_str().trim_end_matches('/') == API && url.host_str() == Some(UPLOADS));
+    let githubs = || Url::parse(UPLOADS).is_ok_and(|uploads| uploads.origin() == url.origin());
+    let related = url.host_str() == base.host_str() || (base.as_str().trim_end_matches('/') == API && githubs());
     safe && related
 }
 
@@ -146,17 +177,15 @@ impl Forge for GitHub {
     }
 
     async fn probe(&self) -> Result<()> {
-        let asked = tokio::time::timeout(PROBE_LIMIT, self.client.http()?.get(&self.api).timeout(PROBE_LIMIT).send());
-        let late = || format!("no answer within {} s", PROBE_LIMIT.as_secs());
-        let reason = match asked.await {
-            Err(_) => late(),
-            Ok(Err(e)) if e.is_timeout() => late(),
-            Ok(Err(e)) => plain_reason(&e),
-            // It answers even if it refuses us; only its own failures count as down.
-            Ok(Ok(answer)) if !answer.status().is_server_error() => return Ok(()),
-            Ok(Ok(answer)) => format!("it answers with HTTP status {}", answer.status().as_u16()),
+        self.answers(&self.api).await.map_err(|e| e.of(Part::Api))
+    }
+
+    async fn parts(&self) -> Vec<(Part, Result<()>)> {
+        let Some(uploads) = self.told_uploads.clone().or_else(|| uploads_of(&self.api)) else {
+            return vec![(Part::Api, self.probe().await)];
         };
-        Err(Error::new(ErrorKind::Unreachable, format!("`{}` ({}) cannot be reached: {reason}", self.name, self.api)))
+        let (api, uploads) = tokio::join!(self.probe(), self.answers(&uploads));
+        vec![(Part::Api, api), (Part::Uploads, uploads.map_err(|e| e.of(Part::Uploads)))]
     }
 
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {

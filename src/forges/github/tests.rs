@@ -10,7 +10,7 @@ use crate::host::HostClock;
 
 fn forge(api: String) -> GitHub {
     let (name, repository) = ("github".parse().unwrap(), "a/b".to_owned());
-    let spec = ForgeSpec { name, repository, api: Some(api), token: None };
+    let spec = ForgeSpec { name, repository, api: Some(api), uploads: None, token: None, app: None };
     let secrets = Arc::new(|_: &crate::model::SecretRef| Err(Error::fatal("no secret here")));
     GitHub::new(&spec, &Surroundings { clock: Arc::new(HostClock), secrets, hosts: BTreeSet::new() })
 }
@@ -21,7 +21,7 @@ async fn the_token_goes_to_hosts_of_the_trust_root_only() {
     let api = format!("http://{}", listener.local_addr().unwrap());
     let (name, repository) = ("github".parse().unwrap(), "a/b".to_owned());
     let token = Some(crate::model::SecretRef::Env("TOKEN".into()));
-    let spec = ForgeSpec { name, repository, api: Some(api), token };
+    let spec = ForgeSpec { name, repository, api: Some(api), uploads: None, token, app: None };
     let read = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let seen = read.clone();
     let secrets = Arc::new(move |_: &crate::model::SecretRef| {
@@ -112,7 +112,15 @@ fn the_token_goes_to_the_apis_own_hosts_only() {
     assert!(may("https://ghe.example.org/api/v3", "https://ghe.example.org/api/uploads/repos/a/b/releases/1/assets"));
     assert!(may("http://127.0.0.1:1", "http://127.0.0.1:2/x"));
     assert!(!may(API, "http://uploads.github.com/x"));
+    assert!(!may(API, "https://uploads.github.com:444/x"));
     assert!(!may(API, "https://uploads.github.com.example.org/x"));
     assert!(!may("https://ghe.example.org/api/v3", "https://uploads.github.com/x"));
     assert!(!may(API, "http://127.0.0.1:2/x"));
+}
+
+#[test]
+fn the_host_of_uploads_follows_from_the_apis_address() {
+    assert_eq!(uploads_of(API).as_deref(), Some("https://uploads.github.com"));
+    assert_eq!(uploads_of("https://ghe.example.org/api/v3").as_deref(), Some("https://ghe.example.org/api/uploads"));
+    assert_eq!(uploads_of("http://127.0.0.1:1"), None);
 }

@@ -1,0 +1,77 @@
+//! As whom calls are made: with the configured token, or with one that is fetched for an app.
+
+use jiff::SignedDuration;
+use reqwest::header::HeaderValue;
+use reqwest::{Method, Url};
+
+use super::super::credentials::{self, Granted, Wanted};
+use super::{Body, Client, Host, Kind, READS};
+use crate::error::{Context as _, Error, Result};
+use crate::forges::AppSpec;
+use crate::model::{Secret, escape};
+
+impl Client {
+    /// The header that authorizes a call for the repository; fetches a token if the forge is used as an app.
+    /// The host must be one that the trust root lets have it: the configuration, and what a server answers, only propose
+    /// where to go.
+    pub(super) async fn bearer(&self, url: &Url) -> Result<HeaderValue> {
+        self.may_go_to(url)?;
+        if let Some(bearer) = self.bearer.get(self.around.clock.now()) {
+            return Ok(bearer);
+        }
+        let name = self.spec.name.as_str();
+        if let Some(app) = &self.spec.app {
+            let _one_at_a_time = self.fetching.lock().await;
+            return match self.bearer.get(self.around.clock.now()) {
+                Some(bearer) => Ok(bearer),
+                None => Box::pin(self.fetch(app)).await.map_err(|e| e.context("cannot fetch an installation token")),
+            };
+        }
+        let reference = self.spec.token.as_ref().ok_or_else(|| {
+            Error::input(format!("forge `{name}` has no token")).hint(
+                "add `token = { env = \"GITHUB_TOKEN\" }` or `app = { … }` to its table in `lifeboat.toml`, then `lifeboat reconcile`",
+            )
+        })?;
+        let secret = (self.around.secrets)(reference).map_err(|e| e.context(format!("token of forge `{name}`")))?;
+        self.bearer.put(name, &secret, None)
+    }
+
+    /// Refuses a host that may not have credentials, before any is read.
+    fn may_go_to(&self, url: &Url) -> Result<()> {
+        let host = url.host_str().unwrap_or_default();
+        let any = self.spec.token.is_some() || self.spec.app.is_some();
+        if any && !self.around.hosts.contains(host) {
+            return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
+                .detail(format!("forge `{}`: the token was not read", self.spec.name))
+                .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
+        }
+        Ok(())
+    }
+
+    /// Fetches an installation token, for this repository only. Nothing is lost when it is fetched twice.
+    async fn fetch(&self, app: &AppSpec) -> Result<HeaderValue> {
+        let name = self.spec.name.as_str();
+        let url = self.url(&format!("/app/installations/{}/access_tokens", app.installation))?;
+        self.may_go_to(&url)?;
+        let key =
+            (self.around.secrets)(&app.private_key).map_err(|e| e.context(format!("private key of forge `{name}`")))?;
+        let repository = self.spec.repository.rsplit('/').next().unwrap_or_default();
+        let wanted = serde_json::to_vec(&Wanted { repositories: [repository] }).context("cannot write JSON")?;
+        let mut tries = 0;
+        let answer = loop {
+            tries += 1;
+            let assertion = credentials::assertion(name, app, &key, self.around.clock.now())?;
+            let own = credentials::bearer(name, &assertion)?;
+            let body = Body::Json(wanted.clone());
+            match self.call_as(&own, Host::Api, &Method::POST, &url, &body, Kind::Write).await? {
+                Ok(answer) => break answer,
+                Err(lost) if tries == READS => return Err(self.down(Host::Api, &lost.why)),
+                Err(_) => self.pause(SignedDuration::from_secs(i64::from(tries))).await,
+            }
+        };
+        let granted: Granted = self.json(&answer, "POST", &url).map_err(|e| {
+            e.hint("compare `app.id`, `app.installation` and `app.private_key` with the app's settings; this machine's clock counts too")
+        })?;
+        self.bearer.put(name, &Secret::new(granted.token), Some(granted.expires_at))
+    }
+}

@@ -1,0 +1,105 @@
+//! Which destinations are down as far as a train's journal tells, since when, and what waits for each: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::event::StepStatus;
+use super::fold::State;
+use crate::error::Part;
+use crate::model::RemoteName;
+use crate::step::{Step, StepId};
+
+/// One part of one destination that did not answer when it was last asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outage {
+    /// The forge or remote.
+    pub destination: RemoteName,
+    /// Which part of it.
+    pub part: Part,
+    /// When it first failed to answer, with no success since.
+    pub since: Timestamp,
+    /// Why the last try failed.
+    pub reason: String,
+    /// The deliveries that wait for it, and those that wait for them.
+    pub waiting: Vec<StepId>,
+}
+
+/// What the deferred steps of one part tell.
+struct Told {
+    first: Timestamp,
+    last: Timestamp,
+    reason: String,
+    steps: BTreeSet<usize>,
+}
+
+impl State {
+    /// What is down, by destination and part.
+    #[must_use]
+    pub fn outages(&self) -> Vec<Outage> {
+        let graph = self.graph();
+        let mut found: BTreeMap<(&RemoteName, Part), Told> = BTreeMap::new();
+        for i in 0..graph.len() {
+            let stands = self.at(i);
+            let (Some((first, part)), StepStatus::Deferred(reason)) = (stands.down, &stands.status) else { continue };
+            let Some((name, usual)) = destination(&graph.at(i).step) else { continue };
+            let last = stands.since.unwrap_or(first);
+            let new = || Told { first, last, reason: reason.clone(), steps: BTreeSet::new() };
+            let told = found.entry((name, part.unwrap_or(usual))).or_insert_with(new);
+            told.first = told.first.min(first);
+            if last > told.last {
+                (told.last, told.reason) = (last, reason.clone());
+            }
+            told.steps.insert(i);
+        }
+        found.into_iter().map(|((name, part), told)| self.outage(name, part, told)).collect()
+    }
+
+    fn outage(&self, name: &RemoteName, part: Part, told: Told) -> Outage {
+        // A delivery that got through in between began another outage.
+        let between = self.last_success(name, part).filter(|t| *t > told.first && *t < told.last);
+        let mut waiting = told.steps;
+        self.add_those_behind(&mut waiting);
+        Outage {
+            destination: name.clone(),
+            part,
+            since: between.unwrap_or(told.first),
+            reason: told.reason,
+            waiting: waiting.into_iter().map(|i| self.graph().at(i).id.clone()).collect(),
+        }
+    }
+
+    /// When a delivery to this part of a destination last succeeded; one on a forge needs all of its parts.
+    fn last_success(&self, name: &RemoteName, part: Part) -> Option<Timestamp> {
+        let there = |i: &usize| {
+            destination(&self.graph().at(*i).step)
+                .is_some_and(|(n, usual)| n == name && (usual == Part::Git) == (part == Part::Git))
+        };
+        let succeeded = |i: &usize| matches!(self.at(*i).status, StepStatus::Succeeded(_));
+        (0..self.graph().len()).filter(there).filter(succeeded).filter_map(|i| self.at(i).since).max()
+    }
+
+    /// Adds what cannot begin before these.
+    fn add_those_behind(&self, waiting: &mut BTreeSet<usize>) {
+        for &i in self.graph().order() {
+            let pending = matches!(self.at(i).status, StepStatus::Pending);
+            if pending && self.graph().needs(i).iter().any(|n| waiting.contains(n)) {
+                waiting.insert(i);
+            }
+        }
+    }
+}
+
+/// Where a delivery goes, and the part of it that is asked first.
+fn destination(step: &Step) -> Option<(&RemoteName, Part)> {
+    match step {
+        Step::PushGit(s) => Some((&s.remote, Part::Git)),
+        Step::ForgeRelease(s) => Some((&s.forge, Part::Api)),
+        Step::SeeWorkflows(s) => Some((&s.forge, Part::Api)),
+        Step::SuppressWorkflows(s) | Step::RestoreWorkflows(s) => Some((&s.forge, Part::Api)),
+        Step::AwaitRuns(s) => Some((&s.forge, Part::Api)),
+        Step::MergeBack(s) => Some((&s.forge, Part::Api)),
+        _ => None,
+    }
+}
