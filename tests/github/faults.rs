@@ -98,7 +98,8 @@ async fn proved(
     double: &Double,
     expected: &str,
 ) -> Result<(), String> {
-    let (writes, sent, journal) = (double.world().writes.len(), double.world().state_changing(), run.journal());
+    let (writes, journal) = (double.world().writes.len(), run.journal());
+    let sent = double.world().state_changing();
     let mut looks = 0;
     let done = loop {
         let done = run.reconcile(template, double).await.ok_or("killed")?.map_err(|e| e.report())?;
@@ -112,10 +113,10 @@ async fn proved(
     if done.ended.is_some() || !done.differ.is_empty() || done.equal.len() != DELIVERIES {
         return Err(format!("not home after reconcile: {done:?}"));
     }
-    if double.world().state_changing() != sent || run.journal() != journal {
-        return Err(format!("the last reconcile changed something: {:?}", &double.world().writes[writes..]));
-    }
     let world = double.world();
+    if world.state_changing() != sent || run.journal() != journal {
+        return Err(format!("the last reconcile changed something: {:?}", &world.writes[writes..]));
+    }
     let found = essence(&world.state);
     if found != expected {
         return Err(format!("another world:\n{found}\nexpected:\n{expected}"));
