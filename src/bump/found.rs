@@ -88,6 +88,8 @@ fn kind(path: &str) -> Option<Kind> {
     let ends = |suffixes: &[&str]| suffixes.iter().any(|s| lower.ends_with(s));
     Some(match lower.as_str() {
         "lib.rs" => Kind::Library,
+        // Macros of the header that is generated with it.
+        "cbindgen.toml" => Kind::Header,
         "pyproject.toml" => Kind::Pyproject,
         "package.json" | "package-lock.json" => Kind::PackageJson,
         "version.txt" | "version" | ".version" => Kind::Plain,

@@ -109,6 +109,9 @@ pub fn apply(checkout: &Checkout, edits: &[Edit], request: &str, program: Option
     clear(&dir)
 }
 
+/// How long the guard may take to leave the program's group, in milliseconds; longer only if the machine hardly runs.
+const LEAVING_MS: u32 = 2000;
+
 /// The guard as its program sees it: it holds a pipe to it, which the system closes when the program dies.
 struct Guard {
     child: Child,
@@ -127,6 +130,14 @@ impl Guard {
         }
         let mut child = command.spawn().ok()?;
         let pipe = child.stdin.take();
+        // Until it has left the group, a signal to the group ends both: no file is replaced before.
+        let own = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        for _ in 0..LEAVING_MS {
+            if own.is_some() && rustix::process::getsid(own).ok() == own {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         Some(Self { child, pipe })
     }
 }

@@ -38,11 +38,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     train.under_way()?;
     may_approve(&train, &args.person)?;
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
+    let shown = text(&reviewed) + "\n" + &super::advisory::texts(train.plan());
     if out.json() && !args.yes {
         // Standard output is one JSON value, which comes after the answer; nobody should approve what they have not seen.
-        out.note(&text(&reviewed));
+        out.note(&shown);
     } else {
-        out.text(text(&reviewed))?;
+        out.text(shown)?;
     }
     if args.diff {
         out.text(diffs(&reviewed))?;
@@ -50,11 +51,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if !args.yes {
         confirm(&name)?;
     }
+    let advisories: Vec<_> = train.plan().published_advisories().collect();
     let expires = approve(&effects, &train, &reviewed, &args.person)?;
     let next = super::place::advice(&train.state(), effects.clock.now());
     out.result(
         format!("\napproved by {}, until {expires}\nnext: {next}", args.person),
-        &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed }),
+        &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed, "advisories": advisories }),
     )?;
     Ok(ExitCode::SUCCESS)
 }

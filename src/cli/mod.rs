@@ -1,6 +1,7 @@
 //! The command line: one file per verb; each parses, calls and renders.
 
 mod abandon;
+mod advisory;
 mod approve;
 pub mod bump;
 mod completions;

@@ -256,7 +256,8 @@ impl Place {
 
     /// The versions that abandoned trains of this machine burnt; the stores' indexes list them.
     pub(super) fn burnt(&self) -> Result<BTreeSet<Version>> {
-        Ok(self.see_all()?.iter().flat_map(|s| burns(&s.state)).collect())
+        // A train that cannot be read must not stop another; what it burnt stands in the indexes.
+        Ok(self.trains()?.iter().filter_map(|t| self.see(t).ok()).flat_map(|s| burns(&s.state)).collect())
     }
 
     /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.

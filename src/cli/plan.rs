@@ -58,6 +58,7 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
             ));
         }
     }
+    out.push_str(&super::advisory::texts(plan));
     if !plan.workflows.is_empty() {
         out.push_str("\nstarts of the project's own workflows:\n");
         for started in &plan.workflows {
@@ -70,7 +71,9 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
     for (name, place) in &plan.destinations {
         out.push_str(&format!("  {name}: {}\n", escape(place)));
     }
-    out.push_str("\nkeys and secrets, none of which is read before the plan is adopted:\n");
+    out.push_str(
+        "\nkeys and secrets, none of which is read before the plan is adopted (a dry run has placeholders):\n",
+    );
     for (name, from) in &plan.secrets {
         out.push_str(&format!("  {name}: {}\n", escape(from)));
     }

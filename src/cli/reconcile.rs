@@ -11,7 +11,7 @@ use super::{Global, Output};
 use crate::effects::ProgressEvent;
 use crate::engine::reconcile::{Reconciled, reconcile};
 use crate::engine::{Ended, Train};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus, TrainState};
 use crate::model::{BranchName, TrainName};
 use crate::step::StepId;
@@ -66,7 +66,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         // A difference or a failure needs a person; only an outage passes by itself.
         if !args.watch || home || worst.is_some() {
             out.result(text(&reports), &reports)?;
-            let code = worst.unwrap_or(if home { 0 } else { crate::error::ErrorKind::Unreachable.exit_code() });
+            let code = worst.unwrap_or(if home { 0 } else { ErrorKind::Unreachable.exit_code() });
             return Ok(ExitCode::from(code));
         }
         let waiting: usize = reports.iter().map(|r| r.waiting.len()).sum();
@@ -112,6 +112,16 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
         effects.progress.event(ProgressEvent::Ended);
         let Reconciled { ended, equal, differ } = done?;
         let state = train.state();
+        // What could not be read is no difference: it waits for its destination as a delivery does.
+        let passes = |e: &Error| matches!(e.kind(), ErrorKind::Unreachable | ErrorKind::Transient);
+        let (unread, differ): (Vec<_>, Vec<_>) = differ.into_iter().partition(|(_, e)| passes(e));
+        let unread = unread.into_iter().map(|(step, e)| Waiting {
+            train: plan.train.clone(),
+            step,
+            reason: format!("it is there, and could not be read back: {}", e.message()),
+            since: None,
+        });
+        let waiting = waiting(&state).into_iter().chain(unread).collect();
         let told: Vec<String> = differ.iter().map(|(id, e)| format!("{id}: {e}")).collect();
         errors.extend(differ.into_iter().map(|(_, e)| e));
         if let Some(Ended::Stuck(stuck)) = ended {
@@ -122,7 +132,7 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
             state: state.name(),
             equal,
             differ: told,
-            waiting: waiting(&state),
+            waiting,
             failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
         });
     }

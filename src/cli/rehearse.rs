@@ -17,7 +17,7 @@ use crate::engine::{Ended, Train, TrainDir, run as engine_run};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::gather;
 use crate::journal::{Journal, State};
-use crate::model::{Secret, SecretRef, Sha256, TrainName, TrainNonce};
+use crate::model::{Secret, Sha256, TrainName, TrainNonce};
 use crate::plan::Graph;
 
 #[derive(Serialize)]
@@ -117,7 +117,7 @@ fn killed(place: &Place, dir: &TrainDir) -> Result<Option<TrainNonce>> {
 }
 
 /// Puts recording effects in place of public ones, throwaway keys in place of everybody's, and a placeholder in place of
-/// what a command would print.
+/// every secret.
 fn record(effects: &mut Effects, keys: Throwaway, clock: Arc<LeapingClock>, recording: &Recording) {
     for store in effects.stores.values_mut() {
         *store = Arc::new(RecordingStore::new(store.clone(), effects.disk.clone(), recording.clone()));
@@ -128,12 +128,8 @@ fn record(effects: &mut Effects, keys: Throwaway, clock: Arc<LeapingClock>, reco
     for forge in effects.forges.values_mut() {
         *forge = Arc::new(RecordingForge::new(forge.clone(), recording.clone()));
     }
-    // Nobody has adopted this plan yet: no command of its configuration is run for a secret.
-    let inner = effects.secrets.clone();
-    effects.secrets = Arc::new(move |reference| match reference {
-        SecretRef::Command(_) => Ok(Secret::new("no-secret-in-a-dry-run")),
-        SecretRef::Env(_) | SecretRef::File(_) => inner(reference),
-    });
+    // Nobody has adopted this plan yet: its recipes are given no secret.
+    effects.secrets = Arc::new(|_| Ok(Secret::new("no-secret-in-a-dry-run")));
     effects.keys = Arc::new(keys);
     effects.clock = clock;
 }

@@ -38,6 +38,12 @@ pub fn parse_train(text: &str, path: &Path) -> Result<TrainRequest> {
 fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Option<TrainRequest> {
     let no_line = !document.tree().contains_key("line");
     let texts = document.list::<RawAdvisory>("advisory", faults);
+    for (i, (_, text)) in texts.iter().enumerate() {
+        if texts[..i].iter().any(|(_, t)| t.id.get_ref() == text.id.get_ref()) {
+            let message = format!("advisory `{}` has two texts", text.id.get_ref());
+            faults.add(Fault::new(text.id.span(), message, "give each `[[advisory]]` an `id` of its own"));
+        }
+    }
     let advisory_texts: Vec<Advisory> = texts.iter().filter_map(|(_, a)| advisory(a, faults)).collect();
     let raw_lines = document.list::<RawLine>("line", faults);
     let lines = lines(&raw_lines.iter().map(|(_, l)| l).collect::<Vec<_>>(), base, faults);

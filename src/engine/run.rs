@@ -67,7 +67,7 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
                 }
             }
         }
-        let retry = earliest_retry(train.journal().state());
+        let retry = earliest_retry(train.journal().state(), effects.clock.now());
         let ended = tokio::select! {
             joined = flying.join_next() => joined,
             // A step that may pass when tried again does not wait for the others to end.
@@ -112,10 +112,10 @@ impl Delivery {
     }
 }
 
-/// When the first of the failed steps is tried again.
-fn earliest_retry(state: &State) -> Option<Timestamp> {
+/// When the first of the failed steps is tried again; one whose time has come waits for a place, not for the clock.
+fn earliest_retry(state: &State, now: Timestamp) -> Option<Timestamp> {
     let retries = (0..state.graph().len()).filter_map(|i| match &state.at(i).status {
-        StepStatus::Failed { retry_at, .. } => *retry_at,
+        StepStatus::Failed { retry_at, .. } => retry_at.filter(|at| *at > now),
         _ => None,
     });
     retries.min()

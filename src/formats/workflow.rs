@@ -125,9 +125,10 @@ impl Workflow {
     pub fn follows(&self, names: &[&str], refs: &[&str]) -> bool {
         let Some(filters) = self.on.get("workflow_run") else { return false };
         let Some(after) = list(filters, "workflows") else { return true };
-        // A name is a pattern too where it holds the characters of one.
-        let named =
-            after.iter().any(|a| names.iter().any(|n| a == n || list_takes(std::slice::from_ref(a), n) != Some(false)));
+        // A name is a pattern too where it holds the characters of one; a workflow without a name goes by its path.
+        let by_path = |a: &str, n: &str| a.rsplit_once('/').is_some_and(|(_, file)| file == n);
+        let is = |a: &String, n: &str| a == n || by_path(a, n) || list_takes(std::slice::from_ref(a), n) != Some(false);
+        let named = after.iter().any(|a| names.iter().any(|n| is(a, n)));
         named && refs.iter().any(|r| narrowed(filters, ("branches", "branches-ignore"), r) != Some(false))
     }
 }

@@ -43,7 +43,12 @@ impl State {
         for i in 0..graph.len() {
             let stands = self.at(i);
             let (Some((first, part)), StepStatus::Deferred(reason)) = (stands.down, &stands.status) else { continue };
-            let Some((name, usual)) = destination(&graph.at(i).step) else { continue };
+            let step = &graph.at(i).step;
+            let Some((name, usual)) = destination(step) else { continue };
+            // These also wait for people and for runs, on a forge that answers.
+            if part.is_none() && matches!(step, Step::MergeBack(_) | Step::AwaitRuns(_) | Step::RestoreWorkflows(_)) {
+                continue;
+            }
             let last = stands.since.unwrap_or(first);
             let new = || Told { first, last, reason: reason.clone(), steps: BTreeSet::new() };
             let told = found.entry((name, part.unwrap_or(usual))).or_insert_with(new);
@@ -100,6 +105,7 @@ fn destination(step: &Step) -> Option<(&RemoteName, Part)> {
         Step::SuppressWorkflows(s) | Step::RestoreWorkflows(s) => Some((&s.forge, Part::Api)),
         Step::AwaitRuns(s) => Some((&s.forge, Part::Api)),
         Step::MergeBack(s) => Some((&s.forge, Part::Api)),
+        Step::DraftAdvisory(s) | Step::PublishAdvisory(s) => Some((&s.forge, Part::Api)),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! The steps of the train's security advisories on forges.
 
+use super::Plan;
 use super::sketch::{Delivery, Sketch};
 use crate::config::{Config, DraftAudience, ForgeConfig, TrainRequest};
 use crate::error::Result;
@@ -19,6 +20,16 @@ fn named(kind: &str, forge: &ForgeConfig, advisory: &Advisory) -> StepId {
 
 fn data(forge: &ForgeConfig, advisory: &Advisory) -> ForgeAdvisory {
     ForgeAdvisory { forge: forge.name.clone(), advisory: advisory.clone(), audience: audience(forge) }
+}
+
+impl Plan {
+    /// Every publication of an advisory, by forge and advisory.
+    pub fn published_advisories(&self) -> impl Iterator<Item = &ForgeAdvisory> {
+        self.steps.iter().filter_map(|s| match &s.step {
+            Step::PublishAdvisory(a) => Some(a),
+            _ => None,
+        })
+    }
 }
 
 /// Drafts that only people of the embargo see, before the gate: a CVE number takes days.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Plan, PlannedLine};
 use crate::config::{TrainLine, TrainRequest};
 use crate::error::Result;
-use crate::model::{BranchName, Sha256, VersionStep};
+use crate::model::{Advisory, BranchName, Sha256, VersionStep};
 use crate::step::Step;
 
 /// Every difference, one for people to a line; `series` are the patches that the file names now, as far as they were seen.
@@ -22,6 +22,17 @@ pub fn differences(plan: &Plan, request: &TrainRequest, series: &BTreeMap<Branch
     }
     if plan.advisories != request.advisories {
         out.push("advisories: the file names others".to_owned());
+    }
+    // A plan whose forges take no advisories pins no text.
+    let pinned: Vec<&Advisory> = plan.published_advisories().map(|s| &s.advisory).collect();
+    if !pinned.is_empty() {
+        for text in request.advisory_texts.iter().filter(|t| !pinned.contains(t)) {
+            out.push(format!("advisory {}: its text is not the one that the plan pinned", text.id));
+        }
+        let gone = |a: &Advisory| request.advisory_texts.iter().all(|t| t.id != a.id);
+        let mut missing: Vec<&Advisory> = pinned.into_iter().filter(|a| gone(a)).collect();
+        missing.dedup();
+        out.extend(missing.iter().map(|a| format!("advisory {}: the file has its text no more", a.id)));
     }
     for planned in plan.lines.iter().filter(|p| request.lines.iter().all(|l| l.branch != p.branch)) {
         out.push(format!("line {}: the file has it no more", planned.branch));

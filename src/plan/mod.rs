@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, TemplateSet, TrainRequest};
+use crate::config::{Config, ForgeConfig, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, TagName, TrainName};
@@ -194,7 +194,12 @@ pub fn destinations(config: &Config) -> BTreeMap<String, String> {
     let stores = config.stores.iter().map(|s| (format!("store {}", s.name), s.url.clone()));
     let remotes = config.remotes.iter().map(|r| (format!("remote {}", r.name), r.url.clone()));
     let forges = config.forges.iter().map(|f| (format!("forge {}", f.name), f.repository.clone()));
-    stores.chain(remotes).chain(forges).collect()
+    let base = |what: &str, f: &ForgeConfig, at: &Option<String>| {
+        (format!("{what} of forge {}", f.name), at.clone().unwrap_or_else(|| "the forge's own".to_owned()))
+    };
+    let apis = config.forges.iter().map(|f| base("api", f, &f.api));
+    let uploads = config.forges.iter().map(|f| base("uploads", f, &f.uploads));
+    stores.chain(remotes).chain(forges).chain(apis).chain(uploads).collect()
 }
 
 /// Makes the plan of a train.

@@ -61,6 +61,8 @@ enum Said {
 /// Parts of messages as git 2.30 to 2.47, OpenSSH 8 to 9 and curl write them in the C locale, in the order in which they
 /// decide: "denied" comes before "the remote end hung up", which follows any refusal.
 const MESSAGES: &[(Said, &[&str])] = &[
+    // GitHub's own words in an outage, which come as a rejection of every ref.
+    (Said::Unreachable, &["(Internal Server Error)", "fatal error in commit_refs"]),
     (Said::NotAtomic, &["does not support --atomic", "not support atomic", "dumb http transport does not support"]),
     (
         Said::Moved,

@@ -5,6 +5,7 @@
     reason = "a test may panic and print; clippy knows only `#[test]` functions"
 )]
 
+mod advisories;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole_train;

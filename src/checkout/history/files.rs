@@ -30,6 +30,7 @@ pub(super) fn version_files(past: &Past<'_>, path: &str, others: &[String]) -> R
         "h" | "hh" | "hpp" | "in" => &[Style::CHeader],
         "rs" => &[Style::HtmlRootUrl, Style::Snippet],
         "md" | "rst" => &[Style::Snippet],
+        "toml" if name == "cbindgen.toml" => &[Style::CHeader],
         "toml" if name == "pyproject.toml" => &[Style::Pyproject],
         "json" => &[Style::PackageJson],
         "txt" | "" | "version" => &[Style::Plain],

@@ -98,6 +98,11 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &PushGit) -> R
     for (want, have) in wanted.iter().zip(remote.observe(&names).await?) {
         match have {
             Some(have) if have == want.new => {}
+            // Forges delete the branch of a pull request that was merged; `merge-back` proves what it brought.
+            None if step
+                .lines
+                .values()
+                .any(|l| l.via.as_ref().is_some_and(|v| want.name == format!("refs/heads/{v}"))) => {}
             None => {
                 return Err(Error::conflict(format!("remote `{}` has lost `{}`", step.remote, want.name))
                     .hint("find out who removed it; the project's own stores have it"));

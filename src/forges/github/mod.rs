@@ -14,7 +14,7 @@ mod tests;
 mod upload;
 mod workflows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -197,7 +197,9 @@ impl Forge for GitHub {
             )
         })?;
         let mut releases = Vec::with_capacity(listed.len());
-        for release in listed {
+        let mut seen = BTreeSet::new();
+        // One that slid to the next page while the pages were read is there twice.
+        for release in listed.into_iter().filter(|r| seen.insert(r.id)) {
             self.keep_upload_url(&release);
             let mut seen = SeenRelease::from(release);
             if seen.tag == tag.as_str() {
