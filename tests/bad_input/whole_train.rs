@@ -388,7 +388,7 @@ fn a_branch_that_another_train_moved_on_in_the_store() {
     let served = train.store().join("git/sample.git/info/refs");
     let before = fs::read(&served).unwrap();
     let lost = "`refs/heads/release-1.0.0` in store `mirror` would lose commits";
-    let said = ["released 1.0.6 on this line", "nothing is public yet", "`lifeboat abandon b", "step: gate"];
+    let said = ["train `a` released 1.0.6 on this line", "nothing is public yet", "`lifeboat abandon b", "step: gate"];
     train.run(&["ship", "--train", "b"]).fails(4, &said).says(lost);
     assert!(!train.store().join("releases/1.0.7").exists(), "the second train is public");
     // Another machine's train that was killed before its refs were listed has left them beside the list.

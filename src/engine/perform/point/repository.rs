@@ -88,7 +88,9 @@ async fn beyond(
     let index = signed_index(acting, store).await?.map(|there| there.index);
     let releases = index.iter().flat_map(|i| &i.releases).filter(|(_, entry)| entry.line == *branch);
     if let Some((version, entry)) = releases.max_by_key(|(version, _)| *version) {
-        error = error.detail(format!("train {} released {version} on this line", entry.train));
+        let known = acting.train.past().released.iter().find(|r| r.nonce == entry.train);
+        let by = known.map_or_else(|| entry.train.to_string(), |r| r.train.to_string());
+        error = error.detail(format!("train `{by}` released {version} on this line"));
     }
     let train = &acting.train.plan().train;
     Ok(error.hint(format!(
