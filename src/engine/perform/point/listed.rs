@@ -69,8 +69,8 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
         let old = there.as_ref().map_or_else(empty, |t| t.index.clone());
         let burn = unlisted(&old, &acting.train.past().burnt);
         let has_all = burn.is_empty() && entries.iter().all(|(v, e)| old.releases.get(v) == Some(e));
-        // Interrupted after the index was moved: only what follows it is left.
-        let next = if has_all { old } else { old.next(entries.clone(), burn, now, expires)? };
+        // Interrupted after the index was moved: only what follows it is left, unless it has expired meanwhile.
+        let next = if has_all && old.expires > now { old } else { old.next(entries.clone(), burn, now, expires)? };
         let Some(signature) = writer.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await? else { continue };
         // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
         let bytes = next.to_bytes()?;
