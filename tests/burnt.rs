@@ -35,7 +35,8 @@ fn planned_elsewhere(train: &SampleTrain) -> Ran {
 fn again(train: &SampleTrain, name: &str, to: &str) {
     let text = fs::read_to_string(train.train_file()).unwrap();
     let there = to == "patch";
-    let kept = text.lines().filter(|l| !(there && l.starts_with("patches"))).map(|l| match l {
+    let dropped = |l: &&str| l.starts_with("to = ") || (there && l.starts_with("patches"));
+    let kept = text.lines().filter(|l| !dropped(l)).map(|l| match l {
         _ if l.starts_with("name") => format!("name = \"{name}\""),
         _ if l.starts_with("branch") => format!("{l}\nto = \"{to}\""),
         _ => l.to_owned(),
@@ -204,4 +205,45 @@ fn a_train_of_another_trust_root_can_be_given_up() {
     again(&train, "drill-2", "minor");
     train.to_the_gate();
     train.release();
+}
+
+/// An index that somebody put back, or hid, hides what this machine released: nobody signs it on as if it were the newest.
+#[test]
+fn an_older_index_that_was_put_back_is_never_signed_on() {
+    let train = SampleTrain::new();
+    let releases = train.store().join("releases");
+    let files = ["index.json", "index.json.asc"].map(|name| releases.join(name));
+    let read = || files.clone().map(|file| fs::read(file).unwrap());
+    let write = |bytes: &[Vec<u8>; 2]| files.iter().zip(bytes).for_each(|(file, b)| fs::write(file, b).unwrap());
+    // An index with burnt versions alone, then one that lists releases.
+    train.to_the_gate();
+    train.approve();
+    train.run(&["abandon", "--reason", "the fix is wrong"]).ends_with(0);
+    let older = read();
+    again(&train, "drill-2", "minor");
+    train.to_the_gate();
+    train.release();
+    let newest = read();
+    pull(&train);
+    again(&train, "drill-3", "patch");
+    train.to_the_gate();
+    train.approve();
+    // The third train at its gate, and the one that was given up telling what it burnt, find the older one there.
+    write(&older);
+    let why = "it does not list 1.1.0, which train `drill-2` released there";
+    let said = [&format!("index of store `mirror`: {why}"), "somebody put an older index back", "step: gate"];
+    train.ship().fails(6, &said);
+    fs::remove_file(&files[0]).unwrap();
+    train.ship().fails(6, &said);
+    write(&older);
+    assert!(!releases.join("1.1.1").exists(), "the third train is public");
+    let ran = train.run(&["abandon", "drill-3", "--reason", "the store is not right"]).ends_with(0);
+    assert!(ran.stdout.contains(&format!("the index of store `mirror` does not say so yet: {why}")), "{}", ran.stdout);
+    train.run(&["refresh", "--now"]).fails(6, &said[..2]);
+    assert_eq!(read(), older, "nothing was signed");
+    // Once the newest is back it goes on.
+    write(&newest);
+    let ran = train.run(&["abandon", "drill-3", "--reason", "once more"]).ends_with(0);
+    assert!(ran.stdout.contains("the index of store `mirror` says so"), "{}", ran.stdout);
+    assert_eq!(burnt(&train), ["1.0.5", "1.1.1", "2.0.2", "2.1.1"]);
 }

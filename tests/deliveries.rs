@@ -107,3 +107,21 @@ fn reconcile_watches_until_everything_is_home() {
     assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
     assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
 }
+
+/// The tag of a release on a remote that the train must reach: found before anything is public.
+#[test]
+fn a_tag_that_a_required_remote_has_already_stops_at_the_gate() {
+    let train = SampleTrain::new();
+    without_forge(&train);
+    let here = remote(&train, true);
+    train.to_the_gate();
+    train.approve();
+    git(&train, &here, &["tag", "v2.0.2", "release-2.0.0"]);
+    let there = git(&train, &here, &["rev-parse", "v2.0.2"]);
+    let said = [&format!("remote `origin` has `refs/tags/v2.0.2` at {there}"), "step: gate", "nothing is public yet"];
+    train.ship().fails(4, &said);
+    assert!(!train.store().join("releases").exists(), "the train is public");
+    git(&train, &here, &["tag", "-d", "v2.0.2"]);
+    train.ship().ends_with(0);
+    assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
+}

@@ -6,6 +6,9 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 
+use lifeboat::effects::Signer as _;
+use lifeboat::formats::index::{Index, signature_path};
+use lifeboat::signers::openpgp::SecretKey;
 use support::sample_train::{Ran, SampleTrain};
 
 fn index(train: &SampleTrain) -> PathBuf {
@@ -62,4 +65,32 @@ fn an_index_is_signed_again_and_only_a_good_one() {
     assert_eq!(fs::read_to_string(index(&train)).unwrap(), shortened);
     fs::remove_file(index(&train)).unwrap();
     train.run(&["refresh", "--now"]).fails(6, &["does not list 1.0.5", "somebody put an older index back"]);
+}
+
+/// A train that was killed after it moved the index, and goes on when that one is stale: what it points at is fresh.
+#[test]
+fn a_train_that_goes_on_after_its_index_expired_signs_it_again() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    // The journal as it was before the store was recorded to be pointed at, and the index as it would be a week later.
+    let path = train.train_dir("drill").join("journal.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let at = text.lines().position(|l| l.contains("\"succeeded\"") && l.contains("\"point/mirror\"")).unwrap();
+    fs::write(&path, text.lines().take(at).map(|l| format!("{l}\n")).collect::<String>()).unwrap();
+    let now = jiff::Timestamp::now();
+    let mut expired = Index::from_bytes(&fs::read(index(&train)).unwrap()).unwrap();
+    (expired.generated, expired.expires) =
+        (now - jiff::SignedDuration::from_hours(24 * 8), now - jiff::SignedDuration::from_hours(24));
+    let bytes = expired.to_bytes().unwrap();
+    let key = SecretKey::parse(&fs::read(train.key("freshness")).unwrap(), "freshness", None, now).unwrap();
+    let signature = key.sign(&mut &bytes[..]).unwrap();
+    fs::write(index(&train), &bytes).unwrap();
+    for name in [signature_path(&bytes), "releases/index.json.asc".to_owned()] {
+        fs::write(train.store().join(name), &signature).unwrap();
+    }
+    train.ship().ends_with(0);
+    assert_eq!(counter(&train), expired.counter + 1);
+    assert!(Index::from_bytes(&fs::read(index(&train)).unwrap()).unwrap().expires > now);
+    verify(&train).ends_with(0);
 }

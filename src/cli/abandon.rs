@@ -10,7 +10,7 @@ use super::place::Place;
 use super::{Global, Output};
 use crate::effects::Effects;
 use crate::engine::Train;
-use crate::engine::index::IndexWriter;
+use crate::engine::index::{IndexWriter, Past};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Event;
 use crate::model::{StoreName, TrainName};
@@ -62,7 +62,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         train.journal().append(Event::Abandoned { reason: args.reason.clone() })?;
     }
     let burnt = place.release_claims(&train)?;
-    let stores = super::runtime()?.block_on(tell(&effects, &train, &burnt));
+    // Another train whose journal cannot be read keeps nobody from giving this one up.
+    let past = place.past();
+    let stores = super::runtime()?.block_on(tell(&effects, &train, &burnt, &past));
     let down = stores.iter().any(|s| s.not_cleared.is_some());
     let report = Report { train: name, burnt, stores };
     out.result(text(&report), &report)?;
@@ -71,8 +73,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 
 /// Clears every store's staging area, and has every store's index say what is burnt. The train is given up and its claims
 /// hold already: a store that is down keeps nothing from that.
-async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>) -> Vec<Told> {
-    let writer = IndexWriter { effects, trust: train.trust(), objects: train.objects() };
+async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past: &Result<Past>) -> Vec<Told> {
+    let (trust, objects) = (train.trust(), train.objects());
     let nonce = train.state().nonce().map(ToString::to_string);
     let mut told = Vec::new();
     for store in effects.stores.values() {
@@ -80,9 +82,16 @@ async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>) -> Ve
             Some(nonce) => store.clear_staging(nonce).await,
             None => Ok(()),
         };
-        let said = if burnt.is_empty() { Ok(BTreeSet::new()) } else { writer.burn(&**store, burnt).await };
-        let why = |e: Error| e.message().to_owned();
-        let (not_cleared, not_told) = (cleared.err().map(why), said.err().map(why));
+        let why = |e: &Error| e.message().to_owned();
+        let not_told = match past {
+            _ if burnt.is_empty() => None,
+            Err(e) => Some(why(e)),
+            Ok(past) => {
+                let writer = IndexWriter { effects, trust, objects, released: &past.released };
+                writer.burn(&**store, burnt).await.err().as_ref().map(why)
+            }
+        };
+        let not_cleared = cleared.err().as_ref().map(why);
         told.push(Told { store: store.name().clone(), not_cleared, not_told });
     }
     told

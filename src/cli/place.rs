@@ -10,6 +10,7 @@ use semver::Version;
 use super::Global;
 use crate::config::{self, Config};
 use crate::effects::{Clock, Disk, Effects, EntryKind, Lock, Progress, SecretResolver, files};
+use crate::engine::index::{Past, Released};
 use crate::engine::{Next, Question, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
@@ -254,10 +255,12 @@ impl Place {
         Ok(())
     }
 
-    /// The versions that abandoned trains of this machine burnt; the stores' indexes list them.
-    pub(super) fn burnt(&self) -> Result<BTreeSet<Version>> {
-        // A train that cannot be read must not stop another; what it burnt stands in the indexes.
-        Ok(self.trains()?.iter().filter_map(|t| self.see(t).ok()).flat_map(|s| burns(&s.state)).collect())
+    /// What trains of this machine burnt and released; the stores' indexes list it.
+    pub(super) fn past(&self) -> Result<Past> {
+        // A train that cannot be read must not stop another.
+        let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
+        let burnt = seen.iter().flat_map(|s| burns(&s.state)).collect();
+        Ok(Past { burnt, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect() })
     }
 
     /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.

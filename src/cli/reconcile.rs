@@ -106,7 +106,7 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
             }
         }
         let effects = place.effects(&plan.train, out.progress())?;
-        let train = Train::open(&effects, place.trust()?, &place.dir(&plan.train))?.with_burnt(place.burnt()?);
+        let train = Train::open(&effects, place.trust()?, &place.dir(&plan.train))?.with_past(place.past()?);
         let train = Arc::new(train);
         let done = reconcile(&effects, train.clone()).await;
         effects.progress.event(ProgressEvent::Ended);

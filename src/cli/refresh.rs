@@ -12,12 +12,10 @@ use super::place::Place;
 use super::{Global, Output};
 use crate::effects::{Effects, Objects, Quiet, Store};
 use crate::engine::TrainDir;
-use crate::engine::index::{IndexWriter, RACES, unlisted};
+use crate::engine::index::{IndexWriter, Past, RACES, unlisted};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{Index, signature_path};
-use crate::journal::StepStatus;
-use crate::model::{StoreName, TrainNonce};
-use crate::step::Step;
+use crate::model::StoreName;
 use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_index};
 
 /// Less than this and it is signed again.
@@ -58,12 +56,11 @@ struct Report {
 }
 
 struct Refreshing<'a> {
-    place: &'a Place,
     effects: &'a Effects,
     trust: &'a TrustedRoot,
     objects: &'a Objects,
-    /// What trains of this machine burnt.
-    burnt: BTreeSet<Version>,
+    /// What trains of this machine did.
+    past: Past,
     always: bool,
 }
 
@@ -76,14 +73,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let _alone = held.ok_or_else(|| Error::transient("another `lifeboat refresh` is under way"))?;
     let effects = place.effects_in(&dir, Arc::new(Quiet))?;
     let objects = Objects::new(effects.disk.clone(), dir.objects());
-    let refreshing = Refreshing {
-        place: &place,
-        effects: &effects,
-        trust: &trust,
-        objects: &objects,
-        burnt: place.burnt()?,
-        always: args.now,
-    };
+    let refreshing =
+        Refreshing { effects: &effects, trust: &trust, objects: &objects, past: place.past()?, always: args.now };
     let runtime = super::runtime()?;
     let (mut reports, mut errors) = (Vec::new(), Vec::new());
     for store in effects.stores.values() {
@@ -111,24 +102,25 @@ impl Refreshing<'_> {
             expires: index.map(|i| i.expires),
             burnt: burnt.clone(),
         };
-        let writer = IndexWriter { effects: self.effects, trust: self.trust, objects: self.objects };
+        let (trust, objects, past) = (self.trust, self.objects, &self.past);
+        let writer = IndexWriter { effects: self.effects, trust, objects, released: &past.released };
         let none = BTreeSet::new();
         for _ in 0..RACES {
             let now = self.effects.clock.now();
             let there = read_index(store, self.trust, now).await.map_err(|e| {
                 e.hint("it was not signed again: find out who wrote it, and compare it with another store")
             })?;
-            self.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
+            writer.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
             let Some(there) = there else {
-                if self.burnt.is_empty() {
+                if past.burnt.is_empty() {
                     return Ok(report(Done::Absent, None, &none));
                 }
-                let burnt = writer.burn(store, &self.burnt).await?;
+                let burnt = writer.burn(store, &past.burnt).await?;
                 let made = read_index(store, self.trust, now).await?;
                 return Ok(report(Done::Signed, made.as_ref().map(|t| &t.index), &burnt));
             };
             let soon = now.checked_add(SOON).context("the clock is wrong")?;
-            let burn = unlisted(&there.index, &self.burnt);
+            let burn = unlisted(&there.index, &past.burnt);
             if !self.always && burn.is_empty() && there.index.expires >= soon && self.by_current_key(&there) {
                 // A writer that was killed may have left the signature of the index before.
                 if writer.beside(store, &there.bytes, &there.signature).await? {
@@ -152,30 +144,6 @@ impl Refreshing<'_> {
         let signature = [(signature_path(&there.bytes), there.signature.clone())];
         let now = self.effects.clock.now();
         check_index(self.trust, &there.bytes, &signature, IndexSigners::Current, now).is_ok()
-    }
-
-    /// Whether an index lists every release that a train of this machine made in the store: an old one that somebody put
-    /// back is signed as well as the newest.
-    fn lists_ours(&self, store: &StoreName, index: Option<&Index>) -> Result<()> {
-        for seen in self.place.see_all()? {
-            let (state, graph) = (&seen.state, seen.state.graph());
-            let done = (0..graph.len()).filter(|&i| matches!(state.at(i).status, StepStatus::Succeeded(_)));
-            for i in done {
-                let Step::Point(point) = &graph.at(i).step else { continue };
-                let listed = |version, nonce: &TrainNonce| {
-                    index.and_then(|i| i.releases.get(version)).is_some_and(|e| e.train == *nonce)
-                };
-                let missing = point.lines.values().find(|l| !state.nonce().is_some_and(|n| listed(&l.version, n)));
-                if let Some(line) = missing.filter(|_| point.store == *store) {
-                    let what =
-                        format!("it does not list {}, which train `{}` released there", line.version, seen.name());
-                    return Err(Error::verification(what).hint(
-                        "somebody put an older index back, and nothing was signed: compare it with another store",
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         (Some(file), None) => adopt_file(&place, file, args, progress)?,
         (None, None) => return Err(Error::input("no train is meant")),
     };
-    drive(&effects, train.with_burnt(place.burnt()?), out)
+    drive(&effects, train.with_past(place.past()?), out)
 }
 
 /// A train that needs no `ship`.

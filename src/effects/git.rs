@@ -190,6 +190,12 @@ pub trait Git: Send + Sync {
     /// A missing commit.
     fn merged(&self, repo: &PrivateRepo, base: &Oid, ours: &Oid, branch: &Oid) -> Result<Option<(MergedAs, Oid)>>;
 
+    /// Whether `commit` is `older` or holds all of it; a commit that is not here is in nothing.
+    ///
+    /// # Errors
+    /// An unusable repository.
+    fn descends(&self, repo: &PrivateRepo, commit: &Oid, older: &Oid) -> Result<bool>;
+
     /// The files of a bare repository for dumb HTTP, in the order in which they must become visible: one pack with what
     /// is reachable from `tips` (`ref`, object) and not from what is `served`, then `HEAD` (the ref `head`), `config`,
     /// `objects/info/packs`, `packed-refs` and `info/refs`. Served packs and refs stay, unless a tip moves the ref.

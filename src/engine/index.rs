@@ -8,11 +8,55 @@ use semver::Version;
 use crate::effects::{Area, Effects, Objects, Role, Store, read_public};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{FRESH, Index, PATH, signature_path};
-use crate::model::Sha256;
+use crate::journal::{State, StepStatus};
+use crate::model::{Sha256, StoreName, TrainName, TrainNonce};
+use crate::step::{Point, PointLine, Step};
 use crate::trust::{IndexSigners, TrustedRoot, check_index, read_index};
 
 /// How often an index is tried again when another writer was faster.
 pub const RACES: u32 = 5;
+
+/// What the trains of this machine did: what the indexes that it signs must say.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// The versions that abandoned trains burnt.
+    pub burnt: BTreeSet<Version>,
+    /// What was released, store by store.
+    pub released: Vec<Released>,
+}
+
+/// A release that a train of this machine made in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// The store whose index was moved.
+    pub store: StoreName,
+    /// The version.
+    pub version: Version,
+    /// The train, as the index names it.
+    pub nonce: TrainNonce,
+    /// The train, as people name it.
+    pub train: TrainName,
+}
+
+impl Released {
+    /// What a train has released so far.
+    #[must_use]
+    pub fn of(state: &State) -> Vec<Self> {
+        let (graph, Some(nonce)) = (state.graph(), state.nonce()) else { return Vec::new() };
+        let done = (0..graph.len()).filter(|&i| matches!(state.at(i).status, StepStatus::Succeeded(_)));
+        let points = done.filter_map(|i| match &graph.at(i).step {
+            Step::Point(point) => Some(point),
+            _ => None,
+        });
+        let one = |point: &Point, line: &PointLine| Self {
+            store: point.store.clone(),
+            version: line.version.clone(),
+            nonce: nonce.clone(),
+            train: graph.plan().train.clone(),
+        };
+        points.flat_map(|point| point.lines.values().map(move |line| one(point, line))).collect()
+    }
+}
 
 /// Writes indexes with the freshness key.
 #[derive(Clone, Copy)]
@@ -23,6 +67,8 @@ pub struct IndexWriter<'a> {
     pub trust: &'a TrustedRoot,
     /// Where signatures are kept on their way.
     pub objects: &'a Objects,
+    /// What each index must list.
+    pub released: &'a [Released],
 }
 
 impl IndexWriter<'_> {
@@ -33,6 +79,23 @@ impl IndexWriter<'_> {
     pub fn now(&self) -> Result<(Timestamp, Timestamp)> {
         let now = self.effects.clock.now();
         Ok((now, now.checked_add(FRESH).context("the clock is wrong")?))
+    }
+
+    /// Whether the index of a store lists every release that a train of this machine made there: an old one that somebody
+    /// put back is signed as well as the newest, and a store that shows none may hide it.
+    ///
+    /// # Errors
+    /// A release that is missing, or another train's.
+    pub fn lists_ours(&self, store: &StoreName, index: Option<&Index>) -> Result<()> {
+        let listed = |r: &Released| index.and_then(|i| i.releases.get(&r.version)).is_some_and(|e| e.train == r.nonce);
+        match self.released.iter().find(|r| r.store == *store && !listed(r)) {
+            None => Ok(()),
+            Some(r) => {
+                let what = format!("it does not list {}, which train `{}` released there", r.version, r.train);
+                Err(Error::verification(what)
+                    .hint("somebody put an older index back, and nothing was signed: compare it with another store"))
+            }
+        }
     }
 
     /// Signs `next` and puts it in place of the index with the bytes `old` (`None`: where there is none); gives the
@@ -70,10 +133,11 @@ impl IndexWriter<'_> {
     /// which it had to add. A store without an index gets one.
     ///
     /// # Errors
-    /// An index that does not count, the key's, the store's.
+    /// An index that does not count, or hides a release of ours; the key's, the store's.
     pub async fn burn(&self, store: &dyn Store, versions: &BTreeSet<Version>) -> Result<BTreeSet<Version>> {
         for _ in 0..RACES {
             let there = read_index(store, self.trust, self.effects.clock.now()).await?;
+            self.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
             let (now, expires) = self.now()?;
             let project = self.trust.root.project.clone();
             let old = there.as_ref().map_or_else(|| Index::empty(project, now, expires), |t| t.index.clone());

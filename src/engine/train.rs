@@ -1,11 +1,9 @@
 //! A train on this machine: its directory, its plan, its journal.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use semver::Version;
-
+use super::index::Past;
 use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, Role, files};
 use crate::error::{Context as _, Error, Result};
 use crate::journal::{Event, Journal, State};
@@ -89,7 +87,7 @@ pub struct Train {
     trust: Arc<TrustedRoot>,
     repo: PrivateRepo,
     repo_lock: Mutex<()>,
-    burnt: BTreeSet<Version>,
+    past: Past,
     _lock: Box<dyn Lock>,
 }
 
@@ -205,21 +203,21 @@ impl Train {
             repo: PrivateRepo { dir: dir.repository(), borrow },
             trust,
             repo_lock: Mutex::new(()),
-            burnt: BTreeSet::new(),
+            past: Past::default(),
             _lock: lock,
         })
     }
 
-    /// The same train, with the versions that other trains of this machine burnt: the indexes that it writes list them.
+    /// The same train, with what the trains of this machine did: the indexes that it writes say so.
     #[must_use]
-    pub fn with_burnt(self, burnt: BTreeSet<Version>) -> Self {
-        Self { burnt, ..self }
+    pub fn with_past(self, past: Past) -> Self {
+        Self { past, ..self }
     }
 
-    /// See [`Train::with_burnt`].
+    /// See [`Train::with_past`].
     #[must_use]
-    pub fn burnt(&self) -> &BTreeSet<Version> {
-        &self.burnt
+    pub fn past(&self) -> &Past {
+        &self.past
     }
 
     /// The journal, for one caller at a time.

@@ -136,6 +136,10 @@ impl Git for LocalGit {
         merged::merged(&private::open(repo)?, base, ours, branch)
     }
 
+    fn descends(&self, repo: &PrivateRepo, commit: &Oid, older: &Oid) -> Result<bool> {
+        Ok(commit == older || publish::descends(&private::open(repo)?, commit, older))
+    }
+
     fn static_repository(
         &self,
         repo: &PrivateRepo,

@@ -124,7 +124,7 @@ fn forward(repo: &Repository, name: &str, old: &Oid, new: &Oid) -> Result<()> {
 }
 
 /// Whether `commit` holds all of `older`; a commit that is not here is in nothing.
-fn descends(repo: &Repository, commit: &Oid, older: &Oid) -> bool {
+pub(super) fn descends(repo: &Repository, commit: &Oid, older: &Oid) -> bool {
     let ids = from_oid(commit).and_then(|c| Ok((c, from_oid(older)?)));
     ids.is_ok_and(|(c, o)| repo.find_commit(o).is_ok() && repo.graph_descendant_of(c, o).unwrap_or(false))
 }

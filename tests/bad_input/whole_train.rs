@@ -368,3 +368,34 @@ fn doctor_judges_the_trust_root_and_the_repository() {
     let ran = train.run(&["doctor"]).ends_with(1);
     assert!(ran.stdout.contains("is shallow") && ran.stdout.contains("--unshallow"), "{ran:?}");
 }
+
+/// Two trains on one commit of a line: the second is stopped while nothing of it is public, and can be given up.
+#[test]
+fn a_branch_that_another_train_moved_on_in_the_store() {
+    let train = SampleTrain::new();
+    let file = fs::read_to_string(train.train_file()).unwrap();
+    let head = file.split("\n[[line]]").take(2).collect::<Vec<_>>().join("\n[[line]]");
+    for (name, version) in [("a", "1.0.6"), ("b", "1.0.7")] {
+        let branch = "branch = \"release-1.0.0\"";
+        let text = head.replace("\"drill\"", &format!("\"{name}\""));
+        fs::write(train.train_file(), text.replace(branch, &format!("{branch}\nto = \"{version}\""))).unwrap();
+        train.to_the_gate();
+        for person in ["alice", "bob"] {
+            train.run(&["approve", name, "--as", person, "--yes"]).ends_with(0);
+        }
+    }
+    train.run(&["ship", "--train", "a"]).ends_with(0);
+    let served = train.store().join("git/sample.git/info/refs");
+    let before = fs::read(&served).unwrap();
+    let lost = "`refs/heads/release-1.0.0` in store `mirror` would lose commits";
+    let said = ["train `a` released 1.0.6 on this line", "nothing is public yet", "`lifeboat abandon b", "step: gate"];
+    train.run(&["ship", "--train", "b"]).fails(4, &said).says(lost);
+    assert!(!train.store().join("releases/1.0.7").exists(), "the second train is public");
+    // Another machine's train that was killed before its refs were listed has left them beside the list.
+    let away = train.root().join("away");
+    fs::rename(&served, &away).unwrap();
+    train.run(&["ship", "--train", "b"]).fails(4, &[lost]);
+    fs::rename(&away, &served).unwrap();
+    assert_eq!(fs::read(&served).unwrap(), before);
+    train.run(&["abandon", "b", "--reason", "its base is another train's"]).ends_with(0);
+}

@@ -234,6 +234,10 @@ impl Git for CountingGit {
         self.inner.merged(repo, base, ours, branch)
     }
 
+    fn descends(&self, repo: &PrivateRepo, commit: &Oid, older: &Oid) -> Result<bool> {
+        self.inner.descends(repo, commit, older)
+    }
+
     fn static_repository(
         &self,
         repo: &PrivateRepo,

@@ -5,8 +5,8 @@ use crate::effects::{Effects, RefUpdate, blocking};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::journal::State;
-use crate::model::Oid;
-use crate::step::{Outcome, PushGit};
+use crate::model::{Oid, TagName};
+use crate::step::{Outcome, PushGit, Step, StepId};
 
 pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outcome> {
     let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| no_remote(step))?;
@@ -66,7 +66,27 @@ pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<(
                 .hint("nothing is public yet: fetch the branch, give the train up with `lifeboat abandon`, and plan it again"));
         }
     }
+    for line in step.lines.values() {
+        // A tag there is nobody's but ours once it is sealed.
+        let Some(seal) = line.seal.as_ref().filter(|s| acting.state.outcome(s).is_none()) else { continue };
+        let name = format!("refs/tags/{}", tag(acting, seal)?);
+        if let Some(there) = remote.observe(std::slice::from_ref(&name)).await?.into_iter().flatten().next() {
+            return Err(Error::conflict(format!("remote `{}` has `{name}` at {there}", step.remote)).hint(
+                "nothing is public yet: a tag never moves, so find out who made it; give the train up with `lifeboat \
+                 abandon`, and ship the next version",
+            ));
+        }
+    }
     Ok(())
+}
+
+/// The tag that a `seal` step is going to make.
+fn tag<'a>(acting: &'a Acting<'_>, seal: &StepId) -> Result<&'a TagName> {
+    let graph = acting.train.graph();
+    match graph.position(seal).map(|at| &graph.at(at).step) {
+        Some(Step::Seal(step)) => Ok(&step.tag),
+        _ => Err(Error::fatal(format!("the plan has no step `{seal}` that makes a tag"))),
+    }
 }
 
 /// The updates that the remote lacks: equal refs skip, other ones stop.

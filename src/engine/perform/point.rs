@@ -5,7 +5,7 @@ mod repository;
 
 use super::Acting;
 use super::promote::put_public;
-use crate::effects::{Served, Store, read_public};
+use crate::effects::{Store, read_public};
 use crate::error::{Error, Result};
 use crate::model::Sha256;
 use crate::step::{Outcome, Point};
@@ -44,18 +44,7 @@ async fn keys(acting: &Acting<'_>, store: &dyn Store) -> Result<()> {
 pub(super) async fn readable(acting: &Acting<'_>, step: &Point) -> Result<()> {
     let store = acting.store(&step.store)?;
     listed::movable(acting, step, &*store).await?;
-    let root = repository::root(step);
-    let packs = read_public(&*store, &format!("{root}/objects/info/packs")).await?.unwrap_or_default();
-    let refs = read_public(&*store, &format!("{root}/info/refs")).await?.unwrap_or_default();
-    let served = Served::read(&packs, &refs)?;
-    for line in step.lines.values() {
-        let name = format!("refs/tags/{}", line.tag);
-        if served.refs.iter().any(|(n, _)| *n == name) && acting.state.outcome(&line.seal).is_none() {
-            return Err(Error::conflict(format!("store `{}` serves `{name}` already", step.store))
-                .hint("tags never move: give the train up and ship the next version"));
-        }
-    }
-    Ok(())
+    repository::servable(acting, step, &*store).await
 }
 
 /// Brings a public object to these bytes, by comparison and conditional replacement; for what is the same whoever writes it.

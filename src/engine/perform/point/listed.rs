@@ -16,14 +16,19 @@ use crate::site;
 use crate::step::Point;
 use crate::trust::{SignedIndex, read_index};
 
-/// The index that the store serves, if one of our freshness keys signed it: what anybody else wrote there is never signed on.
+/// The index that the store serves, if one of our freshness keys signed it and it hides no release of ours: what anybody
+/// else wrote or put back there is never signed on.
 pub(super) async fn signed_index(acting: &Acting<'_>, store: &dyn Store) -> Result<Option<SignedIndex>> {
-    read_index(store, acting.train.trust(), acting.effects.clock.now()).await.map_err(|e| {
+    let there = read_index(store, acting.train.trust(), acting.effects.clock.now()).await.map_err(|e| {
         e.context(format!("store `{}`: `{}`", store.name(), index::PATH)).hint(
-            "somebody else wrote this index: put the last signed one back (its signature lies beside it), or remove it to \
-             start anew from this train",
+            "somebody else wrote this index: put the last signed one back (its signature lies beside it), or remove it if \
+             nothing was released here yet",
         )
-    })
+    })?;
+    writer(acting)
+        .lists_ours(store.name(), there.as_ref().map(|t| &t.index))
+        .map_err(|e| e.context(format!("index of store `{}`", store.name())))?;
+    Ok(there)
 }
 
 /// Whether the index can take this train's releases.
@@ -39,7 +44,8 @@ pub(super) async fn movable(acting: &Acting<'_>, step: &Point, store: &dyn Store
 }
 
 fn writer<'a>(acting: &'a Acting<'_>) -> IndexWriter<'a> {
-    IndexWriter { effects: acting.effects, trust: acting.train.trust(), objects: acting.train.objects() }
+    let (trust, objects) = (acting.train.trust(), acting.train.objects());
+    IndexWriter { effects: acting.effects, trust, objects, released: &acting.train.past().released }
 }
 
 /// What the index says of this train's releases.
@@ -61,10 +67,10 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
         let (now, expires) = writer.now()?;
         let empty = || Index::empty(step.project.clone(), now, expires);
         let old = there.as_ref().map_or_else(empty, |t| t.index.clone());
-        let burn = unlisted(&old, acting.train.burnt());
+        let burn = unlisted(&old, &acting.train.past().burnt);
         let has_all = burn.is_empty() && entries.iter().all(|(v, e)| old.releases.get(v) == Some(e));
-        // Interrupted after the index was moved: only what follows it is left.
-        let next = if has_all { old } else { old.next(entries.clone(), burn, now, expires)? };
+        // Interrupted after the index was moved: only what follows it is left, unless it has expired meanwhile.
+        let next = if has_all && old.expires > now { old } else { old.next(entries.clone(), burn, now, expires)? };
         let Some(signature) = writer.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await? else { continue };
         // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
         let bytes = next.to_bytes()?;

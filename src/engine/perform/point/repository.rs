@@ -12,7 +12,7 @@ use super::super::{Acting, prepared, sealed};
 use super::listed::signed_index;
 use crate::effects::{Area, PutNew, Served, StaticContent, StaticFile, Store, blocking, read_public};
 use crate::error::{Error, Result};
-use crate::model::{Digests, Oid, Sha256, escape};
+use crate::model::{BranchName, Digests, Oid, Sha256, escape};
 use crate::step::Point;
 
 /// How often everything is read again when another writer was faster.
@@ -23,20 +23,21 @@ const PACKS: &str = "objects/info/packs";
 const REFS: &str = "info/refs";
 
 /// Where the repository lies in the store.
-pub(super) fn root(step: &Point) -> String {
+fn root(step: &Point) -> String {
     format!("git/{}.git", step.project)
 }
 
 /// Adds the train's branches and tags to what is served.
 pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
     let tips = blocking(|| tips(acting, step))?;
+    let names: Vec<String> = tips.iter().map(|(name, _)| name.clone()).collect();
     for _ in 0..ROUNDS {
-        let seen = Seen::read(step, store, &tips).await?;
+        let seen = Seen::read(step, store, &names).await?;
         let newest = match signed_index(acting, store).await? {
             Some(there) => there.index.latest.overall,
             None => None,
         };
-        let (head, served) = (seen.head(step, newest), seen.served(&tips)?);
+        let (head, served) = (seen.head(step, newest), seen.served(&names)?);
         let files =
             blocking(|| acting.effects.git.static_repository(acting.train.repository(), &head, &tips, &served))?;
         if seen.write(acting, store, files).await? {
@@ -46,19 +47,80 @@ pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) 
     Err(Error::transient(format!("another writer keeps moving the served refs of store `{}`", store.name())))
 }
 
+/// Whether the served refs can be moved on to the train's: none of its tags is taken, and no branch would lose commits.
+pub(super) async fn servable(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
+    let heads = blocking(|| heads(acting, step))?;
+    let tags = step.lines.values().map(|line| format!("refs/tags/{}", line.tag));
+    let names: Vec<String> = heads.iter().map(|(branch, _)| head_ref(branch)).chain(tags).collect();
+    let served = Seen::read(step, store, &names).await?.served(&names)?;
+    let there = |name: &str| {
+        let all = served.refs.iter().chain(&served.loose);
+        all.filter(|(n, _)| n == name).map(|(_, oid)| oid.clone()).collect::<Vec<_>>()
+    };
+    for line in step.lines.values() {
+        let name = format!("refs/tags/{}", line.tag);
+        if !there(&name).is_empty() && acting.state.outcome(&line.seal).is_none() {
+            return Err(Error::conflict(format!("store `{}` serves `{name}` already", step.store))
+                .hint("tags never move: give the train up and ship the next version"));
+        }
+    }
+    for (branch, head) in &heads {
+        for older in there(&head_ref(branch)) {
+            if !blocking(|| acting.effects.git.descends(acting.train.repository(), head, &older))? {
+                return Err(beyond(acting, store, branch, (head, &older)).await?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A served branch that has commits which the train's (`ours`) lacks, and who put them there as far as the index tells.
+async fn beyond(
+    acting: &Acting<'_>,
+    store: &dyn Store,
+    branch: &BranchName,
+    (ours, served): (&Oid, &Oid),
+) -> Result<Error> {
+    let name = head_ref(branch);
+    let mut error = Error::conflict(format!("`{name}` in store `{}` would lose commits", store.name()))
+        .detail(format!("served: {served}"))
+        .detail(format!("ours:   {ours}"));
+    let index = signed_index(acting, store).await?.map(|there| there.index);
+    let releases = index.iter().flat_map(|i| &i.releases).filter(|(_, entry)| entry.line == *branch);
+    if let Some((version, entry)) = releases.max_by_key(|(version, _)| *version) {
+        let known = acting.train.past().released.iter().find(|r| r.nonce == entry.train);
+        let by = known.map_or_else(|| entry.train.to_string(), |r| r.train.to_string());
+        error = error.detail(format!("train `{by}` released {version} on this line"));
+    }
+    let train = &acting.train.plan().train;
+    Ok(error.hint(format!(
+        "nothing is public yet: fetch the served branch, give this train up with `lifeboat abandon {train} --reason …`, and \
+         plan it again under another name, on the new base"
+    )))
+}
+
+fn head_ref(branch: &BranchName) -> String {
+    format!("refs/heads/{branch}")
+}
+
+/// Where the train brings the branches of its lines, and of those that carry the fix; the private repository has them.
+fn heads(acting: &Acting<'_>, step: &Point) -> Result<Vec<(BranchName, Oid)>> {
+    let lines = step.lines.iter().map(|(branch, line)| (branch, &line.prepare));
+    let mut heads = Vec::new();
+    for (branch, prepare) in lines.chain(&step.carries) {
+        acting.repository_with(prepare)?;
+        heads.push((branch.clone(), prepared(&acting.state, prepare)?.head.clone()));
+    }
+    Ok(heads)
+}
+
 /// The refs that the train moves: the branch and the tag of every line, the branch of every line that carries the fix.
 fn tips(acting: &Acting<'_>, step: &Point) -> Result<Vec<(String, Oid)>> {
-    let mut tips = Vec::new();
-    for (branch, line) in &step.lines {
-        acting.repository_with(&line.prepare)?;
+    let mut tips: Vec<_> = heads(acting, step)?.into_iter().map(|(branch, head)| (head_ref(&branch), head)).collect();
+    for line in step.lines.values() {
         let seal = sealed(&acting.state, &line.seal)?;
         acting.write_tag(seal)?;
-        tips.push((format!("refs/heads/{branch}"), prepared(&acting.state, &line.prepare)?.head.clone()));
         tips.push((format!("refs/tags/{}", seal.tag), seal.tag_id.clone()));
-    }
-    for (branch, prepare) in &step.carries {
-        acting.repository_with(prepare)?;
-        tips.push((format!("refs/heads/{branch}"), prepared(&acting.state, prepare)?.head.clone()));
     }
     Ok(tips)
 }
@@ -71,10 +133,10 @@ struct Seen {
 
 impl Seen {
     /// `HEAD` is read before the refs, and written after them: whoever sees a `HEAD` also sees the tag that it is for.
-    async fn read(step: &Point, store: &dyn Store, tips: &[(String, Oid)]) -> Result<Self> {
+    async fn read(step: &Point, store: &dyn Store, names: &[String]) -> Result<Self> {
         let mut seen = Self { root: root(step), files: BTreeMap::new() };
         let fixed = [HEAD, "config", PACKS, "packed-refs", REFS];
-        for name in fixed.into_iter().chain(tips.iter().map(|(name, _)| name.as_str())) {
+        for name in fixed.into_iter().chain(names.iter().map(String::as_str)) {
             let found = read_public(store, &seen.path(name)).await?;
             seen.files.insert(name.to_owned(), found);
         }
@@ -89,12 +151,12 @@ impl Seen {
         self.files.get(name)?.as_deref()
     }
 
-    /// The refs that are served over HTTP, with those of the tips that lie beside them: a writer on its way has put those
-    /// first.
-    fn served(&self, tips: &[(String, Oid)]) -> Result<Served> {
+    /// The refs that are served over HTTP, with those of these names that lie beside them: a writer on its way has put
+    /// those first.
+    fn served(&self, names: &[String]) -> Result<Served> {
         let text = |name: &str| self.bytes(name).unwrap_or_default();
         let mut served = Served::read(text(PACKS), text(REFS))?;
-        for (name, _) in tips {
+        for name in names {
             let Some(bytes) = self.bytes(name) else { continue };
             let text = String::from_utf8_lossy(bytes);
             let oid = text.trim().parse().map_err(|_| {
