@@ -17,7 +17,7 @@ use lifeboat::config::StoreConfig;
 use lifeboat::effects::{Area, Disk, Store};
 use lifeboat::error::ErrorKind;
 use lifeboat::host::HostDisk;
-use lifeboat::model::{Digests, StoreName};
+use lifeboat::model::{Digests, Sha256, StoreName};
 use lifeboat::stores;
 use support::counting::CountingDisk;
 use support::kill_points::{Action, KillPoints};
@@ -127,6 +127,29 @@ async fn modes_are_for_the_team_and_then_for_everyone() {
     {
         assert_eq!(mode(&one.root.join(path)), want, "{path}");
     }
+}
+
+/// A name that follows from its bytes may never be written again, so nobody else would take its unfinished write away.
+#[tokio::test]
+async fn what_a_dead_writer_left_unfinished_goes_with_the_next_write() {
+    let one = one();
+    one.put(&Area::Public, "releases/a").await.unwrap();
+    let left = one.root.join("releases/.index.0123.asc.partial");
+    fs::write(&left, "half").unwrap();
+    // As long as the writer lives it holds one of the store's 256 locks.
+    let lock_of = |name: &str| {
+        let target = one.root.join("releases").join(name);
+        one.root.join(".staging/.locks").join(&Sha256::of(target.as_os_str().as_encoded_bytes()).hex()[..2])
+    };
+    let others = ["b", "bb", "bbb"].into_iter().find(|n| lock_of(n) != lock_of("index.0123.asc")).unwrap();
+    let held = HostDisk.try_lock(&lock_of("index.0123.asc")).unwrap().unwrap();
+    one.put(&Area::Public, &format!("releases/{others}")).await.unwrap();
+    assert!(left.exists(), "a write that goes on was taken away");
+    drop(held);
+    fs::write(one.root.join("releases/.hidden"), "a person's").unwrap();
+    one.put(&Area::Public, "releases/c").await.unwrap();
+    assert!(!left.exists(), "it is still there");
+    assert!(one.root.join("releases/.hidden").exists(), "what is no unfinished write is not ours");
 }
 
 /// `mkdir` under a strict umask, then a crash: without mending it the release would stay closed to readers.

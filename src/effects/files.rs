@@ -115,6 +115,12 @@ pub fn left_partial(disk: &dyn Disk, path: &Path) -> Result<bool> {
     Ok(disk.entry(&tmp).context(format!("cannot look at `{}`", tmp.display()))?.is_some())
 }
 
+/// The path that a hidden file of this name is the unfinished write of, if it is one.
+#[must_use]
+pub fn partial_of(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(".partial").filter(|n| !n.is_empty())
+}
+
 /// Removes what an interrupted write left beside `path`: one that ended after `path` was there is not written again, so
 /// nothing would replace it. The caller is the only writer of `path`.
 ///

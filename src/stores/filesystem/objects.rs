@@ -250,6 +250,10 @@ impl Tree {
                 .hint("free some space on that disk and run `lifeboat ship` again: nothing was written"));
         }
         let created = files::write_new(&*self.disk, target, modes(area).0, source)?;
+        if let (Area::Public, Some(dir)) = (area, target.parent()) {
+            // What others left unfinished misleads nobody: that it cannot be removed now is no failure of this write.
+            drop(self.tidy(dir));
+        }
         Ok(if created { PutNew::Created } else { PutNew::Existed })
     }
 
@@ -268,13 +272,26 @@ impl Tree {
         Ok(PutNew::Existed)
     }
 
+    /// Removes what dead writers left unfinished in a public directory: a name that follows from its bytes, as that of an
+    /// index's signature, may never be written again. What another writer is at work on stays.
+    fn tidy(&self, dir: &Path) -> Result<()> {
+        for entry in self.disk.list(dir).context(format!("cannot list `{}`", dir.display()))? {
+            let Some(name) = files::partial_of(&entry.name).filter(|_| entry.kind == EntryKind::File) else { continue };
+            let target = dir.join(name);
+            let lock = self.lock_file(&target);
+            if let Some(_lock) = self.disk.try_lock(&lock).context(format!("cannot lock `{}`", lock.display()))? {
+                files::remove_partial(&*self.disk, &target)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps out other writers of `target`, in other processes and on other machines too. There are 256 lock files in all,
     /// which stay: a lock file that is removed can be held twice.
     pub(super) fn lock(&self, target: &Path) -> Result<Box<dyn Lock>> {
         self.ensure_staging()?;
-        let dir = self.root.join(STAGING).join(LOCKS);
-        self.ensure_dir(&dir)?;
-        let path = dir.join(&Sha256::of(target.as_os_str().as_encoded_bytes()).hex()[..2]);
+        self.ensure_dir(&self.root.join(STAGING).join(LOCKS))?;
+        let path = self.lock_file(target);
         let since = Instant::now();
         loop {
             if let Some(lock) = self.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))? {
@@ -286,6 +303,11 @@ impl Tree {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    fn lock_file(&self, target: &Path) -> PathBuf {
+        let name = Sha256::of(target.as_os_str().as_encoded_bytes()).hex();
+        self.root.join(STAGING).join(LOCKS).join(&name[..2])
     }
 
     /// Adds to a failure of the file system what it means for the store, and what to do.
