@@ -15,9 +15,12 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -109,42 +112,40 @@ pub fn apply(checkout: &Checkout, edits: &[Edit], request: &str, program: Option
     clear(&dir)
 }
 
-/// How long the guard may take to leave the program's group, in milliseconds; longer only if the machine hardly runs.
-const LEAVING_MS: u32 = 2000;
+/// How long the guard may take to leave the program's group; longer only if the machine hardly runs.
+const LEAVING: Duration = Duration::from_secs(2);
 
-/// The guard as its program sees it: it holds a pipe to it, which the system closes when the program dies.
+/// The guard as its program sees it: the guard's standard input is the other end of this socket, which the system closes
+/// when the program dies.
 struct Guard {
     child: Child,
-    pipe: Option<ChildStdin>,
+    socket: Option<UnixStream>,
 }
 
 impl Guard {
     /// Nothing if it cannot be started: then the record alone has to do.
     fn start(program: &Path, top: &Path) -> Option<Self> {
+        let (mut ours, theirs) = UnixStream::pair().ok()?;
         let mut command = Command::new(program);
         // It keeps the output open, so that whoever reads that to its end finds the tree whole.
-        command.arg(GUARD).arg(top).stdin(Stdio::piped()).env_clear();
+        command.arg(GUARD).arg(top).stdin(OwnedFd::from(theirs)).env_clear();
         #[cfg(debug_assertions)]
         if let Some(after) = std::env::var_os("LIFEBOAT_TEST_KILL_GUARD") {
             command.env("LIFEBOAT_TEST_KILL_BUMP", after);
         }
-        let mut child = command.spawn().ok()?;
-        let pipe = child.stdin.take();
-        // Until it has left the group, a signal to the group ends both: no file is replaced before.
-        let own = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        for _ in 0..LEAVING_MS {
-            if own.is_some() && rustix::process::getsid(own).ok() == own {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        Some(Self { child, pipe })
+        let child = command.spawn().ok()?;
+        // Only the guard holds its end now: one that cannot run is seen at once.
+        drop(command);
+        // Until it has left the group, a signal to the group ends both: no file is replaced before. It says so itself, since
+        // in a container the number of a session is 0 as long as its leader is outside.
+        let _ = ours.set_read_timeout(Some(LEAVING)).and_then(|()| ours.read(&mut [0]));
+        Some(Self { child, socket: Some(ours) })
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        drop(self.pipe.take());
+        drop(self.socket.take());
         // How it ended says nothing: the record is gone, or the next command finds it.
         let _ = self.child.wait();
     }
@@ -157,8 +158,9 @@ pub fn guard(top: &Path) -> u8 {
     // Signals to the terminal or to the job that the program belongs to are not for the guard. It fails only for the leader
     // of a group, whom they do not reach either.
     let _ = rustix::process::setsid();
+    let _ = rustix::io::write(std::io::stdin(), b"\n");
     let ended = std::io::stdin().read_to_end(&mut Vec::new());
-    let settled = ended.context("the guard's pipe").and_then(|_| {
+    let settled = ended.context("the guard's socket").and_then(|_| {
         let checkout = Checkout::open(top)?;
         let dir = checkout.record_dir();
         if !dir.join(RECORD).exists() {
@@ -315,7 +317,8 @@ fn sync(at: &Path) -> std::io::Result<()> {
     File::open(at)?.sync_all()
 }
 
-/// Where the crash tests kill the program: the variable says after how many such points, in builds for tests only.
+/// Where the crash tests kill the program, and with it the group of processes that they started it in: the variable says
+/// after how many such points, in builds for tests only.
 fn stop_point() {
     #[cfg(debug_assertions)]
     if let Some(Ok(mut left)) = std::env::var("LIFEBOAT_TEST_KILL_BUMP").ok().map(|v| v.parse::<usize>()) {
@@ -323,8 +326,7 @@ fn stop_point() {
         static PASSED: AtomicUsize = AtomicUsize::new(0);
         left = left.saturating_sub(PASSED.fetch_add(1, Ordering::SeqCst));
         if left == 0 {
-            let own = rustix::process::getpid();
-            let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+            let _ = rustix::process::kill_current_process_group(rustix::process::Signal::KILL);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The program in a checkout: the diff, the files, and kills at every point of writing them.
 
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -49,9 +49,10 @@ fn command(dir: &Path, more: &[&str]) -> Vec<String> {
     line.chain(more.iter().map(|s| (*s).to_owned())).collect()
 }
 
+/// Runs it in a group of its own, since a kill takes the whole group, as a terminal's or a CI job's end does.
 fn bump(dir: &Path, more: &[&str], kill: Kill) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
-    program.current_dir(dir).args(command(dir, more));
+    program.current_dir(dir).args(command(dir, more)).process_group(0);
     for (name, after) in [("LIFEBOAT_TEST_KILL_BUMP", kill.program), ("LIFEBOAT_TEST_KILL_GUARD", kill.guard)] {
         if let Some(after) = after {
             program.env(name, after.to_string());
@@ -93,6 +94,19 @@ fn a_dry_run_prints_what_git_applies_and_changes_nothing() {
     std::fs::write(dir.path().join("d.patch"), &out.stdout).unwrap();
     git(dir.path(), &["apply", "d.patch"]);
     assert_eq!(moved(dir.path()), 2);
+}
+
+/// As in a container: the session that the program belongs to has no number there.
+#[test]
+fn it_writes_where_its_session_is_not_seen() {
+    let dir = checkout();
+    let unshare = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", env!("CARGO_BIN_EXE_lifeboat")];
+    let mut program = Command::new("unshare");
+    program.current_dir(dir.path()).args(unshare).args(command(dir.path(), &["--no-hooks"]));
+    let out = program.output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(moved(dir.path()), 2);
+    assert_eq!(status(dir.path()), BUMPED);
 }
 
 #[test]
