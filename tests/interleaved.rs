@@ -377,7 +377,11 @@ fn of_two_trains_on_one_base_one_is_published() {
         let why = ["is bringing `release-1.0.0` to the public", "would lose commits"];
         let why = why.into_iter().find(|w| error.contains(w)).unwrap_or_else(|| panic!("{when}: {error}"));
         *refused.entry(why).or_insert(0) += 1;
-        assert_eq!(fs::read_dir(world.store().join(".staging/.held")).map_or(0, Iterator::count), 0, "{when}: still held");
+        assert_eq!(
+            fs::read_dir(world.store().join(".staging/.held")).map_or(0, Iterator::count),
+            0,
+            "{when}: still held"
+        );
     }
     assert!(places > 20 && refused.len() == 2, "{places} places, {refused:?}");
 }
