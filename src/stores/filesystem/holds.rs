@@ -15,22 +15,25 @@ impl Tree {
         let target = self.locate(&area, what)?;
         self.ensure_parent(&area, &target)?;
         let _lock = self.lock(&target)?;
-        if let Some(there) = self.holder(&target)? {
-            // It may have been linked just before a crash that its directory has not been synced since.
-            files::sync_parent(&*self.disk, &target)?;
-            return Ok((there != holder).then_some(there));
+        if files::write_new(&*self.disk, &target, modes(&area).0, &mut &*holder)? {
+            return Ok(None);
         }
-        files::write_new(&*self.disk, &target, modes(&area).0, &mut &*holder)?;
-        Ok(None)
+        Ok(self.holder(&target)?.filter(|there| there != holder))
     }
 
     pub(super) fn release(&self, what: &str, holder: &[u8]) -> Result<()> {
         path::check_train(what)?;
         let target = self.locate(&Area::Staging(HELD.to_owned()), what)?;
-        if self.holder(&target)?.as_deref() != Some(holder) {
+        let dir = target.parent().unwrap_or(&target);
+        if self.disk.entry(dir).context(format!("cannot look at `{}`", dir.display()))?.is_none() {
             return Ok(());
         }
-        // Nobody but its holder removes it, and the holder does one thing at a time.
+        let _lock = self.lock(&target)?;
+        if self.holder(&target)?.is_some_and(|there| there != holder) {
+            return Ok(());
+        }
+        // What is gone already may have been removed just before a crash that its directory has not been synced since.
+        files::remove_partial(&*self.disk, &target)?;
         self.disk.remove_file(&target).context(format!("cannot remove `{}`", target.display()))?;
         files::sync_parent(&*self.disk, &target)
     }
