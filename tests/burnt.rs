@@ -226,11 +226,16 @@ fn an_older_index_that_was_put_back_is_never_signed_on() {
     let newest = read();
     pull(&train);
     again(&train, "drill-3", "patch");
+    // A rehearsal says so too.
+    write(&older);
+    let why = "it does not list 1.1.0, which train `drill-2` released there";
+    let file = train.train_file().display().to_string();
+    train.run(&["ship", &file, "--dry-run"]).fails(6, &[why, "dry run"]);
+    write(&newest);
     train.to_the_gate();
     train.approve();
     // The third train at its gate, and the one that was given up telling what it burnt, find the older one there.
     write(&older);
-    let why = "it does not list 1.1.0, which train `drill-2` released there";
     let said = [&format!("index of store `mirror`: {why}"), "somebody put an older index back", "step: gate"];
     train.ship().fails(6, &said);
     fs::remove_file(&files[0]).unwrap();

@@ -52,7 +52,7 @@ pub(super) fn run(place: &Place, file: Option<&Path>, reviewed: Option<Sha256>, 
         objects.put(series)?;
     }
     let (train, _) = Train::adopt(&effects, Arc::new(trust), &dir, &plan)?;
-    let train = Arc::new(train);
+    let train = Arc::new(train.with_past(place.past()?));
     let ended = runtime.block_on(drive(place, &effects, &train, &clock, &Throwaway::people(&real)));
     effects.progress.event(ProgressEvent::Ended);
     let state = train.state();
