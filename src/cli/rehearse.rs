@@ -33,7 +33,7 @@ pub(super) fn run(place: &Place, file: Option<&Path>, reviewed: Option<Sha256>, 
     let file = file.ok_or_else(|| Error::input("a dry run needs the train file"))?;
     let gathered = gather(&place.config, file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    super::ship::same_plan(&plan.id()?, reviewed)?;
+    super::plan::same_plan(&plan.id()?, reviewed)?;
     let real = place.trust()?;
     let clock = Arc::new(LeapingClock::new(place.clock.clone()));
     let (keys, trust) = throwaway(&real, clock.clone())?;
