@@ -14,7 +14,7 @@ use crate::engine::{Ended, Train};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus, TrainState};
 use crate::model::{BranchName, TrainName};
-use crate::step::StepId;
+use crate::step::{Step, StepId};
 
 /// Bring home the deliveries that wait for their destinations, and read everything back
 ///
@@ -103,13 +103,14 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
         seen.retain(|s| s.state.name() >= TrainState::Released && s.state.abandoned().is_none());
     }
     let mut reports: Vec<Report> = Vec::new();
-    for seen in in_version_order(seen) {
-        let before = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(place, &r.train, &seen));
-        if let Some(behind) = before.and_then(|before| behind(before, &seen)) {
+    let in_order = in_version_order(seen);
+    for seen in &in_order {
+        let before = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(place, &r.train, seen));
+        if let Some(behind) = before.and_then(|before| behind(before, seen)) {
             reports.push(behind);
             continue;
         }
-        match one(place, &seen, out, errors).await {
+        match one(place, seen, out, errors).await {
             Ok(report) => reports.push(report),
             // One train that cannot be opened keeps none of the others.
             Err(e) => {
@@ -128,7 +129,19 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
             }
         }
     }
+    // What waited for a train that came later need not wait for the next try.
+    for (seen, report) in in_order.iter().zip(&mut reports) {
+        if !report.waiting.is_empty() && report.waiting.iter().all(|w| switches_on(seen, &w.step)) {
+            *report = one(place, seen, out, errors).await?;
+        }
+    }
     Ok(reports)
+}
+
+/// Whether a step switches workflows on again, for which other trains may have to be home.
+fn switches_on(seen: &Seen, step: &StepId) -> bool {
+    let plan = seen.state.graph().plan();
+    plan.step(step).is_some_and(|s| matches!(s.step, Step::RestoreWorkflows(_)))
 }
 
 /// The trains that can be read; the others are told and left.

@@ -4,6 +4,7 @@ pub mod advisory;
 pub mod approve;
 mod content;
 pub mod index;
+mod neighbours;
 mod next;
 mod perform;
 mod pools;
