@@ -111,9 +111,10 @@ async fn lines_come_home_by_squash_and_by_rebase_and_tags_never_move() {
     project.at(&["update-ref", "refs/heads/release-2.0.0", &tip]);
     // The branch goes on: its first commit with everything counts.
     project.somebody_commits("release-2.0.0");
-    for pull in &mut project.double.world().state.pulls {
-        (pull.open, pull.merged) = (false, true);
+    for (branch, _) in LINES {
+        project.double.merge(&format!("lifeboat/drill/{branch}"));
     }
+    assert_eq!(project.at(&["branch", "--list", "lifeboat/*"]), "", "the forge removed what was merged");
     let home = project.run(&["reconcile"]).await.ends_with(0);
     assert!(home.stdout.contains("train drill: reconciled"), "{home:?}");
     assert_eq!(how(&project, "release-1.0.0"), ("squash".to_owned(), squash));
