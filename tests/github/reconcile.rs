@@ -101,7 +101,10 @@ async fn one_part_is_proven_while_another_is_down() {
         let steps = |list: Vec<&serde_json::Value>| -> Vec<String> {
             list.into_iter().map(|s| s.as_str().unwrap().to_owned()).collect()
         };
-        (steps(report[0]["equal"].as_array().unwrap().iter().collect()), steps(waits.iter().map(|w| &w["step"]).collect()))
+        (
+            steps(report[0]["equal"].as_array().unwrap().iter().collect()),
+            steps(waits.iter().map(|w| &w["step"]).collect()),
+        )
     };
 
     project.double.world().faults.down.insert(Side::Api, Kind::HostDown);

@@ -462,7 +462,8 @@ pub fn essence(state: &State) -> String {
         .advisories
         .iter()
         .map(|a| {
-            let shown = ["summary", "description", "state", "severity", "cvss", "cvss_severities", "cve_id", "vulnerabilities"];
+            let shown =
+                ["summary", "description", "state", "severity", "cvss", "cvss_severities", "cve_id", "vulnerabilities"];
             shown.map(|name| a[name].to_string()).join(" ")
         })
         .collect();

@@ -17,7 +17,8 @@ fn say(advisory: &mut Value, body: &Value) {
         }
     }
     if let Some(vector) = body["cvss_vector_string"].as_str() {
-        let (shown, none) = (json!({"vector_string": vector, "score": 7.5}), json!({"vector_string": null, "score": null}));
+        let (shown, none) =
+            (json!({"vector_string": vector, "score": 7.5}), json!({"vector_string": null, "score": null}));
         // The older field says nothing of a version that it does not know.
         let (v3, v4) = if vector.starts_with("CVSS:4") { (none, shown) } else { (shown, none) };
         advisory["cvss"] = v3.clone();
