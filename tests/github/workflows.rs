@@ -9,6 +9,7 @@ use lifeboat::journal::TrainState;
 
 use crate::github_double::actions::{Run, Workflow};
 use crate::github_double::faults::{Fault, Kind};
+use crate::github_double::state::Asset;
 use crate::github_double::{Double, Side, TOKEN};
 use crate::support::sample_train::{Ran, SampleTrain};
 use crate::train::{COMMIT, Template, double_with, tag_id};
@@ -210,6 +211,33 @@ async fn what_was_off_before_stays_off_and_a_kill_forgets_nothing() {
     let world = double.world();
     assert!(!world.state.workflows[0].on, "somebody else had switched it off");
     assert!(!world.writes.iter().any(|w| w.starts_with("PUT")), "{:?}", world.writes);
+}
+
+/// A run that succeeds and changes the release meanwhile is no success.
+#[tokio::test]
+async fn what_an_adopted_workflow_does_to_the_release_is_compared() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let run = template.copy();
+    {
+        let mut world = double.world();
+        world.state.workflows[1].ends = ("in_progress".to_owned(), None);
+        world.state.immutable_releases = false;
+    }
+    run.ship(&template, &double).await.unwrap();
+    {
+        let mut world = double.world();
+        let release = world.state.releases.iter_mut().find(|r| r.tag == "v36.0.14").unwrap();
+        let (name, sha256) = ("sbom.json".to_owned(), "0".repeat(64));
+        release.assets.push(Asset { id: 7, name, size: 1, sha256, whole: true });
+        for run in &mut world.state.runs {
+            run.ends = ("completed".to_owned(), Some("success".to_owned()));
+        }
+    }
+    let done = run.reconcile(&template, &double).await.unwrap().unwrap();
+    let Some(lifeboat::engine::Ended::Stuck(errors)) = &done.ended else { panic!("{done:?}") };
+    let [(step, error)] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(step.as_str(), "await-runs/github/release-36.0.0");
+    assert!(error.report().contains("`sbom.json`"), "{}", error.report());
 }
 
 /// The release comes days after the workflows were switched off; somebody, or something, has switched one on since.

@@ -133,7 +133,17 @@ async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to
 pub(super) async fn await_runs(acting: &Acting<'_>, step: &AwaitRuns) -> Result<Outcome> {
     let forge = reached(acting, &step.forge).await?;
     let commit = prepared(&acting.state, &step.prepare)?.head;
-    Ok(Outcome::RunsPassed { runs: passed(&*forge, step, commit).await? })
+    let runs = passed(&*forge, step, commit).await?;
+    // What they did to the line's release is compared as well: nothing added, nothing replaced, the tag where it was.
+    for planned in &acting.train.plan().steps {
+        if let Step::ForgeRelease(release) = &planned.step
+            && release.forge == step.forge
+            && release.branch == step.branch
+        {
+            super::forge::prove(acting.effects, acting.train, release).await?;
+        }
+    }
+    Ok(Outcome::RunsPassed { runs })
 }
 
 /// Reads the runs again: none failed or vanished since.
