@@ -113,14 +113,11 @@ async fn one_part_is_proven_while_another_is_down() {
     project.double.mend();
 
     // The releases stay readable while git is away; an address on which nobody listens.
-    let silent = "ssh://git@127.0.0.1:1/x";
-    let bare = project.bare.display().to_string();
-    let mut command = project.train.command(&["reconcile", "--json"]);
-    command.env("GITHUB_TOKEN", crate::github_double::TOKEN).env("GIT_CONFIG_COUNT", "1");
-    command.env("GIT_CONFIG_KEY_0", format!("url.{silent}.insteadOf")).env("GIT_CONFIG_VALUE_0", &bare);
-    let ran = tokio::task::spawn_blocking(move || crate::support::sample_train::Ran::of(&mut command)).await.unwrap();
-    let (equal, waits) = reconciled(ran.ends_with(5));
+    let name = "url.ssh://git@127.0.0.1:1/x.insteadOf";
+    crate::workflows::git(&project.train, &["config", "--global", name, &project.bare.display().to_string()]);
+    let (equal, waits) = reconciled(project.run(&["reconcile", "--json"]).await.ends_with(5));
     assert_eq!((&equal[..], &waits[..]), (&releases[..], &git[..]));
+    crate::workflows::git(&project.train, &["config", "--global", "--unset", name]);
 
     let (equal, waits) = reconciled(project.run(&["reconcile", "--json"]).await.ends_with(0));
     assert_eq!((equal.len(), waits.len()), (3, 0));
