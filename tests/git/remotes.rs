@@ -178,7 +178,8 @@ async fn a_server_that_fails_in_a_row_is_left_alone_for_a_while() {
         "ssh.sh",
         "echo x >> \"$HOME/calls\"\necho 'ssh: connect to host h port 22: Connection refused' >&2\nexit 255\n",
     );
-    let program = s.program().clone().with_variable("GIT_SSH_COMMAND", format!("sh {}", s.path("ssh.sh").display()));
+    let ssh = format!("sh {}", s.path("ssh.sh").display());
+    let program = s.program().clone().with_variable("GIT_SSH_COMMAND", ssh).with_variable("GIT_SSH_VARIANT", "simple");
     let clock = Arc::new(LeapingClock::new(Arc::new(HostClock)));
     let url = "git@example.invalid:a/b.git";
     let remote = GitRemote::new(program, RemoteName::new("origin").unwrap(), url).with_breaker(clock.clone());
