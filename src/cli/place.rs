@@ -203,7 +203,7 @@ impl Place {
 
     /// Where the trains of this project go.
     pub(super) fn destinations(&self) -> Result<Destinations> {
-        wiring::destinations(&self.config, &self.disk)
+        wiring::destinations(&self.config, &self.disk, &self.clock)
     }
 
     /// The trust root that is pinned on this machine.

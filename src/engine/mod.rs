@@ -5,6 +5,7 @@ pub mod approve;
 pub mod branches;
 mod content;
 pub mod index;
+mod neighbours;
 mod next;
 mod perform;
 mod pools;

@@ -23,7 +23,7 @@ use crate::git::facts::UserRepository;
 use crate::git::series::{from_mailbox, from_remote, on_base};
 use crate::git::{GitProgram, LocalGit};
 use crate::model::{BranchName, LineKind, Oid, RemoteName, TagName, VersionStep};
-use crate::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
+use crate::snapshot::{Fact, LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
 use crate::step::Submodule;
 use crate::trust::{self, RootChoice, TrustedRoot};
 
@@ -64,8 +64,10 @@ pub fn gather(
     let scratch = state.join("scratch");
     files::create_dir_all(disk, &scratch, 0o700)?;
     let tags: BTreeMap<TagName, Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
+    let default_branches = workflows::default_branches(config, &user)?;
     let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
-    let seeing = Seeing { config, request: &request, user, program, scratch, tags, workflow_dirs: &to.workflow_dirs };
+    let (workflow_dirs, default_branches) = (&to.workflow_dirs, &default_branches);
+    let seeing = Seeing { config, request: &request, user, program, scratch, tags, workflow_dirs, default_branches };
     let mut lines = Vec::new();
     let mut pinned = Vec::new();
     let mut unknown = Vec::new();
@@ -150,6 +152,7 @@ struct Seeing<'a> {
     scratch: &'a Path,
     tags: &'a BTreeMap<TagName, Oid>,
     workflow_dirs: &'a BTreeMap<RemoteName, &'static [&'static str]>,
+    default_branches: &'a BTreeMap<RemoteName, Fact<Oid>>,
 }
 
 impl Seeing<'_> {
@@ -178,7 +181,7 @@ impl Seeing<'_> {
                 (Some(versions), Some(edits).filter(|_| self.config.version.after.is_empty()))
             }
         };
-        let workflows = self.workflows(&base, &series, edits)?;
+        let workflows = self.workflows(&base, &series, edits, unknown)?;
         let tag_taken = match &versions {
             Some((_, new)) => {
                 let tag = TagName::new(self.config.version.tag.replace("{version}", &new.to_string()))?;
@@ -211,7 +214,13 @@ impl Seeing<'_> {
     }
 
     /// What pushing the line may start on the forges that run the project's own workflows.
-    fn workflows(&self, base: &Oid, series: &Series, edits: Option<Vec<String>>) -> Result<WorkflowFacts> {
+    fn workflows(
+        &self,
+        base: &Oid,
+        series: &Series,
+        edits: Option<Vec<String>>,
+        unknown: &mut Vec<String>,
+    ) -> Result<WorkflowFacts> {
         let messages = series.patches.iter().map(|p| p.message.clone()).collect();
         let touched: BTreeSet<String> = series.patches.iter().flat_map(Patch::touches).collect();
         // Commands of the project may change anything.
@@ -227,11 +236,20 @@ impl Seeing<'_> {
         } else {
             self.user.source(base)?
         };
-        let default = workflows::default_branch(self.user).map(|head| self.user.source(&head)).transpose()?;
         for (forge, dirs) in self.workflow_dirs {
             let mut files = workflows::files(&*tree, dirs, WorkflowAt::Release)?;
-            if let Some(default) = &default {
-                files.extend(workflows::files(&**default, dirs, WorkflowAt::DefaultBranch)?);
+            match self.default_branches.get(forge) {
+                Some(Fact::Known(head)) => {
+                    files.extend(workflows::files(&*self.user.source(head)?, dirs, WorkflowAt::DefaultBranch)?);
+                }
+                // Where nothing runs at all, nothing can follow.
+                Some(Fact::Unknown(why)) if !files.is_empty() => {
+                    let told = workflows::unknown_default(forge, why);
+                    if !unknown.contains(&told) {
+                        unknown.push(told);
+                    }
+                }
+                _ => {}
             }
             facts.files.insert(forge.clone(), files);
         }
