@@ -71,6 +71,15 @@ impl Checkout {
         Ok(names.iter().filter_map(|n| n.ok().flatten().map(str::to_owned)).collect())
     }
 
+    /// The file at `path` in the tree that `tag` names; nothing where there is none, or where it cannot be read.
+    #[must_use]
+    pub fn at_tag(&self, tag: &str, path: &str) -> Option<Vec<u8>> {
+        let repository = self.repository.as_ref()?;
+        let tree = repository.find_reference(&format!("refs/tags/{tag}")).ok()?.peel_to_tree().ok()?;
+        let entry = tree.get_path(Path::new(path)).ok()?;
+        repository.find_blob(entry.id()).ok().map(|blob| blob.content().to_vec())
+    }
+
     /// Where a bump keeps its record while it writes: in the git directory, or beside the files.
     fn record_dir(&self) -> PathBuf {
         match &self.repository {

@@ -92,7 +92,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 Some(RequirementsArg::Keep) => Requirements::Keep,
                 _ => Requirements::Lift,
             };
-            (bump_listed(&checkout, &listed, policy, &asked)?, Vec::new())
+            let at_tag = |tag: &str, path: &str| checkout.at_tag(tag, path);
+            (bump_listed(&checkout, &listed, policy, &asked, &at_tag)?, Vec::new())
         }
         (None, None) => return Err(Error::input("neither --config nor --from-tsv is given")),
     };
