@@ -12,6 +12,8 @@ if [ "$view" = overlay ]; then
 elif [ -d "$top/.git" ]; then
     mkdir -p "$scratch/tree/.git"
     mount -n --bind -o ro "$top/.git" "$scratch/tree/.git"
+elif [ -e "$top/.git" ]; then
+    cp "$top/.git" "$scratch/tree/.git"
 fi
 # Cargo, its toolchains, and the repository of a worktree, to be seen again once what they lie in is covered.
 kept=0
