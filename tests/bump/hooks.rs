@@ -152,3 +152,17 @@ fn commands_see_the_repository_in_a_worktree_and_in_a_copy() {
         }
     }
 }
+
+/// In a checkout nothing is under embargo that was not there before; a train refuses such a command.
+#[test]
+fn a_command_has_the_network_only_if_it_asks_for_it() {
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    for (more, same) in [("", false), (", network = true", true)] {
+        let (_outer, dir) = of_every_kind("plain");
+        let run = format!("{{ run = 'readlink /proc/self/ns/net > plain'{more} }}");
+        let out = with_hooks(&dir, &run, &[]);
+        assert!(out.status.success(), "{}", report(&out));
+        let seen = std::fs::read_to_string(dir.join("plain")).unwrap();
+        assert_eq!(Path::new(seen.trim()) == own, same, "{seen}");
+    }
+}
