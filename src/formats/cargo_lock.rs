@@ -42,6 +42,13 @@ pub struct LockedPackage {
     replace: Option<Reference>,
 }
 
+impl LockedPackage {
+    /// The names that its `dependencies` list.
+    pub fn dependencies(&self) -> impl Iterator<Item = &str> {
+        self.references.iter().map(|r| parts(&r.text).0)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Package,
