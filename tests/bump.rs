@@ -6,6 +6,8 @@
 mod checkout;
 #[path = "bump/decisions.rs"]
 mod decisions;
+#[path = "bump/hooks.rs"]
+mod hooks;
 #[path = "bump/init.rs"]
 mod init;
 #[path = "bump/properties.rs"]

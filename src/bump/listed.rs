@@ -1,6 +1,6 @@
 //! Which crates move, and to which version: by a list that the release manager gives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use semver::Version;
 
@@ -143,33 +143,4 @@ fn forward(l: &Listed) -> Result<()> {
 fn elsewhere(place: &str, name: &str, at: &str, listed: &Version) -> Error {
     Error::input(format!("{place}: `{name}` is at {at}, listed at {listed}"))
         .hint("correct the list, or check out the tree that it was made for")
-}
-
-/// Stops if a new version is tagged already, under whichever form the old version's tag has.
-pub(super) fn untagged(workspace: &Workspace, moves: &[Move], tags: &BTreeSet<String>) -> Result<()> {
-    let forms = [
-        "{crate}-v{version}",
-        "{crate}-{version}",
-        "{crate}/v{version}",
-        "{crate}@{version}",
-        "v{version}",
-        "{version}",
-    ];
-    for m in moves {
-        let tag =
-            |form: &str, version: &Version| form.replace("{crate}", &m.name).replace("{version}", &version.to_string());
-        // The first form that fits tells how this crate is tagged; a plain `v1.2.3` may be another crate's.
-        let Some(form) = forms.into_iter().find(|f| tags.contains(&tag(f, &m.old))) else { continue };
-        let lone = form.contains("{crate}") || moves.iter().all(|other| other.new == m.new);
-        if lone && tags.contains(&tag(form, &m.new)) {
-            return Err(Error::conflict(format!("`{}` {} is already tagged: `{}`", m.name, m.new, tag(form, &m.new)))
-                .detail(format!(
-                    "{}: it is at {}",
-                    workspace.crate_at(&m.manifest).map_or(&m.manifest, |c| &c.place),
-                    m.old
-                ))
-                .hint("take the next version; if that tag was never published, delete it first"));
-        }
-    }
-    Ok(())
 }

@@ -1,20 +1,18 @@
 //! The lock files after the moves, nested ones too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use semver::Version;
+
+use super::Work;
 use super::tree::{file_in, glob, parent};
-use super::workspace::Workspace;
-use super::{Strictness, Work};
+use super::workspace::{Crate, Workspace};
 use crate::error::{Error, Result};
-use crate::formats::cargo_lock::{self, Moved};
+use crate::formats::cargo_lock::{self, Lock, LockedPackage, Moved};
 
-/// Rewrites every lock file of the tree that holds a crate that moves, at its old version.
-pub(super) fn rewrite(
-    work: &mut Work<'_>,
-    workspace: &Workspace,
-    exclude: &[String],
-    strictness: Strictness,
-) -> Result<()> {
+/// Rewrites every lock file of the tree that holds a crate that moves, at its old version. The lock of a workspace fits its
+/// manifests afterwards, as far as they can be known without an index, or the bump stops.
+pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, exclude: &[String]) -> Result<()> {
     let mut moved: Moved = BTreeMap::new();
     for m in work.moves.values() {
         moved.entry(m.name.clone()).or_default().push((m.old.clone(), m.new.clone()));
@@ -29,32 +27,91 @@ pub(super) fn rewrite(
         let fault = |e: cargo_lock::LockError| {
             Error::input(format!("{path}:{}: {}", e.line, e.message)).hint("mend it with `cargo update --workspace`")
         };
-        let own = workspace.manifest(&file_in(dir, "Cargo.toml")).is_some_and(|l| l.reached);
+        let root = file_in(dir, "Cargo.toml");
+        let reached = workspace.manifest(&root).is_some_and(|l| l.reached);
         let lock = match cargo_lock::parse(&text) {
             Ok(lock) => lock,
-            Err(e) if own => return Err(fault(e)),
+            Err(e) if reached => return Err(fault(e)),
             // A fixture that is broken on purpose.
             Err(_) => continue,
         };
-        for package in lock.packages.iter().filter(|p| p.source.is_none()) {
-            let Some(steps) = moved.get(&package.name) else { continue };
-            if steps.iter().any(|(old, _)| old.to_string() == package.version) {
-                continue;
-            }
-            let at = steps.first().map_or_else(String::new, |(old, _)| old.to_string());
-            let stale = format!(
-                "{path}:{}: `{}` is locked at {}, the crate is at {at}",
-                package.line, package.name, package.version
-            );
-            if own && strictness == Strictness::Lockstep {
-                return Err(Error::input(stale).hint("run `cargo update --workspace`, commit, then bump"));
-            }
-            work.note(format!("{stale}: left as it is"));
+        // Cargo reads this one, and no variant of it.
+        let own = reached && *path == file_in(dir, "Cargo.lock") && workspace.root_of(&root).is_none_or(|r| r == root);
+        let mut steps = moved.clone();
+        if own {
+            catch_up(work, workspace, (path, &root), &lock, &mut steps)?;
         }
-        let after = cargo_lock::rewrite(&text, &moved).map_err(fault)?;
+        for (package, at) in lock.packages.iter().filter_map(|p| Some((p, behind(p, &steps)?))) {
+            work.note(format!("{}: left as it is", stale(path, package, at)));
+        }
+        let after = cargo_lock::rewrite(&text, &steps).map_err(fault)?;
         work.set(path, after);
     }
     Ok(())
+}
+
+/// Adds to `steps` the crates of the workspace that its lock has at another version than their manifests: nobody chooses
+/// that version, so Cargo would write the new one. What else Cargo would change there cannot be known.
+fn catch_up(
+    work: &mut Work<'_>,
+    workspace: &Workspace,
+    (path, root): (&str, &str),
+    lock: &Lock,
+    steps: &mut Moved,
+) -> Result<()> {
+    let hint = "run `cargo update --workspace`, commit, then bump";
+    let mut found: BTreeMap<&str, Vec<&LockedPackage>> = BTreeMap::new();
+    for package in lock.packages.iter().filter(|p| p.source.is_none()) {
+        found.entry(&package.name).or_default().push(package);
+    }
+    let members: Vec<&Crate> = workspace.crates().filter(|c| is_member(workspace, c, root)).collect();
+    for krate in &members {
+        let Some(version) = &krate.version else { continue };
+        let moves = work.moves.get(&krate.manifest).map(|m| m.new.clone());
+        let packages = found.get(krate.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let package = match packages {
+            _ if packages.iter().any(|p| p.version == version.to_string()) => continue,
+            // Two crates of one name that stay: which one is behind cannot be seen, and the bump is not about them.
+            _ if moves.is_none() && members.iter().filter(|c| c.name == krate.name).count() > 1 => continue,
+            [] if moves.is_none() => continue,
+            [] => {
+                return Err(Error::input(format!("{path}: `{}` is not in this lock", krate.name))
+                    .detail(format!("{}: a crate of its workspace", krate.place))
+                    .hint(hint));
+            }
+            [package] => *package,
+            [package, ..] => return Err(Error::input(stale(path, package, version)).hint(hint)),
+        };
+        let (locked, wished) =
+            (package.dependencies().collect::<BTreeSet<_>>(), workspace.dependencies(&krate.manifest));
+        if let Some(name) = locked.symmetric_difference(&wished).find(|name| **name != krate.name) {
+            let more = if wished.contains(name) { "the lock lacks" } else { "the lock still has" };
+            return Err(Error::input(stale(path, package, version))
+                .detail(format!("{more} its dependency `{name}`"))
+                .hint(hint));
+        }
+        let from = Version::parse(&package.version).map_err(|_| Error::input(stale(path, package, version)))?;
+        let to = moves.unwrap_or_else(|| version.clone());
+        work.note(format!("{}: now at {to}, as Cargo would write it", stale(path, package, version)));
+        steps.entry(krate.name.clone()).or_default().push((from, to));
+    }
+    Ok(())
+}
+
+/// Whether `krate` belongs to the workspace, or is the lone package, whose manifest is `root`.
+fn is_member(workspace: &Workspace, krate: &Crate, root: &str) -> bool {
+    workspace.root_of(&krate.manifest).map_or(krate.manifest == root, |r| r == root)
+}
+
+/// Where a package stands that is locked at a version from which nothing moves.
+fn behind<'a>(package: &LockedPackage, steps: &'a Moved) -> Option<&'a Version> {
+    let own = steps.get(&package.name).filter(|_| package.source.is_none())?;
+    let (old, _) = own.first()?;
+    own.iter().all(|(from, _)| from.to_string() != package.version).then_some(old)
+}
+
+fn stale(path: &str, package: &LockedPackage, at: &Version) -> String {
+    format!("{path}:{}: `{}` is locked at {}, the crate is at {at}", package.line, package.name, package.version)
 }
 
 /// `Cargo.lock`, and the variants that projects keep beside it (`Cargo-minimal.lock`, `Cargo.lock.msrv`).

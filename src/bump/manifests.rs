@@ -4,7 +4,7 @@ use super::rules::Requirements;
 use super::workspace::{Crate, Loaded, Workspace, place};
 use super::{Strictness, Work};
 use crate::error::{Error, Result};
-use crate::formats::cargo_manifest::{Dependency, PackageVersion, Text};
+use crate::formats::cargo_manifest::{PackageVersion, Text};
 use crate::formats::requirement::{Lift, admits, lift};
 use crate::formats::splice::{Splice, splice};
 
@@ -31,8 +31,15 @@ pub(super) fn rewrite(
             let (Some(requirement), Some(krate)) = (&dependency.requirement, workspace.meant(path, dependency)) else {
                 continue;
             };
-            let at = place(path, &loaded.text, requirement.span.start);
-            cuts.extend(follow(work, loaded, dependency, requirement, krate, &at, (policy, strictness))?);
+            let wish = Wish {
+                loaded,
+                requirement,
+                package: &dependency.package,
+                at: place(path, &loaded.text, requirement.span.start),
+                // Cargo looks at it only for a member that inherits it.
+                idle: dependency.shared && !workspace.inherited(path, &dependency.key),
+            };
+            cuts.extend(follow(work, &wish, krate, (policy, strictness))?);
         }
         if !cuts.is_empty() {
             let text = splice(&loaded.text, cuts);
@@ -54,23 +61,51 @@ pub(super) fn end_with_newline(work: &mut Work<'_>) -> Result<()> {
     Ok(())
 }
 
+/// One requirement on a crate of the workspace.
+struct Wish<'a> {
+    loaded: &'a Loaded,
+    requirement: &'a Text,
+    package: &'a str,
+    /// `manifest:line`.
+    at: String,
+    /// An entry of `[workspace.dependencies]` that no member inherits.
+    idle: bool,
+}
+
+impl Wish<'_> {
+    fn says(&self) -> String {
+        format!("{}: requires `{}` \"{}\"", self.at, self.package, crate::model::escape(&self.requirement.value))
+    }
+
+    /// Why nothing resolves by it, if nothing does: then it is said, and left as it is.
+    fn unheard(&self) -> Option<&'static str> {
+        match (self.loaded.reached, self.idle) {
+            (false, _) => Some("Cargo does not reach that manifest"),
+            (true, true) => Some("no member inherits that entry"),
+            (true, false) => None,
+        }
+    }
+}
+
 /// What becomes of one requirement on `krate`.
 fn follow(
     work: &mut Work<'_>,
-    loaded: &Loaded,
-    dependency: &Dependency,
-    requirement: &Text,
+    wish: &Wish<'_>,
     krate: &Crate,
-    at: &str,
     (policy, strictness): (Requirements, Strictness),
 ) -> Result<Option<Splice>> {
+    let (loaded, requirement) = (wish.loaded, wish.requirement);
     let Some(version) = &krate.version else { return Ok(None) };
-    let says = || format!("{at}: requires `{}` \"{}\"", dependency.package, crate::model::escape(&requirement.value));
-    let Some(m) = work.moves.get(&krate.manifest) else {
-        if loaded.reached && !admits(&requirement.value, version) {
-            return Err(inconsistent(says(), krate));
+    let says = || wish.says();
+    let unfit = |work: &mut Work<'_>| match wish.unheard() {
+        None => Err(inconsistent(says(), krate)),
+        Some(why) => {
+            work.note(format!("{}, which does not fit {version}; {why}: left as it is", says()));
+            Ok(None)
         }
-        return Ok(None);
+    };
+    let Some(m) = work.moves.get(&krate.manifest) else {
+        return if admits(&requirement.value, version) || !loaded.reached { Ok(None) } else { unfit(work) };
     };
     let new = m.new.clone();
     let set = |text: &str| Ok(Some(requirement.set(&loaded.text, text)));
@@ -89,7 +124,7 @@ fn follow(
         Lift::Stays => Ok(None),
         Lift::Admits if policy == Requirements::Keep => Ok(None),
         Lift::Raise(_) | Lift::Admits
-            if strictness == Strictness::Lockstep && loaded.reached && !requirement.value.contains(',') =>
+            if strictness == Strictness::Lockstep && wish.unheard().is_none() && !requirement.value.contains(',') =>
         {
             Err(Error::input(format!("{}, but the crate is at {version}", says()))
                 .detail(format!("{}: `{}` is at {version}", krate.place, krate.name))
@@ -101,17 +136,12 @@ fn follow(
             work.note(format!("{}, which admits {new}: left as it is", says()));
             Ok(None)
         }
-        _ if !loaded.reached => {
-            work.note(format!(
-                "{}, which does not fit {version}; Cargo does not reach that manifest: left as it is",
-                says()
-            ));
-            Ok(None)
+        Lift::Raise(_) | Lift::Refuses if wish.unheard().is_none() => {
+            Err(Error::input(format!("{}, which does not admit {new}", says())).hint(format!(
+                "write a requirement that names {version} alone, which can follow, or one that admits {new}"
+            )))
         }
-        Lift::Raise(_) | Lift::Refuses => Err(Error::input(format!("{}, which does not admit {new}", says())).hint(
-            format!("write a requirement that names {version} alone, which can follow, or one that admits {new}"),
-        )),
-        Lift::Inconsistent | Lift::Malformed => Err(inconsistent(says(), krate)),
+        Lift::Raise(_) | Lift::Refuses | Lift::Inconsistent | Lift::Malformed => unfit(work),
     }
 }
 

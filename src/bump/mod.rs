@@ -10,6 +10,7 @@ mod listed;
 mod locks;
 mod manifests;
 mod rules;
+mod tagged;
 mod tree;
 mod workspace;
 
@@ -23,6 +24,7 @@ use crate::model::VersionStep;
 
 pub use listed::{Listed, parse_listed};
 pub use rules::{Changelog, Family, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules};
+pub use tagged::AtTag;
 use tree::Sources;
 pub use tree::{Entry, EntryKind, MemoryTree, SourceTree};
 use workspace::{Crate, Workspace};
@@ -106,10 +108,11 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
             .detail(place.map_or_else(|| format!("the tree is at {old}"), |at| format!("{at}: it is at {old}")))
             .hint("take the next version; if that tag was never published, delete it first"));
     }
+    tagged::by_name(&workspace, &decision.moves, &request.tags)?;
     let mut work = Work::new(&sources, decision);
     workspace.load_mentions(&sources, &work.names(), &rules.exclude)?;
     manifests::rewrite(&mut work, &workspace, rules.requirements, Strictness::Lockstep)?;
-    locks::rewrite(&mut work, &workspace, &rules.exclude, Strictness::Lockstep)?;
+    locks::rewrite(&mut work, &workspace, &rules.exclude)?;
     if rules.final_newline {
         manifests::end_with_newline(&mut work)?;
     }
@@ -123,7 +126,8 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     Ok(work.finish(main, Some(tag), release_notes))
 }
 
-/// Bumps the crates that a release manager listed; version files outside Cargo are found by looking.
+/// Bumps the crates that a release manager listed; version files outside Cargo are found by looking. `at_tag` tells whose
+/// version a tag means that names no crate.
 ///
 /// # Errors
 /// As [`bump()`]; and a listed crate that is not at its old version.
@@ -132,16 +136,19 @@ pub fn bump_listed(
     listed: &[Listed],
     requirements: Requirements,
     request: &BumpRequest,
+    at_tag: AtTag<'_>,
 ) -> Result<Bump> {
     let sources = Sources::new(tree)?;
     let mut workspace = Workspace::load(&sources, &listed::seeds(&sources, listed), &[])?;
     let decision = listed::decide(&workspace, listed)?;
     let main = decision.main.1.clone();
-    listed::untagged(&workspace, &decision.moves, &request.tags)?;
+    tagged::by_name(&workspace, &decision.moves, &request.tags)?;
+    let notes = tagged::by_content(&workspace, &decision.moves, &request.tags, at_tag)?;
     let mut work = Work::new(&sources, decision);
+    work.notes = notes;
     workspace.load_mentions(&sources, &work.names(), &[])?;
     manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;
-    locks::rewrite(&mut work, &workspace, &[], Strictness::Listed)?;
+    locks::rewrite(&mut work, &workspace, &[])?;
     found::rewrite(&mut work, &workspace, request.date)?;
     Ok(work.finish(main, None, None))
 }

@@ -147,6 +147,26 @@ impl Workspace {
         self.crates.get(&file_in(&join(parent(&root), patch.path.as_ref()?)?, "Cargo.toml"))
     }
 
+    /// Whether a member inherits the entry `key` of `[workspace.dependencies]` in the manifest at `root`.
+    pub(super) fn inherited(&self, root: &str, key: &str) -> bool {
+        self.manifests.iter().any(|(path, loaded)| {
+            loaded.manifest.dependencies.iter().any(|d| d.inherits && d.key == key)
+                && self.root_of(path).as_deref() == Some(root)
+        })
+    }
+
+    /// The names of the crates that the manifest at `path` depends on, whatever for; an inherited one by its real name.
+    pub(super) fn dependencies(&self, path: &str) -> BTreeSet<&str> {
+        let root = self.root_of(path).and_then(|root| self.manifests.get(&root));
+        let shared = |key: &str| {
+            let all = root.into_iter().flat_map(|r| &r.manifest.dependencies);
+            all.filter(|d| d.shared).find(|d| d.key == key)
+        };
+        let own = self.manifests.get(path).into_iter().flat_map(|l| &l.manifest.dependencies);
+        let wished = own.filter(|d| !d.patch && !d.shared);
+        wished.map(|d| shared(&d.key).filter(|_| d.inherits).unwrap_or(d).package.as_str()).collect()
+    }
+
     /// The workspace root of the manifest at `path`: itself, the one it names, or the nearest one above that does not
     /// exclude it.
     pub(super) fn root_of(&self, path: &str) -> Option<String> {

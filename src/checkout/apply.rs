@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -32,6 +32,8 @@ use crate::error::{Context as _, Error, Result};
 /// The hidden verb by which the program becomes a guard of the directory named after it.
 pub const GUARD: &str = "guard-bump";
 
+/// Of the record; files in the first one had their text only, and were neither added nor removed.
+const FORMAT: u32 = 2;
 /// The record of a bump that is being written.
 const RECORD: &str = "record.json";
 /// The record of one that was killed after its last file: by it the same command again is known to have nothing to do.
@@ -48,13 +50,66 @@ struct Record {
     files: Vec<Entry>,
 }
 
+/// One file; no content where there is none.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     path: String,
-    before: String,
-    after: String,
+    before: Option<Content>,
+    after: Option<Content>,
 }
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    data: Data,
+    /// The permission bits.
+    mode: u32,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Data {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl Data {
+    fn new(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|e| Self::Bytes(e.into_bytes()), Self::Text)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// One file of the checkout that a bump changes, adds or removes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where it lies in the checkout.
+    pub path: String,
+    /// Its bytes before; nothing where it is added.
+    pub before: Option<Vec<u8>>,
+    /// Its bytes afterwards; nothing where it is removed.
+    pub after: Option<Vec<u8>>,
+    /// Whether it can be executed afterwards; nothing where that stays, or is as usual for a new file. Of one that is
+    /// removed: whether it could.
+    pub executable: Option<bool>,
+}
+
+impl From<Edit> for Change {
+    fn from(edit: Edit) -> Self {
+        Self { path: edit.path, before: Some(edit.before), after: Some(edit.after), executable: None }
+    }
+}
+
+/// The permissions of a new file, and of one that can be executed, as git checks them out.
+const PLAIN: u32 = 0o644;
+const EXECUTABLE: u32 = 0o111;
 
 /// What stands at an entry's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,24 +132,32 @@ pub enum Applied {
     Complete,
 }
 
-/// Replaces the files of `edits` in the checkout; `request` says which bump this is, `program` is this program's file, for
+/// Replaces, adds and removes the files of `changes` in the checkout; `request` says which bump this is, `program` is this program's file, for
 /// the guard. Without it only the next command makes up for a kill.
 ///
 /// # Errors
 /// A file is no longer as it was read, another bump is writing, or the disk refuses; the tree is then as before.
-pub fn apply(checkout: &Checkout, edits: &[Edit], request: &str, program: Option<&Path>) -> Result<()> {
+pub fn apply(checkout: &Checkout, changes: &[Change], request: &str, program: Option<&Path>) -> Result<()> {
     let dir = checkout.record_dir();
     let _lock = lock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     let mut files = Vec::new();
-    for edit in edits {
-        if read(&checkout.top().join(&edit.path))?.as_deref() != Some(edit.before.as_slice()) {
-            return Err(Error::conflict(format!("`{}` changed while the bump was being decided", edit.path))
+    for change in changes {
+        let at = checkout.top().join(&change.path);
+        if read(&at)? != change.before {
+            return Err(Error::conflict(format!("`{}` changed while the bump was being decided", change.path))
                 .hint("nothing was written; run it again"));
         }
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).context(&edit.path);
-        files.push(Entry { path: edit.path.clone(), before: text(&edit.before)?, after: text(&edit.after)? });
+        let content = |bytes: &Option<Vec<u8>>, mode| bytes.clone().map(|b| Content { data: Data::new(b), mode });
+        let was = if change.before.is_some() { mode(&at)? } else { PLAIN };
+        let becomes = match change.executable {
+            None => was,
+            Some(true) => was | EXECUTABLE,
+            Some(false) => was & !EXECUTABLE,
+        };
+        let (before, after) = (content(&change.before, was), content(&change.after, becomes));
+        files.push(Entry { path: change.path.clone(), before, after });
     }
-    let record = Record { format: 1, request: request.to_owned(), head: checkout.head(), files };
+    let record = Record { format: FORMAT, request: request.to_owned(), head: checkout.head(), files };
     let text = serde_json::to_vec(&record).context("the record of the bump")?;
     let new = dir.join("record.new");
     fs::write(&new, &text).and_then(|()| sync(&new)).context(new.display())?;
@@ -102,7 +165,7 @@ pub fn apply(checkout: &Checkout, edits: &[Edit], request: &str, program: Option
     stop_point();
     // Started before the first rename; dropped, which ends it, after the record is gone.
     let _guard = program.and_then(|program| Guard::start(program, checkout.top()));
-    let written = replace_all(checkout, &record, |e| &e.after);
+    let written = replace_all(checkout, &record, |e| e.after.as_ref());
     if let Err(e) = written {
         undo(checkout, &record)?;
         clear(&dir)?;
@@ -233,8 +296,9 @@ fn settle_locked(checkout: &Checkout, dir: &Path) -> Result<Applied> {
 fn recorded(at: &Path) -> Result<Option<Record>> {
     let Some(text) = read(at)? else { return Ok(None) };
     let record: Record = serde_json::from_slice(&text).context(at.display())?;
-    if record.format != 1 {
-        return Err(Error::input(format!("{}: written by a newer lifeboat", at.display())));
+    if record.format != FORMAT {
+        return Err(Error::input(format!("{}: written by another version of lifeboat", at.display()))
+            .hint("let that version finish it, or `git checkout -- .` and remove the file"));
     }
     Ok(Some(record))
 }
@@ -254,42 +318,76 @@ fn undo(checkout: &Checkout, record: &Record) -> Result<()> {
                 )));
         }
     }
-    replace_all(checkout, record, |e| &e.before)
+    replace_all(checkout, record, |e| e.before.as_ref())
 }
 
 fn state(checkout: &Checkout, entry: &Entry) -> Result<State> {
-    let Some(now) = read(&checkout.top().join(&entry.path))? else { return Ok(State::Foreign) };
-    Ok(if now == entry.before.as_bytes() {
+    let at = checkout.top().join(&entry.path);
+    let now = match read(&at)? {
+        Some(bytes) => Some(Content { data: Data::new(bytes), mode: mode(&at)? }),
+        None => None,
+    };
+    let torn = |now: &Content| entry.after.as_ref().is_some_and(|a| a.data.bytes().starts_with(now.data.bytes()));
+    Ok(if now == entry.before {
         State::Before
-    } else if now == entry.after.as_bytes() {
+    } else if now == entry.after {
         State::After
-    } else if entry.after.as_bytes().starts_with(&now) {
+    } else if now.as_ref().is_some_and(torn) {
         State::Torn
     } else {
         State::Foreign
     })
 }
 
-/// Gives every file of the record the content that `wanted` names. The files keep their permissions.
-fn replace_all(checkout: &Checkout, record: &Record, wanted: fn(&Entry) -> &String) -> Result<()> {
+/// The permission bits of a file.
+fn mode(at: &Path) -> Result<u32> {
+    Ok(fs::metadata(at).context(at.display())?.permissions().mode() & 0o7777)
+}
+
+/// Gives every file of the record the content that `wanted` names, or removes it.
+fn replace_all(checkout: &Checkout, record: &Record, wanted: fn(&Entry) -> Option<&Content>) -> Result<()> {
     let mut ready = Vec::new();
     for entry in &record.files {
         let at = checkout.top().join(&entry.path);
-        let permissions = fs::metadata(&at).context(at.display())?.permissions();
         let beside = sibling(&at);
-        fs::write(&beside, wanted(entry)).context(beside.display())?;
-        fs::set_permissions(&beside, permissions).context(beside.display())?;
-        ready.push((beside, at));
+        let content = wanted(entry);
+        if let Some(content) = content {
+            if let Some(dir) = at.parent() {
+                fs::create_dir_all(dir).context(dir.display())?;
+            }
+            fs::write(&beside, content.data.bytes()).context(beside.display())?;
+            fs::set_permissions(&beside, fs::Permissions::from_mode(content.mode)).context(beside.display())?;
+        }
+        ready.push((content.is_some(), beside, at));
         stop_point();
     }
-    for (beside, at) in &ready {
-        fs::rename(beside, at).context(at.display())?;
+    for (stays, beside, at) in &ready {
+        match stays {
+            true => fs::rename(beside, at).context(at.display())?,
+            false => remove(checkout.top(), at)?,
+        }
         stop_point();
     }
-    let dirs: BTreeSet<&Path> = ready.iter().filter_map(|(_, at)| at.parent()).collect();
-    let all: Vec<&Path> = ready.iter().map(|(_, at)| at.as_path()).chain(dirs).collect();
+    let dirs: BTreeSet<&Path> = ready.iter().filter_map(|(_, _, at)| at.parent()).collect();
+    let all: Vec<&Path> = ready.iter().map(|(_, _, at)| at.as_path()).chain(dirs).collect();
     // Together they cost little more than one: the file system writes them in one go.
-    all.par_iter().try_for_each(|at| sync(at).context(at.display()))
+    all.par_iter().try_for_each(|at| match sync(at) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.context(at.display()),
+    })
+}
+
+/// Removes a file, if it is there, and the directories that it leaves empty, as git does.
+fn remove(top: &Path, at: &Path) -> Result<()> {
+    match fs::remove_file(at) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context(at.display()),
+        _ => {}
+    }
+    let mut dir = at.parent();
+    while let Some(empty) = dir.filter(|d| *d != top && d.starts_with(top) && fs::remove_dir(d).is_ok()) {
+        dir = empty.parent();
+    }
+    Ok(())
 }
 
 fn remove_sibling(checkout: &Checkout, entry: &Entry) -> Result<()> {

@@ -5,6 +5,7 @@ mod history;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Repository};
@@ -12,7 +13,7 @@ use git2::{ErrorCode, Repository};
 use crate::bump::{Entry, EntryKind, SourceTree};
 use crate::error::{Context as _, Error, Result};
 
-pub use apply::{Applied, GUARD, apply, guard, recover, settle};
+pub use apply::{Applied, Change, GUARD, apply, guard, recover, settle};
 pub use history::{Learned, Release, Unexpressed, learn};
 
 /// A checkout: the tracked files of a git working tree, or, where there is no git, the files of a directory.
@@ -69,6 +70,47 @@ impl Checkout {
         let Some(repository) = &self.repository else { return Ok(BTreeSet::new()) };
         let names = repository.tag_names(None).context("reading the tags")?;
         Ok(names.iter().filter_map(|n| n.ok().flatten().map(str::to_owned)).collect())
+    }
+
+    /// The file at `path` in the tree that `tag` names; nothing where there is none, or where it cannot be read.
+    #[must_use]
+    pub fn at_tag(&self, tag: &str, path: &str) -> Option<Vec<u8>> {
+        let repository = self.repository.as_ref()?;
+        let tree = repository.find_reference(&format!("refs/tags/{tag}")).ok()?.peel_to_tree().ok()?;
+        let entry = tree.get_path(Path::new(path)).ok()?;
+        repository.find_blob(entry.id()).ok().map(|blob| blob.content().to_vec())
+    }
+
+    /// Every file and link that is tracked, or that git would add: all that is no build output.
+    ///
+    /// # Errors
+    /// The tree or its state cannot be read.
+    pub fn own_files(&self) -> Result<BTreeSet<String>> {
+        let tracked = self.entries()?.into_iter().filter(|e| e.kind != EntryKind::Submodule);
+        let mut out: BTreeSet<String> = tracked.map(|e| e.path).collect();
+        if let Some(repository) = &self.repository {
+            let mut options = git2::StatusOptions::new();
+            options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
+            let found = repository.statuses(Some(&mut options)).context("looking for files that are not tracked")?;
+            let new = found.iter().filter(|s| s.status().contains(git2::Status::WT_NEW));
+            out.extend(new.filter_map(|s| s.path().ok().map(str::to_owned)));
+        }
+        Ok(out)
+    }
+
+    /// Whether the file at `path` can be executed.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn is_executable(&self, path: &str) -> Result<bool> {
+        let at = self.top.join(path);
+        Ok(fs::metadata(&at).context(at.display())?.permissions().mode() & 0o100 != 0)
+    }
+
+    /// Whether git leaves the file at `path` out: build output.
+    #[must_use]
+    pub fn ignores(&self, path: &str) -> bool {
+        self.repository.as_ref().is_some_and(|r| r.is_path_ignored(path).unwrap_or(false))
     }
 
     /// Where a bump keeps its record while it writes: in the git directory, or beside the files.

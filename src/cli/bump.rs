@@ -1,20 +1,19 @@
 //! `lifeboat bump`: versions in a checkout, as the project's maintainers would have committed them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::bump::{
-    Bump, BumpRequest, Edit, EntryKind, Hook, OnFailure, Requirements, SourceTree as _, VersionRules, bump,
-    bump_listed, parse_listed,
+    Bump, BumpRequest, Hook, OnFailure, Requirements, SourceTree as _, VersionRules, bump, bump_listed, parse_listed,
 };
-use crate::checkout::{self, Applied, Checkout};
+use crate::checkout::{self, Applied, Change, Checkout};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::splice::line_of;
-use crate::model::VersionStep;
-use crate::runners::local::Fence;
+use crate::model::{VersionStep, escape};
+use crate::runners::local::{Fence, Seen};
 
 /// Bump versions in a checkout as the project's maintainers would
 #[derive(Debug, clap::Args)]
@@ -92,23 +91,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 Some(RequirementsArg::Keep) => Requirements::Keep,
                 _ => Requirements::Lift,
             };
-            (bump_listed(&checkout, &listed, policy, &asked)?, Vec::new())
+            let at_tag = |tag: &str, path: &str| checkout.at_tag(tag, path);
+            (bump_listed(&checkout, &listed, policy, &asked, &at_tag)?, Vec::new())
         }
         (None, None) => return Err(Error::input("neither --config nor --from-tsv is given")),
     };
-    let mut edits = made.edits.clone();
+    let mut changes: Vec<Change> = made.edits.iter().cloned().map(Change::from).collect();
     let hooks = if args.no_hooks { Vec::new() } else { hooks };
     if !hooks.is_empty() || args.check {
         // Before anything is written: what they change is written with the rest, all or nothing.
-        edits = after(&checkout, &made, &hooks, args.check)?;
+        changes = after(&checkout, &made, &hooks, args.check)?;
     }
     if args.dry_run {
-        say(&diff(&edits))?;
+        say(&diff(&changes))?;
         tell(&made)?;
         return Ok(ExitCode::SUCCESS);
     }
-    checkout::apply(&checkout, &edits, &request, std::env::current_exe().ok().as_deref())?;
-    say(&format!("{} crates to {}, {} files\n", made.moves.len(), made.version, edits.len()))?;
+    checkout::apply(&checkout, &changes, &request, std::env::current_exe().ok().as_deref())?;
+    say(&format!("{} crates to {}, {} files\n", made.moves.len(), made.version, changes.len()))?;
     tell(&made)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -135,13 +135,12 @@ pub(super) fn settle(dir: &Path) -> Result<()> {
 }
 
 /// Runs the commands of `after` on the bumped files, in a view of the checkout, and asks Cargo there if `check` says so;
-/// returns the edits with what the commands changed.
-fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool) -> Result<Vec<Edit>> {
-    let entries = checkout.entries()?.into_iter().filter(|e| e.kind == EntryKind::File);
-    let files: Vec<String> = entries.map(|e| e.path).collect();
-    let tracked: BTreeSet<String> = files.iter().cloned().collect();
+/// returns the edits with what the commands changed, added and removed.
+fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool) -> Result<Vec<Change>> {
+    let own = checkout.own_files()?;
     let edits = made.edits.iter().map(|e| (e.path.clone(), e.after.clone())).collect();
-    let fence = Fence::new(checkout.top(), files, edits)?;
+    let repository = checkout.repository().map(git2::Repository::commondir);
+    let fence = Fence::new(checkout.top(), own.iter().cloned().collect(), edits, repository)?;
     for hook in hooks {
         let ended = fence.run(&hook.run, hook.network);
         let failure = match ended {
@@ -157,20 +156,59 @@ fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool) -> Resul
     if check {
         fits(&fence)?;
     }
-    let mut edits: BTreeMap<String, Edit> = made.edits.iter().map(|e| (e.path.clone(), e.clone())).collect();
-    for path in fence.touched()? {
-        if !tracked.contains(&path) {
-            // As in a train: what the tree does not have is build output.
+    let mut changes: BTreeMap<String, Change> =
+        made.edits.iter().map(|e| (e.path.clone(), Change::from(e.clone()))).collect();
+    for (path, seen) in fence.seen()? {
+        // As in a train: what git leaves out is build output.
+        if !own.contains(&path) && checkout.ignores(&path) {
             continue;
         }
-        let (Some(before), Some(after)) = (checkout.read(&path)?, fence.read(&path)?) else { continue };
-        if before == after {
-            edits.remove(&path);
-        } else {
-            edits.insert(path.clone(), Edit { path, before, after });
+        match taken(checkout, &path, seen)? {
+            Some(change) => {
+                match (&change.before, &change.after) {
+                    (None, _) => warn(&format!("note: a command of `after` added `{}`\n", escape(&path)))?,
+                    (_, None) => warn(&format!("note: a command of `after` removed `{}`\n", escape(&path)))?,
+                    _ => {}
+                }
+                changes.insert(path, change);
+            }
+            None => drop(changes.remove(&path)),
         }
     }
-    Ok(edits.into_values().collect())
+    Ok(changes.into_values().collect())
+}
+
+/// What the commands made of the file at `path`; nothing if it is as it was.
+fn taken(checkout: &Checkout, path: &str, seen: Seen) -> Result<Option<Change>> {
+    let refused = |what: &str| {
+        Err(Error::fatal(format!("a command of `after` made `{}` {what}", escape(path))).hint(
+            "the tree is as before; only regular files can join a bump: let the command leave them, or git ignore it",
+        ))
+    };
+    let top = checkout.top();
+    let linked = path.match_indices('/').map(|(i, _)| &path[..i]).find(|dir| top.join(dir).is_symlink());
+    if let Some(dir) = linked {
+        return refused(&format!("where `{}` is a link", escape(dir)));
+    }
+    let before = checkout.read(path)?;
+    let there = top.join(path).symlink_metadata().is_ok();
+    match seen {
+        Seen::Other => refused("a link, a pipe, a socket or a device"),
+        _ if there && before.is_none() => refused("something else than the link that it was"),
+        Seen::Gone if before.is_none() => Ok(None),
+        Seen::Gone => Ok(Some(Change {
+            path: path.to_owned(),
+            before,
+            after: None,
+            executable: Some(checkout.is_executable(path)?),
+        })),
+        Seen::File(after, executable) => {
+            let was = before.is_some() && checkout.is_executable(path)?;
+            let same = before.as_ref() == Some(&after) && was == executable;
+            let executable = (was != executable).then_some(executable);
+            Ok((!same).then(|| Change { path: path.to_owned(), before, after: Some(after), executable }))
+        }
+    }
 }
 
 /// Asks Cargo, isolated and without network, whether the lock fits the bumped manifests.
@@ -208,15 +246,33 @@ fn request_text(args: &Args) -> Result<String> {
     Ok(format!("{to} {} {:?}\n{list}", args.date, args.requirements))
 }
 
-/// The edits as a unified diff that `git apply` takes.
-fn diff(edits: &[Edit]) -> String {
+/// The changes as a diff that `git apply` takes; of what is no text it says only that it differs.
+fn diff(changes: &[Change]) -> String {
     let mut out = String::new();
-    for edit in edits {
-        let (before, after) = (String::from_utf8_lossy(&edit.before), String::from_utf8_lossy(&edit.after));
-        let diff = similar::TextDiff::from_lines(before.as_ref(), after.as_ref());
-        let (a, b) = (format!("a/{}", edit.path), format!("b/{}", edit.path));
+    for change in changes {
+        let (a, b) = (format!("a/{}", change.path), format!("b/{}", change.path));
+        let mode = |executable: bool| if executable { "100755" } else { "100644" };
+        let (from, to) = (change.before.as_ref().map(|_| a.as_str()), change.after.as_ref().map(|_| b.as_str()));
         // Writing to a string cannot fail.
-        let _ = write!(out, "{}", diff.unified_diff().context_radius(3).header(&a, &b));
+        let _ = match (from, to, change.executable) {
+            (Some(_), Some(_), None) => Ok(()),
+            (None, _, executable) => {
+                write!(out, "diff --git {a} {b}\nnew file mode {}\n", mode(executable == Some(true)))
+            }
+            (_, None, _) => {
+                write!(out, "diff --git {a} {b}\ndeleted file mode {}\n", mode(change.executable == Some(true)))
+            }
+            (_, _, Some(now)) => write!(out, "diff --git {a} {b}\nold mode {}\nnew mode {}\n", mode(!now), mode(now)),
+        };
+        let text = |bytes: &Option<Vec<u8>>| String::from_utf8(bytes.clone().unwrap_or_default());
+        let (from, to) = (from.unwrap_or("/dev/null"), to.unwrap_or("/dev/null"));
+        let _ = match (text(&change.before), text(&change.after)) {
+            (Ok(before), Ok(after)) => {
+                let diff = similar::TextDiff::from_lines(&before, &after);
+                write!(out, "{}", diff.unified_diff().context_radius(3).header(from, to))
+            }
+            _ => writeln!(out, "Binary files {from} and {to} differ"),
+        };
     }
     out
 }

@@ -2,6 +2,7 @@
 
 pub mod advisory;
 pub mod approve;
+pub mod branches;
 mod content;
 pub mod index;
 mod neighbours;

@@ -84,6 +84,8 @@ pub struct Workspace {
 /// One entry of a dependency table (normal, dev, build, per target, `[workspace.dependencies]`) or of `[patch]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
+    /// The key under which it stands, which members inherit by.
+    pub key: String,
     /// The crate's real name: `package`, or else the key.
     pub package: String,
     /// `path`, relative to this manifest.
@@ -94,6 +96,10 @@ pub struct Dependency {
     pub elsewhere: bool,
     /// Stands in a `[patch.…]` table: where the crate is found, not a wish for it.
     pub patch: bool,
+    /// `workspace = true`: takes the entry of this key in `[workspace.dependencies]` of its root.
+    pub inherits: bool,
+    /// Stands in `[workspace.dependencies]`: a wish only for members that inherit it.
+    pub shared: bool,
     /// The byte offset of the entry, for messages.
     pub offset: usize,
 }
@@ -131,7 +137,9 @@ pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
     let mut out = Manifest { package: package(root)?, workspace: workspace(root)?, dependencies: Vec::new() };
     tables(root, &mut out.dependencies)?;
     if let Some(table) = root.get("workspace").and_then(Item::as_table_like) {
+        let first = out.dependencies.len();
         dependencies(table, "dependencies", false, &mut out.dependencies)?;
+        out.dependencies.iter_mut().skip(first).for_each(|d| d.shared = true);
     }
     for (_, target) in entries(root.get("target")) {
         if let Some(table) = target.as_table_like() {
@@ -203,19 +211,29 @@ fn dependencies(
     let Some(table) = parent.get(key).and_then(Item::as_table_like) else { return Ok(()) };
     for (name, item) in table.iter() {
         let offset = item.span().map_or(0, |s| s.start);
-        if let Some(requirement) = string(item) {
-            let package = name.to_owned();
-            let requirement = Some(requirement);
-            out.push(Dependency { package, path: None, requirement, elsewhere: false, patch, offset });
+        let mut found = Dependency {
+            key: name.to_owned(),
+            package: name.to_owned(),
+            path: None,
+            requirement: string(item),
+            elsewhere: false,
+            patch,
+            inherits: inherits(item),
+            shared: false,
+            offset,
+        };
+        if found.requirement.is_some() {
+            out.push(found);
         } else if let Some(table) = item.as_table_like() {
-            out.push(Dependency {
-                package: text(table, "package")?.map_or_else(|| name.to_owned(), |t| t.value),
-                path: text(table, "path")?.map(|t| t.value),
-                requirement: text(table, "version")?,
-                elsewhere: ["git", "registry", "registry-index"].iter().any(|k| table.contains_key(k)),
-                patch,
-                offset: item.span().or_else(|| table.get("version").and_then(Item::span)).map_or(offset, |s| s.start),
-            });
+            if let Some(package) = text(table, "package")? {
+                found.package = package.value;
+            }
+            found.path = text(table, "path")?.map(|t| t.value);
+            found.requirement = text(table, "version")?;
+            found.elsewhere = ["git", "registry", "registry-index"].iter().any(|k| table.contains_key(k));
+            let place = item.span().or_else(|| table.get("version").and_then(Item::span));
+            found.offset = place.map_or(offset, |s| s.start);
+            out.push(found);
         } else {
             return Err(fault(item, "a dependency is neither a string nor a table"));
         }

@@ -1,11 +1,12 @@
 //! Sees the facts that a plan is made from: the user's repository, the patch series, the trust root, what was fetched ahead.
 
 mod again;
+mod crates;
 mod elsewhere;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use again::series_now;
 pub use elsewhere::Destinations;
@@ -17,7 +18,6 @@ use crate::bump::{BumpRequest, SourceTree, bump};
 use crate::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use crate::effects::{Clock, Disk, Git as _, PrivateRepo, files};
 use crate::error::{Error, Result};
-use crate::formats::cargo_lock;
 use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
 use crate::git::series::{from_mailbox, from_remote, on_base};
@@ -194,7 +194,7 @@ impl Seeing<'_> {
             _ => self.submodules(&base)?,
         };
         let missing_crates = match (&versions, self.config.bundle.vendor) {
-            (Some(_), true) => self.missing_crates(&base)?,
+            (Some(_), true) => self.missing_crates(&base, &series)?,
             _ => Vec::new(),
         };
         let facts = LineFacts {
@@ -314,35 +314,16 @@ impl Seeing<'_> {
         Ok((there, missing))
     }
 
-    /// The crates of the lock file whose archives are not in the cargo home.
-    fn missing_crates(&self, base: &Oid) -> Result<Vec<String>> {
-        let Some(lock) = self.user.read(base, "Cargo.lock")? else { return Ok(Vec::new()) };
-        let home = cargo_home(self.config)?;
-        let mut fetched = BTreeSet::new();
-        let cache = home.join("registry/cache");
-        for registry in std::fs::read_dir(&cache).into_iter().flatten().flatten() {
-            for file in std::fs::read_dir(registry.path()).into_iter().flatten().flatten() {
-                fetched.insert(file.file_name().to_string_lossy().into_owned());
-            }
+    /// The crates of the lock file that were not fetched ahead.
+    fn missing_crates(&self, base: &Oid, series: &Series) -> Result<Vec<String>> {
+        // A patch may well bring in another version of a crate: it may be the fix.
+        let tree = match series.patches.iter().flat_map(Patch::touches).any(|path| path == crates::LOCK) {
+            true => self.patched(base, series)?,
+            false => self.user.source(base)?,
+        };
+        match tree.read(crates::LOCK)? {
+            Some(lock) => crates::missing(&String::from_utf8_lossy(&lock), &crates::home(self.config)?),
+            None => Ok(Vec::new()),
         }
-        let wanted = cargo_lock::registry_packages(&String::from_utf8_lossy(&lock))
-            .map_err(|e| Error::input(format!("`Cargo.lock`, line {}: {}", e.line, e.message)))?;
-        Ok(wanted
-            .into_iter()
-            .filter(|(name, version)| !fetched.contains(&format!("{name}-{version}.crate")))
-            .map(|(name, version)| format!("{name} {version}"))
-            .collect())
     }
-}
-
-/// Where the crates were fetched ahead.
-pub fn cargo_home(config: &Config) -> Result<PathBuf> {
-    if let Some(home) = &config.bundle.cargo_home {
-        return Ok(home.clone());
-    }
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    set("CARGO_HOME").or_else(|| set("HOME").map(|h| h.join(".cargo"))).ok_or_else(|| {
-        Error::input("neither `CARGO_HOME` nor `HOME` says where crates were fetched to")
-            .hint("set `cargo_home` in `[bundle]`")
-    })
 }

@@ -6,6 +6,7 @@
 )]
 
 mod advisories;
+mod commands;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole_train;

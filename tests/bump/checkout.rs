@@ -23,7 +23,7 @@ pub(crate) fn git(dir: &Path, args: &[&str]) {
     assert!(ok.success(), "git {args:?}");
 }
 
-fn checkout() -> tempfile::TempDir {
+pub(crate) fn checkout() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (path, text) in FILES {
         let at = dir.path().join(path);
@@ -38,9 +38,9 @@ fn checkout() -> tempfile::TempDir {
 
 /// Where the program is killed: after so many points of writing, and its guard after so many of undoing.
 #[derive(Clone, Copy, Default)]
-struct Kill {
-    program: Option<usize>,
-    guard: Option<usize>,
+pub(crate) struct Kill {
+    pub(crate) program: Option<usize>,
+    pub(crate) guard: Option<usize>,
 }
 
 fn command(dir: &Path, more: &[&str]) -> Vec<String> {
@@ -50,7 +50,7 @@ fn command(dir: &Path, more: &[&str]) -> Vec<String> {
 }
 
 /// Runs it in a group of its own, since a kill takes the whole group, as a terminal's or a CI job's end does.
-fn bump(dir: &Path, more: &[&str], kill: Kill) -> Output {
+pub(crate) fn bump(dir: &Path, more: &[&str], kill: Kill) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
     program.current_dir(dir).args(command(dir, more)).process_group(0);
     for (name, after) in [("LIFEBOAT_TEST_KILL_BUMP", kill.program), ("LIFEBOAT_TEST_KILL_GUARD", kill.guard)] {
@@ -61,11 +61,11 @@ fn bump(dir: &Path, more: &[&str], kill: Kill) -> Output {
     program.output().unwrap()
 }
 
-fn killed(out: &Output) -> bool {
+pub(crate) fn killed(out: &Output) -> bool {
     out.status.signal() == Some(9)
 }
 
-fn status(dir: &Path) -> String {
+pub(crate) fn status(dir: &Path) -> String {
     let out = Command::new("git").arg("-C").arg(dir).args(["status", "--porcelain", "-uall"]).output().unwrap();
     String::from_utf8(out.stdout).unwrap()
 }
@@ -209,7 +209,7 @@ fn a_file_edited_after_a_crash_is_not_overwritten() {
 }
 
 /// Runs the bump with these commands in `after`; `more` is its environment.
-fn with_hooks(dir: &Path, after: &str, more: &[(&str, &Path)]) -> Output {
+pub(crate) fn with_hooks(dir: &Path, after: &str, more: &[(&str, &Path)]) -> Output {
     std::fs::write(dir.join("lifeboat.toml"), format!("[version]\nafter = [{after}]\n")).unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
     // The test's own toolchain stands in the environment.
@@ -222,7 +222,7 @@ fn with_hooks(dir: &Path, after: &str, more: &[(&str, &Path)]) -> Output {
         .unwrap()
 }
 
-fn report(out: &Output) -> String {
+pub(crate) fn report(out: &Output) -> String {
     String::from_utf8_lossy(&out.stderr).into_owned()
 }
 
@@ -230,7 +230,8 @@ fn report(out: &Output) -> String {
 fn what_commands_change_is_written_with_the_rest() {
     let dir = checkout();
     std::fs::write(dir.path().join("VERSION"), "old\n").unwrap();
-    git(dir.path(), &["add", "VERSION"]);
+    std::fs::write(dir.path().join(".gitignore"), "built\n").unwrap();
+    git(dir.path(), &["add", "VERSION", ".gitignore"]);
     let out = with_hooks(
         dir.path(),
         "{ run = 'grep -q 1.2.4 a/Cargo.toml && echo new > VERSION && touch built' }, { run = 'grep new VERSION' }",
@@ -238,7 +239,7 @@ fn what_commands_change_is_written_with_the_rest() {
     );
     assert!(out.status.success(), "{}", report(&out));
     assert_eq!(std::fs::read_to_string(dir.path().join("VERSION")).unwrap(), "new\n");
-    assert!(!dir.path().join("built").exists(), "what is not tracked is build output");
+    assert!(!dir.path().join("built").exists(), "what git ignores is build output");
     assert_eq!(moved(dir.path()), 2);
 }
 
@@ -312,10 +313,10 @@ fn cargo_says_whether_the_lock_fits() {
     let out = bump(dir.path(), &["--no-hooks", "--check"], Kill::default());
     assert!(out.status.success() && !report(&out).contains("not checked"), "{}", report(&out));
     assert_eq!(std::fs::read_to_string(dir.path().join("Cargo.lock")).unwrap(), lock("1.2.4"));
-    // A lock that lacks a crate does not fit, and nothing is written.
+    // A lock whose references are behind does not fit, and nothing is written.
     git(dir.path(), &["checkout", "-q", "a", "b"]);
-    let stale = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.2.3\"\n";
-    std::fs::write(dir.path().join("Cargo.lock"), stale).unwrap();
+    let stale = lock("1.2.3").replace("dependencies = [\n \"a\",\n]\n", "");
+    std::fs::write(dir.path().join("Cargo.lock"), &stale).unwrap();
     let out = bump(dir.path(), &["--no-hooks", "--check"], Kill::default());
     assert_eq!(out.status.code(), Some(1), "{}", report(&out));
     assert!(report(&out).contains("does not fit the bumped manifests"), "{}", report(&out));

@@ -37,6 +37,9 @@ fn request(to: &str) -> BumpRequest {
     }
 }
 
+/// No tag names a tree.
+const UNTAGGED: fn(&str, &str) -> Option<Vec<u8>> = |_, _| None;
+
 fn run(tree: &MemoryTree, rules: &str, to: &str) -> Result<Bump> {
     bump(tree, &toml::from_str::<VersionRules>(rules).unwrap(), &request(to))
 }
@@ -128,16 +131,133 @@ fn a_changelog_beside_a_crate_that_stays_is_not_touched() {
     tree.files.insert("crates/core/CHANGELOG.md".into(), log.into());
     tree.files.insert("crates/ir/CHANGELOG.md".into(), log.into());
     let listed = parse_listed("acme-ir\t0.9.1\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
-    let bump = bump_listed(&tree, &listed, Requirements::Lift, &request("patch")).unwrap();
+    let bump = bump_listed(&tree, &listed, Requirements::Lift, &request("patch"), &UNTAGGED).unwrap();
     assert_eq!(after(&bump, "crates/ir/CHANGELOG.md"), log.replacen("Unreleased", "0.9.2 (2026-05-21)", 1));
     assert!(bump.edits.iter().all(|e| e.path != "crates/core/CHANGELOG.md"));
 }
 
+/// The lock of the workspace, every crate of it at the version that its manifest says.
+const LOCK: &str = "version = 4\n\n[[package]]\nname = \"acme\"\nversion = \"3.0.1\"\n\n[[package]]\nname = \"acme-core\"\n\
+    version = \"3.0.1\"\n\n[[package]]\nname = \"acme-ir\"\nversion = \"0.9.1\"\n\n[[package]]\nname = \"tool\"\nversion = \"0.1.0\"\n\
+    dependencies = [\n \"acme\",\n \"acme-ir\",\n]\n";
+
 #[test]
-fn a_stale_lock_stops_in_the_workspace() {
-    let mut stale = tree();
-    stale.files.insert("Cargo.lock".into(), FUZZ_LOCK.replace("0.9.1", "0.9.0").into());
-    assert!(refusal(&stale, FAMILIES, "patch").contains("Cargo.lock:5: `acme-ir` is locked at 0.9.0"));
+fn a_lock_that_is_behind_catches_up_as_cargo_would_write_it() {
+    let lists = ["acme-ir\t0.9.1\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n"];
+    let listed = |tree: &MemoryTree| {
+        bump_listed(tree, &parse_listed(lists[0], "list")?, Requirements::Lift, &request("patch"), &UNTAGGED)
+    };
+    for (locked, also) in [("0.9.1", "0.1.0"), ("0.9.0", "0.1.0"), ("0.9.0", "0.0.7")] {
+        let mut behind = tree();
+        behind.files.insert("Cargo.lock".into(), LOCK.replace("0.9.1", locked).replace("0.1.0", also).into());
+        let (one, all) = (listed(&behind).unwrap(), run(&behind, FAMILIES, "patch").unwrap());
+        assert_eq!(after(&one, "Cargo.lock"), LOCK.replace("0.9.1", "0.9.2"), "{locked} {also}");
+        assert_eq!(after(&all, "Cargo.lock"), LOCK.replace("0.9.1", "0.9.2").replace("3.0.1", "3.0.2"));
+        let said = format!("Cargo.lock:13: `acme-ir` is locked at {locked}, the crate is at 0.9.1: now at 0.9.2");
+        assert_eq!(one.notes.iter().any(|n| n.contains(&said)), locked != "0.9.1", "{:?}", one.notes);
+    }
+    // What would take an index to know is not guessed.
+    for (lock, says) in [
+        (
+            LOCK.replace("0.9.1\"", "0.9.0\"\ndependencies = [\n \"gone\",\n]"),
+            "the lock still has its dependency `gone`",
+        ),
+        (LOCK.replace("0.1.0", "0.0.9").replace(" \"acme\",\n", ""), "the lock lacks its dependency `acme`"),
+        (LOCK.replace("acme-ir\"\nversion", "other\"\nversion"), "Cargo.lock: `acme-ir` is not in this lock"),
+    ] {
+        let mut behind = tree();
+        behind.files.insert("Cargo.lock".into(), lock.into());
+        for refused in [listed(&behind), run(&behind, FAMILIES, "patch")] {
+            let said = refused.map(|b| format!("no error: {:?}", b.notes)).unwrap_or_else(|e| e.report());
+            assert!(said.contains(says) && said.contains("cargo update --workspace"), "{says}: {said}");
+        }
+    }
+    // The lock of something that the workspace does not hold stays as it is, and it is said.
+    let mut foreign = tree();
+    foreign.files.insert("fuzz/Cargo.lock".into(), FUZZ_LOCK.replace("0.9.1", "0.9.0").into());
+    let made = listed(&foreign).unwrap();
+    assert!(made.edits.iter().all(|e| e.path != "fuzz/Cargo.lock"));
+    let said = "fuzz/Cargo.lock:5: `acme-ir` is locked at 0.9.0, the crate is at 0.9.1: left as it is";
+    assert!(made.notes.iter().any(|n| n == said), "{:?}", made.notes);
+}
+
+#[test]
+fn an_entry_that_no_member_inherits_blocks_nothing() {
+    let mut idle = tree();
+    let entry = "acme-ir = { path = \"crates/ir\", version = \"0.9.1\" }";
+    for requirement in ["0.8.0", "=0.9.0", "0.10.0"] {
+        let root = ROOT.replace(entry, &entry.replace("0.9.1", requirement));
+        idle.files.insert("Cargo.toml".into(), root.clone().into());
+        let core = parse_listed(
+            "acme\t3.0.1\t3.0.2\tCargo.toml\ttrue\n[workspace.package]\t3.0.1\t3.0.2\tCargo.toml\ttrue\n",
+            "list",
+        );
+        let listed = core.unwrap();
+        let made = bump_listed(&idle, &listed, Requirements::Lift, &request("patch"), &UNTAGGED).unwrap();
+        assert_eq!(after(&made, "Cargo.toml"), root.replace("3.0.1", "3.0.2"));
+        let said = format!(
+            "Cargo.toml:14: requires `acme-ir` \"{requirement}\", which does not fit 0.9.1; no member inherits"
+        );
+        assert!(made.notes.iter().any(|n| n.contains(&said)), "{:?}", made.notes);
+        let made = run(&idle, FAMILIES, "patch").unwrap();
+        assert_eq!(after(&made, "Cargo.toml"), root.replace("3.0.1", "3.0.2"));
+        assert!(made.notes.iter().any(|n| n.contains(&said)), "{:?}", made.notes);
+    }
+    // One that a member inherits, under whichever name, does.
+    let renamed = entry.replace("acme-ir =", "ir =").replace("0.9.1\" }", "0.8.0\", package = \"acme-ir\" }");
+    idle.files.insert("Cargo.toml".into(), ROOT.replace(entry, &renamed).into());
+    run(&idle, FAMILIES, "patch").unwrap();
+    idle.files.insert("crates/core/Cargo.toml".into(), format!("{CORE}[dependencies]\nir.workspace = true\n").into());
+    assert!(
+        refusal(&idle, FAMILIES, "patch").contains("Cargo.toml:14: requires `acme-ir` \"0.8.0\", but the crate is at")
+    );
+}
+
+#[test]
+fn a_tag_stops_a_bump_only_if_it_is_of_that_crate() {
+    let listed = parse_listed("acme-ir\t0.9.1\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
+    let inherited = parse_listed("[workspace.package]\t3.0.1\t3.0.2\tCargo.toml\ttrue\n", "list").unwrap();
+    let mut at = request("patch");
+    let run = |list: &[_], request: &BumpRequest, at_tag: &dyn Fn(&str, &str) -> Option<Vec<u8>>| {
+        let made = bump_listed(&tree(), list, Requirements::Lift, request, at_tag);
+        made.map(|b| format!("bumped; {}", b.notes.join("; "))).unwrap_or_else(|e| e.report())
+    };
+    let ir_at = |version: &'static str| {
+        move |_: &str, path: &str| match path {
+            "crates/ir/Cargo.toml" => Some(IR.replace("0.9.1", version).into_bytes()),
+            "crates/core/Cargo.toml" => Some(CORE.into()),
+            "Cargo.toml" => Some(ROOT.replace("3.0.1", version).into_bytes()),
+            _ => None,
+        }
+    };
+    for tag in ["acme-ir-v0.9.2", "acme-ir-0.9.2", "acme-ir/v0.9.2", "acme-ir/0.9.2", "acme-ir@0.9.2"] {
+        at.tags = BTreeSet::from([tag.to_owned()]);
+        let says = run(&listed, &at, &UNTAGGED);
+        assert!(
+            says.contains(&format!("`acme-ir` 0.9.2 is already tagged: `{tag}`")) && says.contains("git tag -d"),
+            "{says}"
+        );
+        let rules: VersionRules = toml::from_str(FAMILIES).unwrap();
+        let says = bump(&tree(), &rules, &at).unwrap_err().report();
+        assert!(says.contains("already tagged"), "with rules too: {says}");
+    }
+    for tag in ["v0.9.2", "0.9.2"] {
+        at.tags = BTreeSet::from([tag.to_owned()]);
+        assert!(run(&listed, &at, &UNTAGGED).starts_with("bumped; "), "of something else");
+        let says = run(&listed, &at, &ir_at("0.9.0"));
+        assert!(says.starts_with("bumped; ") && says.contains("in its tree that crate is at 0.9.0"), "{says}");
+        let says = run(&listed, &at, &ir_at("0.9.2"));
+        assert!(says.contains("already tagged") && says.contains("in its tree `acme-ir` is at 0.9.2"), "{says}");
+        at.tags.insert(tag.replace("0.9.2", "0.9.1"));
+        let says = run(&listed, &at, &UNTAGGED);
+        assert!(says.contains("already tagged") && says.contains("crates/ir/Cargo.toml:3: it is at 0.9.1"), "{says}");
+        // A crate with tags of its own leaves the plain ones to another.
+        at.tags.insert("acme-ir-v0.9.1".to_owned());
+        assert!(run(&listed, &at, &ir_at("0.9.2")).starts_with("bumped; "));
+    }
+    at.tags = BTreeSet::from(["v3.0.2".to_owned()]);
+    assert!(run(&inherited, &at, &ir_at("3.0.1")).starts_with("bumped; "));
+    assert!(run(&inherited, &at, &ir_at("3.0.2")).contains("in its tree `acme"));
 }
 
 #[test]
@@ -169,7 +289,7 @@ fn a_list_moves_what_it_names_and_what_belongs_to_it() {
         tree.files.insert(path.to_owned(), text.into());
     }
     let listed = parse_listed("acme-ir\t0.9.1\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
-    let bump = bump_listed(&tree, &listed, Requirements::Lift, &request("patch")).unwrap();
+    let bump = bump_listed(&tree, &listed, Requirements::Lift, &request("patch"), &UNTAGGED).unwrap();
     assert_eq!(after(&bump, "README.md"), "```toml\nacme-ir = \"0.9.2\"\nother = \"0.9.1\"\n```\n0.9.1 is old\n");
     assert_eq!(
         after(&bump, "crates/ir/src/lib.rs"),
@@ -185,7 +305,7 @@ fn a_list_moves_what_it_names_and_what_belongs_to_it() {
     assert_eq!(after(&bump, "crates/ir/version.txt"), "0.9.2\n");
     assert_eq!(bump.edits.len(), 11, "{:?}", bump.edits.iter().map(|e| &e.path).collect::<Vec<_>>());
     let wrong = parse_listed("acme-ir\t0.9.0\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
-    let says = bump_listed(&tree, &wrong, Requirements::Lift, &request("patch")).unwrap_err().report();
+    let says = bump_listed(&tree, &wrong, Requirements::Lift, &request("patch"), &UNTAGGED).unwrap_err().report();
     assert!(says.contains("crates/ir/Cargo.toml:3: `acme-ir` is at 0.9.1, listed at 0.9.0"), "{says}");
     assert!(parse_listed("a\tb\n", "list").unwrap_err().message().contains("list:1: 2 fields instead of 5"));
 }

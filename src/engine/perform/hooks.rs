@@ -1,7 +1,8 @@
 //! The project's own commands after a bump (`after` in `[version]`): a job like any other, without network.
 //!
 //! A command may change files of the tree, such as regenerated ones: they join the bump commit. What it changed is pinned as
-//! objects, so that everybody who makes the commit again makes the same one, and approvers are shown the paths.
+//! objects, so that everybody who makes the commit again makes the same one, and approvers are shown the paths. A command
+//! that adds or removes files, or changes what they are, is refused: approvers would be shown no text to compare it with.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -23,6 +24,9 @@ const TIMEOUT_S: u64 = 3600;
 /// Where the job leaves what the commands changed, and which of them failed.
 const CHANGED: &str = "lifeboat-after-changed.tar";
 const FAILED: &str = "lifeboat-after-failed.txt";
+/// Every path before (`b`) and after (`a`) the commands with its type and mode, and the paths that git would add (`g`); each
+/// ends with a NUL.
+const LISTED: &str = "lifeboat-after-listed.txt";
 
 /// Variables with which cargo finds its own directories.
 const PASS_ENV: [&str; 4] = ["PATH", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
@@ -62,6 +66,7 @@ pub(super) async fn run(
         objects.get(&found.digests.sha256)
     };
     let warnings = failures(step, hooks, &artifact(FAILED)?)?;
+    only_text(step, &artifact(LISTED)?)?;
     let edits = changed(acting, commit, &artifact(CHANGED)?)?;
     let mut pinned = BTreeMap::new();
     for (path, bytes) in &edits {
@@ -84,13 +89,26 @@ pub(in crate::engine) fn pinned(objects: &Objects, id: Option<&Sha256>) -> Resul
 
 /// The command lines travel as variables, so that no quoting can change them.
 fn commands(hooks: &[Hook]) -> Result<Job> {
-    let mut run =
-        vec![format!("mkdir lifeboat-after; echo ran > lifeboat-after/{FAILED}; touch \"$TMPDIR/before\"; sleep 0.02")];
+    let list = |mark: char| {
+        let all = "find . -mindepth 1 -path ./lifeboat-after -prune -o ! -type d -printf";
+        format!("{all} '{mark}%y %m %P\\0' >> lifeboat-after/{LISTED}")
+    };
+    let mut run = vec![
+        format!("mkdir lifeboat-after; echo ran > lifeboat-after/{FAILED}"),
+        list('b'),
+        "touch \"$TMPDIR/before\"; sleep 0.02".to_owned(),
+    ];
     let mut env = BTreeMap::new();
     for (i, hook) in hooks.iter().enumerate() {
         env.insert(format!("LIFEBOAT_AFTER_{i}"), hook.run.clone());
         run.push(format!("sh -c \"$LIFEBOAT_AFTER_{i}\" || echo {i} >> lifeboat-after/{FAILED}"));
     }
+    run.push(list('a'));
+    // An empty repository knows no file of the tree: to it, all that is not ignored is new.
+    run.push(format!(
+        "export GIT_DIR=\"$TMPDIR/git\" GIT_WORK_TREE=\"$PWD\"; git init -q && git ls-files -o -z --exclude-standard \
+         | sed -z 's/^/g- - /' >> lifeboat-after/{LISTED}"
+    ));
     run.push(format!(
         "find . -type f -newer \"$TMPDIR/before\" ! -path './lifeboat-after/*' ! -path './target/*' -print0 \
          | LC_ALL=C sort -z | tar --null --no-recursion -cf lifeboat-after/{CHANGED} -T -"
@@ -106,7 +124,7 @@ fn commands(hooks: &[Hook]) -> Result<Job> {
         secret_env: BTreeMap::new(),
         isolation: Isolation::NoNetwork,
         timeout_s: TIMEOUT_S,
-        artifacts: vec![left(CHANGED)?, left(FAILED)?],
+        artifacts: vec![left(CHANGED)?, left(FAILED)?, left(LISTED)?],
     })
 }
 
@@ -125,6 +143,39 @@ fn failures(step: &Prepare, hooks: &[Hook], list: &[u8]) -> Result<Vec<String>> 
         }
     }
     Ok(warnings)
+}
+
+/// Refuses commands that did more than change the text of files, by the list that the job made.
+fn only_text(step: &Prepare, listed: &[u8]) -> Result<()> {
+    let mut seen: [BTreeMap<&str, (&str, bool)>; 3] = Default::default();
+    let listed = std::str::from_utf8(listed).context("the paths that the commands of `after` left")?;
+    for record in listed.split_terminator('\0') {
+        let (mark, rest) = record.split_at_checked(1).unwrap_or_default();
+        let mut fields = rest.splitn(3, ' ');
+        if let (Some(kind), Some(mode), Some(path)) = (fields.next(), fields.next(), fields.next())
+            && let Some(list) = ["b", "a", "g"].iter().position(|m| *m == mark)
+        {
+            let executable = u32::from_str_radix(mode, 8).is_ok_and(|m| m & 0o100 != 0);
+            seen[list].insert(path, (kind, executable && kind == "f"));
+        }
+    }
+    let [before, after, kept] = seen;
+    let changed = before.iter().find_map(|(path, was)| match after.get(path) {
+        None => Some(("removed", *path)),
+        Some(is) if is.0 != was.0 => Some(("replaced by something else", *path)),
+        Some(is) if is.1 != was.1 => Some(("changed the mode of", *path)),
+        Some(_) => None,
+    });
+    // What Cargo and others mark as a cache is build output, whatever `.gitignore` says.
+    let caches: Vec<&str> = after.keys().filter_map(|p| p.strip_suffix("CACHEDIR.TAG")).collect();
+    let output = |p: &str| !kept.contains_key(p) || caches.iter().any(|dir| !dir.is_empty() && p.starts_with(dir));
+    let added = || after.keys().find(|p| !before.contains_key(*p) && !output(p)).map(|p| ("added", *p));
+    let Some((what, path)) = changed.or_else(added) else { return Ok(()) };
+    let path = crate::model::escape(path);
+    Err(Error::fatal(format!("line `{}`: a command of `after` {what} `{path}`", step.branch)).hint(
+        "in a train a command may change the text of files only: make that commit ahead, as a patch of the series, or let \
+         `.gitignore` name build output",
+    ))
 }
 
 /// The files of the tree that the commands changed; files that the tree does not have are build output.

@@ -2,12 +2,14 @@
 //! whatever they write stays in the view.
 //!
 //! Linux namespaces make it (unshare(1), mount(8), setpriv(1) of util-linux): an overlay over the checkout, or a copy of its
-//! files where the kernel refuses overlays; all else read-only; the user's home, keys and agents covered; no network unless
-//! it is asked for.
+//! files where the kernel refuses overlays; all else read-only; the user's home, keys and agents covered, `/tmp` and `/run`
+//! empty; no network unless it is asked for.
 
 use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,6 +32,8 @@ const WAYS: [&[&str]; 3] = [
 const ENVIRONMENT: [&str; 6] = ["PATH", "LANG", "LC_ALL", "TERM", "RUSTUP_TOOLCHAIN", "SOURCE_DATE_EPOCH"];
 /// Where cargo and rustup find their own directories: the variable, and the place in the home without it.
 const TOOLS: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
+/// Where agents and services have their sockets: a command finds these directories empty.
+const EMPTIED: [&str; 3] = ["/tmp", "/run", "/var/run"];
 /// How much of a command's output is kept, in bytes: its end.
 const OUTPUT: usize = 4096;
 
@@ -40,6 +44,17 @@ pub struct Ended {
     pub ok: bool,
     /// The end of what it wrote, both streams.
     pub output: String,
+}
+
+/// What stands at a path of the view that may differ from the checkout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A file: its bytes, and whether it can be executed.
+    File(Vec<u8>, bool),
+    /// Nothing: a file of the checkout was removed.
+    Gone,
+    /// A link, a pipe, a socket or a device.
+    Other,
 }
 
 /// How the view is made.
@@ -53,22 +68,31 @@ enum View {
 pub struct Fence {
     scratch: Scratch,
     top: PathBuf,
-    /// The checkout's files, for a copy.
+    /// The checkout's files and links.
     files: Vec<String>,
+    /// A directory that the view's `.git` leads to, outside of the checkout.
+    repository: Option<PathBuf>,
     edits: Vec<(String, Vec<u8>)>,
     /// What worked, once something did.
     works: Cell<Option<(usize, View)>>,
 }
 
 impl Fence {
-    /// A view of the directory `top`, whose own files are `files`, with the files of `edits` replaced.
+    /// A view of the directory `top`, whose own files and links are `files`, with the files of `edits` replaced;
+    /// `repository` is where git keeps what belongs to it.
     ///
     /// # Errors
     /// The directory for temporary files cannot be written.
-    pub fn new(top: &Path, files: Vec<String>, edits: Vec<(String, Vec<u8>)>) -> Result<Self> {
+    pub fn new(
+        top: &Path,
+        files: Vec<String>,
+        edits: Vec<(String, Vec<u8>)>,
+        repository: Option<&Path>,
+    ) -> Result<Self> {
         let scratch = Scratch::new()?;
         let top = top.canonicalize().context(top.display())?;
-        Ok(Self { scratch, top, files, edits, works: Cell::new(None) })
+        let repository = repository.and_then(|r| r.canonicalize().ok()).filter(|r| !r.starts_with(&top));
+        Ok(Self { scratch, top, files, repository, edits, works: Cell::new(None) })
     }
 
     /// Runs a line of `sh`.
@@ -101,43 +125,58 @@ impl Fence {
             .hint("in a container, it needs CAP_SYS_ADMIN or unprivileged user namespaces; or leave it out: `--no-hooks`"))
     }
 
-    /// The file at `path` of the view.
+    /// What the view may hold in another form than the checkout, by path: all that was written or removed, and in a copy
+    /// every file. Build output and `.git` are left out.
     ///
     /// # Errors
-    /// It is there and cannot be read.
-    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let below = if self.works.get().is_some_and(|(_, view)| view == View::Copy) { "tree" } else { "upper" };
-        let at = self.scratch.0.join(below).join(path);
-        match fs::symlink_metadata(&at) {
-            Ok(m) if m.is_file() => fs::read(&at).map(Some).context(at.display()),
-            // In an overlay only what changed is there.
-            _ => Ok(None),
-        }
-    }
-
-    /// The paths of the files that the view may hold in another form than the checkout: all that were written, and in a
-    /// copy every one.
-    ///
-    /// # Errors
-    /// The view cannot be listed.
-    pub fn touched(&self) -> Result<Vec<String>> {
-        let below = if self.works.get().is_some_and(|(_, view)| view == View::Copy) { "tree" } else { "upper" };
-        let top = self.scratch.0.join(below);
-        let (mut out, mut dirs) = (Vec::new(), vec![top.clone()]);
+    /// The view cannot be read.
+    pub fn seen(&self) -> Result<BTreeMap<String, Seen>> {
+        let copy = self.works.get().is_some_and(|(_, view)| view == View::Copy);
+        let top = self.scratch.0.join(if copy { "tree" } else { "upper" });
+        let (mut out, mut dirs) = (BTreeMap::new(), vec![String::new()]);
+        // What hides all that the checkout has below it.
+        let mut hiding: BTreeSet<String> = BTreeSet::new();
         while let Some(dir) = dirs.pop() {
-            for entry in fs::read_dir(&dir).context(dir.display())? {
-                let at = entry.context(dir.display())?.path();
-                let kind = fs::symlink_metadata(&at).context(at.display())?;
-                if kind.is_dir() {
-                    dirs.push(at);
-                } else if kind.is_file()
-                    && let Some(path) = at.strip_prefix(&top).ok().and_then(Path::to_str)
-                {
-                    out.push(path.to_owned());
+            for entry in fs::read_dir(top.join(&dir)).context(top.display())? {
+                let at = entry.context(top.display())?.path();
+                let name = at.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+                if path == ".git" {
+                    continue;
                 }
+                let meta = fs::symlink_metadata(&at).context(at.display())?;
+                if meta.is_dir() {
+                    if at.join("CACHEDIR.TAG").exists() {
+                        continue;
+                    }
+                    if !copy && is_opaque(&at) {
+                        hiding.insert(path.clone());
+                    }
+                    dirs.push(path);
+                    continue;
+                }
+                hiding.insert(path.clone());
+                // The kernel's documentation of overlayfs: a character device 0/0 says that a name is gone.
+                if !copy && meta.file_type().is_char_device() && meta.rdev() == 0 {
+                    continue;
+                }
+                let seen = match meta.is_file() {
+                    true => Seen::File(fs::read(&at).context(at.display())?, meta.permissions().mode() & 0o100 != 0),
+                    false => Seen::Other,
+                };
+                out.insert(path, seen);
             }
         }
-        out.sort();
+        for path in self.files.iter().filter(|p| !out.contains_key(*p)).collect::<Vec<_>>() {
+            let hidden =
+                || path.match_indices('/').map(|(i, _)| &path[..i]).chain([path.as_str()]).any(|p| hiding.contains(p));
+            if copy || hidden() {
+                out.insert(path.clone(), Seen::Gone);
+            }
+        }
+        // Links that stayed as they are.
+        let same = |path: &String| matches!((fs::read_link(top.join(path)), fs::read_link(self.top.join(path))), (Ok(a), Ok(b)) if a == b);
+        out.retain(|path, seen| *seen != Seen::Other || !same(path));
         Ok(out)
     }
 
@@ -150,6 +189,7 @@ impl Fence {
                 fs::create_dir_all(dir).context(dir.display())?;
             }
             match bytes {
+                None if from.is_symlink() => fs::read_link(&from).and_then(|to| std::os::unix::fs::symlink(to, &at)),
                 None => fs::copy(&from, &at).map(drop),
                 Some(bytes) => fs::write(&at, bytes)
                     .and_then(|()| fs::set_permissions(&at, fs::symlink_metadata(&from)?.permissions())),
@@ -157,7 +197,7 @@ impl Fence {
             .context(at.display())
         };
         if view == View::Copy {
-            let there = |path: &&String| fs::symlink_metadata(top.join(path)).is_ok_and(|m| m.is_file());
+            let there = |path: &&String| fs::symlink_metadata(top.join(path)).is_ok_and(|m| !m.is_dir());
             self.files.par_iter().filter(there).try_for_each(|path| write("tree", path, None))?;
         }
         let below = if view == View::Copy { "tree" } else { "upper" };
@@ -182,9 +222,11 @@ impl Fence {
         command.arg(home.clone().unwrap_or_default());
         let tools: Vec<(&str, PathBuf)> =
             TOOLS.iter().filter_map(|(name, below)| Some((*name, tool(name, below)?))).collect();
-        command.args(tools.iter().map(|(_, dir)| dir)).arg("--");
+        command.args(tools.iter().map(|(_, dir)| dir)).args(&self.repository).arg("--");
         // What is in the home is covered with it.
-        command.args(hidden().iter().filter(|h| home.as_ref().is_none_or(|home| !h.starts_with(home)))).arg("--");
+        let hidden = hidden();
+        let hidden = hidden.iter().filter(|h| home.as_ref().is_none_or(|home| !h.starts_with(home)));
+        command.args(hidden).arg("--").args(emptied()).arg("--");
         command.args(["/bin/sh", "-c", line]).stdin(Stdio::null()).current_dir("/").env_clear();
         for name in ENVIRONMENT {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
@@ -225,6 +267,20 @@ impl Drop for Scratch {
         // What is left of it harms nobody.
         drop(fs::remove_dir_all(&self.0));
     }
+}
+
+/// The directories that a command finds empty.
+fn emptied() -> BTreeSet<PathBuf> {
+    let own =
+        std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute() && d.parent().is_some());
+    let all = EMPTIED.iter().map(PathBuf::from).chain(own);
+    all.filter_map(|d| d.canonicalize().ok()).filter(|d| d.is_dir()).collect()
+}
+
+/// Whether an upper directory hides what the lower one of its name holds.
+fn is_opaque(dir: &Path) -> bool {
+    let mut value = [0; 1];
+    rustix::fs::lgetxattr(dir, "user.overlay.opaque", &mut value).is_ok_and(|n| n == 1 && value == *b"y")
 }
 
 /// The directory of cargo or rustup, if it is there.

@@ -1,4 +1,4 @@
-# Runs in namespaces of its own: <scratch> <top> overlay|copy <home> [<cargo-home> <rustup-home>] -- <hidden>... -- <command>...
+# Runs in namespaces of its own: <scratch> <top> overlay|copy <home> <kept>... -- <hidden>... -- <emptied>... -- <command>...
 set -eu
 path=$PATH
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin:/run/current-system/sw/bin
@@ -9,8 +9,13 @@ shift 4
 mount -n --bind "$scratch" "$scratch"
 if [ "$view" = overlay ]; then
     mount -n -t overlay -o "userxattr,lowerdir=$top,upperdir=$scratch/upper,workdir=$scratch/work" tree "$scratch/tree"
+elif [ -d "$top/.git" ]; then
+    mkdir -p "$scratch/tree/.git"
+    mount -n --bind -o ro "$top/.git" "$scratch/tree/.git"
+elif [ -e "$top/.git" ]; then
+    cp "$top/.git" "$scratch/tree/.git"
 fi
-# Cargo and its toolchains, to be seen again once the home is covered.
+# Cargo, its toolchains, and the repository of a worktree, to be seen again once what they lie in is covered.
 kept=0
 while [ "$1" != -- ]; do
     if [ -d "$1" ]; then
@@ -35,6 +40,36 @@ while [ "$1" != -- ]; do
 done
 shift
 if [ -n "$home" ]; then mount -n -t tmpfs -o mode=755,size=64k hidden "$home"; fi
+# Where sockets of agents and of services lie: nothing is there but this command's own files.
+emptied=
+while [ "$1" != -- ]; do
+    if [ -d "$1" ] && [ ! -L "$1" ]; then
+        cover=$scratch/cover
+        mkdir -p "$cover"
+        mount -n -t tmpfs -o mode=1777 empty "$cover"
+        for at in /run/current-system "$(readlink -f /etc/resolv.conf || :)"; do
+            case $at in "$1"/*) ;; *) continue ;; esac
+            if [ -f "$at" ]; then
+                mkdir -p "$cover/$(dirname "${at#"$1"/}")"
+                : > "$cover/${at#"$1"/}"
+                mount -n --bind "$at" "$cover/${at#"$1"/}"
+            elif [ -L "$at" ]; then
+                ln -s "$(readlink "$at")" "$cover/${at#"$1"/}"
+            fi
+        done
+        case $scratch in "$1"/*)
+            mkdir -p "$cover/${scratch#"$1"/}"
+            mount -n --rbind "$scratch" "$cover/${scratch#"$1"/}"
+            umount -n "$cover/${scratch#"$1"/}/cover"
+            ;;
+        esac
+        mount -n --move "$cover" "$1"
+        emptied="$emptied$1
+"
+    fi
+    shift
+done
+shift
 while [ "$kept" -gt 0 ]; do
     read -r place < "$scratch/kept/$kept.path"
     if [ ! -d "$place" ]; then
@@ -51,9 +86,17 @@ if [ -d /sys/fs/cgroup ]; then mount -n -t tmpfs -o ro,size=4k hidden /sys/fs/cg
 while read -r _ _ _ _ at rest; do
     case $at in *\\*) at=$(printf '%b' "$at") ;; esac
     kind=${rest##* - }
-    case $at in "$scratch" | "$scratch"/*) continue ;; esac
+    case $at in "$scratch"/tree/.git) ;; "$scratch" | "$scratch"/*) continue ;; esac
+    # Made here, and gone with the command.
+    case "
+$emptied" in *"
+$at
+"*) continue ;; esac
     # Covered by now, or so already.
     [ -e "$at" ] || continue
+    # In an emptied directory something else of that name may stand, which is no mount.
+    printf %s "$emptied" | while read -r above; do case $at in "$above"/*) exit 1 ;; esac; done \
+        || [ "$(stat -c %d "$at")" != "$(stat -c %d "$(dirname "$at")")" ] || continue
     case $rest in ro | ro[,\ ]*) continue ;; esac
     case ${kind%% *} in
     proc | sysfs | cgroup | cgroup2 | devpts | mqueue | securityfs | debugfs | tracefs | bpf | pstore | configfs | autofs | \

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
-pub use fence::{Ended as FenceEnded, Fence};
+pub use fence::{Ended as FenceEnded, Fence, Seen};
 pub use isolation::{NoNetwork, probe as probe_isolation};
 pub use supervisor::{VERB, supervise};
 
