@@ -158,7 +158,13 @@ async fn all(template: Arc<Template>, sets: Vec<Vec<Fault>>, expected: &str) -> 
             Ok(happened)
         });
     }
-    let ended: Vec<Result<bool, String>> = runs.join_all().await;
+    let mut ended: Vec<Result<bool, String>> = Vec::new();
+    while let Some(one) = runs.join_next().await {
+        ended.push(one.unwrap());
+        if ended.len().is_multiple_of(200) {
+            println!("{} of {total} runs ended", ended.len());
+        }
+    }
     let reached = ended.iter().filter(|e| **e == Ok(true)).count();
     let wrong: Vec<String> = ended.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{} of {total} runs ended in another world:\n{}", wrong.len(), wrong.join("\n\n"));
