@@ -167,7 +167,7 @@ proptest! {
             own.map(|(_, at)| Splice::new(at, new.to_string())).collect()
         };
         let project = |text: &str| -> Vec<Splice> {
-            let own = version_text::pyproject(text).filter(|(_, v, _)| *v == old.to_string());
+            let own = version_text::pyproject(text).into_iter().filter(|(_, v, _)| *v == old.to_string());
             own.map(|(_, _, at)| Splice::new(at, new.to_string())).into_iter().collect()
         };
         for cuts in [
