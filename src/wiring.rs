@@ -45,7 +45,7 @@ pub fn effects(
 ) -> Result<Effects> {
     let program = GitProgram::from_env();
     let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), secrets.clone(), disk.clone(), clock.clone());
-    let to = destinations(config, &disk)?;
+    let to = destinations(config, &disk, &clock)?;
     let mut of_forges = BTreeMap::new();
     let around = forges::Surroundings { clock: clock.clone(), secrets: secrets.clone(), hosts };
     for forge in &config.forges {
@@ -92,14 +92,14 @@ pub fn effects(
 ///
 /// # Errors
 /// A table that its adapter does not take.
-pub fn destinations(config: &Config, disk: &Arc<dyn Disk>) -> Result<Destinations> {
+pub fn destinations(config: &Config, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Destinations> {
     let program = GitProgram::from_env();
     let mut to = Destinations::default();
     for store in &config.stores {
         to.stores.insert(store.name.clone(), stores::open(store, disk.clone())?);
     }
     for remote in &config.remotes {
-        to.remotes.insert(remote.name.clone(), remotes::open(&program, &remote.name, &remote.url)?);
+        to.remotes.insert(remote.name.clone(), remotes::open(&program, &remote.name, &remote.url, clock)?);
     }
     for forge in &config.forges {
         to.workflow_dirs.insert(forge.name.clone(), forges::workflow_dirs(&forge.name));

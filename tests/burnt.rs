@@ -87,7 +87,7 @@ fn an_index_that_could_not_be_written_is_told_by_refresh_or_the_next_train() {
         train.approve();
         let (key, away) = (train.key("freshness"), train.root().join("away"));
         fs::rename(&key, &away).unwrap();
-        let ran = train.run(&["abandon", "--reason", "no"]).ends_with(0);
+        let ran = train.run(&["abandon", "--reason", "no"]).ends_with(5);
         let said = "the index of store `mirror` does not say so yet: ";
         assert!(ran.stdout.contains(said) && ran.stdout.contains("`lifeboat refresh`"), "{}", ran.stdout);
         assert!(!train.store().join("releases/index.json").exists());
@@ -226,18 +226,23 @@ fn an_older_index_that_was_put_back_is_never_signed_on() {
     let newest = read();
     pull(&train);
     again(&train, "drill-3", "patch");
+    // A rehearsal says so too.
+    write(&older);
+    let why = "it does not list 1.1.0, which train `drill-2` released there";
+    let file = train.train_file().display().to_string();
+    train.run(&["ship", &file, "--dry-run"]).fails(6, &[why, "dry run"]);
+    write(&newest);
     train.to_the_gate();
     train.approve();
     // The third train at its gate, and the one that was given up telling what it burnt, find the older one there.
     write(&older);
-    let why = "it does not list 1.1.0, which train `drill-2` released there";
     let said = [&format!("index of store `mirror`: {why}"), "somebody put an older index back", "step: gate"];
     train.ship().fails(6, &said);
     fs::remove_file(&files[0]).unwrap();
     train.ship().fails(6, &said);
     write(&older);
     assert!(!releases.join("1.1.1").exists(), "the third train is public");
-    let ran = train.run(&["abandon", "drill-3", "--reason", "the store is not right"]).ends_with(0);
+    let ran = train.run(&["abandon", "drill-3", "--reason", "the store is not right"]).ends_with(5);
     assert!(ran.stdout.contains(&format!("the index of store `mirror` does not say so yet: {why}")), "{}", ran.stdout);
     train.run(&["refresh", "--now"]).fails(6, &said[..2]);
     assert_eq!(read(), older, "nothing was signed");

@@ -41,6 +41,10 @@ const FIRST: Ship = Ship { name: "first", branch: "release-1.5.0", version: "1.5
 const OLD: Ship = Ship { name: "old", branch: "release-1.0.0", version: "1.0.5" };
 const NEW: Ship = Ship { name: "new", branch: "release-2.0.0", version: "2.0.2" };
 
+/// Two trains on one base: at most one of them can be the next release of that line.
+const LEFT: Ship = Ship { name: "left", branch: "release-1.0.0", version: "1.0.6" };
+const RIGHT: Ship = Ship { name: "right", branch: "release-1.0.0", version: "1.0.7" };
+
 /// Time stands still, and each train has a nonce of its own.
 struct StillClock {
     now: Timestamp,
@@ -63,15 +67,28 @@ impl Clock for StillClock {
 /// Runs something before the Nth call on what two trains share.
 struct Between {
     inner: Arc<dyn Store>,
+    shared: fn(&str) -> bool,
     nth: u64,
     calls: AtomicU64,
     act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
+/// What trains of different lines both change.
+fn pointers(path: &str) -> bool {
+    path.starts_with("git/") || path.starts_with("releases/index") || path == "releases/latest"
+}
+
 impl Between {
+    /// Around the effects' one store, before the Nth call on what is `shared`.
+    fn around(effects: &mut Effects, shared: fn(&str) -> bool, nth: u64, act: Box<dyn FnOnce() + Send>) -> Arc<Self> {
+        let inner = effects.stores.values().next().unwrap().clone();
+        let between = Arc::new(Self { inner, shared, nth, calls: AtomicU64::new(0), act: Mutex::new(Some(act)) });
+        effects.stores = BTreeMap::from([(between.name().clone(), between.clone() as Arc<dyn Store>)]);
+        between
+    }
+
     fn shared(&self, path: &str) {
-        let shared = path.starts_with("git/") || path.starts_with("releases/index") || path == "releases/latest";
-        if shared && self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
+        if (self.shared)(path) && self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
             let act = self.act.lock().unwrap().take().unwrap();
             act();
         }
@@ -111,6 +128,7 @@ impl Store for Between {
     }
 
     async fn promote(&self, train: &str, path: &str) -> Result<PutNew> {
+        self.shared(path);
         self.inner.promote(train, path).await
     }
 
@@ -121,6 +139,16 @@ impl Store for Between {
 
     async fn clear_staging(&self, train: &str) -> Result<()> {
         self.inner.clear_staging(train).await
+    }
+
+    async fn hold(&self, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.shared(what);
+        self.inner.hold(what, holder).await
+    }
+
+    async fn release(&self, what: &str, holder: &[u8]) -> Result<()> {
+        self.shared(what);
+        self.inner.release(what, holder).await
     }
 }
 
@@ -198,14 +226,32 @@ impl Ship {
         }
     }
 
-    /// From the gate to the end.
-    fn finish(self, world: &World, effects: &Effects) {
+    /// From the gate on, as far as it comes; says what stopped it.
+    fn go_on(self, world: &World, effects: &Effects) -> Option<String> {
         let train = Train::open(effects, Self::trust(world), &self.dir(world)).unwrap();
         match runtime().block_on(run(effects, Arc::new(train))).unwrap() {
-            Ended::Done(_) => {}
-            Ended::Stuck(errors) => panic!("train {}: {}", self.name, errors[0].1.report()),
+            Ended::Done(_) => None,
+            Ended::Stuck(errors) => Some(errors[0].1.report()),
             other => panic!("train {}: {other:?}", self.name),
         }
+    }
+
+    /// From the gate to the end.
+    fn finish(self, world: &World, effects: &Effects) {
+        if let Some(error) = self.go_on(world, effects) {
+            panic!("train {}: {error}", self.name);
+        }
+    }
+
+    /// Whether anything of it is public, which then must be all of it.
+    #[track_caller]
+    fn is_public(self, world: &World, when: &str) -> bool {
+        let any = world.store().join("releases").join(self.version).exists();
+        let index = fs::read(world.store().join("releases/index.json")).ok();
+        let index = index.map(|bytes| Index::from_bytes(&bytes).unwrap());
+        let listed = index.is_some_and(|i| i.releases.keys().any(|v| v.to_string() == self.version));
+        assert_eq!(any, listed, "{when}: {} is public in part", self.version);
+        any
     }
 }
 
@@ -263,14 +309,12 @@ fn every_place(world: &World, first: Ship, second: Ship) -> u64 {
     for nth in 1.. {
         world.restore_from("gates");
         let mut effects = first.effects(world);
-        let inner = effects.stores.values().next().unwrap().clone();
         let other = world.clone();
         let act: Box<dyn FnOnce() + Send> = Box::new(move || {
             let run = std::thread::spawn(move || second.finish(&other, &second.effects(&other)));
             run.join().unwrap();
         });
-        let between = Arc::new(Between { inner, nth, calls: AtomicU64::new(0), act: Mutex::new(Some(act)) });
-        effects.stores = BTreeMap::from([(between.name().clone(), between.clone() as Arc<dyn Store>)]);
+        let between = Between::around(&mut effects, pointers, nth, act);
         first.finish(world, &effects);
         if between.act.lock().unwrap().is_some() {
             return nth - 1;
@@ -295,4 +339,49 @@ fn no_ref_and_no_release_is_lost() {
     let (old, new) = (every_place(&world, OLD, NEW), every_place(&world, NEW, OLD));
     // Fewer would mean that the store is no longer where the two meet.
     assert!(old > 20 && new > 20, "{old} and {new} places");
+}
+
+/// Wherever in the gate and the publication of one train the whole of the other happens: one of the two is public, whole,
+/// and nothing of the other; and the one that was refused can go on or be planned again.
+#[test]
+fn of_two_trains_on_one_base_one_is_published() {
+    let dir = support::scratch();
+    let world = World::create(&dir.path().join("sample"));
+    LEFT.to_the_open_gate(&world);
+    RIGHT.to_the_open_gate(&world);
+    world.keep_as("gates");
+    let (mut places, mut refused) = (0, BTreeMap::new());
+    for nth in 1.. {
+        world.restore_from("gates");
+        let when = format!("the other before call {nth}");
+        let mut effects = LEFT.effects(&world);
+        let (other, told) = (world.clone(), Arc::new(Mutex::new(None)));
+        let tell = told.clone();
+        let act: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let run = std::thread::spawn(move || RIGHT.go_on(&other, &RIGHT.effects(&other)));
+            *tell.lock().unwrap() = run.join().unwrap();
+        });
+        let between = Between::around(&mut effects, |_| true, nth, act);
+        let left = LEFT.go_on(&world, &effects);
+        if between.act.lock().unwrap().is_some() {
+            assert_eq!(left, None, "alone");
+            break;
+        }
+        places = nth;
+        let right = told.lock().unwrap().take();
+        let public = (LEFT.is_public(&world, &when), RIGHT.is_public(&world, &when));
+        assert!(public.0 != public.1, "{when}: {public:?}; {left:?}; {right:?}");
+        let (winner, error) = if public.0 { (left, right) } else { (right, left) };
+        assert_eq!(winner, None, "{when}");
+        let error = error.unwrap();
+        let why = ["is bringing `release-1.0.0` to the public", "would lose commits"];
+        let why = why.into_iter().find(|w| error.contains(w)).unwrap_or_else(|| panic!("{when}: {error}"));
+        *refused.entry(why).or_insert(0) += 1;
+        assert_eq!(
+            fs::read_dir(world.store().join(".staging/.held")).map_or(0, Iterator::count),
+            0,
+            "{when}: still held"
+        );
+    }
+    assert!(places > 20 && refused.len() == 2, "{places} places, {refused:?}");
 }

@@ -4,10 +4,12 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use lifeboat::model::Sha256;
-use support::sample_train::SampleTrain;
+use support::sample_train::{Ran, SampleTrain};
 
 const RELEASE: &str = "release = { file = \"../secret/release.key\" }";
 const FRESHNESS: &str = "freshness = { file = \"../secret/freshness.key\" }";
@@ -86,4 +88,40 @@ fn refresh_runs_no_command_that_nobody_adopted() {
     train.run(&["trust", "pin", &Sha256::of(&root).hex(), "--state", &elsewhere]).ends_with(0);
     train.run(&["refresh", "--now", "--state", &elsewhere]).fails(2, &["is not run before its plan is adopted"]);
     assert!(!ran.exists());
+}
+
+/// The configuration is everybody's, and its sources are pinned with the plan; a person names a key that lies elsewhere.
+#[test]
+fn a_person_may_keep_the_key_elsewhere() {
+    let train = SampleTrain::new();
+    let away = |person: &str| train.root().join("home").join(format!("my {person} key"));
+    for person in ["alice", "bob"] {
+        fs::rename(train.key(person), away(person)).unwrap();
+    }
+    train.to_the_gate();
+    train.run(&["approve", "--as", "alice", "--yes"]).fails(2, &["there is no key file", "alice.key"]);
+    let file = away("alice").display().to_string();
+    // A key of somebody else is no approval, and neither is one that is not there.
+    let wrong = away("bob").display().to_string();
+    train
+        .run(&["approve", "--as", "alice", "--yes", "--key", &wrong])
+        .fails(6, &["the approval of alice would not count"]);
+    train.run(&["approve", "--as", "alice", "--yes", "--key", "absent"]).fails(2, &["there is no key file", "absent"]);
+    train.run(&["approve", "--as", "alice", "--yes", "--key", &file]).ends_with(0);
+    // The other one's is in an agent.
+    let agent = train.root().join("home/.gnupg");
+    fs::DirBuilder::new().mode(0o700).create(&agent).unwrap();
+    let gpg = |args: &[&str]| {
+        let mut command = Command::new("gpg");
+        train.surround(command.args(["--batch", "--quiet"]).args(args));
+        Ran::of(&mut command).ends_with(0).stdout
+    };
+    gpg(&["--import", &away("bob").display().to_string()]);
+    let listed = gpg(&["--with-colons", "--list-secret-keys"]);
+    let fingerprint = listed.lines().find_map(|l| l.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':');
+    train.run(&["approve", "--as", "bob", "--yes", "--gpg", fingerprint]).ends_with(0);
+    let mut stop = Command::new("gpgconf");
+    train.surround(stop.args(["--kill", "all"]));
+    Ran::of(&mut stop).ends_with(0);
+    train.ship().ends_with(0);
 }

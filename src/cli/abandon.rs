@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::place::Place;
 use super::{Global, Output};
 use crate::effects::Effects;
-use crate::engine::Train;
 use crate::engine::index::{IndexWriter, Past};
+use crate::engine::{Train, branches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Event;
 use crate::model::{StoreName, TrainName};
@@ -65,7 +65,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     // Another train whose journal cannot be read keeps nobody from giving this one up.
     let past = place.past();
     let stores = super::runtime()?.block_on(tell(&effects, &train, &burnt, &past));
-    let down = stores.iter().any(|s| s.not_cleared.is_some());
+    let down = stores.iter().any(|s| s.not_cleared.is_some() || s.not_told.is_some());
     let report = Report { train: name, burnt, stores };
     out.result(text(&report), &report)?;
     Ok(if down { ExitCode::from(ErrorKind::Unreachable.exit_code()) } else { ExitCode::SUCCESS })
@@ -81,6 +81,10 @@ async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past:
         let cleared = match &nonce {
             Some(nonce) => store.clear_staging(nonce).await,
             None => Ok(()),
+        };
+        let cleared = match cleared {
+            Ok(()) => branches::release_in(effects, train, &**store).await,
+            failed => failed,
         };
         let why = |e: &Error| e.message().to_owned();
         let not_told = match past {

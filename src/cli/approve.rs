@@ -1,14 +1,16 @@
 //! `approve`: look at everything again, then sign once.
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::place::Place;
 use super::{Global, Output};
+use crate::config::KeySource;
 use crate::engine::Train;
 use crate::engine::approve::{Review, approve, review};
 use crate::error::{Context as _, Error, Result};
-use crate::model::{PersonId, TrainName, escape};
+use crate::model::{Fingerprint, PersonId, TrainName, escape};
 
 /// Look at everything that a train would publish, and approve it as one person
 ///
@@ -22,6 +24,12 @@ pub(super) struct Args {
     /// Who approves, as the trust root names them
     #[arg(long = "as", value_name = "PERSON")]
     person: PersonId,
+    /// Sign with the secret key in this file, whatever the configuration says
+    #[arg(long, value_name = "FILE", conflicts_with = "gpg")]
+    key: Option<PathBuf>,
+    /// Sign with this key of the gpg-agent, whatever the configuration says
+    #[arg(long, value_name = "FINGERPRINT")]
+    gpg: Option<Fingerprint>,
     /// Show the whole change of every line
     #[arg(long)]
     diff: bool,
@@ -33,7 +41,10 @@ pub(super) struct Args {
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
     let name = place.choose(args.train.as_ref())?;
-    let effects = place.effects(&name, out.progress())?;
+    let mut effects = place.effects(&name, out.progress())?;
+    if let Some(source) = own_key(args)? {
+        effects.keys = place.keys_with(&effects, &args.person, source);
+    }
     let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
     train.under_way()?;
     may_approve(&train, &args.person)?;
@@ -59,6 +70,17 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed, "advisories": advisories }),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The key that the person names. The configuration is everybody's, and its sources are pinned with the plan; whoever
+/// approves may keep the key elsewhere, and says so for this once.
+fn own_key(args: &Args) -> Result<Option<KeySource>> {
+    if let Some(fingerprint) = &args.gpg {
+        return Ok(Some(KeySource::Gpg { fingerprint: fingerprint.to_string() }));
+    }
+    let Some(file) = &args.key else { return Ok(None) };
+    let path = std::path::absolute(file).context(format!("cannot tell where `{}` is", file.display()))?;
+    Ok(Some(KeySource::File { path, passphrase: None }))
 }
 
 /// Asked before the review, which may take long.

@@ -66,6 +66,8 @@ pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
     let seen = place.as_ref().ok().and_then(|p| p.see_all().ok()).unwrap_or_default();
     let outages: Vec<_> =
         seen.iter().flat_map(|s| s.state.outages().into_iter().map(|o| (s.name().clone(), o))).collect();
+    let workflows_off: Vec<_> =
+        seen.iter().flat_map(|s| s.state.switched_off().into_iter().map(|o| (s.name().clone(), o))).collect();
     let subjects = doctor::Subjects {
         config,
         state: &state,
@@ -74,6 +76,7 @@ pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
         stores: &stores,
         forges: &forges,
         remotes: &remotes,
+        workflows_off: &workflows_off,
         outages: &outages,
     };
     let code = super::runtime()?.block_on(doctor::run(global.json, &subjects, &mut std::io::stdout()))?;

@@ -17,7 +17,7 @@ pub use report::{Check, Health};
 use crate::config::Config;
 use crate::effects::{Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
-use crate::journal::Outage;
+use crate::journal::{Outage, SwitchedOff};
 use crate::model::{RemoteName, TrainName};
 
 /// How long any one answer is waited for.
@@ -43,6 +43,8 @@ pub struct Subjects<'a> {
     pub forges: &'a [Arc<dyn Forge>],
     /// Where branches and tags are pushed.
     pub remotes: &'a [Arc<dyn Remote>],
+    /// The workflows of the project's own that its trains keep off.
+    pub workflows_off: &'a [(TrainName, SwitchedOff)],
     /// What the trains of this project found to be down.
     pub outages: &'a [(TrainName, Outage)],
 }
@@ -109,6 +111,13 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         work.later_all("forge", name.to_string(), Need::of(required).health(), async move {
             let parts = forge.parts().await.into_iter();
             parts.map(|(part, answer)| known.check("forge", part, Need::of(required), answer)).collect()
+        });
+    }
+    for (train, off) in subjects.workflows_off {
+        work.now(Check {
+            health: Health::Warn,
+            hint: Some(super::status::until(off)),
+            ..Check::ok("workflows", off.forge.to_string(), format!("train `{train}`: {}", super::status::off(off)))
         });
     }
     for remote in subjects.remotes {

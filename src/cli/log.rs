@@ -83,6 +83,10 @@ fn line(record: &Record) -> String {
         Event::Succeeded { step, .. } => format!("succeeded {step}"),
         Event::Failed { step, error, .. } => format!("failed    {step}: {}", error.lines().next().unwrap_or_default()),
         Event::Deferred { step, reason, .. } => format!("deferred  {step}: {reason}"),
+        Event::FoundOn { step, files, .. } => {
+            let files: Vec<&str> = files.iter().map(String::as_str).collect();
+            format!("found on  {}, for {step}", files.join(", "))
+        }
         Event::Approved { approval } => format!("approved  by {}", approval.person),
         Event::Resumed => "resumed".to_owned(),
         Event::Reconciling => "reconciling".to_owned(),

@@ -8,16 +8,17 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::Global;
-use crate::config::{self, Config};
-use crate::effects::{Clock, Disk, Effects, EntryKind, Lock, Progress, SecretResolver, files};
+use crate::config::{self, Config, KeySource};
+use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Progress, SecretResolver, files};
 use crate::engine::index::{Past, Released};
 use crate::engine::{Next, Question, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
 use crate::journal::{Journal, Record, State, TrainState};
-use crate::model::{SecretRef, TrainName, escape};
+use crate::model::{PersonId, SecretRef, TrainName, escape};
 use crate::plan::Graph;
+use crate::signers::ConfiguredKeys;
 use crate::wiring::{self, Credentials};
 
 /// The name of the configuration file.
@@ -173,6 +174,14 @@ impl Place {
         wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress, credentials)
     }
 
+    /// The configured keys, but a person's from another source.
+    pub(super) fn keys_with(&self, effects: &Effects, person: &PersonId, source: KeySource) -> Arc<dyn Keys> {
+        let mut signing = self.config.signing.clone();
+        signing.people.insert(person.clone(), source);
+        let (secrets, disk, clock) = (effects.secrets.clone(), self.disk.clone(), self.clock.clone());
+        Arc::new(ConfiguredKeys::new(&signing, self.root.clone(), secrets, disk, clock))
+    }
+
     /// Reads secrets, but runs a command for one only if a plan with this configuration's sources was adopted here: until
     /// then nobody has looked at them.
     fn secrets(&self) -> SecretResolver {
@@ -194,7 +203,7 @@ impl Place {
 
     /// Where the trains of this project go.
     pub(super) fn destinations(&self) -> Result<Destinations> {
-        wiring::destinations(&self.config, &self.disk)
+        wiring::destinations(&self.config, &self.disk, &self.clock)
     }
 
     /// The trust root that is pinned on this machine.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::{Global, Output};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gather;
-use crate::model::escape;
-use crate::plan::{Graph, Plan, plan};
+use crate::model::{Sha256, escape};
+use crate::plan::{Graph, Plan, PlanId, plan};
 use crate::step::{Exposure, Isolation, Step};
 
 /// Show what a train would do; nothing is done and nothing is kept
@@ -169,4 +169,13 @@ fn counted(plan: &Plan, out: &mut String, which: impl Fn(Exposure) -> bool) {
         out.push_str(&format!("  {count:4} {kind}{when}\n"));
     }
     debug_assert!(plan.steps.iter().any(|s| matches!(s.step, Step::Gate(_))));
+}
+
+/// Whether a plan is the one that was reviewed, if one was named.
+pub(super) fn same_plan(id: &PlanId, reviewed: Option<Sha256>) -> Result<()> {
+    match reviewed.filter(|r| *r != id.0) {
+        None => Ok(()),
+        Some(wanted) => Err(Error::conflict(format!("the plan is now {id}, not {wanted}"))
+            .hint("something changed since it was reviewed: look at it again with `lifeboat plan`")),
+    }
 }

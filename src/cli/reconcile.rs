@@ -14,11 +14,12 @@ use crate::engine::{Ended, Train};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus, TrainState};
 use crate::model::{BranchName, TrainName};
-use crate::step::StepId;
+use crate::step::{Step, StepId};
 
 /// Bring home the deliveries that wait for their destinations, and read everything back
 ///
 /// Trains go in version order on each line. A second run does nothing but read. What differs is shown and never overwritten.
+/// What stops one train does not keep the others: with `--watch` they are tried until nothing waits that may pass by itself.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One train [default: all released ones of the project]
@@ -52,6 +53,9 @@ struct Report {
     differ: Vec<String>,
     waiting: Vec<Waiting>,
     failed: Vec<String>,
+    /// Whether something of it may pass by itself.
+    #[serde(skip)]
+    again: bool,
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
@@ -63,8 +67,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     loop {
         let (reports, worst) = runtime.block_on(once(&place, args, out))?;
         let home = reports.iter().all(|r| r.waiting.is_empty());
-        // A difference or a failure needs a person; only an outage passes by itself.
-        if !args.watch || home || worst.is_some() {
+        // Only an outage passes by itself; a difference or a failure needs a person, who is told of it at every try.
+        if !args.watch || !reports.iter().any(|r| r.again) {
             out.result(text(&reports), &reports)?;
             let code = worst.unwrap_or(if home { 0 } else { ErrorKind::Unreachable.exit_code() });
             return Ok(ExitCode::from(code));
@@ -85,58 +89,127 @@ async fn once(place: &Place, args: &Args, out: &Output) -> Result<(Vec<Report>, 
     Ok((reports?, errors.first().map(|e| e.kind().exit_code())))
 }
 
+/// Whether trying again may help without anybody's doing.
+fn passes(e: &Error) -> bool {
+    matches!(e.kind(), ErrorKind::Unreachable | ErrorKind::Transient)
+}
+
 async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<Error>) -> Result<Vec<Report>> {
-    let mut seen = seen(place, args.train.as_ref())?;
+    let mut seen = match &args.train {
+        Some(name) => vec![place.see(name)?],
+        None => readable(place, errors)?,
+    };
     if args.train.is_none() {
         seen.retain(|s| s.state.name() >= TrainState::Released && s.state.abandoned().is_none());
     }
     let mut reports: Vec<Report> = Vec::new();
-    for seen in in_version_order(seen) {
-        let plan = seen.state.graph().plan().clone();
-        if let Some(before) = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(place, &r.train, &seen)) {
-            let why = format!("train `{}` comes first on a line that they share", before.train);
-            let steps = open_steps(&seen.state).into_iter();
-            let waiting = steps
-                .map(|step| Waiting { train: plan.train.clone(), step, reason: why.clone(), since: None })
-                .collect::<Vec<_>>();
-            if !waiting.is_empty() {
-                let (state, train) = (seen.state.name(), plan.train.clone());
-                reports.push(Report { train, state, equal: vec![], differ: vec![], waiting, failed: vec![] });
-                continue;
+    let in_order = in_version_order(seen);
+    for seen in &in_order {
+        let before = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(place, &r.train, seen));
+        if let Some(behind) = before.and_then(|before| behind(before, seen)) {
+            reports.push(behind);
+            continue;
+        }
+        match one(place, seen, out, errors).await {
+            Ok(report) => reports.push(report),
+            // One train that cannot be opened keeps none of the others.
+            Err(e) => {
+                let train = seen.name().clone();
+                let e = e.detail(format!("train: {train}"));
+                reports.push(Report {
+                    train,
+                    state: seen.state.name(),
+                    equal: vec![],
+                    differ: vec![],
+                    waiting: waiting(&seen.state),
+                    failed: vec![e.message().to_owned()],
+                    again: passes(&e),
+                });
+                errors.push(e);
             }
         }
-        let effects = place.effects(&plan.train, out.progress())?;
-        let train = Train::open(&effects, place.trust()?, &place.dir(&plan.train))?.with_past(place.past()?);
-        let train = Arc::new(train);
-        let done = reconcile(&effects, train.clone()).await;
-        effects.progress.event(ProgressEvent::Ended);
-        let Reconciled { ended, equal, differ } = done?;
-        let state = train.state();
-        // What could not be read is no difference: it waits for its destination as a delivery does.
-        let passes = |e: &Error| matches!(e.kind(), ErrorKind::Unreachable | ErrorKind::Transient);
-        let (unread, differ): (Vec<_>, Vec<_>) = differ.into_iter().partition(|(_, e)| passes(e));
-        let unread = unread.into_iter().map(|(step, e)| Waiting {
-            train: plan.train.clone(),
+    }
+    // What waited for a train that came later need not wait for the next try.
+    for (seen, report) in in_order.iter().zip(&mut reports) {
+        if !report.waiting.is_empty() && report.waiting.iter().all(|w| switches_on(seen, &w.step)) {
+            *report = one(place, seen, out, errors).await?;
+        }
+    }
+    Ok(reports)
+}
+
+/// Whether a step switches workflows on again, for which other trains may have to be home.
+fn switches_on(seen: &Seen, step: &StepId) -> bool {
+    let plan = seen.state.graph().plan();
+    plan.step(step).is_some_and(|s| matches!(s.step, Step::RestoreWorkflows(_)))
+}
+
+/// The trains that can be read; the others are told and left.
+fn readable(place: &Place, errors: &mut Vec<Error>) -> Result<Vec<Seen>> {
+    let mut out = Vec::new();
+    for name in place.trains()? {
+        match place.see(&name) {
+            Ok(seen) => out.push(seen),
+            Err(e) => errors.push(e.detail(format!("train: {name}"))),
+        }
+    }
+    Ok(out)
+}
+
+/// How a train stands that waits for another one on a line; none if nothing of it is open.
+fn behind(before: &Report, seen: &Seen) -> Option<Report> {
+    let (train, state) = (seen.name().clone(), seen.state.name());
+    let why = format!("train `{}` comes first on a line that they share", before.train);
+    let wait = |step| Waiting { train: train.clone(), step, reason: why.clone(), since: None };
+    let waiting: Vec<Waiting> = open_steps(&seen.state).into_iter().map(wait).collect();
+    let again = before.again;
+    (!waiting.is_empty()).then(|| Report {
+        train,
+        state,
+        equal: vec![],
+        differ: vec![],
+        waiting,
+        failed: vec![],
+        again,
+    })
+}
+
+/// Brings one train home as far as it goes, and reads it back.
+async fn one(place: &Place, seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Result<Report> {
+    let name = seen.name();
+    let effects = place.effects(name, out.progress())?;
+    let train = Train::open(&effects, place.trust()?, &place.dir(name))?.with_past(place.past()?);
+    let train = Arc::new(train);
+    let done = reconcile(&effects, train.clone()).await;
+    effects.progress.event(ProgressEvent::Ended);
+    let Reconciled { ended, equal, differ } = done?;
+    let state = train.state();
+    // What could not be read is no difference: it waits for its destination as a delivery does.
+    let (unread, differ): (Vec<_>, Vec<_>) = differ.into_iter().partition(|(_, e)| passes(e));
+    let unread: Vec<Waiting> = unread
+        .into_iter()
+        .map(|(step, e)| Waiting {
+            train: name.clone(),
             step,
             reason: format!("it is there, and could not be read back: {}", e.message()),
             since: None,
-        });
-        let waiting = waiting(&state).into_iter().chain(unread).collect();
-        let told: Vec<String> = differ.iter().map(|(id, e)| format!("{id}: {e}")).collect();
-        errors.extend(differ.into_iter().map(|(_, e)| e));
-        if let Some(Ended::Stuck(stuck)) = ended {
-            errors.extend(stuck.into_iter().map(|(_, e)| e));
-        }
-        reports.push(Report {
-            train: plan.train.clone(),
-            state: state.name(),
-            equal,
-            differ: told,
-            waiting,
-            failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
-        });
+        })
+        .collect();
+    let again = !unread.is_empty() || state.deferred().next().is_some();
+    let told: Vec<String> = differ.iter().map(|(id, e)| format!("{id}: {e}")).collect();
+    errors.extend(differ.into_iter().map(|(_, e)| e));
+    if let Some(Ended::Stuck(stuck)) = ended {
+        errors.extend(stuck.into_iter().map(|(_, e)| e));
     }
-    Ok(reports)
+    Ok(Report {
+        train: name.clone(),
+        state: state.name(),
+        equal,
+        differ: told,
+        waiting: waiting(&state).into_iter().chain(unread).collect(),
+        failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
+        again,
+    })
 }
 
 fn seen(place: &Place, train: Option<&TrainName>) -> Result<Vec<Seen>> {

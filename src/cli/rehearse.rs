@@ -33,7 +33,7 @@ pub(super) fn run(place: &Place, file: Option<&Path>, reviewed: Option<Sha256>, 
     let file = file.ok_or_else(|| Error::input("a dry run needs the train file"))?;
     let gathered = gather(&place.config, file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    super::ship::same_plan(&plan.id()?, reviewed)?;
+    super::plan::same_plan(&plan.id()?, reviewed)?;
     let real = place.trust()?;
     let clock = Arc::new(LeapingClock::new(place.clock.clone()));
     let (keys, trust) = throwaway(&real, clock.clone())?;
@@ -52,7 +52,7 @@ pub(super) fn run(place: &Place, file: Option<&Path>, reviewed: Option<Sha256>, 
         objects.put(series)?;
     }
     let (train, _) = Train::adopt(&effects, Arc::new(trust), &dir, &plan)?;
-    let train = Arc::new(train);
+    let train = Arc::new(train.with_past(place.past()?));
     let ended = runtime.block_on(drive(place, &effects, &train, &clock, &Throwaway::people(&real)));
     effects.progress.event(ProgressEvent::Ended);
     let state = train.state();

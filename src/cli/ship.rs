@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
 use crate::model::{Sha256, TrainName};
-use crate::plan::{Plan, PlanId};
+use crate::plan::Plan;
 
 /// Adopt a train and drive it as far as it goes, or go on with it after a stop
 ///
@@ -132,19 +132,10 @@ fn adopt_file(place: &Place, file: &Path, args: &Args, progress: Arc<dyn Progres
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    same_plan(&plan.id()?, args.plan)?;
+    super::plan::same_plan(&plan.id()?, args.plan)?;
     let effects = place.effects(&plan.train, progress)?;
     let train = adopt(place, &effects, &place.dir(&plan.train), &plan, &gathered)?;
     Ok((effects, train))
-}
-
-/// Whether a plan is the one that was reviewed, if one was named.
-pub(super) fn same_plan(id: &PlanId, reviewed: Option<Sha256>) -> Result<()> {
-    match reviewed.filter(|r| *r != id.0) {
-        None => Ok(()),
-        Some(wanted) => Err(Error::conflict(format!("the plan is now {id}, not {wanted}"))
-            .hint("something changed since it was reviewed: look at it again with `lifeboat plan`")),
-    }
 }
 
 /// Claims the versions, pins the series, adopts the plan.

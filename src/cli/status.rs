@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::place::{Place, Seen};
 use super::{Global, Output};
 use crate::error::Result;
-use crate::journal::{Outage, State, StepStatus, TrainState};
+use crate::journal::{Outage, State, StepStatus, SwitchedOff, TrainState};
 use crate::model::{BranchName, TrainName};
 use crate::step::{Step, StepId};
 
@@ -29,6 +29,7 @@ struct TrainReport {
     approved_by: Vec<String>,
     steps: Vec<StepReport>,
     down: Vec<Outage>,
+    workflows_off: Vec<SwitchedOff>,
     next: String,
 }
 
@@ -97,6 +98,7 @@ fn report(seen: &Seen) -> TrainReport {
         approved_by: state.approvals().iter().map(|(a, _)| a.person.to_string()).collect(),
         steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
         down: state.outages(),
+        workflows_off: state.switched_off(),
         next: super::place::advice(state, seen.now),
     }
 }
@@ -172,6 +174,25 @@ fn text(r: &TrainReport, every_step: bool) -> String {
             if outage.waiting.len() == 1 { ("delivery waits", 1) } else { ("deliveries wait", outage.waiting.len()) };
         out.push_str(&format!("\n  down       {name} {part} since {since}: {n} {what}"));
     }
+    for kept in &r.workflows_off {
+        out.push_str(&format!("\n  off        {}\n             {}", off(kept), until(kept)));
+    }
     out.push_str(&format!("\nnext: {}", r.next));
     out
+}
+
+/// Which workflows a train keeps off, and since when.
+pub(super) fn off(off: &SwitchedOff) -> String {
+    let files: Vec<&str> = off.files.iter().map(String::as_str).collect();
+    let (files, since) = (files.join("`, `"), off.since.strftime("%F %T"));
+    format!("workflow `{files}` of `{}` is switched off since {since}", off.forge)
+}
+
+/// What switches them on again.
+pub(super) fn until(off: &SwitchedOff) -> String {
+    let waits: Vec<&str> = off.until.iter().map(StepId::as_str).collect();
+    match &waits[..] {
+        [] => "`lifeboat reconcile` switches it on again now".to_owned(),
+        waits => format!("`lifeboat reconcile` switches it on again once these are done: `{}`", waits.join("`, `")),
+    }
 }

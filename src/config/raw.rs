@@ -196,6 +196,7 @@ pub(super) struct RawForge {
     pub(super) token: Option<RawSecret>,
     pub(super) app: Option<Spanned<RawApp>>,
     pub(super) remote: Option<Text>,
+    pub(super) default_branch: Option<Text>,
     pub(super) triggers: Option<Texts>,
     pub(super) draft_audience: Option<Text>,
     pub(super) advisories: Option<bool>,

@@ -310,6 +310,7 @@ fn forge(
         token: token.flatten(),
         app: app.flatten(),
         remote,
+        default_branch: raw.default_branch.as_ref().and_then(|b| grammar(b, faults)),
         triggers: forge::triggers(raw.triggers.as_ref(), is_github, faults),
         // The one adapter that holds them.
         advisories: raw.advisories.unwrap_or(is_github),

@@ -185,6 +185,8 @@ pub struct ForgeConfig {
     pub app: Option<AppConfig>,
     /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
     pub remote: Option<RemoteName>,
+    /// Its default branch, where the clone does not tell: some events start that branch's copy of a workflow.
+    pub default_branch: Option<BranchName>,
     /// What becomes of the project's own workflows that a release would start, by file name.
     pub triggers: BTreeMap<String, Trigger>,
     /// Whether it shows the train's security advisories.

@@ -29,8 +29,8 @@ pub struct SeenAdvisory {
     pub description: String,
     /// Its severity in a word.
     pub severity: Option<String>,
-    /// Its CVSS vector.
-    pub cvss: Option<String>,
+    /// Its CVSS vectors: at most one of each version.
+    pub cvss: Vec<String>,
     /// Kinds of weakness.
     pub cwes: Vec<String>,
     /// Its CVE number, once it has one.

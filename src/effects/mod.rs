@@ -5,6 +5,7 @@
 mod advisories;
 mod automation;
 mod blocking;
+mod breaker;
 mod clock;
 mod disk;
 pub mod files;
@@ -26,6 +27,7 @@ pub use automation::{
     Automation, PullRequests, PullState, PullText, RunState, SeenPull, SeenRun, SeenWorkflow, Switch,
 };
 pub use blocking::{blocking, each};
+pub use breaker::Breaker;
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
 pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};

@@ -93,6 +93,19 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store's.
     async fn clear_staging(&self, train: &str) -> Result<()>;
+
+    /// Holds the name `what`, one part of a path, for `holder` until it is released: on every machine that uses the store,
+    /// and seen by the team alone. Returns `None` if `holder` has it now or had it already, else who has it.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn hold(&self, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// Ends what [`Store::hold`] began; it is no error if `holder` does not have the name.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn release(&self, what: &str, holder: &[u8]) -> Result<()>;
 }
 
 /// The bytes of a small public object, or `None` if it is absent.

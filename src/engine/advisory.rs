@@ -76,11 +76,15 @@ fn differences(wanted: &Advisory, seen: &SeenAdvisory) -> Vec<String> {
         out.push(format!("`{id}` has another description"));
     }
     let (what, ours, theirs) = match &wanted.severity {
-        Severity::Word(word) => ("severity", word, &seen.severity),
-        Severity::Cvss(vector) => ("CVSS vector", vector, &seen.cvss),
+        Severity::Word(word) => ("severity", word, seen.severity.as_ref()),
+        // Another version's vector is the forge's own matter.
+        Severity::Cvss(vector) => {
+            let same = |v: &&String| cvss_version(v) == cvss_version(vector);
+            ("CVSS vector", vector, seen.cvss.iter().find(same))
+        }
     };
-    if theirs.as_ref() != Some(ours) {
-        out.push(format!("`{id}` has the {what} `{}`, ours is `{ours}`", theirs.as_deref().unwrap_or("none")));
+    if theirs != Some(ours) {
+        out.push(format!("`{id}` has the {what} `{}`, ours is `{ours}`", theirs.map_or("none", String::as_str)));
     }
     let sorted = |list: &[String]| {
         let mut list = list.to_vec();
@@ -110,6 +114,11 @@ fn differences(wanted: &Advisory, seen: &SeenAdvisory) -> Vec<String> {
         out.push(format!("`{id}` has the CVE number `{}`, ours is `{cve}`", seen.cve.as_deref().unwrap_or("none")));
     }
     out
+}
+
+/// The number before the first dot of `CVSS:3.1/…`: forges keep one vector of 3.x and one of 4.x.
+fn cvss_version(vector: &str) -> &str {
+    vector.split_once('.').map_or(vector, |(version, _)| version)
 }
 
 /// A web form sends CRLF, and trailing white space says nothing.

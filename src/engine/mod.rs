@@ -2,8 +2,10 @@
 
 pub mod advisory;
 pub mod approve;
+pub mod branches;
 mod content;
 pub mod index;
+mod neighbours;
 mod next;
 mod perform;
 mod pools;

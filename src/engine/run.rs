@@ -14,7 +14,7 @@ use super::retry::retry_at;
 use super::train::Train;
 use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Event, FailureClass, State, StepStatus, TrainState};
+use crate::journal::{Event, FailureClass, Journal, State, StepStatus, TrainState};
 use crate::step::{Outcome, PlannedStep, StepId};
 
 /// How a run ended.
@@ -165,6 +165,16 @@ fn step_and_status(train: &Train, id: &StepId) -> Result<(PlannedStep, StepStatu
     }
 }
 
+/// Whether a destination that may be down is left alone for now. One that fails in passing, again and again, is down.
+fn given_up(journal: &Journal, id: &StepId, kind: ErrorKind, now: Timestamp) -> bool {
+    let attempt = journal.state().step(id).map_or(1, |s| s.attempts);
+    match kind {
+        ErrorKind::Unreachable => true,
+        ErrorKind::Transient => retry_at(FailureClass::Transient, attempt, now).is_none(),
+        _ => false,
+    }
+}
+
 /// Records how a step ended; gives its error back if it failed for good.
 fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>) -> Result<Option<Error>> {
     let (step, _) = step_and_status(train, id)?;
@@ -182,7 +192,7 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
             }
             Ok(None)
         }
-        Err(error) if step.deferrable && error.kind() == ErrorKind::Unreachable => {
+        Err(error) if step.deferrable && given_up(&journal, id, error.kind(), effects.clock.now()) => {
             let reason = error.message().to_owned();
             let deferred = Event::Deferred { step: step_id, key, reason: reason.clone(), part: error.part() };
             journal.append(deferred)?;

@@ -1,7 +1,9 @@
 //! Where releases are shown besides the project's own stores. An adapter is one module and one line in [`FORGES`].
 
+mod draft;
 mod forgejo;
 pub mod github;
+mod http;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -160,15 +160,31 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
     Ok(Lock { packages, format: format.unwrap_or(if first { 1 } else { 2 }) })
 }
 
-/// The packages that come from a registry, as name and version: what vendoring needs.
+/// A package that cargo fetches, and where it puts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// From a registry: the name and the version.
+    Registry(String, String),
+    /// From a git repository: its name, which is the last part of its URL, and the commit.
+    Git(String, String),
+}
+
+/// The packages that do not lie in the tree: what vendoring needs.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn registry_packages(text: &str) -> Result<Vec<(String, String)>, LockError> {
-    let from_registry =
-        |p: &LockedPackage| p.source.as_deref().is_some_and(|s| s.starts_with("registry+") || s.starts_with("sparse+"));
-    let lock = parse(text)?;
-    Ok(lock.packages.iter().filter(|p| from_registry(p)).map(|p| (p.name.clone(), p.version.clone())).collect())
+pub fn fetched_packages(text: &str) -> Result<Vec<Fetched>, LockError> {
+    let fetched = |p: &LockedPackage| {
+        let source = p.source.as_deref()?;
+        if source.starts_with("registry+") || source.starts_with("sparse+") {
+            return Some(Fetched::Registry(p.name.clone(), p.version.clone()));
+        }
+        let (url, commit) = source.strip_prefix("git+")?.split_once('#')?;
+        let url = url.split_once('?').map_or(url, |(url, _)| url).trim_end_matches('/');
+        let name = url.rsplit('/').next()?;
+        Some(Fetched::Git(name.strip_suffix(".git").unwrap_or(name).to_owned(), commit.to_owned()))
+    };
+    Ok(parse(text)?.packages.iter().filter_map(fetched).collect())
 }
 
 /// The lock file after `moved`: only packages without a source, of that name and at the old version, take the new one;

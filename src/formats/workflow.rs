@@ -35,6 +35,8 @@ pub enum Act<'a> {
         /// Whether it is marked as a pre-release.
         prerelease: bool,
     },
+    /// A branch is removed: forges do so once its pull request is merged.
+    Removed,
     /// A pull request is opened.
     Pull {
         /// The branch into which it would be merged.
@@ -48,7 +50,6 @@ pub enum Act<'a> {
 /// may be started by anything.
 const UNRELATED: &[&str] = &[
     "branch_protection_rule",
-    "delete",
     "discussion",
     "discussion_comment",
     "fork",
@@ -71,6 +72,11 @@ const UNRELATED: &[&str] = &[
     "workflow_call",
     "workflow_dispatch",
 ];
+
+/// Events for which a forge takes the default branch's copy of a workflow, whatever they are about, and which a release may
+/// bring about (docs.github.com, "Events that trigger workflows"); `workflow_run` is another: see [`Workflow::follows`].
+const OF_DEFAULT_BRANCH: &[&str] =
+    &["check_run", "check_suite", "delete", "page_build", "pull_request_target", "registry_package", "status"];
 
 /// Lists of changed paths above this length are cut by the forge, so path filters cannot be foreseen.
 const PATHS_COMPARED: usize = 300;
@@ -120,6 +126,12 @@ impl Workflow {
         self.on.iter().filter(|(event, filters)| brings_about(act, event, filters)).map(|(e, _)| e.as_str()).collect()
     }
 
+    /// The same for the default branch's copy of the file, which few events start.
+    #[must_use]
+    pub fn events_of_default_branch(&self, act: Act<'_>) -> Vec<&str> {
+        self.events(act).into_iter().filter(|event| OF_DEFAULT_BRANCH.contains(event)).collect()
+    }
+
     /// Whether the end or the start of one of these workflows starts it, for one of these branches or tags.
     #[must_use]
     pub fn follows(&self, names: &[&str], refs: &[&str]) -> bool {
@@ -164,7 +176,8 @@ fn brings_about(act: Act<'_>, event: &str, filters: &Map<String, Value>) -> bool
         ("merge_group", Act::Pull { into, .. }) => {
             narrowed(filters, ("branches", "branches-ignore"), into) != Some(false)
         }
-        ("push" | "create" | "release" | "pull_request" | "pull_request_target" | "merge_group", _) => false,
+        ("delete", Act::Removed) => true,
+        ("push" | "create" | "delete" | "release" | "pull_request" | "pull_request_target" | "merge_group", _) => false,
         (other, _) => !UNRELATED.contains(&other),
     }
 }
@@ -282,6 +295,19 @@ mod tests {
         assert!(!after("    branches: [dev]\n").follows(&["CI"], &["main", "v1"]));
         assert!(after("    branches-ignore: [dev]\n").follows(&["CI"], &["main"]));
         assert!(after("").events(TAG).is_empty());
+    }
+
+    #[test]
+    fn few_events_start_the_default_branchs_copy() {
+        let of = |on: &str, act| {
+            let workflow = Workflow::parse(&format!("on: {on}\n")).unwrap();
+            !workflow.events_of_default_branch(act).is_empty()
+        };
+        let pull = Act::Pull { into: "release-36.0.0", changed: None };
+        assert!(of("delete", Act::Removed) && !of("delete", BRANCH) && !of("push", Act::Removed));
+        assert!(of("pull_request_target", pull) && !of("pull_request", pull));
+        assert!(of("status", TAG) && of("check_suite", BRANCH));
+        assert!(!of("push", TAG) && !of("create", TAG) && !of("release", Act::Release { prerelease: false }));
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub fn series_now(
     let tags = BTreeMap::new();
     let workflow_dirs = BTreeMap::new();
     let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
-    let seeing = Seeing { config, request, user, program, scratch, tags, workflow_dirs: &workflow_dirs };
+    let (workflow_dirs, default_branches) = (&workflow_dirs, &BTreeMap::new());
+    let seeing = Seeing { config, request, user, program, scratch, tags, workflow_dirs, default_branches };
     let mut out = BTreeMap::new();
     for line in &request.lines {
         let Some(base) = bases.get(&line.branch) else { continue };

@@ -1,11 +1,12 @@
 //! Sees the facts that a plan is made from: the user's repository, the patch series, the trust root, what was fetched ahead.
 
 mod again;
+mod crates;
 mod elsewhere;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use again::series_now;
 pub use elsewhere::Destinations;
@@ -17,13 +18,12 @@ use crate::bump::{BumpRequest, SourceTree, bump};
 use crate::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use crate::effects::{Clock, Disk, Git as _, PrivateRepo, files};
 use crate::error::{Error, Result};
-use crate::formats::cargo_lock;
 use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
 use crate::git::series::{from_mailbox, from_remote, on_base};
 use crate::git::{GitProgram, LocalGit};
 use crate::model::{BranchName, LineKind, Oid, RemoteName, TagName, VersionStep};
-use crate::snapshot::{LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
+use crate::snapshot::{Fact, LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
 use crate::step::Submodule;
 use crate::trust::{self, RootChoice, TrustedRoot};
 
@@ -64,8 +64,10 @@ pub fn gather(
     let scratch = state.join("scratch");
     files::create_dir_all(disk, &scratch, 0o700)?;
     let tags: BTreeMap<TagName, Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
+    let default_branches = workflows::default_branches(config, &user)?;
     let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
-    let seeing = Seeing { config, request: &request, user, program, scratch, tags, workflow_dirs: &to.workflow_dirs };
+    let (workflow_dirs, default_branches) = (&to.workflow_dirs, &default_branches);
+    let seeing = Seeing { config, request: &request, user, program, scratch, tags, workflow_dirs, default_branches };
     let mut lines = Vec::new();
     let mut pinned = Vec::new();
     let mut unknown = Vec::new();
@@ -150,6 +152,7 @@ struct Seeing<'a> {
     scratch: &'a Path,
     tags: &'a BTreeMap<TagName, Oid>,
     workflow_dirs: &'a BTreeMap<RemoteName, &'static [&'static str]>,
+    default_branches: &'a BTreeMap<RemoteName, Fact<Oid>>,
 }
 
 impl Seeing<'_> {
@@ -178,7 +181,7 @@ impl Seeing<'_> {
                 (Some(versions), Some(edits).filter(|_| self.config.version.after.is_empty()))
             }
         };
-        let workflows = self.workflows(&base, &series, edits)?;
+        let workflows = self.workflows(&base, &series, edits, unknown)?;
         let tag_taken = match &versions {
             Some((_, new)) => {
                 let tag = TagName::new(self.config.version.tag.replace("{version}", &new.to_string()))?;
@@ -191,7 +194,7 @@ impl Seeing<'_> {
             _ => self.submodules(&base)?,
         };
         let missing_crates = match (&versions, self.config.bundle.vendor) {
-            (Some(_), true) => self.missing_crates(&base)?,
+            (Some(_), true) => self.missing_crates(&base, &series)?,
             _ => Vec::new(),
         };
         let facts = LineFacts {
@@ -211,7 +214,13 @@ impl Seeing<'_> {
     }
 
     /// What pushing the line may start on the forges that run the project's own workflows.
-    fn workflows(&self, base: &Oid, series: &Series, edits: Option<Vec<String>>) -> Result<WorkflowFacts> {
+    fn workflows(
+        &self,
+        base: &Oid,
+        series: &Series,
+        edits: Option<Vec<String>>,
+        unknown: &mut Vec<String>,
+    ) -> Result<WorkflowFacts> {
         let messages = series.patches.iter().map(|p| p.message.clone()).collect();
         let touched: BTreeSet<String> = series.patches.iter().flat_map(Patch::touches).collect();
         // Commands of the project may change anything.
@@ -227,11 +236,20 @@ impl Seeing<'_> {
         } else {
             self.user.source(base)?
         };
-        let default = workflows::default_branch(self.user).map(|head| self.user.source(&head)).transpose()?;
         for (forge, dirs) in self.workflow_dirs {
             let mut files = workflows::files(&*tree, dirs, WorkflowAt::Release)?;
-            if let Some(default) = &default {
-                files.extend(workflows::files(&**default, dirs, WorkflowAt::DefaultBranch)?);
+            match self.default_branches.get(forge) {
+                Some(Fact::Known(head)) => {
+                    files.extend(workflows::files(&*self.user.source(head)?, dirs, WorkflowAt::DefaultBranch)?);
+                }
+                // Where nothing runs at all, nothing can follow.
+                Some(Fact::Unknown(why)) if !files.is_empty() => {
+                    let told = workflows::unknown_default(forge, why);
+                    if !unknown.contains(&told) {
+                        unknown.push(told);
+                    }
+                }
+                _ => {}
             }
             facts.files.insert(forge.clone(), files);
         }
@@ -296,35 +314,16 @@ impl Seeing<'_> {
         Ok((there, missing))
     }
 
-    /// The crates of the lock file whose archives are not in the cargo home.
-    fn missing_crates(&self, base: &Oid) -> Result<Vec<String>> {
-        let Some(lock) = self.user.read(base, "Cargo.lock")? else { return Ok(Vec::new()) };
-        let home = cargo_home(self.config)?;
-        let mut fetched = BTreeSet::new();
-        let cache = home.join("registry/cache");
-        for registry in std::fs::read_dir(&cache).into_iter().flatten().flatten() {
-            for file in std::fs::read_dir(registry.path()).into_iter().flatten().flatten() {
-                fetched.insert(file.file_name().to_string_lossy().into_owned());
-            }
+    /// The crates of the lock file that were not fetched ahead.
+    fn missing_crates(&self, base: &Oid, series: &Series) -> Result<Vec<String>> {
+        // A patch may well bring in another version of a crate: it may be the fix.
+        let tree = match series.patches.iter().flat_map(Patch::touches).any(|path| path == crates::LOCK) {
+            true => self.patched(base, series)?,
+            false => self.user.source(base)?,
+        };
+        match tree.read(crates::LOCK)? {
+            Some(lock) => crates::missing(&String::from_utf8_lossy(&lock), &crates::home(self.config)?),
+            None => Ok(Vec::new()),
         }
-        let wanted = cargo_lock::registry_packages(&String::from_utf8_lossy(&lock))
-            .map_err(|e| Error::input(format!("`Cargo.lock`, line {}: {}", e.line, e.message)))?;
-        Ok(wanted
-            .into_iter()
-            .filter(|(name, version)| !fetched.contains(&format!("{name}-{version}.crate")))
-            .map(|(name, version)| format!("{name} {version}"))
-            .collect())
     }
-}
-
-/// Where the crates were fetched ahead.
-pub fn cargo_home(config: &Config) -> Result<PathBuf> {
-    if let Some(home) = &config.bundle.cargo_home {
-        return Ok(home.clone());
-    }
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    set("CARGO_HOME").or_else(|| set("HOME").map(|h| h.join(".cargo"))).ok_or_else(|| {
-        Error::input("neither `CARGO_HOME` nor `HOME` says where crates were fetched to")
-            .hint("set `cargo_home` in `[bundle]`")
-    })
 }

@@ -21,6 +21,8 @@ pub struct UserRepository {
     objects: Repository,
     shallow: bool,
     refs: BTreeMap<String, RefFact>,
+    /// The default branch of each remote, as it was when it was cloned or asked last.
+    defaults: BTreeMap<String, String>,
 }
 
 /// What a ref names.
@@ -93,9 +95,9 @@ impl UserRepository {
         }
         let git_dir = private::common_directory(&git_dir)?;
         let objects = private::open_objects(&git_dir)?;
-        let refs = refs(program, &git_dir, &what)?;
+        let (refs, defaults) = refs(program, &git_dir, &what)?;
         let work_tree = (!bare && !is_git_dir).then(|| top_of(path, &own_dir));
-        Ok(Self { program: program.clone(), git_dir, work_tree, objects, shallow, refs })
+        Ok(Self { program: program.clone(), git_dir, work_tree, objects, shallow, refs, defaults })
     }
 
     /// The git directory from which a private repository borrows.
@@ -156,6 +158,43 @@ impl UserRepository {
         let warning = (!others.is_empty())
             .then(|| format!("branch `{name}` is taken from `{from}` at `{head}`, but {}", others.join(" and ")));
         Some(BranchFact { name: name.clone(), head, from, warning })
+    }
+
+    /// The names of the remotes whose address one of these is, or whose address ends with `owner/name`.
+    ///
+    /// # Errors
+    /// A configuration that git cannot read.
+    pub fn remotes_of(&self, addresses: &[&str], repository: &str) -> Result<Vec<String>> {
+        let call = self.program.call(Configuration::User).repository(&self.git_dir);
+        let out = call.args(["config", "--null", "--get-regexp", r"^remote\..*\.url$"]).run()?;
+        // 1 says that there is none.
+        if out.code == Some(1) {
+            return Ok(Vec::new());
+        }
+        let listed = String::from_utf8_lossy(&out.checked("cannot list the remotes of the repository")?).into_owned();
+        let named = listed.split('\0').filter_map(|entry| {
+            let (key, url) = entry.split_once('\n')?;
+            Some((key.strip_prefix("remote.")?.strip_suffix(".url")?, url))
+        });
+        let ours = |url: &str| {
+            let plain = url.trim_end_matches('/').trim_end_matches(".git");
+            let ends = plain.len().checked_sub(repository.len()).and_then(|at| plain.split_at_checked(at));
+            addresses.contains(&url)
+                || ends.is_some_and(|(host, end)| end.eq_ignore_ascii_case(repository) && host.ends_with(['/', ':']))
+        };
+        Ok(named.filter(|(_, url)| ours(url)).map(|(name, _)| name.to_owned()).collect())
+    }
+
+    /// The default branch of one of the user's remotes, if the clone knows it: `refs/remotes/<remote>/HEAD`.
+    #[must_use]
+    pub fn default_branch_of(&self, remote: &str) -> Option<&str> {
+        self.defaults.get(remote).map(String::as_str)
+    }
+
+    /// The head of a remote's branch as it was fetched last.
+    #[must_use]
+    pub fn fetched(&self, remote: &str, branch: &str) -> Option<Oid> {
+        self.refs.get(&format!("refs/remotes/{remote}/{branch}")).and_then(|fact| fact.commit.clone())
     }
 
     /// Every tag whose name fits the grammar, sorted by name.
@@ -243,8 +282,11 @@ fn top_of(path: &Path, own_dir: &Path) -> PathBuf {
     own_dir.parent().filter(|_| own_dir.ends_with(".git")).map_or_else(|| path.to_owned(), Path::to_owned)
 }
 
-/// Every ref in one call: `<ref> NUL <object> NUL <type> NUL <peeled> NUL <peeled type>`.
-fn refs(program: &GitProgram, git_dir: &Path, what: &str) -> Result<BTreeMap<String, RefFact>> {
+/// Every ref, and the default branch of each remote that has one.
+type Refs = (BTreeMap<String, RefFact>, BTreeMap<String, String>);
+
+/// All in one call: `<ref> NUL <object> NUL <type> NUL <peeled> NUL <peeled type> NUL <symbolic ref>`.
+fn refs(program: &GitProgram, git_dir: &Path, what: &str) -> Result<Refs> {
     let format = "%(refname)%00%(objectname)%00%(objecttype)%00%(*objectname)%00%(*objecttype)%00%(symref)";
     let out = program
         .call(Configuration::User)
@@ -252,7 +294,7 @@ fn refs(program: &GitProgram, git_dir: &Path, what: &str) -> Result<BTreeMap<Str
         .args(["for-each-ref", &format!("--format={format}"), "refs/heads", "refs/remotes", "refs/tags"])
         .run()?
         .checked(what)?;
-    let mut refs = BTreeMap::new();
+    let (mut refs, mut defaults) = (BTreeMap::new(), BTreeMap::new());
     for line in String::from_utf8_lossy(&out).lines() {
         let fields: Vec<&str> = line.split('\0').collect();
         let [name, object, kind, peeled, peeled_kind, symbolic] = fields[..] else {
@@ -260,6 +302,11 @@ fn refs(program: &GitProgram, git_dir: &Path, what: &str) -> Result<BTreeMap<Str
         };
         // `refs/remotes/origin/HEAD` is another name for a branch that is listed anyway.
         if !symbolic.is_empty() && name.starts_with("refs/remotes/") {
+            let remote = name.strip_prefix("refs/remotes/").and_then(|n| n.strip_suffix("/HEAD"));
+            let branch = remote.and_then(|r| symbolic.strip_prefix(&format!("refs/remotes/{r}/")));
+            if let (Some(remote), Some(branch)) = (remote, branch) {
+                defaults.insert(remote.to_owned(), branch.to_owned());
+            }
             continue;
         }
         let object: Oid = object.parse()?;
@@ -270,7 +317,7 @@ fn refs(program: &GitProgram, git_dir: &Path, what: &str) -> Result<BTreeMap<Str
         };
         refs.insert(name.to_owned(), RefFact { object, commit });
     }
-    Ok(refs)
+    Ok((refs, defaults))
 }
 
 /// `refs/remotes/<remote>/<branch>`, for remotes without `/` in their names.

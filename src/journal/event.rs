@@ -1,5 +1,7 @@
 //! What a journal records, and which event may follow which.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +79,16 @@ pub enum Event {
         /// Which part of the destination is down, where it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<Part>,
+    },
+    /// Workflows that must be off were found on, and are about to be switched off: they are switched on again later, as
+    /// those that were on at first.
+    FoundOn {
+        /// The step that switches workflows of that forge off.
+        step: StepId,
+        /// Its key.
+        key: StepKey,
+        /// The workflow files, by name.
+        files: BTreeSet<String>,
     },
     /// A person approved.
     Approved {
@@ -290,6 +302,7 @@ pub(crate) fn name(event: &Event) -> &'static str {
         Event::Succeeded { .. } => "succeeded",
         Event::Failed { .. } => "failed",
         Event::Deferred { .. } => "deferred",
+        Event::FoundOn { .. } => "found-on",
         Event::Approved { .. } => "approved",
         Event::Resumed => "resumed",
         Event::Reconciling => "reconciling",

@@ -1,6 +1,6 @@
 //! The state of a train: a pure fold over its journal. Nothing else stores it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ pub struct State {
     approvals: Vec<(Approval, Timestamp)>,
     abandoned: Option<String>,
     epoch: u64,
+    /// Workflows that were found on when they had to be off, with when that was first, by the step that switches them off.
+    found_on: BTreeMap<StepId, BTreeMap<String, Timestamp>>,
 }
 
 /// The name of a train's state, derived from its steps.
@@ -86,7 +88,8 @@ impl State {
     pub fn new(graph: Arc<Graph>) -> Self {
         let pending = StepState { status: StepStatus::Pending, attempts: 0, since: None, down: None };
         let steps = vec![pending; graph.len()];
-        Self { graph, nonce: None, certificate: None, steps, approvals: Vec::new(), abandoned: None, epoch: 0 }
+        let (approvals, found_on) = (Vec::new(), BTreeMap::new());
+        Self { graph, nonce: None, certificate: None, steps, approvals, abandoned: None, epoch: 0, found_on }
     }
 
     /// Folds records into a state.
@@ -143,6 +146,19 @@ impl State {
                 }
                 Ok(())
             }
+            Event::FoundOn { step, key, files } => {
+                let i = self.known(step, *key).map_err(illegal)?;
+                let Step::SuppressWorkflows(off) = &self.graph.at(i).step else {
+                    return Err(illegal(format!("{step}: it switches no workflows off")));
+                };
+                if self.steps[i].attempts == 0 {
+                    return Err(illegal(format!("{step}: it found workflows on before it started")));
+                }
+                match files.iter().find(|f| !off.files.contains(*f)) {
+                    Some(other) => Err(illegal(format!("{step}: `{other}` is none of its workflows"))),
+                    None => Ok(()),
+                }
+            }
             Event::Approved { approval } if !self.all_is_made() => {
                 Err(illegal(format!("{} approved before the sums of every line were written", approval.person)))
             }
@@ -185,6 +201,12 @@ impl State {
                         Event::Succeeded { .. } | Event::Failed { .. } => None,
                         _ => state.down,
                     };
+                }
+            }
+            Event::FoundOn { step, files, .. } => {
+                let found = self.found_on.entry(step.clone()).or_default();
+                for file in files {
+                    found.entry(file.clone()).or_insert(now);
                 }
             }
             Event::Approved { approval } => self.approvals.push(((**approval).clone(), now)),
@@ -289,6 +311,11 @@ impl State {
     #[must_use]
     pub fn approvals(&self) -> &[(Approval, Timestamp)] {
         &self.approvals
+    }
+
+    /// Workflows that were found on while the `suppress-workflows` step `id` wants them off, with when that was first.
+    pub fn found_on(&self, id: &StepId) -> impl Iterator<Item = (&String, Timestamp)> {
+        self.found_on.get(id).into_iter().flatten().map(|(file, at)| (file, *at))
     }
 
     /// Why the train was given up.

@@ -5,9 +5,11 @@ mod file;
 mod fold;
 mod outage;
 mod signed;
+mod switched;
 
 pub use event::{Event, FORMAT, FailureClass, Record, StepStatus, transition};
 pub use file::Journal;
 pub use fold::{State, StepState, TrainState};
 pub use outage::Outage;
 pub use signed::{Signatures, check_signatures};
+pub use switched::SwitchedOff;

@@ -1,14 +1,14 @@
 //! The steps around a forge's deliveries: workflows off before, on again after, waited for; and pull requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::line::ShippedLine;
 use super::publish::delivery;
 use super::sketch::{Delivery, Sketch};
-use super::workflows::{self, ForgeWorkflows, StartedWorkflow, by_pull_request, via};
+use super::workflows::{self, ForgeWorkflows, StartedWorkflow, Starter, by_pull_request, via};
 use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
 use crate::error::{Error, Result};
-use crate::model::RemoteName;
+use crate::model::{BranchName, RemoteName};
 use crate::snapshot::Snapshot;
 use crate::step::{AwaitRuns, Exposure, MergeBack, SeeWorkflows, Step, StepId, SwitchWorkflows};
 
@@ -19,22 +19,33 @@ pub(super) struct Automation(BTreeMap<RemoteName, ForgeWorkflows>);
 #[derive(Default)]
 pub(super) struct Quiet {
     seen: BTreeMap<RemoteName, StepId>,
-    suppress: BTreeMap<RemoteName, StepId>,
+    suppress: BTreeMap<RemoteName, (StepId, BTreeSet<StepId>)>,
     /// Those that *released* needs.
     pub(super) required: Vec<StepId>,
 }
 
 impl Quiet {
-    /// The step that switches workflows of a forge off, if one does.
-    pub(super) fn suppress(&self, forge: &RemoteName) -> Option<&StepId> {
-        self.suppress.get(forge)
+    /// The steps that switch off what a delivery would start.
+    pub(super) fn before(&self, delivery: &StepId) -> impl Iterator<Item = StepId> {
+        let needed = self.suppress.values().filter(move |(_, starters)| starters.contains(delivery));
+        needed.map(|(suppress, _)| suppress.clone())
     }
+}
 
-    /// What comes before a push to a remote.
-    pub(super) fn before_push(&self, config: &Config, remote: &RemoteName) -> Vec<StepId> {
-        let of = config.forges.iter().filter(|f| f.remote.as_ref() == Some(remote));
-        of.filter_map(|f| self.suppress(&f.name)).cloned().collect()
-    }
+/// The deliveries that would start a workflow that must not run.
+fn starters(forge: &ForgeConfig, of: &ForgeWorkflows, lines: &[ShippedLine]) -> BTreeSet<StepId> {
+    let name = forge.name.as_str();
+    let release = |branch: &BranchName| {
+        let has = lines.iter().any(|l| l.planned.branch == *branch && l.release.is_some());
+        has.then(|| StepId::new("forge-release", &[name, branch.as_str()]))
+    };
+    let step = |(branch, starter): &(BranchName, Starter)| match starter {
+        // Where somebody else pushes, the release comes after it: it waits for its tag.
+        Starter::Push => push_step(forge).or_else(|| release(branch)),
+        Starter::Release => release(branch),
+        Starter::MergeBack => Some(StepId::new("merge-back", &[name, branch.as_str()])),
+    };
+    of.starters.iter().filter_map(step).collect()
 }
 
 fn push_step(forge: &ForgeConfig) -> Option<StepId> {
@@ -77,12 +88,21 @@ impl Automation {
     }
 
     /// The steps before any push.
-    pub(super) fn plan_quiet(&self, config: &Config, shown: &[StepId], sketch: &mut Sketch) -> Result<Quiet> {
+    pub(super) fn plan_quiet(
+        &self,
+        config: &Config,
+        lines: &[ShippedLine],
+        shown: &[StepId],
+        sketch: &mut Sketch,
+    ) -> Result<Quiet> {
         let mut quiet = Quiet::default();
         for forge in &config.forges {
-            let Some(files) = self.0.get(&forge.name).map(|f| &f.suppress).filter(|s| !s.is_empty()) else { continue };
+            let Some(of) = self.0.get(&forge.name).filter(|f| !f.suppress.is_empty()) else { continue };
+            let (files, starters) = (&of.suppress, starters(forge, of, lines));
+            let pushed = |s: &StepId| starters.contains(s);
             let remote = config.remotes.iter().find(|r| Some(&r.name) == forge.remote.as_ref());
-            if let Some(remote) = remote.filter(|r| r.required && !forge.required) {
+            let remote = remote.filter(|r| r.required && !forge.required);
+            if let Some(remote) = remote.filter(|_| push_step(forge).as_ref().is_some_and(pushed)) {
                 return Err(Error::input(format!(
                     "remote `{}` is required, and its push waits until workflows of `[forge.{}]` are off, which is not",
                     remote.name, forge.name
@@ -103,13 +123,18 @@ impl Automation {
                 needs,
                 Exposure::Public,
                 delivery(forge.required),
-                Step::SuppressWorkflows(SwitchWorkflows { forge: forge.name.clone(), seen: seen.clone() }),
+                Step::SuppressWorkflows(SwitchWorkflows {
+                    forge: forge.name.clone(),
+                    seen: seen.clone(),
+                    files: files.clone(),
+                    starters: starters.clone(),
+                }),
             )?;
             if forge.required {
                 quiet.required.extend([seen.clone(), suppress.clone()]);
             }
             quiet.seen.insert(forge.name.clone(), seen);
-            quiet.suppress.insert(forge.name.clone(), suppress);
+            quiet.suppress.insert(forge.name.clone(), (suppress, starters));
         }
         Ok(quiet)
     }
@@ -129,28 +154,17 @@ impl Automation {
                 let branch = &line.planned.branch;
                 line.release.as_ref().map(|_| StepId::new("forge-release", &[name.as_str(), branch.as_str()]))
             };
-            if let (Some(seen), Some(suppress)) = (quiet.seen.get(name), quiet.suppress(name)) {
-                let mut needs = shown.to_vec();
-                needs.extend([seen.clone(), suppress.clone()]);
-                needs.extend(push_step(forge));
-                needs.extend(lines.iter().filter_map(released));
-                sketch.add(
-                    StepId::new("restore-workflows", &[name.as_str()]),
-                    needs,
-                    Exposure::Public,
-                    Delivery::Deferrable,
-                    Step::RestoreWorkflows(SwitchWorkflows { forge: name.clone(), seen: seen.clone() }),
-                )?;
-            }
             for line in lines {
                 let branch = &line.planned.branch;
                 let mut needs = shown.to_vec();
                 needs.push(line.prepare.clone());
                 needs.extend(push_step(forge));
                 if by_pull_request(config, forge, branch) {
+                    let id = StepId::new("merge-back", &[name.as_str(), branch.as_str()]);
+                    let needs = needs.iter().cloned().chain(quiet.before(&id)).collect();
                     sketch.add(
-                        StepId::new("merge-back", &[name.as_str(), branch.as_str()]),
-                        needs.clone(),
+                        id,
+                        needs,
                         Exposure::Public,
                         Delivery::Deferrable,
                         Step::MergeBack(merge_back(request, forge, line)?),
@@ -176,8 +190,36 @@ impl Automation {
                     )?;
                 }
             }
+            self.plan_restore(forge, (shown, quiet), sketch)?;
         }
         Ok(())
+    }
+
+    /// On again as soon as nothing is left that would start them, whatever else is still under way.
+    fn plan_restore(
+        &self,
+        forge: &ForgeConfig,
+        (shown, quiet): (&[StepId], &Quiet),
+        sketch: &mut Sketch,
+    ) -> Result<()> {
+        let name = &forge.name;
+        let (Some(seen), Some((suppress, starters)), Some(of)) =
+            (quiet.seen.get(name), quiet.suppress.get(name), self.0.get(name))
+        else {
+            return Ok(());
+        };
+        let mut needs = shown.to_vec();
+        needs.extend([seen.clone(), suppress.clone()]);
+        needs.extend(starters.iter().cloned());
+        needs.extend(of.after_runs.iter().map(|b| StepId::new("await-runs", &[name.as_str(), b.as_str()])));
+        let step = SwitchWorkflows {
+            forge: name.clone(),
+            seen: seen.clone(),
+            files: of.suppress.clone(),
+            starters: starters.clone(),
+        };
+        let id = StepId::new("restore-workflows", &[name.as_str()]);
+        sketch.add(id, needs, Exposure::Public, Delivery::Deferrable, Step::RestoreWorkflows(step)).map(drop)
     }
 }
 

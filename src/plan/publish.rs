@@ -66,7 +66,7 @@ pub(super) fn plan_publication(
     // Files first: what git and forges show points at files that are there. Pointers last.
     let shown: Vec<StepId> = all_sealed.iter().chain(&required).cloned().collect();
     let automation = Automation::new(config, snapshot, request, lines)?;
-    let quiet = automation.plan_quiet(config, &shown, sketch)?;
+    let quiet = automation.plan_quiet(config, lines, &shown, sketch)?;
     required.extend(quiet.required.iter().cloned());
     required.extend(plan_remotes(config, request, lines, &seals, (&shown, &quiet), sketch)?);
     required.extend(plan_forges(config, lines, &seals, (&shown, &quiet), sketch)?);
@@ -199,7 +199,8 @@ fn plan_remotes(
     for remote in &config.remotes {
         let mut needs = shown.to_vec();
         // What a push must not start is off before it.
-        needs.extend(quiet.before_push(config, &remote.name));
+        let id = StepId::new("push-git", &[remote.name.as_str()]);
+        needs.extend(quiet.before(&id));
         let mut pushed = BTreeMap::new();
         for line in lines {
             needs.push(line.prepare.clone());
@@ -215,7 +216,7 @@ fn plan_remotes(
             pushed.insert(line.planned.branch.clone(), push);
         }
         let id = sketch.add(
-            StepId::new("push-git", &[remote.name.as_str()]),
+            id,
             needs,
             Exposure::Public,
             delivery(remote.required),
@@ -242,11 +243,12 @@ fn plan_forges(
             let branch = &line.planned.branch;
             let mut needs = shown.to_vec();
             needs.push(release.checksum.clone());
+            let id = StepId::new("forge-release", &[forge.name.as_str(), branch.as_str()]);
+            needs.extend(quiet.before(&id));
             // A forge makes a tag of its own for a release that has none: ours must be there first.
-            needs.extend(quiet.suppress(&forge.name).cloned());
             needs.extend(forge.remote.as_ref().map(|r| StepId::new("push-git", &[r.as_str()])));
             let id = sketch.add(
-                StepId::new("forge-release", &[forge.name.as_str(), branch.as_str()]),
+                id,
                 needs,
                 Exposure::Public,
                 delivery(forge.required),

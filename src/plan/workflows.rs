@@ -33,10 +33,25 @@ pub struct StartedWorkflow {
 pub(super) struct ForgeWorkflows {
     /// Files to be switched off.
     pub(super) suppress: BTreeSet<String>,
+    /// The deliveries that would start one of those, by line.
+    pub(super) starters: BTreeSet<(BranchName, Starter)>,
+    /// Lines whose awaited runs must have ended before those are on again: their end would start one.
+    pub(super) after_runs: BTreeSet<BranchName>,
     /// Runs to be waited for, by line.
     pub(super) adopt: BTreeMap<BranchName, BTreeSet<WantedRun>>,
     /// All that starts, for people.
     pub(super) started: Vec<StartedWorkflow>,
+}
+
+/// A delivery that starts workflows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Starter {
+    /// The push to the forge's remote.
+    Push,
+    /// The release.
+    Release,
+    /// The pull request: its opening, or what people do with it.
+    MergeBack,
 }
 
 /// Events whose runs carry the pushed commit and ref, so that a run can be told to be ours.
@@ -86,28 +101,35 @@ pub(super) fn decide(
         let files = facts.workflows.files.get(&forge.name).map_or(&[][..], Vec::as_slice);
         let candidates: Vec<Candidate<'_>> = files.iter().map(candidate).collect();
         let mut started = started_by(config, request, forge, line, facts, &candidates)?;
-        chain(forge, &candidates, line, &mut started);
+        let behind = chain(forge, &candidates, &refs(config, request, forge, line)?, &mut started);
         for (file, by) in &started {
             let Some(trigger) = forge.triggers.get(file) else {
-                let why = by.iter().map(|(event, on)| format!("line `{branch}`, {}", said(event, on)));
+                let why = by.iter().map(|cause| format!("line `{branch}`, {}", cause.said()));
                 undecided.entry(file.clone()).or_default().extend(why);
                 continue;
             };
             match trigger {
                 Trigger::Accept => {}
-                Trigger::Suppress => drop(out.suppress.insert(file.clone())),
+                Trigger::Suppress => {
+                    out.suppress.insert(file.clone());
+                    for starter in starters(file, &started, &behind) {
+                        out.starters.insert((branch.clone(), starter));
+                    }
+                    if let Some(before) = behind.get(file) {
+                        follows_what_is_awaited(forge, file, before)?;
+                        out.after_runs.insert(branch.clone());
+                    }
+                }
                 Trigger::Adopt => {
                     let runs = out.adopt.entry(branch.clone()).or_default();
-                    for (event, on) in by {
-                        runs.insert(awaited(forge, file, event, on)?);
-                    }
+                    runs.extend(awaited(forge, file, by)?);
                 }
             }
             out.started.push(StartedWorkflow {
                 forge: forge.name.clone(),
                 branch: branch.clone(),
                 file: file.clone(),
-                by: by.iter().map(|(event, on)| said(event, on)).collect(),
+                by: by.iter().map(Cause::said).collect(),
                 trigger: *trigger,
             });
         }
@@ -125,8 +147,42 @@ fn candidate(file: &WorkflowFile) -> Candidate<'_> {
     Candidate { file: name, text: &file.text, at: file.at, workflow: Workflow::parse(&file.text).ok() }
 }
 
-/// Events with what they are about, by file.
-type Started = BTreeMap<String, BTreeSet<(String, String)>>;
+/// Why a workflow starts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Cause {
+    /// The event; `?` if the file cannot be read.
+    event: String,
+    /// The branch or tag, or the workflows that it follows.
+    on: String,
+    /// The delivery; none for one that follows another workflow.
+    starter: Option<Starter>,
+    /// Whether only people's merge brings it about.
+    merged: bool,
+}
+
+impl Cause {
+    /// In a person's words.
+    fn said(&self) -> String {
+        let on = &self.on;
+        let once = if self.merged { " once it is merged" } else { "" };
+        match self.event.as_str() {
+            "?" => format!("the file cannot be read, so it may be started by `{on}`{once}"),
+            "workflow_run" => format!("`workflow_run` after {on}"),
+            event => format!("`{event}` of `{on}`{once}"),
+        }
+    }
+}
+
+/// Why each file starts.
+type Started = BTreeMap<String, BTreeSet<Cause>>;
+
+/// Something that a delivery does there.
+struct Doing<'a> {
+    act: Act<'a>,
+    on: &'a str,
+    starter: Starter,
+    merged: bool,
+}
 
 /// What the line's own acts start.
 fn started_by(
@@ -140,71 +196,131 @@ fn started_by(
     let branch = facts.branch.as_str();
     let changed = facts.workflows.changed.as_deref();
     let via = via(request, &facts.branch)?;
+    let doing = |act, on, starter| Doing { act, on, starter, merged: false };
     let mut acts = Vec::new();
     if by_pull_request(config, forge, &facts.branch) {
         // A branch that is new is compared with what the forge chooses.
-        acts.push((Act::Branch { name: via.as_str(), changed: None }, via.as_str()));
-        acts.push((Act::Pull { into: branch, changed }, via.as_str()));
+        acts.push(doing(Act::Branch { name: via.as_str(), changed: None }, via.as_str(), Starter::Push));
+        acts.push(doing(Act::Pull { into: branch, changed }, via.as_str(), Starter::MergeBack));
+        let merge = Act::Branch { name: branch, changed };
+        acts.push(Doing { act: merge, on: branch, starter: Starter::MergeBack, merged: true });
+        acts.push(Doing { act: Act::Removed, on: via.as_str(), starter: Starter::MergeBack, merged: true });
     } else {
-        acts.push((Act::Branch { name: branch, changed }, branch));
+        acts.push(doing(Act::Branch { name: branch, changed }, branch, Starter::Push));
     }
     if let Some(release) = &line.release {
-        acts.push((Act::Tag(release.tag.as_str()), release.tag.as_str()));
-        acts.push((Act::Release { prerelease: !release.version.pre.is_empty() }, release.tag.as_str()));
+        let tag = release.tag.as_str();
+        acts.push(doing(Act::Tag(tag), tag, Starter::Push));
+        acts.push(doing(Act::Release { prerelease: !release.version.pre.is_empty() }, tag, Starter::Release));
     }
     let mut started = Started::new();
-    for candidate in candidates.iter().filter(|c| c.at == WorkflowAt::Release) {
-        for (act, on) in &acts {
-            let events = match &candidate.workflow {
-                Some(workflow) => workflow.events(*act),
-                // Nobody can tell what starts a file that cannot be read.
-                None => vec!["?"],
+    for candidate in candidates {
+        for doing in &acts {
+            // Nobody can tell what starts a file that cannot be read.
+            let events = match (candidate.at, &candidate.workflow) {
+                (WorkflowAt::Release, Some(_) | None) if doing.act == Act::Removed => vec![],
+                (WorkflowAt::Release, Some(workflow)) => workflow.events(doing.act),
+                (WorkflowAt::DefaultBranch, Some(workflow)) => workflow.events_of_default_branch(doing.act),
+                (_, None) => vec!["?"],
             };
             for event in events {
-                started.entry(candidate.file.to_owned()).or_default().insert((event.to_owned(), (*on).to_owned()));
+                // The branch is there already when people merge.
+                if doing.merged && event == "create" {
+                    continue;
+                }
+                let (event, on) = (event.to_owned(), doing.on.to_owned());
+                let cause = Cause { event, on, starter: Some(doing.starter), merged: doing.merged };
+                started.entry(candidate.file.to_owned()).or_default().insert(cause);
             }
         }
     }
     Ok(started)
 }
 
-/// Adds the workflows that the end of a started one starts, until there are no more.
-fn chain(forge: &ForgeConfig, candidates: &[Candidate<'_>], line: &ShippedLine, started: &mut Started) {
-    let mut refs = vec![line.planned.branch.as_str()];
-    refs.extend(line.release.as_ref().map(|r| r.tag.as_str()));
+/// The branches and tags on which the started workflows run.
+fn refs(config: &Config, request: &TrainRequest, forge: &ForgeConfig, line: &ShippedLine) -> Result<Vec<String>> {
+    let branch = &line.planned.branch;
+    let mut refs = vec![branch.to_string()];
+    if by_pull_request(config, forge, branch) {
+        refs.push(via(request, branch)?.to_string());
+    }
+    refs.extend(line.release.as_ref().map(|r| r.tag.to_string()));
+    Ok(refs)
+}
+
+/// Adds the workflows that the end of a started one starts, until there are no more; says which follows which.
+fn chain(
+    forge: &ForgeConfig,
+    candidates: &[Candidate<'_>],
+    refs: &[String],
+    started: &mut Started,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
+    let mut behind: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     loop {
-        let runs = |file: &str| started.contains_key(file) && forge.triggers.get(file) != Some(&Trigger::Suppress);
-        let names: Vec<&str> = candidates
-            .iter()
-            .filter(|c| runs(c.file))
-            .flat_map(|c| [Some(c.file), c.workflow.as_ref().and_then(|w| w.name.as_deref())])
-            .flatten()
-            .collect();
-        let follows = |c: &&Candidate<'_>| {
-            !names.is_empty()
-                && !started.contains_key(c.file)
-                && c.workflow.as_ref().is_some_and(|w| w.follows(&names, &refs))
-        };
-        let Some(next) = candidates.iter().find(follows) else { return };
-        started.insert(next.file.to_owned(), [("workflow_run".to_owned(), names.join(", "))].into());
+        let mut found = None;
+        for next in candidates {
+            let Some(workflow) = &next.workflow else { continue };
+            let mut names = BTreeSet::new();
+            for before in candidates {
+                let runs =
+                    started.contains_key(before.file) && forge.triggers.get(before.file) != Some(&Trigger::Suppress);
+                let called = before.workflow.as_ref().and_then(|w| w.name.as_deref());
+                let known = behind.get(next.file).is_some_and(|b| b.contains(before.file));
+                let own: Vec<&str> = [Some(before.file), called].into_iter().flatten().collect();
+                if runs && !known && before.file != next.file && workflow.follows(&own, &refs) {
+                    names.extend(own);
+                    behind.entry(next.file.to_owned()).or_default().insert(before.file.to_owned());
+                }
+            }
+            if !names.is_empty() {
+                found = Some((next.file, names));
+                break;
+            }
+        }
+        let Some((file, names)) = found else { return behind };
+        let on = names.into_iter().collect::<Vec<_>>().join(", ");
+        let cause = Cause { event: "workflow_run".to_owned(), on, starter: None, merged: false };
+        started.entry(file.to_owned()).or_default().insert(cause);
     }
 }
 
-/// What starts a workflow, in a person's words.
-fn said(event: &str, on: &str) -> String {
-    match event {
-        "?" => format!("the file cannot be read, so it may be started by `{on}`"),
-        "workflow_run" => format!("`workflow_run` after {on}"),
-        event => format!("`{event}` of `{on}`"),
+/// The deliveries that start a file, itself or by what it follows.
+fn starters(file: &str, started: &Started, behind: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<Starter> {
+    let (mut out, mut seen, mut left) = (BTreeSet::new(), BTreeSet::new(), vec![file]);
+    while let Some(file) = left.pop() {
+        if seen.insert(file) {
+            out.extend(started.get(file).into_iter().flatten().filter_map(|c| c.starter));
+            left.extend(behind.get(file).into_iter().flatten().map(String::as_str));
+        }
     }
+    out
 }
 
-fn awaited(forge: &ForgeConfig, file: &str, event: &str, on: &str) -> Result<WantedRun> {
-    if AWAITABLE.contains(&event) {
-        return Ok(WantedRun { file: file.to_owned(), event: event.to_owned(), on: on.to_owned() });
+/// A workflow that follows another one can only stay off until that one's end if its end is waited for.
+fn follows_what_is_awaited(forge: &ForgeConfig, file: &str, before: &BTreeSet<String>) -> Result<()> {
+    let awaited = |f: &&String| matches!(forge.triggers.get(*f), None | Some(Trigger::Adopt));
+    let Some(other) = before.iter().find(|f| !awaited(f)) else { return Ok(()) };
+    Err(Error::input(format!(
+        "`{file}` cannot be suppressed: the end of `{other}` starts it, and nobody waits for that"
+    ))
+    .hint(format!("say `\"{other}\" = \"adopt\"` or `\"suppress\"` in `triggers` of `[forge.{}]`", forge.name)))
+}
+
+/// The runs of an adopted file that are waited for.
+fn awaited(forge: &ForgeConfig, file: &str, by: &BTreeSet<Cause>) -> Result<Vec<WantedRun>> {
+    // A run after people's merge is on a commit that they make.
+    let (ours, others): (Vec<&Cause>, Vec<&Cause>) =
+        by.iter().partition(|c| !c.merged && AWAITABLE.contains(&c.event.as_str()));
+    if let Some(other) = others.iter().find(|c| !c.merged || ours.is_empty()) {
+        return Err(Error::input(format!(
+            "`{file}` cannot be adopted: its run cannot be told to be ours ({})",
+            other.said()
+        ))
+        .hint(format!("say `\"{file}\" = \"accept\"` or `\"suppress\"` in `triggers` of `[forge.{}]`", forge.name)));
     }
-    Err(Error::input(format!("`{file}` cannot be adopted: its run cannot be told to be ours ({})", said(event, on)))
-        .hint(format!("say `\"{file}\" = \"accept\"` or `\"suppress\"` in `triggers` of `[forge.{}]`", forge.name)))
+    let run = |c: &Cause| WantedRun { file: file.to_owned(), event: c.event.clone(), on: c.on.clone() };
+    Ok(ours.into_iter().map(run).collect())
 }
 
 /// Refuses commit messages with words that start or stop what the configuration does not expect.

@@ -1,14 +1,14 @@
 //! Remotes that the user's own git program reaches: paths, ssh, https.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::RemoteKind;
 use super::porcelain;
-use crate::effects::{RefUpdate, Remote};
-use crate::error::{Context as _, Error, Part, Result};
+use crate::effects::{Breaker, Clock, RefUpdate, Remote};
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::git::{Call, Configuration, GitProgram, Output, is_address};
 use crate::model::{Oid, RemoteName, check_ref_name};
 
@@ -16,7 +16,9 @@ pub(super) const KIND: RemoteKind = RemoteKind {
     name: "git",
     about: "what the user's own git program reaches: paths, ssh, https, with the user's credentials",
     takes: is_address,
-    open: |program, name, url| Ok(Arc::new(GitRemote::new(program.clone(), name.clone(), url))),
+    open: |program, name, url, clock| {
+        Ok(Arc::new(GitRemote::new(program.clone(), name.clone(), url).with_breaker(clock.clone())))
+    },
 };
 
 /// How long a remote may take to say that it is there.
@@ -27,12 +29,26 @@ const OBSERVE: Duration = Duration::from_secs(60);
 const PUSH: Duration = Duration::from_secs(900);
 
 /// A remote and the git program that talks to it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct GitRemote {
     program: GitProgram,
     name: RemoteName,
     url: String,
     deadlines: Deadlines,
+    breaker: Option<Watched>,
+}
+
+/// The breaker of a server, and the clock by which it closes again.
+#[derive(Clone)]
+struct Watched {
+    clock: Arc<dyn Clock>,
+    breaker: Arc<Mutex<Breaker>>,
+}
+
+impl Watched {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +71,15 @@ impl GitRemote {
     /// The remote `name` at `url`, an address that [`is_address`] takes.
     #[must_use]
     pub fn new(program: GitProgram, name: RemoteName, url: impl Into<String>) -> Self {
-        Self { program, name, url: url.into(), deadlines: Deadlines { probe: PROBE, observe: OBSERVE, push: PUSH } }
+        let deadlines = Deadlines { probe: PROBE, observe: OBSERVE, push: PUSH };
+        Self { program, name, url: url.into(), deadlines, breaker: None }
+    }
+
+    /// The same, leaving the server alone for a while after failures in a row, as forges' clients do.
+    #[must_use]
+    pub fn with_breaker(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.breaker = Some(Watched { clock, breaker: Arc::default() });
+        self
     }
 
     /// The same with one deadline for everything, for tests and impatient people.
@@ -83,10 +107,44 @@ impl GitRemote {
         out.map_err(|e| e.context(format!("remote `{}`", self.name)).of(Part::Git))
     }
 
+    /// Runs git to talk to the server; an output that shows a failure of the server's own counts for the breaker.
+    ///
+    /// # Errors
+    /// The server is left alone for now, git cannot be run, or it took too long.
+    async fn ask(
+        &self,
+        deadline: Duration,
+        build: impl FnOnce(Call<'_>) -> Call<'_> + Send + 'static,
+    ) -> Result<Output> {
+        let Some(watched) = &self.breaker else { return self.run(deadline, build).await };
+        let admitted = watched.breaker().admit(watched.clock.now());
+        if let Err(since) = admitted {
+            let why = format!("remote `{}` cannot be reached: it does not answer since {since}", self.name);
+            return Err(Error::new(ErrorKind::Unreachable, why)
+                .of(Part::Git)
+                .hint("`lifeboat reconcile` goes on once it is back"));
+        }
+        let ran = self.run(deadline, build).await;
+        let silent = matches!(&ran, Err(e) if e.kind() == ErrorKind::Unreachable);
+        let refused = |out: &Output| {
+            let told = porcelain::failure(&self.name, out, &porcelain::results(&out.stdout));
+            !out.succeeded() && told.kind() == ErrorKind::Unreachable
+        };
+        let now = watched.clock.now();
+        match &ran {
+            Ok(out) if !refused(out) => watched.breaker().answered(),
+            Ok(_) => watched.breaker().failed(now, false),
+            Err(_) if silent => watched.breaker().failed(now, true),
+            // Trouble of this machine says nothing of the server.
+            Err(_) => {}
+        }
+        ran
+    }
+
     async fn list(&self, deadline: Duration, refs: Vec<String>) -> Result<Vec<u8>> {
         let url = self.url.clone();
         let out =
-            self.run(deadline, move |call| call.args(["ls-remote", "--quiet", "--"]).args([url]).args(refs)).await?;
+            self.ask(deadline, move |call| call.args(["ls-remote", "--quiet", "--"]).args([url]).args(refs)).await?;
         if out.succeeded() { Ok(out.stdout) } else { Err(porcelain::failure(&self.name, &out, &[])) }
     }
 }
@@ -132,7 +190,7 @@ impl Remote for GitRemote {
         }
         let (url, repo, name) = (self.url.clone(), PathBuf::from(repo), name.to_owned());
         let out = self
-            .run(self.deadlines.push, move |call| {
+            .ask(self.deadlines.push, move |call| {
                 call.repository(&repo)
                     .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"])
                     .args(["--recurse-submodules=no", "--"])
@@ -164,7 +222,7 @@ impl Remote for GitRemote {
         }
         let (url, repo) = (self.url.clone(), PathBuf::from(repo));
         let out = self
-            .run(self.deadlines.push, move |call| {
+            .ask(self.deadlines.push, move |call| {
                 call.repository(&repo)
                     // The user's own push options are not for this push.
                     .args([

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use git::GitRemote;
 
-use crate::effects::Remote;
+use crate::effects::{Clock, Remote};
 use crate::error::{Error, Result};
 use crate::git::GitProgram;
 use crate::model::{RemoteName, escape};
@@ -20,8 +20,8 @@ pub struct RemoteKind {
     pub about: &'static str,
     /// Whether it takes this address.
     pub takes: fn(&str) -> bool,
-    /// Opens the remote.
-    pub open: fn(&GitProgram, &RemoteName, &str) -> Result<Arc<dyn Remote>>,
+    /// Opens the remote; the clock tells how long a server that does not answer is left alone.
+    pub open: fn(&GitProgram, &RemoteName, &str, &Arc<dyn Clock>) -> Result<Arc<dyn Remote>>,
 }
 
 /// Every adapter.
@@ -31,10 +31,10 @@ pub const REMOTES: &[RemoteKind] = &[git::KIND];
 ///
 /// # Errors
 /// An address that no adapter takes.
-pub fn open(program: &GitProgram, name: &RemoteName, url: &str) -> Result<Arc<dyn Remote>> {
+pub fn open(program: &GitProgram, name: &RemoteName, url: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Remote>> {
     let kind = REMOTES.iter().find(|k| (k.takes)(url)).ok_or_else(|| {
         Error::input(format!("remote `{name}`: `{}` is no address that a remote can have", escape(url)))
             .hint("valid is what `git push` takes: a path, `ssh://…`, `host:path`, `https://…`, `http://…`, `git://…`, `file://…`")
     })?;
-    (kind.open)(program, name, url)
+    (kind.open)(program, name, url, clock)
 }

@@ -265,6 +265,18 @@ mod tests {
         assert_eq!(failure(&RemoteName::new("o").unwrap(), &output(""), &denied).kind(), ErrorKind::Fatal);
     }
 
+    /// What a server says of every ref while it is down is no refusal.
+    #[test]
+    fn a_server_that_breaks_at_a_push_is_down() {
+        for says in ["[remote rejected] (Internal Server Error)", "[remote rejected] (fatal error in commit_refs)"] {
+            let out = format!("To /x\n!\ta:refs/heads/a\t{says}\n!\tb:refs/tags/b\t{says}\nDone\n");
+            let results = results(out.as_bytes());
+            let e =
+                failure(&RemoteName::new("o").unwrap(), &output("error: failed to push some refs to '/x'"), &results);
+            assert_eq!((e.kind(), e.part()), (ErrorKind::Unreachable, Some(Part::Git)), "{says}");
+        }
+    }
+
     #[test]
     fn only_the_exact_ref_counts() {
         let (a, b) = ("a".repeat(40), "b".repeat(40));

@@ -25,6 +25,12 @@ pub struct SwitchWorkflows {
     pub forge: RemoteName,
     /// The step that saw which of them were on.
     pub seen: StepId,
+    /// Every workflow file that must not run, by name, whether it was on or not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub files: BTreeSet<String>,
+    /// The deliveries that would start one of them: they come after switching off, and before switching on again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub starters: BTreeSet<StepId>,
 }
 
 /// Data of [`super::Step::AwaitRuns`].

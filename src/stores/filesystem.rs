@@ -4,6 +4,8 @@
 //! (`0600` in `0700` directories). All goes through the [`Disk`] port: a write is a hidden sibling, synced, then linked.
 //! Writers of one path, on this machine or on another that mounts the directory, keep each other out by a lock file.
 
+mod areas;
+mod holds;
 mod objects;
 mod probe;
 
@@ -117,5 +119,13 @@ impl Store for FilesystemStore {
 
     async fn clear_staging(&self, train: &str) -> Result<()> {
         self.run(|tree| tree.clear_staging(train))
+    }
+
+    async fn hold(&self, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.run(|tree| tree.hold(what, holder))
+    }
+
+    async fn release(&self, what: &str, holder: &[u8]) -> Result<()> {
+        self.run(|tree| tree.release(what, holder))
     }
 }

@@ -18,7 +18,7 @@ pub fn check(path: &str) -> Result<()> {
     if path.len() <= MAX_PATH && rest.split('/').all(part) { Ok(()) } else { Err(refused("path in a store", path)) }
 }
 
-/// Checks the name of a train's staging directory: one part of a path.
+/// Checks the name of a train's staging directory, or of what is held: one part of a path.
 ///
 /// # Errors
 /// Says which name, and what would be valid.

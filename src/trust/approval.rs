@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Counted, Judgement, Window, check_person_signature};
-use super::load::TrustedRoot;
+use super::trusted::TrustedRoot;
 use crate::effects::Signer;
 use crate::error::{Error, Result};
 use crate::formats::approval::Statement;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::judge::{SKEW, Window, check_key_signature};
-use super::load::TrustedRoot;
 use super::root::KeyRole;
+use super::trusted::TrustedRoot;
 use crate::effects::{Store, read_public};
 use crate::error::{Error, Result};
 use crate::formats::index::{Index, PATH, signature_path};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::load::TrustedRoot;
 use super::root::{KeyRole, PeopleRole};
+use super::trusted::TrustedRoot;
 use crate::error::{Error, Result};
 use crate::formats::openpgp::{Certificate, Detached, Hashed, SignatureFact, Standing};
 use crate::model::{Fingerprint, PersonId};

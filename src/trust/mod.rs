@@ -8,6 +8,7 @@ mod judge;
 mod load;
 mod root;
 mod rotation;
+mod trusted;
 
 pub use approval::{
     Act, Approval, ApprovalCase, LineSums, Recorded, SumSignatures, approve, check_statement, check_sum_signatures,
@@ -18,6 +19,7 @@ pub(crate) use judge::explain;
 pub use judge::{
     Counted, EARLIEST, Judgement, ON_THE_WAY, Refused, SKEW, Window, check_key_signature, check_person_signature,
 };
-pub use load::{PIN, REMEMBERED, RootChoice, TrustedRoot, load, load_remembering, pin, pinned, remember};
+pub use load::{PIN, REMEMBERED, RootChoice, load, load_remembering, pin, pinned, remember};
 pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};
 pub use rotation::check_successor;
+pub use trusted::TrustedRoot;

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::judge::{Judgement, Window, check_person_signature};
-use super::load::TrustedRoot;
 use super::root::Root;
+use super::trusted::TrustedRoot;
 use crate::error::{Error, Result};
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::model::PersonId;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::bounds::{MAX_COUNT, MAX_SIZE};
 use super::release::{Release, SIGNATURE};
-use super::{MAX_COUNT, MAX_SIZE, Report, Request};
+use super::{Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::model::Artifact;

@@ -4,6 +4,7 @@
 //! in a whole store, freshness. Every check that can still be made is made, so that one report tells all.
 
 mod artifacts;
+mod bounds;
 mod index;
 mod people;
 mod release;
@@ -27,10 +28,7 @@ pub use index::SEEN_SUFFIX;
 pub use report::{Check, Report, Verdict};
 pub use source::Source;
 
-/// The longest artifact that is read.
-pub const MAX_SIZE: u64 = 16 << 30;
-/// The most artifacts that a release may have.
-pub const MAX_COUNT: usize = 4096;
+pub use bounds::{MAX_COUNT, MAX_SIZE};
 
 /// What lies at the location that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::bounds::too_long;
 use super::web::Web;
 use crate::effects::{Disk, EntryKind, blocking};
 use crate::error::{Context as _, Error, Result};
@@ -145,10 +146,6 @@ fn is_file(disk: &dyn Disk, root: &std::path::Path, path: &str, limit: u64) -> R
         }
     }
     Ok(true)
-}
-
-pub(super) fn too_long(path: &str, limit: u64) -> Error {
-    Error::verification(format!("`{path}` is longer than the {limit} bytes that it may have"))
 }
 
 /// Admits relative paths of plain names only; everything that is read is named by this program, this is the second lock.

@@ -6,7 +6,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::time::Instant;
 
-use super::source::too_long;
+use super::bounds::too_long;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::openpgp::{Hashed, SigningHasher};
 use crate::model::escape;

@@ -1,10 +1,13 @@
 //! Remotes: real bare repositories by path, and servers that do not answer.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lifeboat::effects::{Git as _, RefUpdate, Remote as _};
-use lifeboat::error::ErrorKind;
+use lifeboat::drill::recording::LeapingClock;
+use lifeboat::effects::{Clock, Git as _, RefUpdate, Remote as _};
+use lifeboat::error::{ErrorKind, Part};
+use lifeboat::host::HostClock;
 use lifeboat::model::{Oid, RemoteName};
 use lifeboat::remotes::{self, GitRemote};
 
@@ -162,6 +165,44 @@ async fn only_branches_and_tags_of_the_grammar() {
         assert!(remote.observe(&[name.into()]).await.is_err(), "{name}");
     }
     let name = RemoteName::new("evil").unwrap();
-    assert!(remotes::open(s.program(), &name, "ext::sh -c id").is_err());
-    assert!(remotes::open(s.program(), &name, "/srv/a.git").is_ok());
+    let clock: Arc<dyn Clock> = Arc::new(HostClock);
+    assert!(remotes::open(s.program(), &name, "ext::sh -c id", &clock).is_err());
+    assert!(remotes::open(s.program(), &name, "/srv/a.git", &clock).is_ok());
+}
+
+/// A server that fails in a row is left alone, and asked again by itself after a while.
+#[tokio::test]
+async fn a_server_that_fails_in_a_row_is_left_alone_for_a_while() {
+    let s = Scratch::new();
+    s.write(
+        "ssh.sh",
+        "echo x >> \"$HOME/calls\"\necho 'ssh: connect to host h port 22: Connection refused' >&2\nexit 255\n",
+    );
+    let ssh = format!("sh {}", s.path("ssh.sh").display());
+    let program = s.program().clone().with_variable("GIT_SSH_COMMAND", ssh).with_variable("GIT_SSH_VARIANT", "simple");
+    let clock = Arc::new(LeapingClock::new(Arc::new(HostClock)));
+    let url = "git@example.invalid:a/b.git";
+    let remote = GitRemote::new(program, RemoteName::new("origin").unwrap(), url).with_breaker(clock.clone());
+    let calls = || std::fs::read_to_string(s.path("home/calls")).unwrap_or_default().lines().count();
+    for call in 1..=4 {
+        let e = remote.observe(&[BRANCH.into()]).await.unwrap_err();
+        assert!(e.message().contains("Connection refused") && calls() == call, "{}", e.report());
+    }
+    for e in [remote.probe().await.unwrap_err(), remote.observe(&[TAG.into()]).await.unwrap_err()] {
+        assert_eq!((e.kind(), e.part()), (ErrorKind::Unreachable, Some(Part::Git)));
+        assert!(e.message().contains("it does not answer since 20"), "{}", e.report());
+    }
+    assert_eq!(calls(), 4, "nobody is asked while it is left alone");
+    clock.leap_to(clock.now().checked_add(jiff::SignedDuration::from_secs(31)).unwrap());
+    let e = remote.observe(&[BRANCH.into()]).await.unwrap_err();
+    assert!(calls() == 5 && e.message().contains("Connection refused"), "one call tries: {}", e.report());
+    assert!(remote.probe().await.unwrap_err().message().contains("it does not answer since"), "the others wait");
+    assert_eq!(calls(), 5);
+    // It is back, even if only to refuse us.
+    clock.leap_to(clock.now().checked_add(jiff::SignedDuration::from_secs(31)).unwrap());
+    s.write("ssh.sh", "echo 'git@h: Permission denied (publickey).' >&2\nexit 255\n");
+    for _ in 0..5 {
+        let e = remote.probe().await.unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Fatal, "{}", e.report());
+    }
 }

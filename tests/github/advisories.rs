@@ -1,8 +1,10 @@
 //! Security advisories: drafted, asked a number for, published once, read back; and nothing of them before the gate.
 
 use lifeboat::engine::Ended;
+use lifeboat::engine::advisory::{AdvisoryMove, Until, next_move};
 use lifeboat::error::ErrorKind;
 use lifeboat::journal::TrainState;
+use lifeboat::model::{Advisory, Cve, Severity};
 use serde_json::{Value, json};
 
 use crate::train::{DELIVERIES, PRIVATE, Template, double_with};
@@ -69,6 +71,41 @@ async fn what_somebody_changed_afterwards_is_told_and_left() {
     double.world().state.advisories[1]["cve_id"] = json!("CVE-2026-0002");
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     assert!(done.differ.is_empty() && done.equal.len() == DELIVERIES, "{done:?}");
+}
+
+/// The forge keeps vectors of version 4 apart from those of version 3.
+#[tokio::test]
+async fn a_vector_of_version_4_is_read_back_and_compared() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let forge = template.copy().forge(&double);
+    let port = forge.advisories().unwrap();
+    let vector = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N";
+    let advisory = Advisory {
+        id: "SAMPLE-2026-0004".parse().unwrap(),
+        summary: "A guest can do it again".into(),
+        description: "Much.".into(),
+        severity: Severity::Cvss(vector.into()),
+        cwes: vec![],
+        cve: Cve::None,
+        affected: vec![],
+    };
+    port.draft(&advisory).await.unwrap();
+    let there = port.find(&advisory).await.unwrap();
+    assert_eq!(next_move(&advisory, &there, Until::Draft, true), AdvisoryMove::Done(Box::new(there[0].clone())));
+    {
+        let mut world = double.world();
+        let shown = world.state.advisories.last_mut().unwrap();
+        // Somebody adds one of version 3, which is no difference, and then edits ours.
+        shown["cvss_severities"]["cvss_v3"] = json!({"vector_string": "CVSS:3.1/AV:L", "score": 1.0});
+    }
+    let there = port.find(&advisory).await.unwrap();
+    assert!(matches!(next_move(&advisory, &there, Until::Draft, true), AdvisoryMove::Done(_)), "{there:?}");
+    let edited = json!({"vector_string": "CVSS:4.0/AV:P", "score": 1.0});
+    double.world().state.advisories.last_mut().unwrap()["cvss_severities"]["cvss_v4"] = edited;
+    let there = port.find(&advisory).await.unwrap();
+    let AdvisoryMove::Conflict(told) = next_move(&advisory, &there, Until::Draft, true) else { panic!("{there:?}") };
+    assert!(told[0].contains(&format!("has the CVSS vector `CVSS:4.0/AV:P`, ours is `{vector}`")), "{told:?}");
+    assert_eq!(double.world().violations, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ fn chains_are_followed_from_what_runs() {
     ];
     let case = Case { files, default, triggers: "\"ci.yml\" = \"adopt\"", ..Case::default() };
     case.refused(&[
-        "deploy.yml: line `release-36.0.0`, `workflow_run` after ci.yml, CI",
+        "deploy.yml: line `release-36.0.0`, `workflow_run` after CI, ci.yml",
         "\"after.yml\" = \"accept\", \"deploy.yml\" = \"accept\"",
     ]);
     Case { triggers: "\"ci.yml\" = \"suppress\"", ..case }.plan().unwrap();
@@ -227,4 +227,56 @@ fn a_configuration_that_cannot_work_is_refused() {
         .refused(&["is not the name of a workflow file"]);
     let forgejo = "[forge.forgejo]\nrepository = \"a/b\"\napi = \"https://f.example.org/api/v1\"\ntriggers = { \"x.yml\" = \"adopt\" }";
     Case { more: forgejo, ..Case::default() }.refused(&["`adopt` is not possible", "valid here: `accept`"]);
+}
+
+#[test]
+fn a_pull_request_and_its_merge_start_workflows_too() {
+    let more = "push = \"pull-request\"";
+    let files = &[
+        ("own.yml", "name: Own\non:\n  push:\n    branches: ['lifeboat/**']\n"),
+        ("home.yml", "on:\n  push:\n    branches: ['release-*']\n"),
+    ];
+    let default = &[
+        ("tidy.yml", "on: delete\n"),
+        ("label.yml", "on:\n  pull_request_target:\n    branches: ['release-*']\n"),
+        ("next.yml", "on:\n  workflow_run:\n    workflows: [Own]\n    branches: ['lifeboat/**']\n"),
+        ("push.yml", "on: push\n"),
+    ];
+    let all = "\"own.yml\" = \"accept\", \"home.yml\" = \"accept\", \"tidy.yml\" = \"accept\", \"label.yml\" = \
+               \"accept\", \"next.yml\" = \"accept\"";
+    let case = Case { files, default, more, triggers: all, ..Case::default() };
+    let via = "lifeboat/t/release-36.0.0";
+    assert_eq!(
+        case.starts(),
+        [
+            "home.yml: `push` of `release-36.0.0` once it is merged".to_owned(),
+            format!("label.yml: `pull_request_target` of `{via}`"),
+            "next.yml: `workflow_run` after Own, own.yml".to_owned(),
+            format!("own.yml: `push` of `{via}`"),
+            format!("tidy.yml: `delete` of `{via}` once it is merged"),
+        ]
+    );
+    let direct = Case { more: "", ..case };
+    assert_eq!(direct.starts(), ["home.yml: `push` of `release-36.0.0`"]);
+}
+
+#[test]
+fn what_follows_another_is_off_only_where_the_other_s_end_is_awaited() {
+    let files = &[("ci.yml", "name: CI\non: push\n")];
+    let default = &[("deploy.yml", "on:\n  workflow_run:\n    workflows: [CI]\n")];
+    let accepted = "\"ci.yml\" = \"accept\", \"deploy.yml\" = \"suppress\"";
+    let case = Case { files, default, triggers: accepted, ..Case::default() };
+    case.refused(&["`deploy.yml` cannot be suppressed: the end of `ci.yml` starts it", "\"ci.yml\" = \"adopt\""]);
+    let adopted = "\"ci.yml\" = \"adopt\", \"deploy.yml\" = \"suppress\"";
+    let plan = Case { triggers: adopted, ..case }.plan().unwrap();
+    let needs = |id: &str| {
+        let step = plan.steps.iter().find(|s| s.id.as_str() == id).unwrap();
+        step.needs.iter().map(|n| n.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let restore = needs("restore-workflows/github");
+    assert!(restore.contains(&"await-runs/github/release-36.0.0".to_owned()), "{restore:?}");
+    assert!(restore.contains(&"push-git/away".to_owned()), "{restore:?}");
+    assert!(!restore.iter().any(|n| n.starts_with("forge-release")), "no release starts it: {restore:?}");
+    assert!(needs("push-git/away").contains(&"suppress-workflows/github".to_owned()));
+    assert!(!needs("forge-release/github/release-36.0.0").contains(&"suppress-workflows/github".to_owned()));
 }

@@ -92,6 +92,29 @@ async fn an_equal_draft_by_hand_is_adopted_and_old_releases_are_left() {
     assert_eq!(world.state.latest().unwrap().tag, "v49.0.0", "`latest` only moves forward");
 }
 
+/// A release is made while the list is read, so ours is the last of one page and the first of the next.
+#[tokio::test]
+async fn a_draft_that_slides_to_the_next_page_is_one_draft() {
+    let template = Template::of(tempfile::tempdir().unwrap(), &LINES[1..2], &[]);
+    let double = double_with(&[]).await;
+    let by_hand = Release { notes: "## 36.0.14\n\nFixes a flaw.".into(), ..release("v36.0.14", true) };
+    {
+        let mut world = double.world();
+        world.state.releases.push(by_hand);
+        for patch in 0..99 {
+            world.state.releases.push(Release { id: 100 + patch, ..release(&format!("v20.0.{patch}"), false) });
+        }
+        // More than one page has.
+        world.state.releases.insert(0, Release { id: 99, ..release("v19.0.0", false) });
+        world.slides = true;
+    }
+    let ended = template.copy().ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    assert!(!world.writes.iter().any(|w| w.starts_with("DELETE")), "{:?}", world.writes);
+    assert_eq!(world.state.release(5).unwrap().assets.len(), ASSETS);
+}
+
 #[tokio::test]
 async fn a_release_with_more_assets_than_a_page_shows_is_whole() {
     let dir = tempfile::tempdir().unwrap();

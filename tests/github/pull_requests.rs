@@ -1,5 +1,6 @@
 //! Protected branches: a pull request brings each line home, however people merge it; the tag never moves.
 
+use crate::github_double::actions::Workflow;
 use crate::github_double::faults::{Fault, Kind};
 use crate::workflows::{Project, git};
 
@@ -110,9 +111,10 @@ async fn lines_come_home_by_squash_and_by_rebase_and_tags_never_move() {
     project.at(&["update-ref", "refs/heads/release-2.0.0", &tip]);
     // The branch goes on: its first commit with everything counts.
     project.somebody_commits("release-2.0.0");
-    for pull in &mut project.double.world().state.pulls {
-        (pull.open, pull.merged) = (false, true);
+    for (branch, _) in LINES {
+        project.double.merge(&format!("lifeboat/drill/{branch}"));
     }
+    assert_eq!(project.at(&["branch", "--list", "lifeboat/*"]), "", "the forge removed what was merged");
     let home = project.run(&["reconcile"]).await.ends_with(0);
     assert!(home.stdout.contains("train drill: reconciled"), "{home:?}");
     assert_eq!(how(&project, "release-1.0.0"), ("squash".to_owned(), squash));
@@ -154,4 +156,37 @@ async fn a_merge_counts_and_what_lacks_a_file_does_not() {
     // A branch that is moved back has lost it.
     project.at(&["update-ref", "refs/heads/release-1.0.0", &onto]);
     project.run(&["reconcile"]).await.fails(4, &["branch `release-1.0.0` of `github-git` has lost the release"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suppressed_workflows_are_off_until_people_have_merged_and_status_says_so() {
+    let project = Project::new(&[("ci.yml", "on:\n  push:\n    branches: ['release-*']\n")]).await;
+    project.configure("triggers = { \"ci.yml\" = \"suppress\" }", "push = \"pull-request\"");
+    project.double.world().state.workflows.push(Workflow::new("ci.yml", "push", "refs/heads/release-"));
+    let planned = project.plan().await.ends_with(0);
+    let says = "github ci.yml, release-1.0.0: suppress (`push` of `release-1.0.0` once it is merged)";
+    assert!(planned.stdout.contains(says), "{planned:?}");
+    project.ship().await.ends_with(0);
+    assert!(!project.double.world().state.workflows[0].on);
+    let off = "workflow `ci.yml` of `github` is switched off since 20";
+    let until = "`lifeboat reconcile` switches it on again once these are done: `merge-back/github/release-1.0.0`, \
+                 `merge-back/github/release-2.0.0`";
+    for verb in ["status", "doctor"] {
+        let said = project.run(&[verb]).await;
+        assert!(said.stdout.contains(off) && said.stdout.contains(until), "{verb}: {said:?}");
+    }
+    let json = project.run(&["status", "--json"]).await.ends_with(0);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json[0]["workflows_off"][0]["files"], serde_json::json!(["ci.yml"]), "{json}");
+    assert_eq!(json[0]["workflows_off"][0]["restore"], "restore-workflows/github");
+
+    for (branch, tag) in LINES {
+        let commit = project.at(&["rev-parse", &format!("{tag}^{{commit}}")]);
+        project.at(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
+    }
+    project.run(&["reconcile"]).await.ends_with(0);
+    assert!(project.double.world().state.workflows[0].on);
+    let said = project.run(&["status"]).await.ends_with(0);
+    assert!(!said.stdout.contains("switched off"), "{said:?}");
+    assert_eq!(project.runs(), [], "neither the push nor the merge started it");
 }

@@ -9,6 +9,7 @@ use crate::github_double::Side;
 use crate::github_double::faults::Kind;
 use crate::github_double::state::State;
 use crate::train::{DELIVERIES, Template, double_with, essence};
+use crate::workflows::Project;
 
 #[tokio::test]
 async fn a_black_hole_defers_all_and_reconcile_brings_all_home_once() {
@@ -80,4 +81,44 @@ async fn a_stolen_latest_is_told() {
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     let errors: Vec<String> = done.differ.iter().map(|(_, e)| e.report()).collect();
     assert!(errors.len() == 1 && errors[0].contains("`latest`"), "{errors:?}");
+}
+
+/// Git and the API fail apart: what answers is proven, what does not is waited for, and neither counts as a difference.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_part_is_proven_while_another_is_down() {
+    let project = Project::new(&[]).await;
+    project.configure("", "");
+    project.ship().await.ends_with(0);
+    let lines = ["release-1.0.0", "release-2.0.0"];
+    let releases = lines.map(|l| format!("forge-release/github/{l}"));
+    let git = ["push-git/github-git".to_owned()];
+    let unread = "it is there, and could not be read back: ";
+    let reconciled = |ran: crate::support::sample_train::Ran| {
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let waits = report[0]["waiting"].as_array().unwrap().clone();
+        assert!(waits.iter().all(|w| w["reason"].as_str().unwrap().starts_with(unread)), "{report}");
+        assert_eq!((report[0]["differ"].as_array().unwrap().len(), &report[0]["state"]), (0, &"reconciled".into()));
+        let steps = |list: Vec<&serde_json::Value>| -> Vec<String> {
+            list.into_iter().map(|s| s.as_str().unwrap().to_owned()).collect()
+        };
+        (
+            steps(report[0]["equal"].as_array().unwrap().iter().collect()),
+            steps(waits.iter().map(|w| &w["step"]).collect()),
+        )
+    };
+
+    project.double.world().faults.down.insert(Side::Api, Kind::HostDown);
+    let (equal, waits) = reconciled(project.run(&["reconcile", "--json"]).await.ends_with(5));
+    assert_eq!((&equal[..], &waits[..]), (&git[..], &releases[..]));
+    project.double.mend();
+
+    // The releases stay readable while git is away; an address on which nobody listens.
+    let name = "url.ssh://git@127.0.0.1:1/x.insteadOf";
+    crate::workflows::git(&project.train, &["config", "--global", name, &project.bare.display().to_string()]);
+    let (equal, waits) = reconciled(project.run(&["reconcile", "--json"]).await.ends_with(5));
+    assert_eq!((&equal[..], &waits[..]), (&releases[..], &git[..]));
+    crate::workflows::git(&project.train, &["config", "--global", "--unset", name]);
+
+    let (equal, waits) = reconciled(project.run(&["reconcile", "--json"]).await.ends_with(0));
+    assert_eq!((equal.len(), waits.len()), (3, 0));
 }

@@ -3,6 +3,21 @@
 use crate::forgejo_double;
 use crate::workflows::{Project, git};
 
+/// The tables of the second forge in README.md, with the addresses of this test.
+fn as_the_readme_says(api: &str, remote: &str) -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, rest) = readme.split_once("\n[forge.forgejo]").expect("README.md shows a second forge");
+    let (tables, _) = rest.split_once("[[remote]]\nname = \"github-git\"").expect("README.md shows GitHub's remote");
+    let mut tables = format!("[forge.forgejo]{tables}");
+    for (shown, ours) in
+        [("https://forge.example.org/api/v1", api), ("git@forge.example.org:example/sample.git", remote)]
+    {
+        assert!(tables.contains(shown), "no `{shown}` in:\n{tables}");
+        tables = tables.replace(shown, ours);
+    }
+    tables
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_forge_gets_the_release_when_it_can_take_it() {
     let project = Project::new(&[]).await;
@@ -14,12 +29,7 @@ async fn each_forge_gets_the_release_when_it_can_take_it() {
         &["clone", "--quiet", "--bare", &project.bare.display().to_string(), &bare.display().to_string()],
     );
     forgejo.state().git = Some(bare.clone());
-    project.train.configure(&format!(
-        "[forge.forgejo]\nrepository = \"example/sample\"\napi = \"{}\"\nremote = \"forgejo-git\"\n\
-         token = {{ env = \"FORGEJO_TOKEN\" }}\n[[remote]]\nname = \"forgejo-git\"\nurl = \"{}\"\n",
-        forgejo.api(),
-        bare.display()
-    ));
+    project.train.configure(&as_the_readme_says(&forgejo.api(), &bare.display().to_string()));
     forgejo.state().down = true;
     let shipped = project.ship().await.ends_with(0);
     assert!(shipped.stdout.contains("train drill: released"), "{shipped:?}");

@@ -54,7 +54,7 @@ pub const PRIVATE: &str = "GHSA-aaaa-bbbb-cccc";
 pub const DELIVERIES: usize = 2 * LINES.len() + 2;
 
 /// The commit of every release: made up.
-const COMMIT: &str = "cccccccccccccccccccccccccccccccccccccccc";
+pub const COMMIT: &str = "cccccccccccccccccccccccccccccccccccccccc";
 
 /// The tag object of a version: made up.
 pub fn tag_id(version: &str) -> Oid {
@@ -315,6 +315,16 @@ impl Template {
     pub fn copy(&self) -> Copied {
         let dir = scratch();
         let to = dir.path().join("train");
+        self.copy_to(dir, to)
+    }
+
+    /// A copy in the same state directory as another train.
+    pub fn copy_beside(&self, other: &Copied) -> Copied {
+        let to = other.train.path().parent().unwrap().join("beside");
+        self.copy_to(scratch(), to)
+    }
+
+    fn copy_to(&self, dir: tempfile::TempDir, to: PathBuf) -> Copied {
         let from = self.dir.path().join("train");
         fs::create_dir(&to).unwrap();
         for name in ["plan.json", "journal.jsonl"] {
@@ -452,7 +462,8 @@ pub fn essence(state: &State) -> String {
         .advisories
         .iter()
         .map(|a| {
-            let shown = ["summary", "description", "state", "severity", "cvss", "cve_id", "vulnerabilities"];
+            let shown =
+                ["summary", "description", "state", "severity", "cvss", "cvss_severities", "cve_id", "vulnerabilities"];
             shown.map(|name| a[name].to_string()).join(" ")
         })
         .collect();

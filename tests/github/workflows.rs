@@ -5,11 +5,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use lifeboat::journal::TrainState;
+
 use crate::github_double::actions::{Run, Workflow};
 use crate::github_double::faults::{Fault, Kind};
-use crate::github_double::{Double, TOKEN};
+use crate::github_double::state::Asset;
+use crate::github_double::{Double, Side, TOKEN};
 use crate::support::sample_train::{Ran, SampleTrain};
-use crate::train::{Template, double_with};
+use crate::train::{COMMIT, Template, double_with, tag_id};
 
 /// Starts on the push of a tag, as a project's publishing does.
 const PUBLISH: &str = "name: Publish\non:\n  push:\n    tags: ['v*']\njobs: {}\n";
@@ -208,4 +211,141 @@ async fn what_was_off_before_stays_off_and_a_kill_forgets_nothing() {
     let world = double.world();
     assert!(!world.state.workflows[0].on, "somebody else had switched it off");
     assert!(!world.writes.iter().any(|w| w.starts_with("PUT")), "{:?}", world.writes);
+}
+
+/// A run that succeeds and changes the release meanwhile is no success.
+#[tokio::test]
+async fn what_an_adopted_workflow_does_to_the_release_is_compared() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let run = template.copy();
+    {
+        let mut world = double.world();
+        world.state.workflows[1].ends = ("in_progress".to_owned(), None);
+        world.state.immutable_releases = false;
+    }
+    run.ship(&template, &double).await.unwrap();
+    {
+        let mut world = double.world();
+        let release = world.state.releases.iter_mut().find(|r| r.tag == "v36.0.14").unwrap();
+        let (name, sha256) = ("sbom.json".to_owned(), "0".repeat(64));
+        release.assets.push(Asset { id: 7, name, size: 1, sha256, whole: true });
+        for run in &mut world.state.runs {
+            run.ends = ("completed".to_owned(), Some("success".to_owned()));
+        }
+    }
+    let done = run.reconcile(&template, &double).await.unwrap().unwrap();
+    let Some(lifeboat::engine::Ended::Stuck(errors)) = &done.ended else { panic!("{done:?}") };
+    let [(step, error)] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(step.as_str(), "await-runs/github/release-36.0.0");
+    assert!(error.report().contains("`sbom.json`"), "{}", error.report());
+}
+
+/// The release comes days after the workflows were switched off; somebody, or something, has switched one on since.
+#[tokio::test]
+async fn a_workflow_that_is_on_again_is_switched_off_before_a_late_delivery() {
+    let template = Template::new();
+    for on_before in [true, false] {
+        let (double, run) = (double_with(&[]).await, template.copy());
+        double.world().state.workflows[0].on = on_before;
+        double.world().faults.down.insert(Side::Uploads, Kind::HostDown);
+        run.ship(&template, &double).await.unwrap();
+        assert!(!double.world().state.workflows[0].on && double.world().state.published.is_empty());
+        double.mend();
+        double.world().state.workflows[0].on = true;
+        let done = run.reconcile(&template, &double).await.unwrap().unwrap();
+        assert!(matches!(done.ended, Some(lifeboat::engine::Ended::Done(_))), "{done:?}");
+        let world = double.world();
+        assert_eq!(world.state.published.len(), 3);
+        let files: Vec<&str> = world.state.runs.iter().map(|r| r.file.as_str()).collect();
+        assert_eq!(files, ["after.yml"; 3], "on before: {on_before}");
+        assert!(world.state.workflows[0].on, "whoever switched it on has it on again; on before: {on_before}");
+        let recorded = String::from_utf8(run.journal()).unwrap().matches("found-on").count();
+        assert_eq!(recorded, usize::from(!on_before), "what nobody had seen on is recorded before it is switched off");
+    }
+}
+
+/// The first train saw the workflow on, the second one found it off: who is done first must not switch it on.
+#[tokio::test]
+async fn workflows_stay_off_while_another_train_delivers() {
+    let template = Template::new();
+    let line = ("release-50.0.0", "50.0.0", "50.0.1");
+    let other = Template::of(tempfile::tempdir().unwrap(), &[line], &[]);
+    let double = double_with(&[]).await;
+    double.world().state.commits.insert("v50.0.1".to_owned(), COMMIT.to_owned());
+    double.push_tag("v50.0.1", tag_id("50.0.1").as_str());
+    let first = template.copy();
+    let second = other.copy_beside(&first);
+    double.world().faults.down.insert(Side::Uploads, Kind::HostDown);
+    first.ship(&template, &double).await.unwrap();
+    second.ship(&other, &double).await.unwrap();
+    double.mend();
+
+    let done = first.reconcile(&template, &double).await.unwrap().unwrap();
+    assert!(matches!(done.ended, Some(lifeboat::engine::Ended::Done(TrainState::Released))), "{done:?}");
+    let told = String::from_utf8(first.journal()).unwrap();
+    assert!(
+        told.contains("workflow `publish.yml` of `github` stays off: train `sample` still delivers there"),
+        "{told}"
+    );
+    assert!(!double.world().state.workflows[0].on, "the other train needs it off");
+    second.reconcile(&other, &double).await.unwrap().unwrap();
+    let done = first.reconcile(&template, &double).await.unwrap().unwrap();
+    assert!(matches!(done.ended, Some(lifeboat::engine::Ended::Done(TrainState::Reconciled))), "{done:?}");
+    let world = double.world();
+    assert!(world.state.workflows[0].on && world.state.published.len() == 4, "{:?}", world.state.published);
+    assert!(world.state.runs.iter().all(|r| r.file == "after.yml"), "{:?}", world.state.runs);
+}
+
+/// What a push would start is on again after the push, although the releases wait for a host that is down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workflows_are_on_again_when_nothing_is_left_that_would_start_them() {
+    let project = Project::new(&[("publish.yml", PUBLISH)]).await;
+    project.configure("triggers = { \"publish.yml\" = \"suppress\" }", "");
+    {
+        let mut world = project.double.world();
+        world.state.workflows.push(Workflow::new("publish.yml", "push", "refs/tags/v"));
+        world.faults.down.insert(Side::Uploads, Kind::HostDown);
+    }
+    let shipped = project.ship().await.ends_with(0);
+    assert!(shipped.stdout.contains("deferred  forge-release/github/release-1.0.0"), "{shipped:?}");
+    assert!(project.double.world().state.workflows[0].on, "{shipped:?}");
+    assert_eq!(project.runs(), []);
+    let status = project.run(&["status"]).await.ends_with(0);
+    assert!(!status.stdout.contains("switched off"), "{status:?}");
+    project.double.mend();
+    project.run(&["reconcile"]).await.ends_with(0);
+    let switches = project.double.world().writes.iter().filter(|w| w.starts_with("PUT")).count();
+    assert_eq!(switches, 2, "a release that starts nothing switches nothing");
+}
+
+/// Which branch is the default one is seen or told, never guessed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_default_branch_is_the_remotes_or_the_configured_one() {
+    let project = Project::new(&[("ci.yml", CI)]).await;
+    project.configure("triggers = { \"ci.yml\" = \"accept\" }", "");
+    let git = |args: &[&str]| git(&project.train, args);
+    // A branch of a usual name, which is not the forge's default branch.
+    let work = project.train.root().join("work");
+    let at = |args: &[&str]| git(&[&["-C", work.to_str().unwrap()][..], args].concat());
+    let deploy = "on:\n  workflow_run:\n    workflows: [CI]\n";
+    fs::write(work.join(".github/workflows/deploy.yml"), deploy).unwrap();
+    at(&["add", "."]);
+    at(&["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "deploy"]);
+    git(&["fetch", "--quiet", work.to_str().unwrap(), "HEAD:refs/remotes/up/trunk"]);
+    let planned = project.plan().await.ends_with(0);
+    let unknown = "the default branch of forge `github` is not known: no remote of this clone is `example/sample`";
+    assert!(planned.stdout.contains(unknown), "{planned:?}");
+
+    git(&["config", "remote.up.url", "git@github.com:Example/sample.git"]);
+    let planned = project.plan().await.ends_with(0);
+    assert!(planned.stdout.contains("the default branch of forge `github` is not known"), "{planned:?}");
+    git(&["symbolic-ref", "refs/remotes/up/HEAD", "refs/remotes/up/trunk"]);
+    project.plan().await.fails(2, &["deploy.yml: line `release-1.0.0`, `workflow_run` after CI, ci.yml"]);
+    git(&["symbolic-ref", "--delete", "refs/remotes/up/HEAD"]);
+    project.train.edit(
+        &project.train.config(),
+        "remote = \"github-git\"",
+        "remote = \"github-git\"\ndefault_branch = \"trunk\"",
+    );
+    project.plan().await.fails(2, &["deploy.yml: line `release-1.0.0`"]);
 }

@@ -17,7 +17,12 @@ fn say(advisory: &mut Value, body: &Value) {
         }
     }
     if let Some(vector) = body["cvss_vector_string"].as_str() {
-        advisory["cvss"] = json!({"vector_string": vector, "score": 7.5});
+        let (shown, none) =
+            (json!({"vector_string": vector, "score": 7.5}), json!({"vector_string": null, "score": null}));
+        // The older field says nothing of a version that it does not know.
+        let (v3, v4) = if vector.starts_with("CVSS:4") { (none, shown) } else { (shown, none) };
+        advisory["cvss"] = v3.clone();
+        advisory["cvss_severities"] = json!({"cvss_v3": v3, "cvss_v4": v4});
         advisory["severity"] = json!("high");
     }
     if let Some(list) = body["vulnerabilities"].as_array() {

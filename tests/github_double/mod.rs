@@ -63,6 +63,8 @@ pub struct World {
     /// Another host on which lists go on, or to which everything is redirected.
     pub next_elsewhere: Option<String>,
     pub redirect: Option<String>,
+    /// Whether a release is made while a list is read: the last one of each page is the first of the next, too.
+    pub slides: bool,
     /// Told when a failure has the client killed.
     pub killed: Arc<Notify>,
     /// While above zero, reads show `before`.
@@ -140,6 +142,7 @@ impl Double {
             uploads_elsewhere: None,
             next_elsewhere: None,
             redirect: None,
+            slides: false,
             killed: Arc::default(),
             stale: 0,
             before: None,
@@ -178,6 +181,21 @@ impl Double {
         let mut world = self.world();
         world.git = Some(repo);
         world.sync();
+    }
+
+    /// People merge the pull request from a branch; as most repositories are set up, the branch is removed then.
+    pub fn merge(&self, from: &str) {
+        let mut world = self.world();
+        for pull in world.state.pulls.iter_mut().filter(|p| p.from == from) {
+            (pull.open, pull.merged) = (false, true);
+        }
+        let name = format!("refs/heads/{from}");
+        if let Some(repo) = world.git.as_deref().and_then(|git| git2::Repository::open_bare(git).ok()) {
+            let mut reference = repo.find_reference(&name).unwrap();
+            let commit = reference.peel_to_commit().unwrap().id().to_string();
+            reference.delete().unwrap();
+            world.state.happens("delete", &name, &commit);
+        }
     }
 
     /// Adds a failure.

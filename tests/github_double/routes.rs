@@ -193,7 +193,12 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
         },
         ["releases"] => {
             // Newest first, as GitHub lists them.
-            let all: Vec<Value> = state.releases.iter().rev().map(|r| shown.release(r)).collect();
+            let mut all: Vec<Value> = state.releases.iter().rev().map(|r| shown.release(r)).collect();
+            let number = |name: &str| request.query(name).and_then(|v| v.parse::<usize>().ok()).unwrap_or(1);
+            let first = number("per_page") * (number("page") - 1);
+            if world.slides && (1..all.len()).contains(&first) {
+                all.insert(first, all[first - 1].clone());
+            }
             page(request, next, &api, all)
         }
         ["releases", "latest"] => found(state.latest()),

@@ -169,7 +169,7 @@ const AUTOMATED: &[Change] = &[
         unneed(p, "forge-release/github/release-1.0.0", "suppress-workflows/github");
         unneed(p, "push-git/r1", "suppress-workflows/github");
     }),
-    ("workflows on too early", "workflows stay off until everything is delivered", |p| {
+    ("workflows on too early", "workflows stay off until all that would start them is delivered", |p| {
         unneed(p, "restore-workflows/github", "forge-release/github/release-1.0.0");
     }),
     ("an advisory before the gate", "nothing is public before the gate", |p| {

@@ -47,7 +47,7 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
         0..80 if started => 1,
         0..80 => 0,
         80..110 => 7,
-        _ => what % 12,
+        _ => what % 13,
     };
     match kind {
         0 => Event::Started { step, key, attempt },
@@ -76,6 +76,7 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
             epoch: u64::from(how % 3),
             reason: "asleep".to_owned(),
         },
+        12 => Event::FoundOn { step, key, files: ["publish.yml".to_owned()].into() },
         _ => Event::Resumed,
     }
 }
@@ -158,6 +159,13 @@ impl Watch {
                     assert!(!summed || self.succeeded.contains(step.id.as_str()), "approved before {}", step.id);
                 }
                 self.approvers.insert(approval.person.to_string());
+            }
+            Event::FoundOn { step, key, files } => {
+                let planned = graph.plan().step(step).unwrap();
+                assert_eq!(planned.key, *key);
+                let Step::SuppressWorkflows(off) = &planned.step else { panic!("{event:?}") };
+                assert!(files.is_subset(&off.files), "{event:?}");
+                assert!(self.attempts.contains_key(step.as_str()), "{step} never started");
             }
             Event::Resumed => self.stopped.clear(),
             // Deferred steps may start again as they are.

@@ -122,6 +122,9 @@ fn waiting<T>(future: impl Future<Output = T>) -> T {
 
 const OBJECT: &str = "the object's bytes";
 const STAGED: &str = "staged bytes";
+const HOLDER: &str = "holder";
+const HELD: &str = "store/.staging/.held/x";
+const UNFINISHED: &str = "store/.staging/.held/.x.partial";
 
 static CASES: &[Case] = &[
     Case {
@@ -214,6 +217,30 @@ static CASES: &[Case] = &[
             assert!(matches!(read(root.join("store/releases/index.json")).unwrap().as_str(), "old" | "new"));
         },
         done: |root| read(root.join("store/releases/index.json")).unwrap() == "new",
+    },
+    Case {
+        name: "hold",
+        before: |root| fs::create_dir(root.join("store")).unwrap(),
+        act: |disk, root| {
+            let other = waiting(store(disk, root).hold("x", HOLDER.as_bytes()))?;
+            assert_eq!(other, None);
+            Ok(())
+        },
+        always: |root| assert!(read(root.join(HELD)).is_none_or(|t| t == HOLDER)),
+        done: |root| read(root.join(HELD)).is_some() && !root.join(UNFINISHED).exists(),
+    },
+    Case {
+        name: "release",
+        before: |root| {
+            use std::os::unix::fs::DirBuilderExt as _;
+            let held = root.join(HELD);
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(held.parent().unwrap()).unwrap();
+            fs::write(held, HOLDER).unwrap();
+            fs::write(root.join(UNFINISHED), "hol").unwrap();
+        },
+        act: |disk, root| waiting(store(disk, root).release("x", HOLDER.as_bytes())),
+        always: |root| assert!(read(root.join(HELD)).is_none_or(|t| t == HOLDER)),
+        done: |root| !root.join(HELD).exists() && !root.join(UNFINISHED).exists(),
     },
     journal::RECORDS,
     journal::LATE_ERROR,

@@ -71,6 +71,7 @@ pub async fn holds(new: impl Fn() -> Fixture) {
     promotes(&new()).await;
     staging_is_closed(&new()).await;
     refuses_paths_that_lead_out(&new()).await;
+    holds_for_one(&new()).await;
     interrupted_puts(&new).await;
     interrupted_promotion(&new).await;
     interrupted_replacement(&new).await;
@@ -208,6 +209,32 @@ async fn promotes(f: &Fixture) {
     assert_eq!(get(&*f.second, &other, path).await.unwrap(), b"other");
     assert_eq!(f.store.promote(TRAIN, path).await.unwrap(), PutNew::Existed);
     assert_eq!(get(&*f.store, &Area::Public, path).await.unwrap(), b"bytes");
+}
+
+async fn holds_for_one(f: &Fixture) {
+    assert_eq!(f.store.hold("branch-1", b"one").await.unwrap(), None);
+    assert_eq!(f.second.hold("branch-1", b"one").await.unwrap(), None, "the same holder, on another machine");
+    assert_eq!(f.second.hold("branch-1", b"two").await.unwrap().as_deref(), Some(&b"one"[..]));
+    assert_eq!(f.second.hold("branch-2", b"two").await.unwrap(), None, "another name");
+    assert!((f.strangers_see)().iter().all(|(name, _)| !name.contains("branch-")), "strangers see who holds");
+    f.second.release("branch-1", b"two").await.unwrap();
+    assert_eq!(f.second.hold("branch-1", b"two").await.unwrap().as_deref(), Some(&b"one"[..]), "released by another");
+    f.second.release("branch-1", b"one").await.unwrap();
+    f.second.release("branch-1", b"one").await.unwrap();
+    assert_eq!(f.store.hold("branch-1", b"two").await.unwrap(), None);
+    // Of several at once one has it, and all of them say so.
+    let mut racers = tokio::task::JoinSet::new();
+    for n in 0..8_u8 {
+        let store = if n % 2 == 0 { f.store.clone() } else { f.second.clone() };
+        racers.spawn(async move { (n, store.hold("branch-3", &[n]).await.unwrap()) });
+    }
+    let found = racers.join_all().await;
+    let winners: Vec<u8> = found.iter().filter(|(_, other)| other.is_none()).map(|(n, _)| *n).collect();
+    assert_eq!(winners.len(), 1, "{found:?}");
+    assert!(found.iter().all(|(_, other)| other.as_ref().is_none_or(|o| *o == winners)), "{found:?}");
+    for wrong in ["", "..", ".x", "a/b", "/x"] {
+        assert!(f.store.hold(wrong, b"x").await.is_err(), "`{wrong}`");
+    }
 }
 
 async fn staging_is_closed(f: &Fixture) {

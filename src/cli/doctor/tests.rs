@@ -70,6 +70,7 @@ async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
         stores: &[],
         forges: &forges,
         remotes: &[],
+        workflows_off: &[],
         outages: &[],
     };
     examine(&subjects).await
@@ -112,6 +113,7 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
         stores: &[],
         forges: &[],
         remotes: &[],
+        workflows_off: &[],
         outages: &[],
     };
     let mut out = Vec::new();

@@ -19,7 +19,7 @@ impl RecordingForge {
             summary: advisory.summary.clone(),
             description: advisory.description.clone(),
             severity,
-            cvss,
+            cvss: cvss.into_iter().collect(),
             cwes: advisory.cwes.clone(),
             cve: if let Cve::Assigned(cve) = &advisory.cve { Some(cve.clone()) } else { None },
             affected: advisory.affected.clone(),

@@ -25,6 +25,7 @@ pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outc
             }
             Ok::<_, Error>(acting.train.repository())
         })?;
+        super::workflows::keep_off(acting).await?;
         remote.push(&repo.dir, &updates).await?;
         let now = remote.observe(&names).await?;
         if !missing(step, &wanted, &now)?.is_empty() {

@@ -29,7 +29,7 @@ pub(super) async fn forge_release(acting: &Acting<'_>, step: &ForgeRelease) -> R
     let forge = forge(acting.effects, step)?;
     acting.reach.reachable(step.forge.as_str()).await?;
     let wanted = wanted(acting.train, &acting.state, step)?;
-    Ok(Outcome::Released { location: deliver(&forge, &*acting.effects.clock, &wanted).await? })
+    Ok(Outcome::Released { location: deliver(acting, &forge, &wanted).await? })
 }
 
 /// Reads a release back and compares it.
@@ -141,7 +141,8 @@ async fn pause(clock: &dyn Clock, looks: &mut u32) {
 }
 
 /// Brings the release home. Every round begins with a look, so a crash, a lost answer and a second run are one case.
-async fn deliver(forge: &Arc<dyn Forge>, clock: &dyn Clock, wanted: &WantedRelease) -> Result<String> {
+async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRelease) -> Result<String> {
+    let clock = &*acting.effects.clock;
     let mut tried: BTreeSet<String> = BTreeSet::new();
     let mut acts: BTreeMap<String, u32> = BTreeMap::new();
     let mut last: Option<Error> = None;
@@ -165,6 +166,9 @@ async fn deliver(forge: &Arc<dyn Forge>, clock: &dyn Clock, wanted: &WantedRelea
             }
         }
         tried = keys.into_iter().collect();
+        if matches!(next, Move::Publish(..) | Move::SetLatest(_)) {
+            super::workflows::keep_off(acting).await?;
+        }
         let done = match next {
             Move::Done(location) => return Ok(location),
             Move::Conflict(lines) => return Err(conflict(&**forge, wanted, lines)),

@@ -3,7 +3,7 @@
 use super::stage::{digests_at, directory, same_or_conflict};
 use super::{Acting, summed};
 use crate::effects::{Area, Role};
-use crate::engine::content;
+use crate::engine::{branches, content};
 use crate::error::{Error, Result};
 use crate::step::{Gate, Outcome, Step};
 
@@ -18,7 +18,12 @@ pub(super) async fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
         .require()
         .map_err(|e| e.hint("people approve with `lifeboat approve --as NAME`; `lifeboat status` shows who did"))?;
     keys_at_hand(acting)?;
-    ways_clear(acting).await?;
+    branches::hold(acting.effects, acting.train).await?;
+    if let Err(e) = ways_clear(acting).await {
+        // It is not on its way yet, so it keeps no other one from it.
+        drop(branches::release(acting.effects, acting.train).await);
+        return Err(e);
+    }
     Ok(Outcome::GateOpened { content: content.digest()?, approved_by })
 }
 

@@ -6,6 +6,7 @@ mod repository;
 use super::Acting;
 use super::promote::put_public;
 use crate::effects::{Store, read_public};
+use crate::engine::branches;
 use crate::error::{Error, Result};
 use crate::model::Sha256;
 use crate::step::{Outcome, Point};
@@ -21,6 +22,7 @@ pub(super) async fn point(acting: &Acting<'_>, step: &Point) -> Result<Outcome> 
     let index = listed::move_index(acting, step, &*store).await?;
     let digest = Sha256::of(&index.to_bytes()?);
     store.clear_staging(&acting.staging()?).await?;
+    branches::release_in(acting.effects, acting.train, &*store).await?;
     Ok(Outcome::Pointed { index: digest })
 }
 

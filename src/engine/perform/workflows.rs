@@ -2,16 +2,18 @@
 //!
 //! What was on is recorded before anything is switched off, so whoever comes after a crash knows what to switch on again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 
 use super::{Acting, prepared};
 use crate::effects::{Automation, Clock, Effects, Forge, RunState, SeenRun, Switch};
+use crate::engine::neighbours;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::State;
+use crate::journal::{Event, State};
 use crate::model::{Oid, RemoteName};
-use crate::step::{AwaitRuns, Outcome, PassedRun, SeeWorkflows, StepId, SwitchWorkflows, WantedRun};
+use crate::step::{AwaitRuns, Outcome, PassedRun, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows, WantedRun};
 
 /// How long after a delivery workflows stay off, in seconds. A forge looks at a push some seconds after it took it, and
 /// promises no bound.
@@ -39,24 +41,61 @@ pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Outc
 }
 
 pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
-    let off = seen_on(acting, &step.seen)?.to_vec();
-    switch_all(acting, &step.forge, &off, Switch::Off).await?;
-    Ok(Outcome::WorkflowsSuppressed { off })
+    let of = (&acting.step.id, acting.step.key, step);
+    switch_off(acting, of).await?;
+    Ok(Outcome::WorkflowsSuppressed { off: acting.train.state().to_be_restored(step).into_iter().collect() })
+}
+
+/// Looks again right before a delivery that would start workflows which must not run: they were switched off, perhaps days
+/// ago, and somebody may have switched one on since.
+pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<()> {
+    for planned in &acting.train.plan().steps {
+        if let Step::SuppressWorkflows(step) = &planned.step
+            && step.starters.contains(&acting.step.id)
+        {
+            switch_off(acting, (&planned.id, planned.key, step)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Switches off what is on of them. What nobody saw on before is recorded first: it is to be on again afterwards.
+async fn switch_off(acting: &Acting<'_>, (id, key, step): (&StepId, StepKey, &SwitchWorkflows)) -> Result<()> {
+    let known = acting.train.state().to_be_restored(step);
+    // A plan of an earlier version names those that it saw on, and no others.
+    let files = if step.files.is_empty() { &known } else { &step.files };
+    let forge = reached(acting, &step.forge).await?;
+    let automation = automation(&*forge)?;
+    let (mut on, mut new) = (Vec::new(), BTreeSet::new());
+    for file in files {
+        if automation.workflow(file).await?.is_some_and(|w| w.on) {
+            on.push(file.clone());
+            if !known.contains(file) {
+                new.insert(file.clone());
+            }
+        }
+    }
+    if !new.is_empty() {
+        acting.train.journal().append(Event::FoundOn { step: id.clone(), key, files: new })?;
+    }
+    switch_all(acting, &step.forge, &on, Switch::Off).await
 }
 
 pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
-    let on = seen_on(acting, &step.seen)?.to_vec();
+    let on = acting.train.state().to_be_restored(step);
     if !on.is_empty() {
         pause(&*acting.effects.clock, SETTLES).await;
     }
-    switch_all(acting, &step.forge, &on, Switch::On).await?;
-    Ok(Outcome::WorkflowsRestored { on })
-}
-
-fn seen_on<'a>(acting: &'a Acting<'_>, id: &StepId) -> Result<&'a [String]> {
-    match acting.state.outcome(id) {
-        Some(Outcome::WorkflowsSeen { on }) => Ok(on),
-        _ => Err(super::wrong(id, "which workflows were on")),
+    // Another train may have begun to deliver meanwhile.
+    let needed = neighbours::keep_off(&*acting.effects.disk, acting.train.dir(), &step.forge)?;
+    let free: Vec<String> = on.iter().filter(|f| !needed.contains_key(*f)).cloned().collect();
+    switch_all(acting, &step.forge, &free, Switch::On).await?;
+    match on.iter().find_map(|f| needed.get_key_value(f)) {
+        None => Ok(Outcome::WorkflowsRestored { on: free }),
+        Some((file, train)) => {
+            let what = format!("workflow `{file}` of `{}` stays off: train `{train}` still delivers there", step.forge);
+            Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` switches it on after that train"))
+        }
     }
 }
 
@@ -94,7 +133,17 @@ async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to
 pub(super) async fn await_runs(acting: &Acting<'_>, step: &AwaitRuns) -> Result<Outcome> {
     let forge = reached(acting, &step.forge).await?;
     let commit = prepared(&acting.state, &step.prepare)?.head;
-    Ok(Outcome::RunsPassed { runs: passed(&*forge, step, commit).await? })
+    let runs = passed(&*forge, step, commit).await?;
+    // What they did to the line's release is compared as well: nothing added, nothing replaced, the tag where it was.
+    for planned in &acting.train.plan().steps {
+        if let Step::ForgeRelease(release) = &planned.step
+            && release.forge == step.forge
+            && release.branch == step.branch
+        {
+            super::forge::prove(acting.effects, acting.train, release).await?;
+        }
+    }
+    Ok(Outcome::RunsPassed { runs })
 }
 
 /// Reads the runs again: none failed or vanished since.

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use self::http::Http;
+use super::draft::new_draft;
 use super::{ForgeSpec, Surroundings};
 use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};
 use crate::error::{Context as _, Error, Result};
@@ -73,15 +74,6 @@ struct Object {
     sha: String,
 }
 
-#[derive(Debug, Serialize)]
-struct NewDraft<'a> {
-    tag_name: &'a str,
-    name: &'a str,
-    body: &'a str,
-    draft: bool,
-    prerelease: bool,
-}
-
 /// Makes the forge; touches nothing yet.
 pub(super) fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
     let api = spec.api.as_deref().ok_or_else(|| {
@@ -91,7 +83,7 @@ pub(super) fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Fo
     Ok(Arc::new(Forgejo {
         name: spec.name.clone(),
         repository: spec.repository.clone(),
-        http: Http::new(spec.name.to_string(), api, spec.token.clone(), around)?,
+        http: Http::new(spec, api, around)?,
         releases: Mutex::default(),
         digests: Mutex::default(),
     }))
@@ -181,15 +173,7 @@ impl Forge for Forgejo {
     }
 
     async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
-        let draft = NewDraft {
-            tag_name: text.tag.as_str(),
-            name: &text.title,
-            body: &text.notes,
-            draft: true,
-            prerelease: text.prerelease,
-        };
-        let body = serde_json::to_vec(&draft).context("cannot write a draft as JSON")?;
-        self.http.change(Method::POST, &self.path("/releases"), Some(body)).await
+        self.http.change(Method::POST, &self.path("/releases"), Some(new_draft(text)?)).await
     }
 
     async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()> {

@@ -4,9 +4,9 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::GitHub;
-use super::client::{Body, Host};
 use crate::effects::{Advisories, AdvisoryState, SeenAdvisory};
 use crate::error::{Context as _, Error, Result};
+use crate::forges::http::{Body, Host};
 use crate::model::{Advisory, Affected, Cve, Severity};
 
 /// `repository-advisory` of the API's description.
@@ -18,12 +18,20 @@ struct Seen {
     description: Option<String>,
     severity: Option<String>,
     cvss: Option<Cvss>,
+    cvss_severities: Option<Severities>,
     #[serde(default)]
     cwe_ids: Option<Vec<String>>,
     cve_id: Option<String>,
     #[serde(default)]
     vulnerabilities: Option<Vec<Vulnerability>>,
     html_url: String,
+}
+
+/// One vector of each version.
+#[derive(Debug, Deserialize)]
+struct Severities {
+    cvss_v3: Option<Cvss>,
+    cvss_v4: Option<Cvss>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,6 +101,14 @@ impl From<Seen> for SeenAdvisory {
                 patched: v.patched_versions.filter(|p| !p.is_empty()),
             })
         };
+        // `cvss` is the older field, which knows no version 4.
+        let vectors = |s: Severities| [s.cvss_v4, s.cvss_v3];
+        let mut cvss: Vec<String> = std::iter::once(s.cvss)
+            .chain(s.cvss_severities.map(vectors).into_iter().flatten())
+            .filter_map(|c| c?.vector_string.filter(|v| !v.is_empty()))
+            .collect();
+        cvss.sort();
+        cvss.dedup();
         Self {
             id: s.ghsa_id,
             state: match s.state.as_str() {
@@ -104,7 +120,7 @@ impl From<Seen> for SeenAdvisory {
             summary: s.summary,
             description: s.description.unwrap_or_default(),
             severity: s.severity,
-            cvss: s.cvss.and_then(|c| c.vector_string),
+            cvss,
             cwes: s.cwe_ids.unwrap_or_default(),
             cve: s.cve_id,
             affected: s.vulnerabilities.unwrap_or_default().into_iter().filter_map(one).collect(),

@@ -39,16 +39,6 @@ pub(super) struct Asset {
     pub(super) digest: Option<String>,
 }
 
-/// `POST /repos/{owner}/{repo}/releases`.
-#[derive(Debug, Serialize)]
-pub(super) struct NewDraft<'a> {
-    pub(super) tag_name: &'a str,
-    pub(super) name: &'a str,
-    pub(super) body: &'a str,
-    pub(super) draft: bool,
-    pub(super) prerelease: bool,
-}
-
 /// `PATCH /repos/{owner}/{repo}/releases/{release_id}`.
 #[derive(Debug, Serialize)]
 pub(super) struct Change {
@@ -56,22 +46,6 @@ pub(super) struct Change {
     pub(super) draft: Option<bool>,
     /// Its default is `true`, which would steal `latest` from a newer line: always said.
     pub(super) make_latest: &'static str,
-}
-
-/// The body of a refusal.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Refusal {
-    #[serde(default)]
-    pub(super) message: String,
-    #[serde(default)]
-    pub(super) errors: Vec<serde_json::Value>,
-}
-
-impl Refusal {
-    /// Whether one of the errors has this code.
-    pub(super) fn has_code(&self, code: &str) -> bool {
-        self.errors.iter().any(|e| e.get("code").and_then(|c| c.as_str()) == Some(code))
-    }
 }
 
 impl From<Asset> for SeenAsset {

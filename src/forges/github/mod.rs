@@ -1,44 +1,43 @@
 //! GitHub and GitHub Enterprise Server: releases over the REST API, one method a request or a few.
 
 mod advisories;
-mod answer;
 mod answers;
-mod breaker;
-mod client;
-mod credentials;
-mod limits;
 mod pulls;
-mod reason;
 #[cfg(test)]
 mod tests;
-mod upload;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use reqwest::{Method, Url};
 
-use self::answers::{Asset, Change, GitRef, NewDraft, Release};
-use self::client::{Body, Client, Host};
-use self::reason::plain_reason;
-use self::upload::Upload;
+use self::answers::{Asset, Change, GitRef, Release};
+use super::draft::new_draft;
+use super::http::{Body, Client, Dialect, Host, Upload};
 use super::{ForgeSpec, Surroundings};
 use crate::effects::{
     Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenRelease,
 };
-use crate::error::{Context as _, Error, ErrorKind, Part, Result};
+use crate::error::{Context as _, Error, Part, Result};
 use crate::model::{Oid, RemoteName, TagName, escape};
 
-pub use client::Deadlines;
+pub use super::http::Deadlines;
 
 /// Where the REST API is, unless the configuration says otherwise.
 const API: &str = "https://api.github.com";
 /// Where that API's uploads go.
 const UPLOADS: &str = "https://uploads.github.com";
-/// Until the head of an answer is there, name look-up included: a forge that drops packets must not hold up a train.
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// How GitHub is spoken to.
+const DIALECT: Dialect = Dialect {
+    accept: "application/vnd.github+json",
+    version: Some(("x-github-api-version", "2022-11-28")),
+    scheme: "Bearer",
+    token: "add `token = { env = \"GITHUB_TOKEN\" }` or `app = { … }` to its table in `lifeboat.toml`, then `lifeboat reconcile`",
+    denied: "GitHub answers 404 for what a token may not see: it needs `contents: write`, and `workflows: write` where the \
+             release's commits change `.github/workflows`; mend it, then `lifeboat reconcile`",
+};
 
 /// One repository on GitHub.
 pub struct GitHub {
@@ -62,7 +61,7 @@ impl GitHub {
     #[must_use]
     pub fn new(spec: &ForgeSpec, around: &Surroundings) -> Self {
         let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
-        let client = Client::new(spec, api.clone(), around.clone());
+        let client = Client::new(spec, api.clone(), around.clone(), &DIALECT);
         let (name, repository) = (spec.name.clone(), spec.repository.clone());
         Self { name, repository, api, told_uploads: spec.uploads.clone(), client, upload_urls: Mutex::default() }
     }
@@ -136,21 +135,6 @@ impl GitHub {
             .hint("nothing was sent: the token goes to the API's own hosts only; if that host is right, set `uploads` in its table"))
         }
     }
-
-    /// Whether one of its hosts answers, within a short deadline; no token is sent.
-    async fn answers(&self, address: &str) -> Result<()> {
-        let asked = tokio::time::timeout(PROBE_LIMIT, self.client.http()?.get(address).timeout(PROBE_LIMIT).send());
-        let late = || format!("no answer within {} s", PROBE_LIMIT.as_secs());
-        let reason = match asked.await {
-            Err(_) => late(),
-            Ok(Err(e)) if e.is_timeout() => late(),
-            Ok(Err(e)) => plain_reason(&e),
-            // It answers even if it refuses us; only its own failures count as down.
-            Ok(Ok(answer)) if !answer.status().is_server_error() => return Ok(()),
-            Ok(Ok(answer)) => format!("it answers with HTTP status {}", answer.status().as_u16()),
-        };
-        Err(Error::new(ErrorKind::Unreachable, format!("`{}` ({address}) cannot be reached: {reason}", self.name)))
-    }
 }
 
 /// Where the API at this address says that assets go, as far as the address tells.
@@ -177,14 +161,14 @@ impl Forge for GitHub {
     }
 
     async fn probe(&self) -> Result<()> {
-        self.answers(&self.api).await.map_err(|e| e.of(Part::Api))
+        self.client.probe(&self.api).await.map_err(|e| e.of(Part::Api))
     }
 
     async fn parts(&self) -> Vec<(Part, Result<()>)> {
         let Some(uploads) = self.told_uploads.clone().or_else(|| uploads_of(&self.api)) else {
             return vec![(Part::Api, self.probe().await)];
         };
-        let (api, uploads) = tokio::join!(self.probe(), self.answers(&uploads));
+        let (api, uploads) = tokio::join!(self.probe(), self.client.probe(&uploads));
         vec![(Part::Api, api), (Part::Uploads, uploads.map_err(|e| e.of(Part::Uploads)))]
     }
 
@@ -215,14 +199,7 @@ impl Forge for GitHub {
 
     async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
         let url = self.url("/releases")?;
-        let draft = NewDraft {
-            tag_name: text.tag.as_str(),
-            name: &text.title,
-            body: &text.notes,
-            draft: true,
-            prerelease: text.prerelease,
-        };
-        let body = serde_json::to_vec(&draft).context("cannot write a draft as JSON")?;
+        let body = new_draft(text)?;
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::Json(body)).await?;
         let made: Release = self.client.json(&answer, "POST", &url)?;
         self.keep_upload_url(&made);
@@ -232,7 +209,7 @@ impl Forge for GitHub {
     async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()> {
         let mut url = self.upload_url(draft).await?;
         url.query_pairs_mut().append_pair("name", &asset.name);
-        let file = Upload { path: asset.path.clone(), size: asset.digests.size };
+        let file = Upload { path: asset.path.clone(), size: asset.digests.size, form: None };
         let answer = self.client.change(Host::Uploads, Method::POST, &url, Body::File(&file)).await?;
         if answer.status == 422 && answer.refusal().has_code("already_exists") {
             // What an earlier try left, perhaps half-made: only a look tells.

@@ -4,9 +4,9 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::GitHub;
-use super::client::{Body, Host};
 use crate::effects::{PullRequests, PullState, PullText, SeenPull};
 use crate::error::{Context as _, Error, Result};
+use crate::forges::http::{Body, Host};
 use crate::model::BranchName;
 
 /// `GET /repos/{owner}/{repo}/pulls`.

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::host::HostClock;
 
 fn forge(api: String) -> GitHub {

@@ -4,9 +4,9 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::GitHub;
-use super::client::{Body, Host};
 use crate::effects::{Automation, RunState, SeenRun, SeenWorkflow, Switch};
 use crate::error::Result;
+use crate::forges::http::{Body, Host};
 use crate::model::Oid;
 
 /// `GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}`, where the id may be the file's name.

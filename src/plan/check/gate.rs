@@ -109,17 +109,17 @@ fn all_lines_or_none(graph: &Graph) -> Result<()> {
             if shows && matches!(late.step, Step::Promote(_)) && !late.deferrable && !is_before {
                 return Err(broken("files first: what shows a release comes after it", &who()));
             }
-            if let (Step::ForgeRelease(release), Step::SuppressWorkflows(off)) = (&graph.at(i).step, &late.step)
-                && release.forge == off.forge
+            if let Step::SuppressWorkflows(off) = &late.step
+                && off.starters.contains(&graph.at(i).id)
                 && !is_before
             {
                 return Err(broken("workflows are off before what would start them", &who()));
             }
-            if let (Step::RestoreWorkflows(on), Step::ForgeRelease(release)) = (&graph.at(i).step, &late.step)
-                && release.forge == on.forge
+            if let Step::RestoreWorkflows(on) = &graph.at(i).step
+                && on.starters.contains(&late.id)
                 && !is_before
             {
-                return Err(broken("workflows stay off until everything is delivered", &who()));
+                return Err(broken("workflows stay off until all that would start them is delivered", &who()));
             }
             if let (Step::Point(point), Step::Promote(promote)) = (&graph.at(i).step, &late.step)
                 && promote.store == point.store

@@ -4,28 +4,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Tree, probe};
+use super::Tree;
+use super::areas::{HELD, LOCKS, PROBE, STAGING, modes};
 use crate::effects::{Area, EntryKind, Lock, PutNew, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::digests::{self, Hasher};
 use crate::model::{Digests, Sha256};
 use crate::stores::path;
 
-/// Where only the team can read.
-pub(super) const STAGING: &str = ".staging";
-/// A directory in it; no train has such a name.
-const LOCKS: &str = ".locks";
-
 /// How long a writer waits for another one of the same path; what takes longer takes another attempt of the step.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Modes of files and directories in an area.
-fn modes(area: &Area) -> (u32, u32) {
-    match area {
-        Area::Staging(_) => (0o600, 0o700),
-        Area::Public => (0o644, 0o755),
-    }
-}
 
 impl Tree {
     pub(super) fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
@@ -145,12 +133,12 @@ impl Tree {
     }
 
     /// Where an object is; its name fits the grammar and nothing but directories are on the way to it.
-    fn locate(&self, area: &Area, path: &str) -> Result<PathBuf> {
+    pub(super) fn locate(&self, area: &Area, path: &str) -> Result<PathBuf> {
         path::check(path)?;
         let relative = match area {
             Area::Public => path.to_owned(),
             Area::Staging(train) => {
-                if train != probe::AREA {
+                if ![PROBE, HELD].contains(&train.as_str()) {
                     path::check_train(train)?;
                 }
                 format!("{STAGING}/{train}/{path}")
@@ -189,7 +177,7 @@ impl Tree {
     }
 
     /// Makes the directories above `target`, those of staging closed to others.
-    fn ensure_parent(&self, area: &Area, target: &Path) -> Result<()> {
+    pub(super) fn ensure_parent(&self, area: &Area, target: &Path) -> Result<()> {
         let Some(dir) = target.parent() else { return Ok(()) };
         let (_, mode) = modes(area);
         match area {

@@ -5,13 +5,11 @@ use std::path::Path;
 use std::sync::Barrier;
 
 use super::Tree;
-use super::objects::STAGING;
+use super::areas::{PROBE, STAGING};
 use crate::effects::{Area, Capabilities, PutNew, files};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Digests, Sha256};
 
-/// Its directory in staging; no train has such a name.
-pub(super) const AREA: &str = ".probe";
 /// How many race.
 const RACERS: usize = 4;
 /// A release with its source, bundle and vendored crates is seldom smaller.
@@ -21,11 +19,11 @@ impl Tree {
     /// See [`crate::effects::Store::check`].
     pub(super) fn probe(&self) -> Result<Capabilities> {
         let what = || format!("cannot look at `{}`", self.root.display());
-        let area = Area::Staging(AREA.to_owned());
+        let area = Area::Staging(PROBE.to_owned());
         // Says so if the root is not there.
         self.get(&Area::Public, "releases/index.json")?;
         self.ensure_staging()?;
-        let dir = self.root.join(STAGING).join(AREA);
+        let dir = self.root.join(STAGING).join(PROBE);
         // Two of us at once would trip over each other; what an earlier one left is cleared.
         let _alone = self.lock(&self.root.join(STAGING).join("probe-lock"))?;
         self.disk.remove_dir_all(&dir).context(what())?;
@@ -38,9 +36,9 @@ impl Tree {
 
     /// Whether exactly one of several racing puts creates, and exactly one of several racing replacements replaces.
     fn race(&self, area: &Area) -> Result<(bool, bool)> {
-        let source = |n: usize| self.root.join(STAGING).join(AREA).join(format!("source-{n}"));
+        let source = |n: usize| self.root.join(STAGING).join(PROBE).join(format!("source-{n}"));
         let bytes = |n: usize| format!("probe {n}\n").into_bytes();
-        files::create_dir_all(&*self.disk, &self.root.join(STAGING).join(AREA), 0o700)?;
+        files::create_dir_all(&*self.disk, &self.root.join(STAGING).join(PROBE), 0o700)?;
         for n in 0..RACERS {
             files::write_new(&*self.disk, &source(n), 0o600, &mut &*bytes(n))?;
         }

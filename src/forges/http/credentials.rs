@@ -32,7 +32,7 @@ struct Bearer {
 
 /// The header that is in use.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<Option<Bearer>>);
+pub(in crate::forges) struct Kept(Mutex<Option<Bearer>>);
 
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Option<Bearer>> {
@@ -40,7 +40,7 @@ impl Kept {
     }
 
     /// The header, if it lasts for another while.
-    pub(super) fn get(&self, now: Timestamp) -> Option<HeaderValue> {
+    pub(in crate::forges) fn get(&self, now: Timestamp) -> Option<HeaderValue> {
         let lasts = |b: &&Bearer| b.until.is_none_or(|until| now < until.checked_sub(MARGIN).unwrap_or(until));
         self.lock().as_ref().filter(lasts).map(|b| b.header.clone())
     }
@@ -49,14 +49,20 @@ impl Kept {
     ///
     /// # Errors
     /// A token that no header can hold; the error says nothing of it.
-    pub(super) fn put(&self, forge: &str, token: &Secret, until: Option<Timestamp>) -> Result<HeaderValue> {
-        let header = bearer(forge, token)?;
+    pub(in crate::forges) fn put(
+        &self,
+        forge: &str,
+        scheme: &str,
+        token: &Secret,
+        until: Option<Timestamp>,
+    ) -> Result<HeaderValue> {
+        let header = authorization(forge, scheme, token)?;
         *self.lock() = Some(Bearer { header: header.clone(), until });
         Ok(header)
     }
 
     /// Forgets a fetched token that was refused; whether there was one. A token as it is would only be refused again.
-    pub(super) fn forget(&self, refused: &HeaderValue) -> bool {
+    pub(in crate::forges) fn forget(&self, refused: &HeaderValue) -> bool {
         let mut kept = self.lock();
         let fetched = kept.as_ref().is_some_and(|b| b.until.is_some() && b.header == *refused);
         if fetched {
@@ -67,9 +73,9 @@ impl Kept {
 }
 
 /// `Bearer …` as a header that no `Debug` shows.
-pub(super) fn bearer(forge: &str, token: &Secret) -> Result<HeaderValue> {
+pub(in crate::forges) fn authorization(forge: &str, scheme: &str, token: &Secret) -> Result<HeaderValue> {
     // The parser's error would carry nothing of the token, but neither is it needed.
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+    let mut value = HeaderValue::from_str(&format!("{scheme} {}", token.expose()))
         .map_err(|_| Error::input(format!("the token of forge `{forge}` is not one line of plain text")))?;
     value.set_sensitive(true);
     Ok(value)
@@ -77,22 +83,22 @@ pub(super) fn bearer(forge: &str, token: &Secret) -> Result<HeaderValue> {
 
 /// `POST /app/installations/{installation_id}/access_tokens`: no more than this one repository.
 #[derive(Serialize)]
-pub(super) struct Wanted<'a> {
-    pub(super) repositories: [&'a str; 1],
+pub(in crate::forges) struct Wanted<'a> {
+    pub(in crate::forges) repositories: [&'a str; 1],
 }
 
 /// Its answer. No `Debug`: it holds the token.
 #[derive(Deserialize)]
-pub(super) struct Granted {
-    pub(super) token: String,
-    pub(super) expires_at: Timestamp,
+pub(in crate::forges) struct Granted {
+    pub(in crate::forges) token: String,
+    pub(in crate::forges) expires_at: Timestamp,
 }
 
 /// The JWT (RFC 7519, RS256) by which an app says who it is: valid around `now`, to be used once.
 ///
 /// # Errors
 /// A key that is none; the error says nothing of it.
-pub(super) fn assertion(forge: &str, app: &AppSpec, key: &Secret, now: Timestamp) -> Result<Secret> {
+pub(in crate::forges) fn assertion(forge: &str, app: &AppSpec, key: &Secret, now: Timestamp) -> Result<Secret> {
     #[derive(Serialize)]
     struct Claims<'a> {
         iat: i64,
@@ -135,14 +141,14 @@ mod tests {
         let at = |s: i64| Timestamp::from_second(s).unwrap();
         let kept = Kept::default();
         assert!(kept.get(at(0)).is_none());
-        let header = kept.put("github", &Secret::new("ghs_1"), Some(at(3_600))).unwrap();
+        let header = kept.put("github", "Bearer", &Secret::new("ghs_1"), Some(at(3_600))).unwrap();
         assert_eq!(format!("{header:?}"), "Sensitive");
         assert_eq!(kept.get(at(3_299)), Some(header.clone()));
         assert_eq!(kept.get(at(3_300)), None);
         assert!(!kept.forget(&HeaderValue::from_static("Bearer other")), "another one, fetched meanwhile, stays");
         assert!(kept.forget(&header));
         assert_eq!(kept.get(at(0)), None);
-        let fixed = kept.put("github", &Secret::new("ghp_1"), None).unwrap();
+        let fixed = kept.put("github", "Bearer", &Secret::new("ghp_1"), None).unwrap();
         assert!(!kept.forget(&fixed), "a token as it is would only be refused again");
         assert_eq!(kept.get(at(100_000_000_000)), Some(fixed));
     }

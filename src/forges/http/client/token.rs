@@ -5,7 +5,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, Url};
 
 use super::super::credentials::{self, Granted, Wanted};
-use super::{Body, Client, Host, Kind, READS};
+use super::{Body, Call, Client, Host, Kind, READS};
 use crate::error::{Context as _, Error, Result};
 use crate::forges::AppSpec;
 use crate::model::{Secret, escape};
@@ -27,13 +27,13 @@ impl Client {
                 None => Box::pin(self.fetch(app)).await.map_err(|e| e.context("cannot fetch an installation token")),
             };
         }
-        let reference = self.spec.token.as_ref().ok_or_else(|| {
-            Error::input(format!("forge `{name}` has no token")).hint(
-                "add `token = { env = \"GITHUB_TOKEN\" }` or `app = { … }` to its table in `lifeboat.toml`, then `lifeboat reconcile`",
-            )
-        })?;
+        let reference = self
+            .spec
+            .token
+            .as_ref()
+            .ok_or_else(|| Error::input(format!("forge `{name}` has no token")).hint(self.dialect.token))?;
         let secret = (self.around.secrets)(reference).map_err(|e| e.context(format!("token of forge `{name}`")))?;
-        self.bearer.put(name, &secret, None)
+        self.bearer.put(name, self.dialect.scheme, &secret, None)
     }
 
     /// Refuses a host that may not have credentials, before any is read.
@@ -61,9 +61,10 @@ impl Client {
         let answer = loop {
             tries += 1;
             let assertion = credentials::assertion(name, app, &key, self.around.clock.now())?;
-            let own = credentials::bearer(name, &assertion)?;
+            let own = credentials::authorization(name, "Bearer", &assertion)?;
             let body = Body::Json(wanted.clone());
-            match self.call_as(&own, Host::Api, &Method::POST, &url, &body, Kind::Write).await? {
+            let call = Call { host: Host::Api, method: &Method::POST, url: &url, body: &body, kind: Kind::Write };
+            match self.call_as(&own, call).await? {
                 Ok(answer) => break answer,
                 Err(lost) if tries == READS => return Err(self.down(Host::Api, &lost.why)),
                 Err(_) => self.pause(SignedDuration::from_secs(i64::from(tries))).await,
@@ -72,6 +73,6 @@ impl Client {
         let granted: Granted = self.json(&answer, "POST", &url).map_err(|e| {
             e.hint("compare `app.id`, `app.installation` and `app.private_key` with the app's settings; this machine's clock counts too")
         })?;
-        self.bearer.put(name, &Secret::new(granted.token), Some(granted.expires_at))
+        self.bearer.put(name, self.dialect.scheme, &Secret::new(granted.token), Some(granted.expires_at))
     }
 }

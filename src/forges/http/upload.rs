@@ -1,5 +1,6 @@
 //! One asset on its way: streamed from disk, given up when it stands still.
 
+use std::io::Cursor;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use reqwest::header;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio_util::io::ReaderStream;
 
 use crate::error::{Context as _, Result};
@@ -17,9 +18,18 @@ use crate::error::{Context as _, Result};
 const CHUNK: usize = 256 << 10;
 
 /// A file to be sent.
-pub(super) struct Upload {
-    pub(super) path: PathBuf,
-    pub(super) size: u64,
+pub(in crate::forges) struct Upload {
+    pub(in crate::forges) path: PathBuf,
+    pub(in crate::forges) size: u64,
+    /// What stands around it, where a server takes forms only.
+    pub(in crate::forges) form: Option<Form>,
+}
+
+/// A form with one part (RFC 7578): what comes before the file and after it.
+pub(in crate::forges) struct Form {
+    pub(in crate::forges) content_type: String,
+    pub(in crate::forges) head: String,
+    pub(in crate::forges) tail: String,
 }
 
 /// A file that counts what was read of it.
@@ -40,7 +50,7 @@ impl AsyncRead for Counted {
 impl Upload {
     /// Sends the file with its length; `None` if nothing moved for `stall`. An upload has no deadline as a whole: how long
     /// it takes is a matter of its size and of the line.
-    pub(super) async fn send(
+    pub(in crate::forges) async fn send(
         &self,
         request: reqwest::RequestBuilder,
         stall: Duration,
@@ -49,11 +59,22 @@ impl Upload {
         let mut file = tokio::fs::File::open(&self.path).await.context(what())?;
         file.set_max_buf_size(CHUNK);
         let sent = Arc::new(AtomicU64::new(0));
-        let stream = ReaderStream::with_capacity(Counted { file, sent: sent.clone() }, CHUNK);
-        let request = request
-            .header(header::CONTENT_TYPE, "application/octet-stream")
-            .header(header::CONTENT_LENGTH, self.size)
-            .body(reqwest::Body::wrap_stream(stream));
+        let counted = Counted { file, sent: sent.clone() };
+        let request = match &self.form {
+            None => request
+                .header(header::CONTENT_TYPE, "application/octet-stream")
+                .header(header::CONTENT_LENGTH, self.size)
+                .body(reqwest::Body::wrap_stream(ReaderStream::with_capacity(counted, CHUNK))),
+            Some(form) => {
+                let whole = Cursor::new(form.head.clone().into_bytes())
+                    .chain(counted)
+                    .chain(Cursor::new(form.tail.clone().into_bytes()));
+                request
+                    .header(header::CONTENT_TYPE, &form.content_type)
+                    .header(header::CONTENT_LENGTH, form.head.len() as u64 + self.size + form.tail.len() as u64)
+                    .body(reqwest::Body::wrap_stream(ReaderStream::with_capacity(whole, CHUNK)))
+            }
+        };
         let mut sending = Box::pin(request.send());
         let mut before = 0;
         loop {

@@ -1,4 +1,4 @@
-//! HTTP to GitHub: deadlines, breakers by host, rate limits, conditional requests, and errors that say how sure they are.
+//! The client: every call goes through its host's breaker and waits for the server's own limits.
 
 mod token;
 
@@ -9,16 +9,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, Url};
+use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::answer::Answer;
-use super::breaker::Breaker;
 use super::credentials;
 use super::limits::{exhausted, limited};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
+use crate::effects::Breaker;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::forges::{ForgeSpec, Surroundings};
-use crate::model::escape;
+use crate::model::{Sha256, escape};
 
 /// How long each part of a call may take.
 #[derive(Debug, Clone, Copy)]
@@ -58,9 +59,28 @@ const ANSWER_LIMIT: usize = 32 << 20;
 /// How long the body of an answer may take as a whole, however steadily it comes.
 const BODY_LIMIT: Duration = Duration::from_secs(120);
 
-/// Which of GitHub's hosts a call goes to; each fails apart from the others.
+/// Until the head of an answer to a probe is there, name look-up included: a forge that drops packets must not hold up a
+/// train.
+const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What one kind of server wants of every request, and what helps people who use it.
+#[derive(Debug)]
+pub(in crate::forges) struct Dialect {
+    /// The media type of its answers.
+    pub(in crate::forges) accept: &'static str,
+    /// The header that says which version of the API is meant, and its value.
+    pub(in crate::forges) version: Option<(&'static str, &'static str)>,
+    /// The word before a token.
+    pub(in crate::forges) scheme: &'static str,
+    /// How its token is configured.
+    pub(in crate::forges) token: &'static str,
+    /// What to do about 403 and 404.
+    pub(in crate::forges) denied: &'static str,
+}
+
+/// Which of a forge's hosts a call goes to; each fails apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host {
+pub(in crate::forges) enum Host {
     Api,
     Uploads,
 }
@@ -78,11 +98,23 @@ impl Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Read,
+    /// A read of any length: its body is hashed, and the answer's body is its SHA-256.
+    Hash,
     Write,
 }
 
+/// One call.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    host: Host,
+    method: &'a Method,
+    url: &'a Url,
+    body: &'a Body<'a>,
+    kind: Kind,
+}
+
 /// What a call sends.
-pub(super) enum Body<'a> {
+pub(in crate::forges) enum Body<'a> {
     None,
     Json(Vec<u8>),
     File(&'a Upload),
@@ -103,8 +135,9 @@ struct HostState {
 }
 
 /// The client of one repository's forge.
-pub(super) struct Client {
+pub(in crate::forges) struct Client {
     spec: ForgeSpec,
+    dialect: &'static Dialect,
     base: String,
     around: Surroundings,
     deadlines: Deadlines,
@@ -135,19 +168,24 @@ impl Lost {
 }
 
 impl Client {
-    pub(super) fn new(spec: &ForgeSpec, base: String, around: Surroundings) -> Self {
+    pub(in crate::forges) fn new(
+        spec: &ForgeSpec,
+        base: String,
+        around: Surroundings,
+        dialect: &'static Dialect,
+    ) -> Self {
         let (http, bearer, fetching) = (OnceLock::new(), credentials::Kept::default(), tokio::sync::Mutex::default());
         let (api, uploads, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (spec, deadlines) = (spec.clone(), Deadlines::default());
-        Self { spec, base, around, deadlines, http, bearer, fetching, api, uploads, kept }
+        Self { spec, dialect, base, around, deadlines, http, bearer, fetching, api, uploads, kept }
     }
 
-    pub(super) fn set_deadlines(&mut self, deadlines: Deadlines) {
+    pub(in crate::forges) fn set_deadlines(&mut self, deadlines: Deadlines) {
         self.deadlines = deadlines;
     }
 
     /// Made when it is first needed: reading the system's certificates takes longer than most commands.
-    pub(super) fn http(&self) -> Result<&reqwest::Client> {
+    pub(in crate::forges) fn http(&self) -> Result<&reqwest::Client> {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
@@ -170,16 +208,44 @@ impl Client {
     }
 
     /// An address below the API's base.
-    pub(super) fn url(&self, path: &str) -> Result<Url> {
+    pub(in crate::forges) fn url(&self, path: &str) -> Result<Url> {
         Url::parse(&format!("{}{path}", self.base)).context(format!("`{}{path}` is not an address", self.base))
     }
 
+    /// Whether a host answers, within a short deadline; no token is sent.
+    pub(in crate::forges) async fn probe(&self, address: &str) -> Result<()> {
+        let asked = tokio::time::timeout(PROBE_LIMIT, self.http()?.get(address).timeout(PROBE_LIMIT).send());
+        let late = || format!("no answer within {} s", PROBE_LIMIT.as_secs());
+        let reason = match asked.await {
+            Err(_) => late(),
+            Ok(Err(e)) if e.is_timeout() => late(),
+            Ok(Err(e)) => plain_reason(&e),
+            // It answers even if it refuses us; only its own failures count as down.
+            Ok(Ok(answer)) if !answer.status().is_server_error() => return Ok(()),
+            Ok(Ok(answer)) => format!("it answers with HTTP status {}", answer.status().as_u16()),
+        };
+        Err(Error::new(ErrorKind::Unreachable, format!("`{}` ({address}) cannot be reached: {reason}", self.spec.name)))
+    }
+
     /// Reads one address; sent again after a pause if the answer is lost, since reading changes nothing.
-    pub(super) async fn get(&self, url: &Url) -> Result<Answer> {
+    pub(in crate::forges) async fn get(&self, url: &Url) -> Result<Answer> {
+        self.read(url, Kind::Read).await
+    }
+
+    /// Downloads a file of any length and hashes it.
+    pub(in crate::forges) async fn hash(&self, url: &Url) -> Result<Sha256> {
+        let answer = self.read(url, Kind::Hash).await?;
+        self.accepted(&answer, "GET", url)?;
+        let digest = answer.body.try_into().map_err(|_| Error::fatal("a download was not hashed"))?;
+        Ok(Sha256(digest))
+    }
+
+    async fn read(&self, url: &Url, kind: Kind) -> Result<Answer> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.call(Host::Api, &Method::GET, url, &Body::None, Kind::Read).await? {
+            let call = Call { host: Host::Api, method: &Method::GET, url, body: &Body::None, kind };
+            match self.call(call).await? {
                 Ok(answer) => return Ok(answer),
                 Err(lost) if tries == READS => return Err(self.down(Host::Api, &lost.why)),
                 Err(_) => self.pause(SignedDuration::from_secs(i64::from(tries))).await,
@@ -188,7 +254,10 @@ impl Client {
     }
 
     /// Reads all pages below `path`, an array each.
-    pub(super) async fn get_all<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<Vec<T>>> {
+    pub(in crate::forges) async fn get_all<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Option<Vec<T>>> {
         let mut out = Vec::new();
         let mut next = Some(self.url(&format!("{path}?per_page=100"))?);
         while let Some(url) = next {
@@ -203,8 +272,15 @@ impl Client {
     }
 
     /// Makes one change. The error's kind says how sure it is: see [`crate::effects::Forge`].
-    pub(super) async fn change(&self, host: Host, method: Method, url: &Url, body: Body<'_>) -> Result<Answer> {
-        match self.call(host, &method, url, &body, Kind::Write).await? {
+    pub(in crate::forges) async fn change(
+        &self,
+        host: Host,
+        method: Method,
+        url: &Url,
+        body: Body<'_>,
+    ) -> Result<Answer> {
+        let call = Call { host, method: &method, url, body: &body, kind: Kind::Write };
+        match self.call(call).await? {
             Ok(answer) => Ok(answer),
             Err(lost) => Err(Error::transient(format!("{method} to `{}`: {}", self.named(host), lost.why))
                 .of(host.part())
@@ -213,35 +289,21 @@ impl Client {
     }
 
     /// One call as the configuration says. A fetched token that is refused is fetched anew, once.
-    async fn call(
-        &self,
-        host: Host,
-        method: &Method,
-        url: &Url,
-        body: &Body<'_>,
-        kind: Kind,
-    ) -> Result<Result<Answer, Lost>> {
-        let bearer = self.bearer(url).await?;
-        let called = self.call_as(&bearer, host, method, url, body, kind).await?;
+    async fn call(&self, call: Call<'_>) -> Result<Result<Answer, Lost>> {
+        let bearer = self.bearer(call.url).await?;
+        let called = self.call_as(&bearer, call).await?;
         match called {
             Ok(answer) if answer.status == 401 && self.bearer.forget(&bearer) => {
-                let bearer = self.bearer(url).await?;
-                self.call_as(&bearer, host, method, url, body, kind).await
+                let bearer = self.bearer(call.url).await?;
+                self.call_as(&bearer, call).await
             }
             called => Ok(called),
         }
     }
 
     /// One call: waits for rate limits, and counts failures for the host's breaker.
-    async fn call_as(
-        &self,
-        authorization: &HeaderValue,
-        host: Host,
-        method: &Method,
-        url: &Url,
-        body: &Body<'_>,
-        kind: Kind,
-    ) -> Result<Result<Answer, Lost>> {
+    async fn call_as(&self, authorization: &HeaderValue, call: Call<'_>) -> Result<Result<Answer, Lost>> {
+        let host = call.host;
         let mut waits = 0;
         loop {
             let now = self.around.clock.now();
@@ -255,7 +317,7 @@ impl Client {
             if let Err(since) = admitted {
                 return Err(self.down(host, &format!("it does not answer since {since}")));
             }
-            let sent = self.send(authorization, host, method, url, body, kind).await?;
+            let sent = self.send(authorization, call).await?;
             let now = self.around.clock.now();
             match sent {
                 Err(lost) => {
@@ -298,27 +360,22 @@ impl Client {
         Ok(())
     }
 
-    async fn send(
-        &self,
-        authorization: &HeaderValue,
-        host: Host,
-        method: &Method,
-        url: &Url,
-        body: &Body<'_>,
-        kind: Kind,
-    ) -> Result<Result<Answer, Lost>> {
+    async fn send(&self, authorization: &HeaderValue, call: Call<'_>) -> Result<Result<Answer, Lost>> {
+        let Call { host, method, url, body, kind } = call;
         let mut request = self
             .http()?
             .request(method.clone(), url.clone())
             .header(header::AUTHORIZATION, authorization.clone())
-            .header(header::ACCEPT, "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28");
+            .header(header::ACCEPT, self.dialect.accept);
+        if let Some((name, value)) = self.dialect.version {
+            request = request.header(name, value);
+        }
         if kind == Kind::Read
             && let Some(kept) = self.kept().get(url.as_str())
         {
             request = request.header(header::IF_NONE_MATCH, kept.etag.clone());
         }
-        let limit = if kind == Kind::Read { self.deadlines.read } else { self.deadlines.write };
+        let limit = if kind == Kind::Write { self.deadlines.write } else { self.deadlines.read };
         let sent = match body {
             Body::None => tokio::time::timeout(limit, request.send()).await.ok(),
             Body::Json(bytes) => {
@@ -341,21 +398,33 @@ impl Client {
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let mut bytes = Vec::new();
-        let end = tokio::time::Instant::now() + BODY_LIMIT;
+        // A file is as long as it is; it only must not stand still.
+        let mut hashed = (kind == Kind::Hash && status == 200).then(Hasher::new);
+        let (end, limit) = match hashed {
+            None => (Some(tokio::time::Instant::now() + BODY_LIMIT), limit),
+            Some(_) => (None, self.deadlines.stall),
+        };
         loop {
-            let by = end.min(tokio::time::Instant::now() + limit);
+            let by = tokio::time::Instant::now() + limit;
+            let by = end.map_or(by, |end| end.min(by));
             match tokio::time::timeout_at(by, response.chunk()).await {
-                Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() <= ANSWER_LIMIT => bytes.extend_from_slice(&chunk),
-                Ok(Ok(Some(_))) => {
-                    return Err(Error::fatal(format!(
-                        "`{}` answers with more than {ANSWER_LIMIT} bytes",
-                        self.named(host)
-                    )));
-                }
+                Ok(Ok(Some(chunk))) => match &mut hashed {
+                    Some(hasher) => hasher.update(&chunk),
+                    None if bytes.len() + chunk.len() <= ANSWER_LIMIT => bytes.extend_from_slice(&chunk),
+                    None => {
+                        return Err(Error::fatal(format!(
+                            "`{}` answers with more than {ANSWER_LIMIT} bytes",
+                            self.named(host)
+                        )));
+                    }
+                },
                 Ok(Ok(None)) => break,
                 Ok(Err(e)) => return Ok(Err(lost(e))),
                 Err(_) => return Ok(Err(Lost::silent("the answer does not end"))),
             }
+        }
+        if let Some(hasher) = hashed {
+            bytes = hasher.finalize().to_vec();
         }
         Ok(Ok(self.kept_or_new(url, kind, Answer { status, headers, body: bytes })))
     }
@@ -366,7 +435,7 @@ impl Client {
 
     /// "Not modified" costs nothing of the rate limit: the answer is the one that was kept.
     fn kept_or_new(&self, url: &Url, kind: Kind, mut answer: Answer) -> Answer {
-        if kind == Kind::Write {
+        if kind != Kind::Read {
             return answer;
         }
         let mut kept = self.kept();
@@ -387,7 +456,7 @@ impl Client {
         answer
     }
 
-    pub(super) async fn pause(&self, wait: SignedDuration) {
+    pub(in crate::forges) async fn pause(&self, wait: SignedDuration) {
         if let Ok(until) = self.around.clock.now().checked_add(wait) {
             self.around.clock.sleep_until(until).await;
         }
@@ -410,7 +479,12 @@ impl Client {
     ///
     /// # Errors
     /// A refusal, or an answer of another shape.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, answer: &Answer, verb: &str, url: &Url) -> Result<T> {
+    pub(in crate::forges) fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        answer: &Answer,
+        verb: &str,
+        url: &Url,
+    ) -> Result<T> {
         self.accepted(answer, verb, url)?;
         serde_json::from_slice(&answer.body)
             .context(format!("`{}` answers {verb} `{}` in an unknown form", self.spec.name, url.path()))
@@ -421,7 +495,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server says, with what would help.
-    pub(super) fn accepted(&self, answer: &Answer, verb: &str, url: &Url) -> Result<()> {
+    pub(in crate::forges) fn accepted(&self, answer: &Answer, verb: &str, url: &Url) -> Result<()> {
         let status = answer.status;
         if (200..300).contains(&status) {
             return Ok(());
@@ -444,10 +518,7 @@ impl Client {
             401 => {
                 error(ErrorKind::Input).hint("the token is wrong or has expired: mend it, then `lifeboat reconcile`")
             }
-            403 | 404 => error(ErrorKind::Input).hint(
-                "GitHub answers 404 for what a token may not see: it needs `contents: write`, and `workflows: write` \
-                 where the release's commits change `.github/workflows`; mend it, then `lifeboat reconcile`",
-            ),
+            403 | 404 => error(ErrorKind::Input).hint(self.dialect.denied),
             _ => error(ErrorKind::Fatal),
         })
     }

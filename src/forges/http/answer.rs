@@ -2,17 +2,17 @@
 
 use reqwest::Url;
 use reqwest::header::HeaderMap;
+use serde::Deserialize;
 
-use super::answers::Refusal;
 use super::limits::Signs;
 use crate::error::{Context as _, Error, Result};
 use crate::model::escape;
 
 /// An answer whose status is not the server's own failure.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(in crate::forges) struct Answer {
+    pub(in crate::forges) status: u16,
+    pub(in crate::forges) headers: HeaderMap,
+    pub(in crate::forges) body: Vec<u8>,
 }
 
 impl Answer {
@@ -20,16 +20,16 @@ impl Answer {
         self.headers.get(name).and_then(|v| v.to_str().ok())
     }
 
-    /// ` (request …)`, for the forge's support.
-    pub(super) fn request_id(&self) -> String {
+    /// ` (request …)`, for the forge's support, where it names its requests.
+    pub(in crate::forges) fn request_id(&self) -> String {
         self.header("x-github-request-id").map(|id| format!(" (request {})", escape(id))).unwrap_or_default()
     }
 
-    pub(super) fn refusal(&self) -> Refusal {
+    pub(in crate::forges) fn refusal(&self) -> Refusal {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    pub(super) fn signs(&self) -> Signs<'_> {
+    pub(in crate::forges) fn signs(&self) -> Signs<'_> {
         let message = std::str::from_utf8(&self.body).unwrap_or_default();
         Signs {
             status: self.status,
@@ -44,7 +44,7 @@ impl Answer {
     ///
     /// # Errors
     /// It is on another host, where the token does not go; a list that ends there would look whole.
-    pub(super) fn next_page(&self, from: &Url) -> Result<Option<Url>> {
+    pub(in crate::forges) fn next_page(&self, from: &Url) -> Result<Option<Url>> {
         let part = self.header("link").and_then(|link| link.split(',').find(|p| p.contains("rel=\"next\"")));
         let Some(address) = part.and_then(|p| p.split_once('<')?.1.split_once('>')).map(|(a, _)| a) else {
             return Ok(None);
@@ -57,5 +57,21 @@ impl Answer {
         Err(Error::verification(format!("a list of the forge goes on at `{shown}`, which is not its own host")).hint(
             "nothing was sent there; is a proxy in between? `api` must be the address that the forge gives itself",
         ))
+    }
+}
+
+/// The body of a refusal.
+#[derive(Debug, Default, Deserialize)]
+pub(in crate::forges) struct Refusal {
+    #[serde(default)]
+    pub(in crate::forges) message: String,
+    #[serde(default)]
+    pub(in crate::forges) errors: Vec<serde_json::Value>,
+}
+
+impl Refusal {
+    /// Whether one of the errors has this code.
+    pub(in crate::forges) fn has_code(&self, code: &str) -> bool {
+        self.errors.iter().any(|e| e.get("code").and_then(|c| c.as_str()) == Some(code))
     }
 }

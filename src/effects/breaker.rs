@@ -1,4 +1,4 @@
-//! Whether a host is worth asking: closed while it answers, open after failures in a row, half-open by itself.
+//! Whether one part of a destination is worth asking: closed while it answers, open after failures in a row, half-open by itself.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,9 +8,9 @@ const FAILURES: u32 = 4;
 /// How long it is left alone before one call may try it again.
 const OPEN_FOR: SignedDuration = SignedDuration::from_secs(30);
 
-/// The state of one host; pure, the caller tells the time.
+/// The state of one host, for adapters of any kind; pure, the caller tells the time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Breaker {
+pub struct Breaker {
     failures: u32,
     /// The first of the failures in a row.
     since: Option<Timestamp>,
@@ -18,8 +18,11 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Whether a call may be made now; if not, since when the host is down.
-    pub(super) fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+    /// Whether a call may be made now.
+    ///
+    /// # Errors
+    /// It may not: since when the host is down.
+    pub fn admit(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         match self.open_until {
             Some(until) if now < until => Err(self.since.unwrap_or(now)),
             Some(_) => {
@@ -32,7 +35,7 @@ impl Breaker {
     }
 
     /// A call failed in a way that is the host's own doing. Silence counts twice: it costs a deadline each time.
-    pub(super) fn failed(&mut self, now: Timestamp, silent: bool) {
+    pub fn failed(&mut self, now: Timestamp, silent: bool) {
         self.failures += if silent { 2 } else { 1 };
         self.since.get_or_insert(now);
         if self.failures >= FAILURES {
@@ -41,7 +44,7 @@ impl Breaker {
     }
 
     /// It answered, even if only to refuse.
-    pub(super) fn answered(&mut self) {
+    pub fn answered(&mut self) {
         *self = Self::default();
     }
 }

@@ -1,0 +1,122 @@
+//! One train at a time brings a branch to the public.
+//!
+//! Two trains of one base make commits that cannot follow each other. Each looks whether its way is clear before anything
+//! of it is public; but two that look in the same moment both find it so, and the slower one would be stuck half-way. So
+//! a train holds its branches in every store that it must be in, from before it looks until they are served there.
+
+use serde::{Deserialize, Serialize};
+
+use super::train::Train;
+use crate::effects::{Effects, Store};
+use crate::error::{Context as _, Error, Result};
+use crate::model::{BranchName, Sha256, TrainName, TrainNonce, escape};
+use crate::step::{Point, Step};
+
+/// Who holds a branch; for people too, so it is text.
+#[derive(Serialize, Deserialize)]
+struct Holder {
+    branch: BranchName,
+    train: TrainName,
+    nonce: TrainNonce,
+}
+
+/// The name by which a branch is held: one part of a path, as a branch's own name need not be.
+fn name(branch: &BranchName) -> String {
+    format!("branch-{}", &Sha256::of(branch.as_str().as_bytes()).hex()[..16])
+}
+
+/// A train's branches, in a store in which it ends.
+struct Held<'a> {
+    point: &'a Point,
+    store: &'a dyn Store,
+    train: &'a Train,
+}
+
+impl Held<'_> {
+    /// Always in the same order: of two trains one has the first.
+    fn branches(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let Some(nonce) = self.train.state().nonce().cloned() else { return Ok(Vec::new()) };
+        let holder = |branch: &BranchName| {
+            let train = self.train.plan().train.clone();
+            let holder = Holder { branch: branch.clone(), train, nonce: nonce.clone() };
+            Ok((name(branch), serde_json::to_vec(&holder).context("who holds a branch")?))
+        };
+        self.point.lines.keys().chain(self.point.carries.keys()).map(holder).collect()
+    }
+
+    async fn take(&self) -> Result<()> {
+        for (what, holder) in self.branches()? {
+            if let Some(other) = self.store.hold(&what, &holder).await? {
+                return Err(taken(self.store, &what, &other));
+            }
+        }
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<()> {
+        for (what, holder) in self.branches()? {
+            self.store.release(&what, &holder).await?;
+        }
+        Ok(())
+    }
+}
+
+fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
+    let store = store.name();
+    let Ok(holder) = serde_json::from_slice::<Holder>(other) else {
+        return Error::conflict(format!("`{what}` in store `{store}` is held by something else"))
+            .detail(format!("holder: {}", escape(&String::from_utf8_lossy(other))))
+            .hint("nothing is public yet; look at it in the store's staging area");
+    };
+    let train = &holder.train;
+    Error::conflict(format!("train `{train}` is bringing `{}` to the public", holder.branch))
+        .detail(format!("held as `{what}` in store `{store}`, by the train with the nonce {}", holder.nonce))
+        .hint(format!(
+            "nothing of this train is public: let `{train}` end with `lifeboat ship --train {train}` where it is, or give it \
+             up with `lifeboat abandon {train} --reason …`; after it, this one may have to be planned again"
+        ))
+}
+
+fn in_stores<'a>(effects: &'a Effects, train: &'a Train, required: bool) -> Vec<Held<'a>> {
+    let steps = train.plan().steps.iter().filter(|s| !(required && s.deferrable));
+    let ends = steps.filter_map(|s| match &s.step {
+        Step::Point(point) => Some((point, effects.stores.get(&point.store)?)),
+        _ => None,
+    });
+    ends.map(|(point, store)| Held { point, store: &**store, train }).collect()
+}
+
+/// Takes all branches in all stores that the train must be in, or says who has one.
+pub(super) async fn hold(effects: &Effects, train: &Train) -> Result<()> {
+    for held in in_stores(effects, train, true) {
+        if let Err(e) = held.take().await {
+            // Another train may be waiting for what this one had already. A store that is down keeps it until the same
+            // command again.
+            drop(release(effects, train).await);
+            return Err(e);
+        }
+    }
+    Ok(())
+}
+
+/// Gives back whatever the train holds in any store.
+///
+/// # Errors
+/// A store's.
+pub async fn release(effects: &Effects, train: &Train) -> Result<()> {
+    for held in in_stores(effects, train, false) {
+        held.give_back().await?;
+    }
+    Ok(())
+}
+
+/// Gives back what the train holds in one store.
+///
+/// # Errors
+/// The store's.
+pub async fn release_in(effects: &Effects, train: &Train, store: &dyn Store) -> Result<()> {
+    for held in in_stores(effects, train, false).iter().filter(|h| h.point.store == *store.name()) {
+        held.give_back().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! HTTP to a server with a REST API, whoever made it: deadlines, a breaker for each host, the server's own limits,
+//! conditional reads, pages, uploads from disk, and errors that say how sure they are.
+
+mod answer;
+mod client;
+mod credentials;
+mod limits;
+mod reason;
+mod upload;
+
+pub use client::Deadlines;
+pub(in crate::forges) use client::{Body, Client, Dialect, Host};
+pub(in crate::forges) use upload::{Form, Upload};

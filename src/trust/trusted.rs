@@ -1,0 +1,52 @@
+//! A trust root that counts, with what it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::root::Root;
+use crate::error::{Error, Result};
+use crate::formats::openpgp::Certificate;
+use crate::model::{Fingerprint, Sha256};
+
+/// A trust root that was chosen by digest or directory, with the certificates that it names.
+#[derive(Debug, Clone)]
+pub struct TrustedRoot {
+    /// The root.
+    pub root: Root,
+    /// SHA-256 of its bytes.
+    pub digest: Sha256,
+    /// Its digest and those of the roots before it: an approval names the root of its own time.
+    pub accepted: BTreeSet<Sha256>,
+    /// The freshness keys of the roots before it: what they signed may be moved forward, and counts for nothing else.
+    pub earlier_freshness: BTreeSet<Fingerprint>,
+    /// By fingerprint, with those of `earlier_freshness`; those that are missing on disk are missing here.
+    pub certificates: BTreeMap<Fingerprint, Certificate>,
+    /// What a store publishes beside the releases, by name: the roots, their signatures and the certificates.
+    pub published: BTreeMap<String, Vec<u8>>,
+}
+
+impl TrustedRoot {
+    /// A certificate that the root names.
+    ///
+    /// # Errors
+    /// Its file was missing.
+    pub fn certificate(&self, fingerprint: &Fingerprint) -> Result<&Certificate> {
+        self.certificates.get(fingerprint).ok_or_else(|| {
+            Error::verification(format!("the certificate `{fingerprint}.asc` is missing"))
+                .hint("put it beside `trust.json`: gpg --armor --export FINGERPRINT")
+        })
+    }
+
+    /// Checks that the root still counts.
+    ///
+    /// # Errors
+    /// It has expired.
+    pub fn check_expiry(&self, now: Timestamp) -> Result<()> {
+        if now >= self.root.expires {
+            return Err(Error::verification(format!("the trust root expired on {}", self.root.expires))
+                .hint("the people of role root must sign a new `keys/trust.json`"));
+        }
+        Ok(())
+    }
+}
