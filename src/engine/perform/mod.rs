@@ -78,11 +78,13 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) 
     stage::read_staged(effects, state, on).await
 }
 
-/// Reads a release on the project's own storage back, where strangers find it; `None` for other steps.
+/// Reads a release on the project's own storage back, where strangers find it; `None` for other steps, and for a store that
+/// these effects do not have. (That of an adopted train is in the configuration, or no command goes on with it.)
 pub(super) async fn prove_stored(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
+    let known = |store| effects.stores.contains_key(store);
     match &step.step {
-        Step::Promote(s) => Some(promote::prove(effects, train, s).await),
-        Step::Point(s) => Some(point::prove(effects, train, s).await),
+        Step::Promote(s) if known(&s.store) => Some(promote::prove(effects, train, s).await),
+        Step::Point(s) if known(&s.store) => Some(point::prove(effects, train, s).await),
         _ => None,
     }
 }
