@@ -7,6 +7,7 @@
 
 mod advisories;
 mod commands;
+mod losses;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole_train;

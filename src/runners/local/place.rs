@@ -31,6 +31,20 @@ impl Place {
         Ok(Self { dir: jobs.join(name) })
     }
 
+    /// Every job in a directory of jobs; none if there is no such directory.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(super) fn all(jobs: &Path) -> Result<Vec<Self>> {
+        let what = || format!("cannot list `{}`", jobs.display());
+        let entries = match fs::read_dir(jobs) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>).context(what())?,
+        };
+        let names = entries.iter().map(fs::DirEntry::file_name);
+        Ok(names.filter_map(|name| Self::new(jobs, name.to_str()?).ok()).collect())
+    }
+
     /// A place as it is handed to the supervisor.
     pub(super) fn at(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }

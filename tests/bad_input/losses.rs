@@ -1,0 +1,64 @@
+//! What is lost of a train's files, and what a killed process leaves.
+
+use super::*;
+
+/// Whether a process whose command line holds `marker` runs.
+fn runs(marker: &str) -> bool {
+    fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let pid = entry.file_name();
+        let Some(pid) = pid.to_str().filter(|p| p.bytes().all(|b| b.is_ascii_digit())) else { return false };
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(marker)
+    })
+}
+
+#[test]
+fn abandon_ends_the_jobs_that_a_killed_ship_left() {
+    let train = with_bad_recipe("env -i sleep @NAP@1 & touch '@ROOT@/runs'; sleep @NAP@2");
+    let nap = format!("4713.{}", std::process::id());
+    train.edit(&train.config(), "@ROOT@", &train.root().display().to_string());
+    train.edit(&train.config(), "@NAP@", &nap);
+    let file = train.train_file().display().to_string();
+    let mut ship = train.command(&["ship", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while !(train.root().join("runs").exists() && runs(&nap)) {
+        assert!(start.elapsed() < Duration::from_secs(60), "the recipe does not run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ship.kill().unwrap();
+    ship.wait().unwrap();
+    let here = train.root().display().to_string();
+    assert!(runs(&nap) && runs(&here), "jobs outlive the process that started them");
+    assert!(train.train_dir("drill").join("jobs").exists());
+    let ran = train.run(&["abandon", "--reason", "wrong fix"]).ends_with(0);
+    assert!(!runs(&nap), "the recipe lives on");
+    assert!(!runs(&here), "a supervisor lives on");
+    assert!(!train.train_dir("drill").join("jobs").exists(), "embargoed sources are left");
+    assert!(ran.stdout.contains("its jobs on runner `local` are ended, and their files removed"), "{}", ran.stdout);
+    train.run(&["abandon", "--reason", "again"]).ends_with(0);
+}
+
+#[test]
+fn abandon_tells_of_a_runner_that_cannot_be_reached() {
+    let train = with_bad_recipe("sleep 4714");
+    let file = train.train_file().display().to_string();
+    let mut ship = train.command(&["ship", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    let journal = train.train_dir("drill").join("journal.jsonl");
+    while !fs::read_to_string(&journal).unwrap_or_default().contains("\"handle\":") {
+        assert!(start.elapsed() < Duration::from_secs(60), "no job is recorded");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ship.kill().unwrap();
+    ship.wait().unwrap();
+    // Another runner does the project's jobs now.
+    let config = fs::read_to_string(train.config()).unwrap();
+    train.configure("[[runner]]\nname = \"elsewhere\"\nkind = \"local\"\nlabels = []\n");
+    let ran = train.run(&["abandon", "--reason", "wrong fix"]).ends_with(5);
+    let said = "its jobs on runner `local` may still run, with the embargoed sources";
+    assert!(ran.stdout.contains(said) && ran.stdout.contains("train `drill` is abandoned"), "{}", ran.stdout);
+    fs::write(train.config(), config).unwrap();
+    let ran = train.run(&["abandon", "--reason", "again"]).ends_with(0);
+    assert!(ran.stdout.contains("its jobs on runner `local` are ended"), "{}", ran.stdout);
+    assert!(!runs(&train.root().display().to_string()), "a job lives on");
+}
