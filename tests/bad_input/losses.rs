@@ -62,3 +62,20 @@ fn abandon_tells_of_a_runner_that_cannot_be_reached() {
     assert!(ran.stdout.contains("its jobs on runner `local` are ended"), "{}", ran.stdout);
     assert!(!runs(&train.root().display().to_string()), "a job lives on");
 }
+
+/// In a container every process is number 1: names of temporary directories must not come from it.
+#[test]
+fn what_a_process_of_the_same_number_left_is_in_nobodys_way() {
+    let train = SampleTrain::new();
+    for name in ["lifeboat-probe-1-0", "lifeboat-fence-1-0"] {
+        fs::create_dir(train.root().join("tmp").join(name)).unwrap();
+    }
+    let mut command = Command::new("unshare");
+    let user: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
+    command.args(user).args(["--pid", "--fork", "--mount-proc", "--"]).arg(env!("CARGO_BIN_EXE_lifeboat"));
+    command.arg("ship").arg(train.train_file());
+    train.surround(&mut command);
+    Ran::of(&mut command).ends_with(3);
+    let left: Vec<_> = fs::read_dir(train.root().join("tmp")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
