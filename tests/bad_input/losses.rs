@@ -79,3 +79,74 @@ fn what_a_process_of_the_same_number_left_is_in_nobodys_way() {
     let left: Vec<_> = fs::read_dir(train.root().join("tmp")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
 }
+
+#[test]
+fn a_train_whose_journal_is_lost_does_not_begin_again() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let dir = train.train_dir("drill");
+    let journal = dir.join("journal.jsonl");
+    let whole = fs::read(&journal).unwrap();
+    let said = ["journal.jsonl` has lost its records", "hint: restore the journal from a backup", "give the train up"];
+    for lost in [true, false] {
+        if lost {
+            fs::remove_file(&journal).unwrap();
+        } else {
+            fs::write(&journal, "").unwrap();
+        }
+        for args in [&["ship"][..], &["ship", "--train", "drill"], &["status"], &["abandon", "drill", "--reason", "x"]]
+        {
+            train.run(args).fails(6, &said);
+        }
+        train.adopt().fails(6, &said);
+        assert!(fs::read(&journal).unwrap_or_default().is_empty(), "the train began again");
+    }
+    fs::write(&journal, whole).unwrap();
+    train.run(&["ship", "--train", "drill"]).ends_with(0);
+
+    // Adoption itself leaves pinned series, also of an attempt with others that was killed: that is no loss.
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let dir = train.train_dir("drill");
+    fs::remove_file(dir.join("journal.jsonl")).unwrap();
+    for start in fs::read_dir(dir.join("objects")).unwrap().map(|e| e.unwrap().path()) {
+        for object in fs::read_dir(start).unwrap().map(|e| e.unwrap().path()) {
+            if !fs::read(&object).unwrap().starts_with(b"{\"format\":1,\"patches\":[") {
+                fs::remove_file(object).unwrap();
+            }
+        }
+    }
+    train.ship().ends_with(3);
+}
+
+#[test]
+fn a_train_whose_plan_is_lost_is_named() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let dir = train.train_dir("drill");
+    let plan = fs::read_to_string(dir.join("plan.json")).unwrap();
+    fs::remove_file(dir.join("plan.json")).unwrap();
+    let place = format!("the train in `{}` has lost its `plan.json`", dir.display());
+    for args in [&["status"][..], &["ship"], &["status", "drill"], &["ship", "--train", "drill"], &["log", "drill"]] {
+        train.run(args).fails(6, &[&place, "hint: restore `plan.json`"]);
+    }
+    train.adopt().fails(6, &[&place]);
+    assert!(!dir.join("plan.json").exists(), "another plan took its place");
+    // One that was edited is refused by name, whether it still holds together or not.
+    let path = dir.join("plan.json");
+    let hint = "hint: restore ";
+    for (from, to, said) in [
+        ("release.key", "another.key", "is not the one that was adopted"),
+        ("\"threshold\":2", "\"threshold\":1", "plan.json` is not the plan that was adopted"),
+        ("\"threshold\":2", "\"threshold\":0", "plan.json` is not the plan that was adopted"),
+        ("\"threshold\":2,", "", "plan.json"),
+    ] {
+        assert!(plan.contains(from), "{plan}");
+        fs::write(&path, plan.replace(from, to)).unwrap();
+        let ran = train.ship().fails(6, &[said, "plan.json", hint]);
+        assert!(!ran.stderr.contains("plan the train again"), "{}", ran.stderr);
+    }
+    fs::write(&path, plan).unwrap();
+    train.release();
+}
