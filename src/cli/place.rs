@@ -58,8 +58,9 @@ impl Place {
             Some(path) => path.clone(),
             None => find_config(&*disk)?,
         };
-        let config = config::load(&path, &*disk)?;
-        let root = state_dir(global)?.join(config.project.name.as_str());
+        let state = state_dir(global)?;
+        let config = config::load(&path, Some(&state), &*disk)?;
+        let root = state.join(config.project.name.as_str());
         Ok(Self { config, root, disk, clock: Arc::new(HostClock) })
     }
 

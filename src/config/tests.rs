@@ -87,10 +87,10 @@ fn wasmtime_rehearsal() {
 
 #[test]
 fn defaults_and_paths() {
-    let c = config("[[store]]\nname = \"m\"\nurl = \"public\"\n");
+    let c = config("[[store]]\nname = \"m\"\nurl = \"../public\"\n");
     assert_eq!(c.project.repository, Path::new("/src/acme"));
     assert_eq!(c.project.keys, Path::new("/src/acme/keys"));
-    assert_eq!(c.stores[0].url, "file:///src/acme/public");
+    assert_eq!(c.stores[0].url, "file:///src/acme/../public");
     assert!(c.stores[0].required);
     assert_eq!(c.runners.len(), 1);
     assert_eq!(c.runners[0].labels.iter().map(|l| l.as_str()).collect::<Vec<_>>(), ["linux", "x86_64"]);
@@ -422,5 +422,33 @@ proptest::proptest! {
                 proptest::prop_assert!(e.report().contains("lifeboat.toml:"), "{}", e.report());
             }
         }
+    }
+}
+
+#[test]
+fn stores_are_apart_from_each_other_from_the_checkout_and_from_the_state() {
+    let stores = |one: &str, two: &str| {
+        let text =
+            format!("{HEAD}[[store]]\nname = \"one\"\nurl = \"{one}\"\n[[store]]\nname = \"two\"\nurl = \"{two}\"\n");
+        super::resolve::parse_beside(&text, Path::new("/src/acme/lifeboat.toml"), Some(Path::new("/home/me/state")))
+    };
+    stores("file:///srv/a", "file:///srv/ab").unwrap_or_else(|e| panic!("{}", e.report()));
+    stores("../a", "../acme-releases").unwrap_or_else(|e| panic!("{}", e.report()));
+    for (one, two, said) in [
+        ("file:///srv/a", "file:///srv/a/", "store `two` is in the same place as store `one`"),
+        ("file:///src/a", "../a", "store `two` is in the same place as store `one`"),
+        ("file:///srv/a", "file:///srv/a/b", "store `two` is inside store `one`"),
+        ("file:///srv/a/b", "file:///srv/a", "store `two` contains store `one`"),
+        ("s3://bucket/a", "s3://bucket/a/", "store `two` is in the same place as store `one`"),
+        ("file:///srv/a", "releases", "store `two` is inside the project's checkout"),
+        ("file:///srv/a", "../acme", "store `two` is inside the project's checkout"),
+        ("file:///srv/a", "file:///home/me/state", "store `two` and the state directory share a place"),
+        ("file:///srv/a", "file:///home/me/state/acme/x", "store `two` and the state directory share a place"),
+        ("file:///srv/a", "file:///home", "store `two` and the state directory share a place"),
+    ] {
+        let e = stores(one, two).map(drop).unwrap_err();
+        let report = e.report();
+        assert!(e.kind() == crate::error::ErrorKind::Input && report.contains(said), "{said}:\n{report}");
+        assert!(report.contains("/src/acme/lifeboat.toml:9:7"), "{report}");
     }
 }
