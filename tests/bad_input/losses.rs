@@ -150,3 +150,28 @@ fn a_train_whose_plan_is_lost_is_named() {
     fs::write(&path, plan).unwrap();
     train.release();
 }
+
+#[test]
+fn hints_say_what_helps() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.approve();
+    // Every object but the pinned series' has other bytes.
+    let objects = train.train_dir("drill").join("objects");
+    for start in fs::read_dir(&objects).unwrap().map(|e| e.unwrap().path()) {
+        for object in fs::read_dir(start).unwrap().map(|e| e.unwrap().path()) {
+            let bytes = fs::read(&object).unwrap();
+            fs::remove_file(&object).unwrap();
+            fs::write(&object, [&bytes[..], b"x"].concat()).unwrap();
+        }
+    }
+    let ran = train.ship();
+    assert_ne!(ran.code, Some(0), "{ran:?}");
+    let said = "from a backup or another maintainer's copy";
+    assert!(ran.stderr.contains(said) && !ran.stderr.contains("move the file away"), "{}", ran.stderr);
+
+    let train = SampleTrain::new();
+    fs::rename(train.project().join("keys"), train.root().join("keys")).unwrap();
+    let ran = train.adopt().fails(2, &["keys/trust.json", "pinned sha256:", "hint: restore that directory"]);
+    assert!(!ran.stderr.contains("trust init"), "{}", ran.stderr);
+}
