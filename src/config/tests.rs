@@ -452,3 +452,15 @@ fn stores_are_apart_from_each_other_from_the_checkout_and_from_the_state() {
         assert!(report.contains("/src/acme/lifeboat.toml:9:7"), "{report}");
     }
 }
+
+#[test]
+fn faults_are_in_words_of_the_file() {
+    let report = faulty("[signing]\nrelease = \"a.key\"\n");
+    assert!(report.contains("valid is `{ file = \"path\" }` or `{ gpg = "), "{report}");
+    let report = faulty("[signing]\npeople = { ann = 3 }\n");
+    assert!(!report.contains("struct") && !report.contains("Raw"), "{report}");
+    let report = faulty("[[target]]\nname = \"a\"\nrun = [\"x\"]\nartifacts = []\n");
+    assert!(report.contains("`artifacts` of `a` is empty") && report.contains("lifeboat.toml:5:8"), "{report}");
+    let error = crate::model::AdvisoryId::new("a b").unwrap_err().to_string();
+    assert!(error.contains("is not an advisory id"), "{error}");
+}

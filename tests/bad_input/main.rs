@@ -8,6 +8,7 @@
 mod advisories;
 mod commands;
 mod losses;
+mod small_print;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole_train;
