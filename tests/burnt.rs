@@ -252,3 +252,67 @@ fn an_older_index_that_was_put_back_is_never_signed_on() {
     assert!(ran.stdout.contains("the index of store `mirror` says so"), "{}", ran.stdout);
     assert_eq!(burnt(&train), ["1.0.5", "1.1.1", "2.0.2", "2.1.1"]);
 }
+
+/// What an interrupted look at the gate left held is given back when the train finds that it cannot go on.
+#[test]
+fn a_train_that_cannot_pass_its_gate_holds_no_branch() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.approve();
+    let nonce = train.records("drill")[0]["what"]["nonce"].as_str().unwrap().to_owned();
+    let branch = "release-1.0.0";
+    let held = train.store().join(".staging/.held");
+    let file = held.join(format!("branch-{}", &Sha256::of(branch.as_bytes()).hex()[..16]));
+    fs::create_dir(&held).unwrap();
+    fs::write(&file, format!("{{\"branch\":\"{branch}\",\"train\":\"drill\",\"nonce\":\"{nonce}\"}}")).unwrap();
+    let (key, away) = (train.key("release"), train.root().join("away"));
+    fs::rename(&key, &away).unwrap();
+    train.ship().fails(2, &["there is no key file"]);
+    assert!(!file.exists(), "it keeps other trains from their way");
+    // Another train's is left, and told.
+    fs::write(&file, format!("{{\"branch\":\"{branch}\",\"train\":\"other\",\"nonce\":\"{nonce}\"}}")).unwrap();
+    fs::rename(&away, &key).unwrap();
+    train.ship().fails(4, &["train `other` is bringing `release-1.0.0` to the public", "lifeboat abandon other"]);
+    assert!(file.exists());
+    assert_eq!(fs::read_dir(&held).unwrap().count(), 1, "the other line's is given back");
+    fs::remove_file(&file).unwrap();
+    train.ship().ends_with(0);
+    assert_eq!(fs::read_dir(&held).unwrap().count(), 0);
+}
+
+#[test]
+fn reconcile_reads_our_own_storage_too() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let releases = train.store().join("releases");
+    let git = train.store().join("git/sample.git");
+    train.run(&["reconcile"]).ends_with(5);
+    let spoil = |file: &std::path::Path, why: &str| {
+        let before = fs::read(file).unwrap();
+        let other = [&before[..], b"x"].concat();
+        fs::remove_file(file).unwrap();
+        fs::write(file, other).unwrap();
+        train.run(&["reconcile"]).says(why);
+        fs::write(file, before).unwrap();
+    };
+    spoil(&releases.join("1.0.5/SHA256SUMS"), "store `mirror` has other bytes at `releases/1.0.5/SHA256SUMS`");
+    spoil(&releases.join("2.0.2/manifest.json"), "store `mirror` has other bytes at `releases/2.0.2/manifest.json`");
+    let tag = fs::read(git.join("refs/tags/v2.0.2")).unwrap();
+    let own = fs::read(git.join("refs/tags/v1.0.5")).unwrap();
+    fs::write(git.join("refs/tags/v1.0.5"), &tag).unwrap();
+    train.run(&["reconcile"]).says("store `mirror` serves `refs/tags/v1.0.5` at");
+    fs::write(git.join("refs/tags/v1.0.5"), own).unwrap();
+    fs::remove_file(releases.join("1.0.5/notes.md")).unwrap();
+    train.run(&["reconcile"]).says("store `mirror` has lost `releases/1.0.5/notes.md`");
+}
+
+/// Approvals that are made too long before the train's date do not count: a wrong year is told at once.
+#[test]
+fn a_date_too_far_ahead_stops_the_plan() {
+    let train = SampleTrain::new();
+    let text = fs::read_to_string(train.train_file()).unwrap();
+    let date = text.lines().find(|l| l.starts_with("date = ")).unwrap().to_owned();
+    train.edit(&train.train_file(), &date, "date = 2099-01-01T00:00:00Z");
+    train.adopt().fails(2, &["the train's `date` is 2099-01-01", "more than 30 days ahead"]);
+}

@@ -108,6 +108,46 @@ fn reconcile_watches_until_everything_is_home() {
     assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
 }
 
+/// A train that cannot be read is told, and keeps none of the others from coming home.
+#[test]
+fn one_broken_train_does_not_end_the_watch_for_the_others() {
+    let train = SampleTrain::new();
+    without_forge(&train);
+    let here = remote(&train, false);
+    let away = train.root().join("away");
+    fs::rename(&here, &away).unwrap();
+    train.to_the_gate();
+    train.approve();
+    train.ship().ends_with(0);
+    let broken = train.train_dir("a-broken-one");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("plan.json"), "{").unwrap();
+
+    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(child.try_wait().unwrap().is_none(), "it must go on: the other train waits for its remote");
+    fs::rename(&away, &here).unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it did not see that the remote is back");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ran = Ran::from(&child.wait_with_output().unwrap());
+    assert!(ran.code != Some(0), "the broken train is a failure in the end: {ran:?}");
+    assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
+    assert!(ran.stderr.contains("train: a-broken-one"), "{ran:?}");
+    fs::remove_dir_all(&broken).unwrap();
+    // Nor does a train that cannot be opened, here by another process that holds it.
+    let lock = fs::File::open(train.train_dir("drill").join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let held = train.run(&["reconcile"]).fails(5, &["another lifeboat process holds the train", "train: drill"]);
+    assert!(held.stdout.contains("train drill: reconciled, 0 deliveries read back and equal"), "{held:?}");
+}
+
 /// The tag of a release on a remote that the train must reach: found before anything is public.
 #[test]
 fn a_tag_that_a_required_remote_has_already_stops_at_the_gate() {

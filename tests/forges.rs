@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lifeboat::drill::recording::LeapingClock;
-use lifeboat::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText};
+use lifeboat::effects::{AssetFile, Clock as _, Discard, Forge, ForgeView, Latest, ReleaseText};
 use lifeboat::engine::release::{Move, WantedRelease, next_move};
-use lifeboat::error::ErrorKind;
+use lifeboat::error::{ErrorKind, Part};
 use lifeboat::forges::{FORGES, ForgeSpec, Surroundings, open};
 use lifeboat::host::HostClock;
 use lifeboat::model::{Digests, Oid, Secret, SecretRef};
@@ -38,7 +38,16 @@ impl Double {
         self.open_trusting(kind, wrong_token, &["127.0.0.1"])
     }
 
+    fn open_with_clock(&self, kind: &str) -> (Arc<LeapingClock>, Arc<dyn Forge>) {
+        let clock = Arc::new(LeapingClock::new(Arc::new(HostClock)));
+        (clock.clone(), self.open_at(kind, false, &["127.0.0.1"], clock))
+    }
+
     fn open_trusting(&self, kind: &str, wrong_token: bool, hosts: &[&str]) -> Arc<dyn Forge> {
+        self.open_at(kind, wrong_token, hosts, Arc::new(LeapingClock::new(Arc::new(HostClock))))
+    }
+
+    fn open_at(&self, kind: &str, wrong_token: bool, hosts: &[&str], clock: Arc<LeapingClock>) -> Arc<dyn Forge> {
         let (api, token) = match self {
             Self::GitHub(d) => (d.api(), github_double::TOKEN),
             Self::Forgejo(d) => (d.api(), forgejo_double::TOKEN),
@@ -52,9 +61,39 @@ impl Double {
             token: Some(SecretRef::Env("TOKEN".into())),
             app: None,
         };
-        let clock = Arc::new(LeapingClock::new(Arc::new(HostClock)));
         let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
         open(&spec, &Surroundings { clock, secrets: Arc::new(move |_| Ok(Secret::new(token))), hosts }).unwrap()
+    }
+
+    /// From now on every answer is a failure of the server.
+    fn break_down(&self) {
+        match self {
+            Self::GitHub(d) => {
+                for nth in 1..=12 {
+                    let (call, kind) = ("GET tag v1.0.5".to_owned(), github_double::faults::Kind::ErrorBefore);
+                    d.inject(github_double::faults::Fault { call, nth, kind });
+                }
+            }
+            Self::Forgejo(d) => d.state().down = true,
+        }
+    }
+
+    /// The next answer asks for patience, and says for how long.
+    fn ask_for_patience(&self) {
+        match self {
+            Self::GitHub(d) => {
+                let (call, kind) = ("GET tag v1.0.5".to_owned(), github_double::faults::Kind::TooManyRetryAfter);
+                d.inject(github_double::faults::Fault { call, nth: 1, kind });
+            }
+            Self::Forgejo(d) => d.state().patience = Some(7),
+        }
+    }
+
+    fn requests(&self) -> usize {
+        match self {
+            Self::GitHub(d) => d.world().calls.len(),
+            Self::Forgejo(d) => d.state().requests,
+        }
     }
 
     fn push(&self, tag: &str, object: &Oid) {
@@ -245,6 +284,43 @@ async fn an_asset_of_one_name_twice_is_brought_down_to_one() {
     let Double::Forgejo(double) = &double else { panic!() };
     assert_eq!(double.state().releases[0].assets.len(), 2);
     assert_eq!(double.state().downloads, 2, "each asset is downloaded once, however often it is looked at");
+}
+
+#[tokio::test]
+async fn the_servers_own_patience_is_waited_for() {
+    for adapter in FORGES {
+        let double = Double::start(adapter.kind).await;
+        let (clock, forge) = double.open_with_clock(adapter.kind);
+        double.push("v1.0.5", &object());
+        double.ask_for_patience();
+        let before = clock.now();
+        let view = forge.observe(&"v1.0.5".parse().unwrap()).await.unwrap();
+        assert_eq!(view.tag, Some(object()), "{}", adapter.kind);
+        let waited = before.duration_until(clock.now()).as_secs();
+        assert!((1..75).contains(&waited), "{}: waited {waited} s", adapter.kind);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_fails_in_a_row_is_left_alone_and_asked_again_by_itself() {
+    for adapter in FORGES {
+        let double = Double::start(adapter.kind).await;
+        let (clock, forge) = double.open_with_clock(adapter.kind);
+        let tag = "v1.0.5".parse().unwrap();
+        double.break_down();
+        for _ in 0..2 {
+            let error = forge.observe(&tag).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unreachable, "{}: {}", adapter.kind, error.report());
+        }
+        let sent = double.requests();
+        let error = forge.observe(&tag).await.unwrap_err();
+        let says = error.message().contains("it does not answer since 20");
+        assert!(says && error.part() == Some(Part::Api), "{}: {}", adapter.kind, error.report());
+        assert_eq!((double.requests(), sent), (4, 4), "{}: nothing is sent while it is left alone", adapter.kind);
+        clock.leap_to(clock.now().checked_add(jiff::SignedDuration::from_secs(31)).unwrap());
+        let error = forge.observe(&tag).await.unwrap_err();
+        assert_eq!((error.kind(), double.requests()), (ErrorKind::Unreachable, 5), "{}: one call tries", adapter.kind);
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Third-party crates that were fetched ahead go into the bundle, and jobs build with them and nothing else.
+//! What a line needs from elsewhere: third-party crates that were fetched ahead, with which jobs build and with nothing
+//! else, and submodules.
 //!
 //! The crate is one that this project depends on itself: whoever runs the tests has fetched it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
@@ -126,6 +127,66 @@ fn what_was_not_fetched_stops_the_plan() {
     let patches = train.train_file().parent().unwrap().join("patches").join(LINES[0].0);
     fs::write(patches.join("0003-fix.patch"), format!("{patch}\n")).unwrap();
     adopt(&train).fails(2, &why);
+}
+
+/// A commit on top of `branch` with `sub` at this commit; the branch stays where it is.
+fn with_submodule(train: &SampleTrain, branch: &str, at: &str) -> String {
+    git(train, &["read-tree", branch]);
+    let file = train.root().join("file");
+    fs::write(&file, "[submodule \"sub\"]\n\tpath = sub\n\turl = https://example.org/sub.git\n").unwrap();
+    let blob = git(train, &["hash-object", "-w", &file.display().to_string()]);
+    git(train, &["update-index", "--add", "--cacheinfo", &format!("100644,{blob},.gitmodules")]);
+    git(train, &["update-index", "--add", "--cacheinfo", &format!("160000,{at},sub")]);
+    let tree = git(train, &["write-tree"]);
+    git(train, &["commit-tree", "-p", branch, "-m", "Take another commit of the submodule", &tree])
+}
+
+/// A fix may well be another commit of a submodule: that one is in the archive, and people are told.
+#[test]
+fn a_submodule_that_a_patch_moves_is_the_one_that_ships() {
+    let train = SampleTrain::new();
+    let branch = LINES[0].0;
+    // The submodule's commits, where `git submodule update --init` puts them.
+    let blob = |text: &str| {
+        let file = train.root().join("file");
+        fs::write(&file, text).unwrap();
+        git(&train, &["hash-object", "-w", &file.display().to_string()])
+    };
+    let commit = |text: &str| {
+        git(&train, &["read-tree", "--empty"]);
+        git(&train, &["update-index", "--add", "--cacheinfo", &format!("100644,{},inner.txt", blob(text))]);
+        let tree = git(&train, &["write-tree"]);
+        git(&train, &["commit-tree", "-m", text, &tree])
+    };
+    let (old, new, absent) = (commit("old"), commit("new"), "1".repeat(40));
+    git(&train, &["branch", "sub", &new]);
+    git(&train, &["branch", "sub-old", &old]);
+    let modules = train.project().join(".git/modules/sub").display().to_string();
+    git(&train, &["clone", "--quiet", "--bare", ".", &modules]);
+    git(&train, &["branch", "-D", "sub", "sub-old"]);
+    let base = with_submodule(&train, branch, &old);
+    git(&train, &["update-ref", &format!("refs/heads/{branch}"), &base]);
+    let patches = train.train_file().parent().unwrap().join("patches").join(branch);
+    let patch = |at: &str| {
+        let head = with_submodule(&train, branch, at);
+        let patch = git(&train, &["format-patch", "-1", "--stdout", &head]);
+        fs::write(patches.join("0003-fix.patch"), format!("{patch}\n")).unwrap();
+    };
+    patch(&absent);
+    train.adopt().fails(2, &["line `release-1.0.0`", "submodules `sub` are not on this machine"]);
+    patch(&new);
+    train.to_the_gate();
+    let said = train.run(&["approve", "--as", "alice", "--yes", "--diff"]).ends_with(0).stdout;
+    assert!(said.contains("! a patch touches `sub`, which decides how things are built"), "{said}");
+    // The bump changes manifests as well, which no patch does.
+    assert!(said.contains("changes ") && !said.contains("! a patch touches `Cargo.toml`"), "{said}");
+    assert!(said.contains("the bump commit:") && said.contains("+version = \"1.0.5\""), "{said}");
+    train.run(&["approve", "--as", "bob", "--yes"]).ends_with(0);
+    train.ship().ends_with(0);
+    let archive = train.store().join("releases/1.0.5/sample-v1.0.5-source.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("-xzOf").arg(archive).arg("sample-v1.0.5/sub/inner.txt");
+    assert_eq!(Ran::of(&mut tar).ends_with(0).stdout, "new");
 }
 
 /// Where cargo puts what comes from git, by the chapter "Cargo Home" of the Cargo book.

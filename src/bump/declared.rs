@@ -38,8 +38,8 @@ pub(super) fn rewrite(work: &mut Work<'_>, file: &VersionFile) -> Result<()> {
         match file.style {
             Style::CHeader => c_header::bump(&text, from, to, |_| true),
             Style::Pyproject => {
-                let own = version_text::pyproject(&text).filter(|(_, v, _)| *v == from.to_string());
-                own.map(|(_, _, at)| Splice::new(at, to.to_string())).into_iter().collect()
+                let own = version_text::pyproject(&text).into_iter().filter(|(_, v, _)| *v == from.to_string());
+                own.map(|(_, _, at)| Splice::new(at, to.to_string())).collect()
             }
             Style::PackageJson => {
                 let own = version_text::package_json(&text).1.into_iter().filter(|(v, _)| *v == from.to_string());

@@ -19,6 +19,8 @@ const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", 
 enum Kind {
     Changelog,
     Citation,
+    /// What the compiler is expected to say, as in trybuild's tests: our own macros and lints write it.
+    Expected,
     Header,
     Library,
     Readme,
@@ -41,7 +43,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         let own = owner.as_ref().and_then(|m| moves.iter().find(|other| other.manifest == *m));
         // Beside a crate that stays, a changelog is of that crate, whichever versions it mentions.
         let of_another = kind == Kind::Changelog && owner.as_ref().is_some_and(|o| !parent(o).is_empty());
-        if (kind == Kind::Library || of_another) && own.is_none() {
+        if (matches!(kind, Kind::Library | Kind::Expected) || of_another) && own.is_none() {
             continue;
         }
         let Some(text) = work.text(path)? else { continue };
@@ -53,10 +55,21 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m))).collect()
             }
             Kind::Changelog => changelog(&text, &moves, own, day).into_iter().collect(),
-            Kind::Pyproject => match version_text::pyproject(&text) {
-                Some((name, version, at)) => foreign_manifest(&moves, own, &name, vec![(version, at)]),
-                None => Vec::new(),
-            },
+            Kind::Pyproject => {
+                // Without a crate beside it, what stands at the top is the project's.
+                let top = parent(path)
+                    .is_empty()
+                    .then(|| moves.iter().find(|m| (&m.old, &m.new) == (&work.main.0, &work.main.1)));
+                let own = own.or(top.flatten());
+                let tables = version_text::pyproject(&text).into_iter();
+                tables
+                    .flat_map(|(name, version, at)| foreign_manifest(&moves, own, &name, vec![(version, at)]))
+                    .collect()
+            }
+            Kind::Expected => {
+                let site = |m: &Move| version_text::site_links(&text, &m.name, &m.old, &m.new);
+                moves.iter().flat_map(|m| site(m).into_iter().chain(links(&text, m))).collect()
+            }
             Kind::PackageJson => {
                 let (name, places) = version_text::package_json(&text);
                 foreign_manifest(&moves, own, &name.unwrap_or_default(), places)
@@ -90,13 +103,14 @@ fn kind(path: &str) -> Option<Kind> {
         "lib.rs" => Kind::Library,
         // Macros of the header that is generated with it.
         "cbindgen.toml" => Kind::Header,
-        "pyproject.toml" => Kind::Pyproject,
+        "pyproject.toml" | "towncrier.toml" => Kind::Pyproject,
         "package.json" | "package-lock.json" => Kind::PackageJson,
         "version.txt" | "version" | ".version" => Kind::Plain,
         "citation.cff" => Kind::Citation,
         "cmakelists.txt" | "makefile" => Kind::Script,
         _ if is_changelog(&lower) => Kind::Changelog,
         _ if lower.starts_with("readme") => Kind::Readme,
+        _ if ends(&[".stderr"]) => Kind::Expected,
         _ if ends(&[".h", ".hh", ".hpp", ".h.in"]) => Kind::Header,
         _ if ends(&[".cmake", ".mk", ".sh", ".py", ".rhai"]) => Kind::Script,
         _ => return None,

@@ -110,7 +110,7 @@ pub struct VersionFile {
 pub enum Style {
     /// `#define X_VERSION "1.2.3"` and `#define X_VERSION_MAJOR 1`, `…_MINOR`, `…_PATCH`.
     CHeader,
-    /// `[project] version` (or `[tool.poetry] version`) of a `pyproject.toml`.
+    /// `[project] version` (or `[tool.poetry] version`) and `[tool.towncrier] version` of a `pyproject.toml`.
     Pyproject,
     /// `version` at the top of a `package.json`, or twice at the top of a `package-lock.json`.
     PackageJson,

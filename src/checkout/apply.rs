@@ -14,7 +14,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
@@ -143,6 +143,11 @@ pub fn apply(checkout: &Checkout, changes: &[Change], request: &str, program: Op
     let mut files = Vec::new();
     for change in changes {
         let at = checkout.top().join(&change.path);
+        let beside = sibling(&at);
+        if fs::symlink_metadata(&beside).is_ok() {
+            return Err(Error::conflict(format!("`{}` is in the way, and no bump left it", beside.display()))
+                .hint("nothing was written; look at it and move it away: the new file is written there first"));
+        }
         if read(&at)? != change.before {
             return Err(Error::conflict(format!("`{}` changed while the bump was being decided", change.path))
                 .hint("nothing was written; run it again"));
@@ -355,8 +360,12 @@ fn replace_all(checkout: &Checkout, record: &Record, wanted: fn(&Entry) -> Optio
             if let Some(dir) = at.parent() {
                 fs::create_dir_all(dir).context(dir.display())?;
             }
-            fs::write(&beside, content.data.bytes()).context(beside.display())?;
-            fs::set_permissions(&beside, fs::Permissions::from_mode(content.mode)).context(beside.display())?;
+            // Never through a link that the tree may hold there.
+            let written = File::create_new(&beside).and_then(|mut file| {
+                file.write_all(content.data.bytes())?;
+                file.set_permissions(fs::Permissions::from_mode(content.mode))
+            });
+            written.context(beside.display())?;
         }
         ready.push((content.is_some(), beside, at));
         stop_point();

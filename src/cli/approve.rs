@@ -134,7 +134,7 @@ fn diffs(review: &Review) -> String {
     let mut out = String::new();
     for line in &review.lines {
         out.push_str(&format!("\n==== line {}\n", line.branch));
-        for text in line.diff.lines() {
+        for text in line.diff.split_terminator('\n') {
             out.push_str(&escape(&text.replace('\t', "    ")));
             out.push('\n');
         }

@@ -44,8 +44,7 @@ struct Report {
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let start = Instant::now();
     let dir = std::path::absolute(&args.dir).context("cannot tell where the drill's directory is")?;
-    let hole = BlackHole::open()?;
-    let sample = prepare(&dir, &hole)?;
+    let (sample, _hole) = prepare(&dir)?;
     out.text(format!(
         "drill in {}\n  a sample project with {} release lines and an embargoed fix for each; throwaway keys of {};\n  \
          GitHub is a black hole: it takes connections and never answers\n",
@@ -78,13 +77,18 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// The sample, made afresh unless a whole one is there.
-fn prepare(dir: &Path, hole: &BlackHole) -> Result<Sample> {
+/// The sample, made afresh unless a whole one is there, and its black hole.
+fn prepare(dir: &Path) -> Result<(Sample, BlackHole)> {
     let marker = dir.join(MARKER);
     if marker.exists() {
         let sample = Sample::at(dir);
-        sample.point_github_at(hole.address())?;
-        return Ok(sample);
+        let hole = BlackHole::again(&sample.github()?).map_err(|e| {
+            e.context("the drill cannot go on").hint(format!(
+                "another drill may be under way in `{}`; name another directory with `--dir`",
+                dir.display()
+            ))
+        })?;
+        return Ok((sample, hole));
     }
     let begun = dir.join(format!("{MARKER}-begun"));
     if dir.exists() {
@@ -97,9 +101,10 @@ fn prepare(dir: &Path, hole: &BlackHole) -> Result<Sample> {
     let now = HostClock.now();
     std::fs::create_dir_all(dir).context(format!("cannot make `{}`", dir.display()))?;
     std::fs::write(&begun, "").context("cannot begin the drill")?;
+    let hole = BlackHole::open()?;
     let sample = Sample::create(dir, hole.address(), now, now)?;
     std::fs::rename(&begun, &marker).context("cannot mark the drill as begun")?;
-    Ok(sample)
+    Ok((sample, hole))
 }
 
 /// In a drill nobody is there to read the digest aloud: the sample's own root is the trusted one.

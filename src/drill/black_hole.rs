@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, Error, Result};
+use crate::model::escape;
 
 /// Listens on loopback until the process ends.
 pub struct BlackHole {
@@ -15,7 +16,20 @@ impl BlackHole {
     /// # Errors
     /// No loopback address to listen on.
     pub fn open() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on loopback")?;
+        Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on loopback")?)
+    }
+
+    /// Opens the hole again where it was.
+    ///
+    /// # Errors
+    /// An address that is not a loopback one, or that somebody else listens on by now.
+    pub fn again(address: &str) -> Result<Self> {
+        let port = address.strip_prefix("http://127.0.0.1:").and_then(|port| port.parse::<u16>().ok());
+        let port = port.ok_or_else(|| Error::input(format!("`{}` is no black hole's address", escape(address))))?;
+        Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context(format!("cannot listen on `{address}`"))?)
+    }
+
+    fn listen(listener: TcpListener) -> Result<Self> {
         let address = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
         // Connections are kept open, since a closed one would be an answer.
         std::thread::spawn(move || listener.incoming().flatten().collect::<Vec<TcpStream>>());

@@ -1,6 +1,6 @@
 //! `approve`: a person looks at everything again, on their own machine, then signs once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::content;
 use super::perform::{self, commits};
 use super::train::Train;
+use crate::bump::SourceTree;
 use crate::config;
-use crate::effects::{ArchiveSpec, Effects, PrivateRepo, Role, blocking};
+use crate::effects::{ArchiveSpec, Effects, Git, PrivateRepo, Role, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
@@ -49,9 +50,9 @@ pub struct ReviewedLine {
     pub patches: Vec<PatchFacts>,
     /// Every path in which the new commit differs from the base, from the trees themselves.
     pub changed: Vec<String>,
-    /// Those of them that decide how things are built.
+    /// Those of them that a patch touches and that decide how things are built, submodules among them.
     pub sensitive: Vec<String>,
-    /// The whole change, patch by patch and then what commands changed, as a person reads it.
+    /// The whole change, patch by patch and then the bump commit, as a person reads it.
     pub diff: String,
     /// Files that the project's own commands changed in the bump commit.
     pub by_hooks: Vec<String>,
@@ -102,13 +103,12 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
         sums_again(train, &planned.branch, &state)?;
         let (by_hooks, warnings) = told(train, &planned.branch, &state)?;
         let (files, built_once) = read_again(effects, train, &planned.branch, &state).await?;
-        let sensitive = again.changed.iter().filter(|t| config::is_sensitive(t));
         lines.push(ReviewedLine {
             branch: planned.branch.clone(),
             version: planned.new.clone(),
             commit: again.head,
             patches: again.patches,
-            sensitive: sensitive.map(|t| escape(t)).collect(),
+            sensitive: again.sensitive.iter().map(|t| escape(t)).collect(),
             changed: again.changed,
             diff: again.diff,
             by_hooks,
@@ -126,6 +126,7 @@ struct Again {
     head: Oid,
     patches: Vec<PatchFacts>,
     changed: Vec<String>,
+    sensitive: Vec<String>,
     diff: String,
 }
 
@@ -145,6 +146,21 @@ fn sums_again(train: &Train, branch: &BranchName, state: &State) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the last commit changes: versions, and what the project's own commands made of them.
+fn bump_commit(git: &dyn Git, repo: &PrivateRepo, base: &Oid, commits: &[Oid]) -> Result<String> {
+    let mut tail = commits.iter().rev();
+    let (Some(head), parent) = (tail.next(), tail.next().unwrap_or(base)) else { return Ok(String::new()) };
+    let (before, after) = (git.tree(repo, parent)?, git.tree(repo, head)?);
+    let mut diff = "\nthe bump commit:\n".to_owned();
+    for path in git.changed(repo, parent, head)? {
+        let read = |tree: &dyn SourceTree| tree.read(&path).map(Option::unwrap_or_default);
+        let (old, new) = (read(&*before)?, read(&*after)?);
+        let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&new));
+        diff.push_str(&format!("{}", similar::TextDiff::from_lines(&*old, &*new).unified_diff().header(&path, &path)));
+    }
+    Ok(diff)
 }
 
 /// The commits, the source archive and the git bundle of a line, from a clone that the train's own steps did not use.
@@ -178,16 +194,20 @@ fn make_again(
         diff.push_str(&format!("From {}\nSubject: {}\n\n", patch.author, patch.message));
         diff.push_str(&String::from_utf8_lossy(&patch.diff));
     }
-    let before = git.tree(scratch, &prepare.base)?;
-    for (path, bytes) in &by_hooks {
-        let there = before.read(path)?.unwrap_or_default();
-        let (old, new) = (String::from_utf8_lossy(&there).into_owned(), String::from_utf8_lossy(bytes).into_owned());
-        let text = similar::TextDiff::from_lines(&old, &new);
-        diff.push_str(&format!("\nby the project's own commands:\n{}", text.unified_diff().header(path, path)));
+    if prepare.bump.is_some() {
+        diff.push_str(&bump_commit(git, scratch, &prepare.base, &made.commits)?);
+    }
+    let changed = git.changed(scratch, &prepare.base, &made.head)?;
+    let mut sensitive = BTreeSet::new();
+    for patch in &series.patches {
+        sensitive.extend(patch.submodules());
+        // Names in a patch are its author's; those of the trees decide.
+        sensitive.extend(patch.touches().into_iter().filter(|p| config::is_sensitive(p) && changed.contains(p)));
     }
     let again = Again {
         patches: series.patches.iter().map(PatchFacts::of).collect(),
-        changed: git.changed(scratch, &prepare.base, &made.head)?,
+        changed,
+        sensitive: sensitive.into_iter().collect(),
         diff,
         head: made.head.clone(),
     };

@@ -66,14 +66,15 @@ fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
     let Ok(holder) = serde_json::from_slice::<Holder>(other) else {
         return Error::conflict(format!("`{what}` in store `{store}` is held by something else"))
             .detail(format!("holder: {}", escape(&String::from_utf8_lossy(other))))
-            .hint("nothing is public yet; look at it in the store's staging area");
+            .hint("nothing is public yet; find out who put it into the store's staging area, and remove it");
     };
     let train = &holder.train;
     Error::conflict(format!("train `{train}` is bringing `{}` to the public", holder.branch))
         .detail(format!("held as `{what}` in store `{store}`, by the train with the nonce {}", holder.nonce))
         .hint(format!(
             "nothing of this train is public: let `{train}` end with `lifeboat ship --train {train}` where it is, or give it \
-             up with `lifeboat abandon {train} --reason …`; after it, this one may have to be planned again"
+             up with `lifeboat abandon {train} --reason …`; after it, this one may have to be planned again. If the machine \
+             that has `{train}` is lost for good, remove the held file from the store's staging area"
         ))
 }
 
@@ -86,15 +87,11 @@ fn in_stores<'a>(effects: &'a Effects, train: &'a Train, required: bool) -> Vec<
     ends.map(|(point, store)| Held { point, store: &**store, train }).collect()
 }
 
-/// Takes all branches in all stores that the train must be in, or says who has one.
+/// Takes all branches in all stores that the train must be in, or says who has one; whoever fails gives back the others,
+/// which another train may be waiting for.
 pub(super) async fn hold(effects: &Effects, train: &Train) -> Result<()> {
     for held in in_stores(effects, train, true) {
-        if let Err(e) = held.take().await {
-            // Another train may be waiting for what this one had already. A store that is down keeps it until the same
-            // command again.
-            drop(release(effects, train).await);
-            return Err(e);
-        }
+        held.take().await?;
     }
     Ok(())
 }

@@ -44,16 +44,30 @@ impl Patch {
         self.message.lines().next().unwrap_or_default()
     }
 
+    /// The submodules that the change adds, moves to another commit or removes, sorted.
+    #[must_use]
+    pub fn submodules(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.diff);
+        let mut out = std::collections::BTreeSet::new();
+        let mut path = None;
+        // Lines of a file's contents begin with a space, a plus or a minus.
+        for line in text.lines() {
+            if line.starts_with("diff --git ") {
+                path = header(line);
+            } else if (line.starts_with("index ") || line.contains("file mode ") || line.starts_with("new mode "))
+                && !line.starts_with([' ', '+', '-'])
+                && line.ends_with(" 160000")
+            {
+                out.extend(path.take());
+            }
+        }
+        out.into_iter().collect()
+    }
+
     /// The paths that the change touches, sorted, as the diff names them.
     #[must_use]
     pub fn touches(&self) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.diff);
-        let header = |l: &str| {
-            let rest = l.strip_prefix("diff --git ")?;
-            // Both names are equal but for their prefix, unless the file is renamed; then the second one is meant.
-            let (_, new) = rest.rsplit_once(" b/").or_else(|| rest.rsplit_once(" \"b/"))?;
-            Some(new.trim_end_matches('"').to_owned())
-        };
         let mut out: Vec<String> = text.lines().filter_map(header).collect();
         out.sort();
         out.dedup();
@@ -129,6 +143,14 @@ mod bytes {
             Text::Base64(text) => STANDARD.decode(text).map_err(serde::de::Error::custom),
         }
     }
+}
+
+/// The path that a `diff --git` line names.
+fn header(line: &str) -> Option<String> {
+    let rest = line.strip_prefix("diff --git ")?;
+    // Both names are equal but for their prefix, unless the file is renamed; then the second one is meant.
+    let (_, new) = rest.rsplit_once(" b/").or_else(|| rest.rsplit_once(" \"b/"))?;
+    Some(new.trim_end_matches('"').to_owned())
 }
 
 #[cfg(test)]

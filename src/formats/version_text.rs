@@ -128,21 +128,44 @@ pub fn links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splic
     found.collect()
 }
 
-/// The name and the version literal of a `pyproject.toml`: `[project]`, or Poetry's `[tool.poetry]`.
+/// The names and the version literals of a `pyproject.toml`: of `[project]`, or Poetry's `[tool.poetry]`, and of
+/// `[tool.towncrier]`, the version that towncrier writes news of (its configuration reference, "version"). A
+/// `towncrier.toml` has the last one too.
 #[must_use]
-pub fn pyproject(text: &str) -> Option<(String, String, Range<usize>)> {
-    let document = Document::parse(text).ok()?;
+pub fn pyproject(text: &str) -> Vec<(String, String, Range<usize>)> {
+    let Ok(document) = Document::parse(text) else { return Vec::new() };
     let root = document.as_table();
-    let tool = root.get("tool").and_then(|t| t.get("poetry"));
-    for table in [root.get("project"), tool].into_iter().flatten() {
-        let name = table.get("name").and_then(Item::as_str).unwrap_or_default().to_owned();
-        if let Some(item) = table.get("version")
-            && let (Some(version), Some(span)) = (item.as_str(), item.span())
-        {
-            return Some((name, version.to_owned(), span.start + 1..span.end - 1));
-        }
-    }
-    None
+    let tool = |name: &str| root.get("tool").and_then(|t| t.get(name));
+    let found = |table: &Item| {
+        let item = table.get("version")?;
+        let name = table.get("name").and_then(Item::as_str).unwrap_or_default();
+        let (version, span) = (item.as_str()?, item.span()?);
+        Some((name.to_owned(), version.to_owned(), span.start + 1..span.end - 1))
+    };
+    let own = root.get("project").and_then(found).or_else(|| found(tool("poetry")?));
+    own.into_iter().chain(tool("towncrier").and_then(found)).collect()
+}
+
+/// Addresses of the crate's own site, by its host's name, with the version as a part of the path:
+/// `https://krate.rs/v1.2.3/…`, `https://docs.krate.org/1.2.3/…`.
+#[must_use]
+pub fn site_links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let ours = |at: usize| {
+        let word =
+            text[..at].rfind(|c: char| c.is_whitespace() || matches!(c, '"' | '(' | '<' | '`')).map_or(0, |i| i + 1);
+        let (_, address) = text[word..at].split_once("://")?;
+        let (host, path) = address.split_once('/')?;
+        let end = path.rsplit('/').next()?;
+        (host.split('.').any(|label| label == krate) && matches!(end, "" | "v")).then_some(())
+    };
+    let old = old.to_string();
+    // `v` belongs to the word that the version is.
+    let found = text.match_indices(&old).filter(|(at, _)| {
+        let rest = &text[at + old.len()..];
+        let ends = !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_'));
+        ends && ours(*at).is_some()
+    });
+    found.map(|(at, _)| Splice::new(at..at + old.len(), new.to_string())).collect()
 }
 
 /// The string values of a JSON object's own members, and of the member `packages` → `""` (as a `package-lock.json` has
@@ -284,7 +307,7 @@ mod tests {
 
     #[test]
     fn own_version_of_foreign_manifests() {
-        let (name, version, range) = pyproject("[project]\nname = \"a\"\nversion = '1.2.3'\n").unwrap();
+        let (name, version, range) = pyproject("[project]\nname = \"a\"\nversion = '1.2.3'\n").remove(0);
         assert_eq!((name.as_str(), version.as_str(), range), ("a", "1.2.3", 32..37));
         let text = "{\n \"name\": \"a\", \"x\": {\"version\": \"1\"}, \"l\": [\"version\", \"y\"],\n \"version\": \"1.2.3\", \"packages\": {\"\": {\"version\": \"1.2.3\"}, \"b\": {\"version\": \"1.2.3\"}}}";
         let (name, places) = package_json(text);

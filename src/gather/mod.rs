@@ -51,6 +51,7 @@ pub fn gather(
 ) -> Result<Gathered> {
     let request = config::load_train(file, disk)?;
     let now = clock.now();
+    within_reach(&request, now)?;
     let trust = trusted(config, state, disk, now)?;
     let program = GitProgram::from_env();
     let user = UserRepository::open(&program, &config.project.repository)?;
@@ -86,6 +87,18 @@ pub fn gather(
         unknown,
     };
     Ok(Gathered { request, snapshot, series: pinned })
+}
+
+/// A train's date is the day of its release. Approvals that are made long before it do not count: better said now than at
+/// the gate.
+fn within_reach(request: &TrainRequest, now: Timestamp) -> Result<()> {
+    let date = request.date;
+    if date.saturating_sub(trust::EARLIEST).is_ok_and(|earliest| earliest > now) {
+        let days = trust::EARLIEST.as_hours() / 24;
+        return Err(Error::input(format!("the train's `date` is {date}: more than {days} days ahead"))
+            .hint("it is the day of the release; approvals that are made so long before it would not count"));
+    }
+    Ok(())
 }
 
 /// A base that lacks what a destination serves already would ship a release without an earlier one's fixes.
@@ -191,7 +204,7 @@ impl Seeing<'_> {
         };
         let (submodules, missing_submodules) = match line.kind {
             LineKind::Carry => (Vec::new(), Vec::new()),
-            _ => self.submodules(&base)?,
+            _ => self.submodules(&base, &series)?,
         };
         let missing_crates = match (&versions, self.config.bundle.vendor) {
             (Some(_), true) => self.missing_crates(&base, &series)?,
@@ -258,11 +271,18 @@ impl Seeing<'_> {
 
     /// The tree with the series applied.
     fn patched(&self, base: &Oid, series: &Series) -> Result<Box<dyn SourceTree>> {
+        let (repo, head) = self.applied(base, series)?;
+        LocalGit::new(self.program.clone()).tree(&repo, &head)
+    }
+
+    /// The commit with the series applied, in a repository of ours.
+    fn applied(&self, base: &Oid, series: &Series) -> Result<(PrivateRepo, Oid)> {
         let repo = PrivateRepo { dir: self.scratch.join("series.git"), borrow: self.user.git_dir().to_owned() };
         let git = LocalGit::new(self.program.clone());
         git.ensure(&repo)?;
         let made = git.apply_series(&repo, base, series, &self.config.project.committer, self.request.date)?;
-        git.tree(&repo, made.last().unwrap_or(base))
+        let head = made.last().unwrap_or(base).clone();
+        Ok((repo, head))
     }
 
     fn series(&self, line: &TrainLine, base: &Oid) -> Result<Series> {
@@ -296,10 +316,18 @@ impl Seeing<'_> {
         Ok(((old, made.version), made.edits.into_iter().map(|e| e.path).collect()))
     }
 
-    fn submodules(&self, base: &Oid) -> Result<(Vec<Submodule>, Vec<String>)> {
+    fn submodules(&self, base: &Oid, series: &Series) -> Result<(Vec<Submodule>, Vec<String>)> {
+        let listed = |path: &String| path == ".gitmodules";
+        let moved = series.patches.iter().any(|p| !p.submodules().is_empty() || p.touches().iter().any(listed));
+        let found = if moved {
+            let (repo, head) = self.applied(base, series)?;
+            self.user.submodules_in(&repo, &head)?
+        } else {
+            self.user.submodules(base, &BTreeMap::new())?
+        };
         let mut there = Vec::new();
         let mut missing = Vec::new();
-        for fact in self.user.submodules(base, &BTreeMap::new())? {
+        for fact in found {
             if self.config.bundle.without_submodules.contains(&fact.path) {
                 continue;
             }

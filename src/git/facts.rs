@@ -8,6 +8,7 @@ use git2::Repository;
 use super::program::{Configuration, GitProgram};
 use super::tree::{self, DIRECTORY, SUBMODULE, walk};
 use super::{find_commit, git_error, private};
+use crate::effects::PrivateRepo;
 use crate::error::{Error, Result};
 use crate::model::{BranchName, Oid, TagName, escape};
 
@@ -265,6 +266,20 @@ impl UserRepository {
         let tree = self.tree(commit)?;
         let search = Where { modules: self.git_dir.join("modules"), work_tree: self.work_tree.clone(), given };
         super::submodules::find(&self.program, &self.objects, &tree, &search)
+    }
+
+    /// As [`UserRepository::submodules`], of a commit that only a private repository has.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn submodules_in(&self, private: &PrivateRepo, commit: &Oid) -> Result<Vec<SubmoduleFact>> {
+        let repo = private::open(private)?;
+        let tree = find_commit(&repo, commit)?
+            .tree()
+            .map_err(|e| git_error(&format!("cannot read the tree of commit `{commit}`"), e))?;
+        let given = BTreeMap::new();
+        let search = Where { modules: self.git_dir.join("modules"), work_tree: self.work_tree.clone(), given: &given };
+        super::submodules::find(&self.program, &repo, &tree, &search)
     }
 
     fn tree(&self, commit: &Oid) -> Result<git2::Tree<'_>> {

@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::git::GitProgram;
 use crate::model::{RemoteName, escape};
 
+/// Opens the remote of this name at an address.
+pub type OpenRemote = fn(&GitProgram, &RemoteName, &str, &Arc<dyn Clock>) -> Result<Arc<dyn Remote>>;
+
 /// An adapter: what it is for, which addresses it takes, and how it is opened.
 pub struct RemoteKind {
     /// Its name, for `doctor` and the generated reference.
@@ -21,7 +24,7 @@ pub struct RemoteKind {
     /// Whether it takes this address.
     pub takes: fn(&str) -> bool,
     /// Opens the remote; the clock tells how long a server that does not answer is left alone.
-    pub open: fn(&GitProgram, &RemoteName, &str, &Arc<dyn Clock>) -> Result<Arc<dyn Remote>>,
+    pub open: OpenRemote,
 }
 
 /// Every adapter.

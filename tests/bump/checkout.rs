@@ -323,3 +323,19 @@ fn cargo_says_whether_the_lock_fits() {
     assert_eq!(moved(dir.path()), 0);
     assert_eq!(std::fs::read_to_string(dir.path().join("Cargo.lock")).unwrap(), stale);
 }
+
+/// A tree may hold a link where the new file is written first; it is neither followed nor removed.
+#[test]
+fn a_link_in_the_way_is_not_followed() {
+    let dir = checkout();
+    let victim = dir.path().join("victim");
+    std::fs::write(&victim, "precious").unwrap();
+    let link = dir.path().join("a/.Cargo.toml.lifeboat-bump");
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    let out = bump(dir.path(), &["--no-hooks"], Kill::default());
+    assert_eq!(out.status.code(), Some(4), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("is in the way, and no bump left it"));
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(std::fs::symlink_metadata(&link).is_ok());
+    assert_eq!(moved(dir.path()), 0);
+}

@@ -271,6 +271,49 @@ fn rules_survive_being_stored() {
     assert!(toml::from_str::<VersionRules>("tags = 1").unwrap_err().span().is_some());
 }
 
+/// Two addresses are of the crate; the others only look alike.
+const EXPECTED: &str = "error: see https://acme-ir.rs/v0.9.1/a.html#b\n  --> https://docs.rs/acme-ir/0.9.1/acme_ir\n\
+    see https://other.rs/v0.9.1/, https://acme-ir.rs/v0.9.10/, https://acme-ir.rs/x0.9.1/ and 0.9.1\n";
+const CBINDGEN: &str = "language = \"C\"\nafter_includes = \"\"\"\n#define ACME_IR_VERSION \"0.9.1\"\n#define ACME_IR_VERSION_MAJOR 0\n\
+    #define ACME_IR_VERSION_MINOR 9\n#define ACME_IR_VERSION_PATCH 1\n#define OTHER_VERSION \"0.9.1\"\n\"\"\"\n";
+
+#[test]
+fn every_declared_style_moves_its_own_places_only() {
+    for (path, style, before, count) in [
+        ("crates/ir/cbindgen.toml", "c-header", CBINDGEN.replace("#define OTHER_VERSION \"0.9.1\"\n", ""), 2),
+        (
+            "crates/ir/pyproject.toml",
+            "pyproject",
+            "[project]\nversion = \"0.9.1\"\n[tool.towncrier]\nversion = '0.9.1'\n".into(),
+            2,
+        ),
+        ("js/package.json", "package-json", "{\"version\": \"0.9.1\", \"a\": {\"version\": \"0.9.1\"}}".into(), 1),
+        ("README.md", "snippet", "acme-ir = \"0.9.1\"\nother = \"0.9.1\"\n".into(), 1),
+        (
+            "src/a.rs",
+            "html-root-url",
+            "#![doc(html_root_url = \"https://docs.rs/acme-ir/0.9.1\")] // 0.9.1\n".into(),
+            1,
+        ),
+        ("V", "plain", "0.9.1\n".into(), 1),
+        ("ci.yml", "text", "v: 0.9.1 # x-release-version\nv: 0.9.1\n".into(), 1),
+    ] {
+        let mut tree = tree();
+        tree.files.insert(path.to_owned(), before.clone().into());
+        let rules = format!("files = [{{ path = \"{path}\", style = \"{style}\", crate = \"acme-ir\" }}]\n{FAMILIES}");
+        let made = run(&tree, &rules, "patch").unwrap();
+        let mut wanted = before.replacen("0.9.1", "0.9.2", count);
+        if style == "c-header" {
+            wanted = before.replace("0.9.1", "0.9.2").replace("PATCH 1", "PATCH 2");
+        }
+        assert_eq!(after(&made, path), wanted, "{style}");
+        // One that does not name the version stops, and says where it is.
+        tree.files.insert(path.to_owned(), before.replace("0.9.1", "0.8.7").replace("PATCH 1", "PATCH 7").into());
+        let says = refusal(&tree, &rules, "patch");
+        assert!(says.contains(&format!("{path}: no place of its style names 0.9.1")), "{style}: {says}");
+    }
+}
+
 #[test]
 fn a_list_moves_what_it_names_and_what_belongs_to_it() {
     let mut tree = tree();
@@ -285,6 +328,10 @@ fn a_list_moves_what_it_names_and_what_belongs_to_it() {
         ),
         ("crates/ir/version.txt", "0.9.1\n"),
         ("crates/ir/vendor/version.txt", "0.9.1\n"),
+        ("crates/ir/towncrier.toml", "[tool.towncrier]\nversion = \"0.9.1\"\n[tool.other]\nversion = \"0.9.1\"\n"),
+        ("crates/ir/tests/ui/a.stderr", EXPECTED),
+        ("crates/core/tests/ui/a.stderr", EXPECTED),
+        ("crates/ir/cbindgen.toml", CBINDGEN),
     ] {
         tree.files.insert(path.to_owned(), text.into());
     }
@@ -303,7 +350,16 @@ fn a_list_moves_what_it_names_and_what_belongs_to_it() {
         after(&bump, "js/package.json").contains("\"version\": \"0.9.2\", \"dependencies\": {\"version\": \"0.9.1\"}")
     );
     assert_eq!(after(&bump, "crates/ir/version.txt"), "0.9.2\n");
-    assert_eq!(bump.edits.len(), 11, "{:?}", bump.edits.iter().map(|e| &e.path).collect::<Vec<_>>());
+    assert_eq!(
+        after(&bump, "crates/ir/towncrier.toml"),
+        "[tool.towncrier]\nversion = \"0.9.2\"\n[tool.other]\nversion = \"0.9.1\"\n"
+    );
+    assert_eq!(after(&bump, "crates/ir/tests/ui/a.stderr"), EXPECTED.replacen("0.9.1", "0.9.2", 2));
+    assert_eq!(
+        after(&bump, "crates/ir/cbindgen.toml"),
+        CBINDGEN.replacen("0.9.1", "0.9.2", 1).replacen("PATCH 1", "PATCH 2", 1)
+    );
+    assert_eq!(bump.edits.len(), 14, "{:?}", bump.edits.iter().map(|e| &e.path).collect::<Vec<_>>());
     let wrong = parse_listed("acme-ir\t0.9.0\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
     let says = bump_listed(&tree, &wrong, Requirements::Lift, &request("patch"), &UNTAGGED).unwrap_err().report();
     assert!(says.contains("crates/ir/Cargo.toml:3: `acme-ir` is at 0.9.1, listed at 0.9.0"), "{says}");

@@ -190,3 +190,27 @@ fn without_a_release_it_says_where_it_looked() {
     );
     assert!(!dir.path().join("lifeboat.toml").exists());
 }
+
+/// A file that carries the version since the second release, one that did until then, and one that always does.
+fn changing(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let since = if n > 1 { format!("get acme v1.0.{v}\n") } else { "get acme\n".to_owned() };
+    let until = if n > 1 { "v1.0.1\n".to_owned() } else { format!("v1.0.{v}\n") };
+    vec![
+        ("Cargo.toml", format!("[package]\nname = \"acme\"\nversion = \"1.0.{v}\"\n")),
+        ("always.h", format!("#define ACME_VERSION \"1.0.{v}\"\n")),
+        ("since.md", since),
+        ("until.md", format!("was {until}")),
+    ]
+}
+
+#[test]
+fn a_version_file_says_from_when_it_carries_the_version() {
+    let dir = history(changing, 4);
+    let (written, report) = init(dir.path());
+    assert!(written.contains("{ path = \"always.h\", style = \"c-header\" }"), "{written}");
+    assert!(written.contains("path = \"since.md\"") && written.contains("when = \">=1.0.1\""), "{written}");
+    assert!(written.contains("path = \"until.md\"") && written.contains("when = \"<1.0.1\""), "{written}");
+    assert!(report.contains("confidence: high"), "{report}");
+    assert_eq!(again(dir.path(), 4), Vec::<String>::new());
+}

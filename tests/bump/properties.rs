@@ -167,13 +167,14 @@ proptest! {
             own.map(|(_, at)| Splice::new(at, new.to_string())).collect()
         };
         let project = |text: &str| -> Vec<Splice> {
-            let own = version_text::pyproject(text).filter(|(_, v, _)| *v == old.to_string());
-            own.map(|(_, _, at)| Splice::new(at, new.to_string())).into_iter().collect()
+            let own = version_text::pyproject(text).into_iter().filter(|(_, v, _)| *v == old.to_string());
+            own.map(|(_, _, at)| Splice::new(at, new.to_string())).collect()
         };
         for cuts in [
             c_header::bump(&text, &old, &new, |_| true),
             version_text::snippets(&text, "a", &old, &new),
             version_text::links(&text, "a", &old, &new),
+            version_text::site_links(&text, "a", &old, &new),
             version_text::constants(&text, "a", &old, &new),
             version_text::html_root_urls(&text, "a", &old, &new),
             version_text::marked(&text, "rev: v{version}", &old, &new),

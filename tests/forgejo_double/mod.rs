@@ -50,6 +50,10 @@ pub struct State {
     pub git: Option<std::path::PathBuf>,
     /// Whether every answer is a failure of the server.
     pub down: bool,
+    /// The next request is answered with 429 and this `Retry-After`, in seconds.
+    pub patience: Option<u32>,
+    /// How many requests came.
+    pub requests: usize,
     next: u64,
 }
 
@@ -95,8 +99,18 @@ struct Request {
 async fn connection(stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = request(&mut stream).await {
-        let (status, body) = answer(&mut state.lock().unwrap(), &request);
-        let head = format!("HTTP/1.1 {status} Double\r\ncontent-length: {}\r\n\r\n", body.len());
+        let (status, more, body) = {
+            let mut state = state.lock().unwrap();
+            state.requests += 1;
+            match state.patience.take() {
+                Some(seconds) => (429, format!("retry-after: {seconds}\r\n"), Vec::new()),
+                None => {
+                    let (status, body) = answer(&mut state, &request);
+                    (status, String::new(), body)
+                }
+            }
+        };
+        let head = format!("HTTP/1.1 {status} Double\r\n{more}content-length: {}\r\n\r\n", body.len());
         if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
             return;
         }

@@ -2,6 +2,8 @@
 //!
 //! A fixed sample runs always. `LIFEBOAT_FAULTS=all` runs every failure kind at every call of the uninterrupted run;
 //! `LIFEBOAT_FAULT_PAIRS=N` runs N pairs, drawn from the seed in `LIFEBOAT_FAULT_SEED` (a number, 1 if absent).
+//! `LIFEBOAT_FAULT_PART=I/N` runs the Ith of N parts of both (from 0), for N processes beside each other; `--nocapture`
+//! shows how many that were.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,6 +49,15 @@ async fn uninterrupted(template: &Template) -> (Vec<(String, u32)>, String) {
     }
     calls.sort();
     (calls, essence(&world.state))
+}
+
+/// The part of all runs that this process makes.
+fn part<T>(all: Vec<T>) -> Vec<T> {
+    let Ok(text) = std::env::var("LIFEBOAT_FAULT_PART") else { return all };
+    let (part, of) = text.split_once('/').expect("`LIFEBOAT_FAULT_PART` is `I/N`");
+    let (part, of): (usize, usize) = (part.parse().unwrap(), of.parse().unwrap());
+    assert!(part < of, "`LIFEBOAT_FAULT_PART={text}`: parts count from 0");
+    all.into_iter().enumerate().filter(|(i, _)| i % of == part).map(|(_, one)| one).collect()
 }
 
 fn all_faults(calls: &[(String, u32)]) -> Vec<Fault> {
@@ -147,7 +158,13 @@ async fn all(template: Arc<Template>, sets: Vec<Vec<Fault>>, expected: &str) -> 
             Ok(happened)
         });
     }
-    let ended: Vec<Result<bool, String>> = runs.join_all().await;
+    let mut ended: Vec<Result<bool, String>> = Vec::new();
+    while let Some(one) = runs.join_next().await {
+        ended.push(one.unwrap());
+        if ended.len().is_multiple_of(200) {
+            println!("{} of {total} runs ended", ended.len());
+        }
+    }
     let reached = ended.iter().filter(|e| **e == Ok(true)).count();
     let wrong: Vec<String> = ended.into_iter().filter_map(Result::err).collect();
     assert!(wrong.is_empty(), "{} of {total} runs ended in another world:\n{}", wrong.len(), wrong.join("\n\n"));
@@ -189,7 +206,8 @@ async fn every_failure_at_every_call_ends_in_the_same_world() {
     if std::env::var("LIFEBOAT_FAULTS").as_deref() != Ok("all") {
         singles = singles.into_iter().step_by(EVERY).collect();
     }
-    let (total, reached) = all(template, singles.into_iter().map(|f| vec![f]).collect(), &expected).await;
+    let singles = part(singles.into_iter().map(|f| vec![f]).collect());
+    let (total, reached) = all(template, singles, &expected).await;
     println!("{} calls; {total} of {possible} single failures run, {reached} happened", calls.len());
     assert_eq!(reached, total, "a failure that does not happen proves nothing");
 }
@@ -211,7 +229,7 @@ async fn pairs_of_failures_end_in_the_same_world() {
         singles[(z ^ (z >> 31)) as usize % singles.len()].clone()
     };
     let sets: Vec<Vec<Fault>> = (0..pairs).map(|_| vec![draw(), draw()]).collect();
-    let (total, reached) = all(template, sets, &expected).await;
+    let (total, reached) = all(template, part(sets), &expected).await;
     println!("{total} pairs of failures run, at least one failure happened in {reached}");
     assert_eq!(reached, total, "a failure that does not happen proves nothing");
 }

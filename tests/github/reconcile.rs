@@ -1,9 +1,16 @@
 //! What waited comes home, a second run only reads, and what somebody changed meanwhile is told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use lifeboat::effects::{Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, ReleaseText};
 use lifeboat::engine::Ended;
+use lifeboat::engine::reconcile::reconcile;
+use lifeboat::error::{Error, Part, Result};
 use lifeboat::journal::TrainState;
+use lifeboat::model::{RemoteName, TagName};
+use lifeboat::step::StepId;
 
 use crate::github_double::Side;
 use crate::github_double::faults::Kind;
@@ -81,6 +88,80 @@ async fn a_stolen_latest_is_told() {
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     let errors: Vec<String> = done.differ.iter().map(|(_, e)| e.report()).collect();
     assert!(errors.len() == 1 && errors[0].contains("`latest`"), "{errors:?}");
+}
+
+/// A forge at which every look fails in passing, for as long as it is told to.
+struct Shaky {
+    inner: Arc<dyn Forge>,
+    shakes: AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Forge for Shaky {
+    fn name(&self) -> &RemoteName {
+        self.inner.name()
+    }
+
+    async fn probe(&self) -> Result<()> {
+        self.inner.probe().await
+    }
+
+    async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
+        if self.shakes.load(Ordering::SeqCst) {
+            return Err(Error::transient("the answer was garbled").of(Part::Api));
+        }
+        self.inner.observe(tag).await
+    }
+
+    async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
+        self.inner.create_draft(text).await
+    }
+
+    async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()> {
+        self.inner.upload(draft, asset).await
+    }
+
+    async fn discard(&self, what: Discard) -> Result<()> {
+        self.inner.discard(what).await
+    }
+
+    async fn publish(&self, draft: u64, latest: Latest) -> Result<()> {
+        self.inner.publish(draft, latest).await
+    }
+
+    async fn set_latest(&self, release: u64) -> Result<()> {
+        self.inner.set_latest(release).await
+    }
+
+    fn automation(&self) -> Option<&dyn Automation> {
+        self.inner.automation()
+    }
+
+    fn advisories(&self) -> Option<&dyn Advisories> {
+        self.inner.advisories()
+    }
+}
+
+/// A delivery that fails in passing, again and again, neither fails the train nor is given up.
+#[tokio::test]
+async fn what_fails_in_passing_for_good_is_deferred_and_taken_up_again() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let run = template.copy();
+    let shaky = Arc::new(Shaky { inner: run.forge(&double), shakes: AtomicBool::new(true) });
+    let (effects, train) = run.open_with(&template, shaky.clone());
+    let ended = lifeboat::engine::run(&effects, train.clone()).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Released)), "{ended:?}");
+    let state = train.state();
+    let waits: Vec<(&str, &str)> = state.deferred().map(|(id, why, _)| (id.as_str(), why)).collect();
+    assert_eq!(waits.len(), 3, "{waits:?}");
+    assert!(waits.iter().all(|(id, why)| id.starts_with("forge-release/") && *why == "the answer was garbled"));
+    let id = StepId::new("forge-release", &["github", "release-24.0.0"]);
+    let tries = state.step(&id).unwrap().attempts;
+    assert_eq!(tries, 4, "it is tried again before it is put off");
+    assert_eq!(state.outages().iter().map(|o| o.part).collect::<Vec<_>>(), [Part::Api]);
+    shaky.shakes.store(false, Ordering::SeqCst);
+    let done = reconcile(&effects, train).await.unwrap();
+    assert!(matches!(done.ended, Some(Ended::Done(TrainState::Reconciled))), "{done:?}");
 }
 
 /// Git and the API fail apart: what answers is proven, what does not is waited for, and neither counts as a difference.

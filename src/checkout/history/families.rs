@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
+use super::lines;
 use super::past::{KeptTree, Past};
 use crate::bump::{Family, VersionRules};
 use crate::error::Result;
@@ -48,14 +49,10 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>]) -> Result<Versi
         }
     }
     // Who moved on the later lines and stayed on the earlier ones has a family of its own, for the later ones.
-    for (name, lines) in &still {
-        let since = moved.get(name).and_then(|m| m.iter().min());
-        if let Some(since) = since.filter(|since| lines.iter().all(|l| l < since)) {
-            let earlier = lines.iter().any(|l| l.major == since.major);
-            let from =
-                if earlier { format!(">={}.{}", since.major, since.minor) } else { format!(">={}", since.major) };
-            families.push(Family { of: name.clone(), crates: Vec::new(), when: semver::VersionReq::parse(&from).ok() });
-        }
+    for (name, stays) in &still {
+        let Some(moves) = moved.get(name).filter(|m| m.iter().min() > stays.iter().max()) else { continue };
+        let when = lines::since_or_until(moves, stays);
+        families.push(Family { of: name.clone(), crates: Vec::new(), when });
     }
     rules.fixed = still.into_keys().filter(|name| !moved.contains_key(name)).collect();
     if families.len() > 1 || !rules.fixed.is_empty() || families.iter().any(|f| !f.crates.is_empty()) {

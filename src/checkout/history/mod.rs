@@ -6,6 +6,7 @@
 mod compare;
 mod families;
 mod files;
+mod lines;
 mod past;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ use git2::{BranchType, Repository};
 use jiff::civil::Date;
 use semver::Version;
 
-use crate::bump::{Requirements, Unpublished, VersionRules};
+use crate::bump::{Requirements, Unpublished, VersionFile, VersionRules};
 use crate::error::{Context as _, Error, Result};
 use compare::{Tried, wrong};
 use past::Past;
@@ -146,13 +147,32 @@ impl Search<'_, '_> {
             }
             // What explains a file explains it in the newest release that changed it.
             let Some(past) = pasts.first() else { continue };
+            let when = self.lines_with(path);
             for file in files::version_files(past, path, &others)? {
-                let files = self.rules.files.iter().cloned().chain([file]).collect();
-                let candidate = VersionRules { files, ..self.rules.clone() };
+                let known = self.rules.files.clone();
+                let with = |file: &VersionFile, rules: &VersionRules| VersionRules {
+                    files: known.iter().cloned().chain([file.clone()]).collect(),
+                    ..rules.clone()
+                };
+                let candidate = with(&file, &self.rules);
                 self.offer(candidate)?;
+                // On lines that do not have the file, or leave it, the rule must not hold.
+                if when.is_some() {
+                    let candidate = with(&VersionFile { when: when.clone(), ..file }, &self.rules);
+                    self.offer(candidate)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The versions of the project whose releases changed `path`, if the others come all before or all after them.
+    fn lines_with(&self, path: &str) -> Option<semver::VersionReq> {
+        let all =
+            self.pasts.iter().zip(&self.tried).map(|(past, tried)| (past.changed.contains(path), &tried.versions.0));
+        let (with, without): (Vec<_>, Vec<_>) = all.partition(|(changed, _)| *changed);
+        let versions = |of: Vec<(bool, &Version)>| of.into_iter().map(|(_, v)| v.clone()).collect::<Vec<_>>();
+        lines::since_or_until(&versions(with), &versions(without))
     }
 
     /// Directories that the rules reach and the project's bumps do not: fixtures.

@@ -60,12 +60,15 @@ impl Sample {
         Self { dir: dir.to_owned() }
     }
 
-    /// Writes the configuration again, with another address for GitHub.
+    /// The address at which the configuration expects GitHub; a plan pins it.
     ///
     /// # Errors
-    /// The file system's.
-    pub fn point_github_at(&self, github: &str) -> Result<()> {
-        self.write("project/lifeboat.toml", &self.config(github))
+    /// A configuration that cannot be read, or names none.
+    pub fn github(&self) -> Result<String> {
+        let path = self.project().join("lifeboat.toml");
+        let text = fs::read_to_string(&path).context(format!("cannot read `{}`", path.display()))?;
+        let line = text.lines().find_map(|l| l.strip_prefix("api = \"")?.strip_suffix('"'));
+        line.map(str::to_owned).ok_or_else(|| Error::input(format!("`{}` has no line `api = …`", path.display())))
     }
 
     /// The project's checkout, with its `lifeboat.toml`.

@@ -8,6 +8,15 @@ use crate::error::{Error, Result};
 use crate::step::{Gate, Outcome, Step};
 
 pub(super) async fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
+    let opened = opened(acting, step).await;
+    if opened.is_err() {
+        // It is not on its way yet, so it keeps no other one from it; nor does what an interrupted look left.
+        drop(branches::release(acting.effects, acting.train).await);
+    }
+    opened
+}
+
+async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
     let now = acting.effects.clock.now();
     if let Some(at) = step.not_before.filter(|at| *at > now) {
         return Err(Error::transient(format!("the embargo ends at {at}")));
@@ -19,11 +28,7 @@ pub(super) async fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
         .map_err(|e| e.hint("people approve with `lifeboat approve --as NAME`; `lifeboat status` shows who did"))?;
     keys_at_hand(acting)?;
     branches::hold(acting.effects, acting.train).await?;
-    if let Err(e) = ways_clear(acting).await {
-        // It is not on its way yet, so it keeps no other one from it.
-        drop(branches::release(acting.effects, acting.train).await);
-        return Err(e);
-    }
+    ways_clear(acting).await?;
     Ok(Outcome::GateOpened { content: content.digest()?, approved_by })
 }
 

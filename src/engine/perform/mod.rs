@@ -78,7 +78,16 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) 
     stage::read_staged(effects, state, on).await
 }
 
-/// Reads a delivery back and compares it with what it should be; `None` for steps that deliver nowhere.
+/// Reads a release on the project's own storage back, where strangers find it; `None` for other steps.
+pub(super) async fn prove_stored(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
+    match &step.step {
+        Step::Promote(s) => Some(promote::prove(effects, train, s).await),
+        Step::Point(s) => Some(point::prove(effects, train, s).await),
+        _ => None,
+    }
+}
+
+/// Reads a delivery back and compares it with what it should be; `None` for steps that deliver nowhere else.
 pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
     match &step.step {
         Step::PushGit(s) => Some(deliver::prove(effects, train, s).await),

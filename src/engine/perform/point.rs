@@ -5,7 +5,8 @@ mod repository;
 
 use super::Acting;
 use super::promote::put_public;
-use crate::effects::{Store, read_public};
+use crate::effects::{Effects, Store, read_public};
+use crate::engine::Train;
 use crate::engine::branches;
 use crate::error::{Error, Result};
 use crate::model::Sha256;
@@ -47,6 +48,13 @@ pub(super) async fn readable(acting: &Acting<'_>, step: &Point) -> Result<()> {
     let store = acting.store(&step.store)?;
     listed::movable(acting, step, &*store).await?;
     repository::servable(acting, step, &*store).await
+}
+
+/// Reads what a store serves back: its index lists the releases, and its refs are where the train put them or further.
+pub(super) async fn prove(effects: &Effects, train: &Train, step: &Point) -> Result<()> {
+    let store = super::stage::store(effects, &step.store)?;
+    listed::prove(effects, train, step, &*store).await?;
+    repository::prove(train, step, &*store).await
 }
 
 /// Brings a public object to these bytes, by comparison and conditional replacement; for what is the same whoever writes it.

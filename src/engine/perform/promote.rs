@@ -1,8 +1,9 @@
 //! `promote`: the staged bytes become public, files first.
 
-use super::stage::{digests_at, directory, same_or_conflict};
+use super::stage::{self, digests_at, directory, same_or_conflict};
 use super::{Acting, sealed, summed};
-use crate::effects::{Area, Store, blocking};
+use crate::effects::{Area, Effects, Store, blocking};
+use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES};
 use crate::model::{AdvisoryId, Artifact, Digests, PersonId};
@@ -34,6 +35,27 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
     let page = blocking(|| page(acting, step, &*store))?;
     put_public(acting, &*store, &format!("{dir}/index.html"), &page).await?;
     Ok(Outcome::Promoted { location: store.public_url(&format!("{dir}/")) })
+}
+
+/// Reads a release in a store back and compares it.
+pub(super) async fn prove(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
+    let (state, store) = (train.state(), stage::store(effects, &step.store)?);
+    let dir = directory(&step.version);
+    let made = summed(&state, &step.checksum)?;
+    let signed = step.seal.as_ref().map(|seal| sealed(&state, seal)).transpose()?;
+    let signed = signed.iter().flat_map(|s| &s.files).map(|f| (f.path.clone(), f.sha256));
+    let files = made.files().map(|a| (a.name.to_string(), a.digests.sha256)).chain(signed);
+    for (name, sha256) in files {
+        let path = format!("{dir}/{name}");
+        let found = digests_at(&*store, &Area::Public, &path).await?;
+        if found.as_ref().map(|f| f.sha256) != Some(sha256) {
+            let what = if found.is_some() { "has other bytes at" } else { "has lost" };
+            return Err(Error::conflict(format!("store `{}` {what} `{path}`", step.store))
+                .detail(format!("released: sha256 {sha256}"))
+                .hint("nothing was changed: find out who did it, and put the released file back"));
+        }
+    }
+    Ok(())
 }
 
 /// Puts bytes at a public path: equal ones there are success, other ones a conflict.

@@ -16,7 +16,7 @@ pub(super) fn directory(version: &semver::Version) -> String {
     format!("releases/{version}")
 }
 
-fn store(effects: &Effects, name: &StoreName) -> Result<Arc<dyn Store>> {
+pub(super) fn store(effects: &Effects, name: &StoreName) -> Result<Arc<dyn Store>> {
     effects.stores.get(name).cloned().ok_or_else(|| {
         Error::input(format!("the configuration has no store `{name}`, which the plan needs"))
             .hint("put the `[[store]]` table back; an adopted plan never changes")

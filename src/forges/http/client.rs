@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::answer::Answer;
 use super::credentials;
+use super::dialect::{Deadlines, Dialect};
 use super::limits::{exhausted, limited};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
@@ -20,26 +21,6 @@ use crate::effects::Breaker;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::forges::{ForgeSpec, Surroundings};
 use crate::model::{Sha256, escape};
-
-/// How long each part of a call may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadlines {
-    /// Until a connection stands, TLS included.
-    pub connect: Duration,
-    /// Until the head of the answer to a read is there, and between two parts of its body.
-    pub read: Duration,
-    /// The same for a change.
-    pub write: Duration,
-    /// How long an upload may stand still.
-    pub stall: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { connect: seconds(3), read: seconds(8), write: seconds(20), stall: seconds(30) }
-    }
-}
 
 /// How often a read is sent before its host counts as down.
 const READS: u32 = 3;
@@ -62,21 +43,6 @@ const BODY_LIMIT: Duration = Duration::from_secs(120);
 /// Until the head of an answer to a probe is there, name look-up included: a forge that drops packets must not hold up a
 /// train.
 const PROBE_LIMIT: Duration = Duration::from_secs(3);
-
-/// What one kind of server wants of every request, and what helps people who use it.
-#[derive(Debug)]
-pub(in crate::forges) struct Dialect {
-    /// The media type of its answers.
-    pub(in crate::forges) accept: &'static str,
-    /// The header that says which version of the API is meant, and its value.
-    pub(in crate::forges) version: Option<(&'static str, &'static str)>,
-    /// The word before a token.
-    pub(in crate::forges) scheme: &'static str,
-    /// How its token is configured.
-    pub(in crate::forges) token: &'static str,
-    /// What to do about 403 and 404.
-    pub(in crate::forges) denied: &'static str,
-}
 
 /// Which of a forge's hosts a call goes to; each fails apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

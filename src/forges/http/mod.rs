@@ -4,10 +4,12 @@
 mod answer;
 mod client;
 mod credentials;
+mod dialect;
 mod limits;
 mod reason;
 mod upload;
 
-pub use client::Deadlines;
-pub(in crate::forges) use client::{Body, Client, Dialect, Host};
+pub(in crate::forges) use client::{Body, Client, Host};
+pub use dialect::Deadlines;
+pub(in crate::forges) use dialect::Dialect;
 pub(in crate::forges) use upload::{Form, Upload};

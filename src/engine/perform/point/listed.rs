@@ -6,7 +6,8 @@ use semver::Version;
 
 use super::super::stage::directory;
 use super::super::{Acting, summed};
-use crate::effects::{Store, read_public};
+use crate::effects::{Effects, Store, read_public};
+use crate::engine::Train;
 use crate::engine::index::{IndexWriter, RACES, follow, unlisted};
 use crate::error::{Error, Result};
 use crate::formats::index::{self, Entry, Index};
@@ -79,6 +80,22 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
         }
     }
     Err(Error::transient(format!("another writer keeps moving the index of store `{}`", store.name())))
+}
+
+/// Whether the store's index, which must be signed, lists the train's releases.
+pub(super) async fn prove(effects: &Effects, train: &Train, step: &Point, store: &dyn Store) -> Result<()> {
+    let there = read_index(store, train.trust(), effects.clock.now()).await?;
+    let (state, name) = (train.state(), store.name());
+    for (version, line) in step.lines.values().map(|line| (&line.version, line)) {
+        let manifest = summed(&state, &line.checksum)?.manifest.digests.sha256;
+        let entry = there.as_ref().and_then(|t| t.index.releases.get(version));
+        if entry.map(|e| e.manifest) != Some(manifest) {
+            return Err(Error::conflict(format!("the index of store `{name}` does not list {version} as released"))
+                .detail(format!("manifest: sha256 {manifest}"))
+                .hint("nothing was changed: find out who changed it, and put the last index back with its signature"));
+        }
+    }
+    Ok(())
 }
 
 /// The page over all releases, and the plain `latest` that a script can read; says whether the index is still this one.

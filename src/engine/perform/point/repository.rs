@@ -11,6 +11,7 @@ use super::super::stage::{digests_at, same_or_conflict};
 use super::super::{Acting, prepared, sealed};
 use super::listed::signed_index;
 use crate::effects::{Area, PutNew, Served, StaticContent, StaticFile, Store, blocking, read_public};
+use crate::engine::Train;
 use crate::error::{Error, Result};
 use crate::model::{BranchName, Digests, Oid, Sha256, escape};
 use crate::step::Point;
@@ -70,6 +71,33 @@ pub(super) async fn servable(acting: &Acting<'_>, step: &Point, store: &dyn Stor
                 return Err(beyond(acting, store, branch, (head, &older)).await?);
             }
         }
+    }
+    Ok(())
+}
+
+/// Whether a store serves the train's tags, and its branches at all; those may have moved on.
+pub(super) async fn prove(train: &Train, step: &Point, store: &dyn Store) -> Result<()> {
+    let state = train.state();
+    let mut wanted: Vec<(String, Option<Oid>)> = step.carries.keys().map(|b| (head_ref(b), None)).collect();
+    for (branch, line) in &step.lines {
+        let seal = sealed(&state, &line.seal)?;
+        wanted.push((head_ref(branch), None));
+        wanted.push((format!("refs/tags/{}", seal.tag), Some(seal.tag_id.clone())));
+    }
+    let names: Vec<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
+    let served = Seen::read(step, store, &names).await?.served(&names)?;
+    for (name, oid) in wanted {
+        let over_http = served.refs.iter().find(|(n, _)| *n == name).map(|(_, oid)| oid);
+        let beside = served.loose.iter().filter(|(n, _)| *n == name).map(|(_, oid)| oid);
+        let other = beside.chain(over_http).find(|found| oid.as_ref().is_some_and(|oid| oid != *found));
+        if over_http.is_some() && other.is_none() {
+            continue;
+        }
+        let found = other.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        let ours = oid.map_or_else(|| "the train's commits or later ones".to_owned(), |oid| oid.to_string());
+        return Err(Error::conflict(format!("store `{}` serves `{name}` at {found}", step.store))
+            .detail(format!("ours: {ours}"))
+            .hint("nothing was changed: find out who did it; a tag never moves"));
     }
     Ok(())
 }
