@@ -422,6 +422,44 @@ fn a_clone_is_checked_too() {
     refused(&with_clone(), "at `refs/tags/v9.9.9` too");
 }
 
+/// git reads `packed-refs` and files of their own where it clones by path.
+#[test]
+fn a_served_repository_says_the_same_in_every_file_that_git_reads() {
+    let world = World::new();
+    let git = world.store().join("git/sample.git");
+    let other = "b".repeat(40);
+    let (name, before) = ("refs/tags/v1.2.4", "refs/tags/v1.2.3");
+    let served = fs::read_to_string(git.join("info/refs")).unwrap();
+    let id = served.lines().find_map(|l| l.strip_suffix(name)).unwrap().trim().to_owned();
+    let write = |path: &str, text: &str| {
+        fs::create_dir_all(git.join(path).parent().unwrap()).unwrap();
+        fs::write(git.join(path), text).unwrap();
+    };
+    let head = "# pack-refs with: peeled fully-peeled sorted \n";
+    write("packed-refs", &format!("{head}{other} {before}\n{id} {name}\n^{other}\n"));
+    write(name, &format!("{id}\n"));
+    write(before, &format!("{other}\n"));
+    world.verify().require().unwrap_or_else(|e| panic!("{}", e.report()));
+    write(name, &format!("{other}\n"));
+    world.refused(&format!("`{name}` is {other}, not the tag object"));
+    write(name, "ref: refs/heads/x\n");
+    world.refused("is ref: refs/heads/x, not the tag object");
+    fs::remove_file(git.join(name)).unwrap();
+    world.verify().require().unwrap();
+    write(before, &format!("{id}\n"));
+    world.refused("the same tag object is at `refs/tags/v1.2.3` too");
+    fs::remove_file(git.join(before)).unwrap();
+    for (packed, said) in [
+        (format!("{head}{other} {name}\n"), "git/sample.git/packed-refs: `refs/tags/v1.2.4` is bbbb"),
+        (format!("{head}{id} {name}\n{id} {before}\n"), "at `refs/tags/v1.2.3` too"),
+        (head.to_owned(), "there is no `refs/tags/v1.2.4` in `git/sample.git/packed-refs`"),
+        (format!("{id}\n"), "is not a list of packed refs"),
+    ] {
+        write("packed-refs", &packed);
+        world.refused(said);
+    }
+}
+
 #[test]
 fn an_approval_that_counts_for_ever_counts_for_nothing() {
     let world = World::new();

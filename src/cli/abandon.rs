@@ -12,12 +12,12 @@ use crate::effects::Effects;
 use crate::engine::index::{IndexWriter, Past};
 use crate::engine::{Train, branches};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::Event;
-use crate::model::{StoreName, TrainName};
+use crate::journal::{Event, State, StepStatus};
+use crate::model::{RunnerName, StoreName, TrainName};
 
 /// Give a train up, before anything of it is public
 ///
-/// Versions that somebody approved are burnt: signatures over them exist, so they are never released. The index of each
+/// Its jobs are ended and their files removed. Versions that somebody approved are burnt: signatures over them exist, so they are never released. The index of each
 /// store says so at once if the store can be reached, or with the next `refresh` or the next train.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -39,10 +39,19 @@ struct Told {
     not_told: Option<String>,
 }
 
+/// What became of the jobs of a runner.
+#[derive(Serialize)]
+struct Jobs {
+    runner: RunnerName,
+    /// Why they may still run; none if they are ended and their files are gone.
+    not_ended: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Report {
     train: TrainName,
     burnt: BTreeSet<Version>,
+    runners: Vec<Jobs>,
     stores: Vec<Told>,
 }
 
@@ -61,14 +70,36 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if state.abandoned().is_none() {
         train.journal().append(Event::Abandoned { reason: args.reason.clone() })?;
     }
+    let runtime = super::runtime()?;
+    // Before anybody reads that the train is abandoned: jobs hold the embargoed sources.
+    let runners = runtime.block_on(end_jobs(&effects, &state));
     let burnt = place.release_claims(&train)?;
     // Another train whose journal cannot be read keeps nobody from giving this one up.
     let past = place.past();
-    let stores = super::runtime()?.block_on(tell(&effects, &train, &burnt, &past));
-    let down = stores.iter().any(|s| s.not_cleared.is_some() || s.not_told.is_some());
-    let report = Report { train: name, burnt, stores };
+    let stores = runtime.block_on(tell(&effects, &train, &burnt, &past));
+    let down = runners.iter().any(|r| r.not_ended.is_some())
+        || stores.iter().any(|s| s.not_cleared.is_some() || s.not_told.is_some());
+    let report = Report { train: name, burnt, runners, stores };
     out.result(text(&report), &report)?;
     Ok(if down { ExitCode::from(ErrorKind::Unreachable.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+/// Ends the train's jobs on every runner. One that is down keeps nothing from the rest.
+async fn end_jobs(effects: &Effects, state: &State) -> Vec<Jobs> {
+    let mut jobs = Vec::new();
+    for runner in &effects.runners {
+        let ended = runner.cancel_all().await;
+        jobs.push(Jobs { runner: runner.name().clone(), not_ended: ended.err().map(|e| e.message().to_owned()) });
+    }
+    for i in 0..state.graph().len() {
+        if let StepStatus::Waiting(handle) = &state.at(i).status
+            && jobs.iter().all(|j| j.runner != handle.runner)
+        {
+            let not_ended = Some("the configuration has no such runner now".to_owned());
+            jobs.push(Jobs { runner: handle.runner.clone(), not_ended });
+        }
+    }
+    jobs
 }
 
 /// Clears every store's staging area, and has every store's index say what is burnt. The train is given up and its claims
@@ -108,6 +139,16 @@ fn text(report: &Report) -> String {
     } else {
         let burnt: Vec<String> = report.burnt.iter().map(ToString::to_string).collect();
         text.push_str(&format!("; signatures over {} exist, so these versions are burnt", burnt.join(", ")));
+    }
+    for jobs in &report.runners {
+        let runner = &jobs.runner;
+        match &jobs.not_ended {
+            None => text.push_str(&format!("\n  its jobs on runner `{runner}` are ended, and their files removed")),
+            Some(why) => text.push_str(&format!(
+                "\n  its jobs on runner `{runner}` may still run, with the embargoed sources: {why}; the same command \
+                 again ends them"
+            )),
+        }
     }
     for told in &report.stores {
         let store = &told.store;

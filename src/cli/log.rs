@@ -33,7 +33,12 @@ struct Holder {
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
     let name = place.choose(args.train.as_ref())?;
-    let records = place.records(&name)?;
+    let (records, torn) = place.records(&name)?;
+    if torn {
+        out.note(
+            "the journal ends with an unfinished record, which counts for nothing: the next `lifeboat ship` drops it",
+        );
+    }
     if args.verify {
         let holders = holders(&place, &name, &records)?;
         let mut text = format!("{} records, each signed by who held the train then", records.len());

@@ -87,8 +87,12 @@ enum Verb {
 
 /// Parses `argv`, runs the verb and reports; the process should end with the code.
 pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(argv) {
+    let argv: Vec<std::ffi::OsString> = argv.into_iter().collect();
+    let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
+        Err(e) if e.use_stderr() && argv.iter().take_while(|a| *a != "--").any(|a| a == "--json") => {
+            return Output::new(&Global { config: None, state: None, json: true }).fail(&command_line(&e));
+        }
         Err(e) => {
             // Help and version are printed to standard output and are no failure.
             drop(e.print());
@@ -100,6 +104,17 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         Ok(code) => code,
         Err(e) => out.fail(&e),
     }
+}
+
+/// What is wrong with a command line, as our own error.
+fn command_line(e: &clap::Error) -> Error {
+    let text = e.render().to_string();
+    let mut lines = text.lines().filter(|l| !l.trim().is_empty());
+    let message = match e.kind() {
+        clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing",
+        _ => lines.next().map_or("", |l| l.strip_prefix("error: ").unwrap_or(l)),
+    };
+    lines.fold(Error::input(message), |error, line| error.detail(line.trim()))
 }
 
 fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {

@@ -58,8 +58,9 @@ impl Place {
             Some(path) => path.clone(),
             None => find_config(&*disk)?,
         };
-        let config = config::load(&path, &*disk)?;
-        let root = state_dir(global)?.join(config.project.name.as_str());
+        let state = state_dir(global)?;
+        let config = config::load(&path, Some(&state), &*disk)?;
+        let root = state.join(config.project.name.as_str());
         Ok(Self { config, root, disk, clock: Arc::new(HostClock) })
     }
 
@@ -73,12 +74,17 @@ impl Place {
         TrainDir::new(self.root.join("trains").join(train.as_str()))
     }
 
-    /// The trains of this project, by name.
-    pub(super) fn trains(&self) -> Result<Vec<TrainName>> {
+    /// The directories in which trains are, or were.
+    fn directories(&self) -> Result<Vec<PathBuf>> {
         let dir = self.root.join("trains");
         let entries = self.disk.list(&dir).context(format!("cannot list `{}`", dir.display()))?;
-        let dirs = entries.into_iter().filter(|e| e.kind == EntryKind::Dir);
-        let names = dirs.filter_map(|e| TrainName::new(e.name).ok());
+        Ok(entries.into_iter().filter(|e| e.kind == EntryKind::Dir).map(|e| dir.join(e.name)).collect())
+    }
+
+    /// The trains of this project, by name.
+    pub(super) fn trains(&self) -> Result<Vec<TrainName>> {
+        let dirs = self.directories()?.into_iter();
+        let names = dirs.filter_map(|d| TrainName::new(d.file_name()?.to_str()?).ok());
         Ok(names.filter(|n| matches!(self.disk.entry(&self.dir(n).plan()), Ok(Some(_)))).collect())
     }
 
@@ -87,26 +93,39 @@ impl Place {
         let dir = self.dir(train);
         let graph = Arc::new(Graph::new(Arc::new(dir.load_plan(&*self.disk)?))?);
         let (records, _) = Journal::read(&*self.disk, &dir.journal(), &graph)?;
+        if records.is_empty() {
+            dir.journal_is_not_lost(&self.disk, graph.plan())?;
+        }
         Ok(Seen { state: State::fold(graph, &records)?, now: self.clock.now() })
     }
 
     /// How all trains stand.
     pub(super) fn see_all(&self) -> Result<Vec<Seen>> {
+        for entry in self.directories()? {
+            TrainDir::new(entry).plan_is_not_lost(&*self.disk)?;
+        }
         self.trains()?.iter().map(|t| self.see(t)).collect()
     }
 
-    /// The records of a train's journal.
-    pub(super) fn records(&self, train: &TrainName) -> Result<Vec<Record>> {
+    /// The records of a train's journal, and whether an unfinished one follows them.
+    pub(super) fn records(&self, train: &TrainName) -> Result<(Vec<Record>, bool)> {
         let dir = self.dir(train);
         let graph = Graph::new(Arc::new(dir.load_plan(&*self.disk)?))?;
-        Ok(Journal::read(&*self.disk, &dir.journal(), &graph)?.0)
+        let path = dir.journal();
+        let (records, len) = Journal::read(&*self.disk, &path, &graph)?;
+        let entry = self.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?;
+        Ok((records, entry.is_some_and(|e| e.size > len)))
     }
 
     /// The train that is meant: the one named, the only one under way, or the only one there is.
     pub(super) fn choose(&self, named: Option<&TrainName>) -> Result<TrainName> {
         let trains = self.trains()?;
         if let Some(name) = named {
-            return if trains.contains(name) { Ok(name.clone()) } else { Err(self.no_such(name, &trains)) };
+            if trains.contains(name) {
+                return Ok(name.clone());
+            }
+            self.dir(name).plan_is_not_lost(&*self.disk)?;
+            return Err(self.no_such(name, &trains));
         }
         let under_way: Vec<TrainName> =
             self.see_all()?.iter().filter(|s| s.under_way()).map(|s| s.name().clone()).collect();

@@ -95,12 +95,24 @@ fn report(seen: &Seen) -> TrainReport {
         abandoned: state.abandoned().map(str::to_owned),
         plan: state.graph().id().to_string(),
         lines: lines.collect(),
-        approved_by: state.approvals().iter().map(|(a, _)| a.person.to_string()).collect(),
+        approved_by: approved_by(state),
         steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
         down: state.outages(),
         workflows_off: state.switched_off(),
         next: super::place::advice(state, seen.now),
     }
+}
+
+/// Who has approved: each person once, in the order of their first approvals.
+fn approved_by(state: &State) -> Vec<String> {
+    let mut people: Vec<String> = Vec::new();
+    for (approval, _) in state.approvals() {
+        let person = approval.person.to_string();
+        if !people.contains(&person) {
+            people.push(person);
+        }
+    }
+    people
 }
 
 fn step_report(state: &State, i: usize) -> StepReport {

@@ -2,19 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use super::parse_train;
+use super::resolve::parse_beside;
 use super::settings::{Config, TemplateSet, TrainRequest};
-use super::{parse, parse_train};
 use crate::effects::{Disk, EntryKind};
 use crate::error::{Context as _, Error, Result};
 
-/// Reads `lifeboat.toml` at `path`, and the project's own templates. Paths in the result are absolute.
+/// Reads `lifeboat.toml` at `path`, and the project's own templates; `state` is where trains are kept, if that is known, and
+/// no store may be there. Paths in the result are absolute.
 ///
 /// # Errors
 /// A file that is absent or not UTF-8, and every fault of [`parse`].
-pub fn load(path: &Path, disk: &dyn Disk) -> Result<Config> {
+pub fn load(path: &Path, state: Option<&Path>, disk: &dyn Disk) -> Result<Config> {
     let path = absolute(path)?;
     let hint = "write one, or name it with `--config`";
-    let mut config = parse(&text(&path, "the configuration", hint, disk)?, &path)?;
+    let mut config = parse_beside(&text(&path, "the configuration", hint, disk)?, &path, state)?;
     config.templates = templates(&config.project.templates, disk)?;
     Ok(config)
 }
@@ -41,7 +43,11 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 fn text(path: &Path, what: &str, hint: &str, disk: &dyn Disk) -> Result<String> {
-    let bytes = disk.read(path).context(format!("cannot read {what} `{}`", path.display()))?;
+    let bytes = disk.read(path);
+    if bytes.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::IsADirectory) {
+        return Err(Error::input(format!("{what} `{}` is a directory", path.display())).hint(hint));
+    }
+    let bytes = bytes.context(format!("cannot read {what} `{}`", path.display()))?;
     let bytes = bytes.ok_or_else(|| Error::input(format!("{what} `{}` does not exist", path.display())).hint(hint))?;
     String::from_utf8(bytes).map_err(|e| {
         let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();

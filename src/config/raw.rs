@@ -225,7 +225,7 @@ pub(super) struct RawSigning {
 
 /// A key: `{ file = …, passphrase = … }` or `{ gpg = … }`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "`{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`")]
 pub(super) struct RawKey {
     pub(super) file: Option<Text>,
     pub(super) passphrase: Option<RawSecret>,

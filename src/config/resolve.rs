@@ -2,6 +2,7 @@
 //! relative to the file, secrets as references only. Pure: looks at no file.
 
 mod forge;
+mod places;
 mod recipe;
 mod targets;
 
@@ -31,13 +32,21 @@ use crate::model::{GrammarError, Label, RemoteName, RunnerName, TagName};
 /// # Errors
 /// Every fault at once, each with file, line, column, the line itself and what would be valid.
 pub fn parse(text: &str, path: &Path) -> Result<Config> {
+    parse_beside(text, path, None)
+}
+
+/// As [`parse`], where trains are kept in the directory `state`, which no store may share.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_beside(text: &str, path: &Path, state: Option<&Path>) -> Result<Config> {
     let mut faults = Faults::default();
     let mut document = Document::parse(text, &mut faults);
     if !faults.is_empty() {
         return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
     }
     let hidden = secrets::find(document.tree(), &mut faults);
-    let config = resolve(&mut document, path.parent().unwrap_or(Path::new("")), &mut faults);
+    let config = resolve(&mut document, path.parent().unwrap_or(Path::new("")), state, &mut faults);
     document.finish(&mut faults);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
@@ -45,7 +54,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config> {
     }
 }
 
-fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Option<Config> {
+fn resolve(document: &mut Document<'_>, base: &Path, state: Option<&Path>, faults: &mut Faults) -> Option<Config> {
     if !document.tree().contains_key("project") {
         faults.add(Fault::new(0..0, "the table `[project]` is missing", "it needs `name` and `committer`"));
     }
@@ -64,10 +73,14 @@ fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Opt
     let runners: Vec<_> = unique(faults, "runner", runners.iter().map(|(_, r)| &r.name).collect(), |faults| {
         runners.iter().filter_map(|(_, raw)| runner(raw, faults)).collect()
     });
-    let stores = document.list::<RawStore>("store", faults);
-    let stores: Vec<_> = unique(faults, "store", stores.iter().map(|(_, r)| &r.name).collect(), |faults| {
-        stores.iter().filter_map(|(_, raw)| store(raw, base, faults)).collect()
+    let raw_stores = document.list::<RawStore>("store", faults);
+    let stores: Vec<_> = unique(faults, "store", raw_stores.iter().map(|(_, r)| &r.name).collect(), |faults| {
+        let stores = raw_stores.iter().filter_map(|(_, raw)| Some((store(raw, base, faults)?, &raw.url)));
+        stores.collect()
     });
+    let checkout = project.as_ref().map(|p| p.repository.as_path());
+    places::check(&stores, checkout, state, faults);
+    let stores = stores.into_iter().map(|(store, _)| store).collect();
     let forges = document.named::<RawForge>("forge", faults);
     let remotes = document.list::<RawRemote>("remote", faults);
     let names = forges.iter().map(|(name, _)| name).chain(remotes.iter().map(|(_, r)| &r.name)).collect();
@@ -244,7 +257,7 @@ fn store(raw: &RawStore, base: &Path, faults: &mut Faults) -> Option<StoreConfig
                     "a `file://` address needs an absolute path",
                     "write `file:///srv/releases`",
                 )
-                .help("a path alone, such as `releases`, is relative to this file"),
+                .help("a path alone, such as `../releases`, is relative to this file"),
             );
             return None;
         }

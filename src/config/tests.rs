@@ -87,10 +87,10 @@ fn wasmtime_rehearsal() {
 
 #[test]
 fn defaults_and_paths() {
-    let c = config("[[store]]\nname = \"m\"\nurl = \"public\"\n");
+    let c = config("[[store]]\nname = \"m\"\nurl = \"../public\"\n");
     assert_eq!(c.project.repository, Path::new("/src/acme"));
     assert_eq!(c.project.keys, Path::new("/src/acme/keys"));
-    assert_eq!(c.stores[0].url, "file:///src/acme/public");
+    assert_eq!(c.stores[0].url, "file:///src/acme/../public");
     assert!(c.stores[0].required);
     assert_eq!(c.runners.len(), 1);
     assert_eq!(c.runners[0].labels.iter().map(|l| l.as_str()).collect::<Vec<_>>(), ["linux", "x86_64"]);
@@ -423,4 +423,44 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn stores_are_apart_from_each_other_from_the_checkout_and_from_the_state() {
+    let stores = |one: &str, two: &str| {
+        let text =
+            format!("{HEAD}[[store]]\nname = \"one\"\nurl = \"{one}\"\n[[store]]\nname = \"two\"\nurl = \"{two}\"\n");
+        super::resolve::parse_beside(&text, Path::new("/src/acme/lifeboat.toml"), Some(Path::new("/home/me/state")))
+    };
+    stores("file:///srv/a", "file:///srv/ab").unwrap_or_else(|e| panic!("{}", e.report()));
+    stores("../a", "../acme-releases").unwrap_or_else(|e| panic!("{}", e.report()));
+    for (one, two, said) in [
+        ("file:///srv/a", "file:///srv/a/", "store `two` is in the same place as store `one`"),
+        ("file:///src/a", "../a", "store `two` is in the same place as store `one`"),
+        ("file:///srv/a", "file:///srv/a/b", "store `two` is inside store `one`"),
+        ("file:///srv/a/b", "file:///srv/a", "store `two` contains store `one`"),
+        ("s3://bucket/a", "s3://bucket/a/", "store `two` is in the same place as store `one`"),
+        ("file:///srv/a", "releases", "store `two` is inside the project's checkout"),
+        ("file:///srv/a", "../acme", "store `two` is inside the project's checkout"),
+        ("file:///srv/a", "file:///home/me/state", "store `two` and the state directory share a place"),
+        ("file:///srv/a", "file:///home/me/state/acme/x", "store `two` and the state directory share a place"),
+        ("file:///srv/a", "file:///home", "store `two` and the state directory share a place"),
+    ] {
+        let e = stores(one, two).map(drop).unwrap_err();
+        let report = e.report();
+        assert!(e.kind() == crate::error::ErrorKind::Input && report.contains(said), "{said}:\n{report}");
+        assert!(report.contains("/src/acme/lifeboat.toml:9:7"), "{report}");
+    }
+}
+
+#[test]
+fn faults_are_in_words_of_the_file() {
+    let report = faulty("[signing]\nrelease = \"a.key\"\n");
+    assert!(report.contains("valid is `{ file = \"path\" }` or `{ gpg = "), "{report}");
+    let report = faulty("[signing]\npeople = { ann = 3 }\n");
+    assert!(!report.contains("struct") && !report.contains("Raw"), "{report}");
+    let report = faulty("[[target]]\nname = \"a\"\nrun = [\"x\"]\nartifacts = []\n");
+    assert!(report.contains("`artifacts` of `a` is empty") && report.contains("lifeboat.toml:5:8"), "{report}");
+    let error = crate::model::AdvisoryId::new("a b").unwrap_err().to_string();
+    assert!(error.contains("is not an advisory id"), "{error}");
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::Disk;
+use super::disk::{Disk, EntryKind};
 use super::files::{self, Writing};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests::Hasher;
@@ -100,6 +100,20 @@ impl Objects {
         Ok(self.disk.entry(&self.path(id)).context(format!("cannot look for object {id}"))?.is_some())
     }
 
+    /// Every object that is there, in no order.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn ids(&self) -> Result<Vec<Sha256>> {
+        let list = |dir: &Path| self.disk.list(dir).context(format!("cannot list `{}`", dir.display()));
+        let mut out = Vec::new();
+        for start in list(&self.dir)?.into_iter().filter(|e| e.kind == EntryKind::Dir && e.name.len() == 2) {
+            let names = list(&self.dir.join(&start.name))?.into_iter().map(|e| format!("{}{}", start.name, e.name));
+            out.extend(names.filter_map(|hex| hex.parse::<Sha256>().ok()));
+        }
+        Ok(out)
+    }
+
     /// An object's bytes, whose digest is checked.
     ///
     /// # Errors
@@ -110,7 +124,7 @@ impl Objects {
         if Sha256::of(&bytes) != *id {
             return Err(Error::verification(format!("object {id} has other bytes than its name says"))
                 .detail(format!("file: {}", self.path(id).display()))
-                .hint("move the file away; the step that made it will make it again after `lifeboat ship`"));
+                .hint("restore that file from a backup or another maintainer's copy of the train's `objects/`"));
         }
         Ok(bytes)
     }

@@ -111,4 +111,11 @@ pub trait Runner: Send + Sync {
     /// # Errors
     /// The runner's.
     async fn cancel(&self, handle: &Handle) -> Result<()>;
+
+    /// Ends every job of the train with all its children, also one whose handle nobody recorded, and removes the files of
+    /// all of them, logs too.
+    ///
+    /// # Errors
+    /// The runner's; jobs may still run then, and the same call ends them later.
+    async fn cancel_all(&self) -> Result<()>;
 }

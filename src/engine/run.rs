@@ -203,7 +203,13 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
             let class = FailureClass::from(error.kind());
             let attempt = journal.state().step(id).map_or(1, |s| s.attempts);
             let retry_at = retry_at(class, attempt, effects.clock.now());
-            let error = error.detail(format!("step: {id}, attempt {attempt}"));
+            // Runners name the step themselves.
+            let named = error.details().contains(&format!("step: {id}"));
+            let error = error.detail(if named {
+                format!("attempt: {attempt}")
+            } else {
+                format!("step: {id}, attempt {attempt}")
+            });
             journal.append(Event::Failed { step: step_id, key, class, error: error.report(), retry_at })?;
             let again = retry_at.map(|at| format!("; tried again at {}", at.strftime("%T")));
             let told = format!("{}{}", error.message(), again.unwrap_or_default());

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::index::Past;
-use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, Role, files};
+use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, ProgressEvent, Role, files};
 use crate::error::{Context as _, Error, Result};
+use crate::formats::series::Series;
 use crate::journal::{Event, Journal, State};
 use crate::model::{TrainNonce, escape};
 use crate::plan::{Graph, Plan, check};
@@ -71,10 +72,55 @@ impl TrainDir {
     pub fn load_plan(&self, disk: &dyn Disk) -> Result<Plan> {
         let path = self.plan();
         let bytes = disk.read(&path).context(format!("cannot read `{}`", path.display()))?;
-        let bytes = bytes.ok_or_else(|| Error::input(format!("there is no train in `{}`", self.0.display())))?;
+        let Some(bytes) = bytes else {
+            self.plan_is_not_lost(disk)?;
+            return Err(Error::input(format!("there is no train in `{}`", self.0.display())));
+        };
         let plan = Plan::from_bytes(&bytes).map_err(|e| e.detail(format!("file: {}", path.display())))?;
-        check(&plan)?;
+        // It was checked before it was adopted: the file was changed since.
+        check(&plan).map_err(|e| {
+            Error::verification(format!("`{}` is not the plan that was adopted: {}", path.display(), e.message()))
+                .hint("restore it from a backup or another maintainer's copy; nothing was changed")
+        })?;
         Ok(plan)
+    }
+
+    /// Refuses a directory with a journal and no plan: adoption writes the plan first.
+    ///
+    /// # Errors
+    /// The plan is lost; the file system's.
+    pub fn plan_is_not_lost(&self, disk: &dyn Disk) -> Result<()> {
+        let there = |path: PathBuf| disk.entry(&path).context(format!("cannot look at `{}`", path.display()));
+        if there(self.plan())?.is_some() || there(self.journal())?.is_none_or(|e| e.size == 0) {
+            return Ok(());
+        }
+        Err(Error::verification(format!("the train in `{}` has lost its `plan.json`", self.0.display()))
+            .detail(format!("its journal is there: {}", self.journal().display()))
+            .hint("restore `plan.json` from a backup or another maintainer's copy")
+            .hint("or give the train up for good by moving that directory away"))
+    }
+
+    /// Refuses a journal without a record where steps have left objects: begun anew, the train would do again what is
+    /// public already. What adoption itself leaves are pinned series, also of an attempt that was killed.
+    ///
+    /// # Errors
+    /// The journal is lost; the file system's.
+    pub fn journal_is_not_lost(&self, disk: &Arc<dyn Disk>, plan: &Plan) -> Result<()> {
+        let objects = Objects::new(disk.clone(), self.objects());
+        for id in objects.ids()? {
+            if plan.lines.iter().any(|l| l.series == id) || Series::is_one(&mut *objects.open(&id)?)? {
+                continue;
+            }
+            let journal = self.journal();
+            return Err(Error::verification(format!("journal `{}` has lost its records", journal.display()))
+                .detail(format!("steps of this train have run: object {id} is of one of them"))
+                .hint("restore the journal from a backup or another maintainer's copy")
+                .hint(format!(
+                    "or give the train up for good by moving `{}` away, after a look at what is public",
+                    self.0.display()
+                )));
+        }
+        Ok(())
     }
 }
 
@@ -122,6 +168,7 @@ impl Train {
     /// # Errors
     /// Another plan is there.
     pub fn adoptable(disk: &dyn Disk, dir: &TrainDir, plan: &Plan) -> Result<()> {
+        dir.plan_is_not_lost(disk)?;
         let there = disk.read(&dir.plan()).context("cannot read the adopted plan")?;
         if there.is_none_or(|bytes| plan.to_bytes().is_ok_and(|ours| bytes == ours)) {
             return Ok(());
@@ -195,6 +242,14 @@ impl Train {
         let graph = Arc::new(Graph::new(Arc::new(plan))?);
         let signer = effects.keys.signer(&Role::Operator)?;
         let journal = Journal::open(effects.disk.clone(), effects.clock.clone(), signer, dir.journal(), graph.clone())?;
+        if journal.state().nonce().is_none() {
+            dir.journal_is_not_lost(&effects.disk, graph.plan())?;
+        }
+        if journal.was_torn() {
+            let text =
+                format!("note      dropped an unfinished record at the end of journal `{}`", dir.journal().display());
+            effects.progress.event(ProgressEvent::Note(text));
+        }
         Ok(Self {
             dir: dir.clone(),
             graph,

@@ -1,5 +1,7 @@
 //! A pinned patch series: what is applied to one line, whatever it came from.
 
+use std::io::Read as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::canonical;
@@ -80,6 +82,17 @@ impl Series {
     /// Never for a series that was read from git.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         canonical::to_bytes(self)
+    }
+
+    /// Whether what a reader gives begins as a pinned series does; reads no more than that.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn is_one(from: &mut dyn std::io::Read) -> Result<bool> {
+        const START: &[u8] = b"{\"format\":1,\"patches\":[";
+        let mut start = Vec::new();
+        std::io::Read::take(from, START.len() as u64).read_to_end(&mut start).context("cannot read an object")?;
+        Ok(start == START)
     }
 
     /// Reads what [`Series::to_bytes`] wrote.

@@ -13,6 +13,7 @@ pub mod facts;
 mod hunk;
 mod mail;
 mod merged;
+mod names;
 mod pack;
 mod private;
 mod program;

@@ -9,7 +9,7 @@ use super::address::is_address;
 use super::apply::Order;
 use super::commit::When;
 use super::program::{Call, Configuration, GitProgram};
-use super::{apply, find_commit, from_oid, git_error, mail, private, to_oid};
+use super::{apply, find_commit, from_oid, git_error, mail, names, private, to_oid};
 use crate::effects::PrivateRepo;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::series::{Patch, Series};
@@ -18,14 +18,16 @@ use crate::model::{BranchName, Ident, Oid, escape};
 /// How long a private remote may take to send one branch.
 const FETCH: Duration = Duration::from_secs(600);
 
-/// Reads a series from a directory of `*.patch`, `*.mbox` and `*.eml` files, sorted by name, or from one such file.
+/// Reads a series from a directory of `*.patch`, `*.mbox` and `*.eml` files, sorted by name, or from one mailbox file. A
+/// directory holds nothing else but hidden files and a README: a mail that is passed over would be half a fix.
 ///
 /// Mails are read as `git am` reads them: encodings, folded subjects, in-body `From:` and CRLF are understood,
 /// `[PATCH 1/2]` is dropped from subjects and any other bracket kept (`git mailinfo -b`). `scratch` is a directory, private
 /// to the user, for intermediate files; they are removed.
 ///
 /// # Errors
-/// No mail there; a mail without author, date or change; what git cannot read.
+/// No mail there; what is no mail by its name, or no file; numbers in another order than the names; a mail without author,
+/// date or change; what git cannot read.
 pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result<Series> {
     let files = mail_files(path)?;
     let work = Scratch::new(scratch)?;
@@ -33,6 +35,10 @@ pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result
     for (n, file) in files.iter().enumerate() {
         let name = file.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = fs::read(file).context(format!("cannot read `{}`", file.display()))?;
+        if bytes.trim_ascii().is_empty() {
+            return Err(Error::input(format!("patch `{}` is empty", escape(&file.display().to_string())))
+                .hint("make it again with `git format-patch --binary`, or take it out of the directory"));
+        }
         let bytes = if mail::is_wire_form(&bytes) { mail::without_cr(&bytes) } else { bytes };
         let dir = work.0.join(n.to_string());
         make_dir(&dir)?;
@@ -62,16 +68,30 @@ fn mail_files(path: &Path) -> Result<Vec<PathBuf>> {
             .hint("check the train file's `patches`"));
     }
     let what = || format!("cannot list `{}`", path.display());
-    let mut out = Vec::new();
+    let mut names = Vec::new();
     for entry in fs::read_dir(path).context(what())? {
-        let file = entry.context(what())?.path();
-        let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_owned();
-        if matches!(extension.as_str(), "patch" | "mbox" | "eml") && file.is_file() {
-            out.push(file);
+        let name = entry.context(what())?.file_name().to_string_lossy().into_owned();
+        if names::is_beside(&name) {
+            continue;
         }
+        let is_file = path.join(&name).is_file();
+        if !names::is_mail(&name) || !is_file {
+            let kind = if is_file { "no mail by its name" } else { "no plain file" };
+            let place = escape(&path.display().to_string());
+            return Err(Error::input(format!("`{}` in the patch directory `{place}` is {kind}", escape(&name)))
+                .detail("nothing there is passed over: it could be half of the fix")
+                .hint("name each patch `*.patch`, `*.mbox` or `*.eml`, and move all else out of the directory"));
+        }
+        names.push(name);
     }
-    out.sort();
-    Ok(out)
+    names.sort();
+    if let Some((first, second)) = names::out_of_order(&names) {
+        let (first, second) = (escape(first), escape(second));
+        return Err(Error::input(format!("`{first}` would be applied before `{second}`: patches go by their names"))
+            .detail(format!("directory: {}", escape(&path.display().to_string())))
+            .hint("give the numbers as many digits, as `git format-patch` does: `0009-…`, `0010-…`"));
+    }
+    Ok(names.into_iter().map(|name| path.join(name)).collect())
 }
 
 /// Splits a mailbox into mails.
@@ -150,8 +170,16 @@ fn author(program: &GitProgram, info: &mail::MailInfo, what: &str) -> Result<(Id
         .variable("GIT_AUTHOR_EMAIL", &info.email)
         .variable("GIT_AUTHOR_DATE", &info.date)
         .args(["var", "GIT_AUTHOR_IDENT"])
-        .run()?
-        .checked(what)?;
+        .run()?;
+    if !line.succeeded() && line.code.is_some() {
+        // Nothing but these three fields came from outside.
+        let said = line.failure(what);
+        return Err(Error::input(said.message())
+            .detail(format!("author: {} <{}>", escape(&info.author), escape(&info.email)))
+            .detail(format!("date: {}", escape(&info.date)))
+            .hint("mend the mail's `From:` and `Date:`; a date is `Tue, 24 Feb 2026 10:00:00 -0600`"));
+    }
+    let line = line.checked(what)?;
     signature(&line).ok_or_else(|| {
         Error::input(format!("{what}: git makes the author `{}` of it", escape(&String::from_utf8_lossy(&line))))
     })

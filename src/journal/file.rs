@@ -27,6 +27,8 @@ pub struct Journal {
     len: u64,
     /// Whether an append failed, so that bytes of an unfinished record may stand after `len`.
     torn: bool,
+    /// See [`Journal::was_torn`].
+    was_torn: bool,
 }
 
 impl Journal {
@@ -69,7 +71,7 @@ impl Journal {
             files::sync_parent(&*disk, &path)?;
         }
         let torn = entry.is_some_and(|e| e.size > len);
-        let mut journal = Self { disk, clock, signer, path, state, seq, head, len, torn };
+        let mut journal = Self { disk, clock, signer, path, state, seq, head, len, torn, was_torn: torn };
         journal.repair()?;
         Ok(journal)
     }
@@ -119,6 +121,12 @@ impl Journal {
         &self.state
     }
 
+    /// Whether it ended with an unfinished record when it was opened, which was cut off.
+    #[must_use]
+    pub fn was_torn(&self) -> bool {
+        self.was_torn
+    }
+
     /// The hash of the last record.
     #[must_use]
     pub fn head(&self) -> Sha256 {
@@ -146,6 +154,17 @@ impl Whole {
         let mut prev = graph.id().0;
         for (i, line) in text.lines().enumerate() {
             let record = Record::parse(line, i + 1).map_err(|e| e.context(format!("journal `{name}`")))?;
+            if i == 0
+                && let Event::PlanAdopted { plan, .. } = &record.what
+                && *plan != graph.id()
+            {
+                return Err(Error::verification(format!(
+                    "the plan beside journal `{name}` is not the one that was adopted"
+                ))
+                .detail(format!("adopted {plan}"))
+                .detail(format!("found   {}", graph.id()))
+                .hint("restore `plan.json` there from a backup or another maintainer's copy; nothing was changed"));
+            }
             if record.seq != i as u64 || record.prev != prev {
                 return Err(Error::verification(format!("journal `{name}`: line {} does not follow line {i}", i + 1))
                     .detail("records were removed, added or reordered")

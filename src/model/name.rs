@@ -22,7 +22,8 @@ impl GrammarError {
 
 impl fmt::Display for GrammarError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a {}: valid is {}", escape(&self.value), self.what, self.valid)
+        let article = if self.what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        write!(f, "`{}` is not {article} {}: valid is {}", escape(&self.value), self.what, self.valid)
     }
 }
 

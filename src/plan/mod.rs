@@ -129,9 +129,9 @@ impl Plan {
             format: u32,
         }
         let broken = |e: serde_json::Error| {
-            Error::fatal("the stored plan cannot be read")
-                .because(e)
-                .hint("restore `plan.json` from a backup; without it the train cannot go on")
+            Error::verification("the stored plan cannot be read").because(e).hint(
+                "restore `plan.json` from a backup or another maintainer's copy; without it the train cannot go on",
+            )
         };
         let head: Head = serde_json::from_slice(bytes).map_err(broken)?;
         if head.format > FORMAT {

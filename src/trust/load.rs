@@ -206,8 +206,15 @@ pub fn load(
 
 fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, now: Timestamp) -> Result<TrustedRoot> {
     let newest = found(keys, FILE.to_owned())?.ok_or_else(|| {
-        Error::input(format!("there is no `{}`", keys.dir.join(FILE).display()))
-            .hint("make the first trust root with `lifeboat trust init`, or name the directory with `--keys`")
+        let error = Error::input(format!("there is no `{}`", keys.dir.join(FILE).display()));
+        match choice {
+            RootChoice::Directory => {
+                error.hint("make the first trust root with `lifeboat trust init`, or name the directory with `--keys`")
+            }
+            RootChoice::Pinned(pin) => error.detail(format!("pinned sha256:{pin}")).hint(
+                "restore that directory, for example with `git checkout`, or name where it is as `keys` in `[project]`",
+            ),
+        }
     })?;
     if let Some(project) = project.filter(|p| **p != newest.root.project) {
         return Err(Error::verification(format!(

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::release::{DOCUMENT, Release, document};
+use super::source::Source;
 use super::{Layout, Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::formats::tag::{FILE, parse, split};
-use crate::model::{Oid, Sha256};
+use crate::model::{Oid, Sha256, escape};
 use crate::trust::{Window, check_key_signature};
 
 pub(super) async fn check(request: &Request, release: &Release, window: &Window, report: &mut Report) -> Result<()> {
@@ -28,12 +29,10 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
         report.note("tag ref in the clone", under_its_name(&refs, &name, &id));
     }
     if request.layout == Layout::Store {
-        let path = format!("git/{}.git/info/refs", request.project());
-        match request.source.read(&path, DOCUMENT).await {
-            Ok(Some(bytes)) => {
-                report.note(what, parse_refs(&bytes, &path).and_then(|refs| under_its_name(&refs, &name, &id)));
-            }
-            Ok(None) => report.not_checked(what, format!("there is no `{path}`")),
+        let git = format!("git/{}.git", request.project());
+        match served(&request.source, &git, &name, &id).await {
+            Ok(Some(found)) => drop(report.note(what, Ok(found))),
+            Ok(None) => report.not_checked(what, format!("there is no `{git}/info/refs`")),
             Err(e) if e.kind() == ErrorKind::Verification => drop(report.note(what, Err(e))),
             Err(e) => return Err(e),
         }
@@ -41,6 +40,63 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
         report.not_checked(what, "name a clone with `--clone` to have its tag checked");
     }
     Ok(())
+}
+
+/// Checks the tag's ref wherever git may read it in a served repository: over HTTP in `info/refs`, in a clone by path in
+/// `packed-refs` and, before that, in a file of its own (gitrepository-layout(5)). One that says otherwise would give some
+/// people another tag. `None` if nothing is served there.
+async fn served(source: &Source, git: &str, name: &str, id: &Oid) -> Result<Option<String>> {
+    let path = format!("{git}/info/refs");
+    let Some(bytes) = source.read(&path, DOCUMENT).await? else { return Ok(None) };
+    let found = under_its_name(&parse_refs(&bytes, &path)?, name, id)?;
+    let path = format!("{git}/packed-refs");
+    let packed = beside(source, &path).await?.map(|b| parse_packed(&b, &path)).transpose()?;
+    if let Some(packed) = &packed {
+        no_other(packed, name, id).map_err(|e| e.context(&path))?;
+    }
+    let loose = loose_refs(source, git, name).await?;
+    no_other(&loose, name, id).map_err(|e| e.context(format!("a file below `{git}/refs`")))?;
+    let read_by_path = packed.iter().flatten().chain(&loose);
+    if (packed.is_some() || !loose.is_empty()) && !read_by_path.into_iter().any(|(r, _)| r == name) {
+        return Err(Error::verification(format!("there is no `{name}` in `{path}`")));
+    }
+    Ok(Some(found))
+}
+
+/// A file that only a clone by path reads: a web server need not have it.
+async fn beside(source: &Source, path: &str) -> Result<Option<Vec<u8>>> {
+    match (source, source.read(path, DOCUMENT).await) {
+        (Source::Web(_), Err(e)) if e.kind() != ErrorKind::Verification => Ok(None),
+        (_, read) => read,
+    }
+}
+
+/// The refs below `refs/tags` that are files of their own: all of a directory; on the web the tag's own.
+async fn loose_refs(source: &Source, git: &str, name: &str) -> Result<Vec<(String, String)>> {
+    let mut names = Vec::new();
+    let mut dirs = vec!["refs/tags".to_owned()];
+    while let Some(dir) = dirs.pop() {
+        match source.list(&format!("{git}/{dir}"))? {
+            None => names.push(name.to_owned()),
+            Some(entries) => {
+                // git passes over hidden files and locks; stores leave the former behind when a write is killed.
+                for entry in entries.iter().filter(|e| !e.starts_with('.') && !e.ends_with(".lock")) {
+                    match entry.strip_suffix('/') {
+                        Some(below) => dirs.push(format!("{dir}/{below}")),
+                        None => names.push(format!("{dir}/{entry}")),
+                    }
+                }
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for name in names {
+        if let Some(bytes) = beside(source, &format!("{git}/{name}")).await? {
+            let id = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+            out.push((name, id));
+        }
+    }
+    Ok(out)
 }
 
 fn signed_as_approved(request: &Request, release: &Release, window: &Window, object: &[u8]) -> Result<String> {
@@ -70,17 +126,32 @@ fn object_id(object: &[u8]) -> Result<Oid> {
 
 /// git accepts a signed tag `v1` under the ref `refs/tags/v2`; here the ref must be the tag's own, and the only one.
 fn under_its_name(refs: &[(String, String)], name: &str, id: &Oid) -> Result<String> {
-    match refs.iter().find(|(r, _)| r == name) {
-        None => return Err(Error::verification(format!("there is no `{name}`"))),
-        Some((_, found)) if found != id.as_str() => {
-            return Err(Error::verification(format!("`{name}` is {found}, not the tag object {id}")));
+    if refs.iter().all(|(r, _)| r != name) {
+        return Err(Error::verification(format!("there is no `{name}`")));
+    }
+    no_other(refs, name, id).map(|()| format!("`{name}` is {id}"))
+}
+
+/// The ref is the tag object's, where it is listed, and no other one is.
+fn no_other(refs: &[(String, String)], name: &str, id: &Oid) -> Result<()> {
+    for (found, object) in refs {
+        if found == name && object != id.as_str() {
+            let object = escape(object);
+            return Err(Error::verification(format!("`{name}` is {object}, not the tag object {id}")));
         }
-        Some(_) => {}
+        if found != name && object == id.as_str() {
+            return Err(Error::verification(format!("the same tag object is at `{}` too", escape(found))));
+        }
     }
-    match refs.iter().find(|(r, i)| r != name && i == id.as_str()) {
-        Some((other, _)) => Err(Error::verification(format!("the same tag object is at `{other}` too"))),
-        None => Ok(format!("`{name}` is {id}")),
-    }
+    Ok(())
+}
+
+/// Reads `packed-refs`: `<id> SP <ref>`; comments and peeled ids left out.
+fn parse_packed(bytes: &[u8], path: &str) -> Result<Vec<(String, String)>> {
+    let bad = || Error::verification(format!("`{path}` is not a list of packed refs"));
+    let lines = std::str::from_utf8(bytes).map_err(|_| bad())?.lines();
+    let refs = lines.filter(|l| !l.starts_with(['#', '^']));
+    refs.map(|l| l.split_once(' ').map(|(id, name)| (name.to_owned(), id.to_owned())).ok_or_else(bad)).collect()
 }
 
 /// Reads `info/refs` of a repository for dumb HTTP: `<id> TAB <ref>`, peeled ids with `^{}` left out.

@@ -7,6 +7,8 @@
 
 mod advisories;
 mod commands;
+mod losses;
+mod small_print;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole_train;
@@ -285,7 +287,9 @@ fn journal_cut_and_changed() {
     // A torn tail never happened: the step is looked at again.
     let last = lines.len() - 1;
     fs::write(&journal, format!("{}\n{}", lines[..last].join("\n"), &lines[last][..lines[last].len() / 2])).unwrap();
-    train.ship().ends_with(3);
+    train.run(&["log"]).ends_with(0).says("the journal ends with an unfinished record");
+    train.ship().ends_with(3).says("dropped an unfinished record at the end of journal");
+    assert!(!train.ship().ends_with(3).stderr.contains("unfinished"), "told twice");
     let whole = fs::read_to_string(&journal).unwrap();
     assert!(whole.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()));
     let lines: Vec<&str> = whole.lines().collect();

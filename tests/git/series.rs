@@ -1,5 +1,6 @@
 //! Imports of patch series from mails and from a private remote.
 
+use lifeboat::error::ErrorKind;
 use lifeboat::git::series::{from_mailbox, from_remote, on_base};
 use lifeboat::model::BranchName;
 
@@ -189,4 +190,63 @@ fn private_branches_that_cannot_be_a_series() {
     assert!(from_remote(s.program(), &repo, &evil, &BranchName::new("x").unwrap(), &base).is_err());
     assert!(from_remote(s.program(), &repo, "--upload-pack=x", &BranchName::new("x").unwrap(), &base).is_err());
     assert!(!s.path("evil").exists());
+}
+
+#[test]
+fn nothing_in_a_directory_of_patches_is_passed_over() {
+    let s = with_fixes();
+    let read = || from_mailbox(s.program(), &s.path("patches"), &s.path("home"));
+    let refused = |name: &str| {
+        let e = read().map(|s| s.patches.len()).unwrap_err();
+        let said = e.report();
+        assert!(e.kind() == ErrorKind::Input && said.contains(name) && said.contains("hint: "), "{name}: {said}");
+    };
+    for name in ["0009-x.diff", "0009-x.PATCH", "0009-x.txt", "0009-x.patch.gz", "series", "README.patch~"] {
+        s.write(&format!("patches/{name}"), "x");
+        // A backup of the text that may lie there is none of a patch.
+        if name.starts_with("README") {
+            assert_eq!(read().unwrap().patches.len(), 4);
+        } else {
+            refused(name);
+        }
+        std::fs::remove_file(s.path("patches").join(name)).unwrap();
+    }
+    std::fs::create_dir(s.path("patches/0009-more.patch")).unwrap();
+    refused("0009-more.patch` in the patch directory");
+    std::fs::remove_dir(s.path("patches/0009-more.patch")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(s.path("patches/0009-x.patch")).status().unwrap();
+    assert!(made.success(), "no `mkfifo`: apt-get install coreutils");
+    refused("is no plain file");
+    std::fs::remove_file(s.path("patches/0009-x.patch")).unwrap();
+    for name in [".0001-fix.patch.swp", "README.md"] {
+        s.write(&format!("patches/{name}"), "x");
+    }
+    assert_eq!(read().unwrap().patches.len(), 4);
+    let last = crate::scratch::entries(&s.path("patches")).pop().unwrap();
+    std::fs::rename(last, s.path("patches/10-last.patch")).unwrap();
+    let third = s.path("patches/0003-Add-a-file-with-CRLF.patch");
+    std::fs::rename(third, s.path("patches/9-third.patch")).unwrap();
+    refused("`10-last.patch` would be applied before `9-third.patch`");
+}
+
+#[test]
+fn patches_that_are_broken_are_a_fault_of_the_input() {
+    let s = Scratch::new();
+    let mail = |date: &str, path: &str| {
+        format!(
+            "From: S <s@example.org>\nDate: {date}\nSubject: x\n\nWhy.\n---\ndiff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-b\n+B\n"
+        )
+    };
+    let read = || from_mailbox(s.program(), &s.path("in"), &s.path("home"));
+    for (text, said) in [(String::new(), "is empty"), (mail("soon, perhaps", "b.txt"), "soon, perhaps")] {
+        s.write("in/a.eml", &text);
+        let e = read().map(drop).unwrap_err();
+        assert!(e.kind() == ErrorKind::Input && e.report().contains(said), "{}", e.report());
+        assert!(e.message().contains("a.eml"), "{}", e.report());
+    }
+    s.write("in/a.eml", &mail("Tue, 24 Feb 2026 10:00:00 -0600", "../../b.txt"));
+    let (repo, base) = (s.private(), s.head("user", "release-1.0"));
+    let e = on_base(s.program(), &repo, &base, &read().unwrap()).unwrap_err();
+    assert!(e.kind() == ErrorKind::Input && e.message().contains("`a.eml`"), "{}", e.report());
+    assert!(e.message().contains("`../../b.txt`"), "{}", e.report());
 }

@@ -309,4 +309,9 @@ impl Runner for CountingRunner {
         self.tick("cancel", &handle.job)?;
         self.inner.cancel(handle).await
     }
+
+    async fn cancel_all(&self) -> Result<()> {
+        self.tick("cancel_all", "")?;
+        self.inner.cancel_all().await
+    }
 }

@@ -73,4 +73,11 @@ impl Runner for InstantRunner {
     async fn cancel(&self, handle: &Handle) -> Result<()> {
         fs::remove_dir_all(self.jobs.join(&handle.job)).context("job")
     }
+
+    async fn cancel_all(&self) -> Result<()> {
+        match fs::remove_dir_all(&self.jobs) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("jobs"),
+            _ => Ok(()),
+        }
+    }
 }

@@ -118,7 +118,7 @@ impl World {
     }
 
     pub fn config(&self) -> Config {
-        config::load(&self.config_file(), &HostDisk).unwrap()
+        config::load(&self.config_file(), Some(&self.live().join("state")), &HostDisk).unwrap()
     }
 
     fn toml(&self) -> String {

@@ -89,6 +89,14 @@ impl<'a> Tables<'a> {
                     let Recipe { labels, env, pass_env, secret_env, run, test, network, timeout_s } =
                         recipe::recipe(&raw, &IN_TARGET, span, self.base, faults);
                     let artifacts = target_artifacts(&raw, &full, &mut used_patterns, faults);
+                    if raw.artifacts.as_ref().is_some_and(Vec::is_empty) {
+                        let fault = Fault::new(base.span(), format!("`artifacts` of `{full}` is empty"), "this target");
+                        faults.add(
+                            fault.help(
+                                "name what it leaves, as in `artifacts = [\"dist/x.tar.gz\"]`, or remove the key",
+                            ),
+                        );
+                    }
                     out.push(TargetConfig {
                         name,
                         base: base.get_ref().clone(),

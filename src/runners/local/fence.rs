@@ -12,12 +12,11 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
 use super::isolation::{PLACES, hidden};
-use super::place::create_private_dir;
+use super::place::create_scratch_dir;
 use crate::error::{Context as _, Error, Result};
 
 /// Prepares the namespaces and becomes the command: its first line says with which arguments.
@@ -248,13 +247,9 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let what = "cannot make a directory for temporary files";
-        let name = format!("lifeboat-fence-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let at = std::env::temp_dir().canonicalize().context(what)?.join(name);
-        // Whatever has this name is another's: it is not entered.
-        create_private_dir(&at)?;
-        let scratch = Self(at);
+        let parent = std::env::temp_dir().canonicalize().context(what)?;
+        let scratch = Self(create_scratch_dir(&parent, "lifeboat-fence")?);
         for dir in ["upper", "work", "tree", "tmp", "home"] {
             fs::create_dir(scratch.0.join(dir)).context(what)?;
         }

@@ -6,10 +6,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::place::{Place, create_private_dir};
+use super::place::{Place, create_private_dir, create_scratch_dir};
 use crate::error::{Context as _, Error, Result};
 
 /// How long the probe may take.
@@ -138,12 +137,10 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("lifeboat-probe-{}-{number}", std::process::id()));
-        let scratch = Self(std::path::absolute(&dir).context("cannot find the directory for temporary files")?);
-        // Whatever has this name is another's: it is not entered.
-        std::fs::create_dir(&scratch.0).context(format!("cannot create directory `{}`", scratch.0.display()))?;
+        let parent =
+            std::path::absolute(std::env::temp_dir()).context("cannot find the directory for temporary files")?;
+        // What is removed at the end is only what was made here.
+        let scratch = Self(create_scratch_dir(&parent, "lifeboat-probe")?);
         create_private_dir(&scratch.place().tmp())?;
         std::fs::write(scratch.0.join("beside"), b"").context("cannot write to the directory for temporary files")?;
         Ok(scratch)

@@ -218,14 +218,15 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Ends whatever a job still runs: its supervisor first, so that it cannot write a status of what it did not see end.
+/// Ends whatever a job still runs: all that its supervisor watches over, and, where that is gone, what has its `HOME`.
 fn end(place: &Place) -> Result<()> {
+    let mut gone = true;
     if let Some(bytes) = read(&place.supervisor())?
         && let Ok(supervisor) = serde_json::from_slice::<Identity>(&bytes)
     {
-        supervisor.kill();
+        gone = supervisor.kill_with_descendants();
     }
-    if process::kill_leftovers(&place.home()) {
+    if process::kill_leftovers(&place.home()) && gone {
         Ok(())
     } else {
         Err(Error::transient("processes of an earlier job could not be killed")
@@ -350,6 +351,15 @@ impl Runner for LocalRunner {
         blocking(|| {
             end(&place)?;
             place.remove()
+        })
+    }
+
+    async fn cancel_all(&self) -> Result<()> {
+        blocking(|| {
+            let jobs = Place::all(&self.jobs)?;
+            // What runs is ended before anything is removed: one tree that cannot be removed leaves no job running.
+            jobs.iter().try_for_each(end)?;
+            Place::at(&self.jobs).remove()
         })
     }
 }

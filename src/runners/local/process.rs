@@ -34,11 +34,18 @@ impl Identity {
             && stat(self.pid).is_some_and(|s| s.started == self.started && !matches!(s.state, 'Z' | 'X'))
     }
 
-    /// Kills it, if it still runs.
-    pub(super) fn kill(&self) {
-        if self.is_alive() {
-            kill(self.pid);
+    /// Kills it with all its descendants, if it still runs; says whether all are gone. It is stopped first, so that it does
+    /// nothing about their end.
+    pub(super) fn kill_with_descendants(&self) -> bool {
+        if !self.is_alive() {
+            return true;
         }
+        if let Some(pid) = Pid::from_raw(self.pid) {
+            // It may have ended by itself meanwhile.
+            let _ = kill_process(pid, Signal::STOP);
+        }
+        let gone = kill_descendants_of(self.pid);
+        repeat_until_none(|| if self.is_alive() { vec![self.pid] } else { Vec::new() }) && gone
     }
 }
 
@@ -78,10 +85,13 @@ fn kill(pid: i32) {
 
 /// Kills every descendant of this process; says whether all are gone.
 pub(super) fn kill_descendants() -> bool {
-    let own = rustix::process::getpid().as_raw_nonzero().get();
+    kill_descendants_of(rustix::process::getpid().as_raw_nonzero().get())
+}
+
+fn kill_descendants_of(first: i32) -> bool {
     repeat_until_none(|| {
         let table: Vec<(i32, Stat)> = all().into_iter().filter_map(|pid| Some((pid, stat(pid)?))).collect();
-        let mut family = vec![own];
+        let mut family = vec![first];
         let mut at = 0;
         while let Some(&parent) = family.get(at) {
             family.extend(table.iter().filter(|(_, s)| s.parent == parent).map(|(pid, _)| *pid));
