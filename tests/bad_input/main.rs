@@ -97,13 +97,14 @@ fn read_only_store() {
     ran.fails(5, &["store `mirror` is read-only", "Read-only file system", "step: stage/mirror/release-", "hint: "]);
     space.shell(&format!("mount -o remount,rw '{store}'"));
     ship_in(&space, &train, &["ship"]).ends_with(3);
-    // And at the gate, where the files become public.
+    // And at the gate, which takes the branches in the store before anything becomes public.
     for person in ["alice", "bob"] {
         ship_in(&space, &train, &["approve", "--as", person, "--yes"]).ends_with(0);
     }
     space.shell(&format!("mount -o remount,ro '{store}'"));
     let ran = ship_in(&space, &train, &["ship"]);
-    ran.fails(5, &["store `mirror` is read-only", "step: promote/mirror/release-"]);
+    ran.fails(5, &["store `mirror` is read-only", "step: gate"]);
+    assert!(!train.store().join("releases").exists(), "something is public");
     space.shell(&format!("mount -o remount,rw '{store}'"));
     ship_in(&space, &train, &["ship"]).ends_with(0);
 }
