@@ -84,10 +84,9 @@ fn config(dir: &Path) -> Config {
     let text = format!(
         "[project]\nname = \"sample\"\ncommitter = \"A <a@example.org>\"\n\
          [[target]]\nname = \"x\"\ntriple = \"t\"\nrun = [\"true\"]\nartifacts = [\"x\"]\n\
-         [[store]]\nname = \"mirror\"\nurl = \"file://{}\"\n\
+         [[store]]\nname = \"mirror\"\nurl = \"file:///srv/store\"\n\
          [forge.github]\nrepository = \"{REPOSITORY}\"\ntoken = {{ env = \"TOKEN\" }}\n\
-         triggers = {{ \"publish.yml\" = \"suppress\", \"after.yml\" = \"adopt\" }}\n",
-        dir.join("store").display()
+         triggers = {{ \"publish.yml\" = \"suppress\", \"after.yml\" = \"adopt\" }}\n"
     );
     config::parse(&text, &dir.join("lifeboat.toml")).unwrap()
 }
