@@ -66,17 +66,20 @@ async fn switch_off(acting: &Acting<'_>, (id, key, step): (&StepId, StepKey, &Sw
     let files = if step.files.is_empty() { &known } else { &step.files };
     let forge = reached(acting, &step.forge).await?;
     let automation = automation(&*forge)?;
-    let (mut on, mut new) = (Vec::new(), BTreeSet::new());
+    let mut on = Vec::new();
     for file in files {
         if automation.workflow(file).await?.is_some_and(|w| w.on) {
             on.push(file.clone());
-            if !known.contains(file) {
-                new.insert(file.clone());
-            }
         }
     }
-    if !new.is_empty() {
-        acting.train.journal().append(Event::FoundOn { step: id.clone(), key, files: new })?;
+    {
+        let mut journal = acting.train.journal();
+        // Another delivery of this train may have looked at the same moment, and recorded it.
+        let known = journal.state().to_be_restored(step);
+        let new: BTreeSet<String> = on.iter().filter(|f| !known.contains(*f)).cloned().collect();
+        if !new.is_empty() {
+            journal.append(Event::FoundOn { step: id.clone(), key, files: new })?;
+        }
     }
     switch_all(acting, &step.forge, &on, Switch::Off).await
 }
