@@ -32,7 +32,7 @@ const LINES: [(&str, &str, &str); 5] = [
 fn text(dir: &Path) -> String {
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/wasmtime/lifeboat.toml")).unwrap();
-    text.replace("file:///srv/releases/wasmtime", &format!("file://{}", dir.join("store").display()))
+    text.replace("file:///srv/releases/wasmtime", &format!("file://{}", dir.with_extension("store").display()))
 }
 
 /// What a plan of five lines is made from.
@@ -106,7 +106,7 @@ pub(crate) fn dir(dir: &Path) -> TrainDir {
 pub(crate) fn finished(at: &Path) {
     let (disk, clock, now) = (Arc::new(HostDisk), Arc::new(HostClock), Timestamp::now());
     std::fs::create_dir_all(at.join("keys")).unwrap();
-    std::fs::create_dir_all(at.join("store")).unwrap();
+    std::fs::create_dir_all(at.with_extension("store")).unwrap();
     std::fs::write(at.join("lifeboat.toml"), text(at)).unwrap();
     let key = |name: &str| generate(name, now).unwrap().fingerprint;
     let person: lifeboat::model::PersonId = "person0".parse().unwrap();
