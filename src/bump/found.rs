@@ -9,6 +9,7 @@ use super::workspace::Workspace;
 use super::{Move, Work};
 use crate::error::Result;
 use crate::formats::splice::{Splice, splice};
+use crate::formats::tag_links::tag_links;
 use crate::formats::{c_header, changelog_dates, version_text};
 
 /// Directories whose content comes from elsewhere.
@@ -49,7 +50,11 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         let Some(text) = work.text(path)? else { continue };
         let cuts = match kind {
             Kind::Header => headers(&text, &moves, own),
-            Kind::Library => moves.iter().flat_map(|m| links(&text, m)).collect(),
+            Kind::Library => {
+                let snippets = |m: &Move| version_text::commented_snippets(&text, &m.name, &m.old, &m.new);
+                let root = own.into_iter().flat_map(|m| version_text::own_root_urls(&text, &m.old, &m.new));
+                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m))).chain(root).collect()
+            }
             Kind::Readme => {
                 let snippets = |m: &Move| version_text::snippets(&text, &m.name, &m.old, &m.new);
                 moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m))).collect()
@@ -131,7 +136,9 @@ fn changelog(text: &str, moves: &[Move], own: Option<&Move>, day: Date) -> Optio
 }
 
 fn links(text: &str, m: &Move) -> Vec<Splice> {
-    version_text::links(text, &m.name, &m.old, &m.new)
+    let mut cuts = version_text::links(text, &m.name, &m.old, &m.new);
+    cuts.extend(tag_links(text, &m.name, &m.old, &m.new));
+    cuts
 }
 
 /// The manifest of the crate in whose directory `path` lies.
