@@ -10,7 +10,7 @@ use super::splice::{Splice, lines, whole_words};
 
 /// Dates the section of `new` the way the section of `old`, the release before, is dated: an unreleased heading takes
 /// the form of the old heading, or an `Unreleased` line that of the old section's line. Where `old` is a pre-release
-/// without a section of its own, that of the last release shows how. Nothing where the text does not: no old section, an
+/// without a section of its own, the dated one of the last release shows how. Nothing where the text does not: no old section, an
 /// empty or missing unreleased one, or another version in the old heading.
 #[must_use]
 pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Option<Splice> {
@@ -18,6 +18,7 @@ pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Op
     let last = || {
         let own = all.iter().position(|s| is_unreleased(s.heading))?;
         let before = all[own + 1..].iter().find(|s| s.level == all[own].level)?;
+        day_in(before.heading)?;
         Some((before.clone(), version_in(before.heading).filter(|v| v < new)?))
     };
     let named = section(text, old).map(|s| (s, old.clone()));
@@ -213,7 +214,7 @@ mod tests {
         assert_eq!(yes("## [Unreleased]", "## [v1.2.2] - 2025-01-01"), "## [v1.3.0] - 2026-05-21");
         assert_eq!(check("## [Unreleased]", "## [1.2.2] - 2025-01-01", "1.2.3"), None, "1.2.3 was left out");
         assert_eq!(check("## [Unreleased]", "## 1.4.0 - 2025-01-01", "1.3.0-rc.1"), None, "a later one");
-        assert_eq!(check("## [Unreleased]", "## Older", "1.3.0-rc.1"), None);
+        assert_eq!(check("## 1.3.0 (unreleased)", "## 1.2.2 (Client)", "1.3.0-rc.1"), None, "no day");
         assert_eq!(check("## 1.4.0 (unreleased)", "## 1.2.2 (2025-01-01)", "1.3.0-rc.1"), None, "of another version");
     }
 }
