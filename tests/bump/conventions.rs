@@ -75,3 +75,16 @@ fn a_library_and_a_readme_name_their_release() {
     assert_eq!(after(&bump, "README.md"), Some(expected.as_str()));
     assert_eq!(after(&bump, "tools/src/lib.rs"), None, "of a crate that stays");
 }
+
+#[test]
+fn tutorials_name_the_release_they_go_with() {
+    let tutorial =
+        "```toml\n[dependencies]\nacme = \"1.2\"\nacme-core = { version = \"0.9.1\" }\n```\nSince acme 1.2.3.\n";
+    let files = [("docs/start.md", tutorial), ("docs/migration-to-1.2.md", tutorial), ("docs/upgrading.md", tutorial)];
+    let list = BOTH.replace("1.2.4", "1.3.0");
+    let bump = run(&tree(&files), &list, Requirements::Keep);
+    let expected = tutorial.replace("\"1.2\"", "\"1.3\"").replace("0.9.1", "0.9.2");
+    assert_eq!(after(&bump, "docs/start.md"), Some(expected.as_str()));
+    assert_eq!(after(&bump, "docs/migration-to-1.2.md"), None);
+    assert_eq!(after(&bump, "docs/upgrading.md"), None);
+}
