@@ -52,13 +52,18 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         let cuts = match kind {
             Kind::Header => headers(&text, &moves, own),
             Kind::Library => {
-                let snippets = |m: &Move| version_text::commented_snippets(&text, &m.name, &m.old, &m.new);
-                let root = own.into_iter().flat_map(|m| version_text::own_root_urls(&text, &m.old, &m.new));
-                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m))).chain(root).collect()
+                // Of another crate that moves too, a library may show on purpose what it was tried with.
+                let its = own.into_iter().flat_map(|m| {
+                    let snippets = version_text::commented_snippets(&text, &m.name, &m.old, &m.new);
+                    let root = version_text::own_root_urls(&text, &m.old, &m.new);
+                    snippets.into_iter().chain(root).chain(tag_links(&text, &m.name, &m.old, &m.new))
+                });
+                moves.iter().flat_map(|m| links(&text, m)).chain(its).collect()
             }
             Kind::Readme => {
                 let snippets = |m: &Move| version_text::snippets(&text, &m.name, &m.old, &m.new);
-                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m))).collect()
+                let tags = |m: &Move| tag_links(&text, &m.name, &m.old, &m.new);
+                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m)).chain(tags(m))).collect()
             }
             Kind::Tutorial => {
                 moves.iter().flat_map(|m| version_text::snippets(&text, &m.name, &m.old, &m.new)).collect()
@@ -142,9 +147,7 @@ fn changelog(text: &str, moves: &[Move], own: Option<&Move>, day: Date) -> Optio
 }
 
 fn links(text: &str, m: &Move) -> Vec<Splice> {
-    let mut cuts = version_text::links(text, &m.name, &m.old, &m.new);
-    cuts.extend(tag_links(text, &m.name, &m.old, &m.new));
-    cuts
+    version_text::links(text, &m.name, &m.old, &m.new)
 }
 
 /// The manifest of the crate in whose directory `path` lies.

@@ -9,8 +9,8 @@ use super::changelog::{Section, head, section, sections};
 use super::splice::{Splice, lines, whole_words};
 
 /// Dates the section of `new` the way the section of `old`, the release before, is dated: an unreleased heading takes
-/// the form of the old heading, or an `Unreleased` line that of the old section's line. Where `old` is a pre-release
-/// without a section of its own, the dated one of the last release shows how. Nothing where the text does not: no old section, an
+/// the form of the old heading, or an `Unreleased` line that of the old section's line. Where the release comes after a
+/// pre-release without a section of its own, the dated one of the last release shows how. Nothing where the text does not: no old section, an
 /// empty or missing unreleased one, or another version in the old heading.
 #[must_use]
 pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Option<Splice> {
@@ -22,7 +22,7 @@ pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Op
         Some((before.clone(), version_in(before.heading).filter(|v| v < new)?))
     };
     let named = section(text, old).map(|s| (s, old.clone()));
-    let (before, old) = named.or_else(|| last().filter(|_| !old.pre.is_empty()))?;
+    let (before, old) = named.or_else(|| last().filter(|_| !old.pre.is_empty() && new.pre.is_empty()))?;
     let (old, new) = (old.to_string(), new.to_string());
     let at = all.iter().position(|s| s.start == before.start)?;
     let own = all[..at].iter().rfind(|s| s.level == before.level)?;
@@ -206,7 +206,8 @@ mod tests {
     fn a_release_after_a_pre_release_without_a_section_is_dated_as_the_one_before() {
         let check = |own: &str, before: &str, old: &str| {
             let text = format!("# Log\n\n{own}\n- x\n\n{before}\n- y\n");
-            let cut = date_as_before(&text, &Version::parse(old).unwrap(), &Version::new(1, 3, 0), DAY)?;
+            let new = Version::parse(if old.ends_with("rc.0") { "1.3.0-rc.1" } else { "1.3.0" }).unwrap();
+            let cut = date_as_before(&text, &Version::parse(old).unwrap(), &new, DAY)?;
             Some(splice(&text, vec![cut]).lines().nth(2)?.to_owned())
         };
         let yes = |own: &str, before: &str| check(own, before, "1.3.0-rc.1").unwrap();
@@ -215,6 +216,7 @@ mod tests {
         assert_eq!(check("## [Unreleased]", "## [1.2.2] - 2025-01-01", "1.2.3"), None, "1.2.3 was left out");
         assert_eq!(check("## [Unreleased]", "## 1.4.0 - 2025-01-01", "1.3.0-rc.1"), None, "a later one");
         assert_eq!(check("## 1.3.0 (unreleased)", "## 1.2.2 (Client)", "1.3.0-rc.1"), None, "no day");
+        assert_eq!(check("## [Unreleased]", "## [1.2.2] - 2025-01-01", "1.3.0-rc.0"), None, "pre-releases have none");
         assert_eq!(check("## 1.4.0 (unreleased)", "## 1.2.2 (2025-01-01)", "1.3.0-rc.1"), None, "of another version");
     }
 }

@@ -21,7 +21,9 @@ pub fn tag_links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<S
         let path = text[word..at].split_once("://").map(|(_, path)| path)?;
         let (before, head) = path.rsplit_once('/')?;
         let whole = rest.is_empty() || rest.starts_with(['/', '#', '?', '.', ',']);
-        if !whole {
+        // A line of a file stands where it stands in that release only.
+        let pinned = rest.split_once("#L").is_some_and(|(_, line)| line.starts_with(|c: char| c.is_ascii_digit()));
+        if !whole || pinned {
             return None;
         }
         let named = head.strip_prefix(krate).is_some_and(|sign| matches!(sign, "-v" | "-" | "@" | "@v"));
@@ -56,6 +58,7 @@ mod tests {
             "https://github.com/x/tools/blob/acme-cli-v1.2.3/README.md",
             "https://github.com/x/acme/blob/v1.2.3-rc.1/README.md",
             "https://github.com/x/acme/compare/v1.2.2...v1.2.3",
+            "https://github.com/x/acme/blob/v1.2.3/src/lib.rs#L414",
             "https://github.com/x/acme/issues/1.2.3",
             "blob/v1.2.3/README.md",
             "see acme 1.2.3",

@@ -64,7 +64,7 @@ fn a_patch_that_does_not_fit_a_requirement_says_nothing_about_it() {
 
 #[test]
 fn a_library_and_a_readme_name_their_release() {
-    let library = "//! acme = { version = \"1.2.3\" }\n//! - [log](https://github.com/x/acme/blob/v1.2.3/CHANGELOG.md)\n\
+    let library = "//! acme = { version = \"1.2.3\" }\n//! acme-core = \"=0.9.1\"\n//! - [log](https://github.com/x/acme/blob/v1.2.3/CHANGELOG.md)\n\
         #![doc(html_root_url = \"https://docs.rs/acme-codegen/1.2.3\")]\nconst A: &str = \"\nacme = \\\"1.2.3\\\"\";\n";
     let readme = "[![](https://docs.rs/acme/badge.svg?version=1.2.3)](https://docs.rs/acme/1.2.3)\n\
         [a](https://github.com/x/tools/blob/acme-core-v0.9.1/LICENSE) [b](https://github.com/x/tools/blob/v0.9.1/LICENSE)\n";
