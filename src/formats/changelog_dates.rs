@@ -10,22 +10,26 @@ use super::splice::{Splice, lines, whole_words};
 
 /// Dates the section of `new` the way the section of `old`, the release before, is dated: an unreleased heading takes
 /// the form of the old heading, or an `Unreleased` line that of the old section's line. Where the release comes after a
-/// pre-release without a section of its own, the dated one of the last release shows how. Nothing where the text does not: no old section, an
-/// empty or missing unreleased one, or another version in the old heading.
+/// pre-release without a section of its own, the dated one of the last release shows how. Nothing where the text does
+/// not: no old section, an empty or missing unreleased one, or another version in the old heading.
 #[must_use]
 pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Option<Splice> {
     let all = sections(text);
-    let last = || {
-        let own = all.iter().position(|s| is_unreleased(s.heading))?;
-        let before = all[own + 1..].iter().find(|s| s.level == all[own].level)?;
-        day_in(before.heading)?;
-        Some((before.clone(), version_in(before.heading).filter(|v| v < new)?))
+    let named = || {
+        let before = section(text, old)?;
+        let at = all.iter().position(|s| s.start == before.start)?;
+        Some((all[..at].iter().rfind(|s| s.level == before.level)?, before, old.clone()))
     };
-    let named = section(text, old).map(|s| (s, old.clone()));
-    let (before, old) = named.or_else(|| last().filter(|_| !old.pre.is_empty() && new.pre.is_empty()))?;
+    let last = || {
+        let at = all.iter().position(|s| is_unreleased(s.heading))?;
+        let older = all[at + 1..].iter().filter(|s| s.level == all[at].level);
+        let (before, version) = older.filter_map(|s| Some((s, version_in(s.heading)?))).next()?;
+        day_in(before.heading)?;
+        (version < *new).then(|| (&all[at], before.clone(), version))
+    };
+    let after_pre_release = !old.pre.is_empty() && new.pre.is_empty();
+    let (own, before, old) = named().or_else(|| last().filter(|_| after_pre_release))?;
     let (old, new) = (old.to_string(), new.to_string());
-    let at = all.iter().position(|s| s.start == before.start)?;
-    let own = all[..at].iter().rfind(|s| s.level == before.level)?;
     let names_new = !whole_words(own.heading, &new).is_empty();
     if is_unreleased(own.heading) {
         let body = &text[own.body.clone()];
@@ -213,6 +217,7 @@ mod tests {
         let yes = |own: &str, before: &str| check(own, before, "1.3.0-rc.1").unwrap();
         assert_eq!(yes("## 1.3.0 (UNRELEASED)", "## 1.2.2 (2025-01-01)"), "## 1.3.0 (2026-05-21)");
         assert_eq!(yes("## [Unreleased]", "## [v1.2.2] - 2025-01-01"), "## [v1.3.0] - 2026-05-21");
+        assert_eq!(yes("## 1.3.0 (unreleased)\n- y\n## Removed", "## 1.2.2 (2025-01-01)"), "## 1.3.0 (2026-05-21)");
         assert_eq!(check("## [Unreleased]", "## [1.2.2] - 2025-01-01", "1.2.3"), None, "1.2.3 was left out");
         assert_eq!(check("## [Unreleased]", "## 1.4.0 - 2025-01-01", "1.3.0-rc.1"), None, "a later one");
         assert_eq!(check("## 1.3.0 (unreleased)", "## 1.2.2 (Client)", "1.3.0-rc.1"), None, "no day");
