@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::place::{Place, create_private_dir, create_scratch_dir};
 use crate::error::{Context as _, Error, Result};
 
@@ -133,36 +135,29 @@ pub async fn probe() -> Result<NoNetwork> {
 }
 
 /// A directory like that of a job, with a file beside it; removed at the end.
-struct Scratch(PathBuf);
+struct Scratch(TempDir);
 
 impl Scratch {
     fn new() -> Result<Self> {
         let parent =
             std::path::absolute(std::env::temp_dir()).context("cannot find the directory for temporary files")?;
-        // What is removed at the end is only what was made here.
-        let scratch = Self(create_scratch_dir(&parent, "lifeboat-probe")?);
+        let scratch = Self(create_scratch_dir(&parent, "lifeboat-probe-")?);
         create_private_dir(&scratch.place().tmp())?;
-        std::fs::write(scratch.0.join("beside"), b"").context("cannot write to the directory for temporary files")?;
+        std::fs::write(scratch.0.path().join("beside"), b"")
+            .context("cannot write to the directory for temporary files")?;
         Ok(scratch)
     }
 
     fn place(&self) -> Place {
-        Place::at(&self.0.join("job"))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left of it harms nobody.
-        drop(std::fs::remove_dir_all(&self.0));
+        Place::at(&self.0.path().join("job"))
     }
 }
 
 async fn works(no_network: &NoNetwork, scratch: &Scratch) -> Result<(), String> {
     let job = scratch.place();
-    let prefix = no_network.prefix_in(job.dir(), &scratch.0, &[]).map_err(|e| e.message().to_owned())?;
+    let prefix = no_network.prefix_in(job.dir(), scratch.0.path(), &[]).map_err(|e| e.message().to_owned())?;
     let mut command = tokio::process::Command::new(&prefix[0]);
-    command.args(&prefix[1..]).args(["/bin/sh", "-c", CHECK, "sh"]).arg(job.dir()).arg(&scratch.0);
+    command.args(&prefix[1..]).args(["/bin/sh", "-c", CHECK, "sh"]).arg(job.dir()).arg(scratch.0.path());
     command.env_clear().env("PATH", super::DEFAULT_PATH).stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(PROBE_LIMIT, command.output()).await {
         Ok(Ok(out)) if out.status.success() => Ok(()),
