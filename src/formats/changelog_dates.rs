@@ -10,7 +10,8 @@ use super::splice::{Splice, lines, whole_words};
 
 /// Dates the section of `new` the way the section of `old`, the release before, is dated: an unreleased heading takes
 /// the form of the old heading, or an `Unreleased` line that of the old section's line. Nothing where the text does not
-/// show how: no old section, an empty or missing unreleased one, or another version in the old heading.
+/// show how: no old section or one that is not released, an empty or missing unreleased one, or another version in the old
+/// heading.
 #[must_use]
 pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Option<Splice> {
     let all = sections(text);
@@ -18,6 +19,9 @@ pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Op
     let (old, new) = (old.to_string(), new.to_string());
     let at = all.iter().position(|s| s.start == before.start)?;
     let own = all[..at].iter().rfind(|s| s.level == before.level)?;
+    if is_unreleased(before.heading) {
+        return None;
+    }
     let names_new = !whole_words(own.heading, &new).is_empty();
     if is_unreleased(own.heading) {
         let body = &text[own.body.clone()];
