@@ -4,6 +4,8 @@
 
 #[path = "bump/checkout.rs"]
 mod checkout;
+#[path = "bump/conventions.rs"]
+mod conventions;
 #[path = "bump/decisions.rs"]
 mod decisions;
 #[path = "bump/hooks.rs"]

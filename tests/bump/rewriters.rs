@@ -10,7 +10,7 @@ use lifeboat::formats::{c_header, changelog, changelog_dates, version_text};
 use semver::Version;
 
 /// Moves the packages of this name and version that have no source, by so many patches.
-pub fn lock(text: &str, name: &str, old: &Version, by: u64) {
+pub(crate) fn lock(text: &str, name: &str, old: &Version, by: u64) {
     let Ok(before) = cargo_lock::parse(text) else { return };
     let new = Version::new(old.major, old.minor, old.patch.saturating_add(by));
     let moved = Moved::from([(name.to_owned(), vec![(old.clone(), new.clone())])]);
@@ -30,7 +30,7 @@ pub fn lock(text: &str, name: &str, old: &Version, by: u64) {
 }
 
 /// Sets every version and every requirement of a manifest, and takes them back.
-pub fn manifest(text: &str) {
+pub(crate) fn manifest(text: &str) {
     let Ok(parsed) = cargo_manifest::parse(text) else { return };
     let places = versions(&parsed);
     let after = splice(text, places.iter().map(|t| t.set(text, "7.7.7")).collect());
@@ -81,7 +81,7 @@ fn differences(a: &toml::Value, b: &toml::Value, out: &mut Vec<String>) {
 }
 
 /// Dates the section of `new` in every way that is known: one line changes, and once more changes nothing.
-pub fn changelog(text: &str, old: &Version, new: &Version) {
+pub(crate) fn changelog(text: &str, old: &Version, new: &Version) {
     let day = Date::constant(2029, 5, 21);
     let mut made = Vec::new();
     for (unreleased, released) in [("Unreleased", "Released {date}"), ("[Unreleased]", "[{version}] - {date}")] {
@@ -105,7 +105,7 @@ pub fn changelog(text: &str, old: &Version, new: &Version) {
 }
 
 /// Moves `old` to a patch that occurs nowhere in version files of every kind, and puts the old one back.
-pub fn version_files(text: &str, old: &Version) {
+pub(crate) fn version_files(text: &str, old: &Version) {
     if text.contains("777") {
         return;
     }
