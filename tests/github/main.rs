@@ -9,6 +9,7 @@
 
 mod advisories;
 mod app;
+mod by_hand;
 mod canary;
 mod decisions;
 mod deliveries;

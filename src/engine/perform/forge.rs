@@ -10,7 +10,7 @@ use super::{Acting, sealed, summed};
 use crate::effects::{AssetFile, Clock, Discard, Effects, Forge, ReleaseText};
 use crate::engine::release::{Move, WantedRelease, next_move};
 use crate::engine::train::Train;
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::manifest::NOTES;
 use crate::journal::State;
 use crate::model::Digests;
@@ -199,7 +199,8 @@ async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRel
 
 fn gave_up(forge: &dyn Forge, wanted: &WantedRelease, key: &str, last: Option<Error>) -> Error {
     let what = format!("release {} on `{}` still needs {key}", wanted.text.tag, forge.name());
-    let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+    let part = last.as_ref().and_then(Error::part).unwrap_or(Part::Api);
+    let error = Error::new(ErrorKind::Unreachable, what).of(part).hint("`lifeboat reconcile` tries again");
     match last {
         Some(e) => error.detail(e.message().to_owned()),
         None => error.detail("the forge took it and does not show it"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Acting, prepared};
 use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, SeenPull, blocking};
 use crate::engine::train::Train;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::model::Oid;
 use crate::step::{MergeBack, MergedAs, Outcome};
 
@@ -87,7 +87,7 @@ async fn opened(acting: &Acting<'_>, forge: &dyn Forge, step: &MergeBack) -> Res
         }
         if looks == LOOKS {
             let what = format!("`{}` does not show the pull request from `{}`", step.forge, step.via);
-            let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+            let error = Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
             return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
         }
         // Opened once: what the forge took and does not show yet is only waited for. A lost answer is another matter.

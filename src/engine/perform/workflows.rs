@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use super::{Acting, prepared};
 use crate::effects::{Automation, Clock, Effects, Forge, RunState, SeenRun, Switch};
 use crate::engine::neighbours;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{Event, State};
 use crate::model::{Oid, RemoteName};
 use crate::step::{AwaitRuns, Outcome, PassedRun, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows, WantedRun};
@@ -116,7 +116,8 @@ async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to
             }
             if looks == LOOKS {
                 let what = format!("workflow `{file}` of `{name}` does not switch");
-                let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+                let error =
+                    Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
                 return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
             }
             if looks > 0 {
