@@ -20,8 +20,9 @@ pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outc
             }
             repository(acting, step)
         })?;
-        super::workflows::keep_off(acting).await?;
+        let quiet = super::workflows::keep_off(acting).await?;
         remote.push(&repo.dir, &updates).await?;
+        drop(quiet);
         if !missing(acting, &*remote, step, &wanted).await?.is_empty() {
             return Err(Error::transient(format!("remote `{}` does not show what was just pushed", step.remote)));
         }

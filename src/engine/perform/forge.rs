@@ -166,9 +166,11 @@ async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRel
             }
         }
         tried = keys.into_iter().collect();
-        if matches!(next, Move::Publish(..) | Move::SetLatest(_)) {
-            super::workflows::keep_off(acting).await?;
-        }
+        // Held until it has acted.
+        let _quiet = match next {
+            Move::Publish(..) | Move::SetLatest(_) => super::workflows::keep_off(acting).await?,
+            _ => Vec::new(),
+        };
         let done = match next {
             Move::Done(location) => return Ok(location),
             Move::Conflict(lines) => return Err(conflict(&**forge, wanted, lines)),

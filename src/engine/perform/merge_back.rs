@@ -20,10 +20,11 @@ pub(super) async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<
         return Ok(Outcome::MergedBack { how, commit });
     }
     acting.reach.reachable(step.forge.as_str()).await?;
-    // People may merge at any time.
-    super::workflows::keep_off(acting).await?;
     let forge = forge(acting.effects, step)?;
+    // People may merge at any time.
+    let quiet = super::workflows::keep_off(acting).await?;
     let pull = opened(acting, &*forge, step).await?;
+    drop(quiet);
     let (number, location) = (pull.number, &pull.location);
     match pull.state {
         PullState::Open => {
