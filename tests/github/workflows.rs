@@ -302,6 +302,15 @@ async fn the_default_branch_is_the_remotes_or_the_configured_one() {
     let unknown = "the default branch of forge `github` is not known: no remote of this clone is `example/sample`";
     assert!(planned.stdout.contains(unknown), "{planned:?}");
 
+    // Nothing runs at the release commits, and a pull request still starts what the default branch has for one.
+    let bare = Project::new(&[]).await;
+    bare.configure("", "");
+    let planned = bare.plan().await.ends_with(0);
+    assert!(!planned.stdout.contains("the default branch of forge"), "{planned:?}");
+    bare.train.edit(&bare.train.config(), "name = \"github-git\"", "name = \"github-git\"\npush = \"pull-request\"");
+    let planned = bare.plan().await.ends_with(0);
+    assert!(planned.stdout.contains(unknown), "{planned:?}");
+
     git(&["config", "remote.up.url", "git@github.com:Example/sample.git"]);
     let planned = project.plan().await.ends_with(0);
     assert!(planned.stdout.contains("the default branch of forge `github` is not known"), "{planned:?}");

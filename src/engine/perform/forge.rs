@@ -127,7 +127,7 @@ fn keys(next: &Move) -> Vec<String> {
         Move::Upload(_, assets) => assets.iter().map(|a| format!("asset `{}`", a.name)).collect(),
         Move::AwaitDigests(names) => names.iter().map(|n| format!("the digest of `{n}`")).collect(),
         Move::Publish(..) => vec!["publishing".to_owned()],
-        Move::SetLatest(_) => vec!["`latest`".to_owned()],
+        Move::SetLatest(_) => vec!["`latest` at the highest version".to_owned()],
         Move::Conflict(_) => vec!["a decision".to_owned()],
     }
 }

@@ -17,7 +17,8 @@ use super::draft::new_draft;
 use super::http::{Body, Client, Dialect, Host, Upload};
 use super::{ForgeSpec, Surroundings};
 use crate::effects::{
-    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenRelease,
+    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenLatest,
+    SeenRelease,
 };
 use crate::error::{Context as _, Error, Part, Result};
 use crate::model::{Oid, RemoteName, TagName, escape};
@@ -194,7 +195,7 @@ impl Forge for GitHub {
             }
             releases.push(seen);
         }
-        Ok(ForgeView { tag: object, releases, latest: self.latest().await? })
+        Ok(ForgeView { tag: object, releases, latest: SeenLatest::Made(self.latest().await?) })
     }
 
     async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
