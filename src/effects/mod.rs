@@ -27,7 +27,7 @@ pub use automation::{
     Automation, PullRequests, PullState, PullText, RunState, SeenPull, SeenRun, SeenWorkflow, Switch,
 };
 pub use blocking::{blocking, each};
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Failure};
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
 pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};

@@ -9,6 +9,7 @@
 
 mod advisories;
 mod app;
+mod black_holes;
 mod by_hand;
 mod canary;
 mod decisions;

@@ -138,6 +138,13 @@ impl GitHub {
     }
 }
 
+/// A tag name that belonged to an immutable release, which somebody removed, is given to no other one.
+fn burnt(forge: &RemoteName, tag: &TagName, says: &str) -> Error {
+    Error::conflict(format!("`{forge}` takes no release of tag `{tag}` any more: an immutable one was removed there"))
+        .detail(format!("it says: {}", escape(says)))
+        .hint("nothing brings that name back: the project's own stores have the release; for this forge, ship the next version")
+}
+
 /// Where the API at this address says that assets go, as far as the address tells.
 fn uploads_of(api: &str) -> Option<String> {
     match api.strip_suffix("/api/v3") {
@@ -202,6 +209,9 @@ impl Forge for GitHub {
         let url = self.url("/releases")?;
         let body = new_draft(text)?;
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::Json(body)).await?;
+        if answer.status == 422 && answer.refusal().says("immutable release") {
+            return Err(burnt(&self.name, &text.tag, &answer.refusal().message));
+        }
         let made: Release = self.client.json(&answer, "POST", &url)?;
         self.keep_upload_url(&made);
         Ok(())
