@@ -14,3 +14,5 @@ mod hooks;
 mod init;
 #[path = "bump/properties.rs"]
 mod properties;
+#[path = "bump/rewriters.rs"]
+mod rewriters;

@@ -11,7 +11,8 @@ use super::splice::{Splice, lines, whole_words};
 /// Dates the section of `new` the way the section of `old`, the release before, is dated: an unreleased heading takes
 /// the form of the old heading, or an `Unreleased` line that of the old section's line. Where the release comes after a
 /// pre-release without a section of its own, the dated one of the last release shows how. Nothing where the text does
-/// not: no old section, an empty or missing unreleased one, or another version in the old heading.
+/// not: no old section or one that is not released, an empty or missing unreleased one, or another version in the old
+/// heading.
 #[must_use]
 pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Option<Splice> {
     let all = sections(text);
@@ -30,6 +31,9 @@ pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Op
     let after_pre_release = !old.pre.is_empty() && new.pre.is_empty();
     let (own, before, old) = named().or_else(|| last().filter(|_| after_pre_release))?;
     let (old, new) = (old.to_string(), new.to_string());
+    if is_unreleased(before.heading) {
+        return None;
+    }
     let names_new = !whole_words(own.heading, &new).is_empty();
     if is_unreleased(own.heading) {
         let body = &text[own.body.clone()];

@@ -9,6 +9,8 @@
 
 mod advisories;
 mod app;
+mod black_holes;
+mod by_hand;
 mod canary;
 mod decisions;
 mod deliveries;
@@ -18,6 +20,7 @@ mod forgejo_double;
 mod git_faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod neighbours;
 mod order;
 mod pull_requests;
 mod reconcile;

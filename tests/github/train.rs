@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use lifeboat::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use lifeboat::drill::recording::LeapingClock;
-use lifeboat::effects::{Effects, Forge, Objects, Quiet, SecretResolver};
+use lifeboat::effects::{Clock as _, Effects, Forge, Objects, Quiet, SecretResolver};
 use lifeboat::engine::reconcile::{Reconciled, reconcile};
 use lifeboat::engine::{Ended, Train, TrainDir, run};
 use lifeboat::error::Result;
@@ -415,6 +416,26 @@ impl Copied {
     /// The journal's bytes.
     pub fn journal(&self) -> Vec<u8> {
         fs::read(self.train.journal()).unwrap()
+    }
+
+    /// The journal as text.
+    pub fn told(&self) -> String {
+        String::from_utf8(self.journal()).unwrap()
+    }
+
+    /// Whether a step was put off for a reason that says this.
+    pub fn deferred(&self, why: &str) -> bool {
+        self.told().lines().any(|l| l.contains("\"deferred\"") && l.contains(why))
+    }
+
+    /// Something beside the train's directory, where other trains are.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.train.path().parent().unwrap().join(name)
+    }
+
+    /// This many seconds pass for it.
+    pub fn later(&self, seconds: i64) {
+        self.clock.leap_to(self.clock.now() + SignedDuration::from_secs(seconds));
     }
 }
 

@@ -70,6 +70,11 @@ pub(in crate::forges) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether its message or one of the errors has these words.
+    pub(in crate::forges) fn says(&self, words: &str) -> bool {
+        self.message.contains(words) || self.errors.iter().any(|e| e.to_string().contains(words))
+    }
+
     /// Whether one of the errors has this code.
     pub(in crate::forges) fn has_code(&self, code: &str) -> bool {
         self.errors.iter().any(|e| e.get("code").and_then(|c| c.as_str()) == Some(code))

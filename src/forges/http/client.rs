@@ -17,7 +17,7 @@ use super::dialect::{Deadlines, Dialect};
 use super::limits::{exhausted, limited};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
-use crate::effects::Breaker;
+use crate::effects::{Breaker, Failure};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::forges::{ForgeSpec, Surroundings};
 use crate::model::{Sha256, escape};
@@ -119,17 +119,16 @@ pub(in crate::forges) struct Client {
 /// How one try ended without an answer.
 struct Lost {
     why: String,
-    /// It took as long as it may: far more than a refusal does.
-    silent: bool,
+    how: Failure,
 }
 
 impl Lost {
     fn said(why: String) -> Self {
-        Self { why, silent: false }
+        Self { why, how: Failure::Told }
     }
 
     fn silent(why: impl Into<String>) -> Self {
-        Self { why: why.into(), silent: true }
+        Self { why: why.into(), how: Failure::Silent }
     }
 }
 
@@ -287,11 +286,11 @@ impl Client {
             let now = self.around.clock.now();
             match sent {
                 Err(lost) => {
-                    self.host(host).breaker.failed(now, lost.silent);
+                    self.host(host).breaker.failed(now, lost.how);
                     return Ok(Err(lost));
                 }
                 Ok(answer) if answer.status >= 500 => {
-                    self.host(host).breaker.failed(now, false);
+                    self.host(host).breaker.failed(now, Failure::Told);
                     return Ok(Err(Lost::said(format!("HTTP status {}{}", answer.status, answer.request_id()))));
                 }
                 Ok(answer) => {
@@ -348,15 +347,18 @@ impl Client {
                 let request = request.header(header::CONTENT_TYPE, "application/json").body(bytes.clone());
                 tokio::time::timeout(limit, request.send()).await.ok()
             }
-            Body::File(upload) => match upload.send(request, self.deadlines.stall).await? {
-                Some(sent) => Some(sent),
-                None => {
-                    let stall = self.deadlines.stall.as_secs();
-                    return Ok(Err(Lost::silent(format!("the upload stood still for {stall} s"))));
+            Body::File(upload) => match upload.send(request, self.deadlines).await? {
+                Ok(sent) => Some(sent),
+                Err(still) => {
+                    let why = format!("the upload stood still for {} s", still.as_secs());
+                    return Ok(Err(Lost { why, how: Failure::Stalled }));
                 }
             },
         };
-        let lost = |e: reqwest::Error| Lost { why: plain_reason(&e), silent: e.is_timeout() };
+        let lost = |e: reqwest::Error| match e.is_timeout() {
+            true => Lost::silent(plain_reason(&e)),
+            false => Lost::said(plain_reason(&e)),
+        };
         let mut response = match sent {
             None => return Ok(Err(Lost::silent("no answer in time"))),
             Some(Ok(response)) => response,

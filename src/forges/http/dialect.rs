@@ -11,14 +11,14 @@ pub struct Deadlines {
     pub read: Duration,
     /// The same for a change.
     pub write: Duration,
-    /// How long an upload may stand still.
+    /// How long an upload may stand still before all of it is on its way.
     pub stall: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(3), read: seconds(8), write: seconds(20), stall: seconds(30) }
+        Self { connect: seconds(3), read: seconds(8), write: seconds(20), stall: seconds(15) }
     }
 }
 

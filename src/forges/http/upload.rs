@@ -10,12 +10,17 @@ use std::time::Duration;
 
 use reqwest::header;
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
+use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 
+use super::dialect::Deadlines;
 use crate::error::{Context as _, Result};
 
 /// Bytes read from the disk at a time.
 const CHUNK: usize = 256 << 10;
+
+/// How often an upload is looked at while it may stand still.
+const LOOKS: u32 = 15;
 
 /// A file to be sent.
 pub(in crate::forges) struct Upload {
@@ -48,13 +53,13 @@ impl AsyncRead for Counted {
 }
 
 impl Upload {
-    /// Sends the file with its length; `None` if nothing moved for `stall`. An upload has no deadline as a whole: how long
-    /// it takes is a matter of its size and of the line.
+    /// Sends the file with its length; says how long nothing moved if that was too long. An upload has no deadline as a whole:
+    /// how long it takes is a matter of its size and of the line. Once all of it is on its way, it may stand still for twice as long.
     pub(in crate::forges) async fn send(
         &self,
         request: reqwest::RequestBuilder,
-        stall: Duration,
-    ) -> Result<Option<reqwest::Result<reqwest::Response>>> {
+        deadlines: Deadlines,
+    ) -> Result<std::result::Result<reqwest::Result<reqwest::Response>, Duration>> {
         let what = || format!("cannot read `{}`", self.path.display());
         let mut file = tokio::fs::File::open(&self.path).await.context(what())?;
         file.set_max_buf_size(CHUNK);
@@ -76,16 +81,20 @@ impl Upload {
             }
         };
         let mut sending = Box::pin(request.send());
-        let mut before = 0;
+        let (mut before, mut moved) = (0, Instant::now());
         loop {
             tokio::select! {
-                ended = &mut sending => return Ok(Some(ended)),
-                () = tokio::time::sleep(stall) => {
+                ended = &mut sending => return Ok(Ok(ended)),
+                () = tokio::time::sleep(deadlines.stall / LOOKS) => {
                     let now = sent.load(Ordering::Relaxed);
-                    if now == before {
-                        return Ok(None);
+                    if now != before {
+                        (before, moved) = (now, Instant::now());
                     }
-                    before = now;
+                    // What this machine still has in its buffers moves unseen, and then the server thinks.
+                    let limit = if now >= self.size { 2 * deadlines.stall } else { deadlines.stall };
+                    if moved.elapsed() >= limit {
+                        return Ok(Err(limit));
+                    }
                 }
             }
         }
