@@ -127,7 +127,8 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
 }
 
 /// Bumps the crates that a release manager listed; version files outside Cargo are found by looking. `at_tag` tells whose
-/// version a tag means that names no crate.
+/// version a tag means that names no crate. [`Requirements::Lift`] lifts requirements that name a version which its crate
+/// leaves; where none does, those that name an older patch of the same line.
 ///
 /// # Errors
 /// As [`bump()`]; and a listed crate that is not at its old version.

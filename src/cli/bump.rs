@@ -49,7 +49,7 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum RequirementsArg {
-    /// One that names the old version names the new one
+    /// One that names the old version names the new one; where none does, those that name an older patch do
     Lift,
     /// It stays as long as it admits the new version
     Keep,
