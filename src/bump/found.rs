@@ -29,7 +29,6 @@ enum Kind {
     PackageJson,
     Plain,
     Script,
-    Tutorial,
 }
 
 /// Rewrites every version file that belongs to a crate that moves.
@@ -64,9 +63,6 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 let snippets = |m: &Move| version_text::snippets(&text, &m.name, &m.old, &m.new);
                 let tags = |m: &Move| tag_links(&text, &m.name, &m.old, &m.new);
                 moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m)).chain(tags(m))).collect()
-            }
-            Kind::Tutorial => {
-                moves.iter().flat_map(|m| version_text::snippets(&text, &m.name, &m.old, &m.new)).collect()
             }
             Kind::Changelog => changelog(&text, &moves, own, day).into_iter().collect(),
             Kind::Pyproject => {
@@ -124,8 +120,6 @@ fn kind(path: &str) -> Option<Kind> {
         "cmakelists.txt" | "makefile" => Kind::Script,
         _ if is_changelog(&lower) => Kind::Changelog,
         _ if lower.starts_with("readme") => Kind::Readme,
-        // A tutorial's snippets are of the release it goes with; a guide between two releases names both.
-        _ if ends(&[".md"]) && !["migrat", "upgrad"].iter().any(|w| lower.contains(w)) => Kind::Tutorial,
         _ if ends(&[".stderr"]) => Kind::Expected,
         _ if ends(&[".h", ".hh", ".hpp", ".h.in"]) => Kind::Header,
         _ if ends(&[".cmake", ".mk", ".sh", ".py", ".rhai"]) => Kind::Script,

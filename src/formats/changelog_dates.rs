@@ -16,17 +16,21 @@ use super::splice::{Splice, lines, whole_words};
 #[must_use]
 pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Option<Splice> {
     let all = sections(text);
-    let last = || {
-        let own = all.iter().position(|s| is_unreleased(s.heading))?;
-        let before = all[own + 1..].iter().find(|s| s.level == all[own].level)?;
-        day_in(before.heading)?;
-        Some((before.clone(), version_in(before.heading).filter(|v| v < new)?))
+    let named = || {
+        let before = section(text, old)?;
+        let at = all.iter().position(|s| s.start == before.start)?;
+        Some((all[..at].iter().rfind(|s| s.level == before.level)?, before, old.clone()))
     };
-    let named = section(text, old).map(|s| (s, old.clone()));
-    let (before, old) = named.or_else(|| last().filter(|_| !old.pre.is_empty() && new.pre.is_empty()))?;
+    let last = || {
+        let at = all.iter().position(|s| is_unreleased(s.heading))?;
+        let older = all[at + 1..].iter().filter(|s| s.level == all[at].level);
+        let (before, version) = older.filter_map(|s| Some((s, version_in(s.heading)?))).next()?;
+        day_in(before.heading)?;
+        (version < *new).then(|| (&all[at], before.clone(), version))
+    };
+    let after_pre_release = !old.pre.is_empty() && new.pre.is_empty();
+    let (own, before, old) = named().or_else(|| last().filter(|_| after_pre_release))?;
     let (old, new) = (old.to_string(), new.to_string());
-    let at = all.iter().position(|s| s.start == before.start)?;
-    let own = all[..at].iter().rfind(|s| s.level == before.level)?;
     if is_unreleased(before.heading) {
         return None;
     }
@@ -217,6 +221,7 @@ mod tests {
         let yes = |own: &str, before: &str| check(own, before, "1.3.0-rc.1").unwrap();
         assert_eq!(yes("## 1.3.0 (UNRELEASED)", "## 1.2.2 (2025-01-01)"), "## 1.3.0 (2026-05-21)");
         assert_eq!(yes("## [Unreleased]", "## [v1.2.2] - 2025-01-01"), "## [v1.3.0] - 2026-05-21");
+        assert_eq!(yes("## 1.3.0 (unreleased)\n- y\n## Removed", "## 1.2.2 (2025-01-01)"), "## 1.3.0 (2026-05-21)");
         assert_eq!(check("## [Unreleased]", "## [1.2.2] - 2025-01-01", "1.2.3"), None, "1.2.3 was left out");
         assert_eq!(check("## [Unreleased]", "## 1.4.0 - 2025-01-01", "1.3.0-rc.1"), None, "a later one");
         assert_eq!(check("## 1.3.0 (unreleased)", "## 1.2.2 (Client)", "1.3.0-rc.1"), None, "no day");

@@ -10,7 +10,7 @@ use super::requirement::{Lift, lift};
 use super::splice::{Splice, lines, whole_words};
 
 /// Cargo dependency snippets on `krate`: `krate = "1.2.3"`, `krate = { version = "1.2.3", … }`, `krate.version = "…"`,
-/// and `[dependencies.krate]` followed by `version`, in any text. A requirement that names another version stays.
+/// `other = { package = "krate", version = "1.2.3" }`, and `[dependencies.krate]` followed by `version`, in any text. A requirement that names another version stays.
 #[must_use]
 pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let mut cuts = Vec::new();
@@ -34,11 +34,9 @@ pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Sp
             || in_table && key == "version"
         {
             string(value)
-        } else if same(key) && value.starts_with('{') {
-            value.find("version").and_then(|v| {
-                let rest = value[v + "version".len()..].trim_start().strip_prefix('=')?.trim_start();
-                string(rest)
-            })
+        } else if value.starts_with('{') {
+            // Renamed, it is of the crate that `package` says.
+            field(value, "version").filter(|_| field(value, "package").map_or_else(|| same(key), same))
         } else {
             None
         };
@@ -49,6 +47,12 @@ pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Sp
         }
     }
     cuts
+}
+
+/// The string of `key` in an inline table on one line.
+fn field<'a>(table: &'a str, key: &str) -> Option<&'a str> {
+    let rest = table[whole_words(table, key).first()?.end..].trim_start().strip_prefix('=')?;
+    string(rest.trim_start())
 }
 
 fn dash(byte: u8) -> u8 {
@@ -324,6 +328,9 @@ mod tests {
             A_B_VERSION=1.2.3.4\nMY_A_B_VERSION=1.2.3\nA_B_VERSION_MIN=1.2.3\nA_B_VERSION=1.2.2 # 1.2.3\nA_VERSION=1.2.3\n";
         let after = splice(text, constants(text, "a-b", &v("1.2.3"), &v("1.2.4")));
         assert_eq!(after, text.replacen("1.2.3", "1.2.4", 4));
+        let text = "x = { package = \"a-b\", version = \"1.2.3\" }\na-b = { version = \"1.2.3\", package = \"x\" }\n\
+            y = { version = \"1.2.3\" }\n";
+        assert_eq!(splice(text, snippets(text, "a-b", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 1));
         let text = "a_b = \"1.2.3\"\na-b = { version = \"1.2.3\" }\na.b = \"1.2.3\"\n";
         assert_eq!(splice(text, snippets(text, "a-b", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 2));
     }
