@@ -78,6 +78,24 @@ fn a_line_that_carries_the_fix_is_served_and_pushed_without_a_release() {
     assert_eq!(released.count(), 2, "the carried line has no release");
 }
 
+/// What `reconcile --watch` says that goes on while its remote is `away`, and ends by itself once it is `here`.
+fn watched(train: &SampleTrain, away: &Path, here: &Path) -> Ran {
+    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(child.try_wait().unwrap().is_none(), "it must go on while the remote is away");
+    fs::rename(away, here).unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it did not see that the remote is back");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ran::from(&child.wait_with_output().unwrap())
+}
+
 /// Two trains that carry a fix on one branch make commits that cannot follow each other: the branch is held in the store.
 #[test]
 fn a_train_of_carried_fixes_is_served_and_holds_its_branch() {
@@ -127,20 +145,7 @@ fn reconcile_watches_until_everything_is_home() {
     let ran = train.ship().ends_with(0);
     assert!(ran.stdout.contains("deferred  push-git/origin"), "{ran:?}");
 
-    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(child.try_wait().unwrap().is_none(), "it must go on while the remote is away");
-    fs::rename(&away, &here).unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
-            child.kill().unwrap();
-            panic!("it did not see that the remote is back");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let ran = Ran::from(&child.wait_with_output().unwrap()).ends_with(0);
+    let ran = watched(&train, &away, &here).ends_with(0);
     assert!(ran.stdout.contains("1 deliveries wait; the next try is in 1 s"), "{ran:?}");
     assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
     assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
@@ -161,20 +166,7 @@ fn one_broken_train_does_not_end_the_watch_for_the_others() {
     fs::create_dir(&broken).unwrap();
     fs::write(broken.join("plan.json"), "{").unwrap();
 
-    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(4));
-    assert!(child.try_wait().unwrap().is_none(), "it must go on: the other train waits for its remote");
-    fs::rename(&away, &here).unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
-            child.kill().unwrap();
-            panic!("it did not see that the remote is back");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let ran = Ran::from(&child.wait_with_output().unwrap());
+    let ran = watched(&train, &away, &here);
     assert!(ran.code != Some(0), "the broken train is a failure in the end: {ran:?}");
     assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
     assert!(ran.stderr.contains("train: a-broken-one"), "{ran:?}");
