@@ -235,7 +235,7 @@ fn forms<'t>(repository: &Repository, tagged: &'t BTreeMap<String, Vec<Tagged>>)
         let begins = tagged.keys().filter(|p| stem(p).starts_with(own)).count();
         ranked.push(((still, own.is_empty(), begins, time(prefix)), prefix));
     }
-    ranked.sort_by(|a, b| b.0.cmp(&a.0));
+    ranked.sort_by_key(|r| std::cmp::Reverse(r.0));
     Ok(ranked.into_iter().map(|(_, prefix)| prefix).collect())
 }
 
