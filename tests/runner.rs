@@ -1,7 +1,7 @@
 //! The local runner with real processes: what a job sees, what it may leave, and that nothing outlives it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
 
-use std::os::unix::{fs::MetadataExt as _, net::UnixListener};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,9 @@ use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner};
 use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
 use lifeboat::runners::{self, RunnerSpec, Surroundings};
 use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepId, StepKey};
+
+#[path = "runner/isolation.rs"]
+mod isolation;
 
 /// A state directory with a local runner in it.
 struct Bench {
@@ -330,77 +333,6 @@ async fn secrets_are_masked_and_reported() {
     // No file of the job holds it.
     let grep = std::process::Command::new("grep").args(["-r", "hunter2-long"]).arg(bench.dir.path()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&grep.stdout), "");
-}
-
-#[tokio::test]
-async fn a_job_without_network_has_loopback_only() {
-    let bench = Bench::new();
-    let mut request = bench.request(&["cat /proc/net/dev; ip -o link 2>/dev/null || true"], &[]);
-    request.job.isolation = Isolation::NoNetwork;
-    let (handle, status) = bench.finish(&request).await;
-    let log = bench.log(&request, &handle).await;
-    assert_eq!(status, JobStatus::Exited(0), "{log}");
-    let devices: Vec<&str> = log
-        .lines()
-        .filter_map(|l| l.split_once(':').map(|(device, _)| device.trim()))
-        .filter(|d| d.chars().all(char::is_alphanumeric) && !d.chars().all(char::is_numeric))
-        .collect();
-    assert_eq!(devices, ["lo"], "{log}");
-    if log.contains("LOOPBACK") {
-        assert!(log.contains("UP"), "{log}");
-    }
-}
-
-#[tokio::test]
-async fn a_job_without_network_sees_no_keys() {
-    let bench = Bench::new();
-    let state = bench.dir.path().join("state/sample");
-    let train = state.join("trains/one");
-    fs::create_dir_all(&train).unwrap();
-    fs::write(state.join("operator-key.asc"), "the operator's key").unwrap();
-    fs::write(state.join("trust-root.pin"), "0000").unwrap();
-    let runner = open(&train);
-    let key = state.join("operator-key.asc").display().to_string();
-    let root = state.display().to_string();
-    let recipe = [
-        "mkdir dist; echo made > dist/a; pwd; touch \"$TMPDIR/t\" \"$HOME/h\"".to_owned(),
-        format!("! cat {key}; ! cat ../../../../../../operator-key.asc; ! test -e {root}/trust-root.pin"),
-        format!("echo forged > {root}/trust-root.pin || :; umount -l {root} || :"),
-        format!("unshare -rm umount -l {root} || :; ! cat {key}"),
-        format!("for p in /proc/[0-9]*; do ! cat $p/root{key} 2>/dev/null || exit 9; done"),
-    ];
-    let recipe: Vec<&str> = recipe.iter().map(String::as_str).collect();
-    let mut request = bench.request(&recipe, &["dist/a"]);
-    request.job.isolation = Isolation::NoNetwork;
-    request.job.env.insert("LD_PRELOAD".into(), "./evil.so".into());
-    let handle = runner.dispatch(&request).await.unwrap_or_else(|e| panic!("{}", e.report()));
-    let status = wait(&*runner, &handle).await;
-    let log = fs::read_to_string(runner.log(&request, &handle).await.unwrap().path).unwrap();
-    assert_eq!(status, JobStatus::Exited(0), "{log}");
-    assert!(!log.contains("the operator's key"), "{log}");
-    assert_eq!(fs::read_to_string(state.join("trust-root.pin")).unwrap(), "0000");
-    assert_eq!(runner.collect(&request, &handle).await.unwrap().artifacts.len(), 1);
-}
-
-/// Agents and services listen on sockets with a path, which no network namespace cuts off.
-#[tokio::test]
-async fn a_job_without_network_reaches_no_socket() {
-    for place in ["/tmp", "/var/tmp"] {
-        let held = tempfile::Builder::new().prefix("an agent").tempdir_in(place).unwrap();
-        let socket = held.path().join("S.agent");
-        let _listener = UnixListener::bind(&socket).unwrap();
-        let connect =
-            format!("python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"{}\")'", socket.display());
-        for (isolation, reached) in [(Isolation::NoNetwork, false), (Isolation::Network, true)] {
-            let bench = Bench::new();
-            let mut request = bench.request(&[&format!("{connect}; mkdir dist; echo made > dist/a")], &["dist/a"]);
-            request.job.isolation = isolation;
-            let (handle, status) = bench.finish(&request).await;
-            let log = bench.log(&request, &handle).await;
-            assert_eq!(log.contains("ConnectionRefusedError"), !reached, "{place}: {log}");
-            assert_eq!(status == JobStatus::Exited(0), reached, "{place}: {log}");
-        }
-    }
 }
 
 #[tokio::test]

@@ -102,6 +102,9 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
     for missed in &learned.unexpressed {
         let _ = writeln!(out, "# not expressed: {}", named(missed, learned.releases.len()));
     }
+    if !learned.unseen.is_empty() {
+        let _ = writeln!(out, "# in none of those releases, so kept fixed: {}", list(&learned.unseen));
+    }
     for family in &rules.family {
         let _ = writeln!(out, "\n[[version.family]]\nof = {}", quoted(&family.of));
         if !family.crates.is_empty() {
@@ -179,6 +182,13 @@ fn report(learned: &Learned) -> String {
         writeln!(out, "confidence: {level}; {same} of {all} files with a version in them are reproduced to the byte");
     for missed in &learned.unexpressed {
         let _ = writeln!(out, "not expressed: {}", named(missed, learned.releases.len()));
+    }
+    if !learned.unseen.is_empty() {
+        let names = crate::model::escape(&learned.unseen.join(", "));
+        let _ = writeln!(out, "kept fixed, since no release had them: {names}");
+    }
+    if let Some(why) = &learned.stops {
+        let _ = writeln!(out, "a patch of what is checked out would stop: {why}");
     }
     let other: usize = learned.releases.iter().map(|r| r.other.len()).sum();
     if other > 0 {

@@ -15,8 +15,6 @@ pub enum Failure {
     Told,
     /// Nothing came within a deadline.
     Silent,
-    /// Something long, such as an upload, stood still: no other call should find that out again.
-    Stalled,
 }
 
 impl Failure {
@@ -25,7 +23,6 @@ impl Failure {
         match self {
             Self::Told => 1,
             Self::Silent => 2,
-            Self::Stalled => FAILURES,
         }
     }
 }
@@ -103,8 +100,5 @@ mod tests {
         assert_eq!(breaker.admit(at(8)), Ok(()));
         breaker.failed(at(16), Failure::Silent);
         assert_eq!(breaker.admit(at(16)), Err(at(8)));
-        let mut breaker = Breaker::default();
-        breaker.failed(at(15), Failure::Stalled);
-        assert_eq!(breaker.admit(at(15)), Err(at(15)));
     }
 }

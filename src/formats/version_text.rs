@@ -10,7 +10,8 @@ use super::requirement::{Lift, lift};
 use super::splice::{Splice, lines, whole_words};
 
 /// Cargo dependency snippets on `krate`: `krate = "1.2.3"`, `krate = { version = "1.2.3", … }`, `krate.version = "…"`,
-/// `other = { package = "krate", version = "1.2.3" }`, and `[dependencies.krate]` followed by `version`, in any text. A requirement that names another version stays.
+/// `other = { package = "krate", version = "1.2.3" }`, and `[dependencies.krate]` followed by `version`, in any text. A
+/// requirement that names another version stays.
 #[must_use]
 pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let mut cuts = Vec::new();

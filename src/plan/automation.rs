@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::line::ShippedLine;
-use super::publish::delivery;
 use super::sketch::{Delivery, Sketch};
 use super::workflows::{self, ForgeWorkflows, StartedWorkflow, Starter, via};
 use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
@@ -113,7 +112,7 @@ impl Automation {
                 StepId::new("see-workflows", &[forge.name.as_str()]),
                 shown.to_vec(),
                 Exposure::Public,
-                delivery(forge.required),
+                Delivery::to(forge.required),
                 Step::SeeWorkflows(SeeWorkflows { forge: forge.name.clone(), files: files.clone() }),
             )?;
             let mut needs = shown.to_vec();
@@ -122,7 +121,7 @@ impl Automation {
                 StepId::new("suppress-workflows", &[forge.name.as_str()]),
                 needs,
                 Exposure::Public,
-                delivery(forge.required),
+                Delivery::to(forge.required),
                 Step::SuppressWorkflows(SwitchWorkflows {
                     forge: forge.name.clone(),
                     seen: seen.clone(),

@@ -13,10 +13,6 @@ use crate::model::{BranchName, StoreName};
 use crate::snapshot::Snapshot;
 use crate::step::{Exposure, ForgeRelease, Gate, OnStore, Point, PointLine, PushGit, PushLine, Seal, Step, StepId};
 
-pub(super) fn delivery(required: bool) -> Delivery {
-    if required { Delivery::Required } else { Delivery::Deferrable }
-}
-
 pub(super) fn plan_publication(
     config: &Config,
     snapshot: &Snapshot,
@@ -120,7 +116,7 @@ fn plan_stores(
                 StepId::new("promote", &[store.name.as_str(), branch.as_str()]),
                 needs,
                 Exposure::Public,
-                delivery(store.required),
+                Delivery::to(store.required),
                 Step::Promote(OnStore {
                     branch: branch.clone(),
                     version: release.version.clone(),
@@ -168,7 +164,7 @@ fn plan_points(
             StepId::new("point", &[store.name.as_str()]),
             needs,
             Exposure::Public,
-            delivery(store.required),
+            Delivery::to(store.required),
             Step::Point(Point {
                 project: config.project.name.clone(),
                 store: store.name.clone(),
@@ -212,7 +208,7 @@ fn plan_remotes(
             id,
             needs,
             Exposure::Public,
-            delivery(remote.required),
+            Delivery::to(remote.required),
             Step::PushGit(PushGit { remote: remote.name.clone(), lines: pushed }),
         )?;
         if remote.required {
@@ -244,7 +240,7 @@ fn plan_forges(
                 id,
                 needs,
                 Exposure::Public,
-                delivery(forge.required),
+                Delivery::to(forge.required),
                 Step::ForgeRelease(ForgeRelease {
                     forge: forge.name.clone(),
                     branch: branch.clone(),

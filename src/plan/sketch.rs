@@ -21,6 +21,13 @@ pub(crate) enum Delivery {
     Deferrable,
 }
 
+impl Delivery {
+    /// To a destination that is required or not.
+    pub(crate) fn to(required: bool) -> Self {
+        if required { Self::Required } else { Self::Deferrable }
+    }
+}
+
 impl Sketch {
     /// Adds a step; what it needs must have been added before, so a plan can have no cycle.
     pub(crate) fn add(

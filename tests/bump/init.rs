@@ -214,3 +214,120 @@ fn a_version_file_says_from_when_it_carries_the_version() {
     assert!(report.contains("confidence: high"), "{report}");
     assert_eq!(again(dir.path(), 4), Vec::<String>::new());
 }
+
+/// Runs a patch bump by what `init` wrote.
+fn patch(dir: &Path) -> Output {
+    lifeboat(dir, &["bump", "--config", "lifeboat.toml", "--to", "patch", "--date", "2026-09-15"])
+}
+
+fn commit(dir: &Path, files: &[(&str, &str)], subject: &str) {
+    for (path, text) in files {
+        std::fs::create_dir_all(dir.join(path).parent().unwrap()).unwrap();
+        std::fs::write(dir.join(path), text).unwrap();
+    }
+    git(dir, &["add", "-A"]);
+    git(dir, &["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "-m", subject]);
+}
+
+/// A template with a digit in the constant's name, an address in what the compiler says, a document.
+fn documents(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    vec![
+        ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n".to_owned()),
+        ("crates/acme/Cargo.toml", format!("[package]\nname = \"acme3\"\nversion = \"1.0.{v}\"\n")),
+        ("start/pre.rhai", format!("variable::set(\"ACME3_VERSION\", \"1.0.{v}\");\n")),
+        ("tests/ui.stderr", format!("error: no. For an explanation see https://acme3.rs/v1.0.{v}/class.html#no\n")),
+        ("docs/old.md", format!("get acme3 v1.0.{v} there\n")),
+    ]
+}
+
+#[test]
+fn what_is_checked_out_can_be_bumped() {
+    let dir = history(documents, 3);
+    // Since the last release: a crate that is no fixture by its manifest, and a document less.
+    git(dir.path(), &["rm", "-q", "docs/old.md"]);
+    commit(dir.path(), &[("crates/new/Cargo.toml", "[package]\nname = \"newer\"\nversion = \"0.1.0\"\n")], "new");
+    let (written, report) = init(dir.path());
+    for expected in [
+        "fixed = [\"newer\"]",
+        "# in none of those releases, so kept fixed: \"newer\"",
+        "pattern = 'set(\"ACME3_VERSION\", \"{version}\");'",
+        "path = \"docs/old.md\"",
+        "when = \"<1.0.3\"",
+        "https://acme3.rs/v{version}\"",
+    ] {
+        assert!(written.contains(expected), "no `{expected}` in\n{written}\n{report}");
+    }
+    assert!(report.contains("kept fixed, since no release had them: newer"), "{report}");
+    assert!(report.contains("confidence: high") && !report.contains("would stop"), "{report}");
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for path in ["crates/acme/Cargo.toml", "start/pre.rhai", "tests/ui.stderr"] {
+        let text = std::fs::read_to_string(dir.path().join(path)).unwrap();
+        assert!(text.contains("1.0.4") && !text.contains("1.0.3"), "{path}: {text}");
+    }
+}
+
+/// The crate got another name with the third release.
+fn renamed(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let name = if n > 2 { "acme" } else { "elder" };
+    vec![
+        ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\"]\n".to_owned()),
+        ("a/Cargo.toml", format!("[package]\nname = \"{name}\"\nversion = \"1.0.{v}\"\n")),
+        ("b/Cargo.toml", "[package]\nname = \"side\"\nversion = \"0.1.0\"\n".to_owned()),
+    ]
+}
+
+#[test]
+fn releases_under_another_name_teach_nothing_about_who_moves() {
+    let dir = history(renamed, 4);
+    let (written, report) = init(dir.path());
+    assert!(written.contains("of = \"acme\"") && !written.contains("elder"), "{written}");
+    assert!(report.contains("1.0.2 -> 1.0.3") && !report.contains("1.0.1 -> 1.0.2"), "{report}");
+    assert!(patch(dir.path()).status.success());
+    // Where all have another name, what they share with today is kept, and nobody is named who is not there.
+    std::fs::remove_file(dir.path().join("lifeboat.toml")).unwrap();
+    git(dir.path(), &["reset", "-q", "--hard", "v1.0.2"]);
+    git(dir.path(), &["tag", "-d", "v1.0.3", "v1.0.4"]);
+    commit(dir.path(), &[("a/Cargo.toml", "[package]\nname = \"acme\"\nversion = \"1.0.2\"\n")], "rename");
+    let (written, report) = init(dir.path());
+    assert!(!written.contains("elder") && report.contains("1.0.1 -> 1.0.2"), "{written}\n{report}");
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// A crate with a lower version than its sibling's, which moves with the second release only.
+fn lower(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let core = if n > 2 || (n, stage) == (2, Stage::After) { 8 } else { 7 };
+    vec![
+        ("Cargo.toml", "[workspace]\nmembers = [\"acme\", \"core\"]\n".to_owned()),
+        ("acme/Cargo.toml", format!("[package]\nname = \"acme\"\nversion = \"1.0.{v}\"\n")),
+        ("core/Cargo.toml", format!("[package]\nname = \"acme-core\"\nversion = \"2.0.{core}\"\n")),
+    ]
+}
+
+#[test]
+fn the_tag_says_whose_version_is_the_projects() {
+    let dir = history(lower, 4);
+    // The first tag names a version alone; those since then name the crate.
+    for n in 2..=4 {
+        git(dir.path(), &["tag", &format!("acme-1.0.{n}"), &format!("v1.0.{n}")]);
+        git(dir.path(), &["tag", "-d", &format!("v1.0.{n}")]);
+    }
+    let (written, report) = init(dir.path());
+    assert!(written.contains("tag = \"acme-{version}\""), "{written}");
+    assert!(
+        written.contains("[[version.family]]\nof = \"acme\"\n") && !written.contains("of = \"acme-core\""),
+        "{written}"
+    );
+    assert!(written.contains("fixed = [\"acme-core\"]"), "{written}");
+    assert!(
+        report.contains("not expressed: core/Cargo.toml (in 1 of 3 releases, such as `version = \"2.0.8\"`)"),
+        "{report}"
+    );
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(String::from_utf8_lossy(&out.stdout).starts_with("1 crates to 1.0.5"), "{out:?}");
+}

@@ -14,6 +14,7 @@ mod by_hand;
 mod canary;
 mod decisions;
 mod deliveries;
+mod essence;
 mod faults;
 #[path = "../forgejo_double/mod.rs"]
 mod forgejo_double;

@@ -12,10 +12,11 @@ use lifeboat::journal::TrainState;
 use lifeboat::model::{RemoteName, TagName};
 use lifeboat::step::StepId;
 
+use crate::essence::essence;
 use crate::github_double::Side;
 use crate::github_double::faults::Kind;
 use crate::github_double::state::State;
-use crate::train::{DELIVERIES, Template, double_with, essence};
+use crate::train::{DELIVERIES, Template, double_with};
 use crate::workflows::Project;
 
 #[tokio::test]

@@ -63,13 +63,11 @@ fn one(rules: &VersionRules, past: &Past<'_>) -> Result<Tried> {
     Ok(Tried { versions, reproduced, differing, refused })
 }
 
-/// The step of the project's version: that of the first family's crate if the rules say, or the highest that moved.
+/// The step of the project's version: that of the first family's crate if the rules say, or of what stands for it.
 fn project(rules: &VersionRules, past: &Past<'_>) -> (Version, Version) {
     let anchor = rules.family.first().map(|f| f.of.as_str());
     let own = past.moves().find(|m| Some(m.name.as_str()) == anchor);
-    let inherited = || past.moves().find(|m| m.name.is_empty());
-    let highest = || past.moves().filter(|m| m.publish).max_by(|a, b| a.old.cmp(&b.old));
-    let found = own.or_else(inherited).or_else(highest);
+    let found = own.or_else(|| past.main());
     found.map_or((Version::new(0, 0, 0), Version::new(0, 0, 0)), |m| (m.old.clone(), m.new.clone()))
 }
 

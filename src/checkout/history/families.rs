@@ -5,56 +5,89 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 
 use super::lines;
+use super::now::Now;
 use super::past::{KeptTree, Past};
 use crate::bump::{Family, VersionRules};
 use crate::error::Result;
 use crate::formats::cargo_manifest::{PackageVersion, Publish};
 
-/// A published crate as it stood before a release.
-struct Published {
-    name: String,
-    version: Version,
+/// A published crate as it stands in a tree.
+pub(super) struct Published {
+    pub(super) name: String,
+    pub(super) version: Version,
     inherits: bool,
 }
 
+/// What the releases show of who moves.
+pub(super) struct Found {
+    /// The rules with their families and the crates that stay.
+    pub(super) rules: VersionRules,
+    /// The crates that moved with each family, by the name that speaks for it.
+    pub(super) members: BTreeMap<String, BTreeSet<String>>,
+    /// Crates of today that no release had, kept fixed because they are at no family's version.
+    pub(super) unseen: Vec<String>,
+}
+
 /// Adds a family for each version that moved, and keeps the published crates fixed that never did.
-pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>]) -> Result<VersionRules> {
+pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) -> Result<Found> {
     let (mut families, mut moved, mut still) = (Vec::<Family>::new(), BTreeMap::new(), BTreeMap::new());
+    let mut members = BTreeMap::<String, BTreeSet<String>>::new();
     for past in pasts {
         let crates = published(&past.before)?;
-        let inherited: BTreeSet<&Version> = past.moves().filter(|m| m.name.is_empty()).map(|m| &m.old).collect();
-        let own: BTreeSet<&str> = past.moves().map(|m| m.name.as_str()).collect();
-        let moves =
-            |c: &&Published| if c.inherits { inherited.contains(&c.version) } else { own.contains(c.name.as_str()) };
+        let moves = moving(past);
         let mut at: BTreeMap<&Version, Vec<&str>> = BTreeMap::new();
-        for krate in crates.iter().filter(moves) {
+        for krate in crates.iter().filter(|c| moves(c)) {
             at.entry(&krate.version).or_default().push(&krate.name);
         }
-        if let Some(main) = at.keys().next_back().copied().cloned() {
-            for krate in &crates {
-                let lines: &mut BTreeMap<String, Vec<Version>> = if moves(&krate) { &mut moved } else { &mut still };
-                lines.entry(krate.name.clone()).or_default().push(main.clone());
-            }
+        let highest = at.keys().next_back().map(|v| (*v).clone());
+        let Some(main) = past.main().map(|m| m.old.clone()).filter(|v| at.contains_key(v)).or(highest) else {
+            continue;
+        };
+        for krate in &crates {
+            let lines: &mut BTreeMap<String, Vec<Version>> = if moves(krate) { &mut moved } else { &mut still };
+            lines.entry(krate.name.clone()).or_default().push(main.clone());
         }
-        // The highest version is the one that the project goes by.
-        for (version, members) in at.into_iter().rev() {
-            if families.iter().any(|f| members.contains(&f.of.as_str())) {
+        // The project's own version first, then the highest.
+        let mut groups: Vec<(&Version, Vec<&str>)> = at.into_iter().rev().collect();
+        groups.sort_by_key(|(version, _)| **version != main);
+        for (version, group) in groups {
+            let known = families.iter().find(|f| group.contains(&f.of.as_str())).map(|f| f.of.clone());
+            let of = known.clone().unwrap_or_else(|| speaker(&group, &crates, now).to_owned());
+            members.entry(of.clone()).or_default().extend(group.iter().map(|m| (*m).to_owned()));
+            if known.is_some() {
                 continue;
             }
-            let of = speaker(&members, &crates);
             // Whoever is at that version and stayed belongs to no family: then the members are named.
-            let strays = crates.iter().any(|c| c.version == *version && !moves(&c));
-            let crates = if strays { members.iter().map(|m| (*m).to_owned()).collect() } else { Vec::new() };
-            families.push(Family { of: of.to_owned(), crates, when: None });
+            let strays = crates.iter().any(|c| c.version == *version && !moves(c));
+            let crates = if strays { group.iter().map(|m| (*m).to_owned()).collect() } else { Vec::new() };
+            families.push(Family { of, crates, when: None });
         }
     }
     // Who moved on the later lines and stayed on the earlier ones has a family of its own, for the later ones.
     for (name, stays) in &still {
         let Some(moves) = moved.get(name).filter(|m| m.iter().min() > stays.iter().max()) else { continue };
         let when = lines::since_or_until(moves, stays);
-        families.push(Family { of: name.clone(), crates: Vec::new(), when });
+        match families.iter().position(|f| f.of == *name) {
+            // The first family is the project, whose every release moves it.
+            Some(0) => {}
+            Some(i) => families[i].when = when,
+            None => families.push(Family { of: name.clone(), crates: Vec::new(), when }),
+        }
     }
-    rules.fixed = still.into_keys().filter(|name| !moved.contains_key(name)).collect();
+    // The first family must be there; of renamed crates none is.
+    let there = families.iter().position(|f| now.crates.is_empty() || now.version(&f.of).is_some());
+    match there {
+        Some(i) => families[..=i].rotate_right(1),
+        None => families.clear(),
+    }
+    rules.fixed = still.keys().filter(|name| !moved.contains_key(*name)).cloned().collect();
+    let open: Vec<&Version> =
+        families.iter().filter(|f| f.crates.is_empty()).filter_map(|f| now.version(&f.of)).collect();
+    let known = |c: &&Published| moved.contains_key(&c.name) || still.contains_key(&c.name);
+    let unseen = now.crates.iter().filter(|c| !known(c) && !families.is_empty() && !open.contains(&&c.version));
+    let unseen: Vec<String> = unseen.map(|c| c.name.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    rules.fixed.extend(unseen.iter().cloned());
+    rules.fixed.sort();
     if families.len() > 1 || !rules.fixed.is_empty() || families.iter().any(|f| !f.crates.is_empty()) {
         rules.family = families;
     }
@@ -73,16 +106,35 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>]) -> Result<Versi
             rules.manifests = entered.into_iter().collect();
         }
     }
-    Ok(rules)
+    Ok(Found { rules, members, unseen })
 }
 
-/// The name that begins most of the others' names speaks for a family.
-fn speaker<'a>(members: &[&'a str], all: &[Published]) -> &'a str {
-    let rank = |name: &str| (all.iter().filter(|c| c.name.starts_with(name)).count(), std::cmp::Reverse(name.len()));
+/// Tells whether a crate moved in `past`.
+fn moving(past: &Past<'_>) -> impl Fn(&Published) -> bool {
+    let inherited: BTreeSet<Version> = past.moves().filter(|m| m.name.is_empty()).map(|m| m.old.clone()).collect();
+    let own: BTreeSet<String> = past.moves().map(|m| m.name.clone()).collect();
+    move |c| if c.inherits { inherited.contains(&c.version) } else { own.contains(&c.name) }
+}
+
+/// Whether one of the crates that `past` was the release of is still called so today.
+pub(super) fn is_of(past: &Past<'_>, now: &Now<'_>) -> Result<bool> {
+    let (moves, main) = (moving(past), past.main().map(|m| &m.old));
+    let crates = published(&past.before)?;
+    let own = crates.iter().filter(|c| moves(c) && Some(&c.version) == main);
+    Ok(own.into_iter().any(|c| now.version(&c.name).is_some()))
+}
+
+/// The name that begins most of the others' names speaks for a family, if the crate is still there.
+fn speaker<'a>(members: &[&'a str], all: &[Published], now: &Now<'_>) -> &'a str {
+    let rank = |name: &str| {
+        let begins = all.iter().filter(|c| c.name.starts_with(name)).count();
+        (now.version(name).is_some(), begins, std::cmp::Reverse(name.len()))
+    };
     members.iter().copied().max_by_key(|name| rank(name)).unwrap_or_default()
 }
 
-fn published(tree: &KeptTree<'_>) -> Result<Vec<Published>> {
+/// The published crates of a tree, by name.
+pub(super) fn published(tree: &KeptTree<'_>) -> Result<Vec<Published>> {
     let manifests = tree.manifests()?;
     let root = manifests.iter().find_map(|(_, m)| m.workspace.as_ref()?.version.clone());
     let root = root.and_then(|t| Version::parse(&t.value).ok());

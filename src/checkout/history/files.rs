@@ -43,7 +43,13 @@ pub(super) fn version_files(past: &Past<'_>, path: &str, others: &[String]) -> R
         pattern,
         when: None,
     };
-    let whose: Vec<Option<&String>> = std::iter::once(None).chain(others.iter().map(Some)).collect();
+    // Of the other crates only those that moved from a version which stands there; parts of one may stand apart.
+    let text = past.before.text(path)?.unwrap_or_default();
+    let named = |krate: &&String| {
+        let own = past.moves().filter(|m| m.name == **krate || m.name.is_empty()).map(|m| &m.old);
+        own.into_iter().any(|old| !whole_words(&text, &old.to_string()).is_empty() || styles.contains(&Style::CHeader))
+    };
+    let whose: Vec<Option<&String>> = std::iter::once(None).chain(others.iter().filter(named).map(Some)).collect();
     let mut out = Vec::new();
     for style in styles {
         out.extend(whose.iter().map(|krate| file(*style, *krate, None)));
@@ -76,25 +82,26 @@ fn patterns(past: &Past<'_>, path: &str) -> Result<BTreeSet<String>> {
     Ok(out)
 }
 
+/// What stands around the version at `at`: the longest text that begins and ends where words do and that is found again.
 fn pattern(line: &str, at: std::ops::Range<usize>) -> String {
     let line = line.trim_end();
-    let word = |c: &char| c.is_alphanumeric() || *c == '_';
-    let mut before: Vec<char> = line[..at.start].trim_start().chars().collect();
-    // A pattern begins and ends where words do.
-    if before.len() > BEFORE {
-        before.drain(..before.len() - BEFORE);
-        before.drain(..before.iter().position(|c| !word(c)).unwrap_or(0));
+    let (head, tail) = (&line[..at.start], &line[at.end..]);
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    // A number beside it may be another version's; a digit within a name (`PYO3_VERSION`) is none.
+    let number = |s: &str| s.char_indices().any(|(i, c)| c.is_ascii_digit() && !s[..i].ends_with(word));
+    let indent = head.len() - head.trim_start().len();
+    let starts = head.char_indices().filter(|(i, c)| *i == indent || word(*c)).map(|(i, _)| i).chain([at.start]);
+    let starts = starts.filter(|i| *i >= indent && head[*i..].chars().count() <= BEFORE && !number(&head[*i..]));
+    let ends: Vec<usize> = tail.char_indices().map(|(i, c)| i + c.len_utf8()).take(AFTER).collect();
+    for start in starts {
+        let ends = ends.iter().rev().copied().chain([0]);
+        for end in ends.filter(|i| tail[..*i].trim_end().len() == *i && !number(&tail[..*i])) {
+            if whole_words(line, &line[start..at.end + end]).iter().any(|found| found.start == start) {
+                return format!("{}{{version}}{}", &head[start..], &tail[..end]);
+            }
+        }
     }
-    let mut after: Vec<char> = line[at.end..].chars().collect();
-    if after.len() > AFTER {
-        after.truncate(AFTER);
-        after.truncate(after.iter().rposition(|c| !word(c)).unwrap_or(AFTER));
-    }
-    let (before, after): (String, String) = (before.into_iter().collect(), after.into_iter().collect());
-    // Digits beside it may be of another version; what remains must still say something.
-    let before = before.rsplit(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
-    let after = after.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
-    format!("{}{{version}}{}", before.trim_start(), after.trim_end())
+    "{version}".to_owned()
 }
 
 /// Rules for a changelog that may explain the change of `path`.
@@ -204,5 +211,12 @@ mod tests {
         }
         assert_eq!(template("## Unreleased", "## 1.2.3 (May 21st, 2026)", &v), None, "no placeholder writes `21st`");
         assert_eq!(pattern("  rev: v1.2.3 # 4\n", 8..13), "rev: v{version} #");
+        let line = "variable::set(\"A3_VERSION\", \"1.2.3\");";
+        assert_eq!(pattern(line, 29..34), "set(\"A3_VERSION\", \"{version}\");");
+        assert_eq!(
+            pattern("For more see https://a3.rs/v1.2.3/class.html#x", 28..33),
+            "more see https://a3.rs/v{version}"
+        );
+        assert_eq!(pattern("since 0.9.1 at 1.2.3", 15..20), "at {version}");
     }
 }

@@ -7,6 +7,7 @@ mod compare;
 mod families;
 mod files;
 mod lines;
+mod now;
 mod past;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use semver::Version;
 use crate::bump::{Requirements, Unpublished, VersionFile, VersionRules};
 use crate::error::{Context as _, Error, Result};
 use compare::{Tried, wrong};
+use now::Now;
 use past::Past;
 
 /// One release's bump in history.
@@ -63,6 +65,10 @@ pub struct Learned {
     pub releases: Vec<Release>,
     /// What the releases did beyond the rules, again and again or with the version in it.
     pub unexpressed: Vec<Unexpressed>,
+    /// Published crates that none of the releases had; they are kept fixed.
+    pub unseen: Vec<String>,
+    /// Why a bump of the checked out tree would stop by these rules, if it would.
+    pub stops: Option<String>,
 }
 
 /// Learns the rules from the last `count` patch releases.
@@ -70,7 +76,7 @@ pub struct Learned {
 /// # Errors
 /// The repository cannot be read, or no release is found in it.
 pub fn learn(repository: &Repository, count: usize) -> Result<Learned> {
-    let (tag, pasts) = past::releases(repository, count)?;
+    let (tag, mut pasts) = past::releases(repository, count)?;
     if pasts.is_empty() {
         return Err(Error::input("no commit in this repository raises a version by a patch")
             .detail("looked at: the commits of tags that end with a version, the history of HEAD and of the branches")
@@ -78,17 +84,29 @@ pub fn learn(repository: &Repository, count: usize) -> Result<Learned> {
                 "fetch the tags and branches of releases (`git fetch --tags origin`), or write `[version]` by hand",
             ));
     }
+    let now = Now::of(repository)?;
+    // Releases of crates that have other names today teach nothing about them, unless there are no others.
+    let own: Vec<bool> = pasts.iter().map(|p| families::is_of(p, &now)).collect::<Result<_>>()?;
+    if own.contains(&true) {
+        let mut own = own.into_iter();
+        pasts.retain(|_| own.next().unwrap_or(true));
+    }
     let start = VersionRules { tag: tag.unwrap_or_else(|| "v{version}".to_owned()), ..VersionRules::default() };
-    let start = families::found(start, &pasts)?;
-    let mut search = Search { tried: compare::all(&start, &pasts)?, rules: start, pasts: &pasts };
+    let found = families::found(start, &pasts, &now)?;
+    let mut search =
+        Search { tried: compare::all(&found.rules, &pasts)?, rules: found.rules, pasts: &pasts, now: &now };
+    search.families(&found.members)?;
     search.toggles()?;
     search.files()?;
+    search.gone()?;
     search.excludes()?;
     let Search { rules, tried, .. } = search;
     let releases: Vec<Release> =
         pasts.iter().zip(tried).map(|(past, tried)| release(past, tried)).collect::<Result<_>>()?;
     let unexpressed = unexpressed(&releases, &pasts)?;
-    Ok(Learned { rules, branches: branches(repository, &pasts)?, releases, unexpressed })
+    let stops = pasts.first().and_then(|past| now.stops(&rules, past.date));
+    let branches = branches(repository, &pasts)?;
+    Ok(Learned { rules, branches, releases, unexpressed, unseen: found.unseen, stops })
 }
 
 /// The best rules so far, and how they do.
@@ -96,6 +114,7 @@ struct Search<'a, 'r> {
     rules: VersionRules,
     tried: Vec<Tried>,
     pasts: &'a [Past<'r>],
+    now: &'a Now<'r>,
 }
 
 impl Search<'_, '_> {
@@ -107,6 +126,19 @@ impl Search<'_, '_> {
             (self.rules, self.tried) = (candidate, tried);
         }
         Ok(better)
+    }
+
+    /// Families that moved with some of the releases only, and stay.
+    fn families(&mut self, members: &BTreeMap<String, BTreeSet<String>>) -> Result<()> {
+        for of in self.rules.family.iter().skip(1).map(|f| f.of.clone()).collect::<Vec<_>>() {
+            let mut rules = self.rules.clone();
+            rules.family.retain(|f| f.of != of);
+            rules.fixed.extend(members.get(&of).cloned().unwrap_or_else(|| BTreeSet::from([of])));
+            rules.fixed.sort();
+            rules.fixed.dedup();
+            self.offer(rules)?;
+        }
+        Ok(())
     }
 
     fn toggles(&mut self) -> Result<()> {
@@ -131,10 +163,13 @@ impl Search<'_, '_> {
     fn files(&mut self) -> Result<()> {
         let others: Vec<String> = self.rules.family.iter().skip(1).map(|f| f.of.clone()).collect();
         let missed: BTreeSet<String> = self.tried.iter().flat_map(|t| t.differing.keys()).cloned().collect();
+        let mut seen = Vec::new();
         for path in missed.iter().filter(|p| !p.ends_with("Cargo.toml") && !p.ends_with(".lock")) {
+            if !self.tried.iter().any(|t| t.differing.contains_key(path)) {
+                continue;
+            }
             let pasts: Vec<&Past<'_>> = self.pasts.iter().filter(|p| p.changed.contains(path)).collect();
             if files::is_changelog(path) {
-                let mut seen = Vec::new();
                 for past in &pasts {
                     for changelog in files::changelogs(past, path)? {
                         if !seen.contains(&changelog) {
@@ -170,9 +205,27 @@ impl Search<'_, '_> {
     fn lines_with(&self, path: &str) -> Option<semver::VersionReq> {
         let all =
             self.pasts.iter().zip(&self.tried).map(|(past, tried)| (past.changed.contains(path), &tried.versions.0));
-        let (with, without): (Vec<_>, Vec<_>) = all.partition(|(changed, _)| *changed);
+        let today = if self.now.has(path).unwrap_or(true) { None } else { self.now.main(&self.rules) };
+        let (with, without): (Vec<_>, Vec<_>) = all.chain(today.map(|v| (false, v))).partition(|(changed, _)| *changed);
         let versions = |of: Vec<(bool, &Version)>| of.into_iter().map(|(_, v)| v.clone()).collect::<Vec<_>>();
         lines::since_or_until(&versions(with), &versions(without))
+    }
+
+    /// Version files that are not there today: the rule is for the versions that had them, or for none.
+    fn gone(&mut self) -> Result<()> {
+        for file in self.rules.files.clone() {
+            if self.now.has(&file.path)? {
+                continue;
+            }
+            let mut rules = self.rules.clone();
+            let when = file.when.clone().or_else(|| self.lines_with(&file.path));
+            rules.files.retain(|f| *f != file);
+            let until = when.filter(|w| self.now.main(&rules).is_none_or(|v| !w.matches(v)));
+            rules.files.extend(until.map(|w| VersionFile { when: Some(w), ..file }));
+            self.tried = compare::all(&rules, self.pasts)?;
+            self.rules = rules;
+        }
+        Ok(())
     }
 
     /// Directories that the rules reach and the project's bumps do not: fixtures.
@@ -215,27 +268,27 @@ fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
 }
 
 /// What differs, and what most releases change beside it.
-fn unexpressed(releases: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> {
-    let count =
-        |path: &str, of: fn(&Release) -> &BTreeSet<String>| releases.iter().filter(|r| of(r).contains(path)).count();
+fn unexpressed(all: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> {
+    let count = |path: &str, of: fn(&Release) -> &BTreeSet<String>| all.iter().filter(|r| of(r).contains(path)).count();
     let mut found: BTreeMap<&str, usize> = BTreeMap::new();
     // Where the rules do not fit at all, every file differs: that is said of the release.
-    for release in releases.iter().filter(|r| r.refused.is_none()) {
+    for release in all.iter().filter(|r| r.refused.is_none()) {
         for path in &release.differing {
             found.insert(path, count(path, |r| &r.differing));
         }
         for path in &release.other {
             let often = count(path, |r| &r.other);
-            if releases.len() > 1 && 2 * often > releases.len() {
+            if all.len() > 1 && 2 * often > all.len() {
                 found.entry(path).or_insert(often);
             }
         }
     }
     let mut out = Vec::new();
-    for (path, releases) in found {
-        let past = pasts.iter().find(|p| p.changed.contains(path));
-        let example = past.map(|p| compare::versioned_line(p, path)).transpose()?.flatten();
-        out.push(Unexpressed { path: path.to_owned(), releases, example });
+    for (path, often) in found {
+        let missed = |r: &Release| r.differing.contains(path) || r.other.contains(path);
+        let past = pasts.iter().zip(all).find(|(p, r)| p.changed.contains(path) && missed(r));
+        let example = past.map(|(p, _)| compare::versioned_line(p, path)).transpose()?.flatten();
+        out.push(Unexpressed { path: path.to_owned(), releases: often, example });
     }
     let added: BTreeSet<&String> = pasts.iter().flat_map(|p| &p.added).filter(|p| p.contains("{version}")).collect();
     for path in added {

@@ -29,7 +29,8 @@ pub(super) struct KeptTree<'r> {
 }
 
 impl<'r> KeptTree<'r> {
-    fn new(repository: &'r Repository, commit: &Commit<'r>) -> Result<Self> {
+    /// The tree of `commit`.
+    pub(super) fn new(repository: &'r Repository, commit: &Commit<'r>) -> Result<Self> {
         let tree = CommitTree::open(repository, &to_oid(commit.id()))?;
         Ok(Self { tree, entries: RefCell::default(), files: RefCell::default() })
     }
@@ -102,6 +103,8 @@ pub(super) struct Past<'r> {
     pub(super) subject: String,
     /// The day that its changelog names, or the commit's.
     pub(super) date: Date,
+    /// The version that its tag names.
+    pub(super) version: Option<Version>,
     /// What moved, by manifest.
     pub(super) moved: BTreeMap<String, Vec<Moved>>,
     /// The files that the commit changed; not those that it added or removed.
@@ -116,6 +119,15 @@ impl Past<'_> {
     /// Everything that moved.
     pub(super) fn moves(&self) -> impl Iterator<Item = &Moved> {
         self.moved.values().flatten()
+    }
+
+    /// The version that stood for the project before this release: that of the crate which its tag means, or the highest
+    /// that moved.
+    pub(super) fn main(&self) -> Option<&Moved> {
+        let tagged = self.moves().filter(|m| m.publish).find(|m| Some(&m.new) == self.version.as_ref());
+        let inherited = || self.moves().find(|m| m.name.is_empty());
+        let highest = || self.moves().filter(|m| m.publish).max_by(|a, b| a.old.cmp(&b.old));
+        tagged.or_else(inherited).or_else(highest)
     }
 }
 
@@ -162,29 +174,12 @@ fn version_at(tag: &str) -> Option<usize> {
 /// itself rather than of one of its parts, or else those in the history of `HEAD` and of the branches.
 pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(Option<String>, Vec<Past<'r>>)> {
     let tagged = tagged(repository)?;
-    let prefixes: Vec<&String> = tagged.keys().collect();
-    let stem = |p: &str| {
-        p.trim_end_matches(['-', '/', '@', '_']).trim_end_matches('v').trim_end_matches(['-', '/', '@', '_']).to_owned()
-    };
-    let newest = |prefix: &String| tagged[prefix].iter().map(|t| t.time).max().unwrap_or_default();
-    let last = prefixes.iter().map(|p| newest(p)).max().unwrap_or_default();
-    // Tags that are still made; without a crate's name, or with the one that begins most of the others'.
-    let rank = |prefix: &String| {
-        let own = stem(prefix);
-        let begins = prefixes.iter().filter(|p| stem(p).starts_with(&own)).count();
-        (newest(prefix) + STILL >= last, own.is_empty(), begins, newest(prefix))
-    };
-    let mut groups = prefixes.clone();
-    groups.sort_by_key(|p| std::cmp::Reverse(rank(p)));
-    for prefix in groups.into_iter().take(3) {
+    for prefix in forms(repository, &tagged)?.into_iter().take(3) {
         let mut tags = tagged[prefix].clone();
         tags.sort_by(|a, b| (b.time, &b.version).cmp(&(a.time, &a.version)));
         let mut out: Vec<Past<'r>> = Vec::new();
-        for Tagged { version, commit, .. } in tags.into_iter().take(4 * count) {
-            let mut walk = repository.revwalk().context("reading the history")?;
-            walk.set_sorting(Sort::TIME).and_then(|()| walk.push(commit)).context("reading the history")?;
-            let found =
-                first(repository, walk, BEFORE_TAG, |moved| moved.iter().any(|m| m.publish && m.new == version))?;
+        for tag in tags.into_iter().take(4 * count) {
+            let found = made(repository, stem(prefix), &tag)?;
             if let Some(past) = found.filter(|p| out.iter().all(|other| other.commit != p.commit)) {
                 out.push(past);
             }
@@ -210,6 +205,53 @@ pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(
         }
     }
     Ok((None, out))
+}
+
+/// What the tags of a form name before the version: a crate, or nothing.
+fn stem(prefix: &str) -> &str {
+    let joints = ['-', '/', '@', '_'];
+    prefix.trim_end_matches(joints).trim_end_matches('v').trim_end_matches(joints)
+}
+
+/// The forms of tags, the likeliest to be the project's own first.
+fn forms<'t>(repository: &Repository, tagged: &'t BTreeMap<String, Vec<Tagged>>) -> Result<Vec<&'t String>> {
+    let newest = |prefix: &String| tagged[prefix].iter().max_by_key(|t| (t.time, &t.version));
+    let time = |prefix: &String| newest(prefix).map(|t| t.time).unwrap_or_default();
+    let last = tagged.keys().map(time).max().unwrap_or_default();
+    let mut ranked = Vec::new();
+    for prefix in tagged.keys() {
+        let own = stem(prefix);
+        let mut still = time(prefix) + STILL >= last;
+        if let Some(tag) = newest(prefix).filter(|_| still && own.is_empty() && tagged.len() > 1)
+            && let Some(past) = made(repository, "", tag)?
+        {
+            // The crate that these tags meant has been tagged by its own name since.
+            let meant = past.moves().filter(|m| m.new == tag.version).map(|m| m.name.as_str());
+            let meant: BTreeSet<&str> = meant.collect();
+            let later = |other: &String| newest(other).is_some_and(|t| (t.time, &t.version) > (tag.time, &tag.version));
+            still = !tagged.keys().any(|p| !stem(p).is_empty() && meant.contains(stem(p)) && later(p));
+        }
+        // Tags that are still made; without a crate's name, or with the one that begins most of the others'.
+        let begins = tagged.keys().filter(|p| stem(p).starts_with(own)).count();
+        ranked.push(((still, own.is_empty(), begins, time(prefix)), prefix));
+    }
+    ranked.sort_by_key(|r| std::cmp::Reverse(r.0));
+    Ok(ranked.into_iter().map(|(_, prefix)| prefix).collect())
+}
+
+/// The bump commit that a tag is of. A tag that names a crate means that crate, where the commits before it move one of
+/// that name.
+fn made<'r>(repository: &'r Repository, stem: &str, tag: &Tagged) -> Result<Option<Past<'r>>> {
+    let look = |named: &dyn Fn(&Moved) -> bool| {
+        let mut walk = repository.revwalk().context("reading the history")?;
+        walk.set_sorting(Sort::TIME).and_then(|()| walk.push(tag.commit)).context("reading the history")?;
+        first(repository, walk, BEFORE_TAG, |moved| moved.iter().any(|m| m.publish && m.new == tag.version && named(m)))
+    };
+    let mut found = if stem.is_empty() { None } else { look(&|m| m.name.is_empty() || m.name == stem)? };
+    if found.is_none() {
+        found = look(&|_| true)?;
+    }
+    Ok(found.map(|past| Past { version: Some(tag.version.clone()), ..past }))
 }
 
 fn first<'r>(
@@ -270,6 +312,7 @@ fn past<'r>(
         commit: commit.id().to_string(),
         subject: commit.summary().ok().flatten().unwrap_or_default().to_owned(),
         date: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
+        version: None,
         moved,
         changed,
         added,

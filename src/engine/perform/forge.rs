@@ -217,19 +217,22 @@ async fn discard(forge: &dyn Forge, list: Vec<Discard>) -> Result<()> {
 }
 
 /// Several at once; what is under way ends before the first failure is told, so that nothing is in flight at the next look.
+/// After a failure nothing new is begun until something gets through: a host that swallows everything is asked once.
 async fn upload(forge: &Arc<dyn Forge>, draft: u64, assets: Vec<AssetFile>) -> Result<()> {
     let mut waiting = assets.into_iter();
     let mut flying: JoinSet<Result<()>> = JoinSet::new();
     let mut worst: Option<Error> = None;
+    let mut gets_through = true;
     loop {
         let go_on = worst.as_ref().is_none_or(|e| e.kind() == ErrorKind::Transient);
-        while go_on && flying.len() < PARALLEL {
+        while go_on && gets_through && flying.len() < PARALLEL {
             let Some(asset) = waiting.next() else { break };
             let forge = forge.clone();
             flying.spawn(async move { forge.upload(draft, &asset).await });
         }
         let Some(ended) = flying.join_next().await else { break };
         let ended = ended.map_err(|e| Error::fatal("an upload ended in a panic").because(e))?;
+        gets_through = ended.is_ok();
         if let Err(e) = ended
             && worst.as_ref().is_none_or(|w| w.kind() == ErrorKind::Transient)
         {

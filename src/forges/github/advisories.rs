@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::GitHub;
 use crate::effects::{Advisories, AdvisoryState, SeenAdvisory};
 use crate::error::{Context as _, Error, Result};
-use crate::forges::http::{Body, Host};
+use crate::http::{Body, Host};
 use crate::model::{Advisory, Affected, Cve, Severity};
 
 /// `repository-advisory` of the API's description.

@@ -14,16 +14,16 @@ use reqwest::{Method, Url};
 
 use self::answers::{Asset, Change, GitRef, Release};
 use super::draft::new_draft;
-use super::http::{Body, Client, Dialect, Host, Upload};
 use super::{ForgeSpec, Surroundings};
 use crate::effects::{
     Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenLatest,
     SeenRelease,
 };
 use crate::error::{Context as _, Error, Part, Result};
+use crate::http::{Body, Client, Dialect, Host, Upload};
 use crate::model::{Oid, RemoteName, TagName, escape};
 
-pub use super::http::Deadlines;
+pub use crate::http::Deadlines;
 
 /// Where the REST API is, unless the configuration says otherwise.
 const API: &str = "https://api.github.com";
@@ -62,7 +62,7 @@ impl GitHub {
     #[must_use]
     pub fn new(spec: &ForgeSpec, around: &Surroundings) -> Self {
         let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
-        let client = Client::new(spec, api.clone(), around.clone(), &DIALECT);
+        let client = Client::new(spec.account(), api.clone(), around.clone(), &DIALECT);
         let (name, repository) = (spec.name.clone(), spec.repository.clone());
         Self { name, repository, api, told_uploads: spec.uploads.clone(), client, upload_urls: Mutex::default() }
     }

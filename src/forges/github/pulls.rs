@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::GitHub;
 use crate::effects::{PullRequests, PullState, PullText, SeenPull};
 use crate::error::{Context as _, Error, Result};
-use crate::forges::http::{Body, Host};
+use crate::http::{Body, Host};
 use crate::model::BranchName;
 
 /// `GET /repos/{owner}/{repo}/pulls`.

@@ -23,18 +23,18 @@ const CHUNK: usize = 256 << 10;
 const LOOKS: u32 = 15;
 
 /// A file to be sent.
-pub(in crate::forges) struct Upload {
-    pub(in crate::forges) path: PathBuf,
-    pub(in crate::forges) size: u64,
+pub(crate) struct Upload {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
     /// What stands around it, where a server takes forms only.
-    pub(in crate::forges) form: Option<Form>,
+    pub(crate) form: Option<Form>,
 }
 
 /// A form with one part (RFC 7578): what comes before the file and after it.
-pub(in crate::forges) struct Form {
-    pub(in crate::forges) content_type: String,
-    pub(in crate::forges) head: String,
-    pub(in crate::forges) tail: String,
+pub(crate) struct Form {
+    pub(crate) content_type: String,
+    pub(crate) head: String,
+    pub(crate) tail: String,
 }
 
 /// A file that counts what was read of it.
@@ -55,7 +55,7 @@ impl AsyncRead for Counted {
 impl Upload {
     /// Sends the file with its length; says how long nothing moved if that was too long. An upload has no deadline as a whole:
     /// how long it takes is a matter of its size and of the line. Once all of it is on its way, it may stand still for twice as long.
-    pub(in crate::forges) async fn send(
+    pub(crate) async fn send(
         &self,
         request: reqwest::RequestBuilder,
         deadlines: Deadlines,

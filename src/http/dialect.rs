@@ -24,15 +24,15 @@ impl Default for Deadlines {
 
 /// What one kind of server wants of every request, and what helps people who use it.
 #[derive(Debug)]
-pub(in crate::forges) struct Dialect {
+pub(crate) struct Dialect {
     /// The media type of its answers.
-    pub(in crate::forges) accept: &'static str,
+    pub(crate) accept: &'static str,
     /// The header that says which version of the API is meant, and its value.
-    pub(in crate::forges) version: Option<(&'static str, &'static str)>,
+    pub(crate) version: Option<(&'static str, &'static str)>,
     /// The word before a token.
-    pub(in crate::forges) scheme: &'static str,
+    pub(crate) scheme: &'static str,
     /// How its token is configured.
-    pub(in crate::forges) token: &'static str,
+    pub(crate) token: &'static str,
     /// What to do about 403 and 404.
-    pub(in crate::forges) denied: &'static str,
+    pub(crate) denied: &'static str,
 }

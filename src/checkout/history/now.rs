@@ -1,0 +1,55 @@
+//! The tree that is checked out: rules learned from history must fit it too.
+
+use std::collections::BTreeSet;
+
+use git2::Repository;
+use jiff::civil::Date;
+use semver::Version;
+
+use super::families::{Published, published};
+use super::past::KeptTree;
+use crate::bump::{BumpRequest, EntryKind, SourceTree as _, VersionRules, bump};
+use crate::error::Result;
+use crate::model::VersionStep;
+
+/// The checked out commit; nothing is known where there is none.
+pub(super) struct Now<'r> {
+    pub(super) tree: Option<KeptTree<'r>>,
+    /// Its published crates.
+    pub(super) crates: Vec<Published>,
+}
+
+impl<'r> Now<'r> {
+    /// What `HEAD` has.
+    pub(super) fn of(repository: &'r Repository) -> Result<Self> {
+        let head = repository.head().and_then(|h| h.peel_to_commit());
+        let tree = head.ok().map(|commit| KeptTree::new(repository, &commit)).transpose()?;
+        let crates = tree.as_ref().map(published).transpose()?.unwrap_or_default();
+        Ok(Self { tree, crates })
+    }
+
+    /// The version of the crate called `name`.
+    pub(super) fn version(&self, name: &str) -> Option<&Version> {
+        self.crates.iter().find(|c| c.name == name).map(|c| &c.version)
+    }
+
+    /// The project's version by these rules.
+    pub(super) fn main(&self, rules: &VersionRules) -> Option<&Version> {
+        match rules.family.first() {
+            Some(family) => self.version(&family.of),
+            None => self.crates.iter().find(|c| !rules.fixed.contains(&c.name)).map(|c| &c.version),
+        }
+    }
+
+    /// Why a bump by these rules would stop here, if it would.
+    pub(super) fn stops(&self, rules: &VersionRules, date: Date) -> Option<String> {
+        let request = BumpRequest { to: VersionStep::Patch, date, tags: BTreeSet::new() };
+        bump(self.tree.as_ref()?, rules, &request).err().map(|e| e.message().to_owned())
+    }
+
+    /// Whether there is a file at `path`.
+    pub(super) fn has(&self, path: &str) -> Result<bool> {
+        let entries = self.tree.as_ref().map(KeptTree::entries).transpose()?;
+        Ok(entries.is_none_or(|all| all.iter().any(|e| e.path == path && e.kind == EntryKind::File)))
+    }
+}
