@@ -316,8 +316,14 @@ fn the_tag_says_whose_version_is_the_projects() {
         git(dir.path(), &["tag", &format!("acme-1.0.{n}"), &format!("v1.0.{n}")]);
         git(dir.path(), &["tag", "-d", &format!("v1.0.{n}")]);
     }
+    // Between the last bump and its tag another crate reached the same version.
+    for version in ["1.0.3", "1.0.4"] {
+        let manifest = format!("[package]\nname = \"acme-core\"\nversion = \"{version}\"\n");
+        commit(dir.path(), &[("core/Cargo.toml", manifest.as_str())], "another's release");
+    }
+    git(dir.path(), &["tag", "-f", "acme-1.0.4"]);
     let (written, report) = init(dir.path());
-    assert!(written.contains("tag = \"acme-{version}\""), "{written}");
+    assert!(written.contains("tag = \"acme-{version}\"") && !report.contains("another"), "{written}\n{report}");
     assert!(
         written.contains("[[version.family]]\nof = \"acme\"\n") && !written.contains("of = \"acme-core\""),
         "{written}"
