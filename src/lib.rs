@@ -3,7 +3,7 @@
 //! * Pure: [`model`], [`formats`], [`step`], [`snapshot`], [`plan`], [`bump`], `journal::{event, fold}`, `engine::next`.
 //! * Decisions and their record: [`config`], [`gather`], [`trust`], [`journal`], [`engine`].
 //! * The ports are [`effects`]; their adapters [`host`], [`git`], [`runners`], [`stores`], [`forges`], [`remotes`],
-//!   [`signers`]; [`wiring`] joins them, [`cli`] parses and renders, [`drill`] simulates, [`verify`] is the consumer's side.
+//!   [`signers`], which share [`http`]; [`wiring`] joins them, [`cli`] parses and renders, [`drill`] simulates, [`verify`] is the consumer's side.
 //!
 //! What always holds: an adopted plan never changes; nothing is public before the gate; same bytes skip, different bytes
 //! stop; only plan, journal, objects and stores must survive a crash. `ARCHITECTURE.md` says more.
@@ -21,6 +21,7 @@ pub mod formats;
 pub mod gather;
 pub mod git;
 pub mod host;
+pub mod http;
 pub mod journal;
 pub mod model;
 pub mod plan;

@@ -4,6 +4,8 @@
 
 #[path = "bump/checkout.rs"]
 mod checkout;
+#[path = "bump/conventions.rs"]
+mod conventions;
 #[path = "bump/decisions.rs"]
 mod decisions;
 #[path = "bump/hooks.rs"]
@@ -12,3 +14,5 @@ mod hooks;
 mod init;
 #[path = "bump/properties.rs"]
 mod properties;
+#[path = "bump/rewriters.rs"]
+mod rewriters;

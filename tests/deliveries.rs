@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -77,6 +78,61 @@ fn a_line_that_carries_the_fix_is_served_and_pushed_without_a_release() {
     assert_eq!(released.count(), 2, "the carried line has no release");
 }
 
+/// What `reconcile --watch` says that goes on while its remote is `away`, and ends by itself once it is `here`.
+fn watched(train: &SampleTrain, away: &Path, here: &Path) -> Ran {
+    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(child.try_wait().unwrap().is_none(), "it must go on while the remote is away");
+    fs::rename(away, here).unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it did not see that the remote is back");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ran::from(&child.wait_with_output().unwrap())
+}
+
+/// Two trains that carry a fix on one branch make commits that cannot follow each other: the branch is held in the store.
+#[test]
+fn a_train_of_carried_fixes_is_served_and_holds_its_branch() {
+    let train = SampleTrain::new();
+    without_forge(&train);
+    let project = train.project();
+    git(&train, &project, &["branch", "main", "release-2.0.0"]);
+    let line = "[[line]]\nbranch = \"main\"\nkind = \"carry\"\npatches = \"patches/release-2.0.0\"\n";
+    let sample = train.train_file();
+    for (name, date) in [("first", "2026-02-24"), ("second", "2026-02-25")] {
+        let file = sample.with_file_name(format!("{name}.toml"));
+        fs::write(&file, format!("name = \"{name}\"\ndate = {date}\n{line}")).unwrap();
+        train.run(&["ship", &file.display().to_string()]).ends_with(3);
+        for person in ["alice", "bob"] {
+            train.run(&["approve", name, "--as", person, "--yes"]).ends_with(0);
+        }
+    }
+    // Whoever is on its way holds the branch: the store's directory for that cannot be written, so nobody can.
+    let held = train.store().join(".staging/.held");
+    fs::DirBuilder::new().mode(0o700).create(held.parent().unwrap()).unwrap();
+    fs::write(&held, "in the way").unwrap();
+    train.run(&["ship", "--train", "first"]).fails(4, &["step: gate", ".staging/.held"]);
+    fs::remove_file(&held).unwrap();
+    let shipped = train.run(&["ship", "--train", "first"]).ends_with(0);
+    assert!(shipped.stdout.contains("train first: reconciled"), "{shipped:?}");
+    let served = train.store().join("git/sample.git");
+    let (base, tip) = (git(&train, &project, &["rev-parse", "main"]), git(&train, &served, &["rev-parse", "main"]));
+    assert_ne!(base, tip);
+    let clone = train.root().join("clone");
+    git(&train, train.root(), &["clone", "--quiet", &served.display().to_string(), &clone.display().to_string()]);
+    assert_eq!(git(&train, &clone, &["rev-parse", "origin/main"]), tip);
+    assert!(fs::read_dir(&held).is_ok_and(|mut all| all.next().is_none()), "given back");
+    train.run(&["reconcile"]).ends_with(0);
+    train.run(&["ship", "--train", "second"]).fails(4, &["`refs/heads/main`"]);
+    assert_eq!(git(&train, &served, &["rev-parse", "main"]), tip, "nothing of the other one came there");
+}
+
 #[test]
 fn reconcile_watches_until_everything_is_home() {
     let train = SampleTrain::new();
@@ -89,20 +145,7 @@ fn reconcile_watches_until_everything_is_home() {
     let ran = train.ship().ends_with(0);
     assert!(ran.stdout.contains("deferred  push-git/origin"), "{ran:?}");
 
-    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(child.try_wait().unwrap().is_none(), "it must go on while the remote is away");
-    fs::rename(&away, &here).unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
-            child.kill().unwrap();
-            panic!("it did not see that the remote is back");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let ran = Ran::from(&child.wait_with_output().unwrap()).ends_with(0);
+    let ran = watched(&train, &away, &here).ends_with(0);
     assert!(ran.stdout.contains("1 deliveries wait; the next try is in 1 s"), "{ran:?}");
     assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
     assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
@@ -123,20 +166,7 @@ fn one_broken_train_does_not_end_the_watch_for_the_others() {
     fs::create_dir(&broken).unwrap();
     fs::write(broken.join("plan.json"), "{").unwrap();
 
-    let mut command = train.command(&["reconcile", "--watch", "--every", "1"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(4));
-    assert!(child.try_wait().unwrap().is_none(), "it must go on: the other train waits for its remote");
-    fs::rename(&away, &here).unwrap();
-    let start = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(60) {
-            child.kill().unwrap();
-            panic!("it did not see that the remote is back");
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let ran = Ran::from(&child.wait_with_output().unwrap());
+    let ran = watched(&train, &away, &here);
     assert!(ran.code != Some(0), "the broken train is a failure in the end: {ran:?}");
     assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
     assert!(ran.stderr.contains("train: a-broken-one"), "{ran:?}");

@@ -1,10 +1,11 @@
 //! The local runner with real processes: what a job sees, what it may leave, and that nothing outlives it.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
 
+use std::os::unix::{fs::MetadataExt as _, net::UnixListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{collections::BTreeMap, fs, io::Write as _, os::unix::fs::MetadataExt as _};
+use std::{collections::BTreeMap, fs, io::Write as _};
 
 use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner};
 use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
@@ -379,6 +380,27 @@ async fn a_job_without_network_sees_no_keys() {
     assert!(!log.contains("the operator's key"), "{log}");
     assert_eq!(fs::read_to_string(state.join("trust-root.pin")).unwrap(), "0000");
     assert_eq!(runner.collect(&request, &handle).await.unwrap().artifacts.len(), 1);
+}
+
+/// Agents and services listen on sockets with a path, which no network namespace cuts off.
+#[tokio::test]
+async fn a_job_without_network_reaches_no_socket() {
+    for place in ["/tmp", "/var/tmp"] {
+        let held = tempfile::Builder::new().prefix("an agent").tempdir_in(place).unwrap();
+        let socket = held.path().join("S.agent");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let connect =
+            format!("python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"{}\")'", socket.display());
+        for (isolation, reached) in [(Isolation::NoNetwork, false), (Isolation::Network, true)] {
+            let bench = Bench::new();
+            let mut request = bench.request(&[&format!("{connect}; mkdir dist; echo made > dist/a")], &["dist/a"]);
+            request.job.isolation = isolation;
+            let (handle, status) = bench.finish(&request).await;
+            let log = bench.log(&request, &handle).await;
+            assert_eq!(log.contains("ConnectionRefusedError"), !reached, "{place}: {log}");
+            assert_eq!(status == JobStatus::Exited(0), reached, "{place}: {log}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,22 +2,25 @@
 # Ships one of wasmtime's real security trains, rebuilt from its history, with throwaway keys and stub binaries, into a
 # store in WORK; GitHub is configured and cannot be reached.
 #
-#   rehearse.sh [--remote] [--kill N] TRAIN_DIR [WORK]
+#   rehearse.sh [--remote] [--trees] [--kill N] TRAIN_DIR [WORK]
 #
 # TRAIN_DIR is what the replay harness made: `train.py make --cases … --train 2026-02-24 --dest TRAIN_DIR`. WORK must not
 # exist; `./wasmtime-rehearsal` if none is given. With `--remote` the patches come from the private remote
-# `TRAIN_DIR/private.git`, not from the mailbox files. With `--kill N`, `lifeboat ship` is killed (SIGKILL) N times at random
+# `TRAIN_DIR/private.git`, not from the mailbox files. With `--trees` one stub stands for all builds: the project's own
+# scripts of lines before 20.x pack files of submodules, which the rebuilt history does not hold. With `--kill N`, `lifeboat ship` is killed (SIGKILL) N times at random
 # moments before the gate, and as often after it, before it may run to its end. The program is `lifeboat`, or what LIFEBOAT names.
 #
 # Needs: git, gpg, python3, tar, xz-utils, p7zip-full, unzip (Debian's names), and util-linux for jobs without network.
 set -eu
 
 series=mailbox
+trees=
 kills=0
-usage() { echo "usage: rehearse.sh [--remote] [--kill N] TRAIN_DIR [WORK]" >&2; exit 2; }
+usage() { echo "usage: rehearse.sh [--remote] [--trees] [--kill N] TRAIN_DIR [WORK]" >&2; exit 2; }
 while :; do
   case ${1-} in
     --remote) series=remote; shift ;;
+    --trees) trees=1; shift ;;
     --kill) [ $# -ge 2 ] || usage; kills=$2; shift 2 ;;
     *) break ;;
   esac
@@ -41,7 +44,12 @@ step() { printf '\n== %s\n' "$*"; }
 
 step "a place of its own: $work"
 ln -s "$train" train
-cp "$example/rehearsal.toml" lifeboat.toml
+if [ -z "$trees" ]; then
+  cp "$example/rehearsal.toml" lifeboat.toml
+else
+  awk '/^# Builds/ { print "[[target]]\nname = \"stub\"\nrun = [\"mkdir dist && echo {version} > dist/version\"]\nartifacts = [\"dist/version\"]\n"; cut = 1 }
+    /^\[\[store\]\]/ { cut = 0 } !cut' "$example/rehearsal.toml" > lifeboat.toml
+fi
 cp -R "$example/release-templates" .
 mkdir -m 700 secret state
 mkdir store

@@ -9,6 +9,7 @@ use super::workspace::Workspace;
 use super::{Move, Work};
 use crate::error::Result;
 use crate::formats::splice::{Splice, splice};
+use crate::formats::tag_links::tag_links;
 use crate::formats::{c_header, changelog_dates, version_text};
 
 /// Directories whose content comes from elsewhere.
@@ -49,10 +50,19 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         let Some(text) = work.text(path)? else { continue };
         let cuts = match kind {
             Kind::Header => headers(&text, &moves, own),
-            Kind::Library => moves.iter().flat_map(|m| links(&text, m)).collect(),
+            Kind::Library => {
+                // Of another crate that moves too, a library may show on purpose what it was tried with.
+                let its = own.into_iter().flat_map(|m| {
+                    let snippets = version_text::commented_snippets(&text, &m.name, &m.old, &m.new);
+                    let root = version_text::own_root_urls(&text, &m.old, &m.new);
+                    snippets.into_iter().chain(root).chain(tag_links(&text, &m.name, &m.old, &m.new))
+                });
+                moves.iter().flat_map(|m| links(&text, m)).chain(its).collect()
+            }
             Kind::Readme => {
                 let snippets = |m: &Move| version_text::snippets(&text, &m.name, &m.old, &m.new);
-                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m))).collect()
+                let tags = |m: &Move| tag_links(&text, &m.name, &m.old, &m.new);
+                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m)).chain(tags(m))).collect()
             }
             Kind::Changelog => changelog(&text, &moves, own, day).into_iter().collect(),
             Kind::Pyproject => {

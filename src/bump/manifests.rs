@@ -1,12 +1,14 @@
-//! The manifests after the moves: versions, inherited versions, and requirements on crates that moved.
+//! The manifests after the moves: versions, inherited versions, the addresses of a crate's documentation, and
+//! requirements on crates that moved.
 
 use super::rules::Requirements;
 use super::workspace::{Crate, Loaded, Workspace, place};
 use super::{Strictness, Work};
 use crate::error::{Error, Result};
 use crate::formats::cargo_manifest::{PackageVersion, Text};
-use crate::formats::requirement::{Lift, admits, lift};
+use crate::formats::requirement::{Lift, admits, lift, lift_older};
 use crate::formats::splice::{Splice, splice};
+use crate::formats::version_text;
 
 /// Rewrites every manifest of the workspace that says something about a crate that moves.
 pub(super) fn rewrite(
@@ -15,12 +17,17 @@ pub(super) fn rewrite(
     policy: Requirements,
     strictness: Strictness,
 ) -> Result<()> {
+    // Told to lift where no requirement names the version that its crate leaves, the older ones are what is meant.
+    let older = (policy, strictness) == (Requirements::Lift, Strictness::Listed) && !any_follows(work, workspace);
     for (path, loaded) in workspace.manifests() {
         let mut cuts = Vec::new();
-        if let Some(m) = work.moves.get(path).filter(|m| m.inherits.is_none())
-            && let Some(PackageVersion::Literal(t)) = loaded.manifest.package.as_ref().map(|p| &p.version)
-        {
-            cuts.push(t.set(&loaded.text, &m.new.to_string()));
+        if let (Some(m), Some(package)) = (work.moves.get(path), &loaded.manifest.package) {
+            if let PackageVersion::Literal(t) = &package.version {
+                cuts.push(t.set(&loaded.text, &m.new.to_string()));
+            }
+            let inside =
+                |s: &Splice| package.addresses.iter().any(|a| a.span.start <= s.span.start && s.span.end <= a.span.end);
+            cuts.extend(version_text::links(&loaded.text, &m.name, &m.old, &m.new).into_iter().filter(inside));
         }
         if let Some((_, new)) = work.roots.get(path)
             && let Some(t) = loaded.manifest.workspace.as_ref().and_then(|w| w.version.as_ref())
@@ -39,7 +46,11 @@ pub(super) fn rewrite(
                 // Cargo looks at it only for a member that inherits it.
                 idle: dependency.shared && !workspace.inherited(path, &dependency.key),
             };
-            cuts.extend(follow(work, &wish, krate, (policy, strictness))?);
+            let lifted = work.moves.get(&krate.manifest).filter(|_| older && wish.unheard().is_none());
+            match lifted.and_then(|m| lift_older(&requirement.value, &m.old, &m.new)) {
+                Some(text) => cuts.push(requirement.set(&loaded.text, &text)),
+                None => cuts.extend(follow(work, &wish, krate, (policy, strictness))?),
+            }
         }
         if !cuts.is_empty() {
             let text = splice(&loaded.text, cuts);
@@ -47,6 +58,18 @@ pub(super) fn rewrite(
         }
     }
     Ok(())
+}
+
+/// Whether a requirement on a crate that moves changes with it without being older than the crate.
+fn any_follows(work: &Work<'_>, workspace: &Workspace) -> bool {
+    let mut wishes = workspace.manifests().flat_map(|(path, loaded)| {
+        let own = loaded.manifest.dependencies.iter();
+        own.filter_map(move |d| Some((&d.requirement.as_ref()?.value, workspace.meant(path, d)?)))
+    });
+    wishes.any(|(requirement, krate)| {
+        let step = work.moves.get(&krate.manifest).map(|m| lift(requirement, &m.old, &m.new));
+        matches!(step, Some(Lift::To(_) | Lift::Raise(_)))
+    })
 }
 
 /// Ends the manifest of every crate that moves with a line end, in the kind that its first line has.

@@ -54,7 +54,7 @@ pub(super) fn by_content(
             if !tags.contains(&new) {
                 continue;
             }
-            if lone && tags.contains(&old) {
+            if lone && tags.contains(&old) && same_form(m, &old, at_tag) {
                 return Err(taken(workspace, m, &new, format!("{} is tagged in the same form: `{old}`", m.old)));
             }
             match version_at(m, &new, at_tag) {
@@ -70,6 +70,13 @@ pub(super) fn by_content(
         }
     }
     Ok(notes)
+}
+
+/// Whether the plain tag `old` is that of the crate's old version, as far as can be seen: a tag whose tree can be read and
+/// has the crate at another version, or not at all, is of something else.
+fn same_form(m: &Move, old: &str, at_tag: AtTag<'_>) -> bool {
+    let seen = ["Cargo.toml", m.manifest.as_str()].into_iter().any(|path| at_tag(old, path).is_some());
+    !seen || version_at(m, old, at_tag).is_some_and(|v| v == m.old.to_string())
 }
 
 /// The version that the crate has in the tree of `tag`, as its manifest or the one that it inherits from says.

@@ -8,6 +8,7 @@ use semver::Version;
 use super::tree::{Sources, file_in, glob, join, parent};
 use crate::error::{Error, Result};
 use crate::formats::cargo_manifest::{self, Dependency, Manifest, PackageVersion, Publish, Text};
+use crate::formats::requirement::admits;
 use crate::formats::splice::line_of;
 
 /// One manifest of the tree.
@@ -130,7 +131,8 @@ impl Workspace {
         }
     }
 
-    /// The crate that `dependency` of the manifest at `path` means by its path, or by a `[patch]` of its workspace.
+    /// The crate that `dependency` of the manifest at `path` means by its path, or by a `[patch]` of its workspace: Cargo
+    /// takes the crate of a patch only where the requirement admits its version, and else that of the registry.
     pub(super) fn meant(&self, path: &str, dependency: &Dependency) -> Option<&Crate> {
         if dependency.patch {
             return None;
@@ -144,7 +146,9 @@ impl Workspace {
         let root = self.root_of(path)?;
         let patches = self.manifests.get(&root)?.manifest.dependencies.iter();
         let patch = patches.filter(|d| d.patch).find(|d| d.package == dependency.package)?;
-        self.crates.get(&file_in(&join(parent(&root), patch.path.as_ref()?)?, "Cargo.toml"))
+        let patched = self.crates.get(&file_in(&join(parent(&root), patch.path.as_ref()?)?, "Cargo.toml"))?;
+        let requirement = &dependency.requirement.as_ref()?.value;
+        patched.version.as_ref().is_some_and(|v| admits(requirement, v)).then_some(patched)
     }
 
     /// Whether a member inherits the entry `key` of `[workspace.dependencies]` in the manifest at `root`.

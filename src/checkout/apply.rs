@@ -132,8 +132,8 @@ pub enum Applied {
     Complete,
 }
 
-/// Replaces, adds and removes the files of `changes` in the checkout; `request` says which bump this is, `program` is this program's file, for
-/// the guard. Without it only the next command makes up for a kill.
+/// Replaces, adds and removes the files of `changes` in the checkout; `request` says which bump this is, `program` is this
+/// program's file, for the guard. Without it only the next command makes up for a kill.
 ///
 /// # Errors
 /// A file is no longer as it was read, another bump is writing, or the disk refuses; the tree is then as before.

@@ -17,8 +17,9 @@ use crate::model::{RunnerName, StoreName, TrainName};
 
 /// Give a train up, before anything of it is public
 ///
-/// Its jobs are ended and their files removed. Versions that somebody approved are burnt: signatures over them exist, so they are never released. The index of each
-/// store says so at once if the store can be reached, or with the next `refresh` or the next train.
+/// Its jobs are ended and their files removed. Versions that somebody approved are burnt: signatures over them exist, so they
+/// are never released. The index of each store says so at once if the store can be reached, or with the next `refresh` or the
+/// next train.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The train [default: the one under way]

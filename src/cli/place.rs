@@ -285,7 +285,7 @@ impl Place {
 
     /// What trains of this machine burnt and released; the stores' indexes list it.
     pub(super) fn past(&self) -> Result<Past> {
-        // A train that cannot be read must not stop another.
+        // A train that cannot be read must not stop another: what an index lists already stays there in any case.
         let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
         let burnt = seen.iter().flat_map(|s| burns(&s.state)).collect();
         Ok(Past { burnt, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect() })

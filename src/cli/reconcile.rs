@@ -110,29 +110,12 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
             reports.push(behind);
             continue;
         }
-        match one(place, seen, out, errors).await {
-            Ok(report) => reports.push(report),
-            // One train that cannot be opened keeps none of the others.
-            Err(e) => {
-                let train = seen.name().clone();
-                let e = e.detail(format!("train: {train}"));
-                reports.push(Report {
-                    train,
-                    state: seen.state.name(),
-                    equal: vec![],
-                    differ: vec![],
-                    waiting: waiting(&seen.state),
-                    failed: vec![e.message().to_owned()],
-                    again: passes(&e),
-                });
-                errors.push(e);
-            }
-        }
+        reports.push(one(place, seen, out, errors).await);
     }
     // What waited for a train that came later need not wait for the next try.
     for (seen, report) in in_order.iter().zip(&mut reports) {
         if !report.waiting.is_empty() && report.waiting.iter().all(|w| switches_on(seen, &w.step)) {
-            *report = one(place, seen, out, errors).await?;
+            *report = one(place, seen, out, errors).await;
         }
     }
     Ok(reports)
@@ -174,8 +157,30 @@ fn behind(before: &Report, seen: &Seen) -> Option<Report> {
     })
 }
 
+/// As [`home`]; a train that cannot be opened is told, and keeps none of the others.
+async fn one(place: &Place, seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Report {
+    match home(place, seen, out, errors).await {
+        Ok(report) => report,
+        Err(e) => {
+            let train = seen.name().clone();
+            let e = e.detail(format!("train: {train}"));
+            let report = Report {
+                train,
+                state: seen.state.name(),
+                equal: vec![],
+                differ: vec![],
+                waiting: waiting(&seen.state),
+                failed: vec![e.message().to_owned()],
+                again: passes(&e),
+            };
+            errors.push(e);
+            report
+        }
+    }
+}
+
 /// Brings one train home as far as it goes, and reads it back.
-async fn one(place: &Place, seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Result<Report> {
+async fn home(place: &Place, seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Result<Report> {
     let name = seen.name();
     let effects = place.effects(name, out.progress())?;
     let train = Train::open(&effects, place.trust()?, &place.dir(name))?.with_past(place.past()?);

@@ -240,6 +240,15 @@ pub enum DraftAudience {
     Writers,
 }
 
+impl Config {
+    /// Whether a line reaches a forge's repository by a pull request.
+    #[must_use]
+    pub fn is_by_pull_request(&self, forge: &ForgeConfig, branch: &BranchName) -> bool {
+        let remote = forge.remote.as_ref().and_then(|name| self.remotes.iter().find(|r| r.name == *name));
+        remote.is_some_and(|r| r.push_mode(branch) == PushMode::PullRequest)
+    }
+}
+
 impl RemoteConfig {
     /// How a branch comes there.
     #[must_use]

@@ -8,6 +8,25 @@ const FAILURES: u32 = 4;
 /// How long it is left alone before one call may try it again.
 const OPEN_FOR: SignedDuration = SignedDuration::from_secs(30);
 
+/// How a call failed that is the host's own doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It was told at once: refused, reset, a status of its own.
+    Told,
+    /// Nothing came within a deadline.
+    Silent,
+}
+
+impl Failure {
+    /// As how many failures in a row it counts: by what finding it out costs.
+    fn weight(self) -> u32 {
+        match self {
+            Self::Told => 1,
+            Self::Silent => 2,
+        }
+    }
+}
+
 /// The state of one host, for adapters of any kind; pure, the caller tells the time.
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
@@ -34,9 +53,9 @@ impl Breaker {
         }
     }
 
-    /// A call failed in a way that is the host's own doing. Silence counts twice: it costs a deadline each time.
-    pub fn failed(&mut self, now: Timestamp, silent: bool) {
-        self.failures += if silent { 2 } else { 1 };
+    /// A call failed in a way that is the host's own doing.
+    pub fn failed(&mut self, now: Timestamp, how: Failure) {
+        self.failures = self.failures.saturating_add(how.weight());
         self.since.get_or_insert(now);
         if self.failures >= FAILURES {
             self.open_until = now.checked_add(OPEN_FOR).ok();
@@ -58,14 +77,14 @@ mod tests {
         let at = |s: i64| Timestamp::from_second(1_000 + s).unwrap();
         let mut breaker = Breaker::default();
         for s in 0..3 {
-            breaker.failed(at(s), false);
+            breaker.failed(at(s), Failure::Told);
         }
         breaker.answered();
         for s in 0..3 {
-            breaker.failed(at(s), false);
+            breaker.failed(at(s), Failure::Told);
             assert_eq!(breaker.admit(at(s)), Ok(()));
         }
-        breaker.failed(at(3), false);
+        breaker.failed(at(3), Failure::Told);
         assert_eq!(breaker.admit(at(4)), Err(at(0)));
         assert_eq!(breaker.admit(at(33)), Ok(()), "one call tries");
         assert_eq!(breaker.admit(at(34)), Err(at(0)), "the others wait");
@@ -77,9 +96,9 @@ mod tests {
     fn silence_opens_it_sooner() {
         let at = |s: i64| Timestamp::from_second(1_000 + s).unwrap();
         let mut breaker = Breaker::default();
-        breaker.failed(at(8), true);
+        breaker.failed(at(8), Failure::Silent);
         assert_eq!(breaker.admit(at(8)), Ok(()));
-        breaker.failed(at(16), true);
+        breaker.failed(at(16), Failure::Silent);
         assert_eq!(breaker.admit(at(16)), Err(at(8)));
     }
 }

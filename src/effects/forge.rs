@@ -75,6 +75,21 @@ pub struct SeenRelease {
     pub assets: Vec<SeenAsset>,
 }
 
+/// Which release `latest` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeenLatest {
+    /// The one that was made so, by its tag; none if there is none.
+    Made(Option<String>),
+    /// The newest one: nobody can set it.
+    Newest,
+}
+
+impl Default for SeenLatest {
+    fn default() -> Self {
+        Self::Made(None)
+    }
+}
+
 /// What a forge has, seen once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ForgeView {
@@ -82,8 +97,8 @@ pub struct ForgeView {
     pub tag: Option<Oid>,
     /// All releases, drafts included.
     pub releases: Vec<SeenRelease>,
-    /// The tag that `latest` shows.
-    pub latest: Option<String>,
+    /// Which release `latest` shows.
+    pub latest: SeenLatest,
 }
 
 /// Something to be removed: only ever a half-made asset of a draft, or a second draft of our own.

@@ -27,10 +27,10 @@ pub use automation::{
     Automation, PullRequests, PullState, PullText, RunState, SeenPull, SeenRun, SeenWorkflow, Switch,
 };
 pub use blocking::{blocking, each};
-pub use breaker::Breaker;
+pub use breaker::{Breaker, Failure};
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
-pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};
+pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 pub use git::{ArchiveSpec, Git, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, hash_files};
 pub use objects::Objects;

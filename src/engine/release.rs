@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use crate::effects::{AssetFile, Discard, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};
+use crate::effects::{AssetFile, Discard, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 use crate::model::Oid;
 
 /// A release as it should be on a forge.
@@ -37,7 +37,7 @@ pub enum Move {
     AwaitDigests(Vec<String>),
     /// Publish this draft.
     Publish(u64, Latest),
-    /// Let `latest` show this published release.
+    /// Let `latest` show this published release: ours, or a higher one.
     SetLatest(u64),
     /// Something else is there: the differences, one a line.
     Conflict(Vec<String>),
@@ -117,10 +117,24 @@ fn proven(wanted: &WantedRelease, view: &ForgeView, release: &SeenRelease) -> Mo
     if !unproven.is_empty() {
         return Move::AwaitDigests(unproven);
     }
-    if becomes_latest(wanted, view) && view.latest.as_deref() != Some(wanted.text.tag.as_str()) {
-        return Move::SetLatest(release.id);
+    match latest_to_be(wanted, view, release) {
+        Some(id) => Move::SetLatest(id),
+        None => Move::Done(release.location.clone()),
     }
-    Move::Done(release.location.clone())
+}
+
+/// The release that must become `latest`: ours, if it is the highest; another one, if ours took it from a higher version, as
+/// one does that was published by hand.
+fn latest_to_be(wanted: &WantedRelease, view: &ForgeView, ours: &SeenRelease) -> Option<u64> {
+    let SeenLatest::Made(there) = &view.latest else { return None };
+    let is_ours = there.as_deref() == Some(wanted.text.tag.as_str());
+    if becomes_latest(wanted, view) {
+        return (!is_ours).then_some(ours.id);
+    }
+    let highest = published_versions(wanted, view).max_by(|(a, _), (b, _)| a.cmp(b));
+    // One that this train has yet to publish takes it by itself.
+    let is_last = |v: &Version| *v > wanted.version && wanted.train_latest.as_ref().is_none_or(|train| v >= train);
+    highest.filter(|(version, _)| is_ours && is_last(version)).map(|(_, release)| release.id)
 }
 
 /// Only drafts that hold nothing but our own bytes are removed.
@@ -194,17 +208,20 @@ fn difference(ours: &AssetFile, there: &SeenAsset, missing: Missing) -> Option<S
 /// `latest` goes to the highest version of the train, if nothing higher is published already: it only moves forward.
 fn becomes_latest(wanted: &WantedRelease, view: &ForgeView) -> bool {
     wanted.train_latest.as_ref() == Some(&wanted.version)
-        && published_versions(wanted, view).all(|v| v <= wanted.version)
+        && published_versions(wanted, view).all(|(v, _)| v <= wanted.version)
 }
 
-/// The versions of published releases whose tags are named as ours is; pre-releases are never latest.
-fn published_versions(wanted: &WantedRelease, view: &ForgeView) -> impl Iterator<Item = Version> {
+/// The published releases whose tags are named as ours is, by version; pre-releases are never latest.
+fn published_versions<'a>(
+    wanted: &'a WantedRelease,
+    view: &'a ForgeView,
+) -> impl Iterator<Item = (Version, &'a SeenRelease)> {
     let (prefix, suffix) = wanted.text.tag.as_str().split_once(&wanted.version.to_string()).unwrap_or_default();
     view.releases
         .iter()
         .filter(|r| !r.draft && !r.prerelease)
-        .filter_map(move |r| Version::parse(r.tag.strip_prefix(prefix)?.strip_suffix(suffix)?).ok())
-        .filter(|v| v.pre.is_empty())
+        .filter_map(move |r| Some((Version::parse(r.tag.strip_prefix(prefix)?.strip_suffix(suffix)?).ok()?, r)))
+        .filter(|(v, _)| v.pre.is_empty())
 }
 
 #[cfg(test)]

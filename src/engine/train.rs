@@ -1,5 +1,6 @@
 //! A train on this machine: its directory, its plan, its journal.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, ProgressEvent, R
 use crate::error::{Context as _, Error, Result};
 use crate::formats::series::Series;
 use crate::journal::{Event, Journal, State};
-use crate::model::{TrainNonce, escape};
+use crate::model::{RemoteName, TrainNonce, escape};
 use crate::plan::{Graph, Plan, check};
 use crate::trust::TrustedRoot;
 
@@ -133,6 +134,7 @@ pub struct Train {
     trust: Arc<TrustedRoot>,
     repo: PrivateRepo,
     repo_lock: Mutex<()>,
+    forge_turns: Mutex<BTreeMap<RemoteName, Arc<tokio::sync::Mutex<()>>>>,
     past: Past,
     _lock: Box<dyn Lock>,
 }
@@ -258,6 +260,7 @@ impl Train {
             repo: PrivateRepo { dir: dir.repository(), borrow },
             trust,
             repo_lock: Mutex::new(()),
+            forge_turns: Mutex::default(),
             past: Past::default(),
             _lock: lock,
         })
@@ -320,6 +323,12 @@ impl Train {
     /// Held while the private repository is made or filled, which one step at a time may do.
     pub fn repository_lock(&self) -> MutexGuard<'_, ()> {
         self.repo_lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held by the one delivery of this train that acts on a forge's workflows.
+    pub(super) fn forge_turn(&self, forge: &RemoteName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.forge_turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(forge.clone()).or_default().clone()
     }
 
     /// The directory.

@@ -3,13 +3,13 @@
 mod draft;
 mod forgejo;
 pub mod github;
-mod http;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::effects::{Clock, Forge, SecretResolver};
+use crate::effects::Forge;
 use crate::error::{Error, Result};
+use crate::http::Account;
+pub use crate::http::{AppSpec, Surroundings};
 use crate::model::{RemoteName, SecretRef};
 
 /// A forge as the configuration names it.
@@ -29,26 +29,12 @@ pub struct ForgeSpec {
     pub app: Option<AppSpec>,
 }
 
-/// An app that is installed on a forge and fetches short-lived tokens, as GitHub has them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppSpec {
-    /// Its client id (`Iv23li…`) or its number.
-    pub id: String,
-    /// The number of its installation on the repository's owner.
-    pub installation: u64,
-    /// Where its private key is found: RSA, PEM.
-    pub private_key: SecretRef,
-}
-
-/// What a forge needs of this machine.
-#[derive(Clone)]
-pub struct Surroundings {
-    /// Waits for rate limits and between looks.
-    pub clock: Arc<dyn Clock>,
-    /// Reads the token when it is first needed.
-    pub secrets: SecretResolver,
-    /// The hosts that the trust root lets receive credentials, by name without port.
-    pub hosts: BTreeSet<String>,
+impl ForgeSpec {
+    /// As whom it is used.
+    fn account(&self) -> Account {
+        let (name, repository) = (self.name.clone(), self.repository.clone());
+        Account { name, repository, token: self.token.clone(), app: self.app.clone() }
+    }
 }
 
 /// One kind of forge.

@@ -89,10 +89,9 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
             let item = line.trim();
             if item == "]" {
                 in_references = false;
-            } else if let (Some(value), Some(package)) = (
-                item.strip_suffix(',').unwrap_or(item).strip_prefix('"').and_then(|v| v.strip_suffix('"')),
-                packages.last_mut(),
-            ) {
+            } else if let (Some(value), Some(package)) =
+                (quoted(item.strip_suffix(',').unwrap_or(item)), packages.last_mut())
+            {
                 let at = start + line.find('"').unwrap_or_default() + 1;
                 package.references.push(Reference { text: value.to_owned(), at: at..at + value.len() });
             } else if !item.is_empty() {
@@ -119,12 +118,11 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
                 });
             }
         } else if let Some((key, value)) = line.split_once('=').map(|(k, v)| (k.trim(), v.trim())) {
-            let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
             let at = start + line.find('"').map_or(0, |i| i + 1);
             match packages.last_mut().filter(|_| in_package) {
                 None if key == "version" => format = value.parse().ok(),
                 None => {}
-                Some(package) => match (key, quoted) {
+                Some(package) => match (key, quoted(value)) {
                     ("name", Some(v)) => package.name = v.to_owned(),
                     ("version", Some(v)) => {
                         package.version = v.to_owned();
@@ -142,6 +140,8 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
                     _ => {}
                 },
             }
+        } else if in_package && !line.trim().is_empty() && !line.starts_with('#') {
+            return Err(fault("not as Cargo writes it"));
         }
         if in_package
             && !line.trim().is_empty()
@@ -149,6 +149,9 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
         {
             package.block.end = end;
         }
+    }
+    if in_references {
+        return Err(LockError { line: lines(text).count(), message: "the file ends within a list".to_owned() });
     }
     if let Some(p) = packages.iter().find(|p| p.name.is_empty() || p.version.is_empty()) {
         return Err(LockError { line: p.line, message: "a package without `name` or `version`".to_owned() });
@@ -158,6 +161,11 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
     let all_named = packages.iter().flat_map(|p| &p.references).all(|r| r.text.contains(' '));
     let first = named && all_named;
     Ok(Lock { packages, format: format.unwrap_or(if first { 1 } else { 2 }) })
+}
+
+/// The value of a string as Cargo writes it: nothing in it is escaped.
+fn quoted(text: &str) -> Option<&str> {
+    text.strip_prefix('"').and_then(|v| v.strip_suffix('"')).filter(|v| !v.contains(['"', '\\']))
 }
 
 /// A package that cargo fetches, and where it puts it.
@@ -413,5 +421,14 @@ mod tests {
     fn faults_say_where() {
         assert_eq!(parse("version = 3\n<<<<<<< HEAD\n").unwrap_err().line, 2);
         assert_eq!(parse("[[package]]\nname = \"a\"\n").unwrap_err().line, 1);
+        let head = "[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n";
+        for (rest, line) in [
+            ("dependencies = [\n \"b\",\n", 5),
+            ("dependencies = [\n \"b\", \"c\",\n]\n", 5),
+            ("source = \"a\"b\"\n", 4),
+            ("half a line\n", 4),
+        ] {
+            assert_eq!(parse(&format!("{head}{rest}")).unwrap_err().line, line, "{rest}");
+        }
     }
 }

@@ -66,6 +66,8 @@ pub struct Package {
     pub publish: Publish,
     /// `workspace = "../root"`: the directory of the workspace root, relative to this manifest.
     pub workspace: Option<String>,
+    /// `documentation` and `homepage`, where they stand: addresses that may name the crate with its version.
+    pub addresses: Vec<Text>,
 }
 
 /// The `[workspace]` table.
@@ -176,7 +178,8 @@ fn package(root: &dyn TableLike) -> Result<Option<Package>, ManifestError> {
         },
     };
     let workspace = text(table, "workspace")?.map(|t| t.value);
-    Ok(Some(Package { name, version, publish, workspace }))
+    let addresses = ["documentation", "homepage"].iter().filter_map(|key| string(table.get(key)?)).collect();
+    Ok(Some(Package { name, version, publish, workspace, addresses }))
 }
 
 fn workspace(root: &dyn TableLike) -> Result<Option<Workspace>, ManifestError> {

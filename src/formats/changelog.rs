@@ -121,13 +121,7 @@ pub fn date(
     };
     let Some((start, range)) = place else { return Ok(Dated::Missing) };
     let within = &text[range.clone()];
-    if let Some(i) = within.find(unreleased) {
-        let at = range.start + i;
-        let mut cuts = vec![Splice::new(at..at + unreleased.len(), stamp)];
-        cuts.extend(insert.map(|text| Splice::new(start..start, text)));
-        return Ok(Dated::Splices(cuts));
-    }
-    // A day that was foreseen and passed: `released` with another date in the same place.
+    // The place of the day in a line that says what `released` does.
     let stamped = |line: &str| -> Option<Range<usize>> {
         let (before, after) = released.split_once("{date}")?;
         let (before, after) = (fill(before, version, date).ok()?, fill(after, version, date).ok()?);
@@ -136,6 +130,15 @@ pub fn date(
         let is_date = line.get(day.clone())?.parse::<Date>().is_ok();
         (is_date && line[day.end..].starts_with(&after)).then_some(day)
     };
+    // Once it is dated, `unreleased` means another thing: a link's name, or a word of its first paragraph.
+    let dated = lines(within).any(|(_, line)| line.contains(&stamp) || stamped(line).is_some());
+    if let Some(i) = within.find(unreleased).filter(|_| !dated) {
+        let at = range.start + i;
+        let mut cuts = vec![Splice::new(at..at + unreleased.len(), stamp)];
+        cuts.extend(insert.map(|text| Splice::new(start..start, text)));
+        return Ok(Dated::Splices(cuts));
+    }
+    // A day that was foreseen and passed: `released` with another date in the same place.
     let found = lines(within).find_map(|(at, line)| Some((at, stamped(line)?)));
     match found {
         Some((at, day)) if within[at + day.start..at + day.end] != date.to_string() => {
@@ -207,6 +210,11 @@ mod tests {
         // A list item that mentions the word is no date line.
         let prose = "## 1.2.3\n\nReleased 2026-05-21.\n\n### Fixed\n\n* Unreleased memory\n";
         assert_eq!(dated(prose, "Unreleased", "Released {date}", None).unwrap(), prose);
+        // Nor is a link of that name in a section that has its version by now.
+        let link = "## [Unreleased]\n\n[Unreleased]: https://example.org\n";
+        let after = link.replacen("[Unreleased]", "[1.2.3] - 2026-05-21", 1);
+        assert_eq!(dated(link, "[Unreleased]", "[{version}] - {date}", None).unwrap(), after);
+        assert_eq!(dated(&after, "[Unreleased]", "[{version}] - {date}", None).unwrap(), after);
         let notes = notes(text, &Version::new(1, 2, 3), Some("^-----")).unwrap();
         assert_eq!(notes, "Unreleased.\n\n### Fixed\n\n* x\n");
     }

@@ -9,15 +9,31 @@ use super::changelog::{Section, head, section, sections};
 use super::splice::{Splice, lines, whole_words};
 
 /// Dates the section of `new` the way the section of `old`, the release before, is dated: an unreleased heading takes
-/// the form of the old heading, or an `Unreleased` line that of the old section's line. Nothing where the text does not
-/// show how: no old section, an empty or missing unreleased one, or another version in the old heading.
+/// the form of the old heading, or an `Unreleased` line that of the old section's line. Where the release comes after a
+/// pre-release without a section of its own, the dated one of the last release shows how. Nothing where the text does
+/// not: no old section or one that is not released, an empty or missing unreleased one, or another version in the old
+/// heading.
 #[must_use]
 pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Option<Splice> {
     let all = sections(text);
-    let before = section(text, old)?;
+    let named = || {
+        let before = section(text, old)?;
+        let at = all.iter().position(|s| s.start == before.start)?;
+        Some((all[..at].iter().rfind(|s| s.level == before.level)?, before, old.clone()))
+    };
+    let last = || {
+        let at = all.iter().position(|s| is_unreleased(s.heading))?;
+        let older = all[at + 1..].iter().filter(|s| s.level == all[at].level);
+        let (before, version) = older.filter_map(|s| Some((s, version_in(s.heading)?))).next()?;
+        day_in(before.heading)?;
+        (version < *new).then(|| (&all[at], before.clone(), version))
+    };
+    let after_pre_release = !old.pre.is_empty() && new.pre.is_empty();
+    let (own, before, old) = named().or_else(|| last().filter(|_| after_pre_release))?;
     let (old, new) = (old.to_string(), new.to_string());
-    let at = all.iter().position(|s| s.start == before.start)?;
-    let own = all[..at].iter().rfind(|s| s.level == before.level)?;
+    if is_unreleased(before.heading) {
+        return None;
+    }
     let names_new = !whole_words(own.heading, &new).is_empty();
     if is_unreleased(own.heading) {
         let body = &text[own.body.clone()];
@@ -44,6 +60,12 @@ pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Op
     let mut dated = then.clone();
     dated.replace_range(range, &form.write(day));
     (is_unreleased(&now) && now.split_whitespace().count() <= 2).then(|| Splice::new(start..start + now.len(), dated))
+}
+
+/// The first version that a heading names.
+fn version_in(heading: &str) -> Option<Version> {
+    let words = heading.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '+'));
+    words.filter_map(|w| Version::parse(w.strip_prefix('v').unwrap_or(w)).ok()).next()
 }
 
 /// The first line of a section that says something, with its place.
@@ -186,5 +208,24 @@ mod tests {
         ] {
             assert_eq!(check(own, before), None, "{own}");
         }
+    }
+
+    #[test]
+    fn a_release_after_a_pre_release_without_a_section_is_dated_as_the_one_before() {
+        let check = |own: &str, before: &str, old: &str| {
+            let text = format!("# Log\n\n{own}\n- x\n\n{before}\n- y\n");
+            let new = Version::parse(if old.ends_with("rc.0") { "1.3.0-rc.1" } else { "1.3.0" }).unwrap();
+            let cut = date_as_before(&text, &Version::parse(old).unwrap(), &new, DAY)?;
+            Some(splice(&text, vec![cut]).lines().nth(2)?.to_owned())
+        };
+        let yes = |own: &str, before: &str| check(own, before, "1.3.0-rc.1").unwrap();
+        assert_eq!(yes("## 1.3.0 (UNRELEASED)", "## 1.2.2 (2025-01-01)"), "## 1.3.0 (2026-05-21)");
+        assert_eq!(yes("## [Unreleased]", "## [v1.2.2] - 2025-01-01"), "## [v1.3.0] - 2026-05-21");
+        assert_eq!(yes("## 1.3.0 (unreleased)\n- y\n## Removed", "## 1.2.2 (2025-01-01)"), "## 1.3.0 (2026-05-21)");
+        assert_eq!(check("## [Unreleased]", "## [1.2.2] - 2025-01-01", "1.2.3"), None, "1.2.3 was left out");
+        assert_eq!(check("## [Unreleased]", "## 1.4.0 - 2025-01-01", "1.3.0-rc.1"), None, "a later one");
+        assert_eq!(check("## 1.3.0 (unreleased)", "## 1.2.2 (Client)", "1.3.0-rc.1"), None, "no day");
+        assert_eq!(check("## [Unreleased]", "## [1.2.2] - 2025-01-01", "1.3.0-rc.0"), None, "pre-releases have none");
+        assert_eq!(check("## 1.4.0 (unreleased)", "## 1.2.2 (2025-01-01)", "1.3.0-rc.1"), None, "of another version");
     }
 }

@@ -19,6 +19,7 @@ pub mod series;
 pub mod signed;
 pub mod splice;
 pub mod tag;
+pub mod tag_links;
 pub mod version_text;
 pub mod workflow;
 pub mod workflow_pattern;

@@ -69,6 +69,17 @@ pub fn lift(requirement: &str, old: &Version, new: &Version) -> Lift {
     if admits(requirement, new) { Lift::Admits } else { Lift::Refuses }
 }
 
+/// `requirement` lifted to `new` although it names an older version than `old`: one whole version of the same minor line.
+#[must_use]
+pub fn lift_older(requirement: &str, old: &Version, new: &Version) -> Option<String> {
+    let start = requirement.find(|c: char| c.is_ascii_digit())?;
+    let (head, rest) = requirement.split_at(start);
+    let named = Version::parse(rest.trim_end()).ok().filter(|_| matches!(head.trim(), "" | "^" | "~"))?;
+    let line = |v: &Version| (v.major, v.minor);
+    let lifted = format!("{head}{}{}", exact(new), &rest[rest.trim_end().len()..]);
+    (line(&named) == line(old) && named < *old && admits(requirement, old) && admits(&lifted, new)).then_some(lifted)
+}
+
 /// The version without build metadata, which requirements do not carry.
 fn exact(v: &Version) -> String {
     Version { build: semver::BuildMetadata::EMPTY, ..v.clone() }.to_string()
@@ -105,6 +116,16 @@ mod tests {
         assert_eq!(check("0.25", "0.25.1", "0.26.0-alpha.1"), to("0.26.0-alpha.1"));
         assert_eq!(check("*", "1.2.3", "9.0.0"), Lift::Stays);
         assert_eq!(check("1.2.*", "1.2.3", "1.3.0"), Lift::Refuses);
+    }
+
+    #[test]
+    fn an_older_one_of_the_same_line_is_lifted_when_asked() {
+        let older = |r: &str| lift_older(r, &Version::new(1, 2, 3), &Version::new(1, 2, 4));
+        assert_eq!(older("1.2.0").as_deref(), Some("1.2.4"));
+        assert_eq!(older("^1.2.0 ").as_deref(), Some("^1.2.4 "));
+        for other in ["1.1.0", "1.2", "1", ">=1.2.0", "1.2.0, <1.3", "=1.2.0", "1.2.3", "*", "1.2.0-rc.1 || 2"] {
+            assert_eq!(older(other), None, "{other}");
+        }
     }
 
     #[test]

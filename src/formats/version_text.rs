@@ -10,7 +10,7 @@ use super::requirement::{Lift, lift};
 use super::splice::{Splice, lines, whole_words};
 
 /// Cargo dependency snippets on `krate`: `krate = "1.2.3"`, `krate = { version = "1.2.3", … }`, `krate.version = "…"`,
-/// and `[dependencies.krate]` followed by `version`, in any text. A requirement that names another version stays.
+/// `other = { package = "krate", version = "1.2.3" }`, and `[dependencies.krate]` followed by `version`, in any text. A requirement that names another version stays.
 #[must_use]
 pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let mut cuts = Vec::new();
@@ -34,11 +34,9 @@ pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Sp
             || in_table && key == "version"
         {
             string(value)
-        } else if same(key) && value.starts_with('{') {
-            value.find("version").and_then(|v| {
-                let rest = value[v + "version".len()..].trim_start().strip_prefix('=')?.trim_start();
-                string(rest)
-            })
+        } else if value.starts_with('{') {
+            // Renamed, it is of the crate that `package` says.
+            field(value, "version").filter(|_| field(value, "package").map_or_else(|| same(key), same))
         } else {
             None
         };
@@ -51,8 +49,24 @@ pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Sp
     cuts
 }
 
+/// The string of `key` in an inline table on one line.
+fn field<'a>(table: &'a str, key: &str) -> Option<&'a str> {
+    let rest = table[whole_words(table, key).first()?.end..].trim_start().strip_prefix('=')?;
+    string(rest.trim_start())
+}
+
 fn dash(byte: u8) -> u8 {
     if byte == b'_' { b'-' } else { byte }
+}
+
+/// [`snippets`] in the comments of a program: what else looks so there is code.
+#[must_use]
+pub fn commented_snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let comment = |s: &Splice| {
+        let start = text[..s.span.start].rfind('\n').map_or(0, |i| i + 1);
+        text[start..].trim_start().starts_with("//")
+    };
+    snippets(text, krate, old, new).into_iter().filter(comment).collect()
 }
 
 /// Constants of scripts and build files that are named after `krate` and hold its version: `KRATE_VERSION = "1.2.3"`,
@@ -100,32 +114,65 @@ fn string(value: &str) -> Option<&str> {
 /// `html_root_url = "https://docs.rs/krate/1.2.3"` attributes, with any host and any end of the path.
 #[must_use]
 pub fn html_root_urls(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let attributes = root_urls(text);
+    let inside = |s: &Splice| attributes.iter().any(|r| r.start <= s.span.start && s.span.end <= r.end);
+    links(text, krate, old, new).into_iter().filter(inside).collect()
+}
+
+/// The `html_root_url` attributes of a crate's own `lib.rs`: by definition they are of that crate, whatever they call it.
+#[must_use]
+pub fn own_root_urls(text: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let old = old.to_string();
+    let found = root_urls(text).into_iter().filter_map(|at| {
+        let value = &text[at.clone()];
+        let mut starts = value.match_indices('/').map(|(slash, _)| slash + 1);
+        let start = at.start + starts.find(|s| begins_with(&value[*s..], &old))?;
+        Some(Splice::new(start..start + old.len(), new.to_string()))
+    });
+    found.collect()
+}
+
+/// Where the values of the `html_root_url` attributes stand.
+fn root_urls(text: &str) -> Vec<Range<usize>> {
     let attributes = text.match_indices("html_root_url").filter_map(|(at, word)| {
         let rest = text[at + word.len()..].trim_start().strip_prefix('=')?;
         let value = string(rest.trim_start())?;
         let begin = value.as_ptr() as usize - text.as_ptr() as usize;
         Some(begin..begin + value.len())
     });
-    let attributes: Vec<Range<usize>> = attributes.collect();
-    let inside = |s: &Splice| attributes.iter().any(|r| r.start <= s.span.start && s.span.end <= r.end);
-    links(text, krate, old, new).into_iter().filter(inside).collect()
+    attributes.collect()
 }
 
-/// Addresses in which the crate's name and its version follow each other as parts of the path:
-/// `https://docs.rs/krate/1.2.3/…`, `https://crates.io/crates/krate/1.2.3`.
+/// Addresses in which the crate's name and its version follow each other as parts of the path, or the version is a field
+/// of the query: `https://docs.rs/krate/1.2.3/…`, `https://crates.io/crates/krate/1.2.3`,
+/// `https://docs.rs/krate/badge.svg?version=1.2.3`.
 #[must_use]
 pub fn links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let (old, new) = (old.to_string(), new.to_string());
     let part = format!("/{krate}/");
-    let found = text.match_indices(&part).filter_map(|(at, _)| {
-        let start = at + part.len();
-        let rest = text[start..].strip_prefix(old.as_str())?;
-        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '_');
-        let joined = rest.starts_with(word) || rest.starts_with('.') && rest[1..].starts_with(word);
+    let mut cuts: Vec<Splice> = Vec::new();
+    for (at, _) in text.match_indices(&part) {
         let line = text[..at].rfind(['\n', ' ', '"', '(', '<']).map_or(0, |i| i + 1);
-        (!joined && text[line..at].contains("://")).then(|| Splice::new(start..start + old.len(), new.clone()))
-    });
-    found.collect()
+        if !text[line..at].contains("://") {
+            continue;
+        }
+        let start = at + part.len();
+        let rest = &text[start..];
+        let end =
+            rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '>' | ']')).unwrap_or(rest.len());
+        let fields = ["?version=", "&version="].into_iter().filter_map(|f| Some(rest[..end].find(f)? + f.len()));
+        for at in std::iter::once(0).chain(fields).filter(|at| begins_with(&rest[*at..], &old)) {
+            cuts.push(Splice::new(start + at..start + at + old.len(), new.clone()));
+        }
+    }
+    cuts
+}
+
+/// Whether `text` begins with `version` and that goes on in no longer one.
+pub(super) fn begins_with(text: &str, version: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '_');
+    text.strip_prefix(version)
+        .is_some_and(|rest| !rest.starts_with(word) && !rest.strip_prefix('.').is_some_and(|r| r.starts_with(word)))
 }
 
 /// The names and the version literals of a `pyproject.toml`: of `[project]`, or Poetry's `[tool.poetry]`, and of
@@ -281,6 +328,9 @@ mod tests {
             A_B_VERSION=1.2.3.4\nMY_A_B_VERSION=1.2.3\nA_B_VERSION_MIN=1.2.3\nA_B_VERSION=1.2.2 # 1.2.3\nA_VERSION=1.2.3\n";
         let after = splice(text, constants(text, "a-b", &v("1.2.3"), &v("1.2.4")));
         assert_eq!(after, text.replacen("1.2.3", "1.2.4", 4));
+        let text = "x = { package = \"a-b\", version = \"1.2.3\" }\na-b = { version = \"1.2.3\", package = \"x\" }\n\
+            y = { version = \"1.2.3\" }\n";
+        assert_eq!(splice(text, snippets(text, "a-b", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 1));
         let text = "a_b = \"1.2.3\"\na-b = { version = \"1.2.3\" }\na.b = \"1.2.3\"\n";
         assert_eq!(splice(text, snippets(text, "a-b", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 2));
     }
@@ -299,10 +349,29 @@ mod tests {
         let text = "#![doc(html_root_url = \"https://docs.rs/serde/1.0.1\")]\n#![doc(html_root_url=\"https://docs.rs/other/1.0.1/x\")]\n";
         let after = splice(text, html_root_urls(text, "serde", &v("1.0.1"), &v("1.0.2")));
         assert_eq!(after, text.replace("serde/1.0.1", "serde/1.0.2"));
+        let after = splice(text, own_root_urls(text, &v("1.0.1"), &v("1.0.2")));
+        assert_eq!(after, text.replace("1.0.1", "1.0.2"), "in its own crate any name is its name");
+        assert_eq!(own_root_urls("//! https://docs.rs/a/1.0.1 html_root_url", &v("1.0.1"), &v("1.0.2")), []);
         let text =
             "[a]: https://docs.rs/serde/1.0.1/serde/ <https://crates.io/crates/serde/1.0.1>, serde/1.0.1, /serde/1.0.1";
         let after = splice(text, links(text, "serde", &v("1.0.1"), &v("1.0.2")));
         assert_eq!(after, text.replacen("1.0.1", "1.0.2", 2));
+    }
+
+    #[test]
+    fn a_version_in_the_query_of_a_badge() {
+        let text = "[![Documentation](https://docs.rs/serde/badge.svg?version=1.0.1)](https://docs.rs/serde/1.0.1)\n\
+            ![](https://deps.rs/crate/serde/1.0.1/status.svg) https://x/other/badge.svg?version=1.0.1 serde/?version=1.0.1\n\
+            https://x/serde/b.svg?a=b&version=1.0.1-rc.1 https://x/serde/b.svg?version=1.0.10\n";
+        let after = splice(text, links(text, "serde", &v("1.0.1"), &v("1.0.2")));
+        assert_eq!(after, text.replacen("1.0.1", "1.0.2", 3));
+    }
+
+    #[test]
+    fn snippets_in_comments_only() {
+        let text = "//! a = \"1.2.3\"\n    /// [dependencies]\n    /// a = { version = \"1.2.3\" }\nlet x = r#\"\na = \"1.2.3\"\n\"#;\n";
+        let after = splice(text, commented_snippets(text, "a", &v("1.2.3"), &v("1.2.4")));
+        assert_eq!(after, text.replacen("1.2.3", "1.2.4", 2));
     }
 
     #[test]

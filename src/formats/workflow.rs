@@ -16,6 +16,8 @@ pub struct Workflow {
     pub name: Option<String>,
     /// The events that start it, with what narrows each.
     on: BTreeMap<String, Map<String, Value>>,
+    /// Every text in it, in lower case: conditions, commands, values.
+    texts: Vec<String>,
 }
 
 /// Something that a release does on a forge and that may start workflows.
@@ -117,7 +119,15 @@ impl Workflow {
             _ => return Err(Error::input("`on` is no event, no list and no table")),
         }
         let name = document.get("name").and_then(Value::as_str).map(str::to_owned);
-        Ok(Self { name, on: events })
+        let mut texts = Vec::new();
+        collect_texts(&document, &mut texts);
+        Ok(Self { name, on: events, texts })
+    }
+
+    /// Whether one of its texts has these words, in lower case, in it.
+    #[must_use]
+    pub fn has_text(&self, words: &str) -> bool {
+        self.texts.iter().any(|text| text.contains(words))
     }
 
     /// The events of this workflow that an act brings about, sorted; those that cannot be decided are among them.
@@ -212,6 +222,15 @@ fn list(filters: &Map<String, Value>, key: &str) -> Option<Vec<String>> {
     match filters.get(key)? {
         Value::Array(items) => items.iter().map(text).collect(),
         one => text(one).map(|t| vec![t]),
+    }
+}
+
+fn collect_texts(value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::String(text) => out.push(text.to_lowercase()),
+        Value::Array(items) => items.iter().for_each(|item| collect_texts(item, out)),
+        Value::Object(table) => table.values().for_each(|item| collect_texts(item, out)),
+        _ => {}
     }
 }
 

@@ -194,7 +194,7 @@ impl Seeing<'_> {
                 (Some(versions), Some(edits).filter(|_| self.config.version.after.is_empty()))
             }
         };
-        let workflows = self.workflows(&base, &series, edits, unknown)?;
+        let workflows = self.workflows(&line.branch, (&base, &series), edits, unknown)?;
         let tag_taken = match &versions {
             Some((_, new)) => {
                 let tag = TagName::new(self.config.version.tag.replace("{version}", &new.to_string()))?;
@@ -229,8 +229,8 @@ impl Seeing<'_> {
     /// What pushing the line may start on the forges that run the project's own workflows.
     fn workflows(
         &self,
-        base: &Oid,
-        series: &Series,
+        branch: &BranchName,
+        (base, series): (&Oid, &Series),
         edits: Option<Vec<String>>,
         unknown: &mut Vec<String>,
     ) -> Result<WorkflowFacts> {
@@ -255,8 +255,8 @@ impl Seeing<'_> {
                 Some(Fact::Known(head)) => {
                     files.extend(workflows::files(&*self.user.source(head)?, dirs, WorkflowAt::DefaultBranch)?);
                 }
-                // Where nothing runs at all, nothing can follow.
-                Some(Fact::Unknown(why)) if !files.is_empty() => {
+                // Where nothing runs at all, nothing can follow, but a pull request and its merge start that branch's own.
+                Some(Fact::Unknown(why)) if !files.is_empty() || self.has_pull_request(forge, branch) => {
                     let told = workflows::unknown_default(forge, why);
                     if !unknown.contains(&told) {
                         unknown.push(told);
@@ -267,6 +267,11 @@ impl Seeing<'_> {
             facts.files.insert(forge.clone(), files);
         }
         Ok(facts)
+    }
+
+    fn has_pull_request(&self, forge: &RemoteName, branch: &BranchName) -> bool {
+        let forge = self.config.forges.iter().find(|f| f.name == *forge);
+        forge.is_some_and(|forge| self.config.is_by_pull_request(forge, branch))
     }
 
     /// The tree with the series applied.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,7 +31,11 @@ const FETCH: Duration = Duration::from_secs(600);
 /// date or change; what git cannot read.
 pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result<Series> {
     let files = mail_files(path)?;
-    let work = Scratch::new(scratch)?;
+    make_dir(scratch)?;
+    // Removed at the end: it holds embargoed patches.
+    let work =
+        tempfile::Builder::new().prefix("mail-").permissions(fs::Permissions::from_mode(0o700)).tempdir_in(scratch);
+    let work = work.context(format!("cannot create a directory in `{}`", scratch.display()))?;
     let mut patches = Vec::new();
     for (n, file) in files.iter().enumerate() {
         let name = file.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
@@ -40,7 +45,7 @@ pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result
                 .hint("make it again with `git format-patch --binary`, or take it out of the directory"));
         }
         let bytes = if mail::is_wire_form(&bytes) { mail::without_cr(&bytes) } else { bytes };
-        let dir = work.0.join(n.to_string());
+        let dir = work.path().join(n.to_string());
         make_dir(&dir)?;
         let mails = split(program, &dir, &name, bytes)?;
         let several = mails.len() > 1;
@@ -323,36 +328,13 @@ fn parts(content: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&content[..at], &content[at + 2..]))
 }
 
-/// A directory of its own below the caller's, removed at the end: it holds embargoed patches.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(parent: &Path) -> Result<Self> {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = parent.join(format!("mail-{}-{n}", std::process::id()));
-        make_dir(&dir)?;
-        Ok(Self(dir))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Nothing depends on it; the caller's directory is private and goes away as a whole.
-        drop(fs::remove_dir_all(&self.0));
-    }
-}
-
 fn make_dir(dir: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.context(format!("cannot create directory `{}`", dir.display()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
     let what = || format!("cannot write `{}`", path.display());
     let mut file =
         fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).context(what())?;

@@ -42,16 +42,14 @@ impl State {
         let mut found: BTreeMap<(&RemoteName, Part), Told> = BTreeMap::new();
         for i in 0..graph.len() {
             let stands = self.at(i);
-            let (Some((first, part)), StepStatus::Deferred(reason)) = (stands.down, &stands.status) else { continue };
-            let step = &graph.at(i).step;
-            let Some((name, usual)) = destination(step) else { continue };
-            // These also wait for people and for runs, on a forge that answers.
-            if part.is_none() && matches!(step, Step::MergeBack(_) | Step::AwaitRuns(_) | Step::RestoreWorkflows(_)) {
+            // Deliveries also wait for people, for runs and for each other, at destinations that answer.
+            let (Some((first, Some(part))), StepStatus::Deferred(reason)) = (stands.down, &stands.status) else {
                 continue;
-            }
+            };
+            let Some((name, _)) = destination(&graph.at(i).step) else { continue };
             let last = stands.since.unwrap_or(first);
             let new = || Told { first, last, reason: reason.clone(), steps: BTreeSet::new() };
-            let told = found.entry((name, part.unwrap_or(usual))).or_insert_with(new);
+            let told = found.entry((name, part)).or_insert_with(new);
             told.first = told.first.min(first);
             if last > told.last {
                 (told.last, told.reason) = (last, reason.clone());

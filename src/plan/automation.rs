@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::line::ShippedLine;
 use super::publish::delivery;
 use super::sketch::{Delivery, Sketch};
-use super::workflows::{self, ForgeWorkflows, StartedWorkflow, Starter, by_pull_request, via};
+use super::workflows::{self, ForgeWorkflows, StartedWorkflow, Starter, via};
 use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, RemoteName};
@@ -159,7 +159,7 @@ impl Automation {
                 let mut needs = shown.to_vec();
                 needs.push(line.prepare.clone());
                 needs.extend(push_step(forge));
-                if by_pull_request(config, forge, branch) {
+                if config.is_by_pull_request(forge, branch) {
                     let id = StepId::new("merge-back", &[name.as_str(), branch.as_str()]);
                     let needs = needs.iter().cloned().chain(quiet.before(&id)).collect();
                     sketch.add(

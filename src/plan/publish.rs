@@ -28,12 +28,6 @@ pub(super) fn plan_publication(
         return Err(Error::input("no store is required, so *released* would mean nothing")
             .hint("set `required = true` for at least one `[[store]]`"));
     }
-    if lines.iter().all(|l| l.release.is_none()) && config.remotes.is_empty() {
-        return Err(Error::input(
-            "this train would publish nothing: every line carries the fix only, and no remote is configured",
-        )
-        .hint("add a `[[remote]]` to `lifeboat.toml`, or a line with a release to the train file"));
-    }
     plan_private_drafts(config, request, sketch)?;
     let gate = plan_gate(config, snapshot, request, lines, sketch)?;
     let mut seals = BTreeMap::new();
@@ -72,7 +66,7 @@ pub(super) fn plan_publication(
     required.extend(plan_forges(config, lines, &seals, (&shown, &quiet), sketch)?);
     plan_advisories(config, request, &shown, sketch)?;
     automation.plan_after(config, request, lines, (&shown, &quiet), sketch)?;
-    plan_points(config, lines, &seals, &promoted, &required, sketch)?;
+    plan_points(config, lines, &seals, (&all_sealed, &promoted, &required), sketch)?;
     Ok(automation.started())
 }
 
@@ -141,13 +135,13 @@ fn plan_stores(
     Ok(promoted)
 }
 
-/// The pointers of every store, after everything required that they could point at.
+/// The pointers of every store, after everything required that they could point at. A train that carries fixes only puts no
+/// files there, and serves its branches all the same.
 fn plan_points(
     config: &Config,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    promoted: &BTreeMap<StoreName, Vec<StepId>>,
-    required: &[StepId],
+    (all_sealed, promoted, required): (&[StepId], &BTreeMap<StoreName, Vec<StepId>>, &[StepId]),
     sketch: &mut Sketch,
 ) -> Result<()> {
     let mut pointed = BTreeMap::new();
@@ -165,9 +159,8 @@ fn plan_points(
     let carried = lines.iter().filter(|l| l.release.is_none());
     let carries: BTreeMap<_, _> = carried.map(|l| (l.planned.branch.clone(), l.prepare.clone())).collect();
     for store in &config.stores {
-        // A train that carries fixes only puts nothing into stores.
-        let Some(promoted) = promoted.get(&store.name) else { continue };
-        let mut needs: Vec<StepId> = promoted.iter().chain(required).chain(carries.values()).cloned().collect();
+        let before = promoted.get(&store.name).map_or(all_sealed, Vec::as_slice);
+        let mut needs: Vec<StepId> = before.iter().chain(required).chain(carries.values()).cloned().collect();
         for line in pointed.values() {
             needs.extend([line.prepare.clone(), line.checksum.clone(), line.seal.clone()]);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::line::ShippedLine;
-use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
+use crate::config::{Config, ForgeConfig, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::workflow::{Act, Workflow};
 use crate::model::{BranchName, RemoteName, Trigger};
@@ -61,18 +61,15 @@ const AWAITABLE: &[&str] = &["create", "pull_request", "push", "release"];
 const SKIP_MARKERS: &[&str] =
     &["[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]", "skip-checks:true", "skip-checks: true"];
 
-/// A bracketed word below this length is no marker that a workflow would look for.
-const MARKER_MIN: usize = 6;
+/// A bracketed word below this length says too little without its brackets.
+const BARE_MIN: usize = 6;
+
+/// What is shorter is no marker at all, but an index or a list.
+const MARKER_MIN: usize = 3;
 
 /// The branch under which a line is pushed for a pull request.
 pub(super) fn via(request: &TrainRequest, branch: &BranchName) -> Result<BranchName> {
     Ok(BranchName::new(format!("lifeboat/{}/{branch}", request.name))?)
-}
-
-/// Whether a line reaches a forge's repository by a pull request.
-pub(super) fn by_pull_request(config: &Config, forge: &ForgeConfig, branch: &BranchName) -> bool {
-    let remote = forge.remote.as_ref().and_then(|name| config.remotes.iter().find(|r| r.name == *name));
-    remote.is_some_and(|r| r.push_mode(branch) == PushMode::PullRequest)
 }
 
 /// One file of a line, read.
@@ -198,7 +195,7 @@ fn started_by(
     let via = via(request, &facts.branch)?;
     let doing = |act, on, starter| Doing { act, on, starter, merged: false };
     let mut acts = Vec::new();
-    if by_pull_request(config, forge, &facts.branch) {
+    if config.is_by_pull_request(forge, &facts.branch) {
         // A branch that is new is compared with what the forge chooses.
         acts.push(doing(Act::Branch { name: via.as_str(), changed: None }, via.as_str(), Starter::Push));
         acts.push(doing(Act::Pull { into: branch, changed }, via.as_str(), Starter::MergeBack));
@@ -241,7 +238,7 @@ fn started_by(
 fn refs(config: &Config, request: &TrainRequest, forge: &ForgeConfig, line: &ShippedLine) -> Result<Vec<String>> {
     let branch = &line.planned.branch;
     let mut refs = vec![branch.to_string()];
-    if by_pull_request(config, forge, branch) {
+    if config.is_by_pull_request(forge, branch) {
         refs.push(via(request, branch)?.to_string());
     }
     refs.extend(line.release.as_ref().map(|r| r.tag.to_string()));
@@ -346,8 +343,7 @@ fn refuse_markers(
             .hint(format!("take it out of the message, or do not `adopt` it in `[forge.{}]`", forge.name)));
         }
         for marker in markers(message) {
-            let looks = candidates.iter().filter(|c| c.at == WorkflowAt::Release && c.text.contains(marker));
-            for candidate in looks {
+            for candidate in candidates.iter().filter(|c| c.at == WorkflowAt::Release && c.looks_for(marker)) {
                 let trigger = forge.triggers.get(candidate.file);
                 if !matches!(trigger, Some(Trigger::Adopt | Trigger::Suppress)) {
                     return Err(Error::input(format!(
@@ -373,7 +369,23 @@ fn markers(message: &str) -> impl Iterator<Item = &str> {
         .skip(1)
         .filter_map(|rest| rest.split_once(']'))
         .map(|(inside, _)| inside)
-        .filter(|inside| inside.len() >= MARKER_MIN && !inside.contains(char::is_whitespace))
+        .filter(|inside| inside.len() >= MARKER_MIN && inside.chars().any(char::is_alphabetic))
+}
+
+impl Candidate<'_> {
+    /// Whether the workflow looks for a marker: for `[word]` in one of its texts, as `contains(…)` has it, or for a long word
+    /// anywhere. Forges compare without regard to case.
+    fn looks_for(&self, marker: &str) -> bool {
+        let low = marker.to_lowercase();
+        let long = marker.len() >= BARE_MIN && !marker.contains(char::is_whitespace);
+        let bracketed = format!("[{low}]");
+        match &self.workflow {
+            _ if long && self.text.to_lowercase().contains(&low) => true,
+            // A list of branches has brackets as well, but they are no part of a text.
+            Some(workflow) => workflow.has_text(&bracketed),
+            None => self.text.to_lowercase().contains(&bracketed),
+        }
+    }
 }
 
 fn refused(forge: &ForgeConfig, undecided: &BTreeMap<String, BTreeSet<String>>) -> Error {

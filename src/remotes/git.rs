@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::RemoteKind;
 use super::porcelain;
-use crate::effects::{Breaker, Clock, RefUpdate, Remote};
+use crate::effects::{Breaker, Clock, Failure, RefUpdate, Remote};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::git::{Call, Configuration, GitProgram, Output, is_address};
 use crate::model::{Oid, RemoteName, check_ref_name};
@@ -133,8 +133,8 @@ impl GitRemote {
         let now = watched.clock.now();
         match &ran {
             Ok(out) if !refused(out) => watched.breaker().answered(),
-            Ok(_) => watched.breaker().failed(now, false),
-            Err(_) if silent => watched.breaker().failed(now, true),
+            Ok(_) => watched.breaker().failed(now, Failure::Told),
+            Err(_) if silent => watched.breaker().failed(now, Failure::Silent),
             // Trouble of this machine says nothing of the server.
             Err(_) => {}
         }

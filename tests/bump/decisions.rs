@@ -251,6 +251,11 @@ fn a_tag_stops_a_bump_only_if_it_is_of_that_crate() {
         at.tags.insert(tag.replace("0.9.2", "0.9.1"));
         let says = run(&listed, &at, &UNTAGGED);
         assert!(says.contains("already tagged") && says.contains("crates/ir/Cargo.toml:3: it is at 0.9.1"), "{says}");
+        // Both tags are of something else: the crate is at another version there, or did not exist.
+        let says = run(&listed, &at, &ir_at("0.3.0"));
+        assert!(says.starts_with("bumped; ") && says.contains("in its tree that crate is at 0.3.0"), "{says}");
+        let elsewhere = |_: &str, path: &str| (path == "Cargo.toml").then(|| b"[package]\nname = \"x\"".to_vec());
+        assert!(run(&listed, &at, &elsewhere).starts_with("bumped; "));
         // A crate with tags of its own leaves the plain ones to another.
         at.tags.insert("acme-ir-v0.9.1".to_owned());
         assert!(run(&listed, &at, &ir_at("0.9.2")).starts_with("bumped; "));

@@ -7,6 +7,7 @@ use lifeboat::journal::TrainState;
 use lifeboat::model::{Advisory, Cve, Severity};
 use serde_json::{Value, json};
 
+use crate::github_double::faults::{Fault, Kind};
 use crate::train::{DELIVERIES, PRIVATE, Template, double_with};
 use crate::workflows::Project;
 
@@ -42,6 +43,20 @@ async fn both_advisories_come_home_once() {
     assert_eq!(ranges, [(&want[0].0, &want[0].1), (&want[1].0, &want[1].1)]);
     assert_eq!(world.state.cve_requests, [made["ghsa_id"].as_str().unwrap()]);
     assert_eq!(world.state.published_advisories.len(), 2);
+}
+
+/// The request for a number happened and its answer is lost: asking again is refused, and that is an answer.
+#[tokio::test]
+async fn a_number_that_was_asked_for_already_is_asked_for() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let call = "POST security-advisories/GHSA-1001-aaaa-bbbb/cve".to_owned();
+    double.inject(Fault { call, nth: 1, kind: Kind::ErrorAfter });
+    let ended = template.copy().ship(&template, &double).await.unwrap();
+    assert!(matches!(ended, Ended::Done(TrainState::Reconciled)), "{ended:?}");
+    let world = double.world();
+    assert_eq!((world.faults.happened, world.state.cve_requests.len()), (1, 1));
+    let asked = world.calls.iter().filter(|c| c.ends_with("/cve")).count();
+    assert_eq!((asked, &world.violations[..]), (2, &[][..]));
 }
 
 #[tokio::test]

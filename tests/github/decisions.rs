@@ -164,12 +164,39 @@ fn words_that_start_or_stop_workflows_need_a_decision() {
     by_template.refused(&["the commit message `Release 36.0.6` has `[automatically-tag-and-release-this-commit]`"]);
     let adopted = triggers.replace("\"main.yml\" = \"accept\"", "\"main.yml\" = \"adopt\"");
     Case { triggers: &adopted, ..by_template }.plan().unwrap();
+    // Conditions of a forge know no case.
+    let upper = marker.to_uppercase();
+    Case { message: &upper, files: WASMTIME, triggers: &triggers, ..Case::default() }
+        .refused(&["for which `main.yml` looks"]);
 
     for skip in ["Fix it [skip ci]\n", "Fix it\n\n\nskip-checks: true\n", "[CI SKIP] Fix it\n"] {
         let case = Case { files: WASMTIME, triggers: &triggers, message: skip, ..Case::default() };
         case.refused(&["so `publish-to-cratesio.yml` would never run"]);
         let accepted = triggers.replace("\"adopt\"", "\"accept\"");
         Case { triggers: &accepted, ..case }.plan().unwrap();
+    }
+}
+
+/// Short words and phrases count with their brackets, where a condition or a command has them.
+#[test]
+fn short_words_in_brackets_need_a_decision_too() {
+    let ci = |condition: &str| {
+        format!("on:\n  push:\n    branches: [bump, 'release-*']\njobs:\n  a:\n    if: {condition}\n    steps: []\n")
+    };
+    let looks = ci("contains(github.event.head_commit.message, '[Bump]') || contains(x, '[publish it]')");
+    let plain = ci("always()");
+    for (text, message, refused) in [
+        (&looks, "Release [bump]\n", true),
+        (&looks, "Release\n\n[Publish it]\n", true),
+        (&looks, "Bump it: bump\n", false),
+        (&plain, "Release [bump]\n", false),
+    ] {
+        let files = [("ci.yml", text.as_str())];
+        let case = Case { files: &files, triggers: "\"ci.yml\" = \"accept\"", message, ..Case::default() };
+        match case.plan() {
+            Err(e) => assert!(refused && e.report().contains("for which `ci.yml` looks"), "{message}: {}", e.report()),
+            Ok(_) => assert!(!refused, "{message}"),
+        }
     }
 }
 

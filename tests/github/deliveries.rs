@@ -236,3 +236,24 @@ async fn a_wrong_token_is_told_and_never_shown() {
     run.ship(&template, &double).await.unwrap();
     assert!(!String::from_utf8(run.journal()).unwrap().contains("canary"));
 }
+
+/// A name of an immutable release that somebody removed is gone for good, and that is said.
+#[tokio::test]
+async fn a_burnt_tag_name_is_told_as_what_it_is() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let run = template.copy();
+    run.ship(&template, &double).await.unwrap();
+    {
+        let mut world = double.world();
+        let id = world.state.releases.iter().find(|r| r.tag == "v36.0.14").unwrap().id;
+        world.state.remove_release(id).unwrap();
+    }
+    // Another machine has the train as it was before.
+    let late = template.copy();
+    let ended = late.ship(&template, &double).await.unwrap();
+    let Ended::Stuck(errors) = &ended else { panic!("{ended:?}") };
+    let [(step, error)] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!((step.as_str(), error.kind()), ("forge-release/github/release-36.0.0", ErrorKind::Conflict));
+    assert!(error.report().contains("takes no release of tag `v36.0.14` any more"), "{}", error.report());
+    assert_eq!(double.world().violations, Vec::<String>::new());
+}

@@ -14,9 +14,10 @@ use lifeboat::journal::TrainState;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::essence::essence;
 use crate::github_double::Double;
 use crate::github_double::faults::{Fault, KINDS, Kind};
-use crate::train::{DELIVERIES, Template, double_with, essence};
+use crate::train::{DELIVERIES, Template, double_with};
 
 /// Runs that go on at once; most of them wait for a deadline.
 const AT_ONCE: usize = 16;

@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::essence::essence;
 use crate::github_double::state::State;
 use crate::github_double::{Double, TOKEN};
 use crate::support::sample_train::{Ran, SampleTrain};
-use crate::train::essence;
 
 /// An ssh that runs the command here. `fault` holds lines `N KIND`: how the Nth call fails; `calls` lists the calls.
 const SSH: &str = r#"#!/bin/sh

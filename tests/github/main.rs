@@ -9,15 +9,19 @@
 
 mod advisories;
 mod app;
+mod black_holes;
+mod by_hand;
 mod canary;
 mod decisions;
 mod deliveries;
+mod essence;
 mod faults;
 #[path = "../forgejo_double/mod.rs"]
 mod forgejo_double;
 mod git_faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod neighbours;
 mod order;
 mod pull_requests;
 mod reconcile;

@@ -12,10 +12,11 @@ use lifeboat::journal::TrainState;
 use lifeboat::model::{RemoteName, TagName};
 use lifeboat::step::StepId;
 
+use crate::essence::essence;
 use crate::github_double::Side;
 use crate::github_double::faults::Kind;
 use crate::github_double::state::State;
-use crate::train::{DELIVERIES, Template, double_with, essence};
+use crate::train::{DELIVERIES, Template, double_with};
 use crate::workflows::Project;
 
 #[tokio::test]
@@ -87,7 +88,10 @@ async fn a_stolen_latest_is_told() {
     double.world().state.latest = Some(stolen);
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     let errors: Vec<String> = done.differ.iter().map(|(_, e)| e.report()).collect();
-    assert!(errors.len() == 1 && errors[0].contains("`latest`"), "{errors:?}");
+    let told =
+        |tag: &str| errors.iter().any(|e| e.contains(tag) && e.contains("it needs `latest` at the highest version"));
+    assert!(errors.len() == 2 && told("v24.0.9") && told("v48.0.1"), "who has it, and who lacks it: {errors:?}");
+    assert_eq!(double.world().state.latest, Some(stolen), "nothing was changed");
 }
 
 /// A forge at which every look fails in passing, for as long as it is told to.

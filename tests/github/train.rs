@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use lifeboat::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use lifeboat::drill::recording::LeapingClock;
-use lifeboat::effects::{Effects, Forge, Objects, Quiet, SecretResolver};
+use lifeboat::effects::{Clock as _, Effects, Forge, Objects, Quiet, SecretResolver};
 use lifeboat::engine::reconcile::{Reconciled, reconcile};
 use lifeboat::engine::{Ended, Train, TrainDir, run};
 use lifeboat::error::Result;
@@ -30,7 +31,6 @@ use serde_json::json;
 
 use crate::github_double::actions::Workflow;
 use crate::github_double::faults::Fault;
-use crate::github_double::state::State;
 use crate::github_double::{Double, REPOSITORY, TOKEN};
 use crate::release_world::{NOW, Team, at};
 
@@ -416,6 +416,26 @@ impl Copied {
     pub fn journal(&self) -> Vec<u8> {
         fs::read(self.train.journal()).unwrap()
     }
+
+    /// The journal as text.
+    pub fn told(&self) -> String {
+        String::from_utf8(self.journal()).unwrap()
+    }
+
+    /// Whether a step was put off for a reason that says this.
+    pub fn deferred(&self, why: &str) -> bool {
+        self.told().lines().any(|l| l.contains("\"deferred\"") && l.contains(why))
+    }
+
+    /// Something beside the train's directory, where other trains are.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.train.path().parent().unwrap().join(name)
+    }
+
+    /// This many seconds pass for it.
+    pub fn later(&self, seconds: i64) {
+        self.clock.leap_to(self.clock.now() + SignedDuration::from_secs(seconds));
+    }
 }
 
 /// Waits until nothing of a process is left: its lock goes with it.
@@ -447,42 +467,4 @@ pub async fn double_with(faults: &[Fault]) -> Double {
         double.inject(fault.clone());
     }
     double
-}
-
-/// A repository as two runs must leave it alike: without the numbers that GitHub gives.
-pub fn essence(state: &State) -> String {
-    let mut releases: Vec<String> = state
-        .releases
-        .iter()
-        .map(|r| {
-            let mut assets: Vec<String> =
-                r.assets.iter().map(|a| format!("    {} {} {} {}", a.name, a.size, a.sha256, a.whole)).collect();
-            assets.sort();
-            let (draft, pre, fixed) = (r.draft, r.prerelease, r.immutable);
-            format!("{} {:?} {:?} {draft} {pre} {fixed}\n{}", r.tag, r.title, r.notes, assets.join("\n"))
-        })
-        .collect();
-    releases.sort();
-    let mut published = state.published.clone();
-    published.sort();
-    let mut runs: Vec<String> = state.runs.iter().map(|r| format!("{} {} {}", r.file, r.event, r.on)).collect();
-    runs.sort();
-    let mut advisories: Vec<String> = state
-        .advisories
-        .iter()
-        .map(|a| {
-            let shown =
-                ["summary", "description", "state", "severity", "cvss", "cvss_severities", "cve_id", "vulnerabilities"];
-            shown.map(|name| a[name].to_string()).join(" ")
-        })
-        .collect();
-    advisories.sort();
-    let workflows: Vec<(&String, bool)> = state.workflows.iter().map(|w| (&w.file, w.on)).collect();
-    format!(
-        "{}\nruns {runs:?}\nworkflows {workflows:?}\nadvisories {advisories:#?}\nlatest {:?}\npublished {published:?}\nmade {:?}\nrefs {:?}",
-        releases.join("\n"),
-        state.latest().map(|r| &r.tag),
-        state.made_tags,
-        state.refs
-    )
 }

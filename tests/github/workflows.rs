@@ -5,14 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use lifeboat::journal::TrainState;
-
 use crate::github_double::actions::{Run, Workflow};
 use crate::github_double::faults::{Fault, Kind};
 use crate::github_double::state::Asset;
 use crate::github_double::{Double, Side, TOKEN};
 use crate::support::sample_train::{Ran, SampleTrain};
-use crate::train::{COMMIT, Template, double_with, tag_id};
+use crate::train::{Template, double_with};
 
 /// Starts on the push of a tag, as a project's publishing does.
 const PUBLISH: &str = "name: Publish\non:\n  push:\n    tags: ['v*']\njobs: {}\n";
@@ -264,38 +262,6 @@ async fn a_workflow_that_is_on_again_is_switched_off_before_a_late_delivery() {
     }
 }
 
-/// The first train saw the workflow on, the second one found it off: who is done first must not switch it on.
-#[tokio::test]
-async fn workflows_stay_off_while_another_train_delivers() {
-    let template = Template::new();
-    let line = ("release-50.0.0", "50.0.0", "50.0.1");
-    let other = Template::of(tempfile::tempdir().unwrap(), &[line], &[]);
-    let double = double_with(&[]).await;
-    double.world().state.commits.insert("v50.0.1".to_owned(), COMMIT.to_owned());
-    double.push_tag("v50.0.1", tag_id("50.0.1").as_str());
-    let first = template.copy();
-    let second = other.copy_beside(&first);
-    double.world().faults.down.insert(Side::Uploads, Kind::HostDown);
-    first.ship(&template, &double).await.unwrap();
-    second.ship(&other, &double).await.unwrap();
-    double.mend();
-
-    let done = first.reconcile(&template, &double).await.unwrap().unwrap();
-    assert!(matches!(done.ended, Some(lifeboat::engine::Ended::Done(TrainState::Released))), "{done:?}");
-    let told = String::from_utf8(first.journal()).unwrap();
-    assert!(
-        told.contains("workflow `publish.yml` of `github` stays off: train `sample` still delivers there"),
-        "{told}"
-    );
-    assert!(!double.world().state.workflows[0].on, "the other train needs it off");
-    second.reconcile(&other, &double).await.unwrap().unwrap();
-    let done = first.reconcile(&template, &double).await.unwrap().unwrap();
-    assert!(matches!(done.ended, Some(lifeboat::engine::Ended::Done(TrainState::Reconciled))), "{done:?}");
-    let world = double.world();
-    assert!(world.state.workflows[0].on && world.state.published.len() == 4, "{:?}", world.state.published);
-    assert!(world.state.runs.iter().all(|r| r.file == "after.yml"), "{:?}", world.state.runs);
-}
-
 /// What a push would start is on again after the push, although the releases wait for a host that is down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workflows_are_on_again_when_nothing_is_left_that_would_start_them() {
@@ -334,6 +300,15 @@ async fn the_default_branch_is_the_remotes_or_the_configured_one() {
     git(&["fetch", "--quiet", work.to_str().unwrap(), "HEAD:refs/remotes/up/trunk"]);
     let planned = project.plan().await.ends_with(0);
     let unknown = "the default branch of forge `github` is not known: no remote of this clone is `example/sample`";
+    assert!(planned.stdout.contains(unknown), "{planned:?}");
+
+    // Nothing runs at the release commits, and a pull request still starts what the default branch has for one.
+    let bare = Project::new(&[]).await;
+    bare.configure("", "");
+    let planned = bare.plan().await.ends_with(0);
+    assert!(!planned.stdout.contains("the default branch of forge"), "{planned:?}");
+    bare.train.edit(&bare.train.config(), "name = \"github-git\"", "name = \"github-git\"\npush = \"pull-request\"");
+    let planned = bare.plan().await.ends_with(0);
     assert!(planned.stdout.contains(unknown), "{planned:?}");
 
     git(&["config", "remote.up.url", "git@github.com:Example/sample.git"]);

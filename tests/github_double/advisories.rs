@@ -64,6 +64,9 @@ pub fn write(state: &mut State, request: &Request, parts: &[&str], body: &Value)
             answer_of(201, state.advisories.last().unwrap())
         }
         ("POST", ["security-advisories", id, "cve"]) => {
+            if state.cve_requests.iter().any(|asked| asked == id) {
+                return failure(422, "A CVE has already been requested for this advisory.");
+            }
             state.cve_requests.push((*id).to_owned());
             answer_of(202, &json!({}))
         }

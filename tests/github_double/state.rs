@@ -59,6 +59,8 @@ pub struct State {
     pub commits: BTreeMap<String, String>,
     /// Whether the repository has immutable releases.
     pub immutable_releases: bool,
+    /// Tags of immutable releases that were removed: no release gets one again.
+    pub burnt: std::collections::BTreeSet<String>,
     /// Requests left in the rate bucket.
     pub remaining: Option<u32>,
     next_id: u64,
@@ -89,6 +91,9 @@ impl State {
     pub fn create(&mut self, mut release: Release, latest: Option<bool>) -> Result<u64, Refused> {
         if !release.draft && self.releases.iter().any(|r| !r.draft && r.tag == release.tag) {
             return Err((422, "already_exists"));
+        }
+        if self.burnt.contains(&release.tag) {
+            return Err((422, "burnt"));
         }
         release.id = self.number();
         let (id, publish) = (release.id, !release.draft);
@@ -150,7 +155,11 @@ impl State {
 
     /// Removes a release; the tag of an immutable one stays burnt.
     pub fn remove_release(&mut self, id: u64) -> Result<(), Refused> {
-        self.release(id).ok_or((404, "missing"))?;
+        let release = self.release(id).ok_or((404, "missing"))?;
+        if release.immutable {
+            let tag = release.tag.clone();
+            self.burnt.insert(tag);
+        }
         self.releases.retain(|r| r.id != id);
         Ok(())
     }

@@ -28,9 +28,11 @@ const IMPORTS: &[(&str, &str)] = &[
     // It learns from commits, as planning reads them.
     ("checkout", "bump effects error formats git model"),
     ("host", "effects error"),
-    ("runners", "config effects error formats model step"),
+    ("runners", "config effects error formats http model step"),
     ("stores", "config effects error formats model step"),
-    ("forges", "config effects error formats model step"),
+    // The client of servers with a REST API, for whoever talks to one.
+    ("http", "effects error model"),
+    ("forges", "config effects error formats http model step"),
     ("remotes", "config effects error formats git model step"),
     ("signers", "config effects error formats model step"),
     ("registries", "config effects error formats model step"),

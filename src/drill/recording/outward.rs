@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Recorded, Recording};
 use crate::effects::{
     Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, PullText, RefUpdate,
-    ReleaseText, Remote, SeenAdvisory, SeenAsset, SeenRelease, Switch,
+    ReleaseText, Remote, SeenAdvisory, SeenAsset, SeenLatest, SeenRelease, Switch,
 };
 use crate::error::{Error, Part, Result};
 use crate::model::{Oid, RemoteName, TagName};
@@ -78,6 +78,8 @@ pub struct RecordingForge {
     would: Mutex<Vec<SeenRelease>>,
     pub(super) switched: Mutex<BTreeMap<String, Switch>>,
     pub(super) opened: Mutex<Vec<PullText>>,
+    /// The tag that this dry run made latest.
+    latest: Mutex<Option<String>>,
     pub(super) written: Mutex<BTreeMap<String, SeenAdvisory>>,
 }
 
@@ -94,6 +96,7 @@ impl RecordingForge {
             would: Mutex::default(),
             switched: Mutex::default(),
             opened: Mutex::default(),
+            latest: Mutex::default(),
             written: Mutex::default(),
         }
     }
@@ -110,6 +113,11 @@ impl RecordingForge {
 
     fn would(&self) -> MutexGuard<'_, Vec<SeenRelease>> {
         self.would.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tag that this dry run made latest.
+    fn made_latest(&self) -> MutexGuard<'_, Option<String>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes a release that exists in this dry run only, or one that is really there.
@@ -151,8 +159,9 @@ impl Forge for RecordingForge {
             }
         }
         view.releases = would.clone();
-        let published = would.iter().rev().find(|r| !r.draft && r.tag == tag.as_str());
-        view.latest = published.map(|r| r.tag.clone()).or(view.latest);
+        if let (SeenLatest::Made(latest), Some(made)) = (&mut view.latest, self.made_latest().clone()) {
+            *latest = Some(made);
+        }
         Ok(view)
     }
 
@@ -196,15 +205,19 @@ impl Forge for RecordingForge {
         Ok(())
     }
 
-    async fn publish(&self, draft: u64, _: Latest) -> Result<()> {
+    async fn publish(&self, draft: u64, latest: Latest) -> Result<()> {
         let tag = self.change(draft, |r| r.draft = false).await?;
-        self.record("publish", tag, None);
+        self.record("publish", tag.clone(), None);
+        if latest == Latest::Yes {
+            *self.made_latest() = Some(tag);
+        }
         Ok(())
     }
 
     async fn set_latest(&self, release: u64) -> Result<()> {
         let tag = self.change(release, |_| {}).await?;
-        self.record("latest", tag, None);
+        self.record("latest", tag.clone(), None);
+        *self.made_latest() = Some(tag);
         Ok(())
     }
 

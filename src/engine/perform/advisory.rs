@@ -6,7 +6,7 @@ use super::Acting;
 use super::workflows::pause;
 use crate::effects::{Advisories, Effects, Forge};
 use crate::engine::advisory::{AdvisoryMove, Until, next_move};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::step::{ForgeAdvisory, Outcome};
 
 /// How often a look that may be old is repeated, after 1, 2, 4 … seconds.
@@ -65,7 +65,7 @@ async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Res
         let twice = next == AdvisoryMove::Create && last.as_ref() == Some(&next) && lost.is_none();
         if acts > ACTS || twice {
             let what = format!("advisory `{}` does not come to `{}`", step.advisory.id, step.forge);
-            let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+            let error = Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
             return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
         }
         let done = match &next {

@@ -1,9 +1,9 @@
 //! `push-git`: a destination that may be down.
 
 use super::{Acting, prepared, sealed};
-use crate::effects::{Effects, RefUpdate, blocking};
+use crate::effects::{Effects, PrivateRepo, RefUpdate, Remote, blocking};
 use crate::engine::train::Train;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::State;
 use crate::model::{Oid, TagName};
 use crate::step::{Outcome, PushGit, Step, StepId};
@@ -12,23 +12,18 @@ pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outc
     let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| no_remote(step))?;
     acting.reach.reachable(step.remote.as_str()).await?;
     let wanted = wanted_refs(&acting.state, step)?;
-    let names: Vec<String> = wanted.iter().map(|w| w.name.clone()).collect();
-    let there = remote.observe(&names).await?;
-    let updates = missing(step, &wanted, &there)?;
+    let updates = missing(acting, &*remote, step, &wanted).await?;
     if !updates.is_empty() {
         let repo = blocking(|| {
-            for line in step.lines.values() {
-                acting.repository_with(&line.prepare)?;
-                if let Some(seal) = &line.seal {
-                    acting.write_tag(sealed(&acting.state, seal)?)?;
-                }
+            for seal in step.lines.values().filter_map(|line| line.seal.as_ref()) {
+                acting.write_tag(sealed(&acting.state, seal)?)?;
             }
-            Ok::<_, Error>(acting.train.repository())
+            repository(acting, step)
         })?;
-        super::workflows::keep_off(acting).await?;
+        let quiet = super::workflows::keep_off(acting).await?;
         remote.push(&repo.dir, &updates).await?;
-        let now = remote.observe(&names).await?;
-        if !missing(step, &wanted, &now)?.is_empty() {
+        drop(quiet);
+        if !missing(acting, &*remote, step, &wanted).await?.is_empty() {
             return Err(Error::transient(format!("remote `{}` does not show what was just pushed", step.remote)));
         }
     }
@@ -90,24 +85,64 @@ fn tag<'a>(acting: &'a Acting<'_>, seal: &StepId) -> Result<&'a TagName> {
     }
 }
 
-/// The updates that the remote lacks: equal refs skip, other ones stop.
-pub(super) fn missing(step: &PushGit, wanted: &[RefUpdate], there: &[Option<Oid>]) -> Result<Vec<RefUpdate>> {
+/// The private repository with the commits of every line.
+fn repository<'a>(acting: &'a Acting<'_>, step: &PushGit) -> Result<&'a PrivateRepo> {
+    for line in step.lines.values() {
+        acting.repository_with(&line.prepare)?;
+    }
+    Ok(acting.train.repository())
+}
+
+/// The updates that the remote lacks. Equal refs skip, and so does a branch that went on from ours, however our commits came
+/// there; other ones stop.
+async fn missing(
+    acting: &Acting<'_>,
+    remote: &dyn Remote,
+    step: &PushGit,
+    wanted: &[RefUpdate],
+) -> Result<Vec<RefUpdate>> {
+    let names: Vec<String> = wanted.iter().map(|w| w.name.clone()).collect();
     let mut out = Vec::new();
-    for (want, have) in wanted.iter().zip(there) {
+    for (want, have) in wanted.iter().zip(remote.observe(&names).await?) {
+        let is_branch = want.name.starts_with("refs/heads/");
         match have {
-            Some(have) if *have == want.new => {}
-            have if *have == want.old => out.push(want.clone()),
+            Some(have) if have == want.new => {}
+            have if have == want.old => out.push(want.clone()),
             // A remote that never had the branch gets it as it is.
-            None if want.name.starts_with("refs/heads/") => out.push(RefUpdate { old: None, ..want.clone() }),
+            None if is_branch => out.push(RefUpdate { old: None, ..want.clone() }),
+            Some(have) if is_branch => {
+                let repo = blocking(|| repository(acting, step))?;
+                if !remote.holds(&repo.dir, &want.name, &want.new).await? {
+                    return Err(elsewhere(acting, step, want, &have)?);
+                }
+            }
             have => {
                 let have = have.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 return Err(Error::conflict(format!("remote `{}` has `{}` at {have}", step.remote, want.name))
                     .detail(format!("ours: {}", want.new))
-                    .hint("nothing was pushed; a ref is never forced: find out who moved it"));
+                    .hint("nothing was pushed; a tag never moves: find out who made it"));
             }
         }
     }
     Ok(out)
+}
+
+/// Why a branch that stands at `have` cannot take our commits: it lacks what they stand on, or it went on without them.
+fn elsewhere(acting: &Acting<'_>, step: &PushGit, want: &RefUpdate, have: &Oid) -> Result<Error> {
+    let base = want.old.as_ref();
+    let behind = base.map(|base| blocking(|| acting.effects.git.descends(acting.train.repository(), base, have)));
+    let what = format!("remote `{}` has `{}` at {have}", step.remote, want.name);
+    if behind.transpose()? == Some(true) {
+        let what = format!("{what}, and not yet the commit on which the train was planned");
+        return Ok(Error::new(ErrorKind::Unreachable, what).hint(
+            "what comes before this train is not there: `lifeboat reconcile` brings trains home in order; what no train \
+             brings is pushed by hand",
+        ));
+    }
+    Ok(Error::conflict(what).detail(format!("ours: {}", want.new)).hint(
+        "nothing was pushed; a ref is never forced: merge our commit into that branch by hand, from the served repository of \
+         a store, then `lifeboat reconcile`",
+    ))
 }
 
 /// Reads a remote back: a tag is the object that the train put there, a branch is where the train put it or further.

@@ -10,7 +10,7 @@ use super::{Acting, sealed, summed};
 use crate::effects::{AssetFile, Clock, Discard, Effects, Forge, ReleaseText};
 use crate::engine::release::{Move, WantedRelease, next_move};
 use crate::engine::train::Train;
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::manifest::NOTES;
 use crate::journal::State;
 use crate::model::Digests;
@@ -127,7 +127,7 @@ fn keys(next: &Move) -> Vec<String> {
         Move::Upload(_, assets) => assets.iter().map(|a| format!("asset `{}`", a.name)).collect(),
         Move::AwaitDigests(names) => names.iter().map(|n| format!("the digest of `{n}`")).collect(),
         Move::Publish(..) => vec!["publishing".to_owned()],
-        Move::SetLatest(_) => vec!["`latest`".to_owned()],
+        Move::SetLatest(_) => vec!["`latest` at the highest version".to_owned()],
         Move::Conflict(_) => vec!["a decision".to_owned()],
     }
 }
@@ -166,9 +166,11 @@ async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRel
             }
         }
         tried = keys.into_iter().collect();
-        if matches!(next, Move::Publish(..) | Move::SetLatest(_)) {
-            super::workflows::keep_off(acting).await?;
-        }
+        // Held until it has acted.
+        let _quiet = match next {
+            Move::Publish(..) | Move::SetLatest(_) => super::workflows::keep_off(acting).await?,
+            _ => Vec::new(),
+        };
         let done = match next {
             Move::Done(location) => return Ok(location),
             Move::Conflict(lines) => return Err(conflict(&**forge, wanted, lines)),
@@ -199,7 +201,8 @@ async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRel
 
 fn gave_up(forge: &dyn Forge, wanted: &WantedRelease, key: &str, last: Option<Error>) -> Error {
     let what = format!("release {} on `{}` still needs {key}", wanted.text.tag, forge.name());
-    let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+    let part = last.as_ref().and_then(Error::part).unwrap_or(Part::Api);
+    let error = Error::new(ErrorKind::Unreachable, what).of(part).hint("`lifeboat reconcile` tries again");
     match last {
         Some(e) => error.detail(e.message().to_owned()),
         None => error.detail("the forge took it and does not show it"),
@@ -214,19 +217,22 @@ async fn discard(forge: &dyn Forge, list: Vec<Discard>) -> Result<()> {
 }
 
 /// Several at once; what is under way ends before the first failure is told, so that nothing is in flight at the next look.
+/// After a failure nothing new is begun until something gets through: a host that swallows everything is asked once.
 async fn upload(forge: &Arc<dyn Forge>, draft: u64, assets: Vec<AssetFile>) -> Result<()> {
     let mut waiting = assets.into_iter();
     let mut flying: JoinSet<Result<()>> = JoinSet::new();
     let mut worst: Option<Error> = None;
+    let mut gets_through = true;
     loop {
         let go_on = worst.as_ref().is_none_or(|e| e.kind() == ErrorKind::Transient);
-        while go_on && flying.len() < PARALLEL {
+        while go_on && gets_through && flying.len() < PARALLEL {
             let Some(asset) = waiting.next() else { break };
             let forge = forge.clone();
             flying.spawn(async move { forge.upload(draft, &asset).await });
         }
         let Some(ended) = flying.join_next().await else { break };
         let ended = ended.map_err(|e| Error::fatal("an upload ended in a panic").because(e))?;
+        gets_through = ended.is_ok();
         if let Err(e) = ended
             && worst.as_ref().is_none_or(|w| w.kind() == ErrorKind::Transient)
         {

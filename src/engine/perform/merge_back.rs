@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Acting, prepared};
 use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, SeenPull, blocking};
 use crate::engine::train::Train;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::model::Oid;
 use crate::step::{MergeBack, MergedAs, Outcome};
 
@@ -20,10 +20,11 @@ pub(super) async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<
         return Ok(Outcome::MergedBack { how, commit });
     }
     acting.reach.reachable(step.forge.as_str()).await?;
-    // People may merge at any time.
-    super::workflows::keep_off(acting).await?;
     let forge = forge(acting.effects, step)?;
+    // People may merge at any time.
+    let quiet = super::workflows::keep_off(acting).await?;
     let pull = opened(acting, &*forge, step).await?;
+    drop(quiet);
     let (number, location) = (pull.number, &pull.location);
     match pull.state {
         PullState::Open => {
@@ -87,7 +88,7 @@ async fn opened(acting: &Acting<'_>, forge: &dyn Forge, step: &MergeBack) -> Res
         }
         if looks == LOOKS {
             let what = format!("`{}` does not show the pull request from `{}`", step.forge, step.via);
-            let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+            let error = Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
             return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
         }
         // Opened once: what the forge took and does not show yet is only waited for. A lost answer is another matter.

@@ -9,8 +9,8 @@ use jiff::SignedDuration;
 
 use super::{Acting, prepared};
 use crate::effects::{Automation, Clock, Effects, Forge, RunState, SeenRun, Switch};
-use crate::engine::neighbours;
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::neighbours::{self, Quiet};
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::journal::{Event, State};
 use crate::model::{Oid, RemoteName};
 use crate::step::{AwaitRuns, Outcome, PassedRun, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows, WantedRun};
@@ -30,14 +30,17 @@ pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Outc
         match automation.workflow(file).await? {
             Some(seen) if seen.on => on.push(file.clone()),
             Some(_) => {}
-            None => {
-                return Err(Error::conflict(format!("`{}` knows no workflow `{file}`, so it cannot be switched off", step.forge))
-                    .detail("a forge knows the workflows of its default branch, and those that ran once")
-                    .hint("bring the file to the default branch, then `lifeboat reconcile`; or plan the train with `accept` for it"));
-            }
+            None => return Err(unseen(&step.forge, file)),
         }
     }
     Ok(Outcome::WorkflowsSeen { on })
+}
+
+fn unseen(forge: &RemoteName, file: &str) -> Error {
+    Error::conflict(format!("`{forge}` shows no workflow `{file}`, so it cannot be switched off"))
+        .detail("a forge knows the workflows of its default branch, and those that ran once")
+        .detail("to a token that may not see workflows it shows none")
+        .hint("bring the file to the default branch, or mend the token, then `lifeboat reconcile`; or plan the train with `accept` for it")
 }
 
 pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
@@ -47,16 +50,18 @@ pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Res
 }
 
 /// Looks again right before a delivery that would start workflows which must not run: they were switched off, perhaps days
-/// ago, and somebody may have switched one on since.
-pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<()> {
+/// ago, and somebody may have switched one on since. While what it returns is held, no other train of this machine does.
+pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<Vec<Quiet>> {
+    let mut held = Vec::new();
     for planned in &acting.train.plan().steps {
         if let Step::SuppressWorkflows(step) = &planned.step
             && step.starters.contains(&acting.step.id)
         {
+            held.push(neighbours::quiet(acting.effects, acting.train, &step.forge).await?);
             switch_off(acting, (&planned.id, planned.key, step)).await?;
         }
     }
-    Ok(())
+    Ok(held)
 }
 
 /// Switches off what is on of them. What nobody saw on before is recorded first: it is to be on again afterwards.
@@ -68,8 +73,11 @@ async fn switch_off(acting: &Acting<'_>, (id, key, step): (&StepId, StepKey, &Sw
     let automation = automation(&*forge)?;
     let mut on = Vec::new();
     for file in files {
-        if automation.workflow(file).await?.is_some_and(|w| w.on) {
-            on.push(file.clone());
+        match automation.workflow(file).await? {
+            Some(there) if there.on => on.push(file.clone()),
+            Some(_) => {}
+            // It was there: one that the token may not see any more may be on.
+            None => return Err(unseen(&step.forge, file)),
         }
     }
     {
@@ -86,11 +94,15 @@ async fn switch_off(acting: &Acting<'_>, (id, key, step): (&StepId, StepKey, &Sw
 
 pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
     let on = acting.train.state().to_be_restored(step);
-    if !on.is_empty() {
-        pause(&*acting.effects.clock, SETTLES).await;
+    if on.is_empty() {
+        return Ok(Outcome::WorkflowsRestored { on: Vec::new() });
     }
-    // Another train may have begun to deliver meanwhile.
-    let needed = neighbours::keep_off(&*acting.effects.disk, acting.train.dir(), &step.forge)?;
+    let clock = &*acting.effects.clock;
+    pause(clock, SETTLES).await;
+    // Another train may have begun to deliver meanwhile, and one may act just now.
+    let _quiet = neighbours::quiet(acting.effects, acting.train, &step.forge).await?;
+    let settled = clock.now().checked_sub(SignedDuration::from_secs(SETTLES)).context("the clock is out of range")?;
+    let needed = neighbours::keep_off(&*acting.effects.disk, acting.train.dir(), &step.forge, settled)?;
     let free: Vec<String> = on.iter().filter(|f| !needed.contains_key(*f)).cloned().collect();
     switch_all(acting, &step.forge, &free, Switch::On).await?;
     match on.iter().find_map(|f| needed.get_key_value(f)) {
@@ -116,7 +128,8 @@ async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to
             }
             if looks == LOOKS {
                 let what = format!("workflow `{file}` of `{name}` does not switch");
-                let error = Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` tries again");
+                let error =
+                    Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
                 return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
             }
             if looks > 0 {

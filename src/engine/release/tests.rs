@@ -45,7 +45,7 @@ fn other(tag: &str) -> SeenRelease {
 }
 
 fn view(wanted: &WantedRelease, releases: Vec<SeenRelease>) -> ForgeView {
-    ForgeView { tag: Some(wanted.tag_id.clone()), releases, latest: None }
+    ForgeView { tag: Some(wanted.tag_id.clone()), releases, latest: SeenLatest::default() }
 }
 
 fn says(next: Move, what: &str) {
@@ -131,13 +131,30 @@ fn latest_follows_versions_and_only_moves_forward() {
 fn a_published_release_is_done_when_latest_is_right() {
     let w = wanted("48.0.1");
     let published = SeenRelease { draft: false, ..draft(&w) };
-    let stolen =
-        ForgeView { latest: Some("v36.0.14".to_owned()), ..view(&w, vec![published.clone(), other("v36.0.14")]) };
+    let shows = |tag: &str| SeenLatest::Made(Some(tag.to_owned()));
+    let stolen = ForgeView { latest: shows("v36.0.14"), ..view(&w, vec![published.clone(), other("v36.0.14")]) };
     assert_eq!(next_move(&w, &stolen), Move::SetLatest(7));
-    let right = ForgeView { latest: Some("v48.0.1".to_owned()), ..view(&w, vec![published.clone()]) };
+    let right = ForgeView { latest: shows("v48.0.1"), ..view(&w, vec![published.clone()]) };
     assert_eq!(next_move(&w, &right), Move::Done("there".to_owned()));
-    let newer = ForgeView { latest: Some("v49.0.0".to_owned()), ..view(&w, vec![published.clone(), other("v49.0.0")]) };
+    let newer = ForgeView { latest: shows("v49.0.0"), ..view(&w, vec![published.clone(), other("v49.0.0")]) };
     assert_eq!(next_move(&w, &newer), Move::Done("there".to_owned()));
+    let by_date = ForgeView { latest: SeenLatest::Newest, ..view(&w, vec![published.clone()]) };
+    assert_eq!(next_move(&w, &by_date), Move::Done("there".to_owned()));
+    // Published by hand, it took `latest` from a higher version, of this train or of an earlier one.
+    let took = SeenRelease { id: 3, ..other("v49.0.0") };
+    let took = ForgeView { latest: shows("v48.0.1"), ..view(&w, vec![other("v48.1.0"), published.clone(), took]) };
+    assert_eq!(next_move(&w, &took), Move::SetLatest(3));
+    let lower = wanted("36.0.14");
+    let out = SeenRelease { draft: false, ..draft(&lower) };
+    for (others, next) in [
+        (vec![], Move::Done("there".to_owned())),
+        (vec![other("v40.0.0")], Move::Done("there".to_owned())),
+        (vec![other("v48.0.1")], Move::SetLatest(1)),
+    ] {
+        let releases = [vec![out.clone()], others].concat();
+        let there = ForgeView { latest: shows("v36.0.14"), ..view(&lower, releases) };
+        assert_eq!(next_move(&lower, &there), next, "the train's highest version takes it by itself");
+    }
     let twice = view(&w, vec![published.clone(), SeenRelease { id: 8, ..published }]);
     says(next_move(&w, &twice), "two published releases");
 }

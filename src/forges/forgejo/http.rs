@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::{Method, Url};
 
-use super::super::http::{Body, Client, Deadlines, Dialect, Form, Host, Upload};
 use super::super::{ForgeSpec, Surroundings};
 use crate::effects::AssetFile;
 use crate::error::{Context as _, Error, Part, Result};
+use crate::http::{Body, Client, Deadlines, Dialect, Form, Host, Upload};
 use crate::model::{Sha256, escape};
 
 /// A server of one's own may be slow, and hashes nothing: an upload ends when it is on its disk.
@@ -39,7 +39,7 @@ impl Http {
     pub(super) fn new(spec: &ForgeSpec, api: &str, around: &Surroundings) -> Result<Self> {
         let api = api.trim_end_matches('/').to_owned();
         Url::parse(&api).context(format!("`{api}` is not an address"))?;
-        let mut client = Client::new(spec, api.clone(), around.clone(), &DIALECT);
+        let mut client = Client::new(spec.account(), api.clone(), around.clone(), &DIALECT);
         client.set_deadlines(DEADLINES);
         Ok(Self { name: spec.name.to_string(), api, client })
     }

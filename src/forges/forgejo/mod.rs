@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::http::Http;
 use super::draft::new_draft;
 use super::{ForgeSpec, Surroundings};
-use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenRelease};
+use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Oid, RemoteName, Sha256, TagName, escape};
 
@@ -141,7 +141,7 @@ impl Forge for Forgejo {
     }
 
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
-        let mut view = ForgeView { tag: self.tag(tag).await?, releases: Vec::new(), latest: None };
+        let mut view = ForgeView { tag: self.tag(tag).await?, releases: Vec::new(), latest: SeenLatest::Newest };
         for page in 1.. {
             let path = self.path(&format!("/releases?limit={PAGE}&page={page}"));
             let found: Vec<Release> = self.http.get(&path).await?.ok_or_else(|| {
@@ -167,8 +167,6 @@ impl Forge for Forgejo {
                 });
             }
         }
-        // The newest release is latest, whatever anybody wishes: there is nothing to be set.
-        view.latest = Some(tag.to_string());
         Ok(view)
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::GitHub;
 use crate::effects::{Advisories, AdvisoryState, SeenAdvisory};
 use crate::error::{Context as _, Error, Result};
-use crate::forges::http::{Body, Host};
+use crate::http::{Body, Host};
 use crate::model::{Advisory, Affected, Cve, Severity};
 
 /// `repository-advisory` of the API's description.
@@ -172,7 +172,13 @@ impl Advisories for GitHub {
     }
 
     async fn request_cve(&self, id: &str) -> Result<()> {
-        self.change_advisory(Method::POST, &format!("/{id}/cve"), None).await
+        let url = self.url(&format!("/security-advisories/{id}/cve"))?;
+        let answer = self.client.change(Host::Api, Method::POST, &url, Body::None).await?;
+        // Nothing shows whether a number was asked for: a try whose answer was lost is only told so.
+        if answer.status == 422 && answer.refusal().says("already") {
+            return Ok(());
+        }
+        self.client.accepted(&answer, "POST", &url).map_err(|e| e.hint(NEEDS))
     }
 
     async fn publish_advisory(&self, id: &str) -> Result<()> {

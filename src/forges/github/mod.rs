@@ -14,15 +14,16 @@ use reqwest::{Method, Url};
 
 use self::answers::{Asset, Change, GitRef, Release};
 use super::draft::new_draft;
-use super::http::{Body, Client, Dialect, Host, Upload};
 use super::{ForgeSpec, Surroundings};
 use crate::effects::{
-    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenRelease,
+    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenLatest,
+    SeenRelease,
 };
 use crate::error::{Context as _, Error, Part, Result};
+use crate::http::{Body, Client, Dialect, Host, Upload};
 use crate::model::{Oid, RemoteName, TagName, escape};
 
-pub use super::http::Deadlines;
+pub use crate::http::Deadlines;
 
 /// Where the REST API is, unless the configuration says otherwise.
 const API: &str = "https://api.github.com";
@@ -61,7 +62,7 @@ impl GitHub {
     #[must_use]
     pub fn new(spec: &ForgeSpec, around: &Surroundings) -> Self {
         let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
-        let client = Client::new(spec, api.clone(), around.clone(), &DIALECT);
+        let client = Client::new(spec.account(), api.clone(), around.clone(), &DIALECT);
         let (name, repository) = (spec.name.clone(), spec.repository.clone());
         Self { name, repository, api, told_uploads: spec.uploads.clone(), client, upload_urls: Mutex::default() }
     }
@@ -137,6 +138,13 @@ impl GitHub {
     }
 }
 
+/// A tag name that belonged to an immutable release, which somebody removed, is given to no other one.
+fn burnt(forge: &RemoteName, tag: &TagName, says: &str) -> Error {
+    Error::conflict(format!("`{forge}` takes no release of tag `{tag}` any more: an immutable one was removed there"))
+        .detail(format!("it says: {}", escape(says)))
+        .hint("nothing brings that name back: the project's own stores have the release; for this forge, ship the next version")
+}
+
 /// Where the API at this address says that assets go, as far as the address tells.
 fn uploads_of(api: &str) -> Option<String> {
     match api.strip_suffix("/api/v3") {
@@ -194,13 +202,16 @@ impl Forge for GitHub {
             }
             releases.push(seen);
         }
-        Ok(ForgeView { tag: object, releases, latest: self.latest().await? })
+        Ok(ForgeView { tag: object, releases, latest: SeenLatest::Made(self.latest().await?) })
     }
 
     async fn create_draft(&self, text: &ReleaseText) -> Result<()> {
         let url = self.url("/releases")?;
         let body = new_draft(text)?;
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::Json(body)).await?;
+        if answer.status == 422 && answer.refusal().says("immutable release") {
+            return Err(burnt(&self.name, &text.tag, &answer.refusal().message));
+        }
         let made: Release = self.client.json(&answer, "POST", &url)?;
         self.keep_upload_url(&made);
         Ok(())

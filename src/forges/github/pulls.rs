@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::GitHub;
 use crate::effects::{PullRequests, PullState, PullText, SeenPull};
 use crate::error::{Context as _, Error, Result};
-use crate::forges::http::{Body, Host};
+use crate::http::{Body, Host};
 use crate::model::BranchName;
 
 /// `GET /repos/{owner}/{repo}/pulls`.
@@ -58,9 +58,7 @@ impl PullRequests for GitHub {
         let new = NewPull { title: &text.title, head: text.from.as_str(), base: text.into.as_str(), body: &text.text };
         let body = serde_json::to_vec(&new).context("cannot write a pull request as JSON")?;
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::Json(body)).await?;
-        let says = answer.refusal();
-        let exists = says.errors.iter().any(|e| e.to_string().contains("already exists"));
-        if answer.status == 422 && exists {
+        if answer.status == 422 && answer.refusal().says("already exists") {
             // What an earlier try made: only a look tells.
             return Err(Error::transient(format!("a pull request from `{}` is there already", text.from)));
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::GitHub;
 use crate::effects::{Automation, RunState, SeenRun, SeenWorkflow, Switch};
 use crate::error::Result;
-use crate::forges::http::{Body, Host};
+use crate::http::{Body, Host};
 use crate::model::Oid;
 
 /// `GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}`, where the id may be the file's name.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rayon::prelude::*;
+use tempfile::TempDir;
 
 use super::isolation::{PLACES, hidden};
 use super::place::create_scratch_dir;
@@ -131,7 +132,7 @@ impl Fence {
     /// The view cannot be read.
     pub fn seen(&self) -> Result<BTreeMap<String, Seen>> {
         let copy = self.works.get().is_some_and(|(_, view)| view == View::Copy);
-        let top = self.scratch.0.join(if copy { "tree" } else { "upper" });
+        let top = self.scratch.0.path().join(if copy { "tree" } else { "upper" });
         let (mut out, mut dirs) = (BTreeMap::new(), vec![String::new()]);
         // What hides all that the checkout has below it.
         let mut hiding: BTreeSet<String> = BTreeSet::new();
@@ -181,7 +182,7 @@ impl Fence {
 
     /// Puts the files there that the view begins with.
     fn fill(&self, view: View) -> Result<()> {
-        let (top, scratch) = (&self.top, &self.scratch.0);
+        let (top, scratch) = (&self.top, self.scratch.0.path());
         let write = |below: &str, path: &str, bytes: Option<&[u8]>| -> Result<()> {
             let (from, at) = (top.join(path), scratch.join(below).join(path));
             if let Some(dir) = at.parent() {
@@ -209,7 +210,7 @@ impl Fence {
             return Err(Error::fatal("a command cannot be cut off: there is no `unshare`")
                 .hint("install it: `apt-get install util-linux`"));
         };
-        let scratch = self.scratch.0.as_path();
+        let scratch = self.scratch.0.path();
         let started = scratch.join("started");
         drop(fs::remove_file(&started));
         let home = std::env::var_os("HOME").map(PathBuf::from);
@@ -243,24 +244,17 @@ impl Fence {
 }
 
 /// A directory that only this user can enter; removed at the end.
-struct Scratch(PathBuf);
+struct Scratch(TempDir);
 
 impl Scratch {
     fn new() -> Result<Self> {
         let what = "cannot make a directory for temporary files";
         let parent = std::env::temp_dir().canonicalize().context(what)?;
-        let scratch = Self(create_scratch_dir(&parent, "lifeboat-fence")?);
+        let scratch = Self(create_scratch_dir(&parent, "lifeboat-fence-")?);
         for dir in ["upper", "work", "tree", "tmp", "home"] {
-            fs::create_dir(scratch.0.join(dir)).context(what)?;
+            fs::create_dir(scratch.0.path().join(dir)).context(what)?;
         }
         Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left of it harms nobody.
-        drop(fs::remove_dir_all(&self.0));
     }
 }
 

@@ -9,7 +9,8 @@ while [ "$1" != -- ]; do
     if [ -d "$1" ]; then
         mount -n -t tmpfs -o mode=700,size=64k hidden "$1"
     elif [ -e "$1" ]; then
-        mount -n --bind /dev/null "$1"
+        # A socket may go at any time.
+        mount -n --bind /dev/null "$1" || [ ! -e "$1" ]
     fi
     shift
 done

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::place::{Place, create_private_dir, create_scratch_dir};
 use crate::error::{Context as _, Error, Result};
 
@@ -35,7 +37,8 @@ const HIDDEN_AT_HOME: [&str; 10] = [
     ".cargo/credentials",
     ".cargo/credentials.toml",
 ];
-/// Elsewhere: sockets of agents, and of services that act for whoever asks.
+/// Elsewhere: sockets of services that act for whoever asks, and that another network namespace may hold, as a container's
+/// host does.
 const HIDDEN: [&str; 4] = ["/run/user", "/run/dbus/system_bus_socket", "/run/docker.sock", "/run/podman/podman.sock"];
 
 /// A way to run command lines with loopback only, and without what leads to the user's keys.
@@ -87,14 +90,22 @@ pub(super) fn hidden() -> Vec<PathBuf> {
     }
     out.extend(variable("GNUPGHOME"));
     out.extend(variable("SSH_AUTH_SOCK"));
-    // ssh-agent and sshd put their sockets there, whoever tells this process of them.
-    let temporary = std::fs::read_dir("/tmp").into_iter().flatten().flatten();
-    out.extend(temporary.filter(|e| e.file_name().as_encoded_bytes().starts_with(b"ssh-")).map(|e| e.path()));
+    out.extend(std::fs::read_to_string("/proc/net/unix").iter().flat_map(|text| sockets(text)));
     // Where the user cannot look, the job, which is the same user, cannot either.
     out.retain(|p| p.symlink_metadata().is_ok());
     out.sort();
     out.dedup();
     out
+}
+
+/// The places of the sockets in proc(5)'s list, `/proc/net/unix`: agents and services listen there.
+fn sockets(list: &str) -> impl Iterator<Item = PathBuf> + '_ {
+    // Seven columns, then the path; a name without a slash in front is none in the file system.
+    list.lines()
+        .filter_map(|line| line.splitn(8, ' ').nth(7))
+        .map(str::trim_start)
+        .filter(|p| p.starts_with('/'))
+        .map(PathBuf::from)
 }
 
 /// Finds a way to isolate jobs that works on this machine, by trying it.
@@ -133,36 +144,29 @@ pub async fn probe() -> Result<NoNetwork> {
 }
 
 /// A directory like that of a job, with a file beside it; removed at the end.
-struct Scratch(PathBuf);
+struct Scratch(TempDir);
 
 impl Scratch {
     fn new() -> Result<Self> {
         let parent =
             std::path::absolute(std::env::temp_dir()).context("cannot find the directory for temporary files")?;
-        // What is removed at the end is only what was made here.
-        let scratch = Self(create_scratch_dir(&parent, "lifeboat-probe")?);
+        let scratch = Self(create_scratch_dir(&parent, "lifeboat-probe-")?);
         create_private_dir(&scratch.place().tmp())?;
-        std::fs::write(scratch.0.join("beside"), b"").context("cannot write to the directory for temporary files")?;
+        std::fs::write(scratch.0.path().join("beside"), b"")
+            .context("cannot write to the directory for temporary files")?;
         Ok(scratch)
     }
 
     fn place(&self) -> Place {
-        Place::at(&self.0.join("job"))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left of it harms nobody.
-        drop(std::fs::remove_dir_all(&self.0));
+        Place::at(&self.0.path().join("job"))
     }
 }
 
 async fn works(no_network: &NoNetwork, scratch: &Scratch) -> Result<(), String> {
     let job = scratch.place();
-    let prefix = no_network.prefix_in(job.dir(), &scratch.0, &[]).map_err(|e| e.message().to_owned())?;
+    let prefix = no_network.prefix_in(job.dir(), scratch.0.path(), &[]).map_err(|e| e.message().to_owned())?;
     let mut command = tokio::process::Command::new(&prefix[0]);
-    command.args(&prefix[1..]).args(["/bin/sh", "-c", CHECK, "sh"]).arg(job.dir()).arg(&scratch.0);
+    command.args(&prefix[1..]).args(["/bin/sh", "-c", CHECK, "sh"]).arg(job.dir()).arg(scratch.0.path());
     command.env_clear().env("PATH", super::DEFAULT_PATH).stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(PROBE_LIMIT, command.output()).await {
         Ok(Ok(out)) if out.status.success() => Ok(()),
@@ -180,5 +184,15 @@ mod tests {
     fn the_whole_state_is_around_a_job() {
         assert_eq!(state_of(Path::new("/s/p/trains/t/jobs/j")), Path::new("/s/p"));
         assert_eq!(state_of(Path::new("/tmp/x/jobs/j")), Path::new("/tmp/x/jobs"));
+    }
+
+    #[test]
+    fn sockets_of_every_kind_are_read() {
+        let list = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            ffff8d0a: 00000002 00000000 00010000 0001 01 19021 /run/a b/S.agent\n\
+            ffff8d0b: 00000003 00000000 00000000 0001 03    42\n\
+            ffff8d0c: 00000003 00000000 00000000 0001 03   421 @/abstract\n\
+            ffff8d0d: 00000003 00000000 00000000 0002 01   421 relative\n";
+        assert_eq!(sockets(list).collect::<Vec<_>>(), [PathBuf::from("/run/a b/S.agent")]);
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
 
 use crate::error::{Context as _, Error, Result};
 
@@ -169,32 +171,15 @@ pub(super) fn create_private_dir(dir: &Path) -> Result<()> {
         .context(format!("cannot create directory `{}`", dir.display()))
 }
 
-/// Makes a directory below `parent`, readable by its owner only, whose name nobody can know ahead: what a killed process
-/// left there, or another put there, is never entered and never in the way.
+/// Makes a directory below `parent`, readable by its owner only and removed with this value, whose name nobody can know
+/// ahead: what a killed process left there, or another put there, is never entered and never in the way.
 ///
 /// # Errors
-/// No random number; the file system's.
-pub(super) fn create_scratch_dir(parent: &Path, prefix: &str) -> Result<PathBuf> {
-    create_first_absent(parent, || {
-        let mut name = [0u8; 8];
-        getrandom::fill(&mut name).context("cannot draw a random number")?;
-        Ok(format!("{prefix}-{:016x}", u64::from_ne_bytes(name)))
-    })
-}
-
-/// As many names as are tried: with random ones a second is never needed.
-const NAMES: usize = 16;
-
-fn create_first_absent(parent: &Path, mut name: impl FnMut() -> Result<String>) -> Result<PathBuf> {
-    let mut tried = 1;
-    loop {
-        let dir = parent.join(name()?);
-        match fs::DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => return Ok(dir),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tried < NAMES => tried += 1,
-            Err(e) => return Err(e).context(format!("cannot create directory `{}`", dir.display())),
-        }
-    }
+/// The file system's.
+pub(super) fn create_scratch_dir(parent: &Path, prefix: &str) -> Result<TempDir> {
+    let made =
+        tempfile::Builder::new().prefix(prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir_in(parent);
+    made.context(format!("cannot create a directory for temporary files in `{}`", parent.display()))
 }
 
 /// Creates a file that must be absent and that others cannot read.
@@ -236,7 +221,6 @@ fn remove_tree(dir: &Path) -> Result<()> {
 }
 
 fn make_writable(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
     let Ok(meta) = fs::symlink_metadata(dir) else { return };
     if meta.is_dir() {
         // If this fails, so does the removal, which says why.
@@ -244,26 +228,5 @@ fn make_writable(dir: &Path) {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             make_writable(&entry.path());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scratch_directory_is_never_one_that_was_there() {
-        let parent = tempfile::tempdir().unwrap();
-        fs::create_dir(parent.path().join("x-0")).unwrap();
-        fs::write(parent.path().join("x-1"), "").unwrap();
-        let mut numbers = 0..;
-        let made = create_first_absent(parent.path(), || Ok(format!("x-{}", numbers.next().unwrap()))).unwrap();
-        assert_eq!(made, parent.path().join("x-2"));
-        let refused = create_first_absent(parent.path(), || Ok("x-0".to_owned())).unwrap_err();
-        assert!(refused.message().contains("x-0"), "{}", refused.report());
-        let two = [(); 2].map(|()| create_scratch_dir(parent.path(), "y").unwrap());
-        assert_ne!(two[0], two[1]);
-        use std::os::unix::fs::PermissionsExt as _;
-        assert_eq!(fs::metadata(&two[0]).unwrap().permissions().mode() & 0o777, 0o700);
     }
 }

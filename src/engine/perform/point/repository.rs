@@ -203,7 +203,11 @@ impl Seen {
         let ours = step.lines.iter().max_by_key(|(_, line)| order(&line.version));
         let served = String::from_utf8_lossy(self.bytes(HEAD).unwrap_or_default());
         let served = served.trim().trim_start_matches("ref: ").to_owned();
-        let Some((branch, line)) = ours else { return served };
+        let Some((branch, line)) = ours else {
+            // Whatever it shows already, else the first branch that there is.
+            let first = step.carries.keys().next().filter(|_| served.is_empty());
+            return first.map_or(served, |branch| format!("refs/heads/{branch}"));
+        };
         let newest = newest.into_iter().chain(self.tagged(step)).max_by_key(|v| order(v));
         if served.is_empty() || newest.is_none_or(|n| order(&line.version) >= order(&n)) {
             return format!("refs/heads/{branch}");

@@ -9,10 +9,10 @@ use crate::error::{Context as _, Error, Result};
 use crate::model::escape;
 
 /// An answer whose status is not the server's own failure.
-pub(in crate::forges) struct Answer {
-    pub(in crate::forges) status: u16,
-    pub(in crate::forges) headers: HeaderMap,
-    pub(in crate::forges) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
@@ -21,15 +21,15 @@ impl Answer {
     }
 
     /// ` (request …)`, for the forge's support, where it names its requests.
-    pub(in crate::forges) fn request_id(&self) -> String {
+    pub(crate) fn request_id(&self) -> String {
         self.header("x-github-request-id").map(|id| format!(" (request {})", escape(id))).unwrap_or_default()
     }
 
-    pub(in crate::forges) fn refusal(&self) -> Refusal {
+    pub(crate) fn refusal(&self) -> Refusal {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    pub(in crate::forges) fn signs(&self) -> Signs<'_> {
+    pub(crate) fn signs(&self) -> Signs<'_> {
         let message = std::str::from_utf8(&self.body).unwrap_or_default();
         Signs {
             status: self.status,
@@ -44,7 +44,7 @@ impl Answer {
     ///
     /// # Errors
     /// It is on another host, where the token does not go; a list that ends there would look whole.
-    pub(in crate::forges) fn next_page(&self, from: &Url) -> Result<Option<Url>> {
+    pub(crate) fn next_page(&self, from: &Url) -> Result<Option<Url>> {
         let part = self.header("link").and_then(|link| link.split(',').find(|p| p.contains("rel=\"next\"")));
         let Some(address) = part.and_then(|p| p.split_once('<')?.1.split_once('>')).map(|(a, _)| a) else {
             return Ok(None);
@@ -62,16 +62,21 @@ impl Answer {
 
 /// The body of a refusal.
 #[derive(Debug, Default, Deserialize)]
-pub(in crate::forges) struct Refusal {
+pub(crate) struct Refusal {
     #[serde(default)]
-    pub(in crate::forges) message: String,
+    pub(crate) message: String,
     #[serde(default)]
-    pub(in crate::forges) errors: Vec<serde_json::Value>,
+    pub(crate) errors: Vec<serde_json::Value>,
 }
 
 impl Refusal {
+    /// Whether its message or one of the errors has these words.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.message.contains(words) || self.errors.iter().any(|e| e.to_string().contains(words))
+    }
+
     /// Whether one of the errors has this code.
-    pub(in crate::forges) fn has_code(&self, code: &str) -> bool {
+    pub(crate) fn has_code(&self, code: &str) -> bool {
         self.errors.iter().any(|e| e.get("code").and_then(|c| c.as_str()) == Some(code))
     }
 }

@@ -7,7 +7,7 @@ use reqwest::{Method, Url};
 use super::super::credentials::{self, Granted, Wanted};
 use super::{Body, Call, Client, Host, Kind, READS};
 use crate::error::{Context as _, Error, Result};
-use crate::forges::AppSpec;
+use crate::http::AppSpec;
 use crate::model::{Secret, escape};
 
 impl Client {
@@ -19,8 +19,8 @@ impl Client {
         if let Some(bearer) = self.bearer.get(self.around.clock.now()) {
             return Ok(bearer);
         }
-        let name = self.spec.name.as_str();
-        if let Some(app) = &self.spec.app {
+        let name = self.account.name.as_str();
+        if let Some(app) = &self.account.app {
             let _one_at_a_time = self.fetching.lock().await;
             return match self.bearer.get(self.around.clock.now()) {
                 Some(bearer) => Ok(bearer),
@@ -28,7 +28,7 @@ impl Client {
             };
         }
         let reference = self
-            .spec
+            .account
             .token
             .as_ref()
             .ok_or_else(|| Error::input(format!("forge `{name}` has no token")).hint(self.dialect.token))?;
@@ -39,10 +39,10 @@ impl Client {
     /// Refuses a host that may not have credentials, before any is read.
     fn may_go_to(&self, url: &Url) -> Result<()> {
         let host = url.host_str().unwrap_or_default();
-        let any = self.spec.token.is_some() || self.spec.app.is_some();
+        let any = self.account.token.is_some() || self.account.app.is_some();
         if any && !self.around.hosts.contains(host) {
             return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
-                .detail(format!("forge `{}`: the token was not read", self.spec.name))
+                .detail(format!("forge `{}`: the token was not read", self.account.name))
                 .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
         }
         Ok(())
@@ -50,12 +50,12 @@ impl Client {
 
     /// Fetches an installation token, for this repository only. Nothing is lost when it is fetched twice.
     async fn fetch(&self, app: &AppSpec) -> Result<HeaderValue> {
-        let name = self.spec.name.as_str();
+        let name = self.account.name.as_str();
         let url = self.url(&format!("/app/installations/{}/access_tokens", app.installation))?;
         self.may_go_to(&url)?;
         let key =
             (self.around.secrets)(&app.private_key).map_err(|e| e.context(format!("private key of forge `{name}`")))?;
-        let repository = self.spec.repository.rsplit('/').next().unwrap_or_default();
+        let repository = self.account.repository.rsplit('/').next().unwrap_or_default();
         let wanted = serde_json::to_vec(&Wanted { repositories: [repository] }).context("cannot write JSON")?;
         let mut tries = 0;
         let answer = loop {

@@ -10,26 +10,31 @@ use std::time::Duration;
 
 use reqwest::header;
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
+use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 
+use super::dialect::Deadlines;
 use crate::error::{Context as _, Result};
 
 /// Bytes read from the disk at a time.
 const CHUNK: usize = 256 << 10;
 
+/// How often an upload is looked at while it may stand still.
+const LOOKS: u32 = 15;
+
 /// A file to be sent.
-pub(in crate::forges) struct Upload {
-    pub(in crate::forges) path: PathBuf,
-    pub(in crate::forges) size: u64,
+pub(crate) struct Upload {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
     /// What stands around it, where a server takes forms only.
-    pub(in crate::forges) form: Option<Form>,
+    pub(crate) form: Option<Form>,
 }
 
 /// A form with one part (RFC 7578): what comes before the file and after it.
-pub(in crate::forges) struct Form {
-    pub(in crate::forges) content_type: String,
-    pub(in crate::forges) head: String,
-    pub(in crate::forges) tail: String,
+pub(crate) struct Form {
+    pub(crate) content_type: String,
+    pub(crate) head: String,
+    pub(crate) tail: String,
 }
 
 /// A file that counts what was read of it.
@@ -48,13 +53,13 @@ impl AsyncRead for Counted {
 }
 
 impl Upload {
-    /// Sends the file with its length; `None` if nothing moved for `stall`. An upload has no deadline as a whole: how long
-    /// it takes is a matter of its size and of the line.
-    pub(in crate::forges) async fn send(
+    /// Sends the file with its length; says how long nothing moved if that was too long. An upload has no deadline as a whole:
+    /// how long it takes is a matter of its size and of the line. Once all of it is on its way, it may stand still for twice as long.
+    pub(crate) async fn send(
         &self,
         request: reqwest::RequestBuilder,
-        stall: Duration,
-    ) -> Result<Option<reqwest::Result<reqwest::Response>>> {
+        deadlines: Deadlines,
+    ) -> Result<std::result::Result<reqwest::Result<reqwest::Response>, Duration>> {
         let what = || format!("cannot read `{}`", self.path.display());
         let mut file = tokio::fs::File::open(&self.path).await.context(what())?;
         file.set_max_buf_size(CHUNK);
@@ -76,16 +81,20 @@ impl Upload {
             }
         };
         let mut sending = Box::pin(request.send());
-        let mut before = 0;
+        let (mut before, mut moved) = (0, Instant::now());
         loop {
             tokio::select! {
-                ended = &mut sending => return Ok(Some(ended)),
-                () = tokio::time::sleep(stall) => {
+                ended = &mut sending => return Ok(Ok(ended)),
+                () = tokio::time::sleep(deadlines.stall / LOOKS) => {
                     let now = sent.load(Ordering::Relaxed);
-                    if now == before {
-                        return Ok(None);
+                    if now != before {
+                        (before, moved) = (now, Instant::now());
                     }
-                    before = now;
+                    // What this machine still has in its buffers moves unseen, and then the server thinks.
+                    let limit = if now >= self.size { 2 * deadlines.stall } else { deadlines.stall };
+                    if moved.elapsed() >= limit {
+                        return Ok(Err(limit));
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use crate::model::escape;
 
 /// Why a request failed, in a person's words.
-pub(in crate::forges) fn plain_reason(e: &reqwest::Error) -> String {
+pub(crate) fn plain_reason(e: &reqwest::Error) -> String {
     let mut causes = Vec::new();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(e);
     while let Some(c) = cause {
@@ -46,7 +46,7 @@ pub(in crate::forges) fn plain_reason(e: &reqwest::Error) -> String {
 
 /// Looks names up on threads of their own. The usual resolver does so on the runtime's, which then cannot end before the
 /// system's resolver has given up: many seconds where a network silently drops everything.
-pub(in crate::forges) struct DetachedLookup;
+pub(crate) struct DetachedLookup;
 
 /// The name has no address, or nobody answers for it.
 #[derive(Debug)]

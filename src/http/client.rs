@@ -17,9 +17,9 @@ use super::dialect::{Deadlines, Dialect};
 use super::limits::{exhausted, limited};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
-use crate::effects::Breaker;
+use super::{Account, Surroundings};
+use crate::effects::{Breaker, Failure};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::forges::{ForgeSpec, Surroundings};
 use crate::model::{Sha256, escape};
 
 /// How often a read is sent before its host counts as down.
@@ -46,7 +46,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Which of a forge's hosts a call goes to; each fails apart from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::forges) enum Host {
+pub(crate) enum Host {
     Api,
     Uploads,
 }
@@ -80,7 +80,7 @@ struct Call<'a> {
 }
 
 /// What a call sends.
-pub(in crate::forges) enum Body<'a> {
+pub(crate) enum Body<'a> {
     None,
     Json(Vec<u8>),
     File(&'a Upload),
@@ -101,8 +101,8 @@ struct HostState {
 }
 
 /// The client of one repository's forge.
-pub(in crate::forges) struct Client {
-    spec: ForgeSpec,
+pub(crate) struct Client {
+    account: Account,
     dialect: &'static Dialect,
     base: String,
     around: Surroundings,
@@ -119,39 +119,33 @@ pub(in crate::forges) struct Client {
 /// How one try ended without an answer.
 struct Lost {
     why: String,
-    /// It took as long as it may: far more than a refusal does.
-    silent: bool,
+    how: Failure,
 }
 
 impl Lost {
     fn said(why: String) -> Self {
-        Self { why, silent: false }
+        Self { why, how: Failure::Told }
     }
 
     fn silent(why: impl Into<String>) -> Self {
-        Self { why: why.into(), silent: true }
+        Self { why: why.into(), how: Failure::Silent }
     }
 }
 
 impl Client {
-    pub(in crate::forges) fn new(
-        spec: &ForgeSpec,
-        base: String,
-        around: Surroundings,
-        dialect: &'static Dialect,
-    ) -> Self {
+    pub(crate) fn new(account: Account, base: String, around: Surroundings, dialect: &'static Dialect) -> Self {
         let (http, bearer, fetching) = (OnceLock::new(), credentials::Kept::default(), tokio::sync::Mutex::default());
         let (api, uploads, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (spec, deadlines) = (spec.clone(), Deadlines::default());
-        Self { spec, dialect, base, around, deadlines, http, bearer, fetching, api, uploads, kept }
+        let deadlines = Deadlines::default();
+        Self { account, dialect, base, around, deadlines, http, bearer, fetching, api, uploads, kept }
     }
 
-    pub(in crate::forges) fn set_deadlines(&mut self, deadlines: Deadlines) {
+    pub(crate) fn set_deadlines(&mut self, deadlines: Deadlines) {
         self.deadlines = deadlines;
     }
 
     /// Made when it is first needed: reading the system's certificates takes longer than most commands.
-    pub(in crate::forges) fn http(&self) -> Result<&reqwest::Client> {
+    pub(crate) fn http(&self) -> Result<&reqwest::Client> {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
@@ -174,12 +168,12 @@ impl Client {
     }
 
     /// An address below the API's base.
-    pub(in crate::forges) fn url(&self, path: &str) -> Result<Url> {
+    pub(crate) fn url(&self, path: &str) -> Result<Url> {
         Url::parse(&format!("{}{path}", self.base)).context(format!("`{}{path}` is not an address", self.base))
     }
 
     /// Whether a host answers, within a short deadline; no token is sent.
-    pub(in crate::forges) async fn probe(&self, address: &str) -> Result<()> {
+    pub(crate) async fn probe(&self, address: &str) -> Result<()> {
         let asked = tokio::time::timeout(PROBE_LIMIT, self.http()?.get(address).timeout(PROBE_LIMIT).send());
         let late = || format!("no answer within {} s", PROBE_LIMIT.as_secs());
         let reason = match asked.await {
@@ -190,16 +184,19 @@ impl Client {
             Ok(Ok(answer)) if !answer.status().is_server_error() => return Ok(()),
             Ok(Ok(answer)) => format!("it answers with HTTP status {}", answer.status().as_u16()),
         };
-        Err(Error::new(ErrorKind::Unreachable, format!("`{}` ({address}) cannot be reached: {reason}", self.spec.name)))
+        Err(Error::new(
+            ErrorKind::Unreachable,
+            format!("`{}` ({address}) cannot be reached: {reason}", self.account.name),
+        ))
     }
 
     /// Reads one address; sent again after a pause if the answer is lost, since reading changes nothing.
-    pub(in crate::forges) async fn get(&self, url: &Url) -> Result<Answer> {
+    pub(crate) async fn get(&self, url: &Url) -> Result<Answer> {
         self.read(url, Kind::Read).await
     }
 
     /// Downloads a file of any length and hashes it.
-    pub(in crate::forges) async fn hash(&self, url: &Url) -> Result<Sha256> {
+    pub(crate) async fn hash(&self, url: &Url) -> Result<Sha256> {
         let answer = self.read(url, Kind::Hash).await?;
         self.accepted(&answer, "GET", url)?;
         let digest = answer.body.try_into().map_err(|_| Error::fatal("a download was not hashed"))?;
@@ -220,10 +217,7 @@ impl Client {
     }
 
     /// Reads all pages below `path`, an array each.
-    pub(in crate::forges) async fn get_all<T: serde::de::DeserializeOwned>(
-        &self,
-        path: &str,
-    ) -> Result<Option<Vec<T>>> {
+    pub(crate) async fn get_all<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<Vec<T>>> {
         let mut out = Vec::new();
         let mut next = Some(self.url(&format!("{path}?per_page=100"))?);
         while let Some(url) = next {
@@ -238,13 +232,7 @@ impl Client {
     }
 
     /// Makes one change. The error's kind says how sure it is: see [`crate::effects::Forge`].
-    pub(in crate::forges) async fn change(
-        &self,
-        host: Host,
-        method: Method,
-        url: &Url,
-        body: Body<'_>,
-    ) -> Result<Answer> {
+    pub(crate) async fn change(&self, host: Host, method: Method, url: &Url, body: Body<'_>) -> Result<Answer> {
         let call = Call { host, method: &method, url, body: &body, kind: Kind::Write };
         match self.call(call).await? {
             Ok(answer) => Ok(answer),
@@ -287,11 +275,11 @@ impl Client {
             let now = self.around.clock.now();
             match sent {
                 Err(lost) => {
-                    self.host(host).breaker.failed(now, lost.silent);
+                    self.host(host).breaker.failed(now, lost.how);
                     return Ok(Err(lost));
                 }
                 Ok(answer) if answer.status >= 500 => {
-                    self.host(host).breaker.failed(now, false);
+                    self.host(host).breaker.failed(now, Failure::Told);
                     return Ok(Err(Lost::said(format!("HTTP status {}{}", answer.status, answer.request_id()))));
                 }
                 Ok(answer) => {
@@ -348,15 +336,17 @@ impl Client {
                 let request = request.header(header::CONTENT_TYPE, "application/json").body(bytes.clone());
                 tokio::time::timeout(limit, request.send()).await.ok()
             }
-            Body::File(upload) => match upload.send(request, self.deadlines.stall).await? {
-                Some(sent) => Some(sent),
-                None => {
-                    let stall = self.deadlines.stall.as_secs();
-                    return Ok(Err(Lost::silent(format!("the upload stood still for {stall} s"))));
+            Body::File(upload) => match upload.send(request, self.deadlines).await? {
+                Ok(sent) => Some(sent),
+                Err(still) => {
+                    return Ok(Err(Lost::silent(format!("the upload stood still for {} s", still.as_secs()))));
                 }
             },
         };
-        let lost = |e: reqwest::Error| Lost { why: plain_reason(&e), silent: e.is_timeout() };
+        let lost = |e: reqwest::Error| match e.is_timeout() {
+            true => Lost::silent(plain_reason(&e)),
+            false => Lost::said(plain_reason(&e)),
+        };
         let mut response = match sent {
             None => return Ok(Err(Lost::silent("no answer in time"))),
             Some(Ok(response)) => response,
@@ -422,7 +412,7 @@ impl Client {
         answer
     }
 
-    pub(in crate::forges) async fn pause(&self, wait: SignedDuration) {
+    pub(crate) async fn pause(&self, wait: SignedDuration) {
         if let Ok(until) = self.around.clock.now().checked_add(wait) {
             self.around.clock.sleep_until(until).await;
         }
@@ -430,8 +420,8 @@ impl Client {
 
     fn named(&self, host: Host) -> String {
         match host {
-            Host::Api => self.spec.name.to_string(),
-            Host::Uploads => format!("{} uploads", self.spec.name),
+            Host::Api => self.account.name.to_string(),
+            Host::Uploads => format!("{} uploads", self.account.name),
         }
     }
 
@@ -445,15 +435,10 @@ impl Client {
     ///
     /// # Errors
     /// A refusal, or an answer of another shape.
-    pub(in crate::forges) fn json<T: serde::de::DeserializeOwned>(
-        &self,
-        answer: &Answer,
-        verb: &str,
-        url: &Url,
-    ) -> Result<T> {
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, answer: &Answer, verb: &str, url: &Url) -> Result<T> {
         self.accepted(answer, verb, url)?;
         serde_json::from_slice(&answer.body)
-            .context(format!("`{}` answers {verb} `{}` in an unknown form", self.spec.name, url.path()))
+            .context(format!("`{}` answers {verb} `{}` in an unknown form", self.account.name, url.path()))
             .map_err(|e| e.detail(format!("HTTP status {}{}", answer.status, answer.request_id())))
     }
 
@@ -461,7 +446,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server says, with what would help.
-    pub(in crate::forges) fn accepted(&self, answer: &Answer, verb: &str, url: &Url) -> Result<()> {
+    pub(crate) fn accepted(&self, answer: &Answer, verb: &str, url: &Url) -> Result<()> {
         let status = answer.status;
         if (200..300).contains(&status) {
             return Ok(());
@@ -475,7 +460,7 @@ impl Client {
         let error = |kind| {
             Error::new(
                 kind,
-                format!("`{}` refuses {verb} `{}`: HTTP status {status}", self.spec.name, escape(url.path())),
+                format!("`{}` refuses {verb} `{}`: HTTP status {status}", self.account.name, escape(url.path())),
             )
             .detail(format!("it says: {says}{}", answer.request_id()))
         };

@@ -4,25 +4,25 @@ use jiff::{SignedDuration, Timestamp};
 
 /// What an answer says about patience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::forges) struct Limited {
+pub(crate) struct Limited {
     /// When to ask again.
-    pub(in crate::forges) until: Timestamp,
+    pub(crate) until: Timestamp,
 }
 
 /// The parts of an answer that matter here.
-pub(in crate::forges) struct Signs<'a> {
-    pub(in crate::forges) status: u16,
-    pub(in crate::forges) retry_after: Option<&'a str>,
-    pub(in crate::forges) remaining: Option<&'a str>,
-    pub(in crate::forges) reset: Option<&'a str>,
-    pub(in crate::forges) message: &'a str,
+pub(crate) struct Signs<'a> {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<&'a str>,
+    pub(crate) remaining: Option<&'a str>,
+    pub(crate) reset: Option<&'a str>,
+    pub(crate) message: &'a str,
 }
 
 /// A secondary limit that names no time asks for "at least one minute".
 const NO_TIME_GIVEN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether an answer is a rate limit, and until when; a plain refusal is none.
-pub(in crate::forges) fn limited(signs: &Signs<'_>, now: Timestamp) -> Option<Limited> {
+pub(crate) fn limited(signs: &Signs<'_>, now: Timestamp) -> Option<Limited> {
     if !matches!(signs.status, 403 | 429) {
         return None;
     }
@@ -46,7 +46,7 @@ pub(in crate::forges) fn limited(signs: &Signs<'_>, now: Timestamp) -> Option<Li
 }
 
 /// Until when nothing more is allowed after an answer that was no refusal.
-pub(in crate::forges) fn exhausted(signs: &Signs<'_>, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn exhausted(signs: &Signs<'_>, now: Timestamp) -> Option<Timestamp> {
     let reset = Timestamp::from_second(signs.reset?.trim().parse().ok()?).ok()?;
     (signs.status < 400 && signs.remaining.map(str::trim) == Some("0") && reset > now).then_some(reset)
 }

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 
+use super::AppSpec;
 use crate::error::{Context as _, Error, Result};
-use crate::forges::AppSpec;
 use crate::model::Secret;
 
 /// A fetched token is not used any more this long before it expires: an upload may take a while.
@@ -32,7 +32,7 @@ struct Bearer {
 
 /// The header that is in use.
 #[derive(Default)]
-pub(in crate::forges) struct Kept(Mutex<Option<Bearer>>);
+pub(crate) struct Kept(Mutex<Option<Bearer>>);
 
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Option<Bearer>> {
@@ -40,7 +40,7 @@ impl Kept {
     }
 
     /// The header, if it lasts for another while.
-    pub(in crate::forges) fn get(&self, now: Timestamp) -> Option<HeaderValue> {
+    pub(crate) fn get(&self, now: Timestamp) -> Option<HeaderValue> {
         let lasts = |b: &&Bearer| b.until.is_none_or(|until| now < until.checked_sub(MARGIN).unwrap_or(until));
         self.lock().as_ref().filter(lasts).map(|b| b.header.clone())
     }
@@ -49,7 +49,7 @@ impl Kept {
     ///
     /// # Errors
     /// A token that no header can hold; the error says nothing of it.
-    pub(in crate::forges) fn put(
+    pub(crate) fn put(
         &self,
         forge: &str,
         scheme: &str,
@@ -62,7 +62,7 @@ impl Kept {
     }
 
     /// Forgets a fetched token that was refused; whether there was one. A token as it is would only be refused again.
-    pub(in crate::forges) fn forget(&self, refused: &HeaderValue) -> bool {
+    pub(crate) fn forget(&self, refused: &HeaderValue) -> bool {
         let mut kept = self.lock();
         let fetched = kept.as_ref().is_some_and(|b| b.until.is_some() && b.header == *refused);
         if fetched {
@@ -73,7 +73,7 @@ impl Kept {
 }
 
 /// `Bearer …` as a header that no `Debug` shows.
-pub(in crate::forges) fn authorization(forge: &str, scheme: &str, token: &Secret) -> Result<HeaderValue> {
+pub(crate) fn authorization(forge: &str, scheme: &str, token: &Secret) -> Result<HeaderValue> {
     // The parser's error would carry nothing of the token, but neither is it needed.
     let mut value = HeaderValue::from_str(&format!("{scheme} {}", token.expose()))
         .map_err(|_| Error::input(format!("the token of forge `{forge}` is not one line of plain text")))?;
@@ -83,22 +83,22 @@ pub(in crate::forges) fn authorization(forge: &str, scheme: &str, token: &Secret
 
 /// `POST /app/installations/{installation_id}/access_tokens`: no more than this one repository.
 #[derive(Serialize)]
-pub(in crate::forges) struct Wanted<'a> {
-    pub(in crate::forges) repositories: [&'a str; 1],
+pub(crate) struct Wanted<'a> {
+    pub(crate) repositories: [&'a str; 1],
 }
 
 /// Its answer. No `Debug`: it holds the token.
 #[derive(Deserialize)]
-pub(in crate::forges) struct Granted {
-    pub(in crate::forges) token: String,
-    pub(in crate::forges) expires_at: Timestamp,
+pub(crate) struct Granted {
+    pub(crate) token: String,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// The JWT (RFC 7519, RS256) by which an app says who it is: valid around `now`, to be used once.
 ///
 /// # Errors
 /// A key that is none; the error says nothing of it.
-pub(in crate::forges) fn assertion(forge: &str, app: &AppSpec, key: &Secret, now: Timestamp) -> Result<Secret> {
+pub(crate) fn assertion(forge: &str, app: &AppSpec, key: &Secret, now: Timestamp) -> Result<Secret> {
     #[derive(Serialize)]
     struct Claims<'a> {
         iat: i64,

@@ -11,28 +11,28 @@ pub struct Deadlines {
     pub read: Duration,
     /// The same for a change.
     pub write: Duration,
-    /// How long an upload may stand still.
+    /// How long an upload may stand still before all of it is on its way.
     pub stall: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(3), read: seconds(8), write: seconds(20), stall: seconds(30) }
+        Self { connect: seconds(3), read: seconds(8), write: seconds(20), stall: seconds(15) }
     }
 }
 
 /// What one kind of server wants of every request, and what helps people who use it.
 #[derive(Debug)]
-pub(in crate::forges) struct Dialect {
+pub(crate) struct Dialect {
     /// The media type of its answers.
-    pub(in crate::forges) accept: &'static str,
+    pub(crate) accept: &'static str,
     /// The header that says which version of the API is meant, and its value.
-    pub(in crate::forges) version: Option<(&'static str, &'static str)>,
+    pub(crate) version: Option<(&'static str, &'static str)>,
     /// The word before a token.
-    pub(in crate::forges) scheme: &'static str,
+    pub(crate) scheme: &'static str,
     /// How its token is configured.
-    pub(in crate::forges) token: &'static str,
+    pub(crate) token: &'static str,
     /// What to do about 403 and 404.
-    pub(in crate::forges) denied: &'static str,
+    pub(crate) denied: &'static str,
 }

@@ -1,0 +1,58 @@
+//! HTTP to a server with a REST API, for whoever talks to one: a forge, or a runner that a forge has.
+//!
+//! Deadlines, a breaker for each host, the server's own limits, conditional reads, pages, uploads from disk, tokens and apps,
+//! and errors that say how sure they are.
+
+mod answer;
+mod client;
+mod credentials;
+mod dialect;
+mod limits;
+mod reason;
+mod upload;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::effects::{Clock, SecretResolver};
+use crate::model::{RemoteName, SecretRef};
+
+pub(crate) use client::{Body, Client, Host};
+pub use dialect::Deadlines;
+pub(crate) use dialect::Dialect;
+pub(crate) use upload::{Form, Upload};
+
+/// As whom a server is asked, and for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// What the configuration calls it: errors name it.
+    pub name: RemoteName,
+    /// `owner/name`: an app's tokens are for this repository only.
+    pub repository: String,
+    /// Where its token is found.
+    pub token: Option<SecretRef>,
+    /// The app that fetches tokens; instead of `token`.
+    pub app: Option<AppSpec>,
+}
+
+/// An app that is installed on a forge and fetches short-lived tokens, as GitHub has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppSpec {
+    /// Its client id (`Iv23li…`) or its number.
+    pub id: String,
+    /// The number of its installation on the repository's owner.
+    pub installation: u64,
+    /// Where its private key is found: RSA, PEM.
+    pub private_key: SecretRef,
+}
+
+/// What a client needs of this machine.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Waits for rate limits and between looks.
+    pub clock: Arc<dyn Clock>,
+    /// Reads the token when it is first needed.
+    pub secrets: SecretResolver,
+    /// The hosts that the trust root lets receive credentials, by name without port.
+    pub hosts: BTreeSet<String>,
+}
