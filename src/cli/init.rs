@@ -149,6 +149,10 @@ fn named(missed: &Unexpressed, all: usize) -> String {
         let path = crate::model::escape(&missed.path);
         return format!("{path} (a new file in {} of {all} releases)", missed.releases);
     }
+    if missed.section {
+        let path = crate::model::escape(&missed.path);
+        return format!("{path} (in {} of {all} releases: its section is written with the release)", missed.releases);
+    }
     let example = missed.example.as_ref().map_or_else(
         || "without the version in what is written there".to_owned(),
         |line| format!("such as `{}`", crate::model::escape(&line.chars().take(80).collect::<String>())),

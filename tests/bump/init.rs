@@ -316,8 +316,14 @@ fn the_tag_says_whose_version_is_the_projects() {
         git(dir.path(), &["tag", &format!("acme-1.0.{n}"), &format!("v1.0.{n}")]);
         git(dir.path(), &["tag", "-d", &format!("v1.0.{n}")]);
     }
+    // Between the last bump and its tag another crate reached the same version.
+    for version in ["1.0.3", "1.0.4"] {
+        let manifest = format!("[package]\nname = \"acme-core\"\nversion = \"{version}\"\n");
+        commit(dir.path(), &[("core/Cargo.toml", manifest.as_str())], "another's release");
+    }
+    git(dir.path(), &["tag", "-f", "acme-1.0.4"]);
     let (written, report) = init(dir.path());
-    assert!(written.contains("tag = \"acme-{version}\""), "{written}");
+    assert!(written.contains("tag = \"acme-{version}\"") && !report.contains("another"), "{written}\n{report}");
     assert!(
         written.contains("[[version.family]]\nof = \"acme\"\n") && !written.contains("of = \"acme-core\""),
         "{written}"
@@ -330,4 +336,49 @@ fn the_tag_says_whose_version_is_the_projects() {
     let out = patch(dir.path());
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(String::from_utf8_lossy(&out.stdout).starts_with("1 crates to 1.0.5"), "{out:?}");
+}
+
+/// A changelog whose sections come with the fixes, dated; and a crate beside it whose changelog each release writes.
+fn written(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let mut log = String::from("# Log\n");
+    for old in (1..=n).rev() {
+        log += &format!("\n## 1.0.{old}\n\nReleased {}.\n\n- change {old}\n", day(old));
+    }
+    let mut sections = String::new();
+    for old in (1..=v).rev() {
+        sections += &format!("## 0.2.{old} ({})\n\n- change {old}\n\n", day(old));
+    }
+    vec![
+        ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\", \"c\"]\n".to_owned()),
+        ("a/Cargo.toml", format!("[package]\nname = \"acme\"\nversion = \"1.0.{v}\"\n")),
+        ("b/Cargo.toml", format!("[package]\nname = \"acme-b\"\nversion = \"0.2.{v}\"\n")),
+        ("c/Cargo.toml", format!("[package]\nname = \"acme-c\"\nversion = \"1.0.{v}\"\n")),
+        ("RELEASES.md", log),
+        ("b/CHANGELOG.md", sections),
+    ]
+}
+
+#[test]
+fn a_changelog_shows_itself_how_it_is_dated_and_a_written_section_is_named() {
+    let dir = history(written, 3);
+    let log = std::fs::read_to_string(dir.path().join("RELEASES.md")).unwrap();
+    let open = log.replacen("\n## ", "\n## 1.0.4\n\nUnreleased.\n\n- x\n\n## ", 1);
+    // On the line that is checked out, one crate is at a version of its own.
+    let apart = "[package]\nname = \"acme-c\"\nversion = \"0.0.1\"\n";
+    commit(dir.path(), &[("RELEASES.md", open.as_str()), ("c/Cargo.toml", apart)], "fix 4");
+    let (written, report) = init(dir.path());
+    assert!(
+        written.contains("path = \"RELEASES.md\"") && written.contains("released = \"Released {date}\""),
+        "{written}"
+    );
+    assert!(written.contains("of = \"acme-c\"\nwhen = \"<1.0.3\""), "{written}");
+    let named = "b/CHANGELOG.md (in 3 of 3 releases: its section is written with the release)";
+    assert!(report.contains(&format!("not expressed: {named}")) && report.contains("confidence: high"), "{report}");
+    assert!(!report.contains("would stop"), "{report}");
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let after = std::fs::read_to_string(dir.path().join("RELEASES.md")).unwrap();
+    assert_eq!(after, open.replace("Unreleased.", "Released 2026-09-15."));
+    assert_eq!(std::fs::read_to_string(dir.path().join("c/Cargo.toml")).unwrap(), apart);
 }

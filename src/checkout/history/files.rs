@@ -8,7 +8,7 @@ use similar::{DiffTag, TextDiff};
 use super::past::Past;
 use crate::bump::{Changelog, OnFailure, Style, VersionFile};
 use crate::error::Result;
-use crate::formats::changelog::{head, section, sections};
+use crate::formats::changelog::{Section, head, section, sections};
 use crate::formats::changelog_dates::{day, is_unreleased};
 use crate::formats::splice::{lines, whole_words};
 
@@ -148,6 +148,32 @@ fn convention(before: &str, after: &str, version: &Version) -> Option<(String, S
     Some((unreleased, released, insert))
 }
 
+/// Whether a release wrote the section of its version into a changelog as a whole: prose, which no rule makes.
+pub(super) fn wrote_section(past: &Past<'_>, path: &str) -> Result<bool> {
+    let (Some(before), Some(after)) = (past.before.text(path)?, past.after.text(path)?) else { return Ok(false) };
+    let wrote = |new: &Version| section(&before, new).is_none() && section(&after, new).is_some();
+    Ok(is_changelog(path) && past.moves().any(|m| wrote(&m.new) && convention(&before, &after, &m.new).is_none()))
+}
+
+/// (`unreleased`, `released`) as a changelog itself shows them: the section of a version that is not released, beside the
+/// section of the one before with its day in the same place.
+pub(super) fn stamp(text: &str) -> Option<(String, String)> {
+    let all = sections(text);
+    let mut versioned = all.iter().filter_map(|s| Some((s, heading_version(s.heading)?)));
+    let is_open = |s: &Section<'_>| lines(&text[head(text, s)]).any(|(_, l)| is_unreleased(l));
+    let (open, version) = versioned.find(|(s, _)| is_open(s))?;
+    let (closed, old) = versioned.find(|(s, _)| s.level == open.level)?;
+    let pairs = lines(&text[head(text, open)]).zip(lines(&text[head(text, closed)]));
+    let (was, is) = pairs.map(|((_, a), (_, b))| (a, b)).find(|(a, b)| is_unreleased(a) && day(b).is_some())?;
+    template(was, &is.replace(&old.to_string(), &version.to_string()), &version)
+}
+
+/// The version that a heading names.
+fn heading_version(heading: &str) -> Option<Version> {
+    let mut words = heading.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '+'));
+    words.find_map(|w| Version::parse(w.strip_prefix('v').unwrap_or(w)).ok())
+}
+
 /// What of the line `was` became what of the line `is`, the version and the day as placeholders.
 fn template(was: &str, is: &str, version: &Version) -> Option<(String, String)> {
     let joined = |s: &str, i: usize| {
@@ -197,6 +223,19 @@ fn notes_until(text: &str, version: &Version) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_changelog_shows_how_it_is_dated() {
+        let told = |text: &str| stamp(text).map(|(u, r)| format!("{u} > {r}"));
+        let text = "# Log\n\n## 1.3.0\n\nUnreleased.\n\n* x\n\n## 1.2.9\n\nReleased 2026-05-21.\n";
+        assert_eq!(told(text).as_deref(), Some("Unreleased > Released {date}"));
+        let text = "## v1.3.0 (unreleased)\n\n## v1.2.9 (May 21, 2026)\n";
+        assert_eq!(told(text).as_deref(), Some("unreleased > {date:%B %-d, %Y}"));
+        // What becomes of a section without a version is not to be seen, nor of one without an earlier day.
+        assert_eq!(told("## Unreleased\n\n## 1.2.9 (2026-05-21)\n"), None);
+        assert_eq!(told("## 1.3.0\n\nUnreleased.\n\n## 1.2.9\n\nFixes.\n"), None);
+        assert_eq!(told("## 1.3.0\n\nReleased 2026-05-21.\n\n## 1.2.9\n\nReleased 2026-05-01.\n"), None);
+    }
 
     #[test]
     fn templates_of_changelog_lines() {

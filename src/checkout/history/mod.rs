@@ -9,6 +9,7 @@ mod files;
 mod lines;
 mod now;
 mod past;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use git2::{BranchType, Repository};
 use jiff::civil::Date;
 use semver::Version;
 
-use crate::bump::{Requirements, Unpublished, VersionFile, VersionRules};
+use crate::bump::{Changelog, OnFailure, Requirements, SourceTree as _, Unpublished, VersionFile, VersionRules};
 use crate::error::{Context as _, Error, Result};
 use compare::{Tried, wrong};
 use now::Now;
@@ -39,6 +40,8 @@ pub struct Release {
     pub differing: BTreeSet<String>,
     /// Files that the commit changed without a version in what it wrote: fixes, prose.
     pub other: BTreeSet<String>,
+    /// Changelogs into which the commit wrote the section of its version.
+    pub sections: BTreeSet<String>,
     /// Why the rules do not fit this release's tree at all.
     pub refused: Option<String>,
 }
@@ -52,6 +55,8 @@ pub struct Unexpressed {
     pub releases: usize,
     /// A line that a release wrote there, if one names the version.
     pub example: Option<String>,
+    /// It is a changelog, and the releases wrote its sections.
+    pub section: bool,
 }
 
 /// What history shows.
@@ -98,6 +103,7 @@ pub fn learn(repository: &Repository, count: usize) -> Result<Learned> {
     search.families(&found.members)?;
     search.toggles()?;
     search.files()?;
+    search.stamp()?;
     search.gone()?;
     search.excludes()?;
     let Search { rules, tried, .. } = search;
@@ -211,6 +217,26 @@ impl Search<'_, '_> {
         lines::since_or_until(&versions(with), &versions(without))
     }
 
+    /// The changelog's own sections, where no release among these dated one: they may all have been written with their day.
+    fn stamp(&mut self) -> Result<()> {
+        let Some(tree) = self.now.tree.as_ref().filter(|_| self.rules.changelog.is_none()) else { return Ok(()) };
+        for entry in tree.entries()?.into_iter().filter(|e| !e.path.contains('/') && files::is_changelog(&e.path)) {
+            let text = tree.text(&entry.path)?.unwrap_or_default();
+            let Some((unreleased, released)) = files::stamp(&text) else { continue };
+            for missing in [OnFailure::Stop, OnFailure::Warn] {
+                let (path, unreleased, released) = (entry.path.clone(), unreleased.clone(), released.clone());
+                let rule = Changelog { path, unreleased, released, missing, insert: None, notes_until: None };
+                let rules = VersionRules { changelog: Some(rule), ..self.rules.clone() };
+                let tried = compare::all(&rules, self.pasts)?;
+                if wrong(&tried) <= wrong(&self.tried) {
+                    (self.rules, self.tried) = (rules, tried);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Version files that are not there today: the rule is for the versions that had them, or for none.
     fn gone(&mut self) -> Result<()> {
         for file in self.rules.files.clone() {
@@ -246,8 +272,12 @@ impl Search<'_, '_> {
 }
 
 fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
-    let (mut differing, mut other) = (BTreeSet::new(), BTreeSet::new());
+    let (mut differing, mut other, mut sections) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for path in tried.differing.into_keys() {
+        if files::wrote_section(past, &path)? {
+            sections.insert(path);
+            continue;
+        }
         let claimed = !past.changed.contains(&path) || compare::versioned_line(past, &path)?.is_some();
         if claimed {
             differing.insert(path)
@@ -263,6 +293,7 @@ fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
         reproduced: tried.reproduced,
         differing,
         other,
+        sections,
         refused: tried.refused,
     })
 }
@@ -276,6 +307,9 @@ fn unexpressed(all: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> 
         for path in &release.differing {
             found.insert(path, count(path, |r| &r.differing));
         }
+        for path in &release.sections {
+            found.entry(path).or_insert_with(|| count(path, |r| &r.sections));
+        }
         for path in &release.other {
             let often = count(path, |r| &r.other);
             if all.len() > 1 && 2 * often > all.len() {
@@ -285,15 +319,16 @@ fn unexpressed(all: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> 
     }
     let mut out = Vec::new();
     for (path, often) in found {
-        let missed = |r: &Release| r.differing.contains(path) || r.other.contains(path);
+        let section = all.iter().all(|r| !r.differing.contains(path)) && all.iter().any(|r| r.sections.contains(path));
+        let missed = |r: &Release| r.differing.contains(path) || r.other.contains(path) || r.sections.contains(path);
         let past = pasts.iter().zip(all).find(|(p, r)| p.changed.contains(path) && missed(r));
         let example = past.map(|(p, _)| compare::versioned_line(p, path)).transpose()?.flatten();
-        out.push(Unexpressed { path: path.to_owned(), releases: often, example });
+        out.push(Unexpressed { path: path.to_owned(), releases: often, example, section });
     }
     let added: BTreeSet<&String> = pasts.iter().flat_map(|p| &p.added).filter(|p| p.contains("{version}")).collect();
     for path in added {
         let often = pasts.iter().filter(|p| p.added.contains(path)).count();
-        out.push(Unexpressed { path: path.clone(), releases: often, example: None });
+        out.push(Unexpressed { path: path.clone(), releases: often, example: None, section: false });
     }
     Ok(out)
 }

@@ -8,6 +8,7 @@ use git2::{Commit, Delta, Oid, Repository, Sort};
 use jiff::civil::Date;
 use semver::Version;
 
+use super::tags::{Tagged, stem, tagged};
 use crate::bump::{Entry, EntryKind, SourceTree};
 use crate::error::{Context as _, Result};
 use crate::formats::cargo_manifest::{self, Manifest, PackageVersion, Publish};
@@ -131,45 +132,6 @@ impl Past<'_> {
     }
 }
 
-/// A tag of a patch release.
-#[derive(Debug, Clone)]
-struct Tagged {
-    version: Version,
-    commit: Oid,
-    /// Seconds since 1970, of the commit.
-    time: i64,
-}
-
-/// The tags that look like versions of releases of patches, without the version: `v`, `acme-v`; with the commits.
-fn tagged(repository: &Repository) -> Result<BTreeMap<String, Vec<Tagged>>> {
-    let mut out: BTreeMap<String, Vec<Tagged>> = BTreeMap::new();
-    let names = repository.tag_names(None).context("reading the tags")?;
-    for name in names.iter().filter_map(|n| n.ok().flatten()) {
-        let Some(cut) = version_at(name) else { continue };
-        let Ok(version) = Version::parse(&name[cut..]) else { continue };
-        let found = repository.find_reference(&format!("refs/tags/{name}")).and_then(|r| r.peel_to_commit());
-        if version.patch > 0
-            && version.pre.is_empty()
-            && let Ok(commit) = found
-        {
-            out.entry(name[..cut].to_owned()).or_default().push(Tagged {
-                version,
-                commit: commit.id(),
-                time: commit.time().seconds(),
-            });
-        }
-    }
-    Ok(out)
-}
-
-/// Where the version begins that `tag` ends with.
-fn version_at(tag: &str) -> Option<usize> {
-    let starts = tag
-        .char_indices()
-        .filter(|(i, c)| c.is_ascii_digit() && !tag[..*i].ends_with(|p: char| p.is_ascii_digit() || p == '.'));
-    starts.map(|(i, _)| i).find(|i| Version::parse(&tag[*i..]).is_ok())
-}
-
 /// The last `count` patch releases, newest first, with the form of their tags: those whose tags say so, of the project
 /// itself rather than of one of its parts, or else those in the history of `HEAD` and of the branches.
 pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(Option<String>, Vec<Past<'r>>)> {
@@ -207,12 +169,6 @@ pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(
     Ok((None, out))
 }
 
-/// What the tags of a form name before the version: a crate, or nothing.
-fn stem(prefix: &str) -> &str {
-    let joints = ['-', '/', '@', '_'];
-    prefix.trim_end_matches(joints).trim_end_matches('v').trim_end_matches(joints)
-}
-
 /// The forms of tags, the likeliest to be the project's own first.
 fn forms<'t>(repository: &Repository, tagged: &'t BTreeMap<String, Vec<Tagged>>) -> Result<Vec<&'t String>> {
     let newest = |prefix: &String| tagged[prefix].iter().max_by_key(|t| (t.time, &t.version));
@@ -235,7 +191,7 @@ fn forms<'t>(repository: &Repository, tagged: &'t BTreeMap<String, Vec<Tagged>>)
         let begins = tagged.keys().filter(|p| stem(p).starts_with(own)).count();
         ranked.push(((still, own.is_empty(), begins, time(prefix)), prefix));
     }
-    ranked.sort_by_key(|r| std::cmp::Reverse(r.0));
+    ranked.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
     Ok(ranked.into_iter().map(|(_, prefix)| prefix).collect())
 }
 
@@ -359,17 +315,4 @@ fn literals(manifest: &Manifest) -> Vec<(String, Version, bool)> {
         out.push((String::new(), version, true));
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_end_with_a_version() {
-        for (tag, prefix) in [("v1.2.3", "v"), ("1.2.3", ""), ("a-v2-1.2.3", "a-v2-"), ("v/0.5.8", "v/")] {
-            assert_eq!(version_at(tag).map(|i| &tag[..i]), Some(prefix), "{tag}");
-        }
-        assert_eq!(version_at("nightly-2026"), None);
-    }
 }
