@@ -199,7 +199,7 @@ pub(super) struct RawForge {
     pub(super) default_branch: Option<Text>,
     pub(super) triggers: Option<Texts>,
     pub(super) draft_audience: Option<Text>,
-    pub(super) advisories: Option<bool>,
+    pub(super) advisories: Option<Spanned<bool>>,
     pub(super) required: Option<bool>,
 }
 

@@ -296,7 +296,7 @@ fn forge(
                 let message = format!("the forge is required, and its remote `{remote}` is not");
                 faults.add(Fault::new(text.span(), message, "set `required = true` for that `[[remote]]` as well"));
             }
-            Some(_) => {}
+            Some((_, r)) => forge::pull_requests(&name, text, r, faults),
         }
     }
     let repository = raw.repository.get_ref();
@@ -307,7 +307,7 @@ fn forge(
         let message = format!("`{repository}` is not a repository of a forge");
         faults.add(Fault::new(raw.repository.span(), message, "valid is `owner/name`"));
     }
-    let is_github = name.as_ref().is_some_and(|n: &RemoteName| n.as_str() == "github");
+    let is_github = name.as_ref().is_some_and(|n: &RemoteName| n.as_str() == forge::GITHUB);
     let api = raw.api.as_ref().map(|a| forge_address(a, "a forge's API is asked over TLS only", faults));
     let uploads = raw.uploads.as_ref().map(|u| forge_address(u, "a forge takes assets over TLS only", faults));
     let token = raw.token.as_ref().map(|t| faults.keep(secrets::reference(t, base)));
@@ -325,8 +325,7 @@ fn forge(
         remote,
         default_branch: raw.default_branch.as_ref().and_then(|b| grammar(b, faults)),
         triggers: forge::triggers(raw.triggers.as_ref(), is_github, faults),
-        // The one adapter that holds them.
-        advisories: raw.advisories.unwrap_or(is_github),
+        advisories: forge::advisories(raw.advisories.as_ref(), is_github, faults),
         draft_audience: forge::draft_audience(raw.draft_audience.as_ref(), faults),
         required: raw.required.unwrap_or(false),
     })

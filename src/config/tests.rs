@@ -268,6 +268,14 @@ fn faults() {
         ("[forge.github]\nrepository = \"a/b\"\napi = \"http://x\"\n".into(), &["asked over TLS only"]),
         ("[forge.github]\nrepository = \"a/b\"\napi = \"http://localhost.evil\"\n".into(), &["asked over TLS only"]),
         (
+            "[forge.forgejo]\nrepository = \"a/b\"\nadvisories = true\n".into(),
+            &["this forge holds no security advisories"],
+        ),
+        (
+            "[forge.forgejo]\nrepository = \"a/b\"\nremote = \"m\"\n[[remote]]\nname = \"m\"\nurl = \"x\"\npush = { \"main\" = \"pull-request\" }\n".into(),
+            &["pull requests of `[forge.forgejo]` cannot be opened"],
+        ),
+        (
             "[forge.m]\nrepository = \"a/b\"\n[[remote]]\nname = \"m\"\nurl = \"x\"\n".into(),
             &["two forge or remote tables are named `m`"],
         ),

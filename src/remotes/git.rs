@@ -28,6 +28,9 @@ const OBSERVE: Duration = Duration::from_secs(60);
 /// How long a push may take.
 const PUSH: Duration = Duration::from_secs(900);
 
+/// How long nothing may move over http: a server that has taken a push says every five seconds that it is at work.
+const STILL: Duration = Duration::from_secs(60);
+
 /// A remote and the git program that talks to it.
 #[derive(Clone)]
 pub struct GitRemote {
@@ -56,6 +59,7 @@ struct Deadlines {
     probe: Duration,
     observe: Duration,
     push: Duration,
+    still: Duration,
 }
 
 /// Kills a call that nobody waits for any more.
@@ -71,7 +75,7 @@ impl GitRemote {
     /// The remote `name` at `url`, an address that [`is_address`] takes.
     #[must_use]
     pub fn new(program: GitProgram, name: RemoteName, url: impl Into<String>) -> Self {
-        let deadlines = Deadlines { probe: PROBE, observe: OBSERVE, push: PUSH };
+        let deadlines = Deadlines { probe: PROBE, observe: OBSERVE, push: PUSH, still: STILL };
         Self { program, name, url: url.into(), deadlines, breaker: None }
     }
 
@@ -85,7 +89,14 @@ impl GitRemote {
     /// The same with one deadline for everything, for tests and impatient people.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.deadlines = Deadlines { probe: deadline, observe: deadline, push: deadline };
+        self.deadlines = Deadlines { probe: deadline, observe: deadline, push: deadline, ..self.deadlines };
+        self
+    }
+
+    /// The same, giving up over http after this time, in whole seconds, in which nothing moved.
+    #[must_use]
+    pub fn with_still(mut self, still: Duration) -> Self {
+        self.deadlines.still = still;
         self
     }
 
@@ -97,10 +108,14 @@ impl GitRemote {
         let program = self.program.clone();
         let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&cancelled.0);
+        let still = self.deadlines.still.as_secs().to_string();
         // Waited for beside the loop on any runtime, unlike `effects::blocking`: a remote may take minutes, and dropping
         // this future must end the program. All effects are the program's own.
         let ran = tokio::task::spawn_blocking(move || {
-            build(program.call(Configuration::User).deadline(deadline).cancelled_by(flag)).run()
+            let call = program.call(Configuration::User).deadline(deadline).cancelled_by(flag);
+            // Less than a byte in a second, for this long: these go before the user's own configuration.
+            let call = call.variable("GIT_HTTP_LOW_SPEED_LIMIT", "1").variable("GIT_HTTP_LOW_SPEED_TIME", still);
+            build(call).run()
         });
         let out = ran.await.context(format!("remote `{}`: git was not waited for", self.name))?;
         drop(cancelled);

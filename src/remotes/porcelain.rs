@@ -105,6 +105,7 @@ const MESSAGES: &[(Said, &[&str])] = &[
             "Connection refused",
             "Connection timed out",
             "Operation timed out",
+            "Operation too slow",
             "timed out",
             "No route to host",
             "Network is unreachable",

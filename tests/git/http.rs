@@ -225,3 +225,15 @@ async fn statuses_of_an_ill_server() {
         assert_eq!(e.kind(), want, "{status}: {}", e.report());
     }
 }
+
+/// A server that takes connections and says nothing is not waited for as long as a push may take.
+#[tokio::test]
+async fn silence_ends_a_call_long_before_its_deadline() {
+    let s = Scratch::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/remote.git", silent.local_addr().unwrap());
+    let origin = remote(&s, &url).with_still(Duration::from_secs(1));
+    let e = origin.observe(&["refs/heads/main".to_owned()]).await.unwrap_err();
+    assert_eq!((e.kind(), e.part()), (ErrorKind::Unreachable, Some(lifeboat::error::Part::Git)));
+    assert!(e.message().contains("Operation too slow"), "{}", e.report());
+}

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lifeboat::effects::{Clock, Forge};
+use lifeboat::effects::{AssetFile, Clock, Forge, ReleaseText};
 use lifeboat::error::ErrorKind;
 use lifeboat::forges::github::GitHub;
 use lifeboat::forges::{AppSpec, ForgeSpec, Surroundings};
-use lifeboat::model::{Secret, SecretRef, TagName};
+use lifeboat::model::{Digests, Secret, SecretRef, TagName};
 
 use crate::github_double::app::App;
 use crate::github_double::faults::{Fault, Kind};
@@ -128,6 +128,27 @@ async fn a_token_that_lives_shortly_is_fetched_for_every_call() {
     forge.observe(&tag()).await.unwrap();
     let calls = double.world().calls.iter().filter(|c| c.starts_with("GET ")).count();
     assert_eq!(granted(&double) as usize, calls);
+}
+
+/// A token that ends while an asset is on its way costs one refusal: all of the asset is sent again with the next token.
+#[tokio::test]
+async fn an_upload_outlives_its_token() {
+    let (pem, public) = key();
+    let double = double_of(&public).await;
+    let (forge, _) = forge(&double, &pem, |_| {});
+    let dir = tempfile::tempdir().unwrap();
+    let (path, bytes) = (dir.path().join("a.tar.gz"), vec![7; 3 << 20]);
+    std::fs::write(&path, &bytes).unwrap();
+    let asset = AssetFile { name: "a.tar.gz".into(), path, digests: Digests::of(&bytes) };
+    let text = ReleaseText { tag: tag(), title: "t".into(), notes: "n".into(), prerelease: false };
+    forge.create_draft(&text).await.unwrap();
+    let draft = double.world().state.releases[0].id;
+    double.world().app.as_mut().unwrap().tokens.clear();
+    forge.upload(draft, &asset).await.unwrap_or_else(|e| panic!("{}", e.report()));
+    assert_eq!(granted(&double), 2);
+    let world = double.world();
+    let [there] = &world.state.releases[0].assets[..] else { panic!("{:?}", world.state.releases) };
+    assert_eq!((there.whole, &there.sha256), (true, &asset.digests.sha256.hex()));
 }
 
 #[tokio::test]

@@ -257,3 +257,49 @@ async fn a_burnt_tag_name_is_told_as_what_it_is() {
     assert!(error.report().contains("takes no release of tag `v36.0.14` any more"), "{}", error.report());
     assert_eq!(double.world().violations, Vec::<String>::new());
 }
+
+/// What did not change is not sent again, page by page, and what did is seen.
+#[tokio::test]
+async fn a_second_look_is_conditional() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    {
+        let mut world = double.world();
+        for i in 0..150 {
+            let id = world.state.number();
+            let tag = format!("v1.0.{i}");
+            let old = Release {
+                id,
+                tag,
+                title: "old".into(),
+                notes: "old".into(),
+                draft: false,
+                prerelease: false,
+                immutable: true,
+                assets: vec![],
+            };
+            world.state.releases.push(old);
+        }
+    }
+    let forge = template.copy().forge(&double);
+    let tag = "v1.0.3".parse().unwrap();
+    let first = forge.observe(&tag).await.unwrap();
+    assert_eq!((first.releases.len(), double.world().state.not_modified), (150, 0));
+    let reads = double.world().calls.len();
+    assert_eq!(forge.observe(&tag).await.unwrap(), first);
+    // The tag itself is not there: nothing to be compared.
+    assert_eq!(double.world().state.not_modified as usize, reads - 1);
+    double.world().state.releases[3].notes = "new".into();
+    assert!(forge.observe(&tag).await.unwrap().releases.iter().any(|r| r.notes == "new"));
+}
+
+/// The last request that the server allows for now is the last one that is sent before it says that there are more.
+#[tokio::test]
+async fn an_empty_bucket_is_waited_for_and_never_asked() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let full = jiff::Timestamp::now().as_second() + 4;
+    double.world().state.remaining = Some((2, full));
+    let forge = template.copy().forge_with_real_time(&double);
+    forge.observe(&"v48.0.1".parse().unwrap()).await.unwrap();
+    assert!(jiff::Timestamp::now().as_second() >= full);
+    assert_eq!(double.world().state.beyond, 0);
+}

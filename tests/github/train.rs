@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use lifeboat::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use lifeboat::drill::recording::LeapingClock;
-use lifeboat::effects::{Clock as _, Effects, Forge, Objects, Quiet, SecretResolver};
+use lifeboat::effects::{Clock, Effects, Forge, Objects, Quiet, SecretResolver};
 use lifeboat::engine::reconcile::{Reconciled, reconcile};
 use lifeboat::engine::{Ended, Train, TrainDir, run};
 use lifeboat::error::Result;
@@ -349,8 +349,17 @@ impl Copied {
         self.forge_at(&double.api(), SHORT)
     }
 
+    /// The same with a clock that waits.
+    pub fn forge_with_real_time(&self, double: &Double) -> Arc<dyn Forge> {
+        Self::forge_of(&double.api(), SHORT, Arc::new(HostClock))
+    }
+
     /// The same for a double in another process.
     pub fn forge_at(&self, api: &str, deadlines: Deadlines) -> Arc<dyn Forge> {
+        Self::forge_of(api, deadlines, self.clock.clone())
+    }
+
+    fn forge_of(api: &str, deadlines: Deadlines, clock: Arc<dyn Clock>) -> Arc<dyn Forge> {
         let spec = ForgeSpec {
             name: "github".parse().unwrap(),
             repository: REPOSITORY.into(),
@@ -360,7 +369,7 @@ impl Copied {
             app: None,
         };
         let around = Surroundings {
-            clock: self.clock.clone(),
+            clock,
             secrets: Arc::new(|_| Ok(Secret::new(TOKEN))),
             hosts: ["127.0.0.1".to_owned()].into(),
         };

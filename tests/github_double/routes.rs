@@ -123,14 +123,23 @@ fn served(world: &mut World, request: &Request, call: &str) -> Answer {
     if !apps && authorization != format!("Bearer {TOKEN}") {
         return failure(401, "Bad credentials");
     }
-    if let Some(left) = &mut world.state.remaining {
-        if *left == 0 {
-            let mut answer = failure(403, "API rate limit exceeded for user ID 1.");
-            answer.headers.push(("x-ratelimit-remaining".to_owned(), "0".to_owned()));
-            return answer;
-        }
-        *left -= 1;
-    }
+    world.state.remaining = world.state.remaining.filter(|(_, full)| now.as_second() < *full);
+    let Some((left, full)) = world.state.remaining else { return permitted(world, request, call) };
+    let mut answer = if left == 0 {
+        world.state.beyond += 1;
+        failure(403, "API rate limit exceeded for user ID 1.")
+    } else {
+        world.state.remaining = Some((left - 1, full));
+        permitted(world, request, call)
+    };
+    let still = world.state.remaining.map_or(0, |(left, _)| left);
+    answer.headers.push(("x-ratelimit-remaining".to_owned(), still.to_string()));
+    answer.headers.push(("x-ratelimit-reset".to_owned(), full.to_string()));
+    answer
+}
+
+/// The operation, for a client that may have it.
+fn permitted(world: &mut World, request: &Request, call: &str) -> Answer {
     if let Some(to) = &world.redirect {
         let mut moved = failure(307, "Temporary Redirect");
         moved.headers.push(("location".to_owned(), format!("{to}{}", request.path)));
@@ -218,7 +227,9 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
         ["releases", id] => found(id.parse().ok().and_then(|id| state.release(id))),
         _ => failure(404, "Not Found"),
     };
-    conditional(request, answer)
+    let answer = conditional(request, answer);
+    world.state.not_modified += u32::from(answer.status == 304);
+    answer
 }
 
 /// "Not modified" if the client has these bytes already.

@@ -61,8 +61,12 @@ pub struct State {
     pub immutable_releases: bool,
     /// Tags of immutable releases that were removed: no release gets one again.
     pub burnt: std::collections::BTreeSet<String>,
-    /// Requests left in the rate bucket.
-    pub remaining: Option<u32>,
+    /// Requests left in the rate bucket, and when it is full again, in seconds since 1970.
+    pub remaining: Option<(u32, i64)>,
+    /// Requests that came although the bucket was empty.
+    pub beyond: u32,
+    /// Reads that were answered with "not modified".
+    pub not_modified: u32,
     next_id: u64,
 }
 

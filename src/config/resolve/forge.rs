@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::super::fault::{Fault, Faults};
-use super::super::raw::{Text, TextOr, Texts, in_order};
+use super::super::raw::{RawRemote, Text, TextOr, Texts, in_order};
 use super::super::settings::{DraftAudience, PushMode};
 use super::grammar;
-use crate::model::Trigger;
+use crate::model::{RemoteName, Trigger};
+
+/// The one adapter that switches workflows, opens pull requests and holds advisories.
+pub(super) const GITHUB: &str = "github";
 
 /// `triggers = { "publish.yml" = "suppress" }`.
 pub(super) fn triggers(raw: Option<&Texts>, of_github: bool, faults: &mut Faults) -> BTreeMap<String, Trigger> {
@@ -29,6 +32,32 @@ pub(super) fn triggers(raw: Option<&Texts>, of_github: bool, faults: &mut Faults
         }
     }
     out
+}
+
+/// `advisories = false`; one adapter holds any.
+pub(super) fn advisories(raw: Option<&toml::Spanned<bool>>, of_github: bool, faults: &mut Faults) -> bool {
+    match raw {
+        Some(wanted) if *wanted.get_ref() && !of_github => {
+            faults.add(Fault::new(wanted.span(), "this forge holds no security advisories", "valid here: `false`"));
+            false
+        }
+        Some(wanted) => *wanted.get_ref(),
+        None => of_github,
+    }
+}
+
+/// A branch that is reached by a pull request needs a forge whose pull requests can be opened.
+pub(super) fn pull_requests(forge: &Option<RemoteName>, at: &Text, remote: &RawRemote, faults: &mut Faults) {
+    let Some(forge) = forge.as_ref().filter(|f| f.as_str() != GITHUB) else { return };
+    let asks = |mode: &str| mode == "pull-request";
+    let asked = remote.push.as_ref().is_some_and(|push| match push.get_ref() {
+        TextOr::Text(all) => asks(all),
+        TextOr::Other(table) => in_order(table).into_iter().any(|(_, mode)| asks(mode.get_ref())),
+    });
+    if asked {
+        let message = format!("pull requests of `[forge.{forge}]` cannot be opened, and its remote asks for some");
+        faults.add(Fault::new(at.span(), message, "say `push = \"direct\"` for that `[[remote]]`"));
+    }
 }
 
 /// `draft_audience = "writers"`.
