@@ -80,15 +80,6 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) 
         Some(i) => families[..=i].rotate_right(1),
         None => families.clear(),
     }
-    // Whoever moved with the others and is today at a version of its own stays, as far as versions tell the two apart.
-    let open: BTreeSet<&Version> = families.iter().filter_map(|f| now.version(&f.of)).collect();
-    let main = families.first().and_then(|f| now.version(&f.of));
-    let apart = now.crates.iter().filter(|c| !c.inherits && !open.contains(&c.version));
-    let apart = apart.filter_map(|c| {
-        let when = lines::since_or_until(moved.get(&c.name)?, std::slice::from_ref(main?))?;
-        Some(Family { of: c.name.clone(), crates: Vec::new(), when: Some(when) })
-    });
-    families.extend(apart.collect::<Vec<_>>());
     rules.fixed = still.keys().filter(|name| !moved.contains_key(*name)).cloned().collect();
     let open: Vec<&Version> =
         families.iter().filter(|f| f.crates.is_empty()).filter_map(|f| now.version(&f.of)).collect();
