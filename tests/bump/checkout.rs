@@ -313,6 +313,13 @@ fn cargo_says_whether_the_lock_fits() {
     let out = bump(dir.path(), &["--no-hooks", "--check"], Kill::default());
     assert!(out.status.success() && !report(&out).contains("not checked"), "{}", report(&out));
     assert_eq!(std::fs::read_to_string(dir.path().join("Cargo.lock")).unwrap(), lock("1.2.4"));
+    // The cargo that is found may lie elsewhere than cargo's own directory.
+    git(dir.path(), &["checkout", "-q", "."]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+    program.current_dir(dir.path()).args(command(dir.path(), &["--no-hooks", "--check"]));
+    let out = program.env("CARGO_HOME", elsewhere.path()).output().unwrap();
+    assert!(out.status.success() && !report(&out).contains("not checked"), "{}", report(&out));
     // A lock whose references are behind does not fit, and nothing is written.
     git(dir.path(), &["checkout", "-q", "a", "b"]);
     let stale = lock("1.2.3").replace("dependencies = [\n \"a\",\n]\n", "");

@@ -230,7 +230,7 @@ mod tests {
         let text = "# Log\n\n## 1.3.0\n\nUnreleased.\n\n* x\n\n## 1.2.9\n\nReleased 2026-05-21.\n";
         assert_eq!(told(text).as_deref(), Some("Unreleased > Released {date}"));
         let text = "## v1.3.0 (unreleased)\n\n## v1.2.9 (May 21, 2026)\n";
-        assert_eq!(told(text).as_deref(), Some("unreleased > {date:%B %-d, %Y}"));
+        assert_eq!(told(text).as_deref(), Some("(unreleased) > ({date:%B %-d, %Y})"));
         // What becomes of a section without a version is not to be seen, nor of one without an earlier day.
         assert_eq!(told("## Unreleased\n\n## 1.2.9 (2026-05-21)\n"), None);
         assert_eq!(told("## 1.3.0\n\nUnreleased.\n\n## 1.2.9\n\nFixes.\n"), None);

@@ -222,7 +222,8 @@ impl Fence {
         command.arg(home.clone().unwrap_or_default());
         let tools: Vec<(&str, PathBuf)> =
             TOOLS.iter().filter_map(|(name, below)| Some((*name, tool(name, below)?))).collect();
-        command.args(tools.iter().map(|(_, dir)| dir)).args(&self.repository).arg("--");
+        let cargo = cargo_on_path().filter(|dir| !tools.iter().any(|(_, tool)| dir.starts_with(tool)));
+        command.args(tools.iter().map(|(_, dir)| dir)).args(cargo).args(&self.repository).arg("--");
         // What is in the home is covered with it.
         let hidden = hidden();
         let hidden = hidden.iter().filter(|h| home.as_ref().is_none_or(|home| !h.starts_with(home)));
@@ -270,6 +271,12 @@ fn emptied() -> BTreeSet<PathBuf> {
 fn is_opaque(dir: &Path) -> bool {
     let mut value = [0; 1];
     rustix::fs::lgetxattr(dir, "user.overlay.opaque", &mut value).is_ok_and(|n| n == 1 && value == *b"y")
+}
+
+/// Where `PATH` finds cargo: with a `CARGO_HOME` of its own that is another directory, which may lie in the home.
+fn cargo_on_path() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).find(|dir| dir.join("cargo").is_file())?.canonicalize().ok()
 }
 
 /// The directory of cargo or rustup, if it is there.
