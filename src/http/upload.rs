@@ -54,7 +54,8 @@ impl AsyncRead for Counted {
 
 impl Upload {
     /// Sends the file with its length; says how long nothing moved if that was too long. An upload has no deadline as a whole:
-    /// how long it takes is a matter of its size and of the line. Once all of it is on its way, it may stand still for twice as long.
+    /// how long it takes is a matter of its size and of the line. Once all of it is on its way, it may stand still for twice
+    /// as long.
     pub(crate) async fn send(
         &self,
         request: reqwest::RequestBuilder,

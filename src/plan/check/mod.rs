@@ -82,7 +82,8 @@ fn released_without_the_deferrable(graph: &Graph) -> Result<()> {
     Ok(())
 }
 
-/// A step has the name of what it does, and its key is the digest of its own inputs: a record of one step can never pass for one of another.
+/// A step has the name of what it does, and its key is the digest of its own inputs: a record of one step can never pass
+/// for one of another.
 fn keys(graph: &Graph) -> Result<()> {
     for i in 0..graph.len() {
         let step = graph.at(i);
