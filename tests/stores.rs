@@ -138,16 +138,22 @@ async fn what_a_dead_writer_left_unfinished_goes_with_the_next_write() {
     fs::write(&left, "half").unwrap();
     // As long as the writer lives it holds one of the store's 256 locks.
     let lock_of = |name: &str| {
-        let target = one.root.join("releases").join(name);
-        one.root.join(".staging/.locks").join(&Sha256::of(target.as_os_str().as_encoded_bytes()).hex()[..2])
+        let lock = Sha256::of(format!("releases/{name}").as_bytes()).hex();
+        one.root.join(".staging/.locks").join(&lock[..2])
     };
-    let others = ["b", "bb", "bbb"].into_iter().find(|n| lock_of(n) != lock_of("index.0123.asc")).unwrap();
+    let others = "b";
+    assert_ne!(lock_of(others), lock_of("index.0123.asc"));
     let held = HostDisk.try_lock(&lock_of("index.0123.asc")).unwrap().unwrap();
     one.put(&Area::Public, &format!("releases/{others}")).await.unwrap();
     assert!(left.exists(), "a write that goes on was taken away");
     drop(held);
     fs::write(one.root.join("releases/.hidden"), "a person's").unwrap();
     one.put(&Area::Public, "releases/c").await.unwrap();
+    assert!(!left.exists(), "it is still there");
+    // Also with a write whose name shares its lock file.
+    let shares = (0..).map(|n| format!("c{n}")).find(|n| lock_of(n) == lock_of("index.0123.asc")).unwrap();
+    fs::write(&left, "half").unwrap();
+    one.put(&Area::Public, &format!("releases/{shares}")).await.unwrap();
     assert!(!left.exists(), "it is still there");
     assert!(one.root.join("releases/.hidden").exists(), "what is no unfinished write is not ours");
 }
@@ -210,6 +216,34 @@ async fn the_root_may_be_a_link() {
     store.check().await.unwrap();
     store.put_new(&Area::Public, "a", &one.source, &Digests::of(b"bytes")).await.unwrap();
     assert_eq!(fs::read(one.root.join("a")).unwrap(), b"bytes");
+}
+
+/// Two machines seldom mount a directory in the same place; and names may share a lock file, so nothing may hold two.
+#[tokio::test]
+async fn the_lock_of_a_name_is_the_same_wherever_the_root_is_mounted() {
+    let one = one();
+    let elsewhere = one.root.parent().unwrap().join("elsewhere");
+    symlink(&one.root, &elsewhere).unwrap();
+    let locks = || {
+        let found = fs::read_dir(one.root.join(".staging/.locks")).unwrap();
+        let mut names: Vec<_> = found.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    for root in [&one.root, &elsewhere] {
+        let store = open(root, Arc::new(HostDisk));
+        store.put_new(&Area::Public, "a", &one.source, &Digests::of(b"bytes")).await.unwrap();
+        store.replace_if("a", Some(&Sha256::of(b"bytes")), b"bytes").await.unwrap();
+        assert_eq!(locks().len(), 1, "{:?}", locks());
+    }
+    for root in [&one.root, &elsewhere] {
+        open(root, Arc::new(HostDisk)).check().await.unwrap();
+        assert_eq!(
+            (locks().len(), locks().last().unwrap().as_str()),
+            (3, "probe"),
+            "the probe itself and what it writes"
+        );
+    }
 }
 
 #[tokio::test]

@@ -240,7 +240,7 @@ impl Tree {
         let created = files::write_new(&*self.disk, target, modes(area).0, source)?;
         if let (Area::Public, Some(dir)) = (area, target.parent()) {
             // What others left unfinished misleads nobody: that it cannot be removed now is no failure of this write.
-            drop(self.tidy(dir));
+            drop(self.tidy(dir, &self.lock_file(target)));
         }
         Ok(if created { PutNew::Created } else { PutNew::Existed })
     }
@@ -261,13 +261,16 @@ impl Tree {
     }
 
     /// Removes what dead writers left unfinished in a public directory: a name that follows from its bytes, as that of an
-    /// index's signature, may never be written again. What another writer is at work on stays.
-    fn tidy(&self, dir: &Path) -> Result<()> {
+    /// index's signature, may never be written again. What another writer is at work on stays. The caller holds the lock
+    /// file `held`, which may stand for other names too.
+    fn tidy(&self, dir: &Path, held: &Path) -> Result<()> {
         for entry in self.disk.list(dir).context(format!("cannot list `{}`", dir.display()))? {
             let Some(name) = files::partial_of(&entry.name).filter(|_| entry.kind == EntryKind::File) else { continue };
             let target = dir.join(name);
-            let lock = self.lock_file(&target);
-            if let Some(_lock) = self.disk.try_lock(&lock).context(format!("cannot lock `{}`", lock.display()))? {
+            let path = self.lock_file(&target);
+            let try_lock = || self.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()));
+            let lock = if path == held { None } else { try_lock()? };
+            if path == held || lock.is_some() {
                 files::remove_partial(&*self.disk, &target)?;
             }
         }
@@ -275,26 +278,40 @@ impl Tree {
     }
 
     /// Keeps out other writers of `target`, in other processes and on other machines too. There are 256 lock files in all,
-    /// which stay: a lock file that is removed can be held twice.
+    /// which stay: a lock file that is removed can be held twice. Whoever holds one may not take a second: two names can
+    /// share a lock file.
     pub(super) fn lock(&self, target: &Path) -> Result<Box<dyn Lock>> {
+        let busy = || format!("another process is writing `{}`", target.display());
+        self.lock_at(&self.lock_file(target), busy)
+    }
+
+    /// Keeps out whoever else tries the store out; a lock file of its own, since what is tried takes the others.
+    pub(super) fn lock_probe(&self) -> Result<Box<dyn Lock>> {
+        let busy = || format!("another process is trying out store `{}`", self.name);
+        self.lock_at(&self.root.join(STAGING).join(LOCKS).join("probe"), busy)
+    }
+
+    fn lock_at(&self, path: &Path, busy: impl Fn() -> String) -> Result<Box<dyn Lock>> {
         self.ensure_staging()?;
         self.ensure_dir(&self.root.join(STAGING).join(LOCKS))?;
-        let path = self.lock_file(target);
         let since = Instant::now();
         loop {
-            if let Some(lock) = self.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))? {
+            if let Some(lock) = self.disk.try_lock(path).context(format!("cannot lock `{}`", path.display()))? {
                 return Ok(lock);
             }
             if since.elapsed() > PATIENCE {
-                return Err(Error::transient(format!("another process is writing `{}`", target.display()))
-                    .hint("it goes on when that process is done; run `lifeboat ship` again"));
+                return Err(
+                    Error::transient(busy()).hint("it goes on when that process is done; run `lifeboat ship` again")
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
+    /// The same one however the root is reached: another machine may have mounted it elsewhere.
     fn lock_file(&self, target: &Path) -> PathBuf {
-        let name = Sha256::of(target.as_os_str().as_encoded_bytes()).hex();
+        let relative = target.strip_prefix(&self.root).unwrap_or(target);
+        let name = Sha256::of(relative.as_os_str().as_encoded_bytes()).hex();
         self.root.join(STAGING).join(LOCKS).join(&name[..2])
     }
 

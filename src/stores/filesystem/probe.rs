@@ -25,7 +25,7 @@ impl Tree {
         self.ensure_staging()?;
         let dir = self.root.join(STAGING).join(PROBE);
         // Two of us at once would trip over each other; what an earlier one left is cleared.
-        let _alone = self.lock(&self.root.join(STAGING).join("probe-lock"))?;
+        let _alone = self.lock_probe()?;
         self.disk.remove_dir_all(&dir).context(what())?;
         let outcome = self.race(&area);
         self.disk.remove_dir_all(&dir).context(what())?;
