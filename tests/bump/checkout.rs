@@ -202,8 +202,7 @@ fn killed_at_every_system_call_the_tree_is_as_before_or_complete() {
 /// alone, as where room is made meanwhile, or the guard's too. A command that never ends is cut off, and fails here.
 #[test]
 fn on_a_full_or_broken_disk_the_command_ends_and_the_tree_is_as_before_or_complete() {
-    let calls =
-        [("write", "ENOSPC"), ("openat", "ENOSPC"), ("rename", "ENOSPC"), ("fchmod", "EIO"), ("fsync", "EIO")];
+    let calls = [("write", "ENOSPC"), ("openat", "ENOSPC"), ("rename", "ENOSPC"), ("fchmod", "EIO"), ("fsync", "EIO")];
     let strace = Command::new("strace").arg("-V").output();
     assert!(strace.is_ok(), "cannot run `strace`: {strace:?}; it is in the apt package `strace`");
     let mut undone = 0;
