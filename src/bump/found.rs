@@ -85,18 +85,20 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 foreign_manifest(&moves, own, &name.unwrap_or_default(), places)
             }
             // Of the crate that it lies beside, or of the project.
-            Kind::Citation => match own.map(|m| (&m.old, &m.new)) {
-                Some((old, new)) => version_text::citation(&text, old, new, day),
-                None if parent(path).is_empty() => {
-                    let (old, new) = &work.main;
-                    version_text::citation(&text, old, new, day)
-                }
-                None => Vec::new(),
-            },
-            Kind::Script => {
-                moves.iter().flat_map(|m| version_text::constants(&text, &m.name, &m.old, &m.new)).collect()
+            Kind::Citation => {
+                let step = own.map(|m| (&m.old, &m.new)).or_else(|| at_top(work, path));
+                step.map(|(old, new)| version_text::citation(&text, old, new, day)).unwrap_or_default()
             }
-            Kind::Plain => plain(work, &text, path, own, owner.is_some()),
+            Kind::Script => {
+                let constants = |m: &Move| version_text::constants(&text, &m.name, &m.old, &m.new);
+                let project = step(work, path, own, owner.is_some());
+                let project = project.map(|(old, new)| version_text::project_versions(&text, old, new));
+                moves.iter().flat_map(constants).chain(project.into_iter().flatten()).collect()
+            }
+            Kind::Plain => {
+                let step = step(work, path, own, owner.is_some());
+                step.and_then(|(old, new)| version_text::plain(&text, old, new)).into_iter().collect()
+            }
         };
         if !cuts.is_empty() {
             work.set(path, splice(&text, cuts));
@@ -206,12 +208,17 @@ fn foreign_manifest(
     ours.map(|(_, at)| Splice::new(at, m.new.to_string())).collect()
 }
 
-fn plain(work: &Work<'_>, text: &str, path: &str, own: Option<&Move>, owned: bool) -> Vec<Splice> {
-    let step = match own {
+/// Whose version a file is of that names nobody: the crate's that it lies beside, or the project's at the top of a virtual
+/// workspace.
+fn step<'a>(work: &'a Work<'_>, path: &str, own: Option<&'a Move>, owned: bool) -> Option<(&'a Version, &'a Version)> {
+    match own {
         Some(m) => Some((&m.old, &m.new)),
-        // At the top of a virtual workspace it is the project's.
-        None if !owned && parent(path).is_empty() => Some((&work.main.0, &work.main.1)),
-        None => None,
-    };
-    step.and_then(|(old, new)| version_text::plain(text, old, new)).into_iter().collect()
+        None if owned => None,
+        None => at_top(work, path),
+    }
+}
+
+/// The project's step, for a file at the top of the tree.
+fn at_top<'a>(work: &'a Work<'_>, path: &str) -> Option<(&'a Version, &'a Version)> {
+    parent(path).is_empty().then_some((&work.main.0, &work.main.1))
 }

@@ -87,6 +87,37 @@ pub fn constants(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<S
     found.collect()
 }
 
+/// The version that a build file gives its project: `project(x VERSION 1.2.3)` of CMake (its manual, "project"), and the
+/// variable `VERSION` of a makefile, as a whole: `VERSION := 1.2.3`.
+#[must_use]
+pub fn project_versions(text: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let old = old.to_string();
+    let blank = [' ', '\t', '\r', '\n'];
+    let at_start = |offset: usize| text[..offset].rsplit('\n').next().is_some_and(|l| l.trim().is_empty());
+    let calls = ["project(", "project (", "PROJECT(", "PROJECT ("].into_iter().flat_map(|c| text.match_indices(c));
+    let of_cmake = calls.filter(|(at, _)| at_start(*at)).filter_map(|(at, name)| {
+        let inside = &text[at + name.len()..];
+        let inside = &inside[..inside.find(')')?];
+        let word = whole_words(inside, "VERSION").first()?.end;
+        let value = inside[word..].trim_start_matches(blank);
+        let value = value.strip_prefix('"').unwrap_or(value);
+        (value.len() < inside[word..].len()).then_some(value)
+    });
+    let of_make = lines(text).filter_map(|(_, line)| {
+        let value = line.strip_prefix("VERSION")?.trim_start().trim_start_matches([':', '?']).strip_prefix('=')?;
+        Some(value.trim())
+    });
+    let whole = |value: &&str| {
+        let rest = value.strip_prefix(old.as_str()).map(|rest| rest.strip_prefix('"').unwrap_or(rest));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(blank))
+    };
+    let found = of_cmake.chain(of_make).filter(whole).map(|value| {
+        let start = value.as_ptr() as usize - text.as_ptr() as usize;
+        Splice::new(start..start + old.len(), new.to_string())
+    });
+    found.collect()
+}
+
 /// A `CITATION.cff` (Citation File Format 1.2) whose own version is `old`: that version, and the day of the release.
 #[must_use]
 pub fn citation(text: &str, old: &Version, new: &Version, day: jiff::civil::Date) -> Vec<Splice> {

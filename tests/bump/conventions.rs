@@ -78,3 +78,24 @@ fn a_library_and_a_readme_name_their_release() {
     assert_eq!(after(&bump, "tools/src/lib.rs"), None, "of a crate that stays");
     assert_eq!(after(&bump, "docs/b.md"), None, "a book may be of any release");
 }
+
+#[test]
+fn a_build_file_says_the_version_of_the_project_it_lies_in() {
+    let cmake = "cmake_minimum_required(VERSION 1.2.3)\nproject(acme\n        VERSION \"1.2.3\"\n  LANGUAGES C)\n\
+        find_package(x VERSION 1.2.3)\n# project(old VERSION 1.2.3)\nproject(longer VERSION 1.2.3.4)\nPROJECT (b VERSION 1.2.3)\n";
+    let make = "VERSION := 1.2.3\nX_VERSION = 1.2.3\nVERSION=1.2.3-dev\n\tVERSION=1.2.3 ./run\n";
+    let files = [
+        ("CMakeLists.txt", cmake),
+        ("Makefile", make),
+        ("acme/CMakeLists.txt", cmake),
+        ("tools/CMakeLists.txt", cmake),
+        ("core/Makefile", make),
+    ];
+    let bump = run(&tree(&files), BOTH, Requirements::Keep);
+    let expected = cmake.replace("\"1.2.3\"", "\"1.2.4\"").replace("b VERSION 1.2.3", "b VERSION 1.2.4");
+    assert_eq!(after(&bump, "CMakeLists.txt"), Some(expected.as_str()));
+    assert_eq!(after(&bump, "acme/CMakeLists.txt"), Some(expected.as_str()));
+    assert_eq!(after(&bump, "Makefile"), Some(make.replacen("1.2.3", "1.2.4", 1).as_str()));
+    assert_eq!(after(&bump, "tools/CMakeLists.txt"), None, "of a crate that stays");
+    assert_eq!(after(&bump, "core/Makefile"), None, "of a crate at another version");
+}

@@ -124,6 +124,7 @@ pub(crate) fn version_files(text: &str, old: &Version) {
         version_text::links(text, "a", old, &new),
         version_text::site_links(text, "a", old, &new),
         version_text::constants(text, "a", old, &new),
+        version_text::project_versions(text, old, &new),
         version_text::html_root_urls(text, "a", old, &new),
         version_text::marked(text, "rev: v{version}", old, &new),
         version_text::in_marked_lines(text, "x-release-version", old, &new),
