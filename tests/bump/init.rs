@@ -297,6 +297,41 @@ fn releases_under_another_name_teach_nothing_about_who_moves() {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
+/// Every release but the second lifts the requirement; the third finds it behind, where no rule that lifts fits.
+fn behind(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let wish = if v == 2 { 1 } else { v };
+    let wish = format!("[dependencies]\ncore = {{ path = \"../core\", version = \"1.0.{wish}\" }}\n");
+    vec![
+        ("Cargo.toml", "[workspace]\nmembers = [\"acme\", \"core\"]\n".to_owned()),
+        ("acme/Cargo.toml", format!("[package]\nname = \"acme\"\nversion = \"1.0.{v}\"\n{wish}")),
+        ("core/Cargo.toml", format!("[package]\nname = \"core\"\nversion = \"1.0.{v}\"\n")),
+    ]
+}
+
+#[test]
+fn one_release_that_forgot_a_requirement_does_not_make_a_policy() {
+    let dir = history(behind, 5);
+    let (written, report) = init(dir.path());
+    assert!(written.contains("requirements = \"lift\""), "{written}\n{report}");
+    assert!(report.contains("1.0.2 -> 1.0.3: 0 files reproduced") && report.contains("do not fit it"), "{report}");
+    assert_eq!(again(dir.path(), 5), Vec::<String>::new());
+}
+
+#[test]
+fn with_json_what_was_learned_is_one_value() {
+    let dir = history(behind, 4);
+    let out = lifeboat(dir.path(), &["init", "--dry-run", "--json"]);
+    let said: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(said["configuration"].as_str().unwrap().contains("[version]\n"), "{said}");
+    assert_eq!((&said["written"], said["releases"].as_array().unwrap().len()), (&serde_json::Value::Null, 4));
+    assert_eq!(said["releases"][0]["versions"], serde_json::json!(["1.0.3", "1.0.4"]));
+    let text = lifeboat(dir.path(), &["init", "--dry-run"]);
+    let level = said["confidence"].as_str().unwrap();
+    assert!(String::from_utf8_lossy(&text.stdout).contains(&format!("confidence: {level}")), "{level}");
+    assert!(!dir.path().join("lifeboat.toml").exists());
+}
+
 /// A crate with a lower version than its sibling's, which moves with the second release only.
 fn lower(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
     let v = if stage == Stage::After { n } else { n - 1 };

@@ -135,6 +135,21 @@ impl Search<'_, '_> {
         Ok(better)
     }
 
+    /// Keeps `candidate` if it is nearer to what was done in most of the releases: one tree in which a requirement was left
+    /// behind, so that it fits no bump but one that keeps it, says nothing about the others.
+    fn vote(&mut self, candidate: VersionRules) -> Result<()> {
+        let tried = compare::all(&candidate, self.pasts)?;
+        let (mut nearer, mut farther) = (0, 0);
+        for (new, old) in tried.iter().zip(&self.tried) {
+            nearer += usize::from(new.wrong() < old.wrong());
+            farther += usize::from(new.wrong() > old.wrong());
+        }
+        if (nearer, wrong(&self.tried)) > (farther, wrong(&tried)) {
+            (self.rules, self.tried) = (candidate, tried);
+        }
+        Ok(())
+    }
+
     /// Families that moved with some of the releases only, and stay.
     fn families(&mut self, members: &BTreeMap<String, BTreeSet<String>>) -> Result<()> {
         for of in self.rules.family.iter().skip(1).map(|f| f.of.clone()).collect::<Vec<_>>() {
@@ -154,11 +169,9 @@ impl Search<'_, '_> {
             change(&mut rules);
             rules
         };
-        let changes: [fn(&mut VersionRules); 3] = [
-            |r| r.requirements = Requirements::Keep,
-            |r| r.unpublished = Unpublished::Move,
-            |r| r.final_newline = true,
-        ];
+        let keep = with(|r| r.requirements = Requirements::Keep, &self.rules);
+        self.vote(keep)?;
+        let changes: [fn(&mut VersionRules); 2] = [|r| r.unpublished = Unpublished::Move, |r| r.final_newline = true];
         for change in changes {
             let candidate = with(change, &self.rules);
             self.offer(candidate)?;
