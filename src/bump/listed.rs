@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use super::families::unique;
-use super::tree::{Sources, file_in, parent};
+use super::tree::{Sources, file_in, join, parent};
 use super::workspace::{Workspace, place};
 use super::{Decision, Move, moving};
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ const INHERITED: &str = "[workspace.package]";
 /// The line that is not of five fields, or whose versions, path or flag are none.
 pub fn parse_listed(text: &str, source: &str) -> Result<Vec<Listed>> {
     let mut out = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
@@ -49,14 +49,14 @@ pub fn parse_listed(text: &str, source: &str) -> Result<Vec<Listed>> {
         let version = |v: &str| Version::parse(v).map_err(|e| fault(format!("`{v}` is no version: {e}")));
         let (old, new) = (version(old)?, version(new)?);
         let publish = publish.trim().parse().map_err(|_| fault(format!("`{publish}` is neither true nor false")))?;
-        if manifest.starts_with('/') || manifest.split('/').any(|p| p == "..") {
+        let Some(manifest) = join("", manifest) else {
             return Err(fault(format!("`{manifest}` does not lie in the tree")));
-        }
-        let manifest = manifest.strip_prefix("./").unwrap_or(manifest).to_owned();
+        };
         out.push(Listed { name: name.to_owned(), old, new, manifest, publish });
     }
     if out.is_empty() {
-        return Err(Error::input(format!("{source}: no crate is listed")));
+        return Err(Error::input(format!("{source}: no crate is listed"))
+            .hint("valid is one line `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish` for each that moves"));
     }
     Ok(out)
 }

@@ -379,5 +379,11 @@ fn a_list_moves_what_it_names_and_what_belongs_to_it() {
     let wrong = parse_listed("acme-ir\t0.9.0\t0.9.2\tcrates/ir/Cargo.toml\ttrue\n", "list").unwrap();
     let says = bump_listed(&tree, &wrong, Requirements::Lift, &request("patch"), &UNTAGGED).unwrap_err().report();
     assert!(says.contains("crates/ir/Cargo.toml:3: `acme-ir` is at 0.9.1, listed at 0.9.0"), "{says}");
+    let again = parse_listed("\u{feff}acme-ir\t0.9.1\t0.9.2\t./crates//ir/Cargo.toml\ttrue\r\n", "list").unwrap();
+    assert_eq!(again, listed, "as another system writes it");
+    for outside in ["/etc/Cargo.toml", "../Cargo.toml", "a/../../Cargo.toml"] {
+        let says = parse_listed(&format!("a\t1.0.0\t1.0.1\t{outside}\ttrue\n"), "list").unwrap_err();
+        assert!(says.message().contains("does not lie in the tree"), "{}", says.message());
+    }
     assert!(parse_listed("a\tb\n", "list").unwrap_err().message().contains("list:1: 2 fields instead of 5"));
 }
