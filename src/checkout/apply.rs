@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Checkout;
 use crate::bump::Edit;
+use crate::effects::LockedFile;
 use crate::error::{Context as _, Error, Result};
 
 /// The hidden verb by which the program becomes a guard of the directory named after it.
@@ -188,7 +189,7 @@ pub fn apply(checkout: &Checkout, changes: &[Change], request: &str, program: Op
 /// What a bump holds while it writes, in the order in which it is let go: the guard ends only after it has looked at a record
 /// that was left behind, for which it needs the lock.
 struct Held {
-    _lock: File,
+    _lock: LockedFile,
     _guard: Option<Guard>,
 }
 
@@ -457,7 +458,7 @@ fn stop_point() {
 }
 
 /// Holds the record's directory against a second bump in the same checkout, until it is dropped.
-fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<File> {
+fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<LockedFile> {
     let at = dir.join("lock");
     loop {
         fs::create_dir_all(dir).context(dir.display())?;
@@ -470,7 +471,7 @@ fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<File> {
         // Whoever held it before may have removed it with the directory: then it protects nothing.
         let own = file.metadata().context(at.display())?.ino();
         if fs::metadata(&at).is_ok_and(|m| m.ino() == own) {
-            return Ok(file);
+            return Ok(LockedFile(file));
         }
     }
 }

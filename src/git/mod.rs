@@ -1,6 +1,6 @@
 //! Git, by libgit2 for local objects and by the user's own `git` program for what libgit2 cannot do.
 //!
-//! * `program` runs the git program: explicit arguments, an allow-listed environment, a deadline.
+//! * `program` runs the git program: explicit arguments, an allow-listed environment, a deadline, an end to `silence`.
 //! * `private` makes the private repository and finds out whether it can still be trusted after a crash.
 //! * `apply`, `commit`, `tree` make and read commits; `archive`, `pack`, `publish` turn them into files.
 //! * [`facts`] reads the user's repository and [`series`] imports patches; neither writes into that repository.
@@ -19,6 +19,7 @@ mod private;
 mod program;
 mod publish;
 pub mod series;
+mod silence;
 mod submodules;
 mod tag;
 mod tree;
@@ -32,6 +33,7 @@ use jiff::Timestamp;
 
 pub use address::is_address;
 pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION, Output};
+pub use silence::STILL;
 
 pub use tree::CommitTree;
 

@@ -6,12 +6,13 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::silence::{Chosen, SETTINGS};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 
 /// Whose configuration git reads beside the repository's own.
@@ -76,6 +77,8 @@ pub struct GitProgram {
     path: PathBuf,
     search_path: OsString,
     user: BTreeMap<&'static str, OsString>,
+    /// What the user chose for ssh, once it was asked for.
+    ssh: Arc<OnceLock<Chosen>>,
 }
 
 impl GitProgram {
@@ -84,14 +87,28 @@ impl GitProgram {
     pub fn from_env() -> Self {
         let user = USER_VARIABLES.iter().filter_map(|k| Some((*k, std::env::var_os(k)?))).collect();
         let search_path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        Self { path: "git".into(), search_path, user }
+        Self { path: "git".into(), search_path, user, ssh: Arc::default() }
     }
 
     /// The same with one more variable, for the user's git only.
     #[must_use]
     pub fn with_variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
         self.user.insert(name, value.into());
+        self.ssh = Arc::default();
         self
+    }
+
+    /// What the user chose for ssh, in the environment or in what git reads here: the same for every call, so that a push
+    /// from the private repository goes the way that a look from the user's clone went.
+    fn ssh(&self) -> &Chosen {
+        self.ssh.get_or_init(|| {
+            let variable = |name| self.user.get(name).cloned();
+            let (command, program) = (variable("GIT_SSH_COMMAND"), variable("GIT_SSH"));
+            let chosen = Chosen { command, program, variant: variable("GIT_SSH_VARIANT") };
+            let call = self.call(Configuration::User).args(["config", "--null", "--get-regexp", SETTINGS]);
+            // It fails where nothing is set; a configuration that cannot be read is told by the call that needs it.
+            chosen.or_settings(&call.run().map(|out| out.stdout).unwrap_or_default())
+        })
     }
 
     /// The version, as `git version` prints it: `git version 2.47.3`.
@@ -134,6 +151,7 @@ impl GitProgram {
             input: Vec::new(),
             deadline: None,
             cancelled: None,
+            still: None,
         }
     }
 
@@ -194,6 +212,7 @@ pub struct Call<'a> {
     input: Vec<u8>,
     deadline: Option<Duration>,
     cancelled: Option<Arc<AtomicBool>>,
+    still: Option<Duration>,
 }
 
 impl Call<'_> {
@@ -246,6 +265,15 @@ impl Call<'_> {
         self
     }
 
+    /// Gives a server up after this time, in whole seconds, in which nothing moved: over http by what arrives and leaves
+    /// (before the user's `http.lowSpeedLimit`), over ssh by whether the server answers, [as far as the user's ssh can be
+    /// told](super::silence).
+    #[must_use]
+    pub fn still(mut self, still: Duration) -> Self {
+        self.still = Some(still);
+        self
+    }
+
     /// Runs git to its end.
     ///
     /// # Errors
@@ -254,6 +282,11 @@ impl Call<'_> {
         let verb = self.args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
         let mut command = self.program.command(self.configuration);
         command.args(&self.args).envs(self.variables.iter().map(|(k, v)| (k, v)));
+        if let Some(still) = self.still {
+            // Less than a byte in a second, for this long.
+            command.env("GIT_HTTP_LOW_SPEED_LIMIT", "1").env("GIT_HTTP_LOW_SPEED_TIME", still.as_secs().to_string());
+            command.envs(self.program.ssh().variables(still));
+        }
         if let Some(git_dir) = &self.repository {
             command.env("GIT_DIR", git_dir).current_dir(git_dir);
         }

@@ -10,6 +10,7 @@ use super::address::is_address;
 use super::apply::Order;
 use super::commit::When;
 use super::program::{Call, Configuration, GitProgram};
+use super::silence::STILL;
 use super::{apply, find_commit, from_oid, git_error, mail, names, private, to_oid};
 use crate::effects::PrivateRepo;
 use crate::error::{Context as _, Error, Result};
@@ -225,6 +226,7 @@ pub fn from_remote(
         .call(Configuration::User)
         .repository(&repo.dir)
         .deadline(FETCH)
+        .still(STILL)
         .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"])
         .args(["--recurse-submodules=no", "--no-show-forced-updates", "--"])
         .args([url.to_owned(), format!("+refs/heads/{branch}:{target}")])

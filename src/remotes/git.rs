@@ -9,7 +9,7 @@ use super::RemoteKind;
 use super::porcelain;
 use crate::effects::{Breaker, Clock, Failure, RefUpdate, Remote};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::git::{Call, Configuration, GitProgram, Output, is_address};
+use crate::git::{Call, Configuration, GitProgram, Output, STILL, is_address};
 use crate::model::{Oid, RemoteName, check_ref_name};
 
 pub(super) const KIND: RemoteKind = RemoteKind {
@@ -27,9 +27,6 @@ const PROBE: Duration = Duration::from_secs(8);
 const OBSERVE: Duration = Duration::from_secs(60);
 /// How long a push may take.
 const PUSH: Duration = Duration::from_secs(900);
-
-/// How long nothing may move over http: a server that has taken a push says every five seconds that it is at work.
-const STILL: Duration = Duration::from_secs(60);
 
 /// A remote and the git program that talks to it.
 #[derive(Clone)]
@@ -93,7 +90,7 @@ impl GitRemote {
         self
     }
 
-    /// The same, giving up over http after this time, in whole seconds, in which nothing moved.
+    /// The same, giving up after this time, in whole seconds, in which nothing moved.
     #[must_use]
     pub fn with_still(mut self, still: Duration) -> Self {
         self.deadlines.still = still;
@@ -108,14 +105,11 @@ impl GitRemote {
         let program = self.program.clone();
         let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&cancelled.0);
-        let still = self.deadlines.still.as_secs().to_string();
+        let still = self.deadlines.still;
         // Waited for beside the loop on any runtime, unlike `effects::blocking`: a remote may take minutes, and dropping
         // this future must end the program. All effects are the program's own.
         let ran = tokio::task::spawn_blocking(move || {
-            let call = program.call(Configuration::User).deadline(deadline).cancelled_by(flag);
-            // Less than a byte in a second, for this long: these go before the user's own configuration.
-            let call = call.variable("GIT_HTTP_LOW_SPEED_LIMIT", "1").variable("GIT_HTTP_LOW_SPEED_TIME", still);
-            build(call).run()
+            build(program.call(Configuration::User).deadline(deadline).cancelled_by(flag).still(still)).run()
         });
         let out = ran.await.context(format!("remote `{}`: git was not waited for", self.name))?;
         drop(cancelled);

@@ -107,6 +107,7 @@ const MESSAGES: &[(Said, &[&str])] = &[
             "Operation timed out",
             "Operation too slow",
             "timed out",
+            "not responding",
             "No route to host",
             "Network is unreachable",
             "Failed to connect",

@@ -1,11 +1,14 @@
 //! A remote over ssh: a real sshd on loopback, the user's own ssh, and what happens when the server goes away.
 
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lifeboat::effects::{Git as _, RefUpdate, Remote as _};
-use lifeboat::error::ErrorKind;
+use lifeboat::error::{ErrorKind, Part};
 use lifeboat::model::RemoteName;
 use lifeboat::remotes::GitRemote;
 
@@ -70,14 +73,21 @@ impl Sshd {
 
     /// The repository `remote.git` as the user reaches it.
     fn remote(&self, s: &Scratch) -> GitRemote {
+        self.remote_at(s, self.port)
+    }
+
+    /// The same by way of another port of this machine.
+    fn remote_at(&self, s: &Scratch, port: u16) -> GitRemote {
         let user = ran(Command::new("id").arg("-un"), "coreutils");
         let ssh = format!(
-            "ssh -F /dev/null -i {} -o IdentitiesOnly=yes -o UserKnownHostsFile={} -o BatchMode=yes",
+            "ssh -F /dev/null -i {} -o IdentitiesOnly=yes -o UserKnownHostsFile={} -o HostKeyAlias=[127.0.0.1]:{} \
+             -o BatchMode=yes",
             s.path("id").display(),
-            s.path("known_hosts").display()
+            s.path("known_hosts").display(),
+            self.port
         );
         let program = s.program().clone().with_variable("GIT_SSH_COMMAND", ssh);
-        let url = format!("ssh://{user}@127.0.0.1:{}{}", self.port, s.path("remote.git").display());
+        let url = format!("ssh://{user}@127.0.0.1:{port}{}", s.path("remote.git").display());
         GitRemote::new(program, RemoteName::new("origin").unwrap(), url).with_deadline(Duration::from_secs(30))
     }
 }
@@ -146,4 +156,86 @@ async fn branch_and_tag_arrive_together_over_ssh_and_are_never_forced() {
 
 fn known_port(known: &str) -> &str {
     known.split("]:").nth(1).unwrap().split(' ').next().unwrap()
+}
+
+/// A link to a port of this machine that swallows everything both ways once the client has sent this many bytes.
+fn link(to: u16, silent_after: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let silent = Arc::new(AtomicBool::new(false));
+            let (back, from) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let quiet = silent.clone();
+            std::thread::spawn(move || forward(client, server, &silent, silent_after));
+            std::thread::spawn(move || forward(from, back, &quiet, usize::MAX));
+        }
+    });
+    port
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool, silent_after: usize) {
+    let (mut sent, mut buffer) = (0, vec![0; 16 << 10]);
+    while let Ok(n) = from.read(&mut buffer) {
+        // The ends stay open: nobody is told that the link is gone.
+        if sent + n > silent_after || silent.load(Ordering::SeqCst) {
+            silent.store(true, Ordering::SeqCst);
+            std::thread::park();
+        }
+        if n == 0 || to.write_all(&buffer[..n]).is_err() {
+            break;
+        }
+        sent += n;
+    }
+    drop(to.shutdown(Shutdown::Write));
+}
+
+/// A link that goes silent in the middle of a push is given up long before the time that a push may take.
+#[tokio::test]
+async fn silence_in_the_middle_of_a_push_over_ssh_ends_it() {
+    let s = Scratch::new();
+    s.git(".", &["clone", "-q", "--bare", "user", "remote.git"]);
+    // More than what the buffers on the way hold, and no two bytes alike enough to be compressed.
+    let mut seed = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as u8
+    });
+    std::fs::write(s.path("user/noise"), noise.take(24 << 20).collect::<Vec<u8>>()).unwrap();
+    s.git("user", &["add", "."]);
+    s.git("user", &["commit", "-q", "-m", "large"]);
+    let (base, head) = (s.head("remote.git", "release-1.0"), s.head("user", "release-1.0"));
+    let name = "refs/heads/release-1.0".to_owned();
+    let updates = [RefUpdate { name: name.clone(), old: Some(base.clone()), new: head.clone() }];
+    let sshd = Sshd::start(&s);
+    let origin = sshd.remote_at(&s, link(sshd.port, 1 << 20));
+    // As long as pushes really may take: this call can only end by itself.
+    let origin = origin.with_deadline(Duration::from_secs(900)).with_still(Duration::from_secs(4));
+    let e = origin.push(&s.path("user/.git"), &updates).await.unwrap_err();
+    assert_eq!((e.kind(), e.part()), (ErrorKind::Unreachable, Some(Part::Git)), "{}", e.report());
+    assert!(e.message().contains("not responding"), "{}", e.report());
+    // The server may wait for the rest as long as it likes; another link brings all of it.
+    let origin = sshd.remote(&s);
+    assert_eq!(origin.observe(std::slice::from_ref(&name)).await.unwrap(), [Some(base)]);
+    origin.push(&s.path("user/.git"), &updates).await.unwrap_or_else(|e| panic!("{}", e.report()));
+    assert_eq!(origin.observe(&[name]).await.unwrap(), [Some(head)]);
+}
+
+/// A command for ssh that the user configured is told when to end, and its own options go first.
+#[tokio::test]
+async fn an_ssh_that_the_user_configured_is_told_when_to_end() {
+    let s = Scratch::new();
+    s.write("ssh.sh", "#!/bin/sh\necho \"$@\" > \"$HOME/args\"\nexit 255\n");
+    s.make_executable("ssh.sh");
+    std::os::unix::fs::symlink(s.path("ssh.sh"), s.path("ssh")).unwrap();
+    let command = format!("{} -i key -o ServerAliveInterval=7", s.path("ssh").display());
+    s.git("user", &["config", "--global", "core.sshCommand", &command]);
+    let url = "git@example.invalid:a/b.git";
+    let origin = GitRemote::new(s.program().clone(), RemoteName::new("origin").unwrap(), url);
+    origin.probe().await.unwrap_err();
+    let args = std::fs::read_to_string(s.path("home/args")).unwrap();
+    let ours =
+        "-i key -o ServerAliveInterval=7 -o ConnectTimeout=15 -o ServerAliveInterval=15 -o ServerAliveCountMax=3";
+    assert!(args.starts_with(ours) && args.contains("git@example.invalid git-upload-pack"), "{args}");
 }

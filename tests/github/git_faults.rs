@@ -64,7 +64,7 @@ impl World {
 
     async fn run(&self, args: &[&str]) -> Ran {
         let mut command = self.train.command(args);
-        command.env("GITHUB_TOKEN", TOKEN).env("GIT_SSH_COMMAND", self.path("ssh.sh")).env("GIT_SSH_VARIANT", "simple");
+        command.env("GITHUB_TOKEN", TOKEN);
         tokio::task::spawn_blocking(move || Ran::of(&mut command)).await.unwrap()
     }
 
@@ -119,6 +119,12 @@ impl World {
         write("github.git/hooks/pre-receive", PRE_RECEIVE);
         write("github.git/hooks/post-receive", POST_RECEIVE);
         write("ssh.sh", SSH);
+        // The clone's own settings hold for every call, from whichever repository it is made.
+        let project = world.train.project().display().to_string();
+        let ssh = world.path("ssh.sh").display().to_string();
+        for setting in [["core.sshCommand", &ssh], ["ssh.variant", "simple"]] {
+            world.git(&["-C", &project, "config", setting[0], setting[1]]);
+        }
         write("fault", "all silent\n");
         write("calls", "");
         world.double.world().git = Some(world.path("github.git"));
