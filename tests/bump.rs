@@ -12,6 +12,8 @@ mod decisions;
 mod hooks;
 #[path = "bump/init.rs"]
 mod init;
+#[path = "bump/output.rs"]
+mod output;
 #[path = "bump/properties.rs"]
 mod properties;
 #[path = "bump/rewriters.rs"]

@@ -23,12 +23,16 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, exclude: &[Str
         if exclude.iter().any(|e| glob(e, dir) || glob(&format!("{e}/**"), dir)) {
             continue;
         }
-        let Some(text) = sources.text(path)? else { continue };
+        let root = file_in(dir, "Cargo.toml");
+        let reached = workspace.manifest(&root).is_some_and(|l| l.reached);
+        let text = match sources.text(path)? {
+            Some(text) => text,
+            None if reached => sources.required(path, "Cargo reads this lock")?,
+            None => continue,
+        };
         let fault = |e: cargo_lock::LockError| {
             Error::input(format!("{path}:{}: {}", e.line, e.message)).hint("mend it with `cargo update --workspace`")
         };
-        let root = file_in(dir, "Cargo.toml");
-        let reached = workspace.manifest(&root).is_some_and(|l| l.reached);
         let lock = match cargo_lock::parse(&text) {
             Ok(lock) => lock,
             Err(e) if reached => return Err(fault(e)),

@@ -42,7 +42,7 @@ pub(super) fn rewrite(
                 loaded,
                 requirement,
                 package: &dependency.package,
-                at: place(path, &loaded.text, requirement.span.start),
+                path,
                 // Cargo looks at it only for a member that inherits it.
                 idle: dependency.shared && !workspace.inherited(path, &dependency.key),
             };
@@ -89,15 +89,16 @@ struct Wish<'a> {
     loaded: &'a Loaded,
     requirement: &'a Text,
     package: &'a str,
-    /// `manifest:line`.
-    at: String,
+    /// The manifest in which it stands.
+    path: &'a str,
     /// An entry of `[workspace.dependencies]` that no member inherits.
     idle: bool,
 }
 
 impl Wish<'_> {
     fn says(&self) -> String {
-        format!("{}: requires `{}` \"{}\"", self.at, self.package, crate::model::escape(&self.requirement.value))
+        let at = place(self.path, &self.loaded.text, self.requirement.span.start);
+        format!("{at}: requires `{}` \"{}\"", self.package, crate::model::escape(&self.requirement.value))
     }
 
     /// Why nothing resolves by it, if nothing does: then it is said, and left as it is.

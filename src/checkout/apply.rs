@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Checkout;
 use crate::bump::Edit;
+use crate::effects::LockedFile;
 use crate::error::{Context as _, Error, Result};
 
 /// The hidden verb by which the program becomes a guard of the directory named after it.
@@ -139,7 +140,7 @@ pub enum Applied {
 /// A file is no longer as it was read, another bump is writing, or the disk refuses; the tree is then as before.
 pub fn apply(checkout: &Checkout, changes: &[Change], request: &str, program: Option<&Path>) -> Result<()> {
     let dir = checkout.record_dir();
-    let _lock = lock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    let lock = lock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     let mut files = Vec::new();
     for change in changes {
         let at = checkout.top().join(&change.path);
@@ -165,12 +166,17 @@ pub fn apply(checkout: &Checkout, changes: &[Change], request: &str, program: Op
     let record = Record { format: FORMAT, request: request.to_owned(), head: checkout.head(), files };
     let text = serde_json::to_vec(&record).context("the record of the bump")?;
     let new = dir.join("record.new");
-    fs::write(&new, &text).and_then(|()| sync(&new)).context(new.display())?;
-    fs::rename(&new, dir.join(RECORD)).and_then(|()| sync(&dir)).context(dir.display())?;
+    let kept = fs::write(&new, &text).and_then(|()| sync(&new)).and_then(|()| fs::rename(&new, dir.join(RECORD)));
+    if let Err(e) = kept.and_then(|()| sync(&dir)).context(dir.display()) {
+        // No file was touched. What cannot be removed either, the next command removes.
+        drop(clear(&dir));
+        return Err(e);
+    }
     stop_point();
-    // Started before the first rename; dropped, which ends it, after the record is gone.
-    let _guard = program.and_then(|program| Guard::start(program, checkout.top()));
-    let written = replace_all(checkout, &record, |e| e.after.as_ref());
+    // The guard is started before the first rename.
+    let _held = Held { _lock: lock, _guard: program.and_then(|program| Guard::start(program, checkout.top())) };
+    let all: Vec<&Entry> = record.files.iter().collect();
+    let written = replace_all(checkout, &all, |e| e.after.as_ref());
     if let Err(e) = written {
         undo(checkout, &record)?;
         clear(&dir)?;
@@ -178,6 +184,13 @@ pub fn apply(checkout: &Checkout, changes: &[Change], request: &str, program: Op
     }
     stop_point();
     clear(&dir)
+}
+
+/// What a bump holds while it writes, in the order in which it is let go: the guard ends only after it has looked at a record
+/// that was left behind, for which it needs the lock.
+struct Held {
+    _lock: LockedFile,
+    _guard: Option<Guard>,
 }
 
 /// How long the guard may take to leave the program's group; longer only if the machine hardly runs.
@@ -310,9 +323,15 @@ fn recorded(at: &Path) -> Result<Option<Record>> {
 
 /// Puts the old content back wherever the new one stands. A file that is neither was edited by a person: it stops here.
 fn undo(checkout: &Checkout, record: &Record) -> Result<()> {
+    let mut changed = Vec::new();
     for entry in &record.files {
         remove_sibling(checkout, entry)?;
-        if state(checkout, entry)? == State::Foreign {
+        let state = state(checkout, entry)?;
+        // A file that is as before needs no writing, for which a full disk may have no room.
+        if state != State::Before {
+            changed.push(entry);
+        }
+        if state == State::Foreign {
             let dir = checkout.record_dir();
             return Err(Error::conflict(format!("`{}` was edited after a bump was interrupted", entry.path))
                 .detail(format!("the old contents lie in {}", dir.join(RECORD).display()))
@@ -323,7 +342,7 @@ fn undo(checkout: &Checkout, record: &Record) -> Result<()> {
                 )));
         }
     }
-    replace_all(checkout, record, |e| e.before.as_ref())
+    replace_all(checkout, &changed, |e| e.before.as_ref())
 }
 
 fn state(checkout: &Checkout, entry: &Entry) -> Result<State> {
@@ -349,10 +368,10 @@ fn mode(at: &Path) -> Result<u32> {
     Ok(fs::metadata(at).context(at.display())?.permissions().mode() & 0o7777)
 }
 
-/// Gives every file of the record the content that `wanted` names, or removes it.
-fn replace_all(checkout: &Checkout, record: &Record, wanted: fn(&Entry) -> Option<&Content>) -> Result<()> {
+/// Gives each of the files the content that `wanted` names, or removes it.
+fn replace_all(checkout: &Checkout, files: &[&Entry], wanted: fn(&Entry) -> Option<&Content>) -> Result<()> {
     let mut ready = Vec::new();
-    for entry in &record.files {
+    for entry in files {
         let at = checkout.top().join(&entry.path);
         let beside = sibling(&at);
         let content = wanted(entry);
@@ -439,7 +458,7 @@ fn stop_point() {
 }
 
 /// Holds the record's directory against a second bump in the same checkout, until it is dropped.
-fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<File> {
+fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<LockedFile> {
     let at = dir.join("lock");
     loop {
         fs::create_dir_all(dir).context(dir.display())?;
@@ -452,7 +471,7 @@ fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<File> {
         // Whoever held it before may have removed it with the directory: then it protects nothing.
         let own = file.metadata().context(at.display())?.ino();
         if fs::metadata(&at).is_ok_and(|m| m.ino() == own) {
-            return Ok(file);
+            return Ok(LockedFile(file));
         }
     }
 }

@@ -1,31 +1,29 @@
 //! `lifeboat bump`: versions in a checkout, as the project's maintainers would have committed them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::{Global, Output};
 use crate::bump::{
-    Bump, BumpRequest, Hook, OnFailure, Requirements, SourceTree as _, VersionRules, bump, bump_listed, parse_listed,
+    Bump, BumpRequest, Hook, Move, OnFailure, Requirements, SourceTree as _, VersionRules, bump, bump_listed,
+    parse_listed,
 };
 use crate::checkout::{self, Applied, Change, Checkout};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::formats::splice::line_of;
+use crate::formats::unified_diff::unified_diff;
 use crate::model::{VersionStep, escape};
 use crate::runners::local::{Fence, Seen};
 
 /// Bump versions in a checkout as the project's maintainers would
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The project's configuration; its `[version]` table says how
-    #[arg(long, value_name = "FILE", required_unless_present = "from_tsv", requires = "to")]
-    config: Option<PathBuf>,
-    /// The step that every version family takes
-    #[arg(long, value_name = "patch|minor|release|rc|X.Y.Z")]
+    /// The step that every version family takes, as `[version]` of the configuration says
+    #[arg(long, value_name = "patch|minor|release|rc|X.Y.Z", required_unless_present = "from_tsv")]
     to: Option<VersionStep>,
     /// Who moves where, one `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish` a line, instead of a configuration
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "to"], requires = "requirements")]
+    #[arg(long, value_name = "FILE", conflicts_with = "to", requires = "requirements")]
     from_tsv: Option<PathBuf>,
     /// What becomes of requirements on crates that move (with --from-tsv)
     #[arg(long, value_enum, requires = "from_tsv")]
@@ -66,26 +64,32 @@ struct Tables {
 ///
 /// # Errors
 /// Anything inconsistent, with file and line; the tree is then as before.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+    if global.config.is_some() && args.from_tsv.is_some() {
+        return Err(Error::input("both a configuration and a list say who moves where")
+            .hint("leave out `--from-tsv`, or `--config` and `LIFEBOAT_CONFIG`"));
+    }
     let checkout = Checkout::open(&args.dir)?;
     let request = request_text(args)?;
+    let mut notes = Notes { out, all: Vec::new() };
     let found = if args.dry_run { checkout::settle(&checkout)? } else { checkout::recover(&checkout, &request)? };
     match found {
         Applied::Complete if !args.dry_run => {
-            say("a bump was interrupted here after its last file: it is complete\n")?;
+            let done = "a bump was interrupted here after its last file: it is complete";
+            out.result(done, &Report { written: true, notes: vec![done.to_owned()], ..Report::default() })?;
             return Ok(ExitCode::SUCCESS);
         }
-        Applied::Undone => warn(UNDONE)?,
+        Applied::Undone => notes.add(UNDONE),
         Applied::Complete | Applied::Clean => {}
     }
     let to = args.to.clone().unwrap_or(VersionStep::Patch);
     let asked = BumpRequest { to, date: args.date, tags: checkout.tags()? };
-    let (made, hooks) = match (&args.config, &args.from_tsv) {
-        (Some(path), _) => {
-            let rules = read_rules(path)?;
+    let (made, hooks) = match &args.from_tsv {
+        None => {
+            let rules = read_rules(&configuration(global, &checkout)?)?;
             (bump(&checkout, &rules, &asked)?, rules.after)
         }
-        (None, Some(path)) => {
+        Some(path) => {
             let listed = parse_listed(&read(path)?, &path.display().to_string())?;
             let policy = match args.requirements {
                 Some(RequirementsArg::Keep) => Requirements::Keep,
@@ -94,49 +98,71 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let at_tag = |tag: &str, path: &str| checkout.at_tag(tag, path);
             (bump_listed(&checkout, &listed, policy, &asked, &at_tag)?, Vec::new())
         }
-        (None, None) => return Err(Error::input("neither --config nor --from-tsv is given")),
     };
     let mut changes: Vec<Change> = made.edits.iter().cloned().map(Change::from).collect();
     let hooks = if args.no_hooks { Vec::new() } else { hooks };
     if !hooks.is_empty() || args.check {
         // Before anything is written: what they change is written with the rest, all or nothing.
-        changes = after(&checkout, &made, &hooks, args.check)?;
+        changes = after(&checkout, &made, &hooks, args.check, &mut notes)?;
     }
-    if args.dry_run {
-        say(&diff(&changes))?;
-        tell(&made)?;
-        return Ok(ExitCode::SUCCESS);
+    let text = if args.dry_run {
+        diff(&changes)
+    } else {
+        checkout::apply(&checkout, &changes, &request, std::env::current_exe().ok().as_deref())?;
+        format!("{} crates to {}, {} files", made.moves.len(), made.version, changes.len())
+    };
+    made.notes.iter().for_each(|note| notes.add(format!("note: {note}")));
+    let report = Report {
+        written: !args.dry_run,
+        version: Some(made.version),
+        tag: made.tag,
+        moves: made.moves,
+        files: changes.iter().map(|c| c.path.clone()).collect(),
+        notes: notes.all,
+        release_notes: made.release_notes,
+        diff: args.dry_run.then(|| text.clone()),
+    };
+    if !text.is_empty() || out.json() {
+        out.result(text.strip_suffix('\n').unwrap_or(&text), &report)?;
     }
-    checkout::apply(&checkout, &changes, &request, std::env::current_exe().ok().as_deref())?;
-    say(&format!("{} crates to {}, {} files\n", made.moves.len(), made.version, changes.len()))?;
-    tell(&made)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a person should know: said at once on standard error, or as a part of the JSON.
+struct Notes<'a> {
+    out: &'a Output,
+    all: Vec<String>,
+}
+
+impl Notes<'_> {
+    fn add(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if !self.out.json() {
+            self.out.note(&note);
+        }
+        self.all.push(note);
+    }
+}
+
 /// What is said when a half-made bump was found.
-const UNDONE: &str = "a bump was killed here: its files are as before\n";
+const UNDONE: &str = "a bump was killed here: its files are as before";
 
 /// Makes the checkout around `dir` whole if a bump was killed in it, for verbs that look at it.
 ///
 /// # Errors
 /// A file was edited since; nothing is overwritten.
-pub(super) fn settle(dir: &Path) -> Result<()> {
-    match Checkout::open(dir).map(|checkout| checkout::settle(&checkout)) {
-        Ok(settled) => {
-            if settled? == Applied::Undone {
-                warn(UNDONE)
-            } else {
-                Ok(())
-            }
-        }
-        // The verb itself says what it needs of the directory.
-        Err(_) => Ok(()),
+pub(super) fn settle(dir: &Path, out: &Output) -> Result<()> {
+    // The verb itself says what it needs of the directory.
+    let Ok(checkout) = Checkout::open(dir) else { return Ok(()) };
+    if checkout::settle(&checkout)? == Applied::Undone {
+        out.note(UNDONE);
     }
+    Ok(())
 }
 
 /// Runs the commands of `after` on the bumped files, in a view of the checkout, and asks Cargo there if `check` says so;
 /// returns the edits with what the commands changed, added and removed.
-fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool) -> Result<Vec<Change>> {
+fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool, notes: &mut Notes<'_>) -> Result<Vec<Change>> {
     let own = checkout.own_files()?;
     let edits = made.edits.iter().map(|e| (e.path.clone(), e.after.clone())).collect();
     let repository = checkout.repository().map(git2::Repository::commondir);
@@ -150,11 +176,11 @@ fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool) -> Resul
         };
         match hook.on_failure {
             OnFailure::Stop => return Err(failure.hint("the tree is as before; `--no-hooks` leaves the commands out")),
-            OnFailure::Warn => warn(&format!("{}\n", failure.report().replacen("error", "warning", 1)))?,
+            OnFailure::Warn => notes.add(failure.report().replacen("error", "warning", 1)),
         }
     }
     if check {
-        fits(&fence)?;
+        fits(&fence, notes)?;
     }
     let mut changes: BTreeMap<String, Change> =
         made.edits.iter().map(|e| (e.path.clone(), Change::from(e.clone()))).collect();
@@ -166,8 +192,8 @@ fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool) -> Resul
         match taken(checkout, &path, seen)? {
             Some(change) => {
                 match (&change.before, &change.after) {
-                    (None, _) => warn(&format!("note: a command of `after` added `{}`\n", escape(&path)))?,
-                    (_, None) => warn(&format!("note: a command of `after` removed `{}`\n", escape(&path)))?,
+                    (None, _) => notes.add(format!("note: a command of `after` added `{}`", escape(&path))),
+                    (_, None) => notes.add(format!("note: a command of `after` removed `{}`", escape(&path))),
                     _ => {}
                 }
                 changes.insert(path, change);
@@ -212,7 +238,7 @@ fn taken(checkout: &Checkout, path: &str, seen: Seen) -> Result<Option<Change>> 
 }
 
 /// Asks Cargo, isolated and without network, whether the lock fits the bumped manifests.
-fn fits(fence: &Fence) -> Result<()> {
+fn fits(fence: &Fence, notes: &mut Notes<'_>) -> Result<()> {
     let ended = fence.run("cargo metadata --locked --offline --format-version 1 > /dev/null", false)?;
     if ended.ok {
         return Ok(());
@@ -222,7 +248,21 @@ fn fits(fence: &Fence) -> Result<()> {
             .detail(ended.output.trim_end().to_owned())
             .hint("the tree is as before; run `cargo update --workspace`, commit, then bump"));
     }
-    warn(&format!("note: the lock is not checked: {}\n", ended.output.trim_end()))
+    notes.add(format!("note: the lock is not checked: {}", ended.output.trim_end()));
+    Ok(())
+}
+
+/// The configuration that is named, or that of the checkout.
+fn configuration(global: &Global, checkout: &Checkout) -> Result<PathBuf> {
+    if let Some(named) = &global.config {
+        return Ok(named.clone());
+    }
+    let own = checkout.top().join("lifeboat.toml");
+    match own.exists() {
+        true => Ok(own),
+        false => Err(Error::input(format!("no `lifeboat.toml` in {}", checkout.top().display()))
+            .hint("name one with `--config FILE`, or let `lifeboat init` write one from the last releases")),
+    }
 }
 
 /// Reads `[version]` out of a configuration.
@@ -236,7 +276,12 @@ fn read_rules(path: &Path) -> Result<VersionRules> {
 }
 
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).context(path.display())
+    std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData | std::io::ErrorKind::IsADirectory => {
+            Error::input(format!("{}: {e}", path.display())).hint("name a text file that is there")
+        }
+        _ => Error::fatal(format!("{}: {e}", path.display())).because(e),
+    })
 }
 
 /// The request in words, by which an interrupted bump is known again.
@@ -246,45 +291,25 @@ fn request_text(args: &Args) -> Result<String> {
     Ok(format!("{to} {} {:?}\n{list}", args.date, args.requirements))
 }
 
-/// The changes as a diff that `git apply` takes; of what is no text it says only that it differs.
+/// The changes as a diff that `git apply` takes.
 fn diff(changes: &[Change]) -> String {
-    let mut out = String::new();
-    for change in changes {
-        let (a, b) = (format!("a/{}", change.path), format!("b/{}", change.path));
-        let mode = |executable: bool| if executable { "100755" } else { "100644" };
-        let (from, to) = (change.before.as_ref().map(|_| a.as_str()), change.after.as_ref().map(|_| b.as_str()));
-        // Writing to a string cannot fail.
-        let _ = match (from, to, change.executable) {
-            (Some(_), Some(_), None) => Ok(()),
-            (None, _, executable) => {
-                write!(out, "diff --git {a} {b}\nnew file mode {}\n", mode(executable == Some(true)))
-            }
-            (_, None, _) => {
-                write!(out, "diff --git {a} {b}\ndeleted file mode {}\n", mode(change.executable == Some(true)))
-            }
-            (_, _, Some(now)) => write!(out, "diff --git {a} {b}\nold mode {}\nnew mode {}\n", mode(!now), mode(now)),
-        };
-        let text = |bytes: &Option<Vec<u8>>| String::from_utf8(bytes.clone().unwrap_or_default());
-        let (from, to) = (from.unwrap_or("/dev/null"), to.unwrap_or("/dev/null"));
-        let _ = match (text(&change.before), text(&change.after)) {
-            (Ok(before), Ok(after)) => {
-                let diff = similar::TextDiff::from_lines(&before, &after);
-                write!(out, "{}", diff.unified_diff().context_radius(3).header(from, to))
-            }
-            _ => writeln!(out, "Binary files {from} and {to} differ"),
-        };
-    }
-    out
+    changes.iter().map(|c| unified_diff(&c.path, c.before.as_deref(), c.after.as_deref(), c.executable)).collect()
 }
 
-fn tell(made: &Bump) -> Result<()> {
-    made.notes.iter().try_for_each(|note| warn(&format!("note: {note}\n")))
-}
-
-fn say(text: &str) -> Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("standard output")
-}
-
-fn warn(text: &str) -> Result<()> {
-    std::io::stderr().write_all(text.as_bytes()).context("standard error")
+/// What was done, or what a dry run found, as JSON.
+#[derive(Debug, Default, serde::Serialize)]
+struct Report {
+    /// The files are in the checkout.
+    written: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<semver::Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    moves: Vec<Move>,
+    files: Vec<String>,
+    notes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release_notes: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
 }

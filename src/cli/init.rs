@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::Output;
 use crate::bump::{Requirements, Unpublished, VersionRules};
 use crate::checkout::{self, Checkout, Learned, Unexpressed, learn};
 use crate::error::{Context as _, Error, Result};
@@ -27,8 +28,8 @@ pub struct Args {
 ///
 /// # Errors
 /// There is no history to learn from, or a `lifeboat.toml` already.
-pub fn run(args: &Args) -> Result<ExitCode> {
-    super::bump::settle(&args.dir)?;
+pub fn run(args: &Args, out: &Output) -> Result<ExitCode> {
+    super::bump::settle(&args.dir, out)?;
     let checkout = Checkout::open(&args.dir)?;
     let Some(repository) = checkout.repository() else {
         return Err(Error::input(format!("{}: not in a git repository", args.dir.display()))
@@ -37,17 +38,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let learned = learn(repository, args.releases)?;
     let name = project(&checkout);
     let text = configuration(&name, &learned)?;
-    let mut out = std::io::stdout();
-    if args.dry_run {
-        out.write_all(text.as_bytes()).context("standard output")?;
-    } else {
-        let at = checkout.top().join("lifeboat.toml");
+    let at = checkout.top().join("lifeboat.toml");
+    if !args.dry_run {
         let mut file = std::fs::File::create_new(&at).map_err(|e| {
             Error::input(format!("{}: {e}", at.display())).hint("`--dry-run` shows what would be written")
         })?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).context(at.display())?;
     }
-    out.write_all(report(&learned).as_bytes()).context("standard output")?;
+    let (same, all, level, _) = confidence(&learned);
+    let value = serde_json::json!({
+        "written": (!args.dry_run).then_some(at),
+        "configuration": text,
+        "confidence": level,
+        "files": { "reproduced": same, "all": all },
+        "releases": learned.releases,
+        "not_expressed": learned.unexpressed,
+        "kept_fixed": learned.unseen,
+        "stops": learned.stops,
+    });
+    let shown = if args.dry_run { text.as_str() } else { "" };
+    out.result(format!("{shown}{}", report(&learned).trim_end()), &value)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -160,13 +170,23 @@ fn named(missed: &Unexpressed, all: usize) -> String {
     format!("{} (in {} of {all} releases, {example})", crate::model::escape(&missed.path), missed.releases)
 }
 
+/// How many of how many files the rules reproduce, what that is worth, and what follows.
+fn confidence(learned: &Learned) -> (usize, usize, &'static str, &'static str) {
+    let same: usize = learned.releases.iter().map(|r| r.reproduced.len()).sum();
+    let all = same + learned.releases.iter().map(|r| r.differing.len()).sum::<usize>();
+    let (level, advice) = match (same * 100).checked_div(all) {
+        Some(100) if learned.releases.len() > 2 => ("high", ""),
+        Some(90..) => ("good", ""),
+        Some(60..) => ("middling", ": read what is not expressed"),
+        _ => ("low", ": write `[version]` by hand, with this as a beginning"),
+    };
+    (same, all, level, advice)
+}
+
 fn report(learned: &Learned) -> String {
-    let (mut same, mut all) = (0, 0);
     let mut out = String::from("learned from:\n");
     for release in &learned.releases {
         let (good, bad) = (release.reproduced.len(), release.differing.len());
-        same += good;
-        all += good + bad;
         let (old, new) = &release.versions;
         let subject = crate::model::escape(&release.subject);
         let commit = release.commit.get(..12).unwrap_or(&release.commit);
@@ -176,14 +196,11 @@ fn report(learned: &Learned) -> String {
             let _ = writeln!(out, "    the rules do not fit it: {why}");
         }
     }
-    let level = match (same * 100).checked_div(all) {
-        Some(100) if learned.releases.len() > 2 => "high",
-        Some(90..) => "good",
-        Some(60..) => "middling: read what is not expressed",
-        _ => "low: write `[version]` by hand, with this as a beginning",
-    };
-    let _ =
-        writeln!(out, "confidence: {level}; {same} of {all} files with a version in them are reproduced to the byte");
+    let (same, all, level, advice) = confidence(learned);
+    let _ = writeln!(
+        out,
+        "confidence: {level}{advice}; {same} of {all} files with a version in them are reproduced to the byte"
+    );
     for missed in &learned.unexpressed {
         let _ = writeln!(out, "not expressed: {}", named(missed, learned.releases.len()));
     }

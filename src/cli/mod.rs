@@ -120,7 +120,7 @@ fn command_line(e: &clap::Error) -> Error {
 fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
     let global = &cli.global;
     if let Verb::Plan(_) | Verb::Ship(_) | Verb::Doctor(_) = &cli.verb {
-        bump::settle(Path::new("."))?;
+        bump::settle(Path::new("."), out)?;
     }
     match &cli.verb {
         Verb::Plan(args) => plan::run(global, args, out),
@@ -134,8 +134,8 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Verify(args) => consumer::verify(global, args),
         Verb::Doctor(_) => consumer::doctor(global),
         Verb::Trust(args) => consumer::trust(global, args),
-        Verb::Bump(args) => bump::run(args),
-        Verb::Init(args) => init::run(args),
+        Verb::Bump(args) => bump::run(global, args, out),
+        Verb::Init(args) => init::run(args, out),
         Verb::Drill(args) => drill::run(global, args, out),
         Verb::Completions(args) => completions::run::<Cli>(args),
     }

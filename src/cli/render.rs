@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Global;
 use crate::effects::{Progress, ProgressEvent, Quiet};
 use crate::error::{Context as _, Error, Result};
+use crate::model::escape;
 
 /// Where results, progress and failures go.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +73,7 @@ impl Output {
             }
             value.to_string()
         } else {
-            errors.iter().map(|e| e.report()).collect::<Vec<_>>().join("\n")
+            shown(&errors.iter().map(|e| e.report()).collect::<Vec<_>>().join("\n"))
         };
         // With standard error closed there is nobody left to tell.
         drop(writeln!(std::io::stderr().lock(), "{text}"));
@@ -80,7 +81,7 @@ impl Output {
 
     /// A line beside the result, on standard error.
     pub fn note(&self, text: &str) {
-        drop(writeln!(std::io::stderr().lock(), "{text}"));
+        drop(writeln!(std::io::stderr().lock(), "{}", shown(text)));
     }
 
     /// Progress: a bar on a terminal, plain lines elsewhere, nothing with `--json`.
@@ -98,6 +99,17 @@ impl Output {
             Arc::new(Lines)
         }
     }
+}
+
+/// Text of several lines for a terminal: names and values out of a tree may hold what would steer it.
+fn shown(text: &str) -> String {
+    let parts = text.split_inclusive(['\n', '\t']);
+    parts
+        .map(|part| {
+            let bare = part.trim_end_matches(['\n', '\t']);
+            escape(bare) + &part[bare.len()..]
+        })
+        .collect()
 }
 
 fn as_json(error: &Error) -> serde_json::Value {

@@ -3,6 +3,7 @@
 //! What survives a power loss is exactly what was synced: a file's bytes by [`DiskFile::sync`], a directory's entries by
 //! [`Disk::sync_dir`]. The composite operations, which do both in the right order, are in [`super::files`].
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -43,6 +44,22 @@ pub trait DiskFile: Write + Send {
 
 /// Held while a lock file is locked; dropping it unlocks.
 pub trait Lock: Send + Sync {}
+
+/// A file with an advisory lock (`flock(2)`), which dropping it gives up, as the process' death does.
+///
+/// Closing alone may come too late: between fork and exec, a child that another thread starts has the file open, too, and
+/// whoever asks meanwhile finds it locked by nobody.
+#[derive(Debug)]
+pub struct LockedFile(pub File);
+
+impl Lock for LockedFile {}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Closing it does the same, if a little later.
+        drop(self.0.unlock());
+    }
+}
 
 /// Files and directories. Every method that changes state is one kill point of the crash tests.
 pub trait Disk: Send + Sync {

@@ -29,7 +29,7 @@ pub use automation::{
 pub use blocking::{blocking, each};
 pub use breaker::{Breaker, Failure};
 pub use clock::Clock;
-pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock};
+pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile};
 pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 pub use git::{ArchiveSpec, Git, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, hash_files};

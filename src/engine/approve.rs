@@ -9,12 +9,12 @@ use serde::Serialize;
 use super::content;
 use super::perform::{self, commits};
 use super::train::Train;
-use crate::bump::SourceTree;
 use crate::config;
 use crate::effects::{ArchiveSpec, Effects, Git, PrivateRepo, Role, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
+use crate::formats::unified_diff::unified_diff;
 use crate::journal::{Event, State};
 use crate::model::{BranchName, Oid, PersonId, Sha256, escape};
 use crate::snapshot::PatchFacts;
@@ -155,10 +155,8 @@ fn bump_commit(git: &dyn Git, repo: &PrivateRepo, base: &Oid, commits: &[Oid]) -
     let (before, after) = (git.tree(repo, parent)?, git.tree(repo, head)?);
     let mut diff = "\nthe bump commit:\n".to_owned();
     for path in git.changed(repo, parent, head)? {
-        let read = |tree: &dyn SourceTree| tree.read(&path).map(Option::unwrap_or_default);
-        let (old, new) = (read(&*before)?, read(&*after)?);
-        let (old, new) = (String::from_utf8_lossy(&old), String::from_utf8_lossy(&new));
-        diff.push_str(&format!("{}", similar::TextDiff::from_lines(&*old, &*new).unified_diff().header(&path, &path)));
+        let (old, new) = (before.read(&path)?, after.read(&path)?);
+        diff.push_str(&unified_diff(&path, old.as_deref(), new.as_deref(), None));
     }
     Ok(diff)
 }

@@ -1,5 +1,7 @@
 //! Version macros of C headers: `#define X_VERSION "1.2.3"` and `#define X_VERSION_MAJOR 1` with its siblings.
 
+use std::collections::BTreeSet;
+
 use semver::Version;
 
 use super::splice::{Splice, lines};
@@ -38,7 +40,7 @@ impl Macro<'_> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Major,
     Minor,
@@ -89,8 +91,9 @@ pub fn macros(text: &str) -> Vec<Macro<'_>> {
 pub fn bump(text: &str, old: &Version, new: &Version, ours: impl Fn(&Macro<'_>) -> bool) -> Vec<Splice> {
     let all = macros(text);
     let whole = old.to_string();
-    let says =
-        |stem: &str, wanted: Part| all.iter().any(|m| m.part() == Some((stem, wanted)) && m.value == wanted.of(old));
+    let fitting = all.iter().filter_map(|m| m.part().filter(|(_, part)| m.value == part.of(old)));
+    let fitting: BTreeSet<(&str, Part)> = fitting.collect();
+    let says = |stem, wanted| fitting.contains(&(stem, wanted));
     let mut cuts = Vec::new();
     for m in all.iter().filter(|m| ours(m)) {
         let with = match m.part() {

@@ -25,6 +25,8 @@ pub struct Section<'a> {
 pub fn sections(text: &str) -> Vec<Section<'_>> {
     let all: Vec<(usize, &str)> = lines(text).collect();
     let mut out: Vec<Section<'_>> = Vec::new();
+    // Those that no later heading has ended yet, the outermost first.
+    let mut open: Vec<usize> = Vec::new();
     let mut fenced = false;
     for (i, (start, line)) in all.iter().enumerate() {
         fenced ^= line.trim_start().starts_with("```");
@@ -43,9 +45,10 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
         };
         let end = start + line.len();
         let end = text[end..].find('\n').map_or(text.len(), |n| end + n + 1);
-        for open in out.iter_mut().filter(|s| s.body.end == text.len() && s.level >= level) {
-            open.body.end = *start;
+        while let Some(inner) = open.pop_if(|i| out[*i].level >= level) {
+            out[inner].body.end = *start;
         }
+        open.push(out.len());
         out.push(Section { heading: line, start: *start, body: end..text.len(), level });
     }
     out

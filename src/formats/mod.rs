@@ -20,6 +20,7 @@ pub mod signed;
 pub mod splice;
 pub mod tag;
 pub mod tag_links;
+pub mod unified_diff;
 pub mod version_text;
 pub mod workflow;
 pub mod workflow_pattern;

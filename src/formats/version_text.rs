@@ -152,18 +152,17 @@ pub fn links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splic
     let (old, new) = (old.to_string(), new.to_string());
     let part = format!("/{krate}/");
     let mut cuts: Vec<Splice> = Vec::new();
-    for (at, _) in text.match_indices(&part) {
-        let line = text[..at].rfind(['\n', ' ', '"', '(', '<']).map_or(0, |i| i + 1);
-        if !text[line..at].contains("://") {
-            continue;
+    for word in text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | '<' | '>' | ']')) {
+        let Some(scheme) = word.find("://") else { continue };
+        let begin = word.as_ptr() as usize - text.as_ptr() as usize;
+        let mut places: Vec<usize> =
+            word.match_indices(&part).map(|(at, _)| at + part.len()).filter(|at| *at > scheme + 3).collect();
+        if let Some(first) = places.first().copied() {
+            let fields = ["?version=", "&version="].into_iter();
+            places.extend(fields.filter_map(|f| Some(first + word[first..].find(f)? + f.len())));
         }
-        let start = at + part.len();
-        let rest = &text[start..];
-        let end =
-            rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ')' | '>' | ']')).unwrap_or(rest.len());
-        let fields = ["?version=", "&version="].into_iter().filter_map(|f| Some(rest[..end].find(f)? + f.len()));
-        for at in std::iter::once(0).chain(fields).filter(|at| begins_with(&rest[*at..], &old)) {
-            cuts.push(Splice::new(start + at..start + at + old.len(), new.clone()));
+        for at in places.into_iter().filter(|at| begins_with(&word[*at..], &old)) {
+            cuts.push(Splice::new(begin + at..begin + at + old.len(), new.clone()));
         }
     }
     cuts

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use crate::effects::{Disk, DiskFile, Entry, EntryKind, Lock};
+use crate::effects::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile};
 
 /// The machine's own files and directories.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,13 +67,6 @@ impl DiskFile for HostFile {
         self.0.sync_all()
     }
 }
-
-/// Closing the file gives the lock up, also when the process dies.
-struct HostLock {
-    _file: File,
-}
-
-impl Lock for HostLock {}
 
 impl Disk for HostDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -222,7 +215,7 @@ impl Disk for HostDisk {
             // new file of the same name, and both would hold "the" lock.
             let ours = file.metadata()?;
             if absent(fs::symlink_metadata(path))?.is_some_and(|m| m.dev() == ours.dev() && m.ino() == ours.ino()) {
-                return Ok(Some(Box::new(HostLock { _file: file })));
+                return Ok(Some(Box::new(LockedFile(file))));
             }
         }
     }

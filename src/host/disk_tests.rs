@@ -65,6 +65,21 @@ fn one_lock_at_a_time_even_within_the_process() {
     assert!(held.is_some());
 }
 
+/// A child has its parent's files open from its fork to its exec.
+#[test]
+fn a_lock_is_given_up_though_a_child_has_the_file_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock");
+    let file = fs::File::create(&path).unwrap();
+    file.lock().unwrap();
+    let of_the_child = file.try_clone().unwrap();
+    let held = LockedFile(file);
+    assert!(HostDisk.try_lock(&path).unwrap().is_none());
+    drop(held);
+    assert!(HostDisk.try_lock(&path).unwrap().is_some());
+    drop(of_the_child);
+}
+
 #[test]
 fn removal_follows_no_link_and_takes_read_only_directories() {
     let dir = tempfile::tempdir().unwrap();

@@ -198,6 +198,44 @@ fn killed_at_every_system_call_the_tree_is_as_before_or_complete() {
     assert!(kills > undone && undone > 20, "{kills} kills, {undone} as before");
 }
 
+/// strace lets every call of one kind fail from the Nth on, as a disk does that is full or broken: those of the program
+/// alone, as where room is made meanwhile, or the guard's too. A command that never ends is cut off, and fails here.
+#[test]
+fn on_a_full_or_broken_disk_the_command_ends_and_the_tree_is_as_before_or_complete() {
+    let calls = [("write", "ENOSPC"), ("openat", "ENOSPC"), ("rename", "ENOSPC"), ("fchmod", "EIO"), ("fsync", "EIO")];
+    let strace = Command::new("strace").arg("-V").output();
+    assert!(strace.is_ok(), "cannot run `strace`: {strace:?}; it is in the apt package `strace`");
+    let mut undone = 0;
+    let cases = calls.iter().flat_map(|c| [(c, &[][..]), (c, &["-f"][..])]);
+    for ((call, error), follow) in cases {
+        for n in 1.. {
+            let dir = checkout();
+            let out = Command::new("timeout")
+                .args(["120", "strace", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+                .args(follow)
+                .args(["-e", &format!("inject={call}:error={error}:when={n}+")])
+                .arg(env!("CARGO_BIN_EXE_lifeboat"))
+                .args(command(dir.path(), &["--no-hooks"]))
+                .current_dir(dir.path())
+                .env("RAYON_NUM_THREADS", "1")
+                .output()
+                .unwrap_or_else(|e| panic!("cannot run `timeout`: {e}; it is in the apt package `coreutils`"));
+            if out.status.success() {
+                break;
+            }
+            let at = format!("{call} fails from {n} on {follow:?}: {}", String::from_utf8_lossy(&out.stderr));
+            assert_ne!(out.status.code(), Some(124), "never ended; {at}");
+            let (moved, seen) = (moved(dir.path()), status(dir.path()));
+            assert!(moved == 0 && seen.is_empty() || moved == 2 && seen == BUMPED, "{at}: {moved} {seen}");
+            if moved == 0 {
+                undone += 1;
+                same_again(dir.path(), &at);
+            }
+        }
+    }
+    assert!(undone > 20, "{undone} failures left the tree as before");
+}
+
 #[test]
 fn a_file_edited_after_a_crash_is_not_overwritten() {
     let dir = checkout();

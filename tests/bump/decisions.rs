@@ -182,6 +182,17 @@ fn a_lock_that_is_behind_catches_up_as_cargo_would_write_it() {
 }
 
 #[test]
+fn a_lock_that_is_no_text_stops_where_cargo_reads_it() {
+    let mut odd = tree();
+    odd.files.insert("Cargo.lock".into(), b"\xff\xfev\0e\0r\0".to_vec());
+    let says = refusal(&odd, FAMILIES, "patch");
+    assert!(says.contains("`Cargo.lock` is not a text file") && says.contains("Cargo reads this lock"), "{says}");
+    let lock = odd.files.remove("Cargo.lock").unwrap();
+    odd.files.insert("tests/data/Cargo.lock".into(), lock);
+    assert!(run(&odd, FAMILIES, "patch").is_ok(), "test data");
+}
+
+#[test]
 fn an_entry_that_no_member_inherits_blocks_nothing() {
     let mut idle = tree();
     let entry = "acme-ir = { path = \"crates/ir\", version = \"0.9.1\" }";

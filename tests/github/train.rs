@@ -383,17 +383,7 @@ impl Copied {
     /// The train and the effects that a new process has with this forge.
     pub fn open_with(&self, template: &Template, forge: Arc<dyn Forge>) -> (Effects, Arc<Train>) {
         let effects = template.effects(self.clock.clone(), Some(forge));
-        // A child of another test, between its start and its program, still has the lock that this process let go.
-        let mut tries = 0;
-        let train = loop {
-            match Train::open(&effects, template.trust.clone(), &self.train) {
-                Err(e) if tries < 400 && e.message().starts_with("another lifeboat process holds the train") => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                opened => break opened.unwrap(),
-            }
-        };
+        let train = Train::open(&effects, template.trust.clone(), &self.train).unwrap();
         (effects, Arc::new(train))
     }
 

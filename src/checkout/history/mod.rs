@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use git2::{BranchType, Repository};
 use jiff::civil::Date;
 use semver::Version;
+use serde::Serialize;
 
 use crate::bump::{Changelog, OnFailure, Requirements, SourceTree as _, Unpublished, VersionFile, VersionRules};
 use crate::error::{Context as _, Error, Result};
@@ -24,7 +25,7 @@ use now::Now;
 use past::Past;
 
 /// One release's bump in history.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Release {
     /// The commit, in hexadecimal.
     pub commit: String,
@@ -47,7 +48,7 @@ pub struct Release {
 }
 
 /// A habit that the rules do not express.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unexpressed {
     /// The file; with `{version}` in it, one that releases add.
     pub path: String,

@@ -28,7 +28,7 @@ use self::place::{Place, create_private_dir};
 use self::process::Identity;
 use self::supervisor::{Ended, Orders, READY};
 use super::{RunnerSpec, Surroundings};
-use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner, blocking};
+use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName};
 use crate::step::{Exposure, Isolation};
@@ -249,12 +249,12 @@ fn end_older(jobs: &Path, request: &JobRequest) -> Result<()> {
 }
 
 /// Takes a lock file; waits in turns, since whoever holds it may need this thread to go on.
-async fn locked(path: &Path) -> Result<fs::File> {
+async fn locked(path: &Path) -> Result<LockedFile> {
     let what = || format!("cannot lock `{}`", path.display());
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).context(what())?;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(LockedFile(file)),
             Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
             Err(fs::TryLockError::Error(e)) => return Err(e).context(what()),
         }
