@@ -40,6 +40,12 @@ struct Args {
     /// A host that is down from the start: `api` or `uploads`
     #[arg(long, value_name = "HOST")]
     down: Vec<String>,
+    /// Answer reads with what was there this many seconds ago, as a copy does that is behind
+    #[arg(long, value_name = "SECONDS")]
+    lag: Option<f64>,
+    /// With `--lag`: only one read in so many comes to that copy
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    lag_one_in: u32,
     /// Let published releases be changed
     #[arg(long)]
     mutable: bool,
@@ -75,6 +81,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         double.push_tag(name, object);
     }
     double.world().git.clone_from(&args.git);
+    if let Some(seconds) = args.lag {
+        let (by, one_in) = (jiff::SignedDuration::try_from_secs_f64(seconds)?, args.lag_one_in);
+        double.world().lag = Some(github_double::faults::Lag { by, one_in });
+    }
     for text in &args.fault {
         double.inject(fault(text)?);
     }

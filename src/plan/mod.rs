@@ -11,7 +11,7 @@ mod secrets;
 mod sketch;
 mod workflows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, ForgeConfig, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
-use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, Sha256, TagName, TrainName};
+use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName};
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
@@ -175,6 +175,14 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
                 out.push(format!("line `{}`: whether {} has this version already: {why}", line.branch, place.place));
             }
         }
+    }
+    // Nothing in a tree tells of these, and a forge that is down cannot be asked.
+    let forges: BTreeSet<&RemoteName> = snapshot.lines.iter().flat_map(|line| line.workflows.files.keys()).collect();
+    for forge in forges {
+        out.push(format!(
+            "what forge `{forge}` starts that is no workflow file (code scanning by default setup, pages, dependency updates, \
+             apps, webhooks), and words in commit messages for which only a script or an action looks: see its settings"
+        ));
     }
     out
 }

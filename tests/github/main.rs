@@ -21,6 +21,7 @@ mod forgejo_double;
 mod git_faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod lag;
 mod neighbours;
 mod order;
 mod pull_requests;

@@ -431,6 +431,11 @@ impl Copied {
         self.train.path().parent().unwrap().join(name)
     }
 
+    /// The time that passes for it.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
     /// This many seconds pass for it.
     pub fn later(&self, seconds: i64) {
         self.clock.leap_to(self.clock.now() + SignedDuration::from_secs(seconds));

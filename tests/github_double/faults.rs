@@ -63,6 +63,15 @@ pub const KINDS: [Kind; 17] = [
 /// How many reads show the old state after [`Kind::Stale`].
 pub const STALE_READS: u32 = 6;
 
+/// Reads that are answered by a copy which is behind, by the clock: as those of a service are that has several of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// How far behind it is.
+    pub by: jiff::SignedDuration,
+    /// One read in so many comes to it; 1 is all of them.
+    pub one_in: u32,
+}
+
 impl Kind {
     /// Whether this kind says anything else at a call than the other kinds do: reads have no effect to come before or
     /// after, and only uploads leave something half-made.

@@ -18,11 +18,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+use lifeboat::effects::Clock;
+use lifeboat::host::HostClock;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use faults::{Fault, Faults};
+use faults::{Fault, Faults, Lag};
 use state::State;
 
 /// The token that the double takes; everything else is refused.
@@ -70,6 +73,16 @@ pub struct World {
     /// While above zero, reads show `before`.
     stale: u32,
     before: Option<Box<State>>,
+    /// Copies that are behind, if there are any.
+    pub lag: Option<Lag>,
+    /// By which they are behind.
+    pub clock: Arc<dyn Clock>,
+    /// With [`Self::lag`]: what was there before each change, and when that came.
+    past: Vec<(Timestamp, State)>,
+    /// How many reads came.
+    reads: u32,
+    /// How many of them were answered with something older than what was there.
+    pub behind: u32,
     api: SocketAddr,
     uploads: SocketAddr,
 }
@@ -85,10 +98,33 @@ impl World {
         self.uploads_elsewhere.clone().unwrap_or_else(|| format!("http://{}", self.uploads))
     }
 
+    /// Keeps what was there until now, for copies that are behind.
+    fn changed(&mut self, before: &State) {
+        if let Some(lag) = self.lag {
+            let now = self.clock.now();
+            // What every copy has left behind is forgotten.
+            self.past.retain(|(at, _)| now.duration_since(*at) < lag.by);
+            self.past.push((now, before.clone()));
+        }
+    }
+
+    /// What the copy shows to which the next read comes; none if that is what is there.
+    fn shown_by_a_copy(&mut self) -> Option<State> {
+        let lag = self.lag?;
+        self.reads += 1;
+        let (comes, now) = (self.reads.is_multiple_of(lag.one_in.max(1)), self.clock.now());
+        // The first change that it does not have yet tells what it has.
+        let old =
+            self.past.iter().find(|(at, _)| comes && now.duration_since(*at) < lag.by).map(|(_, state)| state.clone());
+        self.behind += u32::from(old.is_some());
+        old
+    }
+
     /// Reads the tags of the repository again, if there is one and it can be reached.
     fn sync(&mut self) {
         let Some(repo) = self.git.as_deref().and_then(|git| git2::Repository::open_bare(git).ok()) else { return };
         let Ok(references) = repo.references() else { return };
+        let known = self.lag.map(|_| self.state.clone());
         let mut there = std::collections::BTreeMap::new();
         for reference in references.flatten() {
             let (Ok(name), Some(oid)) = (reference.name(), reference.target()) else { continue };
@@ -108,6 +144,9 @@ impl World {
                 }
                 self.state.happens("push", name, commit);
             }
+        }
+        if let Some(known) = known.filter(|_| self.pushed.as_ref() != Some(&there)) {
+            self.changed(&known);
         }
         self.pushed = Some(there);
     }
@@ -146,6 +185,11 @@ impl Double {
             killed: Arc::default(),
             stale: 0,
             before: None,
+            lag: None,
+            clock: Arc::new(HostClock),
+            past: Vec::new(),
+            reads: 0,
+            behind: 0,
             api: api.local_addr()?,
             uploads: uploads.local_addr()?,
         }));
@@ -206,6 +250,7 @@ impl Double {
     /// Everything works from now on: no failures, nothing stale.
     pub fn mend(&self) {
         let mut world = self.world();
+        world.lag = None;
         world.faults.clear();
         world.stale = 0;
         world.before = None;

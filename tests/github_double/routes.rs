@@ -156,6 +156,7 @@ fn permitted(world: &mut World, request: &Request, call: &str) -> Answer {
     let answer = write(world, request, &parts);
     if answer.status < 300 {
         world.writes.push(call.to_owned());
+        world.changed(&before);
         if world.stale == 0 {
             world.before = Some(Box::new(before));
         }
@@ -188,8 +189,10 @@ fn read(world: &mut World, request: &Request, parts: &[&str]) -> Answer {
     let shown = Shown { api: &api, uploads: &uploads };
     let stale = world.stale > 0;
     world.stale = world.stale.saturating_sub(1);
-    let state = match (&world.before, stale) {
-        (Some(before), true) => before,
+    let copy = world.shown_by_a_copy();
+    let state = match (&world.before, stale, &copy) {
+        (Some(before), true, _) => before,
+        (_, _, Some(old)) => old,
         _ => &world.state,
     };
     let found =

@@ -3,17 +3,11 @@
 use std::sync::Arc;
 
 use super::Acting;
-use super::workflows::pause;
+use super::deeds::{Deeds, LOOKS, pause};
 use crate::effects::{Advisories, Effects, Forge};
 use crate::engine::advisory::{AdvisoryMove, Until, next_move};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::step::{ForgeAdvisory, Outcome};
-
-/// How often a look that may be old is repeated, after 1, 2, 4 … seconds.
-const LOOKS: u32 = 4;
-
-/// How often anything is done before the forge counts as down.
-const ACTS: u32 = 12;
 
 pub(super) async fn draft(acting: &Acting<'_>, step: &ForgeAdvisory) -> Result<Outcome> {
     deliver(acting, step, Until::Draft).await
@@ -46,25 +40,25 @@ async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Res
     let clock = &*acting.effects.clock;
     // Publishing follows a draft step that asked.
     let mut asked = until == Until::Published;
-    let mut last: Option<AdvisoryMove> = None;
+    let mut deeds = Deeds::default();
+    // One that was made twice stays: a forge does not remove advisories. So nothing is made again on one look alone.
+    match until {
+        Until::Published => deeds.took(CREATED),
+        Until::Draft if acting.attempt > 1 => deeds.may_have(CREATED),
+        Until::Draft => {}
+    }
     let mut lost: Option<Error> = None;
-    let (mut looks, mut acts) = (0, 0);
     loop {
         let there = port.find(&step.advisory).await?;
         let next = next_move(&step.advisory, &there, until, asked);
-        // Looks like what was just done, or like trouble: the look itself may be old.
-        let surprising = matches!(next, AdvisoryMove::Conflict(_)) || last.as_ref() == Some(&next);
-        if surprising && looks < LOOKS {
-            pause(clock, 1 << looks).await;
-            looks += 1;
+        let names = names(&next);
+        // Asks for something that was done, or shows trouble: the look itself may be old.
+        let waits = matches!(next, AdvisoryMove::Conflict(_));
+        if deeds.doubt(clock, &names, waits).await {
             continue;
         }
-        looks = 0;
-        acts += 1;
-        // A draft that the forge took and does not show would be made twice.
-        let twice = next == AdvisoryMove::Create && last.as_ref() == Some(&next) && lost.is_none();
-        if acts > ACTS || twice {
-            let what = format!("advisory `{}` does not come to `{}`", step.advisory.id, step.forge);
+        if let Some(name) = deeds.enough(&names) {
+            let what = format!("`{}` does not show {name} of advisory `{}`", step.forge, step.advisory.id);
             let error = Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
             return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
         }
@@ -83,13 +77,29 @@ async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Res
             AdvisoryMove::RequestCve(id) => port.request_cve(id).await.map(|()| asked = true),
             AdvisoryMove::Publish(id) => port.publish_advisory(id).await,
         };
-        last = Some(next);
         match done {
             Err(e) if e.kind() != ErrorKind::Transient => {
                 return Err(e.context(format!("advisory `{}`", step.advisory.id)));
             }
-            done => lost = done.err(),
+            done => {
+                deeds.did(names, done.is_ok());
+                lost = done.err();
+            }
         }
+    }
+}
+
+/// What making an advisory is called.
+const CREATED: &str = "the draft";
+
+/// What a move does, by name.
+fn names(next: &AdvisoryMove) -> Vec<String> {
+    match next {
+        AdvisoryMove::Done(_) | AdvisoryMove::Conflict(_) => vec![],
+        AdvisoryMove::Create => vec![CREATED.to_owned()],
+        AdvisoryMove::Update(id) => vec![format!("the text of `{id}`")],
+        AdvisoryMove::RequestCve(id) => vec![format!("the request for a CVE number of `{id}`")],
+        AdvisoryMove::Publish(id) => vec![format!("the publication of `{id}`")],
     }
 }
 

@@ -1,13 +1,13 @@
 //! `forge-release`: look, decide, act, and look again until the release is there and equal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use tokio::task::JoinSet;
 
+use super::deeds::{Deeds, LOOKS, pause};
 use super::{Acting, sealed, summed};
-use crate::effects::{AssetFile, Clock, Discard, Effects, Forge, ReleaseText};
+use crate::effects::{AssetFile, Discard, Effects, Forge, Latest, ReleaseText};
 use crate::engine::release::{Move, WantedRelease, next_move};
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
@@ -18,12 +18,6 @@ use crate::step::{ForgeRelease, Outcome};
 
 /// How many assets go up at once.
 const PARALLEL: usize = 4;
-
-/// How often one act is done before the forge counts as down.
-const ACTS: u32 = 5;
-
-/// How often a surprising look is repeated, after 1, 2, 4 … seconds: what a forge shows may be older than what it did.
-const LOOKS: u32 = 4;
 
 pub(super) async fn forge_release(acting: &Acting<'_>, step: &ForgeRelease) -> Result<Outcome> {
     let forge = forge(acting.effects, step)?;
@@ -40,7 +34,7 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &ForgeRelease)
     loop {
         match next_move(&wanted, &forge.observe(&wanted.text.tag).await?) {
             Move::Done(_) => return Ok(()),
-            _ if looks < LOOKS => pause(&*effects.clock, &mut looks).await,
+            _ if looks < LOOKS => pause(&*effects.clock, 1 << looks).await,
             Move::Conflict(lines) => return Err(conflict(&*forge, &wanted, lines)),
             other => {
                 return Err(Error::conflict(format!(
@@ -52,6 +46,7 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &ForgeRelease)
                 .hint("nothing was changed; find out who changed it"));
             }
         }
+        looks += 1;
     }
 }
 
@@ -111,12 +106,22 @@ fn conflict(forge: &dyn Forge, wanted: &WantedRelease, lines: Vec<String>) -> Er
     lines.into_iter().fold(error, Error::detail)
 }
 
-/// What a move acts on, for comparing it with the move before.
+/// What making a draft and publishing it are called.
+const DRAFT: &str = "a draft";
+const PUBLISHED: &str = "publishing";
+
+/// How the names of uploads begin.
+const ASSET: &str = "asset `";
+
+/// What a release may become when it is published.
+const LATEST: &str = "`latest` at the highest version";
+
+/// What a move does, by name, for comparing it with what was done before.
 fn keys(next: &Move) -> Vec<String> {
     match next {
         Move::Done(_) => vec![],
         Move::AwaitTag => vec!["its tag".to_owned()],
-        Move::Create => vec!["a draft".to_owned()],
+        Move::Create => vec![DRAFT.to_owned()],
         Move::Discard(list) => list
             .iter()
             .map(|d| match d {
@@ -124,48 +129,39 @@ fn keys(next: &Move) -> Vec<String> {
                 Discard::Draft(id) => format!("draft {id} removed"),
             })
             .collect(),
-        Move::Upload(_, assets) => assets.iter().map(|a| format!("asset `{}`", a.name)).collect(),
+        Move::Upload(_, assets) => assets.iter().map(|a| format!("{ASSET}{}`", a.name)).collect(),
         Move::AwaitDigests(names) => names.iter().map(|n| format!("the digest of `{n}`")).collect(),
-        Move::Publish(..) => vec!["publishing".to_owned()],
-        Move::SetLatest(_) => vec!["`latest` at the highest version".to_owned()],
+        Move::Publish(..) => vec![PUBLISHED.to_owned()],
+        Move::SetLatest(_) => vec![LATEST.to_owned()],
         Move::Conflict(_) => vec!["a decision".to_owned()],
     }
-}
-
-/// Waits 1, 2, 4 … seconds.
-async fn pause(clock: &dyn Clock, looks: &mut u32) {
-    if let Ok(until) = clock.now().checked_add(SignedDuration::from_secs(1 << *looks)) {
-        clock.sleep_until(until).await;
-    }
-    *looks += 1;
 }
 
 /// Brings the release home. Every round begins with a look, so a crash, a lost answer and a second run are one case.
 async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRelease) -> Result<String> {
     let clock = &*acting.effects.clock;
-    let mut tried: BTreeSet<String> = BTreeSet::new();
-    let mut acts: BTreeMap<String, u32> = BTreeMap::new();
+    let mut deeds = Deeds::default();
     let mut last: Option<Error> = None;
-    let mut looks = 0;
     loop {
         let next = next_move(wanted, &forge.observe(&wanted.text.tag).await?);
         let keys = keys(&next);
         let waits = matches!(next, Move::AwaitTag | Move::AwaitDigests(_) | Move::Conflict(_));
-        // Looks like something that was just done, or like trouble: the look itself may be old.
-        if (waits || keys.iter().any(|k| tried.contains(k))) && looks < LOOKS {
-            pause(clock, &mut looks).await;
+        // An earlier try published it, and this look may be older than a draft that was made since: that would stay.
+        let drafts = acting.attempt > 1 || deeds.has_done(DRAFT);
+        let strays = matches!(next, Move::Done(_)) && drafts && !deeds.has_done(PUBLISHED);
+        // Asks for something that was done, or shows trouble: the look itself may be old.
+        if deeds.doubt(clock, &keys, waits || strays).await {
             continue;
         }
-        looks = 0;
-        for key in keys.iter().filter(|_| !waits) {
-            let count = acts.entry(key.clone()).or_default();
-            *count += 1;
-            // A draft that the forge said it made and does not show would be made twice.
-            if *count > ACTS || (next == Move::Create && *count > 1 && last.is_none()) {
-                return Err(gave_up(&**forge, wanted, key, last));
-            }
+        if let Some(key) = deeds.enough(&keys).filter(|_| !waits) {
+            return Err(gave_up(&**forge, wanted, key, last));
         }
-        tried = keys.into_iter().collect();
+        match &next {
+            Move::Discard(_) => deeds.forget(|name| name.starts_with(ASSET)),
+            // Another release may show as `latest` until this one does.
+            Move::Publish(_, Latest::Yes) => deeds.may_have(LATEST),
+            _ => {}
+        }
         // Held until it has acted.
         let _quiet = match next {
             Move::Publish(..) | Move::SetLatest(_) => super::workflows::keep_off(acting).await?,
@@ -194,7 +190,10 @@ async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRel
             Err(e) if e.kind() != ErrorKind::Transient => {
                 return Err(e.context(format!("release {}", wanted.text.tag)));
             }
-            done => last = done.err(),
+            done => {
+                deeds.did(keys, done.is_ok());
+                last = done.err();
+            }
         }
     }
 }

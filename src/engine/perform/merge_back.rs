@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use super::deeds::{LOOKS, pause};
 use super::{Acting, prepared};
 use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, SeenPull, blocking};
 use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::model::Oid;
 use crate::step::{MergeBack, MergedAs, Outcome};
-
-/// How often a pull request that was opened is looked for, before it counts as lost.
-const LOOKS: u32 = 4;
 
 pub(super) async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<Outcome> {
     acting.reach.reachable(step.remote.as_str()).await?;
@@ -105,7 +103,7 @@ async fn opened(acting: &Acting<'_>, forge: &dyn Forge, step: &MergeBack) -> Res
                 Err(e) => return Err(e),
             };
         }
-        super::workflows::pause(&*acting.effects.clock, 1 << looks).await;
+        pause(&*acting.effects.clock, 1 << looks).await;
         looks += 1;
     }
 }

@@ -3,6 +3,7 @@
 mod advisory;
 mod bundle;
 pub(in crate::engine) mod commits;
+mod deeds;
 mod deliver;
 mod forge;
 mod gate;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use super::deeds::{LOOKS, pause};
 use super::{Acting, prepared};
-use crate::effects::{Automation, Clock, Effects, Forge, RunState, SeenRun, Switch};
+use crate::effects::{Automation, Effects, Forge, RunState, SeenRun, Switch};
 use crate::engine::neighbours::{self, Quiet};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::journal::{Event, State};
@@ -18,9 +19,6 @@ use crate::step::{AwaitRuns, Outcome, PassedRun, SeeWorkflows, Step, StepId, Ste
 /// How long after a delivery workflows stay off, in seconds. A forge looks at a push some seconds after it took it, and
 /// promises no bound.
 const SETTLES: i64 = 60;
-
-/// How often a look that shows an older state is repeated, after 1, 2, 4 … seconds.
-const LOOKS: u32 = 4;
 
 pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Outcome> {
     let forge = reached(acting, &step.forge).await?;
@@ -126,7 +124,8 @@ async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to
             if there.is_some_and(|w| w.on == (to == Switch::On)) {
                 break;
             }
-            if looks == LOOKS {
+            // Looks at once, and then as often as at anything else that a forge may show late.
+            if looks > LOOKS {
                 let what = format!("workflow `{file}` of `{name}` does not switch");
                 let error =
                     Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
@@ -135,12 +134,15 @@ async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to
             if looks > 0 {
                 pause(&*acting.effects.clock, 1 << (looks - 1)).await;
             }
-            looks += 1;
-            match automation.switch(file, to).await {
-                Ok(()) => {}
-                Err(e) if e.kind() == ErrorKind::Transient => lost = Some(e),
-                Err(e) => return Err(e),
+            // What the forge took and does not show yet is only waited for.
+            if looks == 0 || lost.is_some() {
+                lost = match automation.switch(file, to).await {
+                    Ok(()) => None,
+                    Err(e) if e.kind() == ErrorKind::Transient => Some(e),
+                    Err(e) => return Err(e),
+                };
             }
+            looks += 1;
         }
     }
     Ok(())
@@ -236,10 +238,4 @@ fn automation(forge: &dyn Forge) -> Result<&dyn Automation> {
         Error::input(format!("lifeboat cannot see or switch workflows of `{}`", forge.name()))
             .hint("say `accept` for them in `triggers` of its table, and plan the train again")
     })
-}
-
-pub(super) async fn pause(clock: &dyn Clock, seconds: i64) {
-    if let Ok(until) = clock.now().checked_add(SignedDuration::from_secs(seconds)) {
-        clock.sleep_until(until).await;
-    }
 }

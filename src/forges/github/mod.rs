@@ -195,9 +195,10 @@ impl Forge for GitHub {
             self.keep_upload_url(&release);
             let mut seen = SeenRelease::from(release);
             if seen.tag == tag.as_str() {
-                // A release that was removed since it was listed is not there.
+                // One that has none to show was removed since, or this answer is older than the list; if it were left out, a
+                // second draft would stay.
                 let path = self.path(&format!("/releases/{}/assets", seen.id));
-                let Some(assets) = self.client.get_all::<Asset>(&path).await? else { continue };
+                let assets = self.client.get_all::<Asset>(&path).await?.unwrap_or_default();
                 seen.assets = assets.into_iter().map(Into::into).collect();
             }
             releases.push(seen);
@@ -222,7 +223,12 @@ impl Forge for GitHub {
         url.query_pairs_mut().append_pair("name", &asset.name);
         let file = Upload { path: asset.path.clone(), size: asset.digests.size, form: None };
         let answer = self.client.change(Host::Uploads, Method::POST, &url, Body::File(&file)).await?;
-        if answer.status == 422 && answer.refusal().has_code("already_exists") {
+        let refusal = answer.refusal();
+        if answer.status == 422 && refusal.says("immutable") {
+            // The look that asked for it was older than its publication.
+            return Err(Error::transient(format!("`{}` has published the release of `{}`", self.name, asset.name)));
+        }
+        if answer.status == 422 && refusal.has_code("already_exists") {
             // What an earlier try left, perhaps half-made: only a look tells.
             return Err(Error::transient(format!("`{}` has an asset `{}` already", self.name, asset.name)));
         }
