@@ -34,6 +34,9 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(75);
 /// How much of a server's message an error shows.
 const MESSAGE_CHARS: usize = 300;
 
+/// How many pages of a list are read: GitHub shows the first ten thousand entries of any, a hundred a page.
+const PAGES: usize = 200;
+
 /// Answers above this size are refused, in bytes: a page of a hundred releases with eighty assets each is below.
 const ANSWER_LIMIT: usize = 32 << 20;
 
@@ -218,7 +221,7 @@ impl Client {
 
     /// Reads all pages below `path`, an array each.
     pub(crate) async fn get_all<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<Vec<T>>> {
-        let mut out = Vec::new();
+        let (mut out, mut pages) = (Vec::new(), 0);
         let mut next = Some(self.url(&format!("{path}?per_page=100"))?);
         while let Some(url) = next {
             let answer = self.get(&url).await?;
@@ -227,6 +230,11 @@ impl Client {
             }
             out.extend(self.json::<Vec<T>>(&answer, "GET", &url)?);
             next = answer.next_page(&url)?;
+            pages += 1;
+            if pages == PAGES && next.is_some() {
+                let what = format!("`{}` has more than {PAGES} pages of `{path}`", self.account.name);
+                return Err(Error::verification(what).hint("is that address the forge's own?"));
+            }
         }
         Ok(Some(out))
     }

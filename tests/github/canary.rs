@@ -195,3 +195,16 @@ async fn no_answer_leads_the_token_to_another_host() {
     // The stranger listens: otherwise this proves nothing.
     tokio::net::TcpStream::connect(("localhost", port)).await.unwrap();
 }
+
+/// A list whose pages each name a next one is not read for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_without_an_end_is_refused() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    let own = double.api();
+    double.world().next_elsewhere = Some(own);
+    let (forge, tag) = (template.copy().forge(&double), "v24.0.9".parse().unwrap());
+    let seen = forge.observe(&tag);
+    let e = tokio::time::timeout(std::time::Duration::from_secs(30), seen).await.expect("it reads on").unwrap_err();
+    assert_eq!(e.kind(), lifeboat::error::ErrorKind::Verification);
+    assert!(e.message().contains("has more than 200 pages"), "{}", e.report());
+}

@@ -85,7 +85,8 @@ impl Automation for GitHub {
 
     async fn runs(&self, commit: &Oid) -> Result<Vec<SeenRun>> {
         let mut out: Vec<SeenRun> = Vec::new();
-        for page in 1.. {
+        // No commit has more runs than a list shows: ten thousand.
+        for page in 1..=100 {
             let mut url = self.url("/actions/runs")?;
             url.query_pairs_mut()
                 .append_pair("head_sha", commit.as_str())
