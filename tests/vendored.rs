@@ -54,10 +54,10 @@ fn git(train: &SampleTrain, args: &[&str]) -> String {
 }
 
 /// A commit on top of `branch` that depends on the crate; the branch stays where it is.
-fn commit(train: &SampleTrain, branch: &str, wanted: &str, entry: &str) -> String {
+fn commit(train: &SampleTrain, branch: &str, wanted: &str, entry: Option<&str>) -> String {
     let version = LINES.iter().find(|(b, _)| *b == branch).unwrap().1;
     git(train, &["read-tree", branch]);
-    for (path, text) in [("Cargo.toml", manifest(version, Some(wanted))), ("Cargo.lock", lock(version, Some(entry)))] {
+    for (path, text) in [("Cargo.toml", manifest(version, Some(wanted))), ("Cargo.lock", lock(version, entry))] {
         let file = train.root().join("file");
         fs::write(&file, text).unwrap();
         let blob = git(train, &["hash-object", "-w", &file.display().to_string()]);
@@ -90,7 +90,7 @@ fn what_was_fetched_ahead_is_vendored_and_built_with() {
     let (entry, wanted) = entry();
     let train = sample();
     for (branch, _) in LINES {
-        let head = commit(&train, branch, &wanted, &entry);
+        let head = commit(&train, branch, &wanted, Some(&entry));
         git(&train, &["update-ref", &format!("refs/heads/{branch}"), &head]);
     }
     adopt(&train).ends_with(3);
@@ -115,7 +115,7 @@ fn what_was_not_fetched_stops_the_plan() {
     let (entry, wanted) = entry();
     let absent = entry.replace(&wanted, "0.0.99");
     let train = sample();
-    let head = commit(&train, LINES[0].0, "0.0.99", &absent);
+    let head = commit(&train, LINES[0].0, "0.0.99", Some(&absent));
     let branch = format!("refs/heads/{}", LINES[0].0);
     let before = git(&train, &["rev-parse", &branch]);
     let why = ["line `release-1.0.0`: 1 crates of `Cargo.lock` were not fetched ahead, among them cfg-if 0.0.99"];
@@ -127,6 +127,30 @@ fn what_was_not_fetched_stops_the_plan() {
     let patches = train.train_file().parent().unwrap().join("patches").join(LINES[0].0);
     fs::write(patches.join("0003-fix.patch"), format!("{patch}\n")).unwrap();
     adopt(&train).fails(2, &why);
+}
+
+/// The bump writes `Cargo.lock` without Cargo; Cargo is asked before anything is built.
+#[test]
+fn a_lock_that_cargo_would_change_stops_the_train() {
+    let (entry, wanted) = entry();
+    let adopt = |locked: Option<&str>, cargo_home: PathBuf| {
+        let train = SampleTrain::new();
+        let head = commit(&train, LINES[0].0, &wanted, locked);
+        git(&train, &["update-ref", &format!("refs/heads/{}", LINES[0].0), &head]);
+        let mut command = train.command(&["ship", &train.train_file().display().to_string()]);
+        let command = command.env("RUSTUP_HOME", home("RUSTUP_HOME", ".rustup")).env("CARGO_HOME", cargo_home);
+        (Ran::of(command), train)
+    };
+    let (ran, _train) = adopt(None, home("CARGO_HOME", ".cargo"));
+    ran.fails(1, &["line `release-1.0.0`: `Cargo.lock` does not fit", "--locked", "cargo update --workspace"]);
+    let (ran, _train) = adopt(Some(&entry), home("CARGO_HOME", ".cargo"));
+    let ran = ran.ends_with(3);
+    assert!(!ran.stderr.contains("is not checked"), "{}", ran.stderr);
+    // Cargo cannot know without the crate.
+    let empty = tempfile::tempdir().unwrap();
+    let (ran, _train) = adopt(Some(&entry), empty.path().to_owned());
+    let ran = ran.ends_with(3);
+    assert!(ran.stderr.contains("line `release-1.0.0`: `Cargo.lock` is not checked by Cargo: "), "{}", ran.stderr);
 }
 
 /// A commit on top of `branch` with `sub` at this commit; the branch stays where it is.

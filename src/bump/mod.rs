@@ -7,6 +7,7 @@ mod declared;
 mod families;
 mod found;
 mod listed;
+mod lock_check;
 mod locks;
 mod manifests;
 mod rules;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::model::VersionStep;
 
 pub use listed::{Listed, parse_listed};
+pub use lock_check::{LockCheck, LockFit};
 pub use rules::{Changelog, Family, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules};
 pub use tagged::AtTag;
 use tree::Sources;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use super::{Global, Output};
 use crate::bump::{
-    Bump, BumpRequest, Hook, Move, OnFailure, Requirements, SourceTree as _, VersionRules, bump, bump_listed,
-    parse_listed,
+    Bump, BumpRequest, Hook, LockCheck, LockFit, Move, OnFailure, Requirements, SourceTree as _, VersionRules, bump,
+    bump_listed, parse_listed,
 };
 use crate::checkout::{self, Applied, Change, Checkout};
 use crate::error::{Error, Result};
@@ -84,10 +84,10 @@ pub fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     }
     let to = args.to.clone().unwrap_or(VersionStep::Patch);
     let asked = BumpRequest { to, date: args.date, tags: checkout.tags()? };
-    let (made, hooks) = match &args.from_tsv {
+    let (made, hooks, manifests) = match &args.from_tsv {
         None => {
             let rules = read_rules(&configuration(global, &checkout)?)?;
-            (bump(&checkout, &rules, &asked)?, rules.after)
+            (bump(&checkout, &rules, &asked)?, rules.after, rules.manifests)
         }
         Some(path) => {
             let listed = parse_listed(&read(path)?, &path.display().to_string())?;
@@ -96,14 +96,15 @@ pub fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
                 _ => Requirements::Lift,
             };
             let at_tag = |tag: &str, path: &str| checkout.at_tag(tag, path);
-            (bump_listed(&checkout, &listed, policy, &asked, &at_tag)?, Vec::new())
+            (bump_listed(&checkout, &listed, policy, &asked, &at_tag)?, Vec::new(), vec!["Cargo.toml".to_owned()])
         }
     };
     let mut changes: Vec<Change> = made.edits.iter().cloned().map(Change::from).collect();
     let hooks = if args.no_hooks { Vec::new() } else { hooks };
-    if !hooks.is_empty() || args.check {
+    let checks = if args.check { LockCheck::all(&manifests, &made.edits) } else { Vec::new() };
+    if !hooks.is_empty() || !checks.is_empty() {
         // Before anything is written: what they change is written with the rest, all or nothing.
-        changes = after(&checkout, &made, &hooks, args.check, &mut notes)?;
+        changes = after(&checkout, &made, &hooks, &checks, &mut notes)?;
     }
     let text = if args.dry_run {
         diff(&changes)
@@ -160,9 +161,15 @@ pub(super) fn settle(dir: &Path, out: &Output) -> Result<()> {
     Ok(())
 }
 
-/// Runs the commands of `after` on the bumped files, in a view of the checkout, and asks Cargo there if `check` says so;
-/// returns the edits with what the commands changed, added and removed.
-fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool, notes: &mut Notes<'_>) -> Result<Vec<Change>> {
+/// Runs the commands of `after` on the bumped files, in a view of the checkout, and asks Cargo there; returns the edits with
+/// what the commands changed, added and removed.
+fn after(
+    checkout: &Checkout,
+    made: &Bump,
+    hooks: &[Hook],
+    checks: &[LockCheck],
+    notes: &mut Notes<'_>,
+) -> Result<Vec<Change>> {
     let own = checkout.own_files()?;
     let edits = made.edits.iter().map(|e| (e.path.clone(), e.after.clone())).collect();
     let repository = checkout.repository().map(git2::Repository::commondir);
@@ -179,8 +186,8 @@ fn after(checkout: &Checkout, made: &Bump, hooks: &[Hook], check: bool, notes: &
             OnFailure::Warn => notes.add(failure.report().replacen("error", "warning", 1)),
         }
     }
-    if check {
-        fits(&fence, notes)?;
+    for check in checks {
+        fits(&fence, check, notes)?;
     }
     let mut changes: BTreeMap<String, Change> =
         made.edits.iter().map(|e| (e.path.clone(), Change::from(e.clone()))).collect();
@@ -238,18 +245,19 @@ fn taken(checkout: &Checkout, path: &str, seen: Seen) -> Result<Option<Change>> 
 }
 
 /// Asks Cargo, isolated and without network, whether the lock fits the bumped manifests.
-fn fits(fence: &Fence, notes: &mut Notes<'_>) -> Result<()> {
-    let ended = fence.run("cargo metadata --locked --offline --format-version 1 > /dev/null", false)?;
-    if ended.ok {
-        return Ok(());
+fn fits(fence: &Fence, check: &LockCheck, notes: &mut Notes<'_>) -> Result<()> {
+    let ended = fence.run(&check.command, false)?;
+    let (path, said) = (escape(&check.path), ended.output.trim_end());
+    match LockFit::of(ended.ok, said) {
+        LockFit::Fits => Ok(()),
+        LockFit::Stale => Err(Error::fatal(format!("Cargo says that `{path}` does not fit the bumped manifests"))
+            .detail(said.to_owned())
+            .hint("the tree is as before; run `cargo update --workspace`, commit, then bump")),
+        LockFit::Unknown => {
+            notes.add(format!("note: `{path}` is not checked: {said}"));
+            Ok(())
+        }
     }
-    if ["--locked was passed", "because --locked"].iter().any(|words| ended.output.contains(words)) {
-        return Err(Error::fatal("Cargo says that `Cargo.lock` does not fit the bumped manifests")
-            .detail(ended.output.trim_end().to_owned())
-            .hint("the tree is as before; run `cargo update --workspace`, commit, then bump"));
-    }
-    notes.add(format!("note: the lock is not checked: {}", ended.output.trim_end()));
-    Ok(())
 }
 
 /// The configuration that is named, or that of the checkout.

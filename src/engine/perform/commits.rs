@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Acting;
 use super::hooks::{self, Edits};
-use crate::bump::{self, BumpRequest};
+use crate::bump::{self, BumpRequest, LockCheck};
 use crate::effects::{Git, Objects, PrivateRepo, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
@@ -20,6 +20,8 @@ pub(in crate::engine) struct Commits {
     pub(in crate::engine) head: Oid,
     pub(in crate::engine) release_notes: Option<String>,
     pub(in crate::engine) warnings: Vec<String>,
+    /// What to ask Cargo about the bump commit.
+    pub(in crate::engine) checks: Vec<LockCheck>,
 }
 
 /// Makes the commits of a line in a private repository; the same inputs make the same commits anywhere. What the project's
@@ -36,7 +38,7 @@ pub(in crate::engine) fn make(
     let mut commits = git.apply_series(repo, &step.base, series, &step.committer, step.date).map_err(on_line)?;
     let mut head = commits.last().cloned().unwrap_or_else(|| step.base.clone());
     let Some(planned) = &step.bump else {
-        return Ok(Commits { commits, head, release_notes: None, warnings: Vec::new() });
+        return Ok(Commits { commits, head, release_notes: None, warnings: Vec::new(), checks: Vec::new() });
     };
     let tree = git.tree(repo, &head).map_err(on_line)?;
     if planned.rules.after.is_empty() && !by_hooks.is_empty() {
@@ -63,13 +65,14 @@ pub(in crate::engine) fn make(
             "a patch changes the version: take that change out of the series, or name the version in the train file",
         ));
     }
+    let checks = LockCheck::all(&planned.rules.manifests, &made.edits);
     let mut edits: BTreeMap<String, Vec<u8>> = made.edits.into_iter().map(|e| (e.path, e.after)).collect();
     edits.extend(by_hooks.iter().cloned());
     let edits: Edits = edits.into_iter().collect();
     head =
         git.commit_edits(repo, &head, &edits, &planned.commit_message, &step.committer, step.date).map_err(on_line)?;
     commits.push(head.clone());
-    Ok(Commits { commits, head, release_notes: made.release_notes, warnings: made.notes })
+    Ok(Commits { commits, head, release_notes: made.release_notes, warnings: made.notes, checks })
 }
 
 /// Reads the pinned series of a line.
@@ -117,8 +120,9 @@ pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepSt
     })?;
     let hooks = step.bump.as_ref().map_or(&[][..], |b| &b.rules.after);
     let mut by_hooks = None;
-    if !hooks.is_empty() {
-        let ran = hooks::run(acting, step, hooks, &made.head, before).await?;
+    let asked = hooks::Asked { hooks, checks: &made.checks };
+    if !asked.is_empty() {
+        let ran = hooks::run(acting, step, &asked, &made.head, before).await?;
         let mut warnings = std::mem::take(&mut made.warnings);
         if !ran.edits.is_empty() {
             made = blocking(|| make(git, repo, &series, step, &ran.edits))?;

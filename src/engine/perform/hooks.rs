@@ -1,4 +1,5 @@
-//! The project's own commands after a bump (`after` in `[version]`): a job like any other, without network.
+//! The project's own commands after a bump (`after` in `[version]`), and Cargo's word on the locks that the bump rewrote: a
+//! job like any other, without network.
 //!
 //! A command may change files of the tree, such as regenerated ones: they join the bump commit. What it changed is pinned as
 //! objects, so that everybody who makes the commit again makes the same one, and approvers are shown the paths. A command
@@ -10,7 +11,7 @@ use std::io::Read as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Acting, job};
-use crate::bump::{Hook, OnFailure};
+use crate::bump::{Hook, LockCheck, LockFit, OnFailure};
 use crate::effects::{ArchiveSpec, Objects, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::canonical;
@@ -21,7 +22,8 @@ use crate::step::{ArtifactPath, Isolation, Job, JobInput, Prepare};
 /// Seconds that all commands of a line may take together.
 const TIMEOUT_S: u64 = 3600;
 
-/// Where the job leaves what the commands changed, and which of them failed.
+/// Where the job leaves what the commands changed, and which of them failed: a number each; `lock` and a number for a lock
+/// that Cargo does not find fitting, with what it said in lines that begin with two blanks.
 const CHANGED: &str = "lifeboat-after-changed.tar";
 const FAILED: &str = "lifeboat-after-failed.txt";
 /// Every path before (`b`) and after (`a`) the commands with its type and mode, and the paths that git would add (`g`); each
@@ -39,6 +41,18 @@ pub(in crate::engine) type Edits = Vec<(String, Vec<u8>)>;
 #[serde(transparent)]
 struct Pinned(BTreeMap<String, Sha256>);
 
+/// What is run on a bumped tree.
+pub(super) struct Asked<'a> {
+    pub(super) hooks: &'a [Hook],
+    pub(super) checks: &'a [LockCheck],
+}
+
+impl Asked<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.hooks.is_empty() && self.checks.is_empty()
+    }
+}
+
 /// What running the commands made.
 pub(super) struct Ran {
     pub(super) edits: Edits,
@@ -51,7 +65,7 @@ pub(super) struct Ran {
 pub(super) async fn run(
     acting: &Acting<'_>,
     step: &Prepare,
-    hooks: &[Hook],
+    asked: &Asked<'_>,
     commit: &Oid,
     before: &StepStatus,
 ) -> Result<Ran> {
@@ -59,13 +73,13 @@ pub(super) async fn run(
     let spec = ArchiveSpec { commit, prefix: "tree", submodules: &[], date: step.date };
     let tree = blocking(|| objects.put_written(|out| git.archive(acting.train.repository(), &spec, out)))?;
     let inputs = vec![JobInput::SourceArchive(tree.sha256)];
-    let done = job::run(acting, &commands(hooks)?, inputs, before).await?;
+    let done = job::run(acting, &commands(asked)?, inputs, before).await?;
     let artifact = |name: &str| {
         let found = done.artifacts.iter().find(|a| a.name.as_str() == name);
         let found = found.ok_or_else(|| Error::fatal(format!("the commands of `after` left no `{name}`")))?;
         objects.get(&found.digests.sha256)
     };
-    let warnings = failures(step, hooks, &artifact(FAILED)?)?;
+    let warnings = failures(step, asked, &artifact(FAILED)?)?;
     only_text(step, &artifact(LISTED)?)?;
     let edits = changed(acting, commit, &artifact(CHANGED)?)?;
     let mut pinned = BTreeMap::new();
@@ -88,7 +102,7 @@ pub(in crate::engine) fn pinned(objects: &Objects, id: Option<&Sha256>) -> Resul
 }
 
 /// The command lines travel as variables, so that no quoting can change them.
-fn commands(hooks: &[Hook]) -> Result<Job> {
+fn commands(asked: &Asked<'_>) -> Result<Job> {
     let list = |mark: char| {
         let all = "find . -mindepth 1 -path ./lifeboat-after -prune -o ! -type d -printf";
         format!("{all} '{mark}%y %m %P\\0' >> lifeboat-after/{LISTED}")
@@ -99,7 +113,7 @@ fn commands(hooks: &[Hook]) -> Result<Job> {
         "touch \"$TMPDIR/before\"; sleep 0.02".to_owned(),
     ];
     let mut env = BTreeMap::new();
-    for (i, hook) in hooks.iter().enumerate() {
+    for (i, hook) in asked.hooks.iter().enumerate() {
         env.insert(format!("LIFEBOAT_AFTER_{i}"), hook.run.clone());
         run.push(format!("sh -c \"$LIFEBOAT_AFTER_{i}\" || echo {i} >> lifeboat-after/{FAILED}"));
     }
@@ -113,6 +127,14 @@ fn commands(hooks: &[Hook]) -> Result<Job> {
         "find . -type f -newer \"$TMPDIR/before\" ! -path './lifeboat-after/*' ! -path './target/*' -print0 \
          | LC_ALL=C sort -z | tar --null --no-recursion -cf lifeboat-after/{CHANGED} -T -"
     ));
+    // Last, so that what Cargo may leave is no change of the commands.
+    for (i, check) in asked.checks.iter().enumerate() {
+        env.insert(format!("LIFEBOAT_LOCK_{i}"), check.command.clone());
+        run.push(format!(
+            "said=$(sh -c \"$LIFEBOAT_LOCK_{i}\" 2>&1) || {{ echo 'lock {i}'; printf '%s\\n' \"$said\" | sed 's/^/  /'; }} \
+             >> lifeboat-after/{FAILED}"
+        ));
+    }
     let left = |name: &str| -> Result<ArtifactPath> {
         Ok(ArtifactPath { path: format!("lifeboat-after/{name}"), name: ArtifactName::new(name)? })
     };
@@ -128,10 +150,12 @@ fn commands(hooks: &[Hook]) -> Result<Job> {
     })
 }
 
-/// The warnings of the commands that may fail; one that may not stops the train.
-fn failures(step: &Prepare, hooks: &[Hook], list: &[u8]) -> Result<Vec<String>> {
+/// The warnings of the commands that may fail, and of locks that could not be checked; a command that may not, and a lock that
+/// Cargo would change, stop the train.
+fn failures(step: &Prepare, asked: &Asked<'_>, list: &[u8]) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    for hook in String::from_utf8_lossy(list).lines().filter_map(|l| hooks.get(l.parse::<usize>().ok()?)) {
+    let list = String::from_utf8_lossy(list);
+    for hook in list.lines().filter_map(|l| asked.hooks.get(l.parse::<usize>().ok()?)) {
         let said = format!("line `{}`: `{}` of `after` failed", step.branch, crate::model::escape(&hook.run));
         match hook.on_failure {
             OnFailure::Warn => warnings.push(said),
@@ -139,6 +163,26 @@ fn failures(step: &Prepare, hooks: &[Hook], list: &[u8]) -> Result<Vec<String>> 
                 return Err(
                     Error::fatal(said).hint("mend it, or say `on_failure = \"warn\"`; its log is in the train's jobs")
                 );
+            }
+        }
+    }
+    for (i, check) in asked.checks.iter().enumerate() {
+        let mut lines = list.lines().skip_while(|l| *l != format!("lock {i}"));
+        let failed = lines.next().is_some();
+        let said: Vec<&str> = lines.map_while(|l| l.strip_prefix("  ")).collect();
+        let what = format!("line `{}`: `{}`", step.branch, crate::model::escape(&check.path));
+        match LockFit::of(!failed, &said.join("\n")) {
+            LockFit::Fits => {}
+            LockFit::Stale => {
+                return Err(Error::fatal(format!("{what} does not fit the bumped manifests, says Cargo"))
+                    .detail(said.join("\n"))
+                    .hint(
+                        "run `cargo update --workspace` on the branch and ship that commit as a patch of the series",
+                    ));
+            }
+            LockFit::Unknown => {
+                let last = said.iter().rev().map(|l| l.trim()).find(|l| !l.is_empty()).unwrap_or_default();
+                warnings.push(format!("{what} is not checked by Cargo: {}", crate::model::escape(last)));
             }
         }
     }
