@@ -14,7 +14,7 @@ use super::retry::retry_at;
 use super::train::Train;
 use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Event, FailureClass, Journal, State, StepStatus, TrainState};
+use crate::journal::{Event, FailureClass, Journal, State, StepState, StepStatus, TrainState};
 use crate::step::{Outcome, PlannedStep, StepId};
 
 /// How a run ended.
@@ -38,6 +38,18 @@ const PATIENCE_S: i64 = 60;
 /// # Errors
 /// Only when the journal itself cannot be written; failures of steps are in [`Ended::Stuck`].
 pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
+    let mut flying = JoinSet::new();
+    let ended = drive(effects, &train, &mut flying).await;
+    // Nothing is at work any more when this returns, also if the journal is full: a step that goes on while its runtime is
+    // taken down ends in a panic, and the next run would meet it.
+    flying.shutdown().await;
+    ended
+}
+
+/// Steps under way, each with its result.
+type Flying = JoinSet<(StepId, Result<Outcome>)>;
+
+async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Result<Ended> {
     let total = train.graph().len();
     let done = train.state();
     let done = (0..total).filter(|&i| matches!(done.at(i).status, StepStatus::Succeeded(_))).count();
@@ -47,7 +59,6 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
     }
     let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
-    let mut flying: JoinSet<(StepId, Result<Outcome>)> = JoinSet::new();
     let mut in_flight: BTreeSet<StepId> = BTreeSet::new();
     let mut errors: Vec<(StepId, Error)> = Vec::new();
     loop {
@@ -56,11 +67,11 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
             // Deliveries that may wait have places of their own: a destination that does not answer takes none that
             // *released* needs.
             for class in [Delivery::Required, Delivery::Deferrable] {
-                let of_class = |id: &StepId| Delivery::of(&train, id) == class;
+                let of_class = |id: &StepId| Delivery::of(train, id) == class;
                 let mut busy = in_flight.iter().filter(|id| of_class(id)).count();
                 for id in ready.iter().filter(|id| of_class(id)) {
                     if busy < slots && !in_flight.contains(id) {
-                        start(effects, &train, &ground, id, &mut flying)?;
+                        start(effects, train, &ground, id, flying)?;
                         in_flight.insert(id.clone());
                         busy += 1;
                     }
@@ -76,7 +87,7 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
         if let Some(joined) = ended {
             let (id, result) = joined.map_err(|e| Error::fatal("a step ended in a panic").because(e))?;
             in_flight.remove(&id);
-            if let Some(error) = finish(effects, &train, &id, result)? {
+            if let Some(error) = finish(effects, train, &id, result)? {
                 errors.push((id, error));
             }
             continue;
@@ -133,14 +144,14 @@ fn start(
     train: &Arc<Train>,
     ground: &Arc<(Pools, Reach)>,
     id: &StepId,
-    flying: &mut JoinSet<(StepId, Result<Outcome>)>,
+    flying: &mut Flying,
 ) -> Result<()> {
     let (step, before) = step_and_status(train, id)?;
     // A job that a crash left behind is looked for by its handle; recording `Started` again would forget it.
     let attempt = {
         let mut journal = train.journal();
         let attempts = journal.state().step(id).map_or(0, |s| s.attempts);
-        if matches!(before, StepStatus::Waiting(_)) {
+        if matches!(before.status, StepStatus::Waiting(_)) {
             attempts
         } else {
             journal.append(Event::Started { step: id.clone(), key: step.key, attempt: attempts + 1 })?;
@@ -156,11 +167,11 @@ fn start(
     Ok(())
 }
 
-fn step_and_status(train: &Train, id: &StepId) -> Result<(PlannedStep, StepStatus)> {
+fn step_and_status(train: &Train, id: &StepId) -> Result<(PlannedStep, StepState)> {
     let journal = train.journal();
     let state = journal.state();
     match (train.plan().step(id), state.step(id)) {
-        (Some(step), Some(stands)) => Ok((step.clone(), stands.status.clone())),
+        (Some(step), Some(stands)) => Ok((step.clone(), stands.clone())),
         _ => Err(Error::fatal(format!("the plan has no step `{id}`"))),
     }
 }

@@ -4,6 +4,8 @@
 //! * `power`: the power fails before the Nth such call, and with it goes everything that was not synced.
 //! * `syscalls`: the program itself, killed by strace at its Nth system call of a kind.
 //!
+//! And what is still at work when a run ends early (`at_work`).
+//!
 //! Each goes through a fixed sample of points, spread over the train; `LIFEBOAT_SWEEP=all cargo test --test crash` goes
 //! through all of them.
 
@@ -16,6 +18,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod at_work;
 mod kill;
 mod lanes;
 mod power;

@@ -48,7 +48,10 @@ impl Runner for InstantRunner {
         let dir = self.jobs.join(&job);
         fs::create_dir_all(&dir).context("job")?;
         for artifact in &request.job.artifacts {
-            fs::write(dir.join(artifact.name.as_str()), format!("{:?}\n", request.job.run)).context("job")?;
+            // An empty archive for whoever opens it.
+            let empty = artifact.name.as_str().ends_with(".tar").then(|| vec![0; 1024]);
+            let bytes = empty.unwrap_or_else(|| format!("{:?}\n", request.job.run).into_bytes());
+            fs::write(dir.join(artifact.name.as_str()), bytes).context("job")?;
         }
         fs::write(dir.join("log"), "done\n").context("job")?;
         Ok(Handle { runner: self.name.clone(), job })

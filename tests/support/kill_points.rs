@@ -59,6 +59,11 @@ impl KillPoints {
         if dead { Err(killed()) } else { Ok(()) }
     }
 
+    /// From now on nothing can be done any more.
+    pub fn end(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
     /// How many calls there were, the fatal one and those refused after it included.
     pub fn total(&self) -> u64 {
         self.count.load(Ordering::SeqCst)

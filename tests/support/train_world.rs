@@ -197,6 +197,11 @@ sign_artifacts = true
     /// Does what a leg does, whether it is the first time or the same command again after a crash.
     pub fn go(&self, effects: &Effects, leg: Leg) -> Result<Ended> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        self.go_on(&runtime, effects, leg)
+    }
+
+    /// The same on threads of one's choice.
+    pub fn go_on(&self, runtime: &tokio::runtime::Runtime, effects: &Effects, leg: Leg) -> Result<Ended> {
         let train = Arc::new(self.open(effects)?);
         if leg == Leg::Approve {
             let config = self.config();
@@ -209,7 +214,9 @@ sign_artifacts = true
             let (have, need) = (Vec::new(), THRESHOLD);
             return Ok(Ended::Asks(Question::Approve { have, need }));
         }
-        let ended = runtime.block_on(run(effects, train))?;
+        let ended = runtime.block_on(run(effects, train.clone()));
+        assert_eq!(Arc::strong_count(&train), 1, "a step is still at work: {ended:?}");
+        let ended = ended?;
         match (&ended, leg) {
             (Ended::Asks(Question::Approve { .. }), Leg::Ship) | (Ended::Done(_), Leg::Finish) => Ok(ended),
             (Ended::Stuck(_), _) => {

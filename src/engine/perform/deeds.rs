@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::effects::Clock;
+use crate::journal::{StepState, StepStatus};
 
 /// How often a look that may be old is repeated, after 1, 2, 4 … seconds: what a forge shows may be older than what it did.
 pub(super) const LOOKS: u32 = 4;
+
+/// How long all these looks take together.
+const SETTLED: SignedDuration = SignedDuration::from_secs((1 << LOOKS) - 1);
 
 /// How often one thing is done, if no answer ever says that it was.
 const TIMES: u32 = 5;
@@ -57,11 +61,6 @@ impl Deeds {
         }
     }
 
-    /// Whether it was done by this delivery.
-    pub(super) fn has_done(&self, name: &str) -> bool {
-        self.deeds.get(name).is_some_and(|deed| deed.times > 0)
-    }
-
     /// Whether a look that asks for these things, or for trouble, is to be repeated; waits before it says so.
     pub(super) async fn doubt(&mut self, clock: &dyn Clock, names: &[String], trouble: bool) -> bool {
         let known = trouble || names.iter().any(|name| self.deeds.get(name).is_some_and(|deed| !deed.undone));
@@ -80,6 +79,16 @@ impl Deeds {
         let enough = |deed: &Deed| deed.taken || deed.times >= TIMES;
         names.iter().find(|name| self.deeds.get(*name).is_some_and(enough))
     }
+}
+
+/// Whether an attempt before this one may have done something that a look of now does not show; `before` is how the step
+/// stood when this one began. Of one that was killed nobody knows when it acted last.
+pub(super) fn recent(before: &StepState, now: Timestamp) -> bool {
+    let ended = match before.status {
+        StepStatus::Started => None,
+        _ => before.since,
+    };
+    before.attempts > 0 && ended.is_none_or(|at| now.duration_since(at) < SETTLED)
 }
 
 /// Waits this many seconds.

@@ -141,18 +141,19 @@ fn keys(next: &Move) -> Vec<String> {
 async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRelease) -> Result<String> {
     let clock = &*acting.effects.clock;
     let mut deeds = Deeds::default();
+    // Whether what an earlier attempt did may still be hidden: a draft would be made twice, an upload would go to a release.
+    let mut hidden = acting.recent;
     let mut last: Option<Error> = None;
     loop {
         let next = next_move(wanted, &forge.observe(&wanted.text.tag).await?);
         let keys = keys(&next);
         let waits = matches!(next, Move::AwaitTag | Move::AwaitDigests(_) | Move::Conflict(_));
-        // An earlier try published it, and this look may be older than a draft that was made since: that would stay.
-        let drafts = acting.attempt > 1 || deeds.has_done(DRAFT);
-        let strays = matches!(next, Move::Done(_)) && drafts && !deeds.has_done(PUBLISHED);
+        let unsure = hidden && !matches!(next, Move::Done(_));
         // Asks for something that was done, or shows trouble: the look itself may be old.
-        if deeds.doubt(clock, &keys, waits || strays).await {
+        if deeds.doubt(clock, &keys, waits || unsure).await {
             continue;
         }
+        hidden = false;
         if let Some(key) = deeds.enough(&keys).filter(|_| !waits) {
             return Err(gave_up(&**forge, wanted, key, last));
         }

@@ -23,7 +23,7 @@ use super::reach::Reach;
 use super::train::Train;
 use crate::effects::{Effects, PrivateRepo, ProgressEvent};
 use crate::error::{Error, Result};
-use crate::journal::{State, StepStatus};
+use crate::journal::{State, StepState};
 use crate::model::Oid;
 use crate::step::{OnStore, Outcome, PlannedStep, Sealed, Step, StepId};
 
@@ -37,6 +37,8 @@ pub(super) struct Acting<'a> {
     pub(super) state: State,
     pub(super) step: &'a PlannedStep,
     pub(super) attempt: u32,
+    /// An earlier attempt may have acted so lately that a forge does not show it everywhere.
+    pub(super) recent: bool,
 }
 
 /// Performs a step that was recorded as started.
@@ -45,10 +47,12 @@ pub(super) async fn perform(
     train: &Train,
     (pools, reach): (&Pools, &Reach),
     step: &PlannedStep,
-    before: &StepStatus,
+    before: &StepState,
     attempt: u32,
 ) -> Result<Outcome> {
-    let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt };
+    let recent = deeds::recent(before, effects.clock.now());
+    let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt, recent };
+    let before = &before.status;
     match &step.step {
         Step::Prepare(s) => commits::prepare(&acting, s, before).await,
         Step::Bundle(s) => bundle::bundle(&acting, s, before).await,
