@@ -383,7 +383,17 @@ impl Copied {
     /// The train and the effects that a new process has with this forge.
     pub fn open_with(&self, template: &Template, forge: Arc<dyn Forge>) -> (Effects, Arc<Train>) {
         let effects = template.effects(self.clock.clone(), Some(forge));
-        let train = Train::open(&effects, template.trust.clone(), &self.train).unwrap();
+        // A run that was killed may be letting its lock go on another thread just now.
+        let mut tries = 0;
+        let train = loop {
+            match Train::open(&effects, template.trust.clone(), &self.train) {
+                Err(e) if tries < 400 && e.message().starts_with("another lifeboat process holds the train") => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                opened => break opened.unwrap(),
+            }
+        };
         (effects, Arc::new(train))
     }
 
