@@ -150,7 +150,11 @@ fn a_lock_that_cargo_would_change_stops_the_train() {
     let empty = tempfile::tempdir().unwrap();
     let (ran, _train) = adopt(Some(&entry), empty.path().to_owned());
     let ran = ran.ends_with(3);
-    assert!(ran.stderr.contains("line `release-1.0.0`: `Cargo.lock` is not checked by Cargo: "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("line `release-1.0.0`: `Cargo.lock` is not checked by Cargo (`cargo fetch --locked` "),
+        "{}",
+        ran.stderr
+    );
 }
 
 /// A commit on top of `branch` with `sub` at this commit; the branch stays where it is.

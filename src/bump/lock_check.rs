@@ -56,11 +56,27 @@ impl LockFit {
             false => Self::Unknown,
         }
     }
+
+    /// Why it is [`LockFit::Unknown`], of what was printed: Cargo's error, or else the last line.
+    #[must_use]
+    pub fn reason(printed: &str) -> &str {
+        let lines = || printed.lines().map(str::trim).filter(|l| !l.is_empty());
+        lines().find_map(|l| l.strip_prefix("error: ")).or_else(|| lines().next_back()).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_the_error_and_not_the_advice_below_it() {
+        assert_eq!(
+            LockFit::reason("warning: x\nerror: no matching package\nAs a reminder, …\n"),
+            "no matching package"
+        );
+        assert_eq!(LockFit::reason("sh: 1: cargo: not found\n"), "sh: 1: cargo: not found");
+    }
 
     #[test]
     fn locks_beside_the_manifests_are_asked_about_if_they_changed() {

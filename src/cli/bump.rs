@@ -254,7 +254,7 @@ fn fits(fence: &Fence, check: &LockCheck, notes: &mut Notes<'_>) -> Result<()> {
             .detail(said.to_owned())
             .hint("the tree is as before; run `cargo update --workspace`, commit, then bump")),
         LockFit::Unknown => {
-            notes.add(format!("note: `{path}` is not checked: {said}"));
+            notes.add(format!("note: `{path}` is not checked: {}", escape(LockFit::reason(said))));
             Ok(())
         }
     }

@@ -181,8 +181,10 @@ fn failures(step: &Prepare, asked: &Asked<'_>, list: &[u8]) -> Result<Vec<String
                     ));
             }
             LockFit::Unknown => {
-                let last = said.iter().rev().map(|l| l.trim()).find(|l| !l.is_empty()).unwrap_or_default();
-                warnings.push(format!("{what} is not checked by Cargo: {}", crate::model::escape(last)));
+                let said = said.join("\n");
+                let why = crate::model::escape(LockFit::reason(&said));
+                warnings
+                    .push(format!("{what} is not checked by Cargo (`cargo fetch --locked` ahead would help): {why}"));
             }
         }
     }
