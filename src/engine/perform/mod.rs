@@ -13,6 +13,7 @@ mod job;
 mod merge_back;
 mod point;
 mod promote;
+mod runs;
 mod seal;
 mod stage;
 pub(in crate::engine) mod sum;
@@ -70,7 +71,7 @@ pub(super) async fn perform(
         Step::SeeWorkflows(s) => workflows::see(&acting, s).await,
         Step::SuppressWorkflows(s) => workflows::suppress(&acting, s).await,
         Step::RestoreWorkflows(s) => workflows::restore(&acting, s).await,
-        Step::AwaitRuns(s) => workflows::await_runs(&acting, s).await,
+        Step::AwaitRuns(s) => runs::await_runs(&acting, s).await,
         Step::MergeBack(s) => merge_back::merge_back(&acting, s).await,
         Step::DraftAdvisory(s) => advisory::draft(&acting, s).await,
         Step::PublishAdvisory(s) => advisory::publish(&acting, s).await,
@@ -99,7 +100,7 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) 
     match &step.step {
         Step::PushGit(s) => Some(deliver::prove(effects, train, s).await),
         Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
-        Step::AwaitRuns(s) => Some(workflows::prove(effects, &train.state(), s).await),
+        Step::AwaitRuns(s) => Some(runs::prove(effects, &train.state(), s).await),
         Step::PublishAdvisory(s) => Some(advisory::prove(effects, s).await),
         Step::MergeBack(s) => Some(merge_back::prove(effects, train, s).await),
         _ => None,

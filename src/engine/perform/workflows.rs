@@ -1,4 +1,4 @@
-//! `see-workflows`, `suppress-workflows`, `restore-workflows`, `await-runs`: the project's own workflows around a delivery.
+//! `see-workflows`, `suppress-workflows`, `restore-workflows`: the project's own workflows, off around a delivery.
 //!
 //! What was on is recorded before anything is switched off, so whoever comes after a crash knows what to switch on again.
 
@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use super::Acting;
 use super::deeds::{LOOKS, pause};
-use super::{Acting, prepared};
-use crate::effects::{Automation, Effects, Forge, RunState, SeenRun, Switch};
+use crate::effects::{Automation, Effects, Forge, Switch};
 use crate::engine::neighbours::{self, Quiet};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::journal::{Event, State};
-use crate::model::{Oid, RemoteName};
-use crate::step::{AwaitRuns, Outcome, PassedRun, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows, WantedRun};
+use crate::journal::Event;
+use crate::model::RemoteName;
+use crate::step::{Outcome, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows};
 
 /// How long after a delivery workflows stay off, in seconds. A forge looks at a push some seconds after it took it, and
 /// promises no bound.
@@ -148,92 +148,18 @@ async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to
     Ok(())
 }
 
-pub(super) async fn await_runs(acting: &Acting<'_>, step: &AwaitRuns) -> Result<Outcome> {
-    let forge = reached(acting, &step.forge).await?;
-    let commit = prepared(&acting.state, &step.prepare)?.head;
-    let runs = passed(&*forge, step, commit).await?;
-    // What they did to the line's release is compared as well: nothing added, nothing replaced, the tag where it was.
-    for planned in &acting.train.plan().steps {
-        if let Step::ForgeRelease(release) = &planned.step
-            && release.forge == step.forge
-            && release.branch == step.branch
-        {
-            super::forge::prove(acting.effects, acting.train, release).await?;
-        }
-    }
-    Ok(Outcome::RunsPassed { runs })
-}
-
-/// Reads the runs again: none failed or vanished since.
-pub(super) async fn prove(effects: &Effects, state: &State, step: &AwaitRuns) -> Result<()> {
-    let forge = forge(effects, &step.forge)?;
-    passed(&*forge, step, prepared(state, &step.prepare)?.head).await.map(drop)
-}
-
-async fn passed(forge: &dyn Forge, step: &AwaitRuns, commit: &Oid) -> Result<Vec<PassedRun>> {
-    let automation = automation(forge)?;
-    let there = automation.runs(commit).await?;
-    let mut out = Vec::new();
-    for wanted in &step.runs {
-        let ours =
-            |r: &&SeenRun| r.commit == *commit && r.file == wanted.file && r.event == wanted.event && r.on == wanted.on;
-        // A run that was started again by hand has a higher number: the last one counts.
-        let Some(run) = there.iter().filter(ours).max_by_key(|r| r.id) else {
-            return Err(none_yet(automation, step, wanted, commit).await?);
-        };
-        match &run.state {
-            RunState::Passed => out.push(PassedRun {
-                run: wanted.clone(),
-                id: run.id,
-                commit: run.commit.clone(),
-                location: run.location.clone(),
-            }),
-            RunState::UnderWay => {
-                let what = format!("run {} of workflow `{}` is under way: {}", run.id, wanted.file, run.location);
-                return Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` looks again"));
-            }
-            RunState::Ended(how) => {
-                return Err(Error::conflict(format!(
-                    "run {} of workflow `{}` on our commit ended with `{how}`",
-                    run.id, wanted.file
-                ))
-                .detail(format!("see {}", run.location))
-                .detail(format!("started by `{}` of `{}`, commit {commit}", wanted.event, wanted.on))
-                .hint("what is released stays released; find out why, run it again there, then `lifeboat reconcile`"));
-            }
-        }
-    }
-    Ok(out)
-}
-
-/// Why there is no run: it has not come yet, or never will.
-async fn none_yet(automation: &dyn Automation, step: &AwaitRuns, wanted: &WantedRun, commit: &Oid) -> Result<Error> {
-    let off = automation.workflow(&wanted.file).await?.is_some_and(|w| !w.on);
-    let what = format!(
-        "`{}` shows no run of workflow `{}` for `{}` of `{}` on commit {commit}",
-        step.forge, wanted.file, wanted.event, wanted.on
-    );
-    Ok(if off {
-        Error::conflict(what).detail("the workflow is switched off there").hint(
-            "switch it on and run it for this ref, then `lifeboat reconcile`; next time say `suppress` or `accept`",
-        )
-    } else {
-        Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` looks again")
-    })
-}
-
-async fn reached(acting: &Acting<'_>, name: &RemoteName) -> Result<Arc<dyn Forge>> {
+pub(super) async fn reached(acting: &Acting<'_>, name: &RemoteName) -> Result<Arc<dyn Forge>> {
     let forge = forge(acting.effects, name)?;
     acting.reach.reachable(name.as_str()).await?;
     Ok(forge)
 }
 
-fn forge(effects: &Effects, name: &RemoteName) -> Result<Arc<dyn Forge>> {
+pub(super) fn forge(effects: &Effects, name: &RemoteName) -> Result<Arc<dyn Forge>> {
     let found = effects.forges.get(name).cloned();
     found.ok_or_else(|| Error::input(format!("the configuration has no forge `{name}`, which the plan needs")))
 }
 
-fn automation(forge: &dyn Forge) -> Result<&dyn Automation> {
+pub(super) fn automation(forge: &dyn Forge) -> Result<&dyn Automation> {
     forge.automation().ok_or_else(|| {
         Error::input(format!("lifeboat cannot see or switch workflows of `{}`", forge.name()))
             .hint("say `accept` for them in `triggers` of its table, and plan the train again")
