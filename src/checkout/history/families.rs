@@ -6,17 +6,10 @@ use semver::Version;
 
 use super::lines;
 use super::now::Now;
-use super::past::{KeptTree, Past};
+use super::past::Past;
+use super::published::{Published, published};
 use crate::bump::{Family, VersionRules};
 use crate::error::Result;
-use crate::formats::cargo_manifest::{PackageVersion, Publish};
-
-/// A published crate as it stands in a tree.
-pub(super) struct Published {
-    pub(super) name: String,
-    pub(super) version: Version,
-    inherits: bool,
-}
 
 /// What the releases show of who moves.
 pub(super) struct Found {
@@ -131,24 +124,4 @@ fn speaker<'a>(members: &[&'a str], all: &[Published], now: &Now<'_>) -> &'a str
         (now.version(name).is_some(), begins, std::cmp::Reverse(name.len()))
     };
     members.iter().copied().max_by_key(|name| rank(name)).unwrap_or_default()
-}
-
-/// The published crates of a tree, by name.
-pub(super) fn published(tree: &KeptTree<'_>) -> Result<Vec<Published>> {
-    let manifests = tree.manifests()?;
-    let root = manifests.iter().find_map(|(_, m)| m.workspace.as_ref()?.version.clone());
-    let root = root.and_then(|t| Version::parse(&t.value).ok());
-    let mut out = Vec::new();
-    for package in manifests.iter().filter_map(|(_, m)| m.package.as_ref()).filter(|p| p.publish != Publish::No) {
-        let name = package.name.value.clone();
-        match (&package.version, &root) {
-            (PackageVersion::Literal(t), _) => {
-                out.extend(Version::parse(&t.value).ok().map(|version| Published { name, version, inherits: false }));
-            }
-            (PackageVersion::Inherited, Some(v)) => out.push(Published { name, version: v.clone(), inherits: true }),
-            _ => {}
-        }
-    }
-    out.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(out)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use semver::Version;
 use similar::{DiffTag, TextDiff};
 
-use super::past::Past;
+use super::past::{Past, is_changelog};
 use crate::bump::{Changelog, OnFailure, Style, VersionFile};
 use crate::error::Result;
 use crate::formats::changelog::{Section, head, section, sections};
@@ -15,13 +15,6 @@ use crate::formats::splice::{lines, whole_words};
 /// How much of a line stands around the version in a pattern, in characters.
 const BEFORE: usize = 24;
 const AFTER: usize = 8;
-
-/// Whether a file is a changelog by its name.
-pub(super) fn is_changelog(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let text = !name.contains('.') || [".md", ".txt", ".rst"].iter().any(|e| name.ends_with(e));
-    text && ["change", "release", "news", "history"].iter().any(|w| name.contains(w))
-}
 
 /// Rules for a version file that may explain the change of `path`: the project's own, and of the crates `others`.
 pub(super) fn version_files(past: &Past<'_>, path: &str, others: &[String]) -> Result<Vec<VersionFile>> {

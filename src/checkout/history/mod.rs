@@ -9,6 +9,7 @@ mod files;
 mod lines;
 mod now;
 mod past;
+mod published;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,7 +190,7 @@ impl Search<'_, '_> {
                 continue;
             }
             let pasts: Vec<&Past<'_>> = self.pasts.iter().filter(|p| p.changed.contains(path)).collect();
-            if files::is_changelog(path) {
+            if past::is_changelog(path) {
                 for past in &pasts {
                     for changelog in files::changelogs(past, path)? {
                         if !seen.contains(&changelog) {
@@ -234,7 +235,7 @@ impl Search<'_, '_> {
     /// The changelog's own sections, where no release among these dated one: they may all have been written with their day.
     fn stamp(&mut self) -> Result<()> {
         let Some(tree) = self.now.tree.as_ref().filter(|_| self.rules.changelog.is_none()) else { return Ok(()) };
-        for entry in tree.entries()?.into_iter().filter(|e| !e.path.contains('/') && files::is_changelog(&e.path)) {
+        for entry in tree.entries()?.into_iter().filter(|e| !e.path.contains('/') && past::is_changelog(&e.path)) {
             let text = tree.text(&entry.path)?.unwrap_or_default();
             let Some((unreleased, released)) = files::stamp(&text) else { continue };
             for missing in [OnFailure::Stop, OnFailure::Warn] {

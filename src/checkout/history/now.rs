@@ -6,8 +6,8 @@ use git2::Repository;
 use jiff::civil::Date;
 use semver::Version;
 
-use super::families::{Published, published};
 use super::past::KeptTree;
+use super::published::{Published, published};
 use crate::bump::{BumpRequest, EntryKind, SourceTree as _, VersionRules, bump};
 use crate::error::Result;
 use crate::model::VersionStep;

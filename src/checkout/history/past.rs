@@ -283,7 +283,7 @@ fn past<'r>(
 
 /// The day that a changelog of the commit gives the release: it may have been written on another one.
 fn named_day(past: &Past<'_>) -> Result<Option<Date>> {
-    for path in past.changed.iter().filter(|p| super::files::is_changelog(p)) {
+    for path in past.changed.iter().filter(|p| is_changelog(p)) {
         let Some(text) = past.after.text(path)? else { continue };
         for moved in past.moves() {
             if let Some(section) = changelog::section(&text, &moved.new)
@@ -315,4 +315,11 @@ fn literals(manifest: &Manifest) -> Vec<(String, Version, bool)> {
         out.push((String::new(), version, true));
     }
     out
+}
+
+/// Whether a file is a changelog by its name.
+pub(super) fn is_changelog(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let text = !name.contains('.') || [".md", ".txt", ".rst"].iter().any(|e| name.ends_with(e));
+    text && ["change", "release", "news", "history"].iter().any(|w| name.contains(w))
 }
