@@ -106,10 +106,6 @@ fn conflict(forge: &dyn Forge, wanted: &WantedRelease, lines: Vec<String>) -> Er
     lines.into_iter().fold(error, Error::detail)
 }
 
-/// What making a draft and publishing it are called.
-const DRAFT: &str = "a draft";
-const PUBLISHED: &str = "publishing";
-
 /// How the names of uploads begin.
 const ASSET: &str = "asset `";
 
@@ -121,7 +117,7 @@ fn keys(next: &Move) -> Vec<String> {
     match next {
         Move::Done(_) => vec![],
         Move::AwaitTag => vec!["its tag".to_owned()],
-        Move::Create => vec![DRAFT.to_owned()],
+        Move::Create => vec!["a draft".to_owned()],
         Move::Discard(list) => list
             .iter()
             .map(|d| match d {
@@ -131,7 +127,7 @@ fn keys(next: &Move) -> Vec<String> {
             .collect(),
         Move::Upload(_, assets) => assets.iter().map(|a| format!("{ASSET}{}`", a.name)).collect(),
         Move::AwaitDigests(names) => names.iter().map(|n| format!("the digest of `{n}`")).collect(),
-        Move::Publish(..) => vec![PUBLISHED.to_owned()],
+        Move::Publish(..) => vec!["publishing".to_owned()],
         Move::SetLatest(_) => vec![LATEST.to_owned()],
         Move::Conflict(_) => vec!["a decision".to_owned()],
     }
