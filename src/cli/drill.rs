@@ -53,7 +53,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         PEOPLE.join(", ")
     ))?;
     let local =
-        Global { config: Some(sample.project().join("lifeboat.toml")), state: Some(sample.state()), json: global.json };
+        Global { config: Some(sample.project().join("lifeboat.toml")), state: Some(sample.state()), ..global.clone() };
     let place = Place::open(&local)?;
     pin(&place)?;
     let train = ship(&place, &sample, out)?;

@@ -12,6 +12,7 @@ pub mod init;
 mod log;
 mod place;
 mod plan;
+mod progress;
 mod reconcile;
 mod refresh;
 mod rehearse;
@@ -52,7 +53,8 @@ struct Cli {
 }
 
 /// Options of every verb.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The configuration [default: `lifeboat.toml` in this directory or the nearest one above]
     #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG")]
@@ -63,6 +65,15 @@ pub struct Global {
     /// Print one JSON value instead of text
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print no progress and no notes: the result and failures only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more: where each job's log is
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// Away from a terminal, say every so many seconds what runs; 0 for never
+    #[arg(long, global = true, value_name = "SECONDS", env = "LIFEBOAT_HEARTBEAT", default_value_t = 30)]
+    pub heartbeat: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,7 +102,7 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() && argv.iter().take_while(|a| *a != "--").any(|a| a == "--json") => {
-            return Output::new(&Global { config: None, state: None, json: true }).fail(&command_line(&e));
+            return Output::new(&Global { json: true, ..Global::default() }).fail(&command_line(&e));
         }
         Err(e) => {
             // Help and version are printed to standard output and are no failure.

@@ -1,14 +1,13 @@
 //! The one place that prints: text for people, JSON for programs, progress for those who wait.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::Global;
-use crate::effects::{Progress, ProgressEvent, Quiet};
+use super::{Global, progress};
+use crate::effects::Progress;
 use crate::error::{Context as _, Error, Result};
 use crate::model::escape;
 
@@ -16,13 +15,17 @@ use crate::model::escape;
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
+    quiet: bool,
+    verbose: bool,
+    heartbeat: std::time::Duration,
 }
 
 impl Output {
     /// As the global options say.
     #[must_use]
     pub fn new(global: &Global) -> Self {
-        Self { json: global.json }
+        let heartbeat = std::time::Duration::from_secs(global.heartbeat);
+        Self { json: global.json, quiet: global.quiet, verbose: global.verbose, heartbeat }
     }
 
     /// Whether the result is one JSON value.
@@ -79,25 +82,18 @@ impl Output {
         drop(writeln!(std::io::stderr().lock(), "{text}"));
     }
 
-    /// A line beside the result, on standard error.
+    /// A line beside the result, on standard error; with `--quiet`, nothing.
     pub fn note(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         drop(writeln!(std::io::stderr().lock(), "{}", shown(text)));
     }
 
-    /// Progress: a bar on a terminal, plain lines elsewhere, nothing with `--json`.
+    /// Progress: a bar on a terminal, plain lines and a heartbeat elsewhere, nothing with `--json` or `--quiet`.
     #[must_use]
     pub fn progress(&self) -> Arc<dyn Progress> {
-        if self.json {
-            Arc::new(Quiet)
-        } else if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(0);
-            let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-            bar.enable_steady_tick(std::time::Duration::from_millis(200));
-            Arc::new(Bar(bar))
-        } else {
-            Arc::new(Lines)
-        }
+        progress::watch(self.json || self.quiet, self.heartbeat, self.verbose)
     }
 }
 
@@ -121,48 +117,4 @@ fn as_json(error: &Error) -> serde_json::Value {
         "hints": error.hints(),
         "report": error.report(),
     })
-}
-
-/// A bar with the steps that ended above it.
-struct Bar(ProgressBar);
-
-impl Progress for Bar {
-    fn event(&self, event: ProgressEvent) {
-        match &event {
-            ProgressEvent::Planned { total, done } => {
-                self.0.set_length(*total as u64);
-                self.0.set_position(*done as u64);
-            }
-            ProgressEvent::Started(id) => self.0.set_message(id.to_string()),
-            ProgressEvent::Succeeded(_) => self.0.inc(1),
-            ProgressEvent::Ended => self.0.finish_and_clear(),
-            ProgressEvent::Deferred(..) | ProgressEvent::Failed(..) | ProgressEvent::Note(_) => {}
-        }
-        if let Some(line) = line(&event) {
-            self.0.println(line);
-        }
-    }
-}
-
-struct Lines;
-
-impl Progress for Lines {
-    fn event(&self, event: ProgressEvent) {
-        let text = match (&event, line(&event)) {
-            (_, Some(text)) => text,
-            (ProgressEvent::Started(id), None) => format!("start     {id}"),
-            _ => return,
-        };
-        drop(writeln!(std::io::stderr().lock(), "{text}"));
-    }
-}
-
-fn line(event: &ProgressEvent) -> Option<String> {
-    match event {
-        ProgressEvent::Planned { .. } | ProgressEvent::Started(_) | ProgressEvent::Ended => None,
-        ProgressEvent::Succeeded(id) => Some(format!("done      {id}")),
-        ProgressEvent::Deferred(id, why) => Some(format!("deferred  {id}: {why}")),
-        ProgressEvent::Failed(id, why) => Some(format!("failed    {id}: {why}")),
-        ProgressEvent::Note(text) => Some(text.clone()),
-    }
 }

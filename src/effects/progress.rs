@@ -1,5 +1,8 @@
 //! The port to whoever watches.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use crate::step::StepId;
 
 /// Something worth telling a person who waits.
@@ -14,6 +17,8 @@ pub enum ProgressEvent {
     },
     /// A step began.
     Started(StepId),
+    /// A step's job runs on a runner; what it prints is in this file.
+    Working(StepId, PathBuf),
     /// A step succeeded.
     Succeeded(StepId),
     /// A step was put off, for this reason.
@@ -30,6 +35,11 @@ pub enum ProgressEvent {
 pub trait Progress: Send + Sync {
     /// Takes one event; never fails, never blocks for long.
     fn event(&self, event: ProgressEvent);
+
+    /// How long each step took that ended while this was told of it, in the order in which they ended.
+    fn times(&self) -> Vec<(StepId, Duration)> {
+        Vec::new()
+    }
 }
 
 /// Tells nobody.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Acting, inputs};
-use crate::effects::{Handle, JobReport, JobRequest, JobStatus, Runner, blocking};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256};
@@ -111,6 +111,10 @@ fn secrets(acting: &Acting<'_>, job: &Job) -> Result<BTreeMap<String, Secret>> {
 }
 
 async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, handle: Handle) -> Result<Done> {
+    // A runner that cannot say where the log is says so when the job ends.
+    if let Ok(log) = runner.log(request, &handle).await {
+        acting.effects.progress.event(ProgressEvent::Working(request.step.clone(), log.path));
+    }
     let mut pause = Duration::from_millis(5);
     let status = loop {
         match runner.observe(&handle).await? {

@@ -1,0 +1,242 @@
+//! What somebody who waits sees: a bar on a terminal; elsewhere lines, and a heartbeat that names what runs. Keeps how long
+//! each step took.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::effects::{Progress, ProgressEvent};
+use crate::step::StepId;
+
+/// How many running steps a heartbeat names.
+const NAMED: usize = 4;
+/// How much rarer a heartbeat is while the same steps run.
+const CALM: u32 = 2;
+
+/// Shows progress, but for `silent`. Away from a terminal a heartbeat comes after each `beat`, and half as often while
+/// nothing changes; none if `beat` is zero.
+pub(super) fn watch(silent: bool, beat: Duration, verbose: bool) -> Arc<dyn Progress> {
+    let table = Arc::new(Mutex::new(Table::default()));
+    let mut heart = None;
+    let show: Box<dyn Show> = if silent {
+        Box::new(Silent)
+    } else if std::io::stderr().is_terminal() {
+        Box::new(Bar::new(verbose))
+    } else {
+        if !beat.is_zero() {
+            let (own, ended) = channel();
+            let table = table.clone();
+            std::thread::spawn(move || keep_beating(&ended, beat, &table));
+            heart = Some(own);
+        }
+        Box::new(Lines { verbose })
+    };
+    Arc::new(Watch { table, show, _heart: heart.map(Mutex::new) })
+}
+
+/// What runs, and what ended.
+#[derive(Default)]
+struct Table {
+    running: BTreeMap<StepId, Running>,
+    took: Vec<(StepId, Duration)>,
+}
+
+struct Running {
+    since: Instant,
+    log: Option<PathBuf>,
+}
+
+impl Table {
+    /// Takes an event; says how long a step took that it ends.
+    fn take(&mut self, event: &ProgressEvent) -> Option<Duration> {
+        match event {
+            ProgressEvent::Started(id) => {
+                self.running.insert(id.clone(), Running { since: Instant::now(), log: None });
+                None
+            }
+            ProgressEvent::Working(id, log) => {
+                self.running.get_mut(id)?.log = Some(log.clone());
+                None
+            }
+            ProgressEvent::Succeeded(id) | ProgressEvent::Deferred(id, _) | ProgressEvent::Failed(id, _) => {
+                let took = self.running.remove(id)?.since.elapsed();
+                self.took.push((id.clone(), took));
+                Some(took)
+            }
+            ProgressEvent::Ended => {
+                self.running.clear();
+                None
+            }
+            ProgressEvent::Planned { .. } | ProgressEvent::Note(_) => None,
+        }
+    }
+
+    /// The lines of a heartbeat: what has run longest comes first.
+    fn beat(&self) -> Vec<String> {
+        let mut running: Vec<_> = self.running.iter().collect();
+        running.sort_by_key(|(_, r)| r.since);
+        let line = |(id, r): &(&StepId, &Running)| {
+            let log = r.log.as_ref().map(|p| format!(", log: {}", p.display())).unwrap_or_default();
+            format!("running   {id} for {}{log}", spent(r.since.elapsed()))
+        };
+        let mut lines: Vec<String> = running.iter().take(NAMED).map(line).collect();
+        if running.len() > NAMED {
+            lines.push(format!("running   and {} more", running.len() - NAMED));
+        }
+        lines
+    }
+}
+
+/// A duration for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 05 min`.
+pub(super) fn spent(took: Duration) -> String {
+    let s = took.as_secs();
+    match s {
+        0..10 => format!("{:.1} s", took.as_secs_f64()),
+        10..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+/// Prints what runs until the other end of `ended` is gone.
+fn keep_beating(ended: &Receiver<()>, beat: Duration, table: &Mutex<Table>) {
+    let (mut pause, mut before) = (beat, Vec::new());
+    while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
+        let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+        let now: Vec<StepId> = table.running.keys().cloned().collect();
+        for line in table.beat() {
+            // With standard error closed there is nobody left to tell.
+            drop(writeln!(std::io::stderr().lock(), "{line}"));
+        }
+        pause = if now == before { beat * CALM } else { beat };
+        before = now;
+    }
+}
+
+/// Takes events on to where they are shown.
+struct Watch {
+    table: Arc<Mutex<Table>>,
+    show: Box<dyn Show>,
+    /// The heartbeat ends when this is dropped.
+    _heart: Option<Mutex<Sender<()>>>,
+}
+
+impl Progress for Watch {
+    fn event(&self, event: ProgressEvent) {
+        let took = self.table.lock().unwrap_or_else(PoisonError::into_inner).take(&event);
+        self.show.show(&event, took);
+    }
+
+    fn times(&self) -> Vec<(StepId, Duration)> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).took.clone()
+    }
+}
+
+/// One way to show progress.
+trait Show: Send + Sync {
+    /// Shows one event; `took` is how long the step ran that it ends.
+    fn show(&self, event: &ProgressEvent, took: Option<Duration>);
+}
+
+struct Silent;
+
+impl Show for Silent {
+    fn show(&self, _: &ProgressEvent, _: Option<Duration>) {}
+}
+
+/// A bar with the steps that ended above it.
+struct Bar {
+    bar: ProgressBar,
+    verbose: bool,
+}
+
+impl Bar {
+    fn new(verbose: bool) -> Self {
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, verbose }
+    }
+}
+
+impl Show for Bar {
+    fn show(&self, event: &ProgressEvent, took: Option<Duration>) {
+        match event {
+            ProgressEvent::Planned { total, done } => {
+                self.bar.set_length(*total as u64);
+                self.bar.set_position(*done as u64);
+            }
+            ProgressEvent::Started(id) => self.bar.set_message(id.to_string()),
+            ProgressEvent::Succeeded(_) => self.bar.inc(1),
+            ProgressEvent::Ended => self.bar.finish_and_clear(),
+            _ => {}
+        }
+        if let Some(line) = line(event, took, self.verbose) {
+            self.bar.println(line);
+        }
+    }
+}
+
+struct Lines {
+    verbose: bool,
+}
+
+impl Show for Lines {
+    fn show(&self, event: &ProgressEvent, took: Option<Duration>) {
+        let text = match (event, line(event, took, self.verbose)) {
+            (_, Some(text)) => text,
+            (ProgressEvent::Started(id), None) => format!("start     {id}"),
+            _ => return,
+        };
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+    }
+}
+
+fn line(event: &ProgressEvent, took: Option<Duration>, verbose: bool) -> Option<String> {
+    let took = took.map(|t| format!(" in {}", spent(t))).unwrap_or_default();
+    match event {
+        ProgressEvent::Planned { .. } | ProgressEvent::Started(_) | ProgressEvent::Ended => None,
+        ProgressEvent::Working(id, log) => verbose.then(|| format!("log       {id}: {}", log.display())),
+        ProgressEvent::Succeeded(id) => Some(format!("done      {id}{took}")),
+        ProgressEvent::Deferred(id, why) => Some(format!("deferred  {id}{took}: {why}")),
+        ProgressEvent::Failed(id, why) => Some(format!("failed    {id}{took}: {why}")),
+        ProgressEvent::Note(text) => Some(text.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let text = |ms| spent(Duration::from_millis(ms));
+        assert_eq!([text(430), text(12_900), text(185_000)], ["0.4 s", "12 s", "3 min 05 s"]);
+        assert_eq!(text(7_500_000), "2 h 05 min");
+    }
+
+    #[test]
+    fn a_heartbeat_names_what_runs_and_where_its_log_is() {
+        let mut table = Table::default();
+        let id = |n: usize| StepId::new("build", &["main", &format!("t{n}")]);
+        for n in 0..6 {
+            table.take(&ProgressEvent::Started(id(n)));
+        }
+        table.take(&ProgressEvent::Working(id(0), PathBuf::from("/jobs/a/log")));
+        let lines = table.beat();
+        assert_eq!(lines.len(), 5);
+        assert_eq!(lines[0], "running   build/main/t0 for 0.0 s, log: /jobs/a/log");
+        assert_eq!(lines[4], "running   and 2 more");
+        assert!(table.take(&ProgressEvent::Succeeded(id(0))).is_some());
+        assert!(table.beat().iter().all(|l| !l.contains("t0")), "what ended runs no more");
+        table.take(&ProgressEvent::Ended);
+        assert_eq!(table.beat(), Vec::<String>::new());
+        assert_eq!(table.took.len(), 1);
+    }
+}
