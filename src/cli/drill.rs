@@ -1,5 +1,7 @@
 //! `drill`: a whole train of a sample project on embedded defaults, with GitHub unreachable.
 
+mod manual;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use crate::engine::{Ended, Question, Train, run as engine_run};
 use crate::error::{Context as _, Error, Result};
 use crate::gather;
 use crate::host::HostClock;
-use crate::model::{PersonId, TrainName};
+use crate::model::{PersonId, TrainName, shell_path, shell_word};
 use crate::trust::{self, RootChoice};
 
 /// Written when the sample is whole: a drill that was interrupted before starts over, one after goes on.
@@ -27,9 +29,21 @@ const MARKER: &str = ".lifeboat-drill";
 /// Everything lies in one new directory. Run again after an interruption, it goes on where it stopped.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The directory for the sample project, its state and its store
-    #[arg(long, value_name = "DIR", default_value = "lifeboat-drill")]
-    dir: PathBuf,
+    /// The directory for the sample project, its state and its store [default: lifeboat-drill]
+    #[arg(value_name = "DIR")]
+    place: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "DIR", conflicts_with = "place", hide = true)]
+    dir: Option<PathBuf>,
+    /// Make the sample and ship nothing: print the commands of the runbook, for you to run
+    #[arg(long)]
+    manual: bool,
+}
+
+impl Args {
+    fn dir(&self) -> &Path {
+        self.place.as_deref().or(self.dir.as_deref()).unwrap_or(Path::new("lifeboat-drill"))
+    }
 }
 
 #[derive(Serialize)]
@@ -43,7 +57,10 @@ struct Report {
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let start = Instant::now();
-    let dir = std::path::absolute(&args.dir).context("cannot tell where the drill's directory is")?;
+    let dir = std::path::absolute(args.dir()).context("cannot tell where the drill's directory is")?;
+    if args.manual {
+        return manual::run(&dir, out);
+    }
     let (sample, _hole) = prepare(&dir)?;
     out.text(format!(
         "drill in {}\n  a sample project with {} release lines and an embargoed fix for each; throwaway keys of {};\n  \
@@ -63,7 +80,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         state: state.name(),
         seconds: start.elapsed().as_secs_f64(),
         deferred: state.deferred().map(|(id, why, _)| format!("{id}: {why}")).collect(),
-        check: stranger(&args.dir, &train),
+        check: stranger(args.dir(), &train),
     };
     let mut text = format!("\ntrain {}: {} in {:.1} s", report.train, report.state, report.seconds);
     for deferred in &report.deferred {
@@ -84,27 +101,37 @@ fn prepare(dir: &Path) -> Result<(Sample, BlackHole)> {
         let sample = Sample::at(dir);
         let hole = BlackHole::again(&sample.github()?).map_err(|e| {
             e.context("the drill cannot go on").hint(format!(
-                "another drill may be under way in `{}`; name another directory with `--dir`",
+                "another drill may be under way in `{}`; name another directory: `lifeboat drill DIR`",
                 dir.display()
             ))
         })?;
         return Ok((sample, hole));
     }
+    let begun = begin(dir)?;
+    let hole = BlackHole::open()?;
+    let sample = make(dir, hole.address())?;
+    std::fs::rename(&begun, &marker).context("cannot mark the drill as begun")?;
+    Ok((sample, hole))
+}
+
+/// Clears what an interrupted drill left, and marks the directory as a drill's; gives the mark.
+fn begin(dir: &Path) -> Result<PathBuf> {
     let begun = dir.join(format!("{MARKER}-begun"));
     if dir.exists() {
         if !begun.exists() {
-            return Err(Error::input(format!("`{}` exists and is no drill's", dir.display()))
-                .hint("name another directory with `--dir`"));
+            return Err(Error::input(format!("`{}` exists already and was not made by a drill", dir.display()))
+                .hint("name another directory: `lifeboat drill DIR`"));
         }
         std::fs::remove_dir_all(dir).context(format!("cannot clear the interrupted drill in `{}`", dir.display()))?;
     }
-    let now = HostClock.now();
     std::fs::create_dir_all(dir).context(format!("cannot make `{}`", dir.display()))?;
     std::fs::write(&begun, "").context("cannot begin the drill")?;
-    let hole = BlackHole::open()?;
-    let sample = Sample::create(dir, hole.address(), now, now)?;
-    std::fs::rename(&begun, &marker).context("cannot mark the drill as begun")?;
-    Ok((sample, hole))
+    Ok(begun)
+}
+
+fn make(dir: &Path, github: &str) -> Result<Sample> {
+    let now = HostClock.now();
+    Sample::create(dir, github, now, now)
 }
 
 /// In a drill nobody is there to read the digest aloud: the sample's own root is the trusted one.
@@ -158,22 +185,24 @@ fn ship(place: &Place, sample: &Sample, out: &Output) -> Result<Arc<Train>> {
 /// The lines that a stranger would run on what is public now, with tools that they already have.
 fn stranger(shown: &Path, train: &Train) -> Vec<String> {
     let store = shown.join("store");
-    let store = store.display();
-    let mut out = vec![format!("export GNUPGHOME=$(mktemp -d) && gpg --quiet --import {store}/keys/*.asc")];
+    let at = |path: &str| shell_path(&store.join(path));
+    // The shell fills the star in, so it stands outside of the quotes.
+    let mut out = vec![format!("export GNUPGHOME=$(mktemp -d) && gpg --quiet --import {}/*.asc", at("keys"))];
     let mut tags = Vec::new();
     for line in train.plan().releases() {
         let (Some(version), Some(tag)) = (&line.new, &line.tag) else { continue };
-        out.push(format!("(cd {store}/releases/{version} && sha256sum -c SHA256SUMS)"));
+        let dir = format!("releases/{version}");
+        out.push(format!("(cd {} && sha256sum -c SHA256SUMS)", at(&dir)));
         for person in train.state().approvals().iter().map(|(a, _)| &a.person) {
-            let dir = format!("{store}/releases/{version}");
-            out.push(format!("gpg --verify {dir}/SHA256SUMS.{person}.asc {dir}/SHA256SUMS"));
+            let (signature, sums) = (format!("{dir}/SHA256SUMS.{person}.asc"), format!("{dir}/SHA256SUMS"));
+            out.push(format!("gpg --verify {} {}", at(&signature), at(&sums)));
         }
         tags.push(tag.to_string());
     }
     let name = &train.plan().project;
-    out.push(format!("git clone --quiet {store}/git/{name}.git {name}-clone"));
+    out.push(format!("git clone --quiet {} {name}-clone", at(&format!("git/{name}.git"))));
     for tag in tags {
-        out.push(format!("git -C {name}-clone tag -v {tag}"));
+        out.push(format!("git -C {name}-clone tag -v {}", shell_word(&tag)));
     }
     out
 }

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
+use crate::model::shell_path;
 
 pub use render::Output;
 
@@ -74,6 +75,20 @@ pub struct Global {
     /// Away from a terminal, say every so many seconds what runs; 0 for never
     #[arg(long, global = true, value_name = "SECONDS", env = "LIFEBOAT_HEARTBEAT", default_value_t = 30)]
     pub heartbeat: u64,
+}
+
+impl Global {
+    /// The options that the next command needs as well, as a shell reads them. What an environment variable says is there
+    /// for the next command too.
+    fn repeated(&self) -> String {
+        let given = |name: &str, variable: &str, value: &Option<PathBuf>| match value {
+            Some(path) if std::env::var_os(variable).is_none_or(|v| v != path.as_os_str()) => {
+                format!(" {name} {}", shell_path(path))
+            }
+            _ => String::new(),
+        };
+        given("--config", "LIFEBOAT_CONFIG", &self.config) + &given("--state", "LIFEBOAT_STATE", &self.state)
+    }
 }
 
 #[derive(Debug, Subcommand)]

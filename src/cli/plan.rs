@@ -1,6 +1,6 @@
 //! `plan`: what a train would do, before anything is done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use super::place::Place;
 use super::{Global, Output};
 use crate::error::{Error, Result};
 use crate::gather;
-use crate::model::{Sha256, escape};
+use crate::model::{Sha256, escape, shell_path};
 use crate::plan::{Graph, Plan, PlanId, plan};
-use crate::step::{Exposure, Isolation, Step};
+use crate::step::{Exposure, Isolation, PlannedStep, Step};
 
 /// Show what a train would do; nothing is done and nothing is kept
 #[derive(Debug, clap::Args)]
@@ -25,12 +25,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let gathered =
         gather::gather(&place.config, &args.file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    out.result(text(&plan)?, &plan)?;
+    out.result(text(&plan, &args.file)?, &plan)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The plan as people review it.
-pub(super) fn text(plan: &Plan) -> Result<String> {
+/// The plan of a train file as people review it.
+pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
     let id = plan.id()?;
     let mut out = format!("train {} of {}, dated {}\n", plan.train, plan.project, plan.date);
     if !plan.advisories.is_empty() {
@@ -81,15 +81,26 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
     for command in commands(plan) {
         out.push_str(&format!("  {}\n", escape(&command)));
     }
+    let graph = Graph::new(Arc::new(plan.clone()))?;
+    let gated = graph.dominated_by(|s| matches!(s.step, Step::Gate(_)));
+    let of = |after: bool| {
+        let steps = graph.order().iter().filter(|&&i| gated[i] == after).map(|&i| graph.at(i));
+        steps.filter(|s| !matches!(s.step, Step::Gate(_))).collect::<Vec<_>>()
+    };
     out.push_str("\nbefore the gate, seen by this machine and the team alone:\n");
-    counted(plan, &mut out, |e| e != Exposure::Public);
+    counted(&of(false), &mut out);
     out.push_str(&format!("\n**the gate: {} people run `lifeboat approve`**", plan.threshold));
     if let Some(at) = plan.not_before {
         out.push_str(&format!(", and nothing is public before {at}"));
     }
+    let (public, private): (Vec<_>, Vec<_>) = of(true).into_iter().partition(|s| s.exposure == Exposure::Public);
+    if !private.is_empty() {
+        out.push_str("\n\nafter the gate, before anything is public:\n");
+        counted(&private, &mut out);
+        out.truncate(out.trim_end().len());
+    }
     out.push_str("\n\nafter the gate, public:\n");
-    let graph = Graph::new(Arc::new(plan.clone()))?;
-    for step in graph.order().iter().map(|&i| graph.at(i)).filter(|s| s.exposure == Exposure::Public) {
+    for step in public {
         let deferrable = if step.deferrable { " (waits if its destination is down)" } else { "" };
         out.push_str(&format!("  {}{deferrable}\n", step.id));
     }
@@ -97,7 +108,7 @@ pub(super) fn text(plan: &Plan) -> Result<String> {
         out.push_str(&format!("\nunknown: {}", escape(unknown)));
     }
     out.push_str(&format!("\n{} steps; plan {id}\n", plan.steps.len()));
-    out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship TRAIN.toml --plan {id}`"));
+    out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship {} --plan {id}`", shell_path(file)));
     Ok(out)
 }
 
@@ -157,18 +168,19 @@ fn touched(paths: &[String]) -> String {
     escape(&first.join(", ")) + &more
 }
 
-/// How many steps of each kind there are.
-fn counted(plan: &Plan, out: &mut String, which: impl Fn(Exposure) -> bool) {
-    let kinds = ["prepare", "bundle", "build", "assemble", "test", "checksum", "stage", "verify-staged", "seal"];
-    for kind in kinds {
-        let count = plan.steps.iter().filter(|s| which(s.exposure) && s.step.kind() == kind).count();
-        if count == 0 {
-            continue;
+/// How many steps of each kind there are, in the order of the steps.
+fn counted(steps: &[&PlannedStep], out: &mut String) {
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for step in steps {
+        let kind = step.step.kind();
+        match kinds.iter_mut().find(|(k, _)| *k == kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((kind, 1)),
         }
-        let when = if matches!(kind, "seal") { " (after the gate, before anything is public)" } else { "" };
-        out.push_str(&format!("  {count:4} {kind}{when}\n"));
     }
-    debug_assert!(plan.steps.iter().any(|s| matches!(s.step, Step::Gate(_))));
+    for (kind, count) in kinds {
+        out.push_str(&format!("  {count:4} {kind}\n"));
+    }
 }
 
 /// Whether a plan is the one that was reviewed, if one was named.

@@ -12,12 +12,14 @@ use crate::error::{Context as _, Error, Result};
 use crate::model::escape;
 
 /// Where results, progress and failures go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Output {
     json: bool,
     quiet: bool,
     verbose: bool,
     heartbeat: std::time::Duration,
+    /// What was given on the command line and is needed by the next command too, as a shell reads it: ` --state DIR`.
+    options: String,
 }
 
 impl Output {
@@ -25,7 +27,24 @@ impl Output {
     #[must_use]
     pub fn new(global: &Global) -> Self {
         let heartbeat = std::time::Duration::from_secs(global.heartbeat);
-        Self { json: global.json, quiet: global.quiet, verbose: global.verbose, heartbeat }
+        let options = global.repeated();
+        Self { json: global.json, quiet: global.quiet, verbose: global.verbose, heartbeat, options }
+    }
+
+    /// The commands in a text, each with the options of this one: whoever pastes it means the same project and state.
+    #[must_use]
+    pub fn pasteable(&self, text: &str) -> String {
+        const COMMAND: &str = "`lifeboat ";
+        if self.options.is_empty() {
+            return text.to_owned();
+        }
+        let mut parts = text.split(COMMAND);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(part.len());
+            out.push_str(&format!("{COMMAND}{}{}{}", &part[..end], self.options, &part[end..]));
+        }
+        out
     }
 
     /// Whether the result is one JSON value.
@@ -43,7 +62,8 @@ impl Output {
             return Ok(());
         }
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).context("cannot write to standard output")
+        let text = self.pasteable(text.as_ref());
+        writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
 
     /// Prints the result: `text` for people, `value` as JSON.
@@ -70,13 +90,13 @@ impl Output {
     pub fn fail_all(&self, errors: &[&Error]) {
         let Some((first, more)) = errors.split_first() else { return };
         let text = if self.json {
-            let mut value = as_json(first);
+            let mut value = self.as_json(first);
             if !more.is_empty() {
-                value["more"] = more.iter().map(|e| as_json(e)).collect();
+                value["more"] = more.iter().map(|e| self.as_json(e)).collect();
             }
             value.to_string()
         } else {
-            shown(&errors.iter().map(|e| e.report()).collect::<Vec<_>>().join("\n"))
+            shown(&self.pasteable(&errors.iter().map(|e| e.report()).collect::<Vec<_>>().join("\n")))
         };
         // With standard error closed there is nobody left to tell.
         drop(writeln!(std::io::stderr().lock(), "{text}"));
@@ -87,7 +107,18 @@ impl Output {
         if self.quiet {
             return;
         }
-        drop(writeln!(std::io::stderr().lock(), "{}", shown(text)));
+        drop(writeln!(std::io::stderr().lock(), "{}", shown(&self.pasteable(text))));
+    }
+
+    fn as_json(&self, error: &Error) -> serde_json::Value {
+        serde_json::json!({
+            "error": error.message(),
+            "kind": error.kind(),
+            "exit_code": error.kind().exit_code(),
+            "details": error.details(),
+            "hints": error.hints().iter().map(|h| self.pasteable(h)).collect::<Vec<_>>(),
+            "report": self.pasteable(&error.report()),
+        })
     }
 
     /// Progress: a bar on a terminal, plain lines and a heartbeat elsewhere, nothing with `--json` or `--quiet`.
@@ -108,13 +139,24 @@ fn shown(text: &str) -> String {
         .collect()
 }
 
-fn as_json(error: &Error) -> serde_json::Value {
-    serde_json::json!({
-        "error": error.message(),
-        "kind": error.kind(),
-        "exit_code": error.kind().exit_code(),
-        "details": error.details(),
-        "hints": error.hints(),
-        "report": error.report(),
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_to_paste_has_the_options_of_the_one_that_said_it() {
+        let plain = Global::default();
+        let global = Global {
+            config: Some("my project/lifeboat.toml".into()),
+            state: Some("/srv/state".into()),
+            ..plain.clone()
+        };
+        let said = "mend it, then `lifeboat ship`; or `lifeboat trust pin DIGEST` (`git log keys/`)";
+        assert_eq!(
+            Output::new(&global).pasteable(said),
+            "mend it, then `lifeboat ship --config 'my project/lifeboat.toml' --state /srv/state`; or `lifeboat trust --config \
+             'my project/lifeboat.toml' --state /srv/state pin DIGEST` (`git log keys/`)"
+        );
+        assert_eq!(Output::new(&plain).pasteable(said), said);
+    }
 }

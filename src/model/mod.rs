@@ -8,6 +8,7 @@ mod git;
 mod line;
 mod name;
 mod secret;
+mod shell;
 mod trigger;
 
 pub use advisory::{Advisory, Affected, Cve, Severity};
@@ -21,4 +22,5 @@ pub use name::{
     StoreName, TagName, TargetName, TrainName, escape,
 };
 pub use secret::{Secret, SecretRef};
+pub use shell::{shell_path, shell_word};
 pub use trigger::Trigger;

@@ -268,7 +268,7 @@ artifacts = ["dist/sample-v{{version}}-{{name}}.tar.gz"]
 
 [[store]]
 name = "mirror"
-url = "file://{}"
+url = {}
 required = true
 
 [forge.github]
@@ -283,7 +283,7 @@ sign_artifacts = true
 
 [signing.people]
 "#,
-            store.display()
+            toml::Value::from(format!("file://{}", store.display()))
         );
         for person in PEOPLE {
             text.push_str(&format!("{person} = {{ file = \"../secret/{person}.key\" }}\n"));

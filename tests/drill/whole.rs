@@ -1,5 +1,4 @@
 //! The drill, run as a person runs it who stops it and starts it again.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
