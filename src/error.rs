@@ -122,6 +122,13 @@ impl Error {
         self
     }
 
+    /// Takes out the hints for which `unfit` holds.
+    #[must_use]
+    pub fn without_hints(mut self, unfit: impl Fn(&String) -> bool) -> Self {
+        self.hints.retain(|hint| !unfit(hint));
+        self
+    }
+
     /// Puts what was being done before the message: `context: message`.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {

@@ -18,10 +18,14 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::made(HostClock.now())
+    }
+
+    /// A world whose keys and trust root were made then.
+    fn made(then: jiff::Timestamp) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let hole = BlackHole::open().unwrap();
-        let now = HostClock.now();
-        let sample = Sample::create(&dir.path().join("drill"), hole.address(), now, now).unwrap();
+        let sample = Sample::create(&dir.path().join("drill"), hole.address(), then, HostClock.now()).unwrap();
         let root = std::fs::read(sample.project().join("keys/trust.json")).unwrap();
         lifeboat::trust::pin(&HostDisk, &sample.state().join("sample"), &Sha256::of(&root)).unwrap();
         Self { dir, sample, _hole: hole }
@@ -39,6 +43,22 @@ impl World {
             .env("HOME", self.dir.path())
             .env("LIFEBOAT_STATE", self.sample.state());
         command
+    }
+
+    /// Changes the configuration.
+    fn configure(&self, from: &str, to: &str) {
+        let path = self.sample.project().join("lifeboat.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+    }
+
+    /// A train file without patches, as a weekly rehearsal has it; its date has passed long ago.
+    fn without_patches(&self) -> PathBuf {
+        let path = self.dir.path().join("rehearsal.toml");
+        let lines = ["release-1.0.0", "release-2.0.0"].map(|b| format!("\n[[line]]\nbranch = \"{b}\"\n"));
+        std::fs::write(&path, format!("name = \"rehearsal\"\ndate = 2026-01-05\n{}", lines.concat())).unwrap();
+        path
     }
 
     /// Every file that the store shows to strangers.
@@ -167,4 +187,129 @@ fn a_killed_dry_run_is_cleared_by_the_next_one() {
     assert!(again.status.success(), "{}", text(&again));
     assert_eq!(world.staged(), BTreeSet::new(), "what the killed one staged is gone too");
     assert!(!home.join("scratch").exists());
+}
+
+/// The last line of standard output.
+fn summary(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).lines().next_back().unwrap_or_default().to_owned()
+}
+
+/// Processes with this argument.
+fn running(argument: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let commands = entries.filter_map(|e| std::fs::read(e.path().join("cmdline")).ok());
+    let texts = commands.map(|c| String::from_utf8_lossy(&c).replace('\0', " "));
+    texts.filter(|c| c.split(' ').any(|word| word == argument)).collect()
+}
+
+#[test]
+fn right_after_a_release_a_train_without_patches_is_rehearsed_without_anybodys_keys() {
+    let world = World::new();
+    std::fs::remove_dir_all(world.dir.path().join("drill/secret")).unwrap();
+    // Every section is dated, as after a release; the next version has none.
+    for (branch, _) in lifeboat::drill::LINES {
+        let edit = format!(
+            "git checkout -q {branch} && sed -i 's/^Unreleased\\.$/Released 2026-01-06./; s/^## \\(.*\\)\\.[0-9]*$/## \\1.0/' RELEASES.md && sed -i s/limit=16/limit=8/ sample.in \
+             && git -c user.name=a -c user.email=a@example.org commit -qam dated"
+        );
+        assert!(Command::new("sh").args(["-c", &edit]).current_dir(world.sample.project()).status().unwrap().success());
+    }
+    let train = world.without_patches();
+    let shipped = world.lifeboat(&["ship", train.to_str().unwrap()]);
+    assert_eq!(shipped.status.code(), Some(2), "{}", text(&shipped));
+    assert!(text(&shipped).contains("no section for 1.0.5"), "{}", text(&shipped));
+
+    let summaries = world.dir.path().join("summary.md");
+    let rehearsed = world
+        .command(&["ship", "--dry-run", train.to_str().unwrap()])
+        .env("GITHUB_STEP_SUMMARY", &summaries)
+        .output()
+        .unwrap();
+    assert!(rehearsed.status.success(), "{}", text(&rehearsed));
+    assert!(text(&rehearsed).contains("no line has patches, so the changelog stays as it is"), "{}", text(&rehearsed));
+    assert!(summary(&rehearsed).starts_with("rehearsal: fit: 24 steps in "), "{}", text(&rehearsed));
+    assert_eq!(std::fs::read_to_string(summaries).unwrap(), format!("✅ {}\n\n", summary(&rehearsed)));
+    assert!(text(&rehearsed).lines().any(|l| l.starts_with("done      build/") && l.ends_with(" s")), "no times");
+}
+
+#[test]
+fn the_last_line_says_what_has_rotted() {
+    let world = World::made(HostClock.now() - jiff::SignedDuration::from_hours(24 * 340));
+    world.configure("sh build.sh {name}", "echo the compiler is gone; exit 7");
+    let train = world.sample.train_file();
+    let rehearsed = world.lifeboat(&["ship", "--dry-run", train.to_str().unwrap(), "--json"]);
+    assert_eq!(rehearsed.status.code(), Some(1), "{}", text(&rehearsed));
+    let report: serde_json::Value = serde_json::from_slice(&rehearsed.stdout).unwrap();
+    assert_eq!(report["fit"], false);
+    let said = report["summary"].as_str().unwrap();
+    assert!(said.starts_with("rehearsal: rotten, "), "{said}");
+    assert!(said.contains("recipe: build/release-1.0.0/linux: the recipe ended with exit code 7"), "{said}");
+    assert!(said.contains("expiry: trust root: ends in 2"), "{said}");
+    assert!(report["steps"][0]["seconds"].is_number(), "{report}");
+
+    let rehearsed = world.lifeboat(&["ship", "--dry-run", train.to_str().unwrap()]);
+    assert_eq!(rehearsed.status.code(), Some(1), "{}", text(&rehearsed));
+    assert_eq!(summary(&rehearsed).split(',').next(), Some("rehearsal: rotten"), "{}", text(&rehearsed));
+    assert!(text(&rehearsed).contains("| the compiler is gone"), "{}", text(&rehearsed));
+    assert!(!text(&rehearsed).contains("are kept"), "a dry run keeps no step: {}", text(&rehearsed));
+    assert!(text(&rehearsed).contains("a dry run starts from the beginning"), "{}", text(&rehearsed));
+
+    // What soon rots alone is enough for another exit code than 0.
+    world.configure("echo the compiler is gone; exit 7", "sh build.sh {name}");
+    let rehearsed = world.lifeboat(&["ship", "--dry-run", train.to_str().unwrap()]);
+    assert_eq!(rehearsed.status.code(), Some(1), "{}", text(&rehearsed));
+    assert!(
+        summary(&rehearsed).starts_with("rehearsal: rotten, 1 finding: expiry: trust root"),
+        "{}",
+        text(&rehearsed)
+    );
+
+    // What cannot be read at all is said in the same line.
+    world.configure("[[store]]", "[[stroe]]");
+    let rehearsed = world.lifeboat(&["ship", "--dry-run", train.to_str().unwrap()]);
+    assert_eq!(rehearsed.status.code(), Some(2), "{}", text(&rehearsed));
+    assert!(summary(&rehearsed).contains("configuration: "), "{}", text(&rehearsed));
+}
+
+#[test]
+fn a_dry_run_that_is_stopped_leaves_nothing_running_and_the_next_one_starts() {
+    std::thread::scope(|scope| {
+        for (n, signal, code) in [(1, "INT", Some(130)), (2, "TERM", Some(143)), (3, "KILL", None)] {
+            // An argument that no other process has.
+            let mark = format!("3{}.{n}", std::process::id());
+            scope.spawn(move || stopped_by(signal, code, &mark));
+        }
+    });
+}
+
+fn stopped_by(signal: &str, code: Option<i32>, mark: &str) {
+    let world = World::new();
+    world.configure("sh build.sh {name}", &format!("sleep {mark}"));
+    let train = world.sample.train_file();
+    let arguments = ["ship", "--dry-run", train.to_str().unwrap(), "--heartbeat", "1"];
+    let mut stopped = world.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while running(mark).is_empty() {
+        assert!(stopped.try_wait().unwrap().is_none(), "{signal}: it ended before it built anything");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // Long enough for a heartbeat.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let kill = Command::new("kill").args(["-s", signal, &stopped.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let ended = stopped.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), code, "{signal}: {}", text(&ended));
+    let beat = |l: &str| l.starts_with("running   build/release-") && l.contains(" for ") && l.contains(", log: /");
+    assert!(text(&ended).lines().any(beat), "{signal}: no heartbeat: {}", text(&ended));
+    let scratch = world.sample.state().join("sample/rehearsals/drill/scratch");
+    if code.is_some() {
+        assert_eq!(running(mark), Vec::<String>::new(), "{signal}");
+        assert!(!scratch.exists(), "{signal}: embargoed sources are left");
+        assert!(text(&ended).contains("cancelled"), "{signal}: {}", text(&ended));
+    }
+
+    world.configure(&format!("sleep {mark}"), "sh build.sh {name}");
+    let again = world.lifeboat(&arguments);
+    assert!(again.status.success(), "{signal}: {}", text(&again));
+    assert_eq!(running(mark), Vec::<String>::new(), "{signal}");
+    assert!(!scratch.exists(), "{signal}");
 }

@@ -40,6 +40,14 @@ pub(super) fn trust(global: &Global, args: &trust::Args) -> Result<ExitCode> {
 }
 
 pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
+    let code = with_subjects(global, |subjects| {
+        super::runtime()?.block_on(doctor::run(global.json, subjects, &mut std::io::stdout()))
+    })?;
+    Ok(ExitCode::from(code))
+}
+
+/// Gives `ask` everything that `doctor` looks at.
+pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjects<'_>) -> Result<T>) -> Result<T> {
     let place = Place::open(global);
     let state = match &place {
         Ok(place) => place.root().to_owned(),
@@ -79,6 +87,5 @@ pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
         workflows_off: &workflows_off,
         outages: &outages,
     };
-    let code = super::runtime()?.block_on(doctor::run(global.json, &subjects, &mut std::io::stdout()))?;
-    Ok(ExitCode::from(code))
+    ask(&subjects)
 }

@@ -1,5 +1,6 @@
 //! `lifeboat doctor`: whether a train could ship from this machine now, and what to do where it could not.
 
+pub mod expiry;
 mod machine;
 mod report;
 mod trust;
@@ -82,6 +83,7 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         trust::root(config, subjects, &mut work);
         trust::repository(config, &mut work);
         machine::keys(config, &mut work);
+        expiry::dates(config, subjects, &mut work);
         labels(config, subjects.runners, &mut work);
     }
     for runner in subjects.runners {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::place::{Place, Seen, advice};
+use super::rehearse::Took;
 use super::{Global, Output};
 use crate::config;
 use crate::effects::{Effects, Progress, ProgressEvent};
@@ -47,14 +48,15 @@ struct Report {
     locations: Vec<String>,
     deferred: Vec<String>,
     failed: Vec<String>,
+    steps: Vec<Took>,
     next: String,
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
     if args.dry_run {
-        return super::rehearse::run(&place, args.file.as_deref(), args.plan, out);
+        return super::rehearse::run(global, args.file.as_deref(), args.plan, out);
     }
+    let place = Place::open(global)?;
     if args.file.is_none() && args.train.is_none() {
         let seen = place.see_all()?;
         if seen.len() > 1 && !seen.iter().any(Seen::under_way) {
@@ -176,6 +178,7 @@ pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<Exi
         locations: locations(&train),
         deferred: state.deferred().map(|(id, why, _)| format!("{id}: {why}")).collect(),
         failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
+        steps: Took::all(effects),
         next: advice(&state, effects.clock.now()),
     };
     if let Ended::Stuck(errors) = &ended {

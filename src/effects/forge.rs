@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use super::{Advisories, Automation, PullRequests};
 use crate::error::{Part, Result};
 use crate::model::{Digests, Oid, RemoteName, Sha256, TagName};
@@ -130,6 +132,15 @@ pub trait Forge: Send + Sync {
     /// another one.
     async fn parts(&self) -> Vec<(Part, Result<()>)> {
         vec![(Part::Api, self.probe().await)]
+    }
+
+    /// When the configured token ends, where the forge says it; none if it does not end.
+    ///
+    /// # Errors
+    /// No token can be read here, the forge does not answer, or it refuses the token
+    /// ([`crate::error::ErrorKind::Verification`]).
+    async fn credential_expires(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
     }
 
     /// What is there now: the tag, the releases, `latest`.

@@ -10,6 +10,7 @@ mod workflows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use reqwest::{Method, Url};
 
 use self::answers::{Asset, Change, GitRef, Release};
@@ -29,6 +30,9 @@ pub use crate::http::Deadlines;
 const API: &str = "https://api.github.com";
 /// Where that API's uploads go.
 const UPLOADS: &str = "https://uploads.github.com";
+
+/// When a personal access token ends: GitHub's docs, "Token expiration and revocation".
+const EXPIRATION: &str = "github-authentication-token-expiration";
 
 /// How GitHub is spoken to.
 const DIALECT: Dialect = Dialect {
@@ -145,6 +149,12 @@ fn burnt(forge: &RemoteName, tag: &TagName, says: &str) -> Error {
         .hint("nothing brings that name back: the project's own stores have the release; for this forge, ship the next version")
 }
 
+/// The time in [`EXPIRATION`]: `2026-12-31 23:59:59 UTC`, or with an offset such as `-0400`.
+fn token_end(text: &str) -> Option<Timestamp> {
+    let text = text.trim().replace("UTC", "+0000");
+    jiff::fmt::strtime::parse("%Y-%m-%d %H:%M:%S %z", text).ok()?.to_timestamp().ok()
+}
+
 /// Where the API at this address says that assets go, as far as the address tells.
 fn uploads_of(api: &str) -> Option<String> {
     match api.strip_suffix("/api/v3") {
@@ -178,6 +188,17 @@ impl Forge for GitHub {
         };
         let (api, uploads) = tokio::join!(self.probe(), self.client.probe(&uploads));
         vec![(Part::Api, api), (Part::Uploads, uploads.map_err(|e| e.of(Part::Uploads)))]
+    }
+
+    async fn credential_expires(&self) -> Result<Option<Timestamp>> {
+        let answer = self.client.get(&self.url("")?).await?;
+        if answer.status == 401 {
+            return Err(Error::verification(format!("`{}` refuses the token: it has ended or was revoked", self.name))
+                .hint("make a new token, and put it where the old one is"));
+        }
+        let Some(says) = answer.header(EXPIRATION) else { return Ok(None) };
+        let ends = token_end(says);
+        ends.map(Some).ok_or_else(|| Error::fatal(format!("`{}` is not a date of `{EXPIRATION}`", escape(says))))
     }
 
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {

@@ -126,3 +126,33 @@ fn the_host_of_uploads_follows_from_the_apis_address() {
     assert_eq!(uploads_of("https://ghe.example.org/api/v3").as_deref(), Some("https://ghe.example.org/api/uploads"));
     assert_eq!(uploads_of("http://127.0.0.1:1"), None);
 }
+
+#[test]
+fn the_end_of_a_token_is_a_time() {
+    let end = |text: &str| token_end(text).map(|t| t.to_string());
+    assert_eq!(end("2026-12-31 23:59:59 UTC").as_deref(), Some("2026-12-31T23:59:59Z"));
+    assert_eq!(end("2026-12-31 23:59:59 -0400").as_deref(), Some("2027-01-01T03:59:59Z"));
+    assert_eq!(end("soon"), None);
+}
+
+#[tokio::test]
+async fn a_token_says_when_it_ends_and_a_refused_one_is_told() {
+    let with = |answer: &'static [u8]| {
+        let token = Some(crate::model::SecretRef::Env("TOKEN".into()));
+        let (name, api) = ("github".parse().unwrap(), Some(format!("http://{}", answering(answer))));
+        let spec = ForgeSpec { name, repository: "a/b".to_owned(), api, uploads: None, token, app: None };
+        let secrets = Arc::new(|_: &crate::model::SecretRef| Ok(crate::model::Secret::new("canary")));
+        GitHub::new(
+            &spec,
+            &Surroundings { clock: Arc::new(HostClock), secrets, hosts: ["127.0.0.1".to_owned()].into() },
+        )
+    };
+    let ends = with(
+        b"HTTP/1.1 200 OK\r\ngithub-authentication-token-expiration: 2026-12-31 23:59:59 UTC\r\ncontent-length: 2\r\n\r\n{}",
+    );
+    assert_eq!(ends.credential_expires().await.unwrap(), Some("2026-12-31T23:59:59Z".parse().unwrap()));
+    let endless = with(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    assert_eq!(endless.credential_expires().await.unwrap(), None);
+    let refused = with(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}");
+    assert_eq!(refused.credential_expires().await.unwrap_err().kind(), ErrorKind::Verification);
+}

@@ -158,6 +158,20 @@ impl Certificate {
         worst
     }
 
+    /// When it can sign no more: its primary key ends, or the last of its keys that sign; none if it does not end, or
+    /// cannot sign at `now`.
+    #[must_use]
+    pub fn expires(&self, now: Timestamp) -> Option<Timestamp> {
+        let (policy, when) = (policy(now), SystemTime::from(now));
+        let valid = self.cert.with_policy(&policy, when).ok()?;
+        let primary = valid.primary_key().key_expiration_time();
+        let ends: Vec<Option<SystemTime>> =
+            valid.keys().alive().revoked(false).for_signing().map(|k| k.key_expiration_time()).collect();
+        // One that does not end is later than any that does.
+        let last = if ends.contains(&None) { None } else { ends.into_iter().flatten().max() };
+        [primary, last].into_iter().flatten().min().and_then(|t| timestamp(t).ok())
+    }
+
     /// This certificate with everything that another copy of it knows too; a revocation in either revokes it.
     ///
     /// # Errors

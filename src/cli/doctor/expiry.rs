@@ -1,0 +1,100 @@
+//! What ends soon: the trust root, certificates, a forge's token. Nobody looks at these dates until it is too late.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::report::{Check, Health};
+use super::{Subjects, Work};
+use crate::config::Config;
+use crate::effects::Forge;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gather;
+use crate::host::HostDisk;
+use crate::trust::TrustedRoot;
+
+/// The area of these checks.
+pub const AREA: &str = "expiry";
+/// How the finding of a date begins that cannot be read from here.
+pub const NOT_CHECKED: &str = "not checked: ";
+/// What ends within this time is said.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Looks at every date.
+pub(super) fn dates(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
+    // A root that does not count is the trust check's to say.
+    if let Ok(trust) = gather::trusted(config, subjects.state, &HostDisk, subjects.now) {
+        of_trust(&trust, subjects.now).into_iter().for_each(|check| work.now(check));
+    }
+    for forge in subjects.forges {
+        let (forge, now) = (Arc::clone(forge), subjects.now);
+        let name = format!("{} token", forge.name());
+        work.later_all(AREA, name.clone(), Health::Ok, async move {
+            match token(&*forge).await {
+                Ok(Some(ends)) => vec![judge(&name, "make a new token, and put it where the old one is", ends, now)],
+                Ok(None) => Vec::new(),
+                Err(e) if e.kind() == ErrorKind::Verification => vec![Check::from_error(AREA, name, Health::Warn, &e)],
+                Err(e) => vec![Check::ok(AREA, name, format!("{NOT_CHECKED}{}", e.message()))],
+            }
+        });
+    }
+}
+
+/// When the token ends; a forge that does not answer is asked nothing more.
+async fn token(forge: &dyn Forge) -> Result<Option<Timestamp>> {
+    forge.probe().await?;
+    forge.credential_expires().await
+}
+
+/// The root, and every certificate that it needs: only those that end soon, unless none does.
+fn of_trust(trust: &TrustedRoot, now: Timestamp) -> Vec<Check> {
+    let sign = "have a new trust root signed: `lifeboat trust init`";
+    let mut dates = vec![judge("trust root", sign, trust.root.expires, now)];
+    let roles = &trust.root.roles;
+    let of = |what: &str, keys: &std::collections::BTreeSet<crate::model::Fingerprint>| -> Vec<Check> {
+        let one = |key| {
+            let ends = trust.certificate(key).ok()?.expires(now)?;
+            let extend = "extend it (`gpg --quick-set-expire`), and put the new export beside `trust.json`";
+            Some(judge(&format!("{what} {key}"), extend, ends, now))
+        };
+        keys.iter().filter_map(one).filter(|c| c.health != Health::Ok).collect()
+    };
+    dates.extend(of("release key", &roles.release.keys));
+    dates.extend(of("freshness key", &roles.freshness.keys));
+    for (person, known) in &trust.root.people {
+        dates.extend(of(&format!("certificate of {person},"), &known.certificates));
+    }
+    dates
+}
+
+fn judge(name: &str, hint: &str, ends: Timestamp, now: Timestamp) -> Check {
+    let left = ends.duration_since(now);
+    let day = ends.strftime("%F");
+    if left > SOON {
+        return Check::ok(AREA, name, format!("until {day}"));
+    }
+    let days = left.as_hours() / 24;
+    let text = match days {
+        _ if left.is_negative() => format!("has ended on {day}"),
+        0 => format!("ends within a day, on {day}"),
+        days => format!("ends in {}, on {day}", crate::cli::plural(usize::try_from(days).unwrap_or(0), "day", "days")),
+    };
+    Check::from_error(AREA, name, Health::Warn, &Error::fatal(text).hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_within_a_month_is_said() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let check = |ends: &str| judge("x", "y", ends.parse().unwrap(), now);
+        assert_eq!(check("2026-12-23T12:00:00Z"), Check::ok(AREA, "x", "until 2026-12-23"));
+        assert_eq!(check("2026-12-20T12:00:00Z").found, "ends in 28 days, on 2026-12-20");
+        assert_eq!(check("2026-11-23T13:00:00Z").found, "ends in 1 day, on 2026-11-23");
+        assert_eq!(check("2026-11-22T13:00:00Z").found, "ends within a day, on 2026-11-22");
+        assert_eq!(check("2026-11-21T13:00:00Z").found, "has ended on 2026-11-21");
+        assert_eq!(check("2026-11-21T13:00:00Z").health, Health::Warn);
+    }
+}
