@@ -59,7 +59,7 @@ fn a_root_follows_from_the_pinned_one() {
     let first = RootChoice::Pinned(one.digest().unwrap());
     assert_eq!(loaded(dir.path(), first).unwrap().root, one);
     let other = RootChoice::Pinned(Sha256::of(b"other"));
-    assert!(loaded(dir.path(), other).unwrap_err().report().contains("is the pinned one"));
+    assert!(loaded(dir.path(), other).unwrap_err().report().contains("is not the pinned one"));
 
     let two = next(&one);
     rotate(dir.path(), &two, &[("alice", &team.alice)]);
@@ -239,9 +239,11 @@ enum Verb {
 fn lifeboat(state: &Path, arguments: &[&str]) -> Result<String> {
     let cli: Cli = Cli::try_parse_from([&["lifeboat"], arguments].concat()).unwrap_or_else(|e| panic!("{e}"));
     let mut out = Vec::new();
+    let disk: Arc<dyn lifeboat::effects::Disk> = Arc::new(HostDisk);
+    let of_project = |_: &lifeboat::model::ProjectName| Some(state.to_owned());
     match cli.verb {
-        Verb::Trust(args) => cli::trust::run(&args, cli.json, &HostDisk, state, at(NOW), &mut out)?,
-        Verb::Verify(args) => cli::verify::run(&args, cli.json, Arc::new(HostDisk), state, at(NOW), &mut out)?,
+        Verb::Trust(args) => cli::trust::run(&args, cli.json, &disk, &of_project, at(NOW), &mut out)?,
+        Verb::Verify(args) => cli::verify::run(&args, cli.json, disk, &of_project, at(NOW), &mut out)?,
     };
     Ok(String::from_utf8(out).unwrap())
 }
@@ -252,8 +254,9 @@ fn the_commands() {
     let state = world.state();
     let (keys, store) = (world.keys(), world.store());
     let (keys, store) = (keys.to_str().unwrap(), store.to_str().unwrap());
+    // A store without keys, and none here: there is nothing to pin.
     let unpinned = lifeboat(&state, &["verify", "1.2.4", store]).unwrap_err().report();
-    assert!(unpinned.contains("lifeboat trust pin"), "{unpinned}");
+    assert!(unpinned.contains("there is no `keys/trust.json` below"), "{unpinned}");
     assert!(lifeboat(&state, &["trust", "show", "--keys", keys]).unwrap().contains("NOT pinned"));
     let digest = world.root_digest().hex();
     assert!(lifeboat(&state, &["trust", "pin", &"0".repeat(64), "--keys", keys]).is_err());
@@ -274,6 +277,9 @@ fn the_commands() {
     let alone = ["verify", "1.2.4", release.to_str().unwrap(), "--keys", keys, "--layout", "release"];
     assert!(lifeboat(&state, &alone).unwrap().contains("not checked  index"));
     fs::write(release.join("sample.zip"), b"x").unwrap();
+    let error = lifeboat(&state, &alone).unwrap_err();
+    assert_eq!(error.kind().exit_code(), 2, "cut off: {}", error.report());
+    fs::write(release.join("sample.zip"), vec![0x51; 400_000]).unwrap();
     let error = lifeboat(&state, &alone).unwrap_err();
     assert_eq!(error.kind().exit_code(), 6);
     pin(&HostDisk, &state, &Sha256::of(b"other")).unwrap();

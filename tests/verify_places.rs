@@ -91,14 +91,14 @@ fn the_flat_names_of_a_forge_are_known() {
 }
 
 #[test]
-fn a_release_alone_does_not_take_the_word_of_keys_that_have_expired() {
+fn nobody_takes_the_word_of_keys_that_have_expired() {
     let mut world = World::new();
     world.team.bob = Key::new("bob", Some(Duration::from_secs(86_400 * 54 + 43_200))); // good until 24 February, midnight
     world.root = world.team.root();
     world.team.write_keys(&world.keys(), &world.root);
     world.publish(&world.made, &[("alice", &world.team.alice), ("bob", &world.team.bob)]);
-    // The fresh index of a store vouches for what it lists; alone, bob's key could be anybody's by now.
-    world.verify().require().unwrap();
+    // By now bob's key could be anybody's, and the key that signs a store's index must not stand in for bob.
+    world.refused("nothing but the signature itself says that it is older");
     refused(&alone(&world), "nothing but the signature itself says that it is older");
 
     // The release key is judged by the date that people signed.
@@ -113,5 +113,46 @@ fn a_release_alone_does_not_take_the_word_of_keys_that_have_expired() {
     alone(&world).require().unwrap_or_else(|e| panic!("{}", e.report()));
     until(54, &mut world); // good until 24 February, midnight
     refused(&alone(&world), "had expired on 2026-02-24T12:00:00Z");
-    world.verify().require().unwrap();
+    world.refused("had expired on 2026-02-24T12:00:00Z");
+}
+
+#[test]
+fn a_clock_that_is_behind_is_told_so() {
+    let world = World::new();
+    let mut request = world.request();
+    request.now = release_world::at("2026-02-20T12:00:00Z");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let error = runtime.block_on(lifeboat::verify::verify(request)).unwrap_err();
+    assert!(error.message().contains("this machine's clock is behind"), "{}", error.report());
+    assert_eq!(error.kind().exit_code(), 2);
+    // An index that the project did not sign says nothing of the clock.
+    let later = world.index(&world.made, 8);
+    world.write_index(&later, &world.team.carol);
+    let mut request = world.request();
+    request.now = release_world::at("2026-02-20T12:00:00Z");
+    assert!(runtime.block_on(lifeboat::verify::verify(request)).unwrap().require().is_err());
+}
+
+#[test]
+fn an_incomplete_copy_is_its_owners_own_fault() {
+    let world = World::new();
+    for (name, said) in [
+        ("SHA256SUMS.bob.asc", "`SHA256SUMS.bob.asc` is not in"),
+        ("sample.zip", "`sample.zip` is not in"),
+        ("tag.txt", "`tag.txt` is not in"),
+    ] {
+        let path = world.release().join(name);
+        let kept = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let error = alone(&world).require().unwrap_err();
+        assert_eq!(error.kind().exit_code(), 2, "{name}: {}", error.report());
+        assert!(error.report().contains(said), "{}", error.report());
+        // A store that lacks it is nobody's own.
+        assert_eq!(world.verify().require().unwrap_err().kind().exit_code(), 6, "{name}");
+        fs::write(&path, kept).unwrap();
+    }
+    // Something wrong beside something missing is not excused by it.
+    fs::remove_file(world.release().join("sample.zip")).unwrap();
+    fs::write(world.release().join("sample.tar.gz"), b"the whole SOURCE").unwrap();
+    assert_eq!(alone(&world).require().unwrap_err().kind().exit_code(), 6);
 }

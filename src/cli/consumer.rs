@@ -1,6 +1,6 @@
 //! Verbs that work without a configuration: `verify`, `trust`, `doctor`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,35 +8,42 @@ use super::place::{Place, state_dir};
 use super::{Global, doctor, trust, verify};
 use crate::effects::{Clock as _, Disk, Quiet};
 use crate::engine::TrainDir;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::host::{HostClock, HostDisk};
-use crate::trust::{FILE, Root};
+use crate::model::ProjectName;
 
-/// The project's directory in the state directory: as the configuration names the project, else as the trust root in
-/// `keys` does. The name chooses a directory and nothing else, so it need not be verified.
-fn project_state(global: &Global, keys: &Path) -> Result<PathBuf> {
-    if let Ok(place) = Place::open(global) {
-        return Ok(place.root().to_owned());
-    }
-    let state = state_dir(global)?;
-    let path = keys.join(FILE);
-    match HostDisk.read(&path).context(format!("cannot read `{}`", path.display()))? {
-        Some(bytes) => Ok(state.join(Root::from_bytes(&bytes, &path.display().to_string())?.project.as_str())),
-        None => Ok(state),
+/// The configuration, if there is one; one that was named must be good.
+fn configured(global: &Global) -> Result<Option<Place>> {
+    match Place::open(global) {
+        Err(e) if global.config.is_some() => Err(e),
+        found => Ok(found.ok()),
     }
 }
 
+/// The project's directory in the state directory, if this machine has one.
+fn project_state(global: &Global, project: &ProjectName) -> Option<PathBuf> {
+    state_dir(global).ok().map(|dir| dir.join(project.as_str()))
+}
+
 pub(super) fn verify(global: &Global, args: &verify::Args) -> Result<ExitCode> {
-    let project_keys = Place::open(global).ok().map(|place| place.config.project.keys);
+    let project_keys = configured(global)?.map(|place| place.config.project.keys);
     let args = verify::Args { project_keys, ..args.clone() };
-    let keys = args.keys.as_ref().or(args.project_keys.as_ref()).cloned().unwrap_or_else(|| PathBuf::from("keys"));
-    let state = project_state(global, &keys)?;
+    let state = |project: &ProjectName| project_state(global, project);
     verify::run(&args, global.json, Arc::new(HostDisk), &state, HostClock.now(), &mut std::io::stdout())
 }
 
 pub(super) fn trust(global: &Global, args: &trust::Args) -> Result<ExitCode> {
-    let state = project_state(global, &args.keys)?;
-    trust::run(args, global.json, &HostDisk, &state, HostClock.now(), &mut std::io::stdout())
+    let project_keys = configured(global)?.map(|place| place.config.project.keys);
+    let args = trust::Args { project_keys, ..args.clone() };
+    let state = |project: &ProjectName| project_state(global, project);
+    trust::run(
+        &args,
+        global.json,
+        &(Arc::new(HostDisk) as Arc<dyn Disk>),
+        &state,
+        HostClock.now(),
+        &mut std::io::stdout(),
+    )
 }
 
 pub(super) fn doctor(global: &Global) -> Result<ExitCode> {

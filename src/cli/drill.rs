@@ -139,7 +139,7 @@ fn pin(place: &Place) -> Result<()> {
     let keys = &place.config.project.keys;
     let now = place.clock.now();
     let root = trust::load(&*place.disk, keys, Some(&place.config.project.name), RootChoice::Directory, now)?;
-    trust::pin(&*place.disk, place.root(), &root.digest)
+    trust::pin_root(trust::Memory { disk: &*place.disk, state_dir: place.root() }, &root)
 }
 
 fn ship(place: &Place, sample: &Sample, out: &Output) -> Result<Arc<Train>> {

@@ -9,6 +9,7 @@ mod consumer;
 pub mod doctor;
 mod drill;
 pub mod init;
+mod keys;
 mod log;
 mod place;
 mod plan;

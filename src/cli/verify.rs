@@ -1,42 +1,55 @@
 //! `lifeboat verify`: checks a published release, as a stranger does.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use semver::Version;
 
-use crate::effects::Disk;
+use super::keys::{KeysFrom, digest, has_root, unpinned};
+use crate::effects::{Disk, EntryKind, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
-use crate::model::{BranchName, Sha256, escape};
-use crate::trust::{self, RootChoice};
-use crate::verify::{Layout, Report, Request, Source, Verdict, verify};
+use crate::model::{ArtifactName, BranchName, ProjectName, Sha256, escape};
+use crate::trust::{self, Memory, RootChoice, TrustedRoot};
+use crate::verify::{Kept, Layout, Report, Request, Search, Source, Verdict, Wanted, find, verify};
 
 /// Check a release as a stranger would, and more: threshold, completeness, freshness
+///
+/// With `--pin`, nothing else is needed: the trust root and the certificates are fetched from the store, and the digest
+/// vouches for them.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The version that you want to use
-    pub version: Version,
-    /// A directory, `file:///…` or `https://…`: the base of a store, or with `--layout release` one release
-    pub location: String,
-    /// What lies there
-    #[arg(long, value_enum, default_value_t = LayoutArg::Store)]
-    pub layout: LayoutArg,
+    /// A version (`1.0.5`, `v1.0.5`), `latest` (of a line: with `--line`), a tag, or a file that you downloaded
+    #[arg(value_name = "VERSION|latest|FILE")]
+    pub wanted: String,
+    /// The base of a store: `https://…`, `file:///…` or a directory; also a directory with one downloaded release. None: the
+    /// directory of FILE
+    #[arg(value_name = "ADDRESS")]
+    pub location: Option<String>,
+    /// What lies there [default: found out]
+    #[arg(long, value_enum)]
+    pub layout: Option<LayoutArg>,
     /// The branch that the release should be of
     #[arg(long)]
     pub line: Option<BranchName>,
-    /// Take the trust root and the certificates from this directory, which you vouch for; without it the pinned root
-    /// counts, with the certificates in the project's `keys/`
-    #[arg(long, value_name = "DIR")]
-    pub keys: Option<PathBuf>,
-    /// Where the certificates are without `--keys`; none for `keys/` in the current directory.
+    /// Take the trust root and the certificates from this directory, which you vouch for, or with a pinned root from another
+    /// store's address
+    #[arg(long, value_name = "DIR|ADDRESS")]
+    pub keys: Option<String>,
+    /// Where the certificates are without `--keys`, if a configuration says so.
     #[arg(skip)]
     pub project_keys: Option<PathBuf>,
     /// The SHA-256 of the trust root, in place of the one pinned on this machine
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
     pub pin: Option<Sha256>,
+    /// Check only this file of the release; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<ArtifactName>,
+    /// Keep what was checked in this directory, which must be absent or empty: it appears whole after everything held
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
     /// A local clone whose tag is checked too
     #[arg(long, value_name = "DIR")]
     pub clone: Option<PathBuf>,
@@ -45,78 +58,168 @@ pub struct Args {
 /// How the location is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LayoutArg {
-    /// `releases/<version>/`, `releases/index.json`, `git/`
+    /// `releases/<version>/`, `releases/index.json`, `git/`, `keys/`
     Store,
     /// The files of one release
     Release,
 }
 
-/// Runs `lifeboat verify`; the report goes to `out`.
+/// Runs `lifeboat verify`; the report goes to `out`. `state` gives a project's directory in the state directory, if there
+/// may be one.
 ///
 /// # Errors
 /// A source that cannot be reached, no trust root. A release that does not verify is the error of its report; with
-/// `--json` it is exit code 6 alone.
+/// `--json` it is its exit code alone.
 pub fn run(
     args: &Args,
     json: bool,
     disk: Arc<dyn Disk>,
-    state_dir: &Path,
+    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
     now: Timestamp,
     out: &mut dyn Write,
 ) -> Result<ExitCode> {
-    let pinned = trust::pinned(&*disk, state_dir)?;
-    let choice = match (args.pin, &args.keys, pinned) {
-        (Some(pin), _, _) => RootChoice::Pinned(pin),
-        (None, Some(_), _) => RootChoice::Directory,
-        (None, None, Some(pin)) => RootChoice::Pinned(pin),
-        (None, None, None) => {
-            return Err(Error::input("no trust root is pinned on this machine")
-                .hint("pin the digest that the project publishes: lifeboat trust pin DIGEST")
-                .hint("or name a directory with `trust.json` and certificates that you vouch for: --keys DIR"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start reading")?;
+    let keep = args.output.as_ref().map(|to| Kept::begin(Arc::clone(&disk), to)).transpose()?;
+    let checked = runtime.block_on(check(args, &disk, state, now, keep.clone()));
+    let kept = match (&keep, checked) {
+        (Some(keep), Ok((report, source, directory))) if report.require().is_ok() => {
+            keep.end(&source, &directory, &report)?;
+            Ok(report)
+        }
+        (keep, checked) => {
+            keep.iter().for_each(Kept::give_up);
+            checked.map(|(report, ..)| report)
         }
     };
-    let keys = args.keys.as_ref().or(args.project_keys.as_ref()).cloned().unwrap_or_else(|| PathBuf::from("keys"));
-    let trust = trust::load(&*disk, &keys, None, choice, now)?;
-    if args.pin.is_none() && args.keys.is_none() && pinned != Some(trust.digest) {
-        // The newer root is signed by the older one's people: from now on the older one is not enough.
-        trust::pin(&*disk, state_dir, &trust.digest)?;
-    }
-    let request = Request {
-        source: Source::new(&args.location, Arc::clone(&disk))?,
-        layout: match args.layout {
-            LayoutArg::Store => Layout::Store,
-            LayoutArg::Release => Layout::Release,
-        },
-        version: args.version.clone(),
-        line: args.line.clone(),
-        clone: args.clone.clone(),
-        trust,
-        state_dir: Some(state_dir.to_owned()),
-        disk,
-        now,
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start reading")?;
-    let report = runtime.block_on(verify(request))?;
+    let report = kept?;
     if json {
         let text = serde_json::to_string_pretty(&report).context("cannot write the report")?;
         writeln!(out, "{text}").context("cannot write the report")?;
-        let code = report.require().err().map(|_| ErrorKind::Verification.exit_code());
+        let code = report.require().err().map(|e| e.kind().exit_code());
         return Ok(code.map_or(ExitCode::SUCCESS, ExitCode::from));
     }
-    render(&report, out).context("cannot write the report")?;
+    render(&report, args.output.as_deref(), out).context("cannot write the report")?;
     report.require().map(|()| ExitCode::SUCCESS)
 }
 
-fn render(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
+/// The report, with where it was read from and the release's directory there.
+async fn check(
+    args: &Args,
+    disk: &Arc<dyn Disk>,
+    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
+    now: Timestamp,
+    keep: Option<Kept>,
+) -> Result<(Report, Source, String)> {
+    let is_file = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == EntryKind::File);
+    let wanted = Wanted::parse(&args.wanted, is_file);
+    let location = match (&args.location, &wanted) {
+        (Some(location), _) => location.clone(),
+        (None, Wanted::File(path)) => match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            Some(dir) => dir.display().to_string(),
+            None => ".".to_owned(),
+        },
+        (None, _) => {
+            return Err(Error::input(format!("where is {}?", escape(&args.wanted)))
+                .hint(format!("name the store's address: lifeboat verify {} https://…", escape(&args.wanted))));
+        }
+    };
+    let source = Source::new(&location, Arc::clone(disk))?;
+    let layout = match args.layout {
+        Some(LayoutArg::Store) => Layout::Store,
+        Some(LayoutArg::Release) => Layout::Release,
+        None if source.is_one_release().await => Layout::Release,
+        None => Layout::Store,
+    };
+    let keys = keys(args, &source, layout, disk).await?;
+    let project = keys.project(&**disk)?;
+    // Without a place to remember, everything else is checked all the same.
+    let state_dir = project.as_ref().and_then(state).filter(|dir| files::create_dir_all(&**disk, dir, 0o700).is_ok());
+    let trust = trusted(args, &keys, &**disk, state_dir.as_deref(), &location, now)?;
+    let line = args.line.as_ref();
+    let search =
+        Search { source: &source, layout, trust: &trust, state_dir: state_dir.as_deref(), disk: &**disk, line, now };
+    let found = find(search, &wanted).await?;
+    let mut only: BTreeMap<ArtifactName, Option<PathBuf>> = args.only.iter().map(|n| (n.clone(), None)).collect();
+    if let (Wanted::File(path), Some(name)) = (&wanted, &found.artifact) {
+        only.insert(name.clone(), Some(path.clone()));
+    }
+    let directory = match layout {
+        Layout::Store => format!("releases/{}", found.version),
+        Layout::Release => String::new(),
+    };
+    let request = Request {
+        source: source.clone(),
+        layout,
+        version: found.version,
+        line: args.line.clone(),
+        clone: args.clone.clone(),
+        only,
+        keep,
+        trust,
+        state_dir,
+        disk: Arc::clone(disk),
+        now,
+    };
+    Ok((verify(request).await?, source, directory))
+}
+
+/// Where the trust root and the certificates come from: as named, else from the project that is configured or lies here, else
+/// from the store itself. A digest on the command line is enough for the store.
+async fn keys(args: &Args, source: &Source, layout: Layout, disk: &Arc<dyn Disk>) -> Result<KeysFrom> {
+    if let Some(named) = &args.keys {
+        return KeysFrom::named(named, args.pin, disk).await;
+    }
+    let here = PathBuf::from("keys");
+    let own = args.project_keys.clone().or_else(|| has_root(&**disk, &here).then_some(here));
+    match own {
+        Some(dir) if args.pin.is_none() => Ok(KeysFrom::Directory(dir)),
+        own => match (layout, own) {
+            (Layout::Release, Some(dir)) => Ok(KeysFrom::Directory(dir)),
+            (Layout::Release, None) => Err(Error::input("one release by itself has no trust root beside it")
+                .hint("name a store that has one, or a directory that you vouch for: --keys ADDRESS|DIR")),
+            (Layout::Store, own) => match (KeysFrom::store(source, args.pin).await, own) {
+                (Err(e), Some(dir)) if e.kind() == ErrorKind::Input => Ok(KeysFrom::Directory(dir)),
+                (found, _) => found,
+            },
+        },
+    }
+}
+
+/// The root that counts, with everything that was ever seen of its certificates.
+fn trusted(
+    args: &Args,
+    keys: &KeysFrom,
+    disk: &dyn Disk,
+    state_dir: Option<&Path>,
+    location: &str,
+    now: Timestamp,
+) -> Result<TrustedRoot> {
+    let pinned = state_dir.map(|dir| trust::pinned(disk, dir)).transpose()?.flatten();
+    let vouched_for = args.keys.is_some() && matches!(keys, KeysFrom::Directory(_));
+    let choice = match (args.pin, pinned) {
+        (Some(pin), _) => RootChoice::Pinned(pin),
+        (None, _) if vouched_for => RootChoice::Directory,
+        (None, Some(pin)) => RootChoice::Pinned(pin),
+        (None, None) => return Err(unpinned(&args.wanted, location)),
+    };
+    let memory = state_dir.map(|state_dir| Memory { disk, state_dir });
+    trust::load_files(keys.files(disk), None, choice, now, memory)
+}
+
+fn render(report: &Report, kept: Option<&Path>, out: &mut dyn Write) -> std::io::Result<()> {
     for check in &report.checks {
         let verdict = match check.verdict {
             Verdict::Passed => "ok",
             Verdict::Failed => "FAILED",
             Verdict::NotChecked => "not checked",
+            Verdict::Note => "note",
         };
         writeln!(out, "{verdict:>11}  {}: {}", check.what, escape(&check.detail))?;
     }
     if report.failures().next().is_none() {
+        if let Some(dir) = kept {
+            writeln!(out, "kept in `{}`", escape(&dir.display().to_string()))?;
+        }
         let who: Vec<&str> = report.approved_by.iter().map(|p| p.as_str()).collect();
         writeln!(out, "{} {} verifies; approved by {}", report.project, report.version, who.join(", "))?;
     }

@@ -15,6 +15,9 @@ pub const FILE: &str = "manifest.json";
 /// The release notes, a file of the release like any other: people approve them and the sums list them. No recipe makes it.
 pub const NOTES: &str = "notes.md";
 
+/// What the release's pages are made from. No signature covers it, and no recipe makes it.
+pub const PAGE_DATA: &str = "lifeboat-page.json";
+
 /// What one line's release consists of; listed in the sums, which people sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,7 +144,8 @@ impl Manifest {
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let exact = [FILE, super::tag::FILE, "index.html", NOTES, "provenance.intoto.jsonl", "approvals", "latest"];
+    let exact =
+        [FILE, super::tag::FILE, "index.html", NOTES, PAGE_DATA, "provenance.intoto.jsonl", "approvals", "latest"];
     exact.contains(&lower.as_str())
         || lower.ends_with(".asc")
         || lower.ends_with(".sig")

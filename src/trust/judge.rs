@@ -90,6 +90,8 @@ pub struct Judgement {
     pub refused: Vec<Refused>,
     /// How many must count.
     pub threshold: u32,
+    /// What helps where too few count.
+    pub cure: &'static str,
 }
 
 impl Judgement {
@@ -102,6 +104,7 @@ impl Judgement {
             chosen: BTreeMap::new(),
             refused: Vec::new(),
             threshold: role.threshold,
+            cure: "have more people run `lifeboat approve`; `lifeboat trust show` lists who may",
         }
     }
 
@@ -165,7 +168,7 @@ impl Judgement {
         for refused in &self.refused {
             error = error.detail(format!("{}: does not count: {}", refused.who, refused.why));
         }
-        Err(error.hint("have more people run `lifeboat approve`; `lifeboat trust show` lists who may"))
+        Err(error.hint(self.cure))
     }
 }
 
@@ -229,9 +232,16 @@ fn check_any<'a>(
     window: &Window,
 ) -> Result<SignatureFact> {
     let known: BTreeSet<&Fingerprint> = known.into_iter().collect();
-    let mut reason = None;
+    let (mut reason, mut missing) = (None, None);
     for fingerprint in known {
-        let certificate = trust.certificate(fingerprint)?;
+        // One that is missing cannot speak; another of the same owner may.
+        let certificate = match trust.certificate(fingerprint) {
+            Ok(found) => found,
+            Err(e) => {
+                missing = Some(e);
+                continue;
+            }
+        };
         match certificate.check(signature, content, window.now) {
             Ok(fact) => {
                 judge(certificate, &fact, signature.name(), window)?;
@@ -246,7 +256,7 @@ fn check_any<'a>(
         || Error::verification(format!("`{}` was made by {}, no {what}", signature.name(), signature.issuers()));
     match reason {
         Some(e) if std::error::Error::source(&e).is_some() => Err(e),
-        _ => Err(other()),
+        _ => Err(missing.unwrap_or_else(other)),
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::root::{FILE, Root};
 use super::rotation::check_successor;
+use super::surprise::another_root;
 use super::trusted::TrustedRoot;
 use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, Result};
@@ -15,6 +16,9 @@ use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
 
 /// The file in the state directory that holds the digest of the trusted root; it is outside every checkout.
 pub const PIN: &str = "trust-root.pin";
+
+/// The file in the state directory with a copy of the pinned root, to say what another one changes.
+pub const PINNED_ROOT: &str = "trust-root.json";
 
 /// The directory in the state directory with every certificate that was trusted, as `<fingerprint>.asc`: what it has seen
 /// of a certificate, a revocation above all, an older copy in `keys/` cannot take back.
@@ -38,9 +42,9 @@ pub fn pinned(disk: &dyn Disk, state_dir: &Path) -> Result<Option<Sha256>> {
     let Some(bytes) = disk.read(&path).context(format!("cannot read `{}`", path.display()))? else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
     let digest = text.trim_end().parse().map_err(|e| {
-        Error::verification(format!("`{}` does not hold one SHA-256 digest", path.display()))
-            .because(e)
-            .hint("pin the trust root again: lifeboat trust pin DIGEST")
+        Error::verification(format!("`{}` does not hold one SHA-256 digest", path.display())).because(e).hint(
+            "remove the file, ask another maintainer for the digest by voice, then pin it: lifeboat trust pin DIGEST",
+        )
     })?;
     Ok(Some(digest))
 }
@@ -54,6 +58,57 @@ pub fn pin(disk: &dyn Disk, state_dir: &Path, digest: &Sha256) -> Result<()> {
     files::replace(disk, &state_dir.join(PIN), 0o600, &mut format!("{digest}\n").as_bytes())
 }
 
+/// Where the files of a directory of keys are read from.
+#[derive(Clone, Copy)]
+pub enum KeyFiles<'a> {
+    /// A directory of this machine.
+    Directory {
+        /// This machine's files.
+        disk: &'a dyn Disk,
+        /// The directory.
+        dir: &'a Path,
+    },
+    /// What was read from elsewhere before, by name.
+    Fetched {
+        /// The files.
+        files: &'a BTreeMap<String, Vec<u8>>,
+        /// The address of their directory, for messages.
+        from: &'a str,
+    },
+}
+
+impl KeyFiles<'_> {
+    fn read(self, name: &str) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Directory { disk, dir } => read(disk, &dir.join(name)),
+            Self::Fetched { files, .. } => Ok(files.get(name).cloned()),
+        }
+    }
+
+    fn path(self, name: &str) -> String {
+        match self {
+            Self::Directory { dir, .. } => dir.join(name).display().to_string(),
+            Self::Fetched { from, .. } => format!("{from}/{name}"),
+        }
+    }
+
+    fn place(self) -> String {
+        match self {
+            Self::Directory { dir, .. } => dir.display().to_string(),
+            Self::Fetched { from, .. } => from.to_owned(),
+        }
+    }
+}
+
+/// A state directory that remembers certificates and the pinned root.
+#[derive(Clone, Copy)]
+pub struct Memory<'a> {
+    /// This machine's files.
+    pub disk: &'a dyn Disk,
+    /// The directory.
+    pub state_dir: &'a Path,
+}
+
 fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
     disk.read(path).context(format!("cannot read `{}`", path.display()))
 }
@@ -61,20 +116,20 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
 /// Where certificates are read from.
 #[derive(Clone, Copy)]
 struct Keys<'a> {
-    disk: &'a dyn Disk,
-    dir: &'a Path,
-    /// The state directory, if what it remembers counts too.
-    state_dir: Option<&'a Path>,
+    files: KeyFiles<'a>,
+    /// What is remembered, if it counts too.
+    memory: Option<Memory<'a>>,
 }
 
 /// The certificate in a directory, under its own fingerprint.
-fn certificate(disk: &dyn Disk, dir: &Path, fingerprint: &Fingerprint) -> Result<Option<Certificate>> {
-    let path = dir.join(format!("{fingerprint}.asc"));
-    let Some(bytes) = read(disk, &path)? else { return Ok(None) };
-    let certificate = Certificate::parse(&bytes, &path.display().to_string())?;
+fn certificate(files: KeyFiles<'_>, fingerprint: &Fingerprint) -> Result<Option<Certificate>> {
+    let name = format!("{fingerprint}.asc");
+    let Some(bytes) = files.read(&name)? else { return Ok(None) };
+    let path = files.path(&name);
+    let certificate = Certificate::parse(&bytes, &path)?;
     if certificate.fingerprint() != fingerprint {
         let found = certificate.fingerprint();
-        return Err(Error::verification(format!("`{}` holds the certificate {found}", path.display()))
+        return Err(Error::verification(format!("`{path}` holds the certificate {found}"))
             .hint("name each certificate's file by its own fingerprint"));
     }
     Ok(Some(certificate))
@@ -82,12 +137,16 @@ fn certificate(disk: &dyn Disk, dir: &Path, fingerprint: &Fingerprint) -> Result
 
 /// A certificate with everything that is known of it.
 fn known_certificate(keys: Keys<'_>, fingerprint: &Fingerprint) -> Result<Option<Certificate>> {
-    let Some(found) = certificate(keys.disk, keys.dir, fingerprint)? else { return Ok(None) };
-    let seen = match keys.state_dir {
-        Some(dir) => certificate(keys.disk, &dir.join(REMEMBERED), fingerprint)?,
+    let Some(found) = certificate(keys.files, fingerprint)? else { return Ok(None) };
+    let seen = match keys.memory {
+        Some(m) => remembered(m.disk, &m.state_dir.join(REMEMBERED), fingerprint)?,
         None => None,
     };
     seen.map_or(Ok(found.clone()), |seen| found.merged(&seen)).map(Some)
+}
+
+fn remembered(disk: &dyn Disk, dir: &Path, fingerprint: &Fingerprint) -> Result<Option<Certificate>> {
+    certificate(KeyFiles::Directory { disk, dir }, fingerprint)
 }
 
 fn certificates(keys: Keys<'_>, root: &Root) -> Result<BTreeMap<Fingerprint, Certificate>> {
@@ -107,7 +166,7 @@ fn certificates(keys: Keys<'_>, root: &Root) -> Result<BTreeMap<Fingerprint, Cer
 pub fn remember(disk: &dyn Disk, state_dir: &Path, trust: &TrustedRoot) -> Result<()> {
     let dir = state_dir.join(REMEMBERED);
     for (fingerprint, found) in &trust.certificates {
-        let before = certificate(disk, &dir, fingerprint)?;
+        let before = remembered(disk, &dir, fingerprint)?;
         let known = match &before {
             Some(seen) => seen.merged(found)?.armored()?,
             None => found.armored()?,
@@ -118,6 +177,36 @@ pub fn remember(disk: &dyn Disk, state_dir: &Path, trust: &TrustedRoot) -> Resul
         }
     }
     Ok(())
+}
+
+/// Keeps a copy of the pinned root, so that a later one can be compared with it.
+fn keep_root(memory: Memory<'_>, trust: &TrustedRoot) -> Result<()> {
+    let path = memory.state_dir.join(PINNED_ROOT);
+    match trust.published.get(FILE) {
+        Some(bytes) if read(memory.disk, &path)?.as_ref() != Some(bytes) => {
+            files::create_dir_all(memory.disk, memory.state_dir, 0o700)?;
+            files::replace(memory.disk, &path, 0o600, &mut &bytes[..])
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The pinned root as this machine last saw it, if it kept a copy.
+///
+/// # Errors
+/// The file system's.
+pub fn pinned_root(memory: Memory<'_>, pin: Sha256) -> Result<Option<Root>> {
+    let bytes = read(memory.disk, &memory.state_dir.join(PINNED_ROOT))?;
+    Ok(bytes.filter(|b| Sha256::of(b) == pin).and_then(|b| Root::from_bytes(&b, PINNED_ROOT).ok()))
+}
+
+/// Pins a root and keeps a copy of it.
+///
+/// # Errors
+/// The file system's.
+pub fn pin_root(memory: Memory<'_>, trust: &TrustedRoot) -> Result<()> {
+    pin(memory.disk, memory.state_dir, &trust.digest)?;
+    keep_root(memory, trust)
 }
 
 /// As [`load`], with the memory of a state directory: certificates count with everything that was ever seen of them, and if
@@ -134,13 +223,30 @@ pub fn load_remembering(
     now: Timestamp,
     state_dir: &Path,
 ) -> Result<TrustedRoot> {
-    let trust = load_from(Keys { disk, dir: keys, state_dir: Some(state_dir) }, project, choice, now)?;
-    remember(disk, state_dir, &trust)?;
+    load_files(KeyFiles::Directory { disk, dir: keys }, project, choice, now, Some(Memory { disk, state_dir }))
+}
+
+/// As [`load_remembering`], from wherever the files of keys are.
+///
+/// # Errors
+/// As [`load_remembering`].
+pub fn load_files(
+    files: KeyFiles<'_>,
+    project: Option<&ProjectName>,
+    choice: RootChoice,
+    now: Timestamp,
+    memory: Option<Memory<'_>>,
+) -> Result<TrustedRoot> {
+    let trust = load_from(Keys { files, memory }, project, choice, now)?;
+    let Some(memory) = memory else { return Ok(trust) };
+    remember(memory.disk, memory.state_dir, &trust)?;
     if let RootChoice::Pinned(from) = choice
-        && from != trust.digest
-        && pinned(disk, state_dir)? == Some(from)
+        && pinned(memory.disk, memory.state_dir)? == Some(from)
     {
-        pin(disk, state_dir, &trust.digest)?;
+        if from != trust.digest {
+            pin(memory.disk, memory.state_dir, &trust.digest)?;
+        }
+        keep_root(memory, &trust)?;
     }
     Ok(trust)
 }
@@ -154,7 +260,7 @@ fn published(keys: Keys<'_>, chain: &[Found]) -> Result<BTreeMap<String, Vec<u8>
         // The people of the root before sign a root; the first can only be signed by its own.
         for person in &chain.get(n + 1).unwrap_or(found).root.roles.root.people {
             let name = format!("{}.{person}.asc", found.name);
-            let Some(bytes) = read(keys.disk, &keys.dir.join(&name))? else { continue };
+            let Some(bytes) = keys.files.read(&name)? else { continue };
             if Detached::parse(&bytes, &name).is_ok() {
                 out.insert(name, bytes);
             }
@@ -175,9 +281,8 @@ struct Found {
 }
 
 fn found(keys: Keys<'_>, name: String) -> Result<Option<Found>> {
-    let path = keys.dir.join(&name);
-    let Some(bytes) = read(keys.disk, &path)? else { return Ok(None) };
-    let root = Root::from_bytes(&bytes, &path.display().to_string())?;
+    let Some(bytes) = keys.files.read(&name)? else { return Ok(None) };
+    let root = Root::from_bytes(&bytes, &keys.files.path(&name))?;
     Ok(Some(Found { name, digest: Sha256::of(&bytes), bytes, root }))
 }
 
@@ -185,7 +290,8 @@ fn trusted(keys: Keys<'_>, found: &Found, accepted: &BTreeSet<Sha256>) -> Result
     let certificates = certificates(keys, &found.root)?;
     let (root, accepted) = (found.root.clone(), accepted.clone());
     let (published, earlier_freshness) = (BTreeMap::new(), BTreeSet::new());
-    Ok(TrustedRoot { root, digest: found.digest, accepted, earlier_freshness, certificates, published })
+    let fetched = matches!(keys.files, KeyFiles::Fetched { .. });
+    Ok(TrustedRoot { root, digest: found.digest, accepted, earlier_freshness, certificates, fetched, published })
 }
 
 /// Reads `trust.json` and its certificates from the directory `keys`. With a pin, every root from the pinned one on must
@@ -201,12 +307,12 @@ pub fn load(
     choice: RootChoice,
     now: Timestamp,
 ) -> Result<TrustedRoot> {
-    load_from(Keys { disk, dir: keys, state_dir: None }, project, choice, now)
+    load_from(Keys { files: KeyFiles::Directory { disk, dir: keys }, memory: None }, project, choice, now)
 }
 
 fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, now: Timestamp) -> Result<TrustedRoot> {
     let newest = found(keys, FILE.to_owned())?.ok_or_else(|| {
-        let error = Error::input(format!("there is no `{}`", keys.dir.join(FILE).display()));
+        let error = Error::input(format!("there is no `{}`", keys.files.path(FILE)));
         match choice {
             RootChoice::Directory => {
                 error.hint("make the first trust root with `lifeboat trust init`, or name the directory with `--keys`")
@@ -228,22 +334,17 @@ fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, 
         accepted.insert(previous);
         let Some(earlier) = found(keys, format!("trust.{version}.json"))? else { break };
         if earlier.digest != previous || earlier.root.version != version {
-            return Err(Error::verification(format!(
-                "`{}` is not the root before",
-                keys.dir.join(&earlier.name).display()
-            ))
-            .detail(format!("expected sha256:{previous}"))
-            .detail(format!("found    sha256:{}", earlier.digest)));
+            return Err(Error::verification(format!("`{}` is not the root before", keys.files.path(&earlier.name)))
+                .detail(format!("expected sha256:{previous}"))
+                .detail(format!("found    sha256:{}", earlier.digest)));
         }
         chain.push(earlier);
     }
     if let RootChoice::Pinned(pin) = choice {
-        let from = chain.iter().position(|f| f.digest == pin).ok_or_else(|| {
-            Error::verification(format!("no root in `{}` is the pinned one, or follows from it", keys.dir.display()))
-                .detail(format!("pinned sha256:{pin}"))
-                .detail(format!("found  sha256:{} (version {})", chain[0].digest, chain[0].root.version))
-                .hint("compare the digest with another maintainer by voice; then `lifeboat trust pin DIGEST`")
-        })?;
+        let Some(from) = chain.iter().position(|f| f.digest == pin) else {
+            let before = keys.memory.map(|m| pinned_root(m, pin)).transpose()?.flatten();
+            return Err(another_root(&keys.files.place(), pin, before.as_ref(), &chain[0].root, chain[0].digest));
+        };
         for step in chain[..=from].windows(2) {
             follows(keys, &trusted(keys, &step[1], &accepted)?, &step[0], now)?;
         }
@@ -271,7 +372,7 @@ fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, 
 fn follows(keys: Keys<'_>, old: &TrustedRoot, next: &Found, now: Timestamp) -> Result<()> {
     let mut signatures: Vec<(PersonId, Vec<u8>)> = Vec::new();
     for person in &old.root.roles.root.people {
-        if let Some(bytes) = read(keys.disk, &keys.dir.join(format!("{}.{person}.asc", next.name)))? {
+        if let Some(bytes) = keys.files.read(&format!("{}.{person}.asc", next.name))? {
             signatures.push((person.clone(), bytes));
         }
     }

@@ -8,6 +8,7 @@ mod judge;
 mod load;
 mod root;
 mod rotation;
+mod surprise;
 mod trusted;
 
 pub use approval::{
@@ -19,7 +20,11 @@ pub(crate) use judge::explain;
 pub use judge::{
     Counted, EARLIEST, Judgement, ON_THE_WAY, Refused, SKEW, Window, check_key_signature, check_person_signature,
 };
-pub use load::{PIN, REMEMBERED, RootChoice, load, load_remembering, pin, pinned, remember};
+pub use load::{
+    KeyFiles, Memory, PIN, PINNED_ROOT, REMEMBERED, RootChoice, load, load_files, load_remembering, pin, pin_root,
+    pinned, pinned_root, remember,
+};
 pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};
 pub use rotation::check_successor;
+pub use surprise::{changes, summary, warnings};
 pub use trusted::TrustedRoot;

@@ -22,6 +22,8 @@ pub struct TrustedRoot {
     pub earlier_freshness: BTreeSet<Fingerprint>,
     /// By fingerprint, with those of `earlier_freshness`; those that are missing on disk are missing here.
     pub certificates: BTreeMap<Fingerprint, Certificate>,
+    /// Whether they came from a store: what is missing there is not the fault of whoever reads it.
+    pub fetched: bool,
     /// What a store publishes beside the releases, by name: the roots, their signatures and the certificates.
     pub published: BTreeMap<String, Vec<u8>>,
 }
@@ -33,9 +35,28 @@ impl TrustedRoot {
     /// Its file was missing.
     pub fn certificate(&self, fingerprint: &Fingerprint) -> Result<&Certificate> {
         self.certificates.get(fingerprint).ok_or_else(|| {
-            Error::verification(format!("the certificate `{fingerprint}.asc` is missing"))
-                .hint("put it beside `trust.json`: gpg --armor --export FINGERPRINT")
+            let who = self.owner(fingerprint);
+            let what = format!("the certificate `{fingerprint}.asc` of {who} is missing");
+            if self.fetched {
+                return Error::verification(what)
+                    .hint("it should lie beside `trust.json` in the store: try another one");
+            }
+            Error::input(what)
+                .hint(format!("put it beside `trust.json`: gpg --armor --export {fingerprint} > {fingerprint}.asc"))
         })
+    }
+
+    /// Whose certificate it is by this root, for people.
+    #[must_use]
+    pub fn owner(&self, fingerprint: &Fingerprint) -> String {
+        let person = self.root.people.iter().find(|(_, p)| p.certificates.contains(fingerprint));
+        let role =
+            |name: &str, keys: &BTreeSet<Fingerprint>| keys.contains(fingerprint).then(|| format!("role {name}"));
+        person
+            .map(|(person, _)| person.to_string())
+            .or_else(|| role("release", &self.root.roles.release.keys))
+            .or_else(|| role("freshness", &self.root.roles.freshness.keys))
+            .unwrap_or_else(|| "nobody in this root".to_owned())
     }
 
     /// Checks that the root still counts.
@@ -44,8 +65,10 @@ impl TrustedRoot {
     /// It has expired.
     pub fn check_expiry(&self, now: Timestamp) -> Result<()> {
         if now >= self.root.expires {
+            let clock = format!("this machine's clock says {now}");
             return Err(Error::verification(format!("the trust root expired on {}", self.root.expires))
-                .hint("the people of role root must sign a new `keys/trust.json`"));
+                .detail(clock)
+                .hint("if the clock is right, the people of role root must sign a new `keys/trust.json`"));
         }
         Ok(())
     }

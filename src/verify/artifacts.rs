@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::bounds::{MAX_COUNT, MAX_SIZE};
 use super::release::{Release, SIGNATURE};
+use super::source::hash_file;
 use super::{Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::openpgp::{Detached, Hashed};
@@ -23,13 +24,19 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Result<()> {
     let artifacts = &release.manifest.artifacts;
+    let wanted = |a: &&Artifact| request.only.is_empty() || request.only.contains_key(&a.name);
+    if let Some(name) = request.only.keys().find(|n| !artifacts.iter().any(|a| a.name == **n)) {
+        let names: Vec<&str> = artifacts.iter().map(|a| a.name.as_str()).collect();
+        return Err(Error::input(format!("{} has no file `{name}`", request.version))
+            .hint(format!("it has: {}", names.join(", "))));
+    }
     if let Err(e) = bounded(artifacts) {
         report.note("artifacts", Err(e));
         return Ok(());
     }
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
-    for (n, artifact) in artifacts.iter().cloned().enumerate() {
+    for (n, artifact) in artifacts.iter().filter(wanted).cloned().enumerate() {
         let (request, slots, window) = (Arc::clone(request), Arc::clone(&slots), *window);
         tasks.spawn(async move {
             let _slot = slots.acquire().await;
@@ -44,9 +51,13 @@ pub(super) async fn check(
     results.sort_by_key(|(n, _, _)| *n);
     for (_, artifact, result) in results {
         match result {
-            Err(e) if e.kind() != ErrorKind::Verification => return Err(e),
+            Err(e) if !matches!(e.kind(), ErrorKind::Verification | ErrorKind::Input) => return Err(e),
             result => report.note(format!("artifact {}", artifact.name), result),
         };
+    }
+    let left_out = artifacts.iter().filter(|a| !wanted(a)).count();
+    if left_out > 0 {
+        report.not_checked("other files", format!("{left_out} of {} were not asked for", artifacts.len()));
     }
     Ok(())
 }
@@ -67,8 +78,27 @@ fn bounded(artifacts: &[Artifact]) -> Result<()> {
 
 async fn one(request: &Request, artifact: &Artifact, window: &Window) -> Result<String> {
     let name = &artifact.name;
-    let hashed = request.source.hash(&request.path(name.as_str()), artifact.digests.size).await?;
-    let hashed = hashed.ok_or_else(|| Error::verification(format!("`{name}` is missing")))?;
+    let size = artifact.digests.size;
+    let mut kept = request.keep.as_ref().map(|k| k.file(name.as_str())).transpose()?;
+    let hashed = {
+        let mut nowhere = std::io::sink();
+        let out: &mut (dyn std::io::Write + Send) = match &mut kept {
+            Some(file) => file,
+            None => &mut nowhere,
+        };
+        match request.local(name) {
+            Some(path) => hash_file(&*request.disk, path, name.as_str(), size, out)?,
+            None => request.source.hash(&request.path(name.as_str()), size, out).await?,
+        }
+    };
+    if let Some(file) = &mut kept {
+        file.sync().context(format!("cannot keep `{name}`"))?;
+    }
+    let hashed = hashed.ok_or_else(|| request.missing(name.as_str()))?;
+    let found = hashed.digests().size;
+    if found < size && (request.incomplete() || request.local(name).is_some()) {
+        return Err(Error::input(format!("`{name}` is cut off: {found} of {size} bytes")));
+    }
     if *hashed.digests() != artifact.digests {
         return Err(Error::verification(format!("`{name}` has other bytes than its people signed for"))
             .detail(format!("expected sha256:{}, {} bytes", artifact.digests.sha256, artifact.digests.size))

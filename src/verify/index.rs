@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::release::{DOCUMENT, Release, SIGNATURE};
-use super::{Layout, Report, Request};
+use super::{Layout, Report, Request, Source, Verdict};
 use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::index::{Index, PATH, signature_path};
 use crate::model::Sha256;
-use crate::trust::{IndexSigners, SKEW, SignedIndex, check_index};
+use crate::trust::{IndexSigners, SKEW, SignedIndex, TrustedRoot, check_index, explain};
 
 /// The highest index that was seen of a project in a store lies in the state directory as `<project>.<place>` with this
 /// suffix; the place is 16 digits of the digest of the store's base address.
@@ -25,13 +25,27 @@ struct Seen {
     digest: Sha256,
 }
 
+/// What an index may be judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'a> {
+    pub(super) source: &'a Source,
+    pub(super) trust: &'a TrustedRoot,
+    pub(super) now: Timestamp,
+}
+
+impl Request {
+    pub(super) fn judge(&self) -> Judge<'_> {
+        Judge { source: &self.source, trust: &self.trust, now: self.now }
+    }
+}
+
 pub(super) async fn check(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
     let what = "index";
     if request.layout == Layout::Release {
         report.not_checked(what, "a single release has none: whether a newer one exists is not known");
         return Ok(());
     }
-    let SignedIndex { bytes, index, .. } = match read(request).await {
+    let signed = match read(request.judge()).await {
         Ok(read) => read,
         Err(e) if e.kind() == ErrorKind::Verification => {
             report.note(what, Err(e));
@@ -39,44 +53,81 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
         }
         Err(e) => return Err(e),
     };
-    let seen = request.state_dir.as_deref().map(|dir| file(dir, request));
-    let found = Seen { counter: index.counter, digest: Sha256::of(&bytes) };
-    let forward = match &seen {
-        None => Ok(()),
-        Some(path) => {
-            let before = remembered(&*request.disk, path)?;
-            let forward = moved_forward(before, found);
-            if forward.is_ok() && before != Some(found) {
-                let text = serde_json::to_vec(&found).context("cannot remember the index")?;
-                if let Some(dir) = path.parent() {
-                    files::create_dir_all(&*request.disk, dir, 0o700)?;
-                }
-                files::replace(&*request.disk, path, 0o600, &mut &*text)?;
-            }
-            forward
+    let index = &signed.index;
+    let forward = match &request.state_dir {
+        None => {
+            report
+                .not_checked("rollback", "there is no state directory: the next check will not know what this one saw");
+            Ok(())
         }
+        Some(dir) => match remember(&*request.disk, &file(dir, &request.trust, &request.source), &signed) {
+            Err(e) if e.kind() != ErrorKind::Verification => {
+                let why = format!("{}: the next check will not know what this one saw", explain(&e));
+                report.not_checked("rollback", why);
+                Ok(())
+            }
+            forward => forward,
+        },
     };
-    let result = forward.and_then(|()| fresh(&index, request.now)).and_then(|()| lists(&index, release));
-    report.note(what, result.map(|()| format!("number {}, good until {}", index.counter, index.expires)));
+    let result = forward.and_then(|()| fresh(index, request.now)).and_then(|()| lists(index, release));
+    let held = report.note(what, result.map(|()| format!("number {}, good until {}", index.counter, index.expires)));
+    let version = &release.manifest.version;
+    let newer = index.latest.lines.get(&release.manifest.line).filter(|latest| *latest != version);
+    if let Some(newer) = newer.filter(|_| held) {
+        report.superseded_by = Some(newer.clone());
+        let why = format!("{newer} is the newest release of {}", release.manifest.line);
+        report.say("superseded", Verdict::Note, why);
+    }
+    Ok(())
+}
+
+/// The index that counts now: signed, not stale, not older than one that was seen.
+///
+/// # Errors
+/// Why it does not count; a source that cannot be reached.
+pub(super) async fn current(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>) -> Result<Index> {
+    let signed = read(judge).await?;
+    if let Some((disk, dir)) = memory {
+        match remember(disk, &file(dir, judge.trust, judge.source), &signed) {
+            Err(e) if e.kind() == ErrorKind::Verification => return Err(e.context("index")),
+            _ => {}
+        }
+    }
+    fresh(&signed.index, judge.now).map_err(|e| e.context("index"))?;
+    Ok(signed.index)
+}
+
+/// Remembers an index, unless one that is newer was seen.
+fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex) -> Result<()> {
+    let found = Seen { counter: signed.index.counter, digest: Sha256::of(&signed.bytes) };
+    let before = remembered(disk, path)?;
+    moved_forward(before, found)?;
+    if before != Some(found) {
+        let text = serde_json::to_vec(&found).context("cannot remember the index")?;
+        if let Some(dir) = path.parent() {
+            files::create_dir_all(disk, dir, 0o700)?;
+        }
+        files::replace(disk, path, 0o600, &mut &*text)?;
+    }
     Ok(())
 }
 
 /// The index by a signature that counts. A reader may come between the writes of the index and of the signature beside it;
 /// the one under the index's own digest was there before.
-async fn read(request: &Request) -> Result<SignedIndex> {
+async fn read(judge: Judge<'_>) -> Result<SignedIndex> {
     let missing = |name: &str| Error::verification(format!("`{name}` is missing"));
     let beside = format!("{PATH}.asc");
-    let bytes = request.source.read(PATH, DOCUMENT).await?.ok_or_else(|| missing(PATH))?;
+    let bytes = judge.source.read(PATH, DOCUMENT).await?.ok_or_else(|| missing(PATH))?;
     let check = |name: String, signature: Vec<u8>| {
-        check_index(&request.trust, &bytes, &[(name, signature)], IndexSigners::Reader, request.now)
+        check_index(judge.trust, &bytes, &[(name, signature)], IndexSigners::Reader, judge.now)
     };
-    let first = match request.source.read(&beside, SIGNATURE).await? {
+    let first = match judge.source.read(&beside, SIGNATURE).await? {
         Some(signature) => check(beside, signature),
         None => Err(missing(&beside)),
     };
     let Err(why) = first else { return first };
     let by_digest = signature_path(&bytes);
-    match request.source.read(&by_digest, SIGNATURE).await {
+    match judge.source.read(&by_digest, SIGNATURE).await {
         // What is wrong with the usual one tells more than what is wrong with the other.
         Ok(Some(signature)) => check(by_digest, signature).map_err(|_| why),
         Ok(None) => Err(why),
@@ -85,10 +136,32 @@ async fn read(request: &Request) -> Result<SignedIndex> {
     }
 }
 
+/// An index that the project signed later than this machine's clock says: the clock is wrong, and everything else would be
+/// refused for reasons that do not say so.
+///
+/// # Errors
+/// [`ErrorKind::Input`] with both times.
+pub(super) async fn clock_is_not_behind(request: &Request) -> Result<()> {
+    let Ok(Some(bytes)) = request.source.read(PATH, DOCUMENT).await else { return Ok(()) };
+    let Ok(index) = Index::from_bytes(&bytes) else { return Ok(()) };
+    let made = index.generated;
+    if made.saturating_sub(SKEW).is_ok_and(|earliest| request.now >= earliest) {
+        return Ok(());
+    }
+    match read(Judge { now: made, ..request.judge() }).await {
+        Ok(_) => Err(Error::input("this machine's clock is behind")
+            .detail(format!("it says {}", request.now))
+            .detail(format!("the project signed its index on {made}"))
+            .hint("set the clock, then run the same command: dates of signatures are checked by it")),
+        Err(_) => Ok(()),
+    }
+}
+
 fn fresh(index: &Index, now: Timestamp) -> Result<()> {
     if now >= index.expires {
-        return Err(Error::verification(format!("it is stale: good until {}", index.expires))
-            .hint("the mirror may be cut off; try another place"));
+        let why = format!("it is stale: good until {}, and this machine's clock says {now}", index.expires);
+        return Err(Error::verification(why)
+            .hint("if the clock is right, this place is cut off or frozen: try another one, and tell the project"));
     }
     if index.generated.saturating_sub(SKEW).is_ok_and(|g| now < g) {
         return Err(Error::verification(format!("it is from the future: made on {}", index.generated)));
@@ -100,7 +173,9 @@ fn lists(index: &Index, release: &Release) -> Result<()> {
     let manifest = &release.manifest;
     let version = &manifest.version;
     if index.burnt.contains(version) {
-        return Err(Error::verification(format!("version {version} is burnt: its train was abandoned")));
+        return Err(Error::verification(format!(
+            "version {version} is burnt: its train was abandoned, and it was retired"
+        )));
     }
     let entry = index
         .releases
@@ -114,9 +189,9 @@ fn lists(index: &Index, release: &Release) -> Result<()> {
 }
 
 /// One memory for each store: every store has an index with a counter of its own.
-fn file(state_dir: &Path, request: &Request) -> PathBuf {
-    let place = Sha256::of(request.source.place().as_bytes()).hex();
-    state_dir.join(format!("{}.{}{SEEN_SUFFIX}", request.project(), &place[..16]))
+fn file(state_dir: &Path, trust: &TrustedRoot, source: &Source) -> PathBuf {
+    let place = Sha256::of(source.place().as_bytes()).hex();
+    state_dir.join(format!("{}.{}{SEEN_SUFFIX}", trust.root.project, &place[..16]))
 }
 
 fn remembered(disk: &dyn Disk, path: &Path) -> Result<Option<Seen>> {

@@ -5,26 +5,34 @@
 
 mod artifacts;
 mod bounds;
+mod find;
 mod index;
+mod keep;
+mod keys;
 mod people;
 mod release;
 mod report;
+mod served;
 mod source;
 mod tag;
 mod web;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use semver::Version;
 
 use crate::effects::Disk;
-use crate::error::Result;
-use crate::model::{BranchName, ProjectName};
+use crate::error::{Error, Result};
+use crate::model::{ArtifactName, BranchName, ProjectName};
 use crate::trust::{TrustedRoot, Window};
 
+pub use find::{Found, Search, Wanted, find};
 pub use index::SEEN_SUFFIX;
+pub use keep::Kept;
+pub use keys::{DIRECTORY as KEYS, fetch_keys};
 pub use report::{Check, Report, Verdict};
 pub use source::Source;
 
@@ -51,6 +59,10 @@ pub struct Request {
     pub line: Option<BranchName>,
     /// A local clone whose tag is checked too.
     pub clone: Option<PathBuf>,
+    /// The artifacts that are read, none for all, each with where it lies on this machine if not at the source.
+    pub only: BTreeMap<ArtifactName, Option<PathBuf>>,
+    /// Where the bytes of artifacts are kept as they are read; what is there counts only if the report holds.
+    pub keep: Option<Kept>,
     /// The trust root, which came from elsewhere.
     pub trust: TrustedRoot,
     /// Where the highest index that was seen is remembered; none to remember nothing.
@@ -86,6 +98,25 @@ impl Request {
         }
     }
 
+    /// What is wrong where something that belongs to a release is missing: a download that is not complete is its user's own
+    /// fault, a store that is not complete is not.
+    fn missing(&self, name: &str) -> Error {
+        if self.incomplete() {
+            return Error::input(format!("`{name}` is not in `{}`", self.source.place()));
+        }
+        Error::verification(format!("`{name}` is missing"))
+    }
+
+    /// Whether what is checked is somebody's own copy of one release.
+    fn incomplete(&self) -> bool {
+        self.layout == Layout::Release && self.source.is_local()
+    }
+
+    /// Where an artifact lies on this machine, if not at the source.
+    fn local(&self, name: &ArtifactName) -> Option<&Path> {
+        self.only.get(name)?.as_deref()
+    }
+
     /// The directory of the release, relative to the source.
     fn directory(&self) -> String {
         match self.layout {
@@ -101,18 +132,19 @@ impl Request {
 /// A source that cannot be reached, an expired trust root. What is wrong with the release itself stands in the report:
 /// see [`Report::require`].
 pub async fn verify(request: Request) -> Result<Report> {
-    request.trust.check_expiry(request.now)?;
     let request = Arc::new(request);
+    if request.layout == Layout::Store {
+        index::clock_is_not_behind(&request).await?;
+    }
+    request.trust.check_expiry(request.now)?;
     let mut report = Report::new(request.project().clone(), request.version.clone());
     let Some(release) = release::check(&request, &mut report).await? else { return Ok(report) };
     let window = Window::of_plan(release.manifest.date, request.now);
-    let (of_people, window) = match request.layout {
-        // A fresh index vouches for what it lists, whoever's key has expired meanwhile.
-        Layout::Store => (window, window),
-        // Here nothing does: whoever finds an old key can give a signature any date. People's keys must be good now; the
-        // date in what they signed is then a time that the other keys' expiry is judged by.
-        Layout::Release => (window.good_at(request.now), window.good_at(release.manifest.date.min(request.now))),
-    };
+    // Nothing vouches for the date of a signature: whoever finds an old key can give it any, and an index is signed by a key
+    // that must not stand in for people. So people's keys must be good now; the date in what they signed is then a time that
+    // the release key's expiry is judged by.
+    let of_people = window.good_at(request.now);
+    let window = window.good_at(release.manifest.date.min(request.now));
     if people::check(&request, &release, &of_people, &mut report).await? {
         artifacts::check(&request, &release, &window, &mut report).await?;
     } else {
@@ -122,5 +154,8 @@ pub async fn verify(request: Request) -> Result<Report> {
     tag::check(&request, &release, &window, &mut report).await?;
     release::check_nothing_extra(&request, &release, &mut report).await?;
     index::check(&request, &release, &mut report).await?;
+    if request.layout == Layout::Store {
+        served::check(&request, &release, &mut report).await?;
+    }
     Ok(report)
 }

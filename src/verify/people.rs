@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::release::{Release, SIGNATURE, document};
-use super::{Layout, Report, Request, Verdict};
-use crate::error::{Error, Result};
+use super::{Layout, Report, Request};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::content::{self, Content};
 use crate::model::PersonId;
 use crate::trust::{
-    Counted, Judgement, LineSums, SumSignatures, Window, check_statement, check_sum_signatures, check_sums,
+    Counted, Judgement, LineSums, SumSignatures, Window, check_statement, check_sum_signatures, check_sums, explain,
     statement_name, sum_signature_names,
 };
 
@@ -38,16 +38,25 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
 
     let role = &request.trust.root.roles.approve;
     let mut judgement = Judgement::new("approvals", role);
+    // Those who might count if their files or certificates were here.
+    let mut lacking = 0;
     for person in &role.people {
-        if let Some(left) = read(request, person).await? {
+        let left = read(request, person).await?;
+        if left.is_none() && request.incomplete() {
+            lacking += 1;
+        }
+        if let Some(left) = left {
             let counted = left.and_then(|left| count(request, release, &content, window, person, &left));
+            lacking += usize::from(counted.as_ref().is_err_and(|e| e.kind() == ErrorKind::Input));
             judgement.add(person.as_str(), counted);
         }
     }
     for person in strangers(request)? {
         judgement.add(&person, Err(Error::verification("not an approver by this trust root")));
     }
-    let result = judgement.require().map(|people| {
+    let own = judgement.counted.len() + lacking >= judgement.threshold as usize;
+    let short = |e: Error| if own { Error::input(explain(&e)) } else { e };
+    let result = judgement.require().map_err(short).map(|people| {
         report.approved_by = people;
         let names: Vec<String> = report.approved_by.iter().map(ToString::to_string).collect();
         format!("{} of {} needed: {}", names.len(), judgement.threshold, names.join(", "))
@@ -55,11 +64,7 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
     let held = report.note("threshold", result);
     for refused in judgement.refused.iter().filter(|_| held) {
         // The threshold holds without them, but the reader should know.
-        report.checks.push(super::Check {
-            what: format!("approval of {}", refused.who),
-            verdict: Verdict::NotChecked,
-            detail: format!("does not count: {}", refused.why),
-        });
+        report.not_checked(format!("approval of {}", refused.who), format!("does not count: {}", refused.why));
     }
     Ok(held)
 }
@@ -103,10 +108,7 @@ async fn read(request: &Request, person: &PersonId) -> Result<Option<Result<Left
     if found.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let mut files = found
-        .into_iter()
-        .zip(&names)
-        .map(|(bytes, name)| bytes.ok_or_else(|| Error::verification(format!("`{name}` is missing"))));
+    let mut files = found.into_iter().zip(&names).map(|(bytes, name)| bytes.ok_or_else(|| request.missing(name)));
     let mut next = || files.next().unwrap_or_else(|| Err(Error::fatal("a file was not read")));
     let mut left = || {
         let statement = next()?;

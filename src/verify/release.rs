@@ -59,7 +59,7 @@ pub(super) async fn check(request: &Request, report: &mut Report) -> Result<Opti
 pub(super) async fn document(request: &Request, name: &str) -> Result<Result<Vec<u8>>> {
     Ok(match request.read(name, DOCUMENT).await {
         Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(Error::verification(format!("`{name}` is missing"))),
+        Ok(None) => Err(request.missing(name)),
         Err(e) if e.kind() == crate::error::ErrorKind::Verification => Err(e),
         Err(e) => return Err(e),
     })
@@ -115,7 +115,7 @@ pub(super) const FLAT: &str = "approvals.";
 const PAGE: &str = "index.html";
 
 /// Names that a release may have without anybody's signature: they are for reading only.
-const UNSIGNED: [&str; 2] = [PAGE, "provenance.intoto.jsonl"];
+const UNSIGNED: [&str; 3] = [PAGE, manifest::PAGE_DATA, "provenance.intoto.jsonl"];
 
 /// Everything in the directory is listed, or checked elsewhere, or known by name; what nobody signed is said to be so.
 pub(super) async fn check_nothing_extra(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
@@ -124,6 +124,10 @@ pub(super) async fn check_nothing_extra(request: &Request, release: &Release, re
         report.not_checked(what, "a web server does not list its files");
         return Ok(());
     };
+    if request.incomplete() && !request.only.is_empty() {
+        report.not_checked(what, "one file was asked for; what else lies beside it was not looked at");
+        return Ok(());
+    }
     let listed: BTreeSet<&str> = release.manifest.artifacts.iter().map(|a| a.name.as_str()).collect();
     let checked: BTreeSet<String> = [manifest::FILE, tag::FILE, SHA256SUMS, SHA512SUMS, "approvals/"]
         .map(str::to_owned)
@@ -158,7 +162,11 @@ pub(super) async fn check_nothing_extra(request: &Request, release: &Release, re
     };
     report.note(what, result);
     for name in names.iter().filter(|n| !listed.contains(n.as_str()) && unsigned(n)) {
-        let why = if name == PAGE { "a page for readers" } else { "nobody vouches for what it says" };
+        let why = match name.as_str() {
+            PAGE => "a page for readers",
+            manifest::PAGE_DATA => "what pages are made from",
+            _ => "no signature covers it",
+        };
         report.not_checked(format!("not signed: {}", escape(name)), why);
     }
     Ok(())

@@ -3,7 +3,7 @@
 use semver::Version;
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{BranchName, Oid, PersonId, ProjectName, TagName};
 use crate::trust::explain;
 
@@ -17,6 +17,8 @@ pub enum Verdict {
     Failed,
     /// It could not be made here; no harm is known.
     NotChecked,
+    /// Nothing was checked; the reader should know it.
+    Note,
 }
 
 /// One check.
@@ -28,6 +30,9 @@ pub struct Check {
     pub verdict: Verdict,
     /// What was found.
     pub detail: String,
+    /// It failed for something that is the reader's own to fix: a file or a certificate that is missing here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
 }
 
 /// Everything that was checked of a release.
@@ -45,27 +50,44 @@ pub struct Report {
     pub tag: Option<TagName>,
     /// Who approved, as far as it counts.
     pub approved_by: Vec<PersonId>,
+    /// The newest release of the line, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded_by: Option<Version>,
     /// In the order in which they were made.
     pub checks: Vec<Check>,
 }
 
 impl Report {
     pub(super) fn new(project: ProjectName, version: Version) -> Self {
-        Self { project, version, line: None, commit: None, tag: None, approved_by: Vec::new(), checks: Vec::new() }
+        Self {
+            project,
+            version,
+            line: None,
+            commit: None,
+            tag: None,
+            approved_by: Vec::new(),
+            superseded_by: None,
+            checks: Vec::new(),
+        }
     }
 
     /// Notes a check that was made; what it found, if it holds.
     pub(super) fn note(&mut self, what: impl Into<String>, result: Result<String>) -> bool {
-        let (verdict, detail) = match result {
-            Ok(detail) => (Verdict::Passed, detail),
-            Err(e) => (Verdict::Failed, explain(&e)),
+        let (verdict, detail, own) = match result {
+            Ok(detail) => (Verdict::Passed, detail, false),
+            Err(e) => (Verdict::Failed, explain(&e), e.kind() == ErrorKind::Input),
         };
-        self.checks.push(Check { what: what.into(), verdict, detail });
+        self.checks.push(Check { what: what.into(), verdict, detail, own });
         verdict == Verdict::Passed
     }
 
     pub(super) fn not_checked(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.checks.push(Check { what: what.into(), verdict: Verdict::NotChecked, detail: why.into() });
+        self.say(what, Verdict::NotChecked, why);
+    }
+
+    /// Notes what a reader should know beside the checks.
+    pub(super) fn say(&mut self, what: impl Into<String>, verdict: Verdict, detail: impl Into<String>) {
+        self.checks.push(Check { what: what.into(), verdict, detail: detail.into(), own: false });
     }
 
     /// The checks that failed.
@@ -83,9 +105,19 @@ impl Report {
             return Ok(());
         }
         let (project, version, n) = (&self.project, &self.version, failed.len());
-        let mut error = Error::verification(format!("{project} {version} does not verify: {n} checks failed"));
+        let own = failed.iter().all(|c| c.own);
+        let mut error = match (own, n) {
+            (true, _) => Error::input(format!("{project} {version} cannot be verified with what is here")),
+            (false, 1) => Error::verification(format!("{project} {version} does not verify: 1 check failed")),
+            (false, _) => Error::verification(format!("{project} {version} does not verify: {n} checks failed")),
+        };
         for check in failed {
             error = error.detail(format!("{}: {}", check.what, check.detail));
+        }
+        if own {
+            return Err(error
+                .hint("nothing that was read is known to be wrong, but nothing may be used yet")
+                .hint("fetch what is missing or cut off again, then run the same command; with a store's address instead of a directory, it is fetched by itself"));
         }
         Err(error.hint("do not use these files; fetch them again from another place, and tell the project"))
     }

@@ -65,9 +65,9 @@ async fn served(source: &Source, git: &str, name: &str, id: &Oid) -> Result<Opti
 
 /// A file that only a clone by path reads: a web server need not have it.
 async fn beside(source: &Source, path: &str) -> Result<Option<Vec<u8>>> {
-    match (source, source.read(path, DOCUMENT).await) {
-        (Source::Web(_), Err(e)) if e.kind() != ErrorKind::Verification => Ok(None),
-        (_, read) => read,
+    match source.read(path, DOCUMENT).await {
+        Err(e) if !source.is_local() && e.kind() != ErrorKind::Verification => Ok(None),
+        read => read,
     }
 }
 
@@ -155,7 +155,7 @@ fn parse_packed(bytes: &[u8], path: &str) -> Result<Vec<(String, String)>> {
 }
 
 /// Reads `info/refs` of a repository for dumb HTTP: `<id> TAB <ref>`, peeled ids with `^{}` left out.
-fn parse_refs(bytes: &[u8], path: &str) -> Result<Vec<(String, String)>> {
+pub(super) fn parse_refs(bytes: &[u8], path: &str) -> Result<Vec<(String, String)>> {
     let bad = || Error::verification(format!("`{path}` is not a list of refs"));
     let text = std::str::from_utf8(bytes).map_err(|_| bad())?;
     let mut out = Vec::new();

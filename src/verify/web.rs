@@ -1,5 +1,6 @@
 //! Reading over HTTP: bounded in time and size, and never from another origin than the one that was named.
 
+use std::io::Write;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -24,7 +25,7 @@ const REDIRECTS: usize = 5;
 
 /// A base address and the client that reads below it.
 #[derive(Debug, Clone)]
-pub struct Web {
+pub(super) struct Web {
     client: Client,
     base: Url,
     patience: Duration,
@@ -76,8 +77,8 @@ impl Web {
     /// An address with credentials, query or fragment.
     pub(super) fn new(base: &str) -> Result<Self> {
         let bad = || {
-            Error::input(format!("`{}` is no base address", escape(base)))
-                .hint("valid is `https://host/path/`, without credentials, `?` and `#`")
+            Error::input(format!("`{}` is not a valid base address", escape(base)))
+                .hint("expected `https://host/path/`, without credentials, `?` and `#`")
         };
         let mut base = Url::parse(base).map_err(|e| bad().because(e))?;
         let odd = base.query().is_some() || base.fragment().is_some() || base.password().is_some();
@@ -120,7 +121,8 @@ impl Web {
         let response = deadline.keep(0, &what, self.client.get(url).send()).await?;
         match response.status() {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+            // A bucket whose listing is not public answers 403 for what it does not have.
+            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN => return Ok(None),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 return Err(Error::new(ErrorKind::Unreachable, format!("{what}: the server says {status}"))
                     .hint("try again later, or verify from a mirror"));
@@ -146,7 +148,7 @@ impl Web {
         Ok(Some(out))
     }
 
-    pub(super) async fn hash(&self, path: &str, limit: u64) -> Result<Option<Hashed>> {
+    pub(super) async fn hash(&self, path: &str, limit: u64, out: &mut (dyn Write + Send)) -> Result<Option<Hashed>> {
         let Some(mut answer) = self.get(path, limit).await? else { return Ok(None) };
         let mut hasher = SigningHasher::new()?;
         while let Some(piece) = answer.next().await? {
@@ -155,6 +157,7 @@ impl Web {
             if hasher.size() > limit {
                 return Err(too_long(path, limit));
             }
+            out.write_all(piece).context("cannot keep what was read")?;
         }
         hasher.finish().map(Some)
     }

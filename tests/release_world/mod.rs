@@ -311,6 +311,8 @@ impl World {
         let bytes = index.to_bytes().unwrap();
         fs::write(self.store().join("releases/index.json"), &bytes).unwrap();
         fs::write(self.store().join("releases/index.json.asc"), key.sign(&mut &*bytes).unwrap()).unwrap();
+        let latest = index.latest.overall.as_ref().unwrap();
+        fs::write(self.store().join("releases/latest"), format!("{latest}\n")).unwrap();
     }
 
     pub fn trust(&self) -> TrustedRoot {
@@ -324,6 +326,8 @@ impl World {
             version: semver::Version::new(1, 2, 4),
             line: None,
             clone: None,
+            only: BTreeMap::new(),
+            keep: None,
             trust: self.trust(),
             state_dir: Some(self.state()),
             disk: Arc::new(lifeboat::host::HostDisk),
@@ -359,4 +363,30 @@ pub fn certificate(key: &Key) -> Certificate {
 
 pub fn hashed(bytes: &[u8]) -> Hashed {
     Hashed::of(bytes).unwrap()
+}
+
+/// The certificate with its expiry extended on 20 February: with the self-signatures from before, and, as GnuPG leaves it,
+/// with the new ones alone.
+pub fn extended(key: &Key) -> (Vec<u8>, Vec<u8>) {
+    use sequoia_openpgp as pgp;
+    use sequoia_openpgp::packet::signature::SignatureBuilder;
+    use sequoia_openpgp::parse::Parse as _;
+    use sequoia_openpgp::serialize::SerializeInto as _;
+    let cert = pgp::Cert::from_bytes(key.armored.as_bytes()).unwrap();
+    let mut signer = cert.primary_key().key().clone().parts_into_secret().unwrap().into_keypair().unwrap();
+    let later = |old: &pgp::packet::Signature| {
+        let when = std::time::SystemTime::from(at("2026-02-20T00:00:00Z"));
+        let new = SignatureBuilder::from(old.clone()).set_signature_creation_time(when).unwrap();
+        new.set_key_validity_period(Some(Duration::from_secs(400 * 86_400))).unwrap()
+    };
+    let id = cert.userids().next().unwrap();
+    let binding =
+        later(id.self_signatures().next().unwrap()).sign_userid_binding(&mut signer, None, id.userid()).unwrap();
+    let direct =
+        later(cert.primary_key().self_signatures().next().unwrap()).sign_direct_key(&mut signer, None).unwrap();
+    let public = cert.primary_key().key().clone().take_secret().0;
+    let new: Vec<pgp::Packet> = vec![public.into(), direct.into(), id.userid().clone().into(), binding.into()];
+    let alone = pgp::Cert::from_packets(new.into_iter()).unwrap();
+    let both = cert.clone().strip_secret_key_material().merge_public(alone.clone()).unwrap();
+    (both.armored().to_vec().unwrap(), alone.armored().to_vec().unwrap())
 }

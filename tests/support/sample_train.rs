@@ -122,10 +122,10 @@ impl SampleTrain {
         Ran::of(&mut self.command(args))
     }
 
-    /// Pins the sample's own trust root.
+    /// Pins the sample's own trust root, whatever was pinned before.
     pub fn pin(&self) {
         let root = fs::read(self.project().join("keys/trust.json")).unwrap();
-        self.run(&["trust", "pin", &Sha256::of(&root).hex()]).ends_with(0);
+        self.run(&["trust", "pin", "--replace", &Sha256::of(&root).hex()]).ends_with(0);
     }
 
     /// Adopts the train; it must stop at its gate.

@@ -54,6 +54,7 @@ pub fn throwaway(real: &TrustedRoot, clock: Arc<dyn Clock>) -> Result<(Throwaway
         accepted,
         earlier_freshness,
         certificates: known,
+        fetched: false,
         published: real.published.clone(),
     };
     Ok((Throwaway { clock, keys, open: Mutex::default() }, trusted))

@@ -9,7 +9,8 @@ use crate::effects::{Effects, Store, read_public};
 use crate::engine::Train;
 use crate::engine::branches;
 use crate::error::{Error, Result};
-use crate::model::Sha256;
+use crate::formats::openpgp::Certificate;
+use crate::model::{Fingerprint, Sha256};
 use crate::step::{Outcome, Point};
 use crate::trust::{self, Root};
 
@@ -38,9 +39,30 @@ async fn keys(acting: &Acting<'_>, store: &dyn Store) -> Result<()> {
         return Ok(());
     }
     for (name, bytes) in &trust.published {
-        replace(acting, store, &format!("keys/{name}"), bytes).await?;
+        let path = format!("keys/{name}");
+        match name.strip_suffix(".asc").filter(|n| n.parse::<Fingerprint>().is_ok()) {
+            Some(_) => merge(store, &path, bytes).await?,
+            None => replace(acting, store, &path, bytes).await?,
+        }
     }
     Ok(())
+}
+
+/// Brings a served certificate to everything that is known of it, here and there: another machine may have seen a revocation,
+/// or the signature by which a key counted before its expiry was extended. What is there and no such certificate goes.
+async fn merge(store: &dyn Store, path: &str, bytes: &[u8]) -> Result<()> {
+    for _ in 0..RACES {
+        let there = read_public(store, path).await?;
+        let ours = Certificate::parse(bytes, path)?;
+        let known = there.as_ref().and_then(|b| Certificate::parse(b, path).ok()).and_then(|c| c.merged(&ours).ok());
+        let merged = known.unwrap_or(ours).armored()?.into_bytes();
+        if there.as_deref() == Some(&merged[..])
+            || store.replace_if(path, there.as_deref().map(Sha256::of).as_ref(), &merged).await?
+        {
+            return Ok(());
+        }
+    }
+    Err(Error::transient(format!("another writer keeps changing `{path}` in store `{}`", store.name())))
 }
 
 /// Whether this store's index and served refs can be moved on: asked at the gate, while nothing is public yet.

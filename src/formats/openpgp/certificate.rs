@@ -1,7 +1,7 @@
 //! Certificates: which signatures they made, and whether a key was good at a time.
 
 use jiff::Timestamp;
-use openpgp::cert::amalgamation::{ValidAmalgamation as _, ValidateAmalgamation as _};
+use openpgp::cert::amalgamation::ValidateAmalgamation as _;
 use openpgp::parse::Parse as _;
 use openpgp::policy::{HashAlgoSecurity, Policy as _, StandardPolicy};
 use openpgp::types::RevocationStatus;
@@ -52,7 +52,7 @@ impl Certificate {
                 .hint("export the certificate alone, and treat the key as known to others if the file was shared"));
         }
         let fingerprint = cert.fingerprint().to_hex().parse()?;
-        Ok(Self { cert, fingerprint })
+        Ok(Self { cert: own_word(&cert).map_err(broken)?, fingerprint })
     }
 
     /// The fingerprint of its primary key.
@@ -126,36 +126,57 @@ impl Certificate {
         if when < key.key().creation_time() || when < self.cert.primary_key().key().creation_time() {
             return Standing::NotYetMade;
         }
-        let valid = match self.cert.with_policy(&policy, when) {
-            Ok(valid) => valid,
-            Err(e) => return Standing::Unusable(cause(&e)),
-        };
-        let key = match key.with_policy(&policy, when) {
-            Ok(key) => key,
-            Err(e) => return Standing::Unusable(cause(&e)),
-        };
-        if let Some(revoked) = revoked(&key.revocation_status()) {
+        let subkey = self.cert.keys().subkeys().find(|k| k.key().fingerprint() == key.key().fingerprint());
+        if let Some(revoked) = subkey.and_then(|k| revoked(&k.revocation_status(&policy, when))) {
             return revoked;
         }
-        if valid.alive().is_err() || key.alive().is_err() {
+        let bound = |at: SystemTime| -> openpgp::Result<_> {
+            let valid = self.cert.with_policy(&policy, at)?;
+            Ok((valid.primary_key().key_expiration_time(), key.clone().with_policy(&policy, at)?))
+        };
+        // GnuPG drops the self-signatures before the one that extends a key, so that an extended certificate may say
+        // nothing of the time before. The first thing that its owner says afterwards counts from the key's beginning on.
+        let mut found = bound(when);
+        if found.is_err() {
+            found = self.said_after(when).into_iter().find_map(|at| bound(at).ok()).map_or(found, Ok);
+        }
+        let (primary_expires, key) = match found {
+            Ok(found) => found,
+            Err(e) => return Standing::Unusable(cause(&e)),
+        };
+        let expired = |expires: Option<SystemTime>| expires.is_some_and(|at| at <= when);
+        if expired(primary_expires) || expired(key.key_expiration_time()) {
             return Standing::Expired;
         }
         if key.for_signing() { Standing::Good } else { Standing::Unusable("the key is not for signing".into()) }
     }
 
+    /// When its owner made a statement about it after `when`, in order.
+    fn said_after(&self, when: SystemTime) -> Vec<SystemTime> {
+        let of_ids = self.cert.userids().flat_map(|u| u.self_signatures());
+        let of_keys = self.cert.keys().flat_map(|k| k.self_signatures());
+        let mut times: Vec<SystemTime> =
+            of_ids.chain(of_keys).filter_map(|s| s.signature_creation_time()).filter(|t| *t > when).collect();
+        times.sort();
+        times.dedup();
+        times
+    }
+
     /// Whether any key of this certificate can sign at `now`.
     #[must_use]
     pub fn standing_now(&self, now: Timestamp) -> Standing {
-        let mut worst = Standing::Unusable("no key of the certificate is for signing".into());
+        let mut worst: Option<Standing> = None;
         for key in self.cert.keys() {
             let Ok(fingerprint) = key.key().fingerprint().to_hex().parse() else { continue };
             match self.standing(&fingerprint, now, now) {
                 Standing::Good => return Standing::Good,
-                Standing::Unusable(_) => {}
-                other => worst = other,
+                // What holds for the whole certificate is told first: it is the primary key's.
+                Standing::Unusable(why) => worst = worst.or(Some(Standing::Unusable(why))),
+                other if worst.as_ref().is_none_or(|w| matches!(w, Standing::Unusable(_))) => worst = Some(other),
+                _ => {}
             }
         }
-        worst
+        worst.unwrap_or_else(|| Standing::Unusable("no key of the certificate is for signing".into()))
     }
 
     /// When it can sign no more: its primary key ends, or the last of its keys that sign; none if it does not end, or
@@ -194,6 +215,34 @@ impl Certificate {
         let bytes = self.cert.armored().to_vec().map_err(|e| Error::fatal(what).because(cause(&e)))?;
         String::from_utf8(bytes).map_err(|e| Error::fatal(what).because(e))
     }
+}
+
+/// A certificate as its owner speaks of it: keys, user ids and what they signed themselves. What others put to it says
+/// nothing that counts here, and an unchecked revocation by a third party would silence the owner. A revoker whom the owner
+/// designated is believed.
+fn own_word(cert: &openpgp::Cert) -> openpgp::Result<openpgp::Cert> {
+    let designated: Vec<openpgp::KeyHandle> = {
+        let of_ids = cert.userids().flat_map(|u| u.self_signatures());
+        let all = of_ids.chain(cert.primary_key().self_signatures());
+        all.flat_map(|s| s.revocation_keys()).map(|k| openpgp::KeyHandle::from(k.revoker().1.clone())).collect()
+    };
+    let by_designated =
+        |s: &&openpgp::packet::Signature| s.get_issuers().iter().any(|i| designated.iter().any(|d| d.aliases(i)));
+    let mut packets: Vec<openpgp::Packet> = Vec::new();
+    let primary = cert.primary_key();
+    packets.push(primary.key().clone().into());
+    let signatures = primary.self_revocations().chain(primary.self_signatures());
+    packets.extend(signatures.chain(primary.other_revocations().filter(by_designated)).cloned().map(Into::into));
+    for id in cert.userids().filter(|u| u.self_signatures().next().is_some()) {
+        packets.push(id.userid().clone().into());
+        packets.extend(id.self_revocations().chain(id.self_signatures()).cloned().map(Into::into));
+    }
+    for key in cert.keys().subkeys().filter(|k| k.self_signatures().next().is_some()) {
+        packets.push(key.key().clone().into());
+        let signatures = key.self_revocations().chain(key.self_signatures());
+        packets.extend(signatures.chain(key.other_revocations().filter(by_designated)).cloned().map(Into::into));
+    }
+    openpgp::Cert::from_packets(packets.into_iter())
 }
 
 /// The standard of `now`: what was strong enough when a signature was made may not be any more.

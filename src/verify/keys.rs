@@ -1,0 +1,92 @@
+//! The trust root and the certificates that a store serves beside its releases. Nothing of them is believed for lying there:
+//! the pinned digest vouches for the root, and the root names the certificates by fingerprint.
+
+use std::collections::BTreeMap;
+
+use super::Source;
+use super::release::{DOCUMENT, SIGNATURE};
+use crate::error::{Error, Result};
+use crate::model::{Sha256, escape};
+use crate::trust::{FILE, Root};
+
+/// Where they lie in a store.
+pub const DIRECTORY: &str = "keys";
+
+/// How many roots back the pinned one may be.
+const ROOTS: usize = 64;
+/// How many certificates a chain of roots may name.
+const CERTIFICATES: usize = 512;
+/// The longest certificate that is read.
+const CERTIFICATE: u64 = 1 << 20;
+
+/// Reads `keys/` of a store, as far as a chain of roots from the newest to `pin` names it.
+///
+/// # Errors
+/// No root there, something else than a root, more than anybody needs; a source that cannot be reached.
+pub async fn fetch_keys(source: &Source, pin: Option<Sha256>) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut out = BTreeMap::new();
+    let mut name = FILE.to_owned();
+    let mut roots: Vec<(String, Root)> = Vec::new();
+    loop {
+        let Some(bytes) = source.read(&format!("{DIRECTORY}/{name}"), DOCUMENT).await? else {
+            if roots.is_empty() {
+                return Err(no_store(source));
+            }
+            break;
+        };
+        let root = Root::from_bytes(&bytes, &format!("{DIRECTORY}/{name}")).map_err(|e| no_root(source, &bytes, e))?;
+        let (version, previous, digest) = (root.version, root.previous, Sha256::of(&bytes));
+        out.insert(name.clone(), bytes);
+        roots.push((name.clone(), root));
+        if Some(digest) == pin || previous.is_none() || version < 2 || roots.len() >= ROOTS {
+            break;
+        }
+        name = format!("trust.{}.json", version - 1);
+    }
+    let mut certificates = 0;
+    for (n, (name, root)) in roots.iter().enumerate() {
+        // The people of the root before sign a root.
+        let signers = roots.get(n + 1).map_or(root, |(_, before)| before).roles.root.people.iter();
+        for signature in signers.map(|person| format!("{name}.{person}.asc")) {
+            fetch(source, signature, SIGNATURE, &mut out).await?;
+        }
+        for fingerprint in root.certificates() {
+            certificates += 1;
+            if certificates > CERTIFICATES {
+                return Err(Error::verification(format!("the trust roots name more than {CERTIFICATES} certificates")));
+            }
+            fetch(source, format!("{fingerprint}.asc"), CERTIFICATE, &mut out).await?;
+        }
+    }
+    Ok(out)
+}
+
+async fn fetch(source: &Source, name: String, limit: u64, out: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
+    if let Some(bytes) = source.read(&format!("{DIRECTORY}/{name}"), limit).await? {
+        out.insert(name, bytes);
+    }
+    Ok(())
+}
+
+/// There is no root: most likely the address is not that of a store.
+fn no_store(source: &Source) -> Error {
+    let place = source.place();
+    let error = Error::input(format!("there is no `{DIRECTORY}/{FILE}` below `{}`", escape(&place)));
+    match place.find("/releases").or_else(|| place.find("/keys")).or_else(|| place.find("/git/")) {
+        Some(at) => error.hint(format!("give the base of the store: `{}`", escape(&place[..=at]))),
+        None => error.hint("give the base of a store: the address below which `releases/` and `keys/` lie"),
+    }
+}
+
+/// What is there is no root; a web page says that the address is wrong.
+fn no_root(source: &Source, bytes: &[u8], e: Error) -> Error {
+    let page = bytes.trim_ascii_start().first() == Some(&b'<');
+    if page {
+        return Error::input(format!(
+            "`{}` answers with a web page where a trust root should be",
+            escape(&source.place())
+        ))
+        .hint("check the address: a login page or an error page was sent in its place");
+    }
+    e.context(format!("`{}`", escape(&source.place())))
+}

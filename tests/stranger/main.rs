@@ -1,0 +1,10 @@
+//! A stranger with an address and a digest, and nothing else: an empty home, no checkout, no configuration, no state.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attacks;
+mod faults;
+mod stranger;
+mod verifies;
