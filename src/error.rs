@@ -234,6 +234,9 @@ impl<T, E: std::error::Error + Send + Sync + 'static> Context<T> for std::result
                     let io = foreign.downcast_ref::<std::io::Error>();
                     let kind = io.map_or(ErrorKind::Fatal, io_kind);
                     let mut out = Error::new(kind, format!("{what}: {foreign}"));
+                    if io.is_some_and(|e| e.kind() == std::io::ErrorKind::FileTooLarge) {
+                        out = out.hint("this shell limits the size of files, or the disk's file system does: see `ulimit -f`; run the same command again from a shell with `ulimit -f unlimited`");
+                    }
                     if io.is_some_and(is_full) {
                         out = out.hint("free some space on that disk and run the same command again: nothing half-written was kept");
                     }

@@ -55,6 +55,8 @@ pub struct LineFacts {
     pub series: Sha256,
     /// Its patches, for people.
     pub patches: Vec<PatchFacts>,
+    /// The files that they delete, by their old names those that are renamed.
+    pub deletes: Vec<String>,
     /// Whether the version exists at the destinations.
     pub elsewhere: Vec<Elsewhere>,
     /// Where the line's tag already points, in the user's repository.

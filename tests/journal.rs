@@ -289,3 +289,42 @@ fn no_command_goes_on_from_a_rewritten_journal() {
         assert!(error.contains("not signed by"), "{verb:?}: {error}");
     }
 }
+
+#[test]
+fn a_journal_that_is_not_the_one_that_was_opened_gets_no_record() {
+    let record = || {
+        let world = World::new();
+        let journal = world.open(&world.alice).unwrap();
+        (world, journal)
+    };
+    type Replace = fn(&World);
+    let ways: [(&str, Replace); 4] = [
+        ("moved away", |w| fs::rename(&w.path, w.path.with_extension("away")).unwrap()),
+        ("a copy in its place", |w| {
+            let bytes = fs::read(&w.path).unwrap();
+            fs::rename(&w.path, w.path.with_extension("away")).unwrap();
+            fs::write(&w.path, bytes).unwrap();
+        }),
+        ("written by another process", |w| w.open(&w.alice).unwrap().append(next_of(w)).unwrap()),
+        ("cut", |w| fs::OpenOptions::new().write(true).open(&w.path).unwrap().set_len(10).unwrap()),
+    ];
+    for (way, replace) in ways {
+        let (world, mut journal) = record();
+        replace(&world);
+        let before = fs::read(&world.path).ok();
+        let e = journal.append(next_of(&world)).unwrap_err();
+        assert!(e.report().contains("is not the file that this process has opened"), "{way}: {}", e.report());
+        assert_eq!(fs::read(&world.path).ok(), before, "{way}: something was written");
+    }
+    // What nobody touched goes on.
+    let (world, mut journal) = record();
+    journal.append(next_of(&world)).unwrap();
+    assert_eq!(world.read().unwrap().len(), 4);
+}
+
+/// A step that may start in the world's journal.
+fn next_of(world: &World) -> Event {
+    let planned =
+        world.graph.plan().steps.iter().find(|s| s.id != prepare() && s.needs.iter().all(|n| *n == prepare())).unwrap();
+    Event::Started { step: planned.id.clone(), key: planned.key, attempt: 1 }
+}

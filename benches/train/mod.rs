@@ -43,6 +43,7 @@ pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snaps
         base: Oid::from_sha1([i as u8; 20]),
         versions: Some((old.parse().unwrap(), new.parse().unwrap())),
         series: Sha256::of(branch.as_bytes()),
+        deletes: Vec::new(),
         patches: (0..3)
             .map(|n| PatchFacts {
                 origin: format!("000{n}-fix.patch"),

@@ -10,6 +10,7 @@ mod listed;
 mod lock_check;
 mod locks;
 mod manifests;
+mod pointers;
 mod rules;
 mod tagged;
 mod tree;
@@ -25,6 +26,7 @@ use crate::model::VersionStep;
 
 pub use listed::{Listed, parse_listed};
 pub use lock_check::{LockCheck, LockFit};
+pub use pointers::{pointers, pointers_note};
 pub use rules::{Changelog, Family, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules};
 pub use tagged::AtTag;
 use tree::Sources;

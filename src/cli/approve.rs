@@ -107,6 +107,7 @@ pub(super) fn text(review: &Review) -> String {
             out.push_str(&format!("\n  patch {} ({})", escape(&patch.subject), escape(&patch.author.to_string())));
         }
         out.push_str(&format!("\n  changes {}", escape(&line.changed.join(", "))));
+        out.push_str(&super::plan::deletes(&line.deleted));
         for path in &line.sensitive {
             out.push_str(&format!("\n  ! a patch touches `{path}`, which decides how things are built"));
         }

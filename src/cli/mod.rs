@@ -26,7 +26,7 @@ pub mod verify;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, Result};
 use crate::model::shell_path;
@@ -115,7 +115,11 @@ enum Verb {
 /// Parses `argv`, runs the verb and reports; the process should end with the code.
 pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let argv: Vec<std::ffi::OsString> = argv.into_iter().collect();
-    let cli = match Cli::try_parse_from(&argv) {
+    let parsed = Cli::command().try_get_matches_from(&argv).and_then(|matches| {
+        crate::host::does(matches.subcommand_name().unwrap_or_default());
+        Cli::from_arg_matches(&matches)
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() && argv.iter().take_while(|a| *a != "--").any(|a| a == "--json") => {
             return Output::new(&Global { json: true, ..Global::default() }).fail(&command_line(&e));
@@ -127,7 +131,8 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
         }
     };
     let out = Output::new(&cli.global);
-    match crate::host::forbid_core_dumps().and_then(|()| run(&cli, &out)) {
+    let prepared = crate::host::forbid_core_dumps().and_then(|()| crate::host::outlive_size_limits());
+    match prepared.and_then(|()| run(&cli, &out)) {
         Ok(code) => code,
         Err(e) => out.fail(&e),
     }

@@ -9,7 +9,7 @@ use semver::Version;
 
 use super::Global;
 use crate::config::{self, Config, KeySource};
-use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Progress, SecretResolver, files};
+use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Progress, SecretResolver, files, locks};
 use crate::engine::index::{Past, Released};
 use crate::engine::{Next, Question, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
@@ -92,9 +92,14 @@ impl Place {
     pub(super) fn see(&self, train: &TrainName) -> Result<Seen> {
         let dir = self.dir(train);
         let graph = Arc::new(Graph::new(Arc::new(dir.load_plan(&*self.disk)?))?);
-        let (records, _) = Journal::read(&*self.disk, &dir.journal(), &graph)?;
+        let (mut records, _) = Journal::read(&*self.disk, &dir.journal(), &graph)?;
         if records.is_empty() {
-            dir.journal_is_not_lost(&self.disk, graph.plan())?;
+            let lost = dir.journal_is_not_lost(&self.disk, graph.plan());
+            // Another process may have adopted the train, and begun with it, between the two looks.
+            (records, _) = Journal::read(&*self.disk, &dir.journal(), &graph)?;
+            if records.is_empty() {
+                lost?;
+            }
         }
         Ok(Seen { state: State::fold(graph, &records)?, now: self.clock.now() })
     }
@@ -237,12 +242,8 @@ impl Place {
     /// Held while versions are claimed and the plan that claims them is adopted.
     pub(super) fn lock_claims(&self) -> Result<Box<dyn Lock>> {
         files::create_dir_all(&*self.disk, &self.root, 0o700)?;
-        let path = self.root.join("claims.lock");
-        let held = self.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))?;
-        held.ok_or_else(|| {
-            Error::transient("another lifeboat process is adopting a train of this project")
-                .hint("wait for it, then run the same command again")
-        })
+        let busy = "another lifeboat process is adopting a train of this project";
+        locks::wait(&*self.disk, &self.root.join("claims.lock"), busy)
     }
 
     /// Whether a claim's train was never adopted: its process died between the claim and the plan. Ask only under the lock.

@@ -50,6 +50,9 @@ pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
         if line.patches.is_empty() {
             out.push_str("  no patches\n");
         }
+        if !line.deletes.is_empty() {
+            out.push_str(&format!("{}\n", deletes(&line.deletes).trim_start_matches('\n')));
+        }
         let files = artifacts(plan, line);
         if !files.is_empty() {
             out.push_str(&format!(
@@ -155,6 +158,16 @@ fn artifacts(plan: &Plan, line: &crate::plan::PlannedLine) -> Vec<String> {
         _ => None,
     });
     jobs.flat_map(|j| &j.artifacts).map(|a| a.name.to_string()).collect()
+}
+
+/// Which files are gone afterwards, said loudly; nothing if none is.
+pub(super) fn deletes(paths: &[String]) -> String {
+    let files = match paths.len() {
+        0 => return String::new(),
+        1 => "1 FILE".to_owned(),
+        n => format!("{n} FILES"),
+    };
+    format!("\n  ! DELETES {files} (what is renamed counts): {}", touched(paths))
 }
 
 /// The files that a patch touches; of a large one, the first and how many more there are.

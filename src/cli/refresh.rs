@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::place::Place;
 use super::{Global, Output};
-use crate::effects::{Effects, Objects, Quiet, Store};
+use crate::effects::{Effects, Objects, Quiet, Store, locks};
 use crate::engine::TrainDir;
 use crate::engine::index::{IndexWriter, Past, RACES, unlisted};
 use crate::error::{Context as _, Error, Result};
@@ -69,8 +69,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let trust = place.trust()?;
     let dir = TrainDir::new(place.root().join("refresh"));
     crate::effects::files::create_dir_all(&*place.disk, dir.path(), 0o700)?;
-    let held = place.disk.try_lock(&dir.lock()).context("cannot take the lock of `refresh`")?;
-    let _alone = held.ok_or_else(|| Error::transient("another `lifeboat refresh` is under way"))?;
+    let _alone = locks::take(&*place.disk, &dir.lock(), "another `lifeboat refresh` is under way")?;
     let effects = place.effects_in(&dir, Arc::new(Quiet))?;
     let objects = Objects::new(effects.disk.clone(), dir.objects());
     let refreshing =

@@ -148,13 +148,16 @@ pub(super) fn adopt(
     plan: &Plan,
     gathered: &Gathered,
 ) -> Result<Train> {
+    // Until the plan is there a claim looks like one that was left behind. Under this lock nobody else adopts the train, so
+    // one that is not there yet is held by nobody.
+    let _adopting = place.lock_claims()?;
     Train::adoptable(&*effects.disk, dir, plan)?;
     if place.trains()?.contains(&plan.train) {
-        // One that was given up must not take its claims again.
-        Train::open(effects, place.trust()?, dir)?.under_way()?;
+        // One that was given up must not take its claims again; one that another process holds is busy.
+        let train = Train::open(effects, place.trust()?, dir)?;
+        train.under_way()?;
+        return Ok(train);
     }
-    // Until the plan is there a claim looks like one that was left behind.
-    let _adopting = place.lock_claims()?;
     place.take_claims(plan)?;
     let objects = crate::effects::Objects::new(effects.disk.clone(), dir.objects());
     for series in &gathered.series {

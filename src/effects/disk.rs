@@ -31,6 +31,8 @@ pub struct Entry {
     pub size: u64,
     /// Permission bits, such as `0o644`.
     pub mode: u32,
+    /// Device and number of the inode: the same as long as it is the same file.
+    pub inode: (u64, u64),
 }
 
 /// A file open for writing.
@@ -154,7 +156,8 @@ pub trait Disk: Send + Sync {
     fn free_space(&self, path: &Path) -> io::Result<u64>;
 
     /// Locks a file, created with mode `0o600` if absent, until the [`Lock`] is dropped or the process dies; `None` if
-    /// another process, or another lock of this one, holds it. Nothing is written to the file.
+    /// another process, or another lock of this one, holds it. Who holds it is written into the file, for people: a process
+    /// id, then what the process does if that is known; the lock counts without it.
     ///
     /// # Errors
     /// The operating system's; a symbolic link at `path`.

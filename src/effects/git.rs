@@ -146,6 +146,12 @@ pub trait Git: Send + Sync {
     /// A missing commit or tree.
     fn changed(&self, repo: &PrivateRepo, from: &Oid, to: &Oid) -> Result<Vec<String>>;
 
+    /// The paths that the tree of `from` has and that of `to` does not, sorted.
+    ///
+    /// # Errors
+    /// A missing commit or tree.
+    fn deleted(&self, repo: &PrivateRepo, from: &Oid, to: &Oid) -> Result<Vec<String>>;
+
     /// The id of a commit's tree.
     ///
     /// # Errors

@@ -12,10 +12,12 @@ pub mod files;
 mod forge;
 mod git;
 mod hashing;
+pub mod locks;
 mod objects;
 mod progress;
 mod remote;
 mod runner;
+mod scratch;
 mod signer;
 mod store;
 
@@ -37,6 +39,7 @@ pub use objects::Objects;
 pub use progress::{Progress, ProgressEvent, Quiet};
 pub use remote::{RefUpdate, Remote};
 pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
+pub use scratch::Scratch;
 pub use signer::{Keys, Role, Signer};
 pub use store::{Area, Capabilities, PutNew, Store, read_public};
 

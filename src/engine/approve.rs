@@ -50,6 +50,8 @@ pub struct ReviewedLine {
     pub patches: Vec<PatchFacts>,
     /// Every path in which the new commit differs from the base, from the trees themselves.
     pub changed: Vec<String>,
+    /// Those of them that the new commit does not have any more.
+    pub deleted: Vec<String>,
     /// Those of them that a patch touches and that decide how things are built, submodules among them.
     pub sensitive: Vec<String>,
     /// The whole change, patch by patch and then the bump commit, as a person reads it.
@@ -110,6 +112,7 @@ pub async fn review(effects: &Effects, train: &Train, clone: &Path) -> Result<Re
             patches: again.patches,
             sensitive: again.sensitive.iter().map(|t| escape(t)).collect(),
             changed: again.changed,
+            deleted: again.deleted,
             diff: again.diff,
             by_hooks,
             warnings,
@@ -126,6 +129,7 @@ struct Again {
     head: Oid,
     patches: Vec<PatchFacts>,
     changed: Vec<String>,
+    deleted: Vec<String>,
     sensitive: Vec<String>,
     diff: String,
 }
@@ -205,6 +209,7 @@ fn make_again(
     let again = Again {
         patches: series.patches.iter().map(PatchFacts::of).collect(),
         changed,
+        deleted: git.deleted(scratch, &prepare.base, &made.head)?,
         sensitive: sensitive.into_iter().collect(),
         diff,
         head: made.head.clone(),

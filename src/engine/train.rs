@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::index::Past;
-use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, ProgressEvent, Role, files};
+use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, ProgressEvent, Role, files, locks};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::series::Series;
 use crate::journal::{Event, Journal, State};
@@ -92,7 +92,8 @@ impl TrainDir {
     /// The plan is lost; the file system's.
     pub fn plan_is_not_lost(&self, disk: &dyn Disk) -> Result<()> {
         let there = |path: PathBuf| disk.entry(&path).context(format!("cannot look at `{}`", path.display()));
-        if there(self.plan())?.is_some() || there(self.journal())?.is_none_or(|e| e.size == 0) {
+        // The journal first: another process may adopt the train meanwhile, which writes the plan before it.
+        if there(self.journal())?.is_none_or(|e| e.size == 0) || there(self.plan())?.is_some() {
             return Ok(());
         }
         Err(Error::verification(format!("the train in `{}` has lost its `plan.json`", self.0.display()))
@@ -350,10 +351,5 @@ fn same_root(trust: &TrustedRoot, plan: &Plan) -> Result<()> {
 }
 
 fn lock(disk: &dyn Disk, dir: &TrainDir) -> Result<Box<dyn Lock>> {
-    let path = dir.lock();
-    let held = disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))?;
-    held.ok_or_else(|| {
-        Error::transient(format!("another lifeboat process holds the train in `{}`", dir.path().display()))
-            .hint("wait for it to end, or find it with `ps`; `lifeboat status` works meanwhile")
-    })
+    locks::take(disk, &dir.lock(), &format!("another lifeboat process holds the train in `{}`", dir.path().display()))
 }

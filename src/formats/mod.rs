@@ -10,6 +10,7 @@ pub mod changelog_dates;
 pub mod checksums;
 pub mod content;
 pub mod digests;
+pub mod git_diff;
 pub mod git_pack;
 pub mod index;
 pub mod manifest;

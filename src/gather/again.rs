@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Seeing;
 use crate::config::{Config, SeriesSource, TrainRequest};
-use crate::effects::{Disk, files};
+use crate::effects::{Disk, Scratch};
 use crate::error::{Context as _, Result};
 use crate::git::GitProgram;
 use crate::git::facts::UserRepository;
@@ -25,11 +25,12 @@ pub fn series_now(
 ) -> Result<BTreeMap<BranchName, Result<Sha256>>> {
     let program = GitProgram::from_env();
     let user = UserRepository::open(&program, &config.project.repository)?;
-    let scratch = state.join("scratch");
-    files::create_dir_all(disk, &scratch, 0o700)?;
+    // Other processes of the project plan at the same time.
+    let own = Scratch::new(disk, &state.join("scratch"))?;
+    let scratch = own.path();
     let tags = BTreeMap::new();
     let workflow_dirs = BTreeMap::new();
-    let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
+    let (user, program, tags) = (&user, &program, &tags);
     let (workflow_dirs, default_branches) = (&workflow_dirs, &BTreeMap::new());
     let seeing = Seeing { config, request, user, program, scratch, tags, workflow_dirs, default_branches };
     let mut out = BTreeMap::new();

@@ -14,9 +14,9 @@ pub use elsewhere::Destinations;
 use jiff::Timestamp;
 use semver::Version;
 
-use crate::bump::{BumpRequest, SourceTree, bump};
+use crate::bump::{Bump, BumpRequest, SourceTree, bump, pointers_note};
 use crate::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
-use crate::effects::{Clock, Disk, Git as _, PrivateRepo, files};
+use crate::effects::{Clock, Disk, Git as _, PrivateRepo, Scratch};
 use crate::error::{Error, Result};
 use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
@@ -62,11 +62,12 @@ pub fn gather(
         ))
         .hint("run `git fetch --unshallow` while the remote is up"));
     }
-    let scratch = state.join("scratch");
-    files::create_dir_all(disk, &scratch, 0o700)?;
+    // Other processes of the project plan at the same time.
+    let own = Scratch::new(disk, &state.join("scratch"))?;
+    let scratch = own.path();
     let tags: BTreeMap<TagName, Oid> = user.tags().into_iter().map(|t| (t.name, t.object)).collect();
     let default_branches = workflows::default_branches(config, &user)?;
-    let (user, program, scratch, tags) = (&user, &program, &scratch, &tags);
+    let (user, program, tags) = (&user, &program, &tags);
     let (workflow_dirs, default_branches) = (&to.workflow_dirs, &default_branches);
     let seeing = Seeing { config, request: &request, user, program, scratch, tags, workflow_dirs, default_branches };
     let mut lines = Vec::new();
@@ -157,6 +158,34 @@ pub fn trusted(config: &Config, state: &Path, disk: &dyn Disk, now: Timestamp) -
     trust::load_remembering(disk, keys, Some(&config.project.name), RootChoice::Pinned(pin), now, state)
 }
 
+/// A line's base, and its head once the series is applied; none where there is no series.
+struct Patched {
+    base: Oid,
+    head: Option<Oid>,
+}
+
+/// Refuses patches that move the version, unless the line says which version it is to be: a bump on top of them would leave
+/// out the version that they name.
+fn moved_by_patches(
+    base: Option<Version>,
+    patched: std::result::Result<Option<Version>, &Error>,
+    to: &VersionStep,
+) -> Result<()> {
+    let (Some(base), false) = (base, matches!(to, VersionStep::Exact(_))) else { return Ok(()) };
+    let said = match patched {
+        Ok(Some(patched)) if patched == base => return Ok(()),
+        Ok(patched) => patched.map_or_else(|| "no version".to_owned(), |v| v.to_string()),
+        // The bump says what is wrong with the tree itself.
+        Err(_) => return Ok(()),
+    };
+    Err(Error::input(format!("the patches themselves move the version, from {base} to {said}"))
+        .detail("lifeboat makes the commit that moves it, after the patches")
+        .hint("take that commit, or that part of it, out of the series")
+        .hint(format!(
+            "or say which version the release is to have, above {said}: `to = \"X.Y.Z\"` in this `[[line]]`"
+        )))
+}
+
 struct Seeing<'a> {
     config: &'a Config,
     request: &'a TrainRequest,
@@ -187,14 +216,17 @@ impl Seeing<'_> {
         }
         let series = self.series(line, &base)?;
         let bytes = series.to_bytes()?;
+        let patched = self.patched(&base, &series)?;
         let (versions, edits) = match line.kind {
             LineKind::Carry => (None, Some(Vec::new())),
             _ => {
-                let (versions, edits) = self.versions(line, &*self.user.source(&base)?)?;
+                let (versions, edits) = self.versions(line, &base, &patched)?;
+                let note = pointers_note(&*self.tree(&patched)?)?;
+                unknown.extend(note.map(|note| format!("line `{}`: {note}", line.branch)));
                 (Some(versions), Some(edits).filter(|_| self.config.version.after.is_empty()))
             }
         };
-        let workflows = self.workflows(&line.branch, (&base, &series), edits, unknown)?;
+        let workflows = self.workflows(&line.branch, &patched, &series, edits, unknown)?;
         let tag_taken = match &versions {
             Some((_, new)) => {
                 let tag = TagName::new(self.config.version.tag.replace("{version}", &new.to_string()))?;
@@ -204,10 +236,10 @@ impl Seeing<'_> {
         };
         let (submodules, missing_submodules) = match line.kind {
             LineKind::Carry => (Vec::new(), Vec::new()),
-            _ => self.submodules(&base, &series)?,
+            _ => self.submodules(&patched, &series)?,
         };
         let missing_crates = match (&versions, self.config.bundle.vendor) {
-            (Some(_), true) => self.missing_crates(&base, &series)?,
+            (Some(_), true) => self.missing_crates(&patched)?,
             _ => Vec::new(),
         };
         let facts = LineFacts {
@@ -216,6 +248,7 @@ impl Seeing<'_> {
             versions,
             series: series.digest()?,
             patches: series.patches.iter().map(PatchFacts::of).collect(),
+            deletes: self.deletes(&patched)?,
             elsewhere: Vec::new(),
             tag_taken,
             submodules,
@@ -230,7 +263,8 @@ impl Seeing<'_> {
     fn workflows(
         &self,
         branch: &BranchName,
-        (base, series): (&Oid, &Series),
+        patched: &Patched,
+        series: &Series,
         edits: Option<Vec<String>>,
         unknown: &mut Vec<String>,
     ) -> Result<WorkflowFacts> {
@@ -244,11 +278,7 @@ impl Seeing<'_> {
         if all.is_empty() {
             return Ok(facts);
         }
-        let tree = if touched.iter().any(|path| all.iter().any(|dir| path.starts_with(dir))) {
-            self.patched(base, series)?
-        } else {
-            self.user.source(base)?
-        };
+        let tree = self.tree(patched)?;
         for (forge, dirs) in self.workflow_dirs {
             let mut files = workflows::files(&*tree, dirs, WorkflowAt::Release)?;
             match self.default_branches.get(forge) {
@@ -274,24 +304,40 @@ impl Seeing<'_> {
         forge.is_some_and(|forge| self.config.is_by_pull_request(forge, branch))
     }
 
-    /// The tree with the series applied.
-    fn patched(&self, base: &Oid, series: &Series) -> Result<Box<dyn SourceTree>> {
-        let (repo, head) = self.applied(base, series)?;
-        LocalGit::new(self.program.clone()).tree(&repo, &head)
+    /// The repository of ours in which series are applied.
+    fn repository(&self) -> PrivateRepo {
+        PrivateRepo { dir: self.scratch.join("series.git"), borrow: self.user.git_dir().to_owned() }
     }
 
-    /// The commit with the series applied, in a repository of ours.
-    fn applied(&self, base: &Oid, series: &Series) -> Result<(PrivateRepo, Oid)> {
-        let repo = PrivateRepo { dir: self.scratch.join("series.git"), borrow: self.user.git_dir().to_owned() };
-        let git = LocalGit::new(self.program.clone());
+    /// The commit with the series applied: as `prepare` will make it.
+    fn patched(&self, base: &Oid, series: &Series) -> Result<Patched> {
+        if series.patches.is_empty() {
+            return Ok(Patched { base: base.clone(), head: None });
+        }
+        let (git, repo) = (LocalGit::new(self.program.clone()), self.repository());
         git.ensure(&repo)?;
         let made = git.apply_series(&repo, base, series, &self.config.project.committer, self.request.date)?;
-        let head = made.last().unwrap_or(base).clone();
-        Ok((repo, head))
+        Ok(Patched { base: base.clone(), head: made.last().cloned() })
+    }
+
+    /// The tree with the series applied.
+    fn tree(&self, patched: &Patched) -> Result<Box<dyn SourceTree>> {
+        match &patched.head {
+            Some(head) => LocalGit::new(self.program.clone()).tree(&self.repository(), head),
+            None => self.user.source(&patched.base),
+        }
+    }
+
+    /// The files that the series deletes.
+    fn deletes(&self, patched: &Patched) -> Result<Vec<String>> {
+        match &patched.head {
+            Some(head) => LocalGit::new(self.program.clone()).deleted(&self.repository(), &patched.base, head),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn series(&self, line: &TrainLine, base: &Oid) -> Result<Series> {
-        let repo = PrivateRepo { dir: self.scratch.join("series.git"), borrow: self.user.git_dir().to_owned() };
+        let repo = self.repository();
         let imported = match &line.series {
             SeriesSource::None => return Ok(Series { format: 1, patches: Vec::new() }),
             SeriesSource::Mailbox(path) => {
@@ -307,28 +353,33 @@ impl Seeing<'_> {
         on_base(self.program, &repo, base, &imported)
     }
 
-    /// The version before and after, by a bump of the base's tree: what is inconsistent stops the plan.
-    fn versions(&self, line: &TrainLine, tree: &dyn SourceTree) -> Result<((Version, Version), Vec<String>)> {
+    /// The version before and after, by a bump of the patched tree, as `prepare` makes it: what is inconsistent stops the plan.
+    fn versions(&self, line: &TrainLine, base: &Oid, patched: &Patched) -> Result<((Version, Version), Vec<String>)> {
         let to = line.to.clone().unwrap_or(match line.kind {
             LineKind::First => VersionStep::Release,
             LineKind::Candidate => VersionStep::Candidate,
             LineKind::Release | LineKind::Carry => VersionStep::Patch,
         });
         let date = self.request.date.to_zoned(jiff::tz::TimeZone::UTC).date();
-        let made = bump(tree, &self.config.version, &BumpRequest { to, date, tags: BTreeSet::new() })?;
-        let main = made.moves.iter().find(|m| m.new == made.version);
-        let old = main.map(|m| m.old.clone()).ok_or_else(|| Error::input("no crate moves to a new version"))?;
+        let request = BumpRequest { to, date, tags: BTreeSet::new() };
+        let before = |made: &Bump| made.moves.iter().find(|m| m.new == made.version).map(|m| m.old.clone());
+        let made = bump(&*self.tree(patched)?, &self.config.version, &request);
+        if patched.head.is_some() {
+            // A series may move the version itself; what it would be without the series says so.
+            let unpatched = bump(&*self.user.source(base)?, &self.config.version, &request);
+            moved_by_patches(unpatched.ok().as_ref().and_then(before), made.as_ref().map(before), &request.to)?;
+        }
+        let made = made?;
+        let old = before(&made).ok_or_else(|| Error::input("no crate moves to a new version"))?;
         Ok(((old, made.version), made.edits.into_iter().map(|e| e.path).collect()))
     }
 
-    fn submodules(&self, base: &Oid, series: &Series) -> Result<(Vec<Submodule>, Vec<String>)> {
+    fn submodules(&self, patched: &Patched, series: &Series) -> Result<(Vec<Submodule>, Vec<String>)> {
         let listed = |path: &String| path == ".gitmodules";
         let moved = series.patches.iter().any(|p| !p.submodules().is_empty() || p.touches().iter().any(listed));
-        let found = if moved {
-            let (repo, head) = self.applied(base, series)?;
-            self.user.submodules_in(&repo, &head)?
-        } else {
-            self.user.submodules(base, &BTreeMap::new())?
+        let found = match patched.head.as_ref().filter(|_| moved) {
+            Some(head) => self.user.submodules_in(&self.repository(), head)?,
+            None => self.user.submodules(&patched.base, &BTreeMap::new())?,
         };
         let mut there = Vec::new();
         let mut missing = Vec::new();
@@ -348,13 +399,9 @@ impl Seeing<'_> {
     }
 
     /// The crates of the lock file that were not fetched ahead.
-    fn missing_crates(&self, base: &Oid, series: &Series) -> Result<Vec<String>> {
+    fn missing_crates(&self, patched: &Patched) -> Result<Vec<String>> {
         // A patch may well bring in another version of a crate: it may be the fix.
-        let tree = match series.patches.iter().flat_map(Patch::touches).any(|path| path == crates::LOCK) {
-            true => self.patched(base, series)?,
-            false => self.user.source(base)?,
-        };
-        match tree.read(crates::LOCK)? {
+        match self.tree(patched)?.read(crates::LOCK)? {
             Some(lock) => crates::missing(&String::from_utf8_lossy(&lock), &crates::home(self.config)?),
             None => Ok(Vec::new()),
         }

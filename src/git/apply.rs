@@ -1,5 +1,6 @@
 //! Applies a patch series in the private repository, without a work tree.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ use super::program::{Call, Configuration, GitProgram};
 use super::{find_commit, git_error, hunk, private, to_oid, tree};
 use crate::effects::PrivateRepo;
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats::git_diff;
 use crate::formats::series::{Patch, Series};
 use crate::model::{Ident, Oid, escape};
 
@@ -19,7 +21,8 @@ struct TemporaryIndex(PathBuf);
 
 impl TemporaryIndex {
     fn new(dir: &Path) -> Self {
-        // Lines are prepared at the same time in one process; another process never prepares in the same directory.
+        // Lines are prepared at the same time in one process; another process never prepares in the same directory: a train's
+        // is under its lock, and planning has a directory of its own.
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(dir.join(format!("index-{}-{n}", std::process::id())))
@@ -46,7 +49,27 @@ impl Work<'_> {
 
     fn read_tree(&self, tree: git2::Oid) -> Result<()> {
         let out = self.call().args(["read-tree".to_owned(), tree.to_string()]).run()?;
-        out.checked(&format!("cannot read tree `{tree}` into an index")).map(drop)
+        out.checked(&format!("cannot read tree `{tree}` into an index"))?;
+        self.index_is_there()
+    }
+
+    /// To git a missing index is an empty one: it would go on, and write the empty tree.
+    fn index_is_there(&self) -> Result<()> {
+        let there = std::fs::metadata(&self.index.0).map(|m| m.len());
+        match there {
+            Ok(len) if len > 0 => Ok(()),
+            _ => Err(Error::fatal(format!("the index `{}` is gone or empty", self.index.0.display()))
+                .hint("something removed it meanwhile; run the same command again")),
+        }
+    }
+
+    /// The tree that the index holds.
+    fn write_tree(&self, what: &str) -> Result<git2::Oid> {
+        self.index_is_there()?;
+        // Blobs that the user's clone lacks are not touched by the patch; their names in the tree are enough.
+        let written = self.call().args(["write-tree", "--missing-ok"]).run()?.checked(what)?;
+        git2::Oid::from_str(String::from_utf8_lossy(&written).trim())
+            .map_err(|e| git_error("`git write-tree` printed no object id", e))
     }
 }
 
@@ -95,6 +118,7 @@ pub(super) fn commit_each(
                 return Err(Error::input(format!("{} changes nothing: the branch has it already", shown(patch)))
                     .hint("take it out of the series, then run `lifeboat plan` again"));
             }
+            touches_no_more(patch, &tree::changed_between(&repo, tree, after)?)?;
             tree = after;
         }
         let author = (&patch.author, When { seconds: patch.time, offset: patch.offset });
@@ -104,6 +128,22 @@ pub(super) fn commit_each(
         commits.push(to_oid(parent));
     }
     Ok(commits)
+}
+
+/// Whatever made `changed` of a patch: it changes what its author changed, and no other path.
+///
+/// # Errors
+/// A path that the patch does not name; a patch that cannot be read.
+pub(super) fn touches_no_more(patch: &Patch, changed: &BTreeSet<Vec<u8>>) -> Result<()> {
+    let named = git_diff::paths(&patch.diff).map_err(|e| e.context(shown(patch)))?;
+    let mut others = changed.difference(&named);
+    let Some(first) = others.next() else { return Ok(()) };
+    let more = others.count();
+    let path = escape(&String::from_utf8_lossy(first));
+    let and = if more == 0 { String::new() } else { format!(" and {more} more paths") };
+    Err(Error::fatal(format!("{} would change `{path}`{and}, which it does not name", shown(patch)))
+        .detail(format!("it names {} paths, and {} would change", named.len(), changed.len()))
+        .hint("nothing was kept; run the same command again, and report it if it says the same"))
 }
 
 fn shown(patch: &Patch) -> String {
@@ -143,11 +183,7 @@ fn apply(
             return Err(misfit(repo, base, tree, patch, &out.stderr)?);
         }
     }
-    // Blobs that the user's clone lacks are not touched by the patch; their names in the tree are enough.
-    let written = work.call().args(["write-tree", "--missing-ok"]).run()?;
-    let written = written.checked(&format!("cannot write the tree of {}", shown(patch)))?;
-    git2::Oid::from_str(String::from_utf8_lossy(&written).trim())
-        .map_err(|e| git_error("`git write-tree` printed no object id", e))
+    work.write_tree(&format!("cannot write the tree of {}", shown(patch)))
 }
 
 fn misfit(repo: &Repository, base: &Oid, tree: git2::Oid, patch: &Patch, said: &str) -> Result<Error> {

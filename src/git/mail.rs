@@ -1,4 +1,9 @@
-//! What `git mailsplit` and `git mailinfo` leave, put together as `git am` does; pure.
+//! What `git mailsplit` and `git mailinfo` leave, put together as `git am` does, but whole or not at all; pure.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::formats::git_diff::{self, FileChange};
 
 /// The fields that `git mailinfo` prints.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,27 +52,216 @@ pub(super) fn message(subject: &str, body: &str) -> String {
 }
 
 /// The change within what `git mailinfo` took for the patch: without the diffstat above and the mail signature below.
-pub(super) fn diff(patch: &[u8]) -> Vec<u8> {
-    let mut start = None;
-    let mut at = 0;
+///
+/// # Errors
+/// What is not the whole change and nothing else: a message that was cut at a line that looks like a patch, a change that was
+/// cut, text between the changes of two files, a diffstat that counts otherwise.
+pub(super) fn diff(patch: &[u8]) -> Result<Vec<u8>> {
     let lines: Vec<&[u8]> = patch.split_inclusive(|c| *c == b'\n').collect();
-    for (n, line) in lines.iter().enumerate() {
-        let old_style = line.starts_with(b"--- ") && lines.get(n + 1).is_some_and(|l| l.starts_with(b"+++ "));
-        if line.starts_with(b"diff --git ") || line.starts_with(b"Index: ") || old_style {
-            start = Some(at);
-            break;
-        }
-        at += line.len();
+    let first = (0..lines.len()).find(|n| git_diff::begins(lines[*n], lines.get(n + 1).copied()));
+    let (head, body) = lines.split_at(first.unwrap_or(lines.len()));
+    let separated = above(head)?;
+    if body.is_empty() {
+        return Ok(Vec::new());
     }
-    let Some(start) = start else { return Vec::new() };
-    let body = &patch[start..];
     // A mail transport that turned every line end into CRLF did so on its own; a patch to a file with CRLF has both.
-    let all_crlf = body.split_inclusive(|c| *c == b'\n').all(|l| l.ends_with(b"\r\n"));
-    let mut out = if all_crlf { without_cr(body) } else { body.to_vec() };
-    if let Some(end) = signature(&out) {
-        out.truncate(end);
+    let all_crlf = body.iter().all(|l| l.ends_with(b"\r\n"));
+    let body = if all_crlf { without_cr(&body.concat()) } else { body.concat() };
+    let change = git_diff::read(&body)?;
+    let closed = below(change.rest)?;
+    if change.spaced && !separated {
+        return Err(Error::input(
+            "empty lines stand between the changes of two files, and no line `---` is above them",
+        )
+        .detail("one of them may be a quotation in the commit message")
+        .hint("indent what the commit message quotes, or make the patch again with `git format-patch --binary`"));
     }
-    out
+    // The diffstat vouches for the end as a signature does.
+    let counted = Stat::of(head).map_or(Ok(false), |stat| stat.agrees(&change.files))?;
+    match change.files.last().filter(|f| f.open && !closed && !counted) {
+        None => Ok(body[..change.end].to_vec()),
+        Some(file) => Err(Error::input(format!(
+            "nothing says whether the change of `{}` ends where the mail does",
+            git_diff::shown(file.path())
+        ))
+        .hint("make it again with `git format-patch --binary`, which ends each mail with a signature")),
+    }
+}
+
+/// A line that says a submodule's move in words, as `diff.submodule = log` lets git write it: it changes nothing.
+pub(super) fn submodule_in_words(text: &[u8]) -> Option<&[u8]> {
+    text.split(|c| *c == b'\n').find(|line| {
+        let line = String::from_utf8_lossy(line);
+        let range = line.strip_prefix("Submodule ").and_then(|l| l.split(' ').rev().find(|w| w.contains("..")));
+        range.is_some_and(|range| {
+            let (old, new) = range.trim_end_matches(':').split_once("..").unwrap_or_default();
+            let new = new.trim_start_matches('.');
+            [old, new].iter().all(|id| id.len() >= 7 && id.bytes().all(|c| c.is_ascii_hexdigit()))
+        })
+    })
+}
+
+/// Refuses a move of a submodule that is there in words alone.
+///
+/// # Errors
+/// There is one.
+pub(super) fn no_submodule_in_words(text: &[u8]) -> Result<()> {
+    let Some(line) = submodule_in_words(text) else { return Ok(()) };
+    Err(Error::input(format!("a submodule moves in words alone: `{}`", git_diff::shown(line)))
+        .hint("make it again with `git -c diff.submodule=short format-patch --binary`"))
+}
+
+/// Looks at what stands above the change: nothing, or what follows the line `---`. Returns whether that line is there.
+fn above(head: &[&[u8]]) -> Result<bool> {
+    let bare = |line: &&&[u8]| line.trim_ascii_end() == b"---";
+    no_submodule_in_words(&head.concat())?;
+    match head.iter().find(|l| !l.trim_ascii().is_empty()) {
+        None => return Ok(false),
+        Some(line) if line.trim_ascii_end() != b"---" => {
+            return Err(Error::input(format!(
+                "the commit message ends at its line `{}`, which looks like the start of a patch",
+                git_diff::shown(line)
+            ))
+            .hint("indent that line in the commit message, or give the series as a branch of a private remote"));
+        }
+        Some(_) => {}
+    }
+    if head.iter().filter(bare).count() > 1 {
+        return Err(Error::input("two lines `---` stand above the change: which of them ends the commit message?")
+            .hint("indent the one in the commit message, or give the series as a branch of a private remote"));
+    }
+    Ok(true)
+}
+
+/// Looks at what stands below the change: a mail signature, and what git and its helpers write there. Returns whether
+/// anything does.
+fn below(rest: &[u8]) -> Result<bool> {
+    const KNOWN: [&str; 7] = [
+        "base-commit: ",
+        "prerequisite-patch-id: ",
+        "prerequisite-message-id: ",
+        "prerequisite-change-id: ",
+        "change-id: ",
+        "Best regards,",
+        "---",
+    ];
+    no_submodule_in_words(rest)?;
+    let lines: Vec<&[u8]> = rest.split(|c| *c == b'\n').collect();
+    let signature = lines.iter().position(|l| matches!(l.trim_ascii_end(), b"--") && l.len() < 5);
+    let (own, signed) = lines.split_at(signature.unwrap_or(lines.len()));
+    let known =
+        |l: &[u8]| KNOWN.iter().any(|k| l.starts_with(k.as_bytes()) && (*k != "---" || l.trim_ascii_end() == b"---"));
+    let text = own.iter().find(|l| !l.trim_ascii().is_empty() && !known(l));
+    let more = |n: &usize| git_diff::begins(lines[*n], lines.get(n + 1).copied()) || lines[*n].starts_with(b"@@ -");
+    let again = (0..lines.len()).find(more);
+    match (text, again) {
+        (None, None) => Ok(!signed.is_empty() || own.iter().any(|l| known(l))),
+        (Some(line), None) => {
+            Err(Error::input(format!("a line below the change is no part of it: `{}`", git_diff::shown(line)))
+                .detail("it may be what is left of the change of another file")
+                .hint(git_diff::AGAIN))
+        }
+        (text, Some(again)) => {
+            let line = text.copied().unwrap_or(lines[again]);
+            Err(Error::input(format!("text stands between the changes of two files: `{}`", git_diff::shown(line)))
+                .detail("what git does not understand it leaves out; and a diff in the commit message it applies")
+                .hint("make it again with `git format-patch --binary`; indent what the commit message quotes"))
+        }
+    }
+}
+
+/// What a diffstat counts.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Stat {
+    /// The files that it lists, unless it says that it lists some of them.
+    listed: Option<u64>,
+    /// Whether it has one of them as binary.
+    binary: bool,
+    /// Its last line: files, insertions, deletions.
+    sum: Option<(u64, u64, u64)>,
+}
+
+impl Stat {
+    /// The diffstat above a change, if there is one.
+    fn of(head: &[&[u8]]) -> Option<Self> {
+        let mut stat = Self::default();
+        let mut some = false;
+        for line in head {
+            let line = String::from_utf8_lossy(line);
+            let line = line.trim_end();
+            if let Some(sum) = sum(line) {
+                // The last one counts: a person may quote one of an earlier patch.
+                stat.sum = Some(sum);
+            } else if let Some(count) = line.strip_prefix(' ').and_then(|l| l.rsplit_once(" | ")).map(|(_, c)| c.trim())
+            {
+                let graph = count.trim_start_matches(|c: char| c.is_ascii_digit());
+                let binary = count == "Bin" || count.starts_with("Bin ");
+                if binary || (graph.len() < count.len() && graph.chars().all(|c| matches!(c, ' ' | '+' | '-'))) {
+                    stat.listed = Some(stat.listed.unwrap_or(0) + 1);
+                    stat.binary |= binary;
+                }
+            } else if line == " ..." {
+                some = true;
+            }
+        }
+        if some {
+            stat.listed = None;
+        }
+        (stat.sum.is_some() || stat.listed.is_some()).then_some(stat)
+    }
+
+    /// Whether every file and line was counted, and fits.
+    ///
+    /// # Errors
+    /// It counts otherwise.
+    fn agrees(&self, files: &[FileChange]) -> Result<bool> {
+        // A file that becomes a link, or the other way round, is removed and created: two changes, one line of the diffstat.
+        let paths: BTreeSet<&[u8]> = files.iter().map(FileChange::path).collect();
+        let (count, added, removed) = (
+            paths.len() as u64,
+            files.iter().map(|f| f.added).sum::<u64>(),
+            files.iter().map(|f| f.removed).sum::<u64>(),
+        );
+        let hint = git_diff::AGAIN;
+        let wanted = self.sum.map(|(files, _, _)| files).or(self.listed).unwrap_or(count);
+        if wanted != count {
+            return Err(
+                Error::input(format!("its diffstat counts {wanted} files, and its change is of {count}")).hint(hint)
+            );
+        }
+        let binary = files.iter().any(|f| f.binary);
+        // Git counts the lines of a replaced type otherwise, and none of a binary file that it writes as text.
+        if paths.len() < files.len() || self.binary && !binary {
+            return Ok(false);
+        }
+        match self.sum {
+            Some((_, plus, minus)) if (plus, minus) != (added, removed) => Err(Error::input(format!(
+                "its diffstat counts {plus} insertions and {minus} deletions, and its change has {added} and {removed}"
+            ))
+            .hint(hint)),
+            sum => Ok(sum.is_some()),
+        }
+    }
+}
+
+/// ` 2 files changed, 3 insertions(+), 1 deletion(-)`.
+fn sum(line: &str) -> Option<(u64, u64, u64)> {
+    let line = line.strip_prefix(' ').unwrap_or(line);
+    let mut parts = line.split(", ");
+    let count = |part: &str, ends: [&str; 2]| {
+        let (n, what) = part.split_once(' ')?;
+        ends.contains(&what).then(|| n.parse::<u64>().ok()).flatten()
+    };
+    let files = count(parts.next()?, ["file changed", "files changed"])?;
+    let (mut plus, mut minus) = (0, 0);
+    for part in parts {
+        if let Some(n) = count(part, ["insertion(+)", "insertions(+)"]) {
+            plus = n;
+        } else {
+            minus = count(part, ["deletion(-)", "deletions(-)"])?;
+        }
+    }
+    Some((files, plus, minus))
 }
 
 /// Drops the CR of each CRLF.
@@ -85,32 +279,21 @@ pub(super) fn without_cr(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Where the mail signature (`-- ` alone on a line) begins that `git format-patch` ends a patch with: the last one, and
-/// only if nothing of a patch follows.
-fn signature(diff: &[u8]) -> Option<usize> {
-    let mut found = None;
-    let mut at = 0;
-    for line in diff.split_inclusive(|c| *c == b'\n') {
-        if line.trim_ascii_end() == b"--" && (line.starts_with(b"-- \n") || line.starts_with(b"--\n")) {
-            found = Some(at);
-        } else if [&b"diff --git "[..], b"@@ ", b"+++ ", b"GIT binary patch", b"literal ", b"delta "]
-            .iter()
-            .any(|p| line.starts_with(p))
-        {
-            found = None;
-        }
-        at += line.len();
+/// The encoding of a file that is no text of bytes: what `>` of some shells writes.
+pub(super) fn wide_encoding(file: &[u8]) -> Option<&'static str> {
+    // Every header is ASCII, so every other byte would be zero.
+    let zeros = |from: usize| file.len() > 3 && file.iter().skip(from).step_by(2).take(16).all(|c| *c == 0);
+    match file {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        _ if zeros(0) || zeros(1) => Some("UTF-16"),
+        _ => None,
     }
-    let end = found?;
-    // Within a hunk a removed line `- ` looks the same; a signature has at most a version and empty lines after it.
-    let rest = diff[end..].split(|c| *c == b'\n').skip(1).filter(|l| !l.trim_ascii().is_empty()).count();
-    (rest <= 1 && !ends_in_hunk(&diff[..end])).then_some(end)
 }
 
-/// Whether the last hunk of `diff` still expects lines.
-fn ends_in_hunk(diff: &[u8]) -> bool {
-    let last = super::hunk::parse(diff).pop().and_then(|f| f.hunks.into_iter().next_back());
-    last.is_some_and(|h| h.is_open())
+/// Without the byte order mark that some editors put before UTF-8.
+pub(super) fn without_mark(file: &[u8]) -> &[u8] {
+    file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file)
 }
 
 /// Whether every line of a mail ends with CRLF, as it does when a mail program saved it in the form of the wire.
@@ -136,43 +319,5 @@ pub(super) fn is_cover_letter(mail: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_cleaned_as_git_does() {
-        assert_eq!(message("fix", "\n\nwhy  \n\n\nmore\n\n"), "fix\n\nwhy\n\nmore\n");
-        assert_eq!(message("fix", ""), "fix\n");
-    }
-
-    #[test]
-    fn the_diff_stands_alone() {
-        let patch = b"---\n a | 2 +-\n 1 file changed\n\ndiff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-x\n+y\n-- \n2.47.3\n\n";
-        assert_eq!(diff(patch), b"diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-x\n+y\n");
-        assert_eq!(diff(b"---\nnothing\n"), b"");
-    }
-
-    #[test]
-    fn a_removed_line_that_looks_like_a_signature_stays() {
-        let patch = b"diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1,2 +1 @@\n-- \n x\n";
-        assert_eq!(diff(patch), patch);
-    }
-
-    #[test]
-    fn only_a_wholly_converted_patch_loses_its_cr() {
-        let wire = b"diff --git a/a b/a\r\n@@ -1 +1 @@\r\n-x\r\n+y\r\n";
-        assert_eq!(diff(wire), b"diff --git a/a b/a\n@@ -1 +1 @@\n-x\n+y\n");
-        let content = b"diff --git a/a b/a\n@@ -1 +1 @@\n-x\r\n+y\r\n";
-        assert_eq!(diff(content), content);
-        assert!(is_wire_form(b"From: x\r\n\r\nbody\r\n"));
-        assert!(!is_wire_form(b"From: x\n\nbody\r\n"));
-    }
-
-    #[test]
-    fn cover_letters() {
-        assert!(is_cover_letter(b"From: x\nSubject: [PATCH 0/2] all of it\n\n"));
-        assert!(is_cover_letter(b"Subject: [PATCH v2 00/10] all of it\n\n"));
-        assert!(!is_cover_letter(b"Subject: [PATCH 1/2] fix\n\nSubject: [PATCH 0/2]\n"));
-        assert!(!is_cover_letter(b"Subject: [24.0.x] fix 0/2\n\n"));
-    }
-}
+#[path = "mail_tests.rs"]
+mod tests;

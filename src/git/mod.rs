@@ -110,6 +110,10 @@ impl Git for LocalGit {
         tree::changed(&private::open(repo)?, from, to)
     }
 
+    fn deleted(&self, repo: &PrivateRepo, from: &Oid, to: &Oid) -> Result<Vec<String>> {
+        tree::deleted(&private::open(repo)?, from, to)
+    }
+
     fn tree_id(&self, repo: &PrivateRepo, commit: &Oid) -> Result<Oid> {
         let repo = private::open(repo)?;
         Ok(to_oid(find_commit(&repo, commit)?.tree_id()))

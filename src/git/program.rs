@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,6 +88,13 @@ impl GitProgram {
         let user = USER_VARIABLES.iter().filter_map(|k| Some((*k, std::env::var_os(k)?))).collect();
         let search_path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         Self { path: "git".into(), search_path, user, ssh: Arc::default() }
+    }
+
+    /// The same, found in these directories.
+    #[must_use]
+    pub fn with_search_path(mut self, directories: impl Into<OsString>) -> Self {
+        self.search_path = directories.into();
+        self
     }
 
     /// The same with one more variable, for the user's git only.
@@ -305,7 +312,8 @@ impl Call<'_> {
         let status = wait(&mut child, &verb, self.deadline, self.cancelled.as_deref())?;
         drop(input);
         let (stdout, stderr) = (collect(&stdout, self.deadline)?, collect(&stderr, self.deadline)?);
-        Ok(Output { verb, code: status.code(), stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        Ok(Output { verb, code: status.code(), signal: status.signal(), stdout, stderr })
     }
 }
 
@@ -398,6 +406,8 @@ pub struct Output {
     verb: String,
     /// The exit code; none if a signal ended it.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    signal: Option<i32>,
     /// Standard output.
     pub stdout: Vec<u8>,
     /// Standard error.
@@ -408,7 +418,7 @@ impl Output {
     /// What a failed call leaves, for tests of those who read it.
     #[cfg(test)]
     pub(crate) fn failed(verb: &str, code: i32, stderr: &str) -> Self {
-        Self { verb: verb.to_owned(), code: Some(code), stdout: Vec::new(), stderr: stderr.to_owned() }
+        Self { verb: verb.to_owned(), code: Some(code), signal: None, stdout: Vec::new(), stderr: stderr.to_owned() }
     }
 
     /// Whether git said that it succeeded.
@@ -433,11 +443,17 @@ impl Output {
         let lines: Vec<String> =
             self.stderr.lines().filter(|l| !l.trim().is_empty()).map(crate::model::escape).collect();
         let said = lines.iter().rev().find(|l| l.starts_with("fatal:") || l.starts_with("error:")).or(lines.last());
-        let ended = match self.code {
-            Some(code) => format!("`git {}` ended with code {code}", self.verb),
-            None => format!("`git {}` was killed by a signal", self.verb),
+        let limited = self.signal == Some(rustix::process::Signal::XFSZ.as_raw());
+        let ended = match (self.code, self.signal) {
+            (Some(code), _) => format!("`git {}` ended with code {code}", self.verb),
+            _ if limited => format!("`git {}` reached this shell's limit on the size of files", self.verb),
+            (_, Some(signal)) => format!("`git {}` was killed by signal {signal}", self.verb),
+            _ => format!("`git {}` was killed by a signal", self.verb),
         };
         let mut e = Error::new(kind, format!("{what}: {}", said.cloned().unwrap_or(ended)));
+        if limited {
+            e = e.hint("run the same command again from a shell with `ulimit -f unlimited`");
+        }
         for line in lines.iter().take(20).filter(|l| Some(*l) != said) {
             e = e.detail(format!("git: {line}"));
         }

@@ -14,6 +14,7 @@ use super::silence::STILL;
 use super::{apply, find_commit, from_oid, git_error, mail, names, private, to_oid};
 use crate::effects::PrivateRepo;
 use crate::error::{Context as _, Error, Result};
+use crate::formats::git_diff;
 use crate::formats::series::{Patch, Series};
 use crate::model::{BranchName, Ident, Oid, escape};
 
@@ -45,6 +46,11 @@ pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result
             return Err(Error::input(format!("patch `{}` is empty", escape(&file.display().to_string())))
                 .hint("make it again with `git format-patch --binary`, or take it out of the directory"));
         }
+        if let Some(encoding) = mail::wide_encoding(&bytes) {
+            return Err(Error::input(format!("patch `{}` is {encoding} text, no mail", escape(&file.display().to_string())))
+                .hint("let git write the file itself, `git format-patch --binary -o DIR BASE..HEAD`: `>` of PowerShell makes UTF-16"));
+        }
+        let bytes = mail::without_mark(&bytes).to_vec();
         let bytes = if mail::is_wire_form(&bytes) { mail::without_cr(&bytes) } else { bytes };
         let dir = work.path().join(n.to_string());
         make_dir(&dir)?;
@@ -151,6 +157,7 @@ fn patch(program: &GitProgram, dir: &Path, origin: &str, mail: &[u8]) -> Result<
     let info = mail::info(&String::from_utf8_lossy(&out));
     let body = fs::read(dir.join("message")).context(&what)?;
     let diff = mail::diff(&fs::read(dir.join("change")).context(&what)?);
+    let diff = diff.and_then(|diff| mail::no_submodule_in_words(&body).map(|()| diff)).map_err(|e| e.context(&what))?;
     for (value, field) in
         [(&info.author, "author"), (&info.email, "author's address"), (&info.date, "date"), (&info.subject, "subject")]
     {
@@ -287,7 +294,9 @@ pub fn on_base(program: &GitProgram, repo: &PrivateRepo, base: &Oid, series: &Se
     let commits = apply::commit_each(program, repo, base, series, Order::MergeFirst, &by)?;
     let mut patches = series.patches.clone();
     for (patch, commit) in patches.iter_mut().zip(&commits) {
-        patch.diff = diff(program.call(Configuration::Private).repository(&repo.dir), commit)?;
+        let made = diff(program.call(Configuration::Private).repository(&repo.dir), commit)?;
+        apply::touches_no_more(patch, &git_diff::paths(&made)?)?;
+        patch.diff = made;
     }
     Ok(Series { format: series.format, patches })
 }

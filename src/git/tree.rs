@@ -1,6 +1,7 @@
 //! A commit's tree as the version bump reads it, and walks over trees.
 
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
 
 use git2::{ObjectType, Repository, Tree};
 
@@ -62,12 +63,40 @@ pub(super) fn changed(repo: &Repository, from: &Oid, to: &Oid) -> Result<Vec<Str
     let what = format!("cannot compare the trees of `{from}` and `{to}`");
     let tree =
         |commit: &Oid| -> Result<Tree<'_>> { find_commit(repo, commit)?.tree().map_err(|e| git_error(&what, e)) };
-    let diff = repo.diff_tree_to_tree(Some(&tree(from)?), Some(&tree(to)?), None).map_err(|e| git_error(&what, e))?;
-    let paths = diff.deltas().flat_map(|d| [d.old_file().path_bytes(), d.new_file().path_bytes()]).flatten();
-    let mut out: Vec<String> = paths.map(|p| String::from_utf8_lossy(p).into_owned()).collect();
-    out.sort();
-    out.dedup();
-    Ok(out)
+    let paths = changed_paths(repo, &tree(from)?, &tree(to)?).map_err(|e| git_error(&what, e))?;
+    let paths: BTreeSet<String> = paths.iter().map(|p| String::from_utf8_lossy(p).into_owned()).collect();
+    Ok(paths.into_iter().collect())
+}
+
+/// As [`changed`], of two trees, byte for byte.
+pub(super) fn changed_between(repo: &Repository, from: git2::Oid, to: git2::Oid) -> Result<BTreeSet<Vec<u8>>> {
+    let tree = |id| repo.find_tree(id);
+    tree(from)
+        .and_then(|from| changed_paths(repo, &from, &tree(to)?))
+        .map_err(|e| git_error(&format!("cannot compare the trees `{from}` and `{to}`"), e))
+}
+
+fn changed_paths(repo: &Repository, from: &Tree<'_>, to: &Tree<'_>) -> Result<BTreeSet<Vec<u8>>, git2::Error> {
+    let diff = repo.diff_tree_to_tree(Some(from), Some(to), None)?;
+    let paths = diff
+        .deltas()
+        .flat_map(|d| [d.old_file().path_bytes(), d.new_file().path_bytes()].map(|p| p.map(<[u8]>::to_vec)));
+    Ok(paths.flatten().collect())
+}
+
+/// The paths of `from` that `to` does not have, by object ids alone.
+pub(super) fn deleted(repo: &Repository, from: &Oid, to: &Oid) -> Result<Vec<String>> {
+    let (from, to) = (find_commit(repo, from)?, find_commit(repo, to)?);
+    let what = |e| git_error(&format!("cannot compare the trees of `{}` and `{}`", from.id(), to.id()), e);
+    let (before, after) = (from.tree().map_err(what)?, to.tree().map_err(what)?);
+    // A file that became a link is there.
+    let mut options = git2::DiffOptions::new();
+    options.include_typechange(true);
+    let diff = repo.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options)).map_err(what)?;
+    let gone = diff.deltas().filter(|d| d.status() == git2::Delta::Deleted);
+    let paths: BTreeSet<String> =
+        gone.filter_map(|d| Some(String::from_utf8_lossy(d.old_file().path_bytes()?).into_owned())).collect();
+    Ok(paths.into_iter().collect())
 }
 
 /// Git's mode of a tree within a tree.

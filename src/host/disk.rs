@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::fs::OFlags;
 
@@ -38,7 +39,8 @@ fn describe(name: String, meta: &fs::Metadata) -> Entry {
     } else {
         EntryKind::Other
     };
-    Entry { name, kind, size: if t.is_file() { meta.len() } else { 0 }, mode: meta.mode() & 0o7777 }
+    let (size, inode) = (if t.is_file() { meta.len() } else { 0 }, (meta.dev(), meta.ino()));
+    Entry { name, kind, size, mode: meta.mode() & 0o7777, inode }
 }
 
 /// The umask has cut `mode` when the file was made; it may only have become stricter, so there is no moment of exposure.
@@ -215,10 +217,26 @@ impl Disk for HostDisk {
             // new file of the same name, and both would hold "the" lock.
             let ours = file.metadata()?;
             if absent(fs::symlink_metadata(path))?.is_some_and(|m| m.dev() == ours.dev() && m.ino() == ours.ino()) {
+                drop(name_holder(&file));
                 return Ok(Some(Box::new(LockedFile(file))));
             }
         }
     }
+}
+
+/// What this process does, for the people who meet its locks.
+static DOES: OnceLock<String> = OnceLock::new();
+
+/// Says what this process does, once: the locks that it takes name it.
+pub fn does(verb: &str) {
+    drop(DOES.set(verb.to_owned()));
+}
+
+/// Writes into a lock file who holds it.
+fn name_holder(mut file: &File) -> io::Result<()> {
+    let verb = DOES.get().map(|verb| format!(" {verb}")).unwrap_or_default();
+    file.set_len(0)?;
+    file.write_all(format!("{}{verb}\n", std::process::id()).as_bytes())
 }
 
 fn make_removable(dir: &Path) -> io::Result<()> {

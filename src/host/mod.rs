@@ -3,7 +3,9 @@
 mod clock;
 mod core_dumps;
 mod disk;
+mod size_limits;
 
 pub use clock::HostClock;
 pub use core_dumps::forbid_core_dumps;
-pub use disk::HostDisk;
+pub use disk::{HostDisk, does};
+pub use size_limits::outlive_size_limits;

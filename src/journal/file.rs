@@ -25,6 +25,8 @@ pub struct Journal {
     head: Sha256,
     /// Length of the file in bytes, as far as it is whole.
     len: u64,
+    /// Which file it is; none until the first record makes it.
+    inode: Option<(u64, u64)>,
     /// Whether an append failed, so that bytes of an unfinished record may stand after `len`.
     torn: bool,
     /// See [`Journal::was_torn`].
@@ -70,10 +72,30 @@ impl Journal {
             disk.append(&path, 0o600).and_then(|mut file| file.sync()).context(what())?;
             files::sync_parent(&*disk, &path)?;
         }
-        let torn = entry.is_some_and(|e| e.size > len);
-        let mut journal = Self { disk, clock, signer, path, state, seq, head, len, torn, was_torn: torn };
+        let (torn, inode) = (entry.as_ref().is_some_and(|e| e.size > len), entry.map(|e| e.inode));
+        let mut journal = Self { disk, clock, signer, path, state, seq, head, len, inode, torn, was_torn: torn };
         journal.repair()?;
         Ok(journal)
+    }
+
+    /// Refuses a file that is not the one that was read and written here: a record that went there would follow nothing.
+    fn is_ours(&self) -> Result<()> {
+        let there = self.disk.entry(&self.path).context(format!("cannot look at journal `{}`", self.path.display()))?;
+        let ours = match (&there, self.inode) {
+            (None, None) => true,
+            (Some(e), Some(inode)) => e.inode == inode && (e.size == self.len || self.torn && e.size > self.len),
+            // An append that failed may have made it, or whoever adopted the train before.
+            (Some(e), None) => self.len == 0 && (e.size == 0 || self.torn),
+            (None, Some(_)) => false,
+        };
+        if ours {
+            return Ok(());
+        }
+        let found = there.map_or_else(|| "no file".to_owned(), |e| format!("{} bytes", e.size));
+        Err(Error::conflict(format!("journal `{}` is not the file that this process has opened", self.path.display()))
+            .detail(format!("it had {} bytes; there: {found}", self.len))
+            .detail("it was moved, replaced or written by somebody else meanwhile; nothing was recorded there")
+            .hint("put the train's directory back as it was, then run the same command again"))
     }
 
     fn repair(&mut self) -> Result<()> {
@@ -91,6 +113,7 @@ impl Journal {
     pub fn append(&mut self, what: Event) -> Result<()> {
         let at = self.clock.now();
         self.state.admits(&what, at)?;
+        self.is_ours()?;
         self.repair()?;
         let by = self.signer.fingerprint();
         let hash = Record::hash_of(self.seq, self.head, at, &by, &what)?;
@@ -109,6 +132,10 @@ impl Journal {
             files::sync_parent(&*self.disk, &self.path)?;
         }
         self.torn = false;
+        if self.inode.is_none() {
+            let entry = self.disk.entry(&self.path).context("cannot look at the journal")?;
+            self.inode = entry.map(|e| e.inode);
+        }
         self.len += line.len() as u64;
         self.seq += 1;
         self.head = hash;

@@ -97,6 +97,7 @@ pub(super) fn plan_line(
         tag: names.as_ref().map(|n| n.1.clone()),
         series: facts.series,
         patches: facts.patches.clone(),
+        deletes: facts.deletes.clone(),
     };
     let release = match names {
         Some((version, tag)) => Some(plan_release(config, request, facts, &prepare, version, tag, sketch)?),

@@ -108,6 +108,9 @@ pub struct PlannedLine {
     pub series: Sha256,
     /// Its patches.
     pub patches: Vec<PatchFacts>,
+    /// The files that its patches delete, by their old names those that are renamed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<String>,
 }
 
 impl Plan {

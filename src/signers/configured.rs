@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::gpg::GpgSigner;
 use super::openpgp::{SecretKey, generate};
 use crate::config::{KeySource, SigningConfig};
-use crate::effects::{Clock, Disk, Keys, Role, SecretResolver, Signer, files};
+use crate::effects::{Clock, Disk, Keys, Role, SecretResolver, Signer, files, locks};
 use crate::error::{Context as _, Error, Result};
 use crate::model::Secret;
 
@@ -76,8 +76,12 @@ impl ConfiguredKeys {
             return self.unlock(&bytes, &path, None);
         }
         files::create_dir_all(&*self.disk, &self.state_dir, 0o700)?;
-        let key = generate("lifeboat operator", self.clock.now())?;
-        files::write_new(&*self.disk, &path, 0o600, &mut key.secret_armored.expose().as_bytes())?;
+        {
+            let busy = "another lifeboat process makes the operator's key";
+            let _turn = locks::wait(&*self.disk, &self.state_dir.join(format!("{OPERATOR_KEY}.lock")), busy)?;
+            let key = generate("lifeboat operator", self.clock.now())?;
+            files::write_new(&*self.disk, &path, 0o600, &mut key.secret_armored.expose().as_bytes())?;
+        }
         // Another process may have been first: what lies there now is the key.
         let bytes = self.disk.read(&path).context(what())?;
         let bytes = bytes.ok_or_else(|| Error::fatal(format!("{}: it is gone", what())))?;

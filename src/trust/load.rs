@@ -9,7 +9,7 @@ use super::root::{FILE, Root};
 use super::rotation::check_successor;
 use super::surprise::another_root;
 use super::trusted::TrustedRoot;
-use crate::effects::{Disk, files};
+use crate::effects::{Disk, Lock, files, locks};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Certificate, Detached};
 use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
@@ -23,6 +23,9 @@ pub const PINNED_ROOT: &str = "trust-root.json";
 /// The directory in the state directory with every certificate that was trusted, as `<fingerprint>.asc`: what it has seen
 /// of a certificate, a revocation above all, an older copy in `keys/` cannot take back.
 pub const REMEMBERED: &str = "certificates";
+
+/// The lock file of what a state directory remembers.
+const MEMORY: &str = "memory.lock";
 
 /// Which root counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +57,11 @@ pub fn pinned(disk: &dyn Disk, state_dir: &Path) -> Result<Option<Sha256>> {
 /// # Errors
 /// The file system's.
 pub fn pin(disk: &dyn Disk, state_dir: &Path, digest: &Sha256) -> Result<()> {
-    files::create_dir_all(disk, state_dir, 0o700)?;
+    let _turn = turn(disk, state_dir)?;
+    write_pin(disk, state_dir, digest)
+}
+
+fn write_pin(disk: &dyn Disk, state_dir: &Path, digest: &Sha256) -> Result<()> {
     files::replace(disk, &state_dir.join(PIN), 0o600, &mut format!("{digest}\n").as_bytes())
 }
 
@@ -165,13 +172,18 @@ fn certificates(keys: Keys<'_>, root: &Root) -> Result<BTreeMap<Fingerprint, Cer
 /// The file system's; a remembered file that is not the certificate of its name.
 pub fn remember(disk: &dyn Disk, state_dir: &Path, trust: &TrustedRoot) -> Result<()> {
     let dir = state_dir.join(REMEMBERED);
+    let news = |fingerprint: &Fingerprint, found: &Certificate| -> Result<Option<String>> {
+        let Some(before) = remembered(disk, &dir, fingerprint)? else { return found.armored().map(Some) };
+        let known = before.merged(found)?.armored()?;
+        Ok((before.armored()? != known).then_some(known))
+    };
     for (fingerprint, found) in &trust.certificates {
-        let before = remembered(disk, &dir, fingerprint)?;
-        let known = match &before {
-            Some(seen) => seen.merged(found)?.armored()?,
-            None => found.armored()?,
-        };
-        if before.map(|b| b.armored()).transpose()?.is_none_or(|b| b != known) {
+        if news(fingerprint, found)?.is_none() {
+            continue;
+        }
+        // Looked at again: another process may have seen more of it since, which must not be lost.
+        let _turn = turn(disk, state_dir)?;
+        if let Some(known) = news(fingerprint, found)? {
             files::create_dir_all(disk, &dir, 0o700)?;
             files::replace(disk, &dir.join(format!("{fingerprint}.asc")), 0o600, &mut known.as_bytes())?;
         }
@@ -179,12 +191,18 @@ pub fn remember(disk: &dyn Disk, state_dir: &Path, trust: &TrustedRoot) -> Resul
     Ok(())
 }
 
+/// Held while something in the memory of a state directory is compared and replaced.
+fn turn(disk: &dyn Disk, state_dir: &Path) -> Result<Box<dyn Lock>> {
+    files::create_dir_all(disk, state_dir, 0o700)?;
+    locks::wait(disk, &state_dir.join(MEMORY), "another lifeboat process remembers certificates")
+}
+
 /// Keeps a copy of the pinned root, so that a later one can be compared with it.
 fn keep_root(memory: Memory<'_>, trust: &TrustedRoot) -> Result<()> {
     let path = memory.state_dir.join(PINNED_ROOT);
     match trust.published.get(FILE) {
         Some(bytes) if read(memory.disk, &path)?.as_ref() != Some(bytes) => {
-            files::create_dir_all(memory.disk, memory.state_dir, 0o700)?;
+            let _turn = turn(memory.disk, memory.state_dir)?;
             files::replace(memory.disk, &path, 0o600, &mut &bytes[..])
         }
         _ => Ok(()),
@@ -244,7 +262,11 @@ pub fn load_files(
         && pinned(memory.disk, memory.state_dir)? == Some(from)
     {
         if from != trust.digest {
-            pin(memory.disk, memory.state_dir, &trust.digest)?;
+            let _turn = turn(memory.disk, memory.state_dir)?;
+            // Another process may have moved it on since, or a person may have pinned another root.
+            if pinned(memory.disk, memory.state_dir)? == Some(from) {
+                write_pin(memory.disk, memory.state_dir, &trust.digest)?;
+            }
         }
         keep_root(memory, &trust)?;
     }

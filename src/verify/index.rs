@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::release::{DOCUMENT, Release, SIGNATURE};
 use super::{Layout, Report, Request, Source, Verdict};
-use crate::effects::{Disk, files};
+use crate::effects::{Disk, files, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::index::{Index, PATH, signature_path};
 use crate::model::Sha256;
@@ -107,6 +107,10 @@ fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex) -> Result<()> {
         if let Some(dir) = path.parent() {
             files::create_dir_all(disk, dir, 0o700)?;
         }
+        // Another process may have seen a higher one since.
+        let lock = path.with_extension("lock");
+        let _turn = locks::wait(disk, &lock, "another lifeboat process remembers which index it has seen")?;
+        moved_forward(remembered(disk, path)?, found)?;
         files::replace(disk, path, 0o600, &mut &*text)?;
     }
     Ok(())

@@ -8,6 +8,7 @@
 mod advisories;
 mod commands;
 mod losses;
+mod patches;
 mod small_print;
 #[path = "../support/mod.rs"]
 mod support;

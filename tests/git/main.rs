@@ -5,6 +5,7 @@
 
 mod facts;
 mod http;
+mod mails;
 mod private;
 mod publish;
 mod release;

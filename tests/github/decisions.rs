@@ -58,6 +58,7 @@ impl Case<'_> {
             versions: (!self.carry).then(|| ("36.0.5".parse().unwrap(), "36.0.6".parse().unwrap())),
             series: Sha256::of(b""),
             patches: vec![],
+            deletes: vec![],
             elsewhere: vec![],
             tag_taken: None,
             submodules: vec![],

@@ -141,6 +141,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
         versions: Some((old.parse().unwrap(), new.parse().unwrap())),
         series: Sha256::of(b""),
         patches: vec![],
+        deletes: vec![],
         elsewhere: Vec::new(),
         tag_taken: None,
         submodules: vec![],

@@ -183,6 +183,7 @@ impl Shape {
                 author: "B <b@example.org>".parse().unwrap(),
                 touches: vec!["src/lib.rs".to_owned()],
             }],
+            deletes: Vec::new(),
             tag_taken: None,
             submodules: Vec::new(),
             missing_submodules: Vec::new(),

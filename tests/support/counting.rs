@@ -202,6 +202,10 @@ impl Git for CountingGit {
         self.inner.changed(repo, from, to)
     }
 
+    fn deleted(&self, repo: &PrivateRepo, from: &Oid, to: &Oid) -> Result<Vec<String>> {
+        self.inner.deleted(repo, from, to)
+    }
+
     fn tree_id(&self, repo: &PrivateRepo, commit: &Oid) -> Result<Oid> {
         self.inner.tree_id(repo, commit)
     }

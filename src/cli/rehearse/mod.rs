@@ -18,10 +18,10 @@ use crate::config::{self, Config, SeriesSource};
 use crate::drill::recording::{
     LeapingClock, Recorded, Recording, RecordingForge, RecordingRemote, RecordingStore, Throwaway, throwaway,
 };
-use crate::effects::{Clock, Effects, Lock, Objects, ProgressEvent, files};
+use crate::effects::{Clock, Effects, Lock, Objects, ProgressEvent, files, locks};
 use crate::engine::approve::{approve, clear, review};
 use crate::engine::{Ended, Train, TrainDir, run as engine_run};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::gather::{Gathered, gather};
 use crate::journal::TrainState;
 use crate::model::{PersonId, Secret, Sha256, TrainName};
@@ -240,13 +240,7 @@ impl Rehearsal {
 /// The only dry run of a train, until dropped.
 fn alone(place: &Place, home: &TrainDir) -> Result<Box<dyn Lock>> {
     files::create_dir_all(&*place.disk, home.path(), 0o700)?;
-    let path = home.lock();
-    let held = place.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))?;
-    held.ok_or_else(|| {
-        Error::transient("another dry run of this train is under way")
-            .detail(format!("lock: {}", path.display()))
-            .hint("wait for it to end, or find it with `ps`")
-    })
+    locks::take(&*place.disk, &home.lock(), "another dry run of this train is under way")
 }
 
 /// Puts recording effects in place of public ones, throwaway keys in place of everybody's, and a placeholder in place of

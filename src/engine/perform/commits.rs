@@ -72,7 +72,10 @@ pub(in crate::engine) fn make(
     head =
         git.commit_edits(repo, &head, &edits, &planned.commit_message, &step.committer, step.date).map_err(on_line)?;
     commits.push(head.clone());
-    Ok(Commits { commits, head, release_notes: made.release_notes, warnings: made.notes, checks })
+    let mut warnings = made.notes;
+    let note = bump::pointers_note(&*tree).map_err(on_line)?;
+    warnings.extend(note.map(|note| format!("line `{branch}`: {note}")));
+    Ok(Commits { commits, head, release_notes: made.release_notes, warnings, checks })
 }
 
 /// Reads the pinned series of a line.

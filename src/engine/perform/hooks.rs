@@ -81,7 +81,7 @@ pub(super) async fn run(
     };
     let warnings = failures(step, asked, &artifact(FAILED)?)?;
     only_text(step, &artifact(LISTED)?)?;
-    let edits = changed(acting, commit, &artifact(CHANGED)?)?;
+    let edits = changed(acting, commit, &artifact(CHANGED)?, &artifact(LISTED)?)?;
     let mut pinned = BTreeMap::new();
     for (path, bytes) in &edits {
         pinned.insert(path.clone(), objects.put(bytes)?.sha256);
@@ -193,16 +193,27 @@ fn failures(step: &Prepare, asked: &Asked<'_>, list: &[u8]) -> Result<Vec<String
 
 /// Refuses commands that did more than change the text of files, by the list that the job made.
 fn only_text(step: &Prepare, listed: &[u8]) -> Result<()> {
-    let mut seen: [BTreeMap<&str, (&str, bool)>; 3] = Default::default();
-    let listed = std::str::from_utf8(listed).context("the paths that the commands of `after` left")?;
-    for record in listed.split_terminator('\0') {
+    let Some((what, path)) = gone_or_new(listed) else { return Ok(()) };
+    let path = crate::model::escape(&String::from_utf8_lossy(&path));
+    Err(Error::fatal(format!("line `{}`: a command of `after` {what} `{path}`", step.branch)).hint(
+        "in a train a command may change the text of files only: make that commit ahead, as a patch of the series, or let \
+         `.gitignore` name build output",
+    ))
+}
+
+/// The first path at which more than the text of a file changed, and how.
+fn gone_or_new(listed: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    // Names of files are bytes: one in an old encoding is no fault of the tree.
+    let mut seen: [BTreeMap<&[u8], (&[u8], bool)>; 3] = Default::default();
+    for record in listed.split(|c| *c == 0) {
         let (mark, rest) = record.split_at_checked(1).unwrap_or_default();
-        let mut fields = rest.splitn(3, ' ');
+        let mut fields = rest.splitn(3, |c| *c == b' ');
         if let (Some(kind), Some(mode), Some(path)) = (fields.next(), fields.next(), fields.next())
-            && let Some(list) = ["b", "a", "g"].iter().position(|m| *m == mark)
+            && let Some(list) = [b"b", b"a", b"g"].iter().position(|m| *m == mark)
         {
-            let executable = u32::from_str_radix(mode, 8).is_ok_and(|m| m & 0o100 != 0);
-            seen[list].insert(path, (kind, executable && kind == "f"));
+            let mode = std::str::from_utf8(mode).ok().and_then(|m| u32::from_str_radix(m, 8).ok());
+            let executable = mode.is_some_and(|m| m & 0o100 != 0);
+            seen[list].insert(path, (kind, executable && kind == b"f"));
         }
     }
     let [before, after, kept] = seen;
@@ -213,25 +224,31 @@ fn only_text(step: &Prepare, listed: &[u8]) -> Result<()> {
         Some(_) => None,
     });
     // What Cargo and others mark as a cache is build output, whatever `.gitignore` says.
-    let caches: Vec<&str> = after.keys().filter_map(|p| p.strip_suffix("CACHEDIR.TAG")).collect();
-    let output = |p: &str| !kept.contains_key(p) || caches.iter().any(|dir| !dir.is_empty() && p.starts_with(dir));
+    let caches: Vec<&[u8]> = after.keys().filter_map(|p| p.strip_suffix(b"CACHEDIR.TAG")).collect();
+    let output = |p: &[u8]| !kept.contains_key(p) || caches.iter().any(|dir| !dir.is_empty() && p.starts_with(dir));
     let added = || after.keys().find(|p| !before.contains_key(*p) && !output(p)).map(|p| ("added", *p));
-    let Some((what, path)) = changed.or_else(added) else { return Ok(()) };
-    let path = crate::model::escape(path);
-    Err(Error::fatal(format!("line `{}`: a command of `after` {what} `{path}`", step.branch)).hint(
-        "in a train a command may change the text of files only: make that commit ahead, as a patch of the series, or let \
-         `.gitignore` name build output",
-    ))
+    changed.or_else(added).map(|(what, path)| (what, path.to_vec()))
 }
 
 /// The files of the tree that the commands changed; files that the tree does not have are build output.
-fn changed(acting: &Acting<'_>, commit: &Oid, archive: &[u8]) -> Result<Edits> {
+fn changed(acting: &Acting<'_>, commit: &Oid, archive: &[u8], listed: &[u8]) -> Result<Edits> {
     let tree = acting.effects.git.tree(acting.train.repository(), commit)?;
     let what = "cannot read what the commands of `after` changed";
     let mut edits = Vec::new();
     for entry in tar::Archive::new(archive).entries().context(what)? {
         let mut entry = entry.context(what)?;
-        let path = entry.path().context(what)?.to_string_lossy().trim_start_matches("./").to_owned();
+        let name = entry.path_bytes().into_owned();
+        let name = name.strip_prefix(b"./").unwrap_or(&name).to_vec();
+        let Ok(path) = String::from_utf8(name) else {
+            let name = entry.path_bytes();
+            let name = name.strip_prefix(b"./").unwrap_or(&name);
+            if !was_there(listed, name) {
+                continue;
+            }
+            let name = crate::model::escape(&String::from_utf8_lossy(name));
+            return Err(Error::fatal(format!("a command of `after` wrote `{name}`, whose name is not UTF-8"))
+                .hint("make that commit ahead, as a patch of the series"));
+        };
         let Some(there) = tree.read(&path)? else { continue };
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).context(what)?;
@@ -240,4 +257,24 @@ fn changed(acting: &Acting<'_>, commit: &Oid, archive: &[u8]) -> Result<Edits> {
         }
     }
     Ok(edits)
+}
+
+/// Whether a path was there before the commands ran, by the list that the job made.
+fn was_there(listed: &[u8], path: &[u8]) -> bool {
+    listed
+        .split(|c| *c == 0)
+        .any(|record| record.starts_with(b"b") && record.splitn(3, |c| *c == b' ').nth(2) == Some(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_not_utf_8_are_listed_like_others() {
+        let listed = b"bf 644 latin-\xe9.txt\0bf 644 b.txt\0af 644 latin-\xe9.txt\0";
+        assert!(was_there(listed, b"latin-\xe9.txt") && !was_there(listed, b"other"));
+        assert!(gone_or_new(listed).is_some_and(|(what, path)| what == "removed" && path == b"b.txt"));
+        assert_eq!(gone_or_new(b"bf 644 latin-\xe9.txt\0af 600 latin-\xe9.txt\0"), None);
+    }
 }

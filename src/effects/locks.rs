@@ -1,0 +1,58 @@
+//! Lock files between the processes of this machine: whoever meets one that is held waits for it, or says who holds it.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::disk::{Disk, Lock};
+use crate::error::{Context as _, Error, Result};
+use crate::model::escape;
+
+/// How long a process waits for one that holds a lock for a moment only.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The time between two tries.
+const BETWEEN: Duration = Duration::from_millis(10);
+
+/// Takes a lock, or says at once that it is busy: `busy` is what another process does.
+///
+/// # Errors
+/// A [transient](crate::error::ErrorKind::Transient) one with `busy` and the holder; the file system's.
+pub fn take(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn Lock>> {
+    attempt(disk, path)?.ok_or_else(|| is_busy(disk, path, busy))
+}
+
+/// Takes a lock that nobody holds for longer than a moment, after waiting for it.
+///
+/// # Errors
+/// As [`take`], after half a minute.
+pub fn wait(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn Lock>> {
+    // Real time: another process does not follow this one's clock.
+    let start = Instant::now();
+    loop {
+        match attempt(disk, path)? {
+            Some(held) => return Ok(held),
+            None if start.elapsed() >= PATIENCE => return Err(is_busy(disk, path, busy)),
+            None => thread::sleep(BETWEEN),
+        }
+    }
+}
+
+fn attempt(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+    disk.try_lock(path).context(format!("cannot lock `{}`", path.display()))
+}
+
+fn is_busy(disk: &dyn Disk, path: &Path, busy: &str) -> Error {
+    // Its holder may end, or write this, in the same moment: it is for people alone.
+    let holder = disk.read(path).ok().flatten().unwrap_or_default();
+    let holder = String::from_utf8_lossy(&holder);
+    let e = match holder.trim().split_once(' ') {
+        Some((process, verb)) => {
+            Error::transient(format!("busy: {busy}: `lifeboat {}` (process {})", escape(verb), escape(process)))
+        }
+        None if holder.trim().is_empty() => Error::transient(format!("busy: {busy}")),
+        None => Error::transient(format!("busy: {busy} (process {})", escape(holder.trim()))),
+    };
+    e.detail(format!("lock: {}", path.display()))
+        .hint("wait for it to end, then run the same command again; `lifeboat status` works meanwhile")
+}

@@ -1,0 +1,474 @@
+//! A change as `git diff` writes it, read strictly: every line belongs to the change of a file, or the change is refused.
+//!
+//! `git apply` skips what it does not understand, so it takes the half of a mail that was cut for the whole. Whoever means
+//! to ship a change asks here first what it is.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::model::escape;
+
+/// The change of one file.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// Its path before; none if the change creates it.
+    pub old: Option<Vec<u8>>,
+    /// Its path after; none if the change deletes it.
+    pub new: Option<Vec<u8>>,
+    /// How many lines are added.
+    pub added: u64,
+    /// How many lines are removed.
+    pub removed: u64,
+    /// Whether it is written as binary data, or as "differs" alone.
+    pub binary: bool,
+    /// Whether more of it might have followed: nothing in the change itself says that it ends here.
+    pub open: bool,
+}
+
+impl FileChange {
+    /// The path by which people know it.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        self.new.as_deref().or(self.old.as_deref()).unwrap_or_default()
+    }
+}
+
+/// A change, and what stands below it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// The changes of files, in their order.
+    pub files: Vec<FileChange>,
+    /// Whether empty lines stand between them.
+    pub spaced: bool,
+    /// Where it ends, in bytes.
+    pub end: usize,
+    /// What is left, from the first line that is no part of it.
+    pub rest: &'a [u8],
+}
+
+impl Change<'_> {
+    /// Every path that the change names, before and after.
+    #[must_use]
+    pub fn paths(&self) -> BTreeSet<Vec<u8>> {
+        self.files.iter().flat_map(|f| f.old.iter().chain(&f.new)).cloned().collect()
+    }
+}
+
+/// Every path that a change names, before and after; nothing may follow the change.
+///
+/// # Errors
+/// As [`read`], and text that is no part of the change.
+pub fn paths(diff: &[u8]) -> Result<BTreeSet<Vec<u8>>> {
+    let change = read(diff)?;
+    match change.rest.split(|c| *c == b'\n').find(|l| !l.trim_ascii().is_empty()) {
+        None => Ok(change.paths()),
+        Some(line) => Err(Error::input(format!("the line `{}` is no part of a change", shown(line)))),
+    }
+}
+
+/// Whether a line begins the change of a file; `next` is the line below it.
+#[must_use]
+pub fn begins(line: &[u8], next: Option<&[u8]>) -> bool {
+    line.starts_with(b"diff --git ")
+        || (line.starts_with(b"Index: ") && next.is_some_and(|n| n.starts_with(b"=====") || n.starts_with(b"--- ")))
+        || (line.starts_with(b"diff -") && next.is_some_and(|n| n.starts_with(b"--- ")))
+        || (line.starts_with(b"--- ") && next.is_some_and(|n| n.starts_with(b"+++ ")))
+}
+
+/// Reads a change from its first line on, as far as it goes.
+///
+/// # Errors
+/// A change that is cut or damaged: names the file and the line.
+pub fn read(diff: &[u8]) -> Result<Change<'_>> {
+    let lines: Vec<&[u8]> = diff.split_inclusive(|c| *c == b'\n').collect();
+    let mut reader = Reader { lines, at: 0 };
+    let mut out = Change::default();
+    let mut ended = 0;
+    loop {
+        let from = reader.at;
+        while reader.line().is_some_and(|l| l.trim_ascii().is_empty()) {
+            reader.at += 1;
+        }
+        if !reader.line().is_some_and(|l| begins(l, reader.lines.get(reader.at + 1).copied())) {
+            reader.at = from;
+            break;
+        }
+        out.spaced |= reader.at > from && !out.files.is_empty();
+        let title = reader.text().unwrap_or_default();
+        out.files.push(reader.file()?);
+        ended = reader.at;
+        if !reader.lines[ended - 1].ends_with(b"\n") {
+            return Err(cut(title));
+        }
+    }
+    out.end = reader.lines[..ended].iter().map(|l| l.len()).sum();
+    out.rest = &diff[out.end..];
+    Ok(out)
+}
+
+struct Reader<'a> {
+    lines: Vec<&'a [u8]>,
+    at: usize,
+}
+
+/// What the lines above the hunks say of a file.
+#[derive(Default)]
+struct Header {
+    created: bool,
+    deleted: bool,
+    moved: bool,
+    old_mode: bool,
+    new_mode: bool,
+    whole: bool,
+    /// Both ids of the `index` line.
+    index: Option<(String, String)>,
+}
+
+impl<'a> Reader<'a> {
+    fn line(&self) -> Option<&'a [u8]> {
+        self.lines.get(self.at).copied()
+    }
+
+    /// The line without its end.
+    fn text(&self) -> Option<&'a [u8]> {
+        let line = self.line()?;
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    fn file(&mut self) -> Result<FileChange> {
+        match self.text().and_then(|l| l.strip_prefix(b"diff --git ")) {
+            Some(names) => self.git_file(names),
+            None => self.plain_file(),
+        }
+    }
+
+    /// A change with git's own header.
+    fn git_file(&mut self, names: &[u8]) -> Result<FileChange> {
+        let title = self.text().unwrap_or_default();
+        if !self.line().is_some_and(|l| l.ends_with(b"\n")) {
+            return Err(cut(title));
+        }
+        self.at += 1;
+        let mut file = FileChange::default();
+        let mut header = Header::default();
+        while let Some(line) = self.text() {
+            let name = |prefix: &[u8]| line.strip_prefix(prefix).map(unquoted);
+            if let Some(from) = name(b"rename from ").or_else(|| name(b"copy from ")).or_else(|| name(b"rename old ")) {
+                file.old = Some(from);
+                header.moved = true;
+            } else if let Some(to) = name(b"rename to ").or_else(|| name(b"copy to ")).or_else(|| name(b"rename new "))
+            {
+                file.new = Some(to);
+                header.moved = true;
+            } else if line.starts_with(b"new file mode ") {
+                header.created = true;
+            } else if line.starts_with(b"deleted file mode ") {
+                header.deleted = true;
+            } else if line.starts_with(b"old mode ") {
+                header.old_mode = true;
+            } else if line.starts_with(b"new mode ") {
+                header.new_mode = true;
+            } else if line == b"similarity index 100%" {
+                header.whole = true;
+            } else if let Some(ids) = line.strip_prefix(b"index ") {
+                header.index = ids_of(ids);
+                if header.index.is_none() {
+                    return Err(damaged(title, line));
+                }
+            } else if !line.starts_with(b"similarity index ") && !line.starts_with(b"dissimilarity index ") {
+                break;
+            }
+            self.at += 1;
+        }
+        let names = match (&file.old, &file.new) {
+            (Some(from), Some(to)) => (from.clone(), to.clone()),
+            _ if header.moved => return Err(cut(title)),
+            _ => {
+                let path = same_name(names).ok_or_else(|| misnamed(title))?;
+                (path.clone(), path)
+            }
+        };
+        if header.moved && !is_named(title, &names) {
+            return Err(misnamed(title));
+        }
+        file.old = (!header.created).then(|| names.0.clone());
+        file.new = (!header.deleted).then(|| names.1.clone());
+        if header.old_mode != header.new_mode {
+            return Err(cut(title));
+        }
+        let mut body = true;
+        match self.text() {
+            Some(line) if line == b"GIT binary patch" => self.binary(title, &mut file)?,
+            Some(line) if line.starts_with(b"Binary files ") || line.starts_with(b"Files ") => {
+                file.binary = true;
+                self.at += 1;
+            }
+            Some(line) if line.starts_with(b"--- ") => {
+                self.sides(title, &file)?;
+                self.hunks(title, &mut file)?;
+            }
+            _ => body = false,
+        }
+        if !body {
+            bodyless(title, &header, &mut file)?;
+        }
+        Ok(file)
+    }
+
+    /// A change as `diff -u`, Subversion or Mercurial write it.
+    fn plain_file(&mut self) -> Result<FileChange> {
+        let title = self.text().unwrap_or_default();
+        while self.text().is_some_and(|l| !l.starts_with(b"--- ")) {
+            let known = |l: &[u8]| l.starts_with(b"Index: ") || l.starts_with(b"=====") || l.starts_with(b"diff -");
+            match self.text() {
+                Some(line) if known(line) => self.at += 1,
+                Some(line) => return Err(damaged(title, line)),
+                None => return Err(cut(title)),
+            }
+        }
+        let old = self.text().and_then(|l| l.strip_prefix(b"--- ")).ok_or_else(|| cut(title))?;
+        self.at += 1;
+        let new = self.text().and_then(|l| l.strip_prefix(b"+++ ")).ok_or_else(|| cut(title))?;
+        self.at += 1;
+        let (old, new) = (side(old), side(new));
+        let inside = |side: &Option<Vec<u8>>, prefix: &[u8]| match side {
+            None => Ok(None),
+            Some(name) => within(name).filter(|_| !prefix.is_empty() || name.contains(&b'/')).map(Some).ok_or(()),
+        };
+        let mut file = match (inside(&old, b"a/"), inside(&new, b"b/")) {
+            (Ok(old), Ok(new)) => FileChange { old, new, ..FileChange::default() },
+            _ => return Err(misnamed(title)),
+        };
+        let bare = |side: &Option<Vec<u8>>, prefix: &[u8]| side.as_ref().is_none_or(|n| n.starts_with(prefix));
+        // Git strips one directory from each name: without the prefixes it would be one of the project's own.
+        let prefixed = match (&old, &new) {
+            (Some(a), Some(b)) => a != b && file.old == file.new,
+            _ => bare(&old, b"a/") && bare(&new, b"b/"),
+        };
+        if !prefixed {
+            return Err(misnamed(title));
+        }
+        self.hunks(title, &mut file)?;
+        Ok(file)
+    }
+
+    /// The `---` and `+++` lines below git's own header, which say the same again.
+    fn sides(&mut self, title: &[u8], file: &FileChange) -> Result<()> {
+        for (prefix, wanted) in [(&b"--- "[..], &file.old), (b"+++ ", &file.new)] {
+            let Some(line) = self.text() else { return Err(cut(title)) };
+            let Some(name) = line.strip_prefix(prefix) else { return Err(damaged(title, line)) };
+            let fits = match (side(name), wanted) {
+                (None, None) => true,
+                (Some(name), Some(wanted)) => within(&name).as_ref() == Some(wanted),
+                _ => false,
+            };
+            if !fits {
+                return Err(damaged(title, line));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn hunks(&mut self, title: &[u8], file: &mut FileChange) -> Result<()> {
+        let mut any = false;
+        while let Some(line) = self.text().filter(|l| l.starts_with(b"@@ ")) {
+            let Some((mut old, mut new)) = lengths(line) else { return Err(damaged(title, line)) };
+            any = true;
+            self.at += 1;
+            while old > 0 || new > 0 {
+                let Some(line) = self.line() else { return Err(cut(title)) };
+                match line.first() {
+                    // Mail programs strip the blank of an empty context line.
+                    Some(b' ' | b'\n') if old > 0 && new > 0 => (old, new) = (old - 1, new - 1),
+                    Some(b'-') if old > 0 => (old, file.removed) = (old - 1, file.removed + 1),
+                    Some(b'+') if new > 0 => (new, file.added) = (new - 1, file.added + 1),
+                    Some(b'\\') => {}
+                    _ => return Err(damaged(title, line)),
+                }
+                // What is cut within its last line has no line end; a file without one has a line of its own for that.
+                if !line.ends_with(b"\n") {
+                    return Err(cut(title));
+                }
+                self.at += 1;
+            }
+            while self.line().is_some_and(|l| l.starts_with(b"\\ ") && l.ends_with(b"\n")) {
+                self.at += 1;
+            }
+        }
+        match (any, self.text()) {
+            (true, _) => Ok(()),
+            (false, Some(line)) if !line.is_empty() => Err(damaged(title, line)),
+            (false, _) => Err(cut(title)),
+        }
+    }
+
+    /// Base 85, the new content and mostly the old one; what is in it git checks by its id.
+    fn binary(&mut self, title: &[u8], file: &mut FileChange) -> Result<()> {
+        file.binary = true;
+        self.at += 1;
+        let kind = |line: &[u8]| line.starts_with(b"literal ") || line.starts_with(b"delta ");
+        let mut blocks = 0;
+        while self.text().is_some_and(kind) {
+            self.at += 1;
+            blocks += 1;
+            while let Some(line) = self.text().filter(|l| !l.is_empty()) {
+                if line.contains(&b' ') {
+                    return Err(damaged(title, line));
+                }
+                self.at += 1;
+            }
+            if self.line().is_none() {
+                return Err(cut(title));
+            }
+            self.at += 1;
+        }
+        if blocks == 0 { Err(cut(title)) } else { Ok(()) }
+    }
+}
+
+/// Whether a file's change may be one without hunks, and whether it might have gone on.
+fn bodyless(title: &[u8], header: &Header, file: &mut FileChange) -> Result<()> {
+    /// The ids of no file and of the empty one.
+    const EMPTY: [&str; 2] = ["0000000", "e69de29"];
+    let empty = |id: &str| EMPTY.iter().any(|e| id.starts_with(e));
+    file.open = match &header.index {
+        Some((old, new)) if old != new && !(empty(old) && empty(new)) => return Err(cut(title)),
+        Some(_) => false,
+        None if header.whole => false,
+        None if header.created || header.deleted || header.moved || header.new_mode => true,
+        None => return Err(cut(title)),
+    };
+    Ok(())
+}
+
+/// `a1b2..c3d4 100644`: both ids.
+fn ids_of(text: &[u8]) -> Option<(String, String)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (old, new) = text.split(' ').next()?.split_once("..")?;
+    let id = |id: &str| id.len() >= 4 && id.bytes().all(|c| c.is_ascii_hexdigit());
+    (id(old) && id(new)).then(|| (old.to_owned(), new.to_owned()))
+}
+
+/// `@@ -12,3 +12,4 @@ …`: the length on each side.
+fn lengths(line: &[u8]) -> Option<(u64, u64)> {
+    let text = String::from_utf8_lossy(line);
+    let (old, rest) = text.strip_prefix("@@ -")?.split_once(" +")?;
+    let (new, _) = rest.split_once(" @@")?;
+    let range = |s: &str| -> Option<u64> {
+        let (start, len) = s.split_once(',').unwrap_or((s, "1"));
+        start.parse::<u64>().ok()?;
+        len.parse().ok()
+    };
+    Some((range(old)?, range(new)?))
+}
+
+/// A name after `--- ` or `+++ `; none for `/dev/null`.
+fn side(text: &[u8]) -> Option<Vec<u8>> {
+    let name = unquoted(text.split(|c| *c == b'\t').next().unwrap_or_default());
+    (name != b"/dev/null").then_some(name)
+}
+
+/// The name without its first directory.
+fn within(name: &[u8]) -> Option<Vec<u8>> {
+    let at = name.iter().position(|c| *c == b'/')?;
+    Some(name[at + 1..].to_vec()).filter(|n| !n.is_empty())
+}
+
+/// The two names of a `diff --git` line in every way that it can be read.
+fn pairs(names: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    if names.starts_with(b"\"") || names.ends_with(b"\"") {
+        let quoted_end = |from: usize| {
+            let mut at = from + 1;
+            while at < names.len() && names[at] != b'"' {
+                at += if names[at] == b'\\' { 2 } else { 1 };
+            }
+            at
+        };
+        let split = match names.starts_with(b"\"") {
+            true => quoted_end(0) + 1,
+            false => names.windows(2).position(|w| w == b" \"").unwrap_or(names.len()),
+        };
+        let (Some(old), Some(new)) = (names.get(..split), names.get(split + 1..)) else { return Vec::new() };
+        return vec![(unquoted(old), unquoted(new))];
+    }
+    let blanks = names.iter().enumerate().filter(|(_, c)| **c == b' ');
+    blanks.map(|(i, _)| (names[..i].to_vec(), names[i + 1..].to_vec())).collect()
+}
+
+/// The path of a file that is not renamed: both names are the same but for their first directories, which are not.
+fn same_name(names: &[u8]) -> Option<Vec<u8>> {
+    pairs(names).into_iter().find_map(|(old, new)| {
+        let path = within(&old)?;
+        (old != new && within(&new)? == path).then_some(path)
+    })
+}
+
+/// Whether the title of a renamed or copied file names what its own lines do, below a first directory.
+fn is_named(title: &[u8], (from, to): &(Vec<u8>, Vec<u8>)) -> bool {
+    let names = title.strip_prefix(b"diff --git ").unwrap_or_default();
+    pairs(names).iter().any(|(old, new)| within(old).as_ref() == Some(from) && within(new).as_ref() == Some(to))
+}
+
+/// Undoes git's C-style quotes.
+fn unquoted(text: &[u8]) -> Vec<u8> {
+    let Some(inner) = text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")) else { return text.to_vec() };
+    let mut out = Vec::new();
+    let mut bytes = inner.iter().copied();
+    while let Some(c) = bytes.next() {
+        if c != b'\\' {
+            out.push(c);
+            continue;
+        }
+        match bytes.next() {
+            Some(d @ b'0'..=b'3') => {
+                let mut value = d - b'0';
+                for _ in 0..2 {
+                    value = (value << 3) | bytes.next().map_or(0, |c| c.wrapping_sub(b'0') & 7);
+                }
+                out.push(value);
+            }
+            Some(b'n') => out.push(b'\n'),
+            Some(b't') => out.push(b'\t'),
+            Some(b'r') => out.push(b'\r'),
+            Some(b'a') => out.push(7),
+            Some(b'b') => out.push(8),
+            Some(b'v') => out.push(11),
+            Some(b'f') => out.push(12),
+            Some(other) => out.push(other),
+            None => {}
+        }
+    }
+    out
+}
+
+/// A line as people are shown it.
+#[must_use]
+pub fn shown(line: &[u8]) -> String {
+    const LONGEST: usize = 80;
+    let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+    let short: String = text.chars().take(LONGEST).collect();
+    escape(&short) + if short.len() < text.len() { "…" } else { "" }
+}
+
+/// What helps where a mail is not whole.
+pub const AGAIN: &str = "save the whole mail again, or make it with `git format-patch --binary -o DIR BASE..HEAD`";
+
+fn cut(title: &[u8]) -> Error {
+    Error::input(format!("it is cut: what follows `{}` is not whole", shown(title))).hint(AGAIN)
+}
+
+fn damaged(title: &[u8], line: &[u8]) -> Error {
+    Error::input(format!("the change below `{}` is cut or damaged at the line `{}`", shown(title), shown(line)))
+        .hint(AGAIN)
+}
+
+fn misnamed(title: &[u8]) -> Error {
+    Error::input(format!("`{}` does not name the file as `a/PATH b/PATH`", shown(title)))
+        .hint("make it again without `diff.noprefix`: `git -c diff.noprefix=false format-patch --binary`")
+}
+
+#[cfg(test)]
+#[path = "git_diff_tests.rs"]
+mod tests;
