@@ -27,6 +27,7 @@ pub mod model;
 pub mod plan;
 pub mod remotes;
 pub mod runners;
+pub mod sandbox;
 pub mod signers;
 pub mod site;
 pub mod snapshot;

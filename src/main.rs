@@ -5,14 +5,18 @@ use std::process::ExitCode;
 
 use lifeboat::checkout;
 use lifeboat::runners::local;
+use lifeboat::sandbox;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    // This program is started again to watch over a job, or over files that are being replaced; such a process does
-    // nothing else.
+    // This program is started again to watch over a job, to be the first process of a sandbox, or to watch over files that
+    // are being replaced; such a process does nothing else.
     if let (Some(verb), Some(dir)) = (arguments.next(), arguments.next()) {
         if verb == local::VERB {
             return ExitCode::from(local::supervise(Path::new(&dir)));
+        }
+        if verb == sandbox::VERB {
+            return ExitCode::from(sandbox::init(arguments));
         }
         if verb == checkout::GUARD {
             return ExitCode::from(checkout::guard(Path::new(&dir)));

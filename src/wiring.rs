@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, KeySource};
 use crate::effects::{Clock, Disk, Effects, Progress, SecretResolver};
 use crate::engine::TrainDir;
 use crate::error::{Context as _, Result};
@@ -64,13 +64,21 @@ pub fn effects(
         of_forges.insert(forge.name.clone(), forges::open(&spec, &around)?);
     }
     let mut of_runners = Vec::new();
-    let surroundings = runners::Surroundings { jobs: dir.jobs(), program: this_program()? };
+    let surroundings = runners::Surroundings {
+        jobs: dir.jobs(),
+        program: this_program()?,
+        hidden: hidden(config, root),
+        // A train goes on when the program is started again; what has its directory elsewhere is a dry run.
+        end_with_program: !dir.path().starts_with(root.join("trains")),
+    };
     for runner in &config.runners {
         let spec = runners::RunnerSpec {
             name: runner.name.clone(),
             kind: runner.kind.clone(),
             labels: runner.labels.clone(),
             slots: runner.slots,
+            read: runner.read.clone(),
+            same_user: runner.same_user,
         };
         of_runners.push(runners::open(&spec, &surroundings)?);
     }
@@ -105,6 +113,20 @@ pub fn destinations(config: &Config, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock
         to.workflow_dirs.insert(forge.name.clone(), forges::workflow_dirs(&forge.name));
     }
     Ok(to)
+}
+
+/// What no job may see, wherever it lies.
+fn hidden(config: &Config, root: &Path) -> Vec<PathBuf> {
+    let signing = &config.signing;
+    let keys = [&signing.release, &signing.freshness, &signing.operator].into_iter().flatten();
+    let keys = keys.chain(signing.people.values()).filter_map(|source| match source {
+        KeySource::File { path, .. } => Some(path.clone()),
+        KeySource::Gpg { .. } => None,
+    });
+    let stores = config.stores.iter().filter_map(|s| s.url.strip_prefix("file://")).map(PathBuf::from);
+    let repository = &config.project.repository;
+    let git = [repository.join(".git"), repository.clone()].into_iter().find(|dir| dir.exists());
+    keys.chain(stores).chain(git).chain([root.to_owned()]).collect()
 }
 
 /// Where this program is, to start it again; tests of the library name the program that they were built with.

@@ -12,6 +12,8 @@ use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
 use lifeboat::runners::{self, RunnerSpec, Surroundings};
 use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepId, StepKey};
 
+#[path = "runner/attacks.rs"]
+mod attacks;
 #[path = "runner/isolation.rs"]
 mod isolation;
 
@@ -94,6 +96,11 @@ impl Bench {
         }
     }
 
+    /// What the job of this handle may change.
+    fn inside(&self, handle: &Handle) -> PathBuf {
+        self.dir.path().join("jobs").join(&handle.job).join("inside")
+    }
+
     async fn finish(&self, request: &JobRequest) -> (Handle, JobStatus) {
         let handle = self.runner.dispatch(request).await.unwrap_or_else(|e| panic!("{}", e.report()));
         (handle.clone(), wait(&*self.runner, &handle).await)
@@ -113,10 +120,28 @@ impl Bench {
 }
 
 fn open(dir: &Path) -> Arc<dyn Runner> {
-    let spec =
-        RunnerSpec { name: "here".parse().unwrap(), kind: "local".to_owned(), labels: Vec::new(), slots: Some(2) };
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_lifeboat"));
-    runners::open(&spec, &Surroundings { jobs: dir.join("jobs"), program }).unwrap()
+    open_with(dir, |_, _| {})
+}
+
+/// The program that is tested; another copy of it where a test runs as a user that cannot reach this one.
+fn program() -> PathBuf {
+    std::env::var_os("LIFEBOAT_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_lifeboat").into(), PathBuf::from)
+}
+
+/// The same, with another configuration.
+fn open_with(dir: &Path, change: impl FnOnce(&mut RunnerSpec, &mut Surroundings)) -> Arc<dyn Runner> {
+    let mut spec = RunnerSpec {
+        name: "here".parse().unwrap(),
+        kind: "local".to_owned(),
+        labels: Vec::new(),
+        slots: Some(2),
+        read: Vec::new(),
+        same_user: false,
+    };
+    let mut surroundings =
+        Surroundings { jobs: dir.join("jobs"), program: program(), hidden: Vec::new(), end_with_program: false };
+    change(&mut spec, &mut surroundings);
+    runners::open(&spec, &surroundings).unwrap()
 }
 
 async fn wait(runner: &dyn Runner, handle: &Handle) -> JobStatus {
@@ -257,7 +282,7 @@ async fn children_left_behind_are_killed_when_the_job_ends() {
 #[tokio::test]
 async fn a_job_is_found_again_and_not_run_twice() {
     let bench = Bench::new();
-    let request = bench.request(&["echo ran >> $HOME/../ran; sleep 0.7; mkdir dist; echo x > dist/a"], &["dist/a"]);
+    let request = bench.request(&["echo ran >> $HOME/ran; sleep 0.7; mkdir dist; echo x > dist/a"], &["dist/a"]);
     let handle = bench.runner.dispatch(&request).await.unwrap();
     assert_eq!(bench.runner.observe(&handle).await.unwrap(), JobStatus::Running);
     let early = bench.runner.collect(&request, &handle).await.unwrap_err();
@@ -267,7 +292,7 @@ async fn a_job_is_found_again_and_not_run_twice() {
     assert_eq!(wait(&*again, &handle).await, JobStatus::Exited(0));
     assert_eq!(again.dispatch(&request).await.unwrap(), handle);
     assert_eq!(again.observe(&handle).await.unwrap(), JobStatus::Exited(0));
-    let ran = bench.dir.path().join("jobs").join(&handle.job).join("ran");
+    let ran = bench.inside(&handle).join("home/ran");
     assert_eq!(fs::read_to_string(ran).unwrap(), "ran\n");
     assert_eq!(again.collect(&request, &handle).await.unwrap().artifacts.len(), 1);
 }
@@ -275,13 +300,13 @@ async fn a_job_is_found_again_and_not_run_twice() {
 #[tokio::test]
 async fn two_dispatches_at_once_make_one_job() {
     let bench = Bench::new();
-    let request = bench.request(&["echo ran >> $HOME/../ran; sleep 0.3"], &[]);
+    let request = bench.request(&["echo ran >> $HOME/ran; sleep 0.3"], &[]);
     let other = open(bench.dir.path());
     let (a, b) = tokio::join!(bench.runner.dispatch(&request), other.dispatch(&request));
     assert_eq!(a.unwrap(), b.unwrap());
     let handle = Handle { runner: "here".parse().unwrap(), job: format!("{}-1", request.key.0.hex()) };
     assert_eq!(wait(&*other, &handle).await, JobStatus::Exited(0));
-    let ran = bench.dir.path().join("jobs").join(&handle.job).join("ran");
+    let ran = bench.inside(&handle).join("home/ran");
     assert_eq!(fs::read_to_string(ran).unwrap(), "ran\n");
 }
 
@@ -297,16 +322,10 @@ async fn a_job_whose_supervisor_was_killed_is_lost_and_its_processes_end() {
     assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     until("it is lost", || fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |s| s.contains(") Z "))).await;
     assert_eq!(bench.runner.observe(&handle).await.unwrap(), JobStatus::Lost);
-    assert!(runs(&nap(40006)), "otherwise this test shows nothing");
-    // A new attempt ends what the old one left.
+    until("its processes end with it", || !runs(&nap(40006)) && !runs(&nap(40007))).await;
     request.attempt = 2;
     let second = bench.runner.dispatch(&request).await.unwrap();
     assert_ne!(second, handle);
-    let old = format!("HOME={}", bench.dir.path().join("jobs").join(&handle.job).join("home").display());
-    let left = fs::read_dir("/proc").unwrap().flatten().any(|e| {
-        fs::read(e.path().join("environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == old.as_bytes()))
-    });
-    assert!(!left);
     bench.runner.cancel(&second).await.unwrap();
     assert!(!runs(&nap(40006)) && !runs(&nap(40007)));
     assert_eq!(bench.runner.observe(&second).await.unwrap(), JobStatus::Lost);
@@ -364,8 +383,12 @@ async fn hard_links_are_judged_by_where_they_lead() {
     let bench = Bench::new();
     let outside = bench.dir.path().join("outside");
     fs::write(&outside, "secret").unwrap();
-    let run = format!("mkdir dist; ln {} dist/a", outside.display());
-    let report = bench.refused(&[&run], &["dist/a"]).await;
+    // A job cannot make one; whoever can has made it afterwards.
+    let request = bench.request(&[&format!("mkdir dist; ! ln {} dist/a", outside.display())], &["dist/a"]);
+    let (handle, status) = bench.finish(&request).await;
+    assert_eq!(status, JobStatus::Exited(0));
+    fs::hard_link(&outside, bench.inside(&handle).join("work/top/dist/a")).unwrap();
+    let report = bench.runner.collect(&request, &handle).await.unwrap_err().report();
     assert!(report.contains("is a hard link to a file outside"), "{report}");
     let request = bench.request(&["mkdir dist t; echo 1 > t/a; ln t/a dist/a"], &["dist/a"]);
     let (handle, _) = bench.finish(&request).await;

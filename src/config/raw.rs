@@ -164,6 +164,8 @@ pub(super) struct RawRunner {
     pub(super) kind: Text,
     pub(super) labels: Option<Vec<Text>>,
     pub(super) slots: Option<Spanned<i64>>,
+    pub(super) read: Option<Vec<Text>>,
+    pub(super) same_user: Option<bool>,
 }
 
 /// `[[store]]`.

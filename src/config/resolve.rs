@@ -216,6 +216,8 @@ fn this_machine() -> Option<RunnerConfig> {
         kind: "local".to_owned(),
         labels: machine_labels(),
         slots: None,
+        read: Vec::new(),
+        same_user: false,
     })
 }
 
@@ -241,7 +243,20 @@ fn runner(raw: &RawRunner, faults: &mut Faults) -> Option<RunnerConfig> {
         },
         None => None,
     };
-    Some(RunnerConfig { name: name?, kind: raw.kind.get_ref().clone(), labels, slots })
+    let mut read = Vec::new();
+    for path in raw.read.iter().flatten() {
+        let at = std::path::PathBuf::from(path.get_ref());
+        if !at.is_absolute() || at.parent().is_none() {
+            faults.add(Fault::new(
+                path.span(),
+                "jobs cannot be shown this path",
+                "expected an absolute path, such as `/srv/sdk`",
+            ));
+        }
+        read.push(at);
+    }
+    let same_user = raw.same_user.unwrap_or(false);
+    Some(RunnerConfig { name: name?, kind: raw.kind.get_ref().clone(), labels, slots, read, same_user })
 }
 
 fn store(raw: &RawStore, base: &Path, faults: &mut Faults) -> Option<StoreConfig> {

@@ -153,6 +153,10 @@ pub struct RunnerConfig {
     pub labels: Vec<Label>,
     /// How many jobs at a time; the machine's processors if none.
     pub slots: Option<usize>,
+    /// Absolute paths that jobs may read besides the system and the toolchain, such as `/srv/sdk`.
+    pub read: Vec<PathBuf>,
+    /// Jobs may run with all of the user's rights where the machine cannot isolate them.
+    pub same_user: bool,
 }
 
 /// `[[store]]`.

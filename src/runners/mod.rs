@@ -20,6 +20,10 @@ pub struct RunnerSpec {
     pub labels: Vec<Label>,
     /// How many jobs at a time; the adapter's own number if none.
     pub slots: Option<usize>,
+    /// Directories and files of its machine that jobs see besides the system and the toolchain.
+    pub read: Vec<PathBuf>,
+    /// Jobs may run with the user's own rights where the machine cannot isolate them.
+    pub same_user: bool,
 }
 
 /// Where adapters keep their files and find this program.
@@ -29,6 +33,10 @@ pub struct Surroundings {
     pub jobs: PathBuf,
     /// This program, which adapters start again to watch over jobs: `/proc/self/exe`, or its path.
     pub program: PathBuf,
+    /// What no job may see wherever it lies: keys, the state, stores, the user's repository.
+    pub hidden: Vec<PathBuf>,
+    /// Jobs end when this program ends, as in a dry run, which nobody goes on with.
+    pub end_with_program: bool,
 }
 
 /// One kind of runner.
@@ -45,7 +53,7 @@ pub struct Adapter {
 /// Every kind of runner, sorted by kind.
 pub const RUNNERS: &[Adapter] = &[Adapter {
     kind: "local",
-    about: "this machine: clean directories, explicit environment, time limits",
+    about: "this machine: each job in a sandbox with its tree and toolchain, with a time limit",
     open: local::open,
 }];
 

@@ -28,7 +28,9 @@ const IMPORTS: &[(&str, &str)] = &[
     // It learns from commits, as planning reads them.
     ("checkout", "bump effects error formats git model"),
     ("host", "effects error"),
-    ("runners", "config effects error formats http model step"),
+    // How programs are kept from the machine, for whoever starts one that reads a tree.
+    ("sandbox", "error model"),
+    ("runners", "config effects error formats http model sandbox step"),
     ("stores", "config effects error formats model step"),
     // The client of servers with a REST API, for whoever talks to one.
     ("http", "effects error model"),

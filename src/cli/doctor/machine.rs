@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use super::report::{Check, Health};
 use super::{Need, Work};
 use crate::config::{Config, KeySource};
+use crate::effects::blocking;
 use crate::error::{Error, Result};
 use crate::model::SecretRef;
-use crate::runners::local;
+use crate::sandbox::{self, Sandbox};
 
 /// `git merge-tree --write-tree` and atomic bundles of today: the oldest version with all that is used.
 const OLDEST_GIT: (u32, u32) = (2, 38);
@@ -39,10 +40,11 @@ pub(super) fn programs(config: Option<&Config>, work: &mut Work) {
     if config.is_some_and(|c| c.bundle.vendor) {
         work.later("program", "cargo".to_owned(), Health::Fail, first_line("cargo", &["--version"]));
     }
-    let targets = config.iter().flat_map(|c| c.targets.iter().chain(c.assemblies.iter().map(|a| &a.recipe)));
-    let needs_isolation = targets.into_iter().any(|t| !t.network || !t.test.is_empty());
-    work.later("program", "unshare".to_owned(), Need::of(needs_isolation).health(), async {
-        local::probe_isolation().await.map(|_| "jobs can be cut off the network".to_owned())
+    // Jobs and the project's own commands; a runner says more about itself.
+    let same_user = config.is_some_and(|c| c.runners.iter().all(|r| r.same_user));
+    work.later("program", "sandbox".to_owned(), Need::of(!same_user).health(), async {
+        let program = sandbox::this_program()?;
+        blocking(|| Sandbox::probe(&program)).map(|_| "programs that read the tree can be isolated".to_owned())
     });
 }
 

@@ -1,39 +1,26 @@
 //! A throwaway view of a checkout, in which a project's own commands run: they see its files with some replaced, and
 //! whatever they write stays in the view.
 //!
-//! Linux namespaces make it (unshare(1), mount(8), setpriv(1) of util-linux): an overlay over the checkout, or a copy of its
-//! files where the kernel refuses overlays; all else read-only; the user's home, keys and agents covered, `/tmp` and `/run`
-//! empty; no network unless it is asked for.
+//! It is a sandbox with an overlay over the checkout, or a copy of its files where the kernel refuses overlays; the
+//! repository and the toolchain can be read; no network unless it is asked for.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use super::isolation::{PLACES, hidden};
 use super::place::create_scratch_dir;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Result};
+use crate::sandbox::{Sandbox, View, cannot, refused, this_program};
 
-/// Prepares the namespaces and becomes the command: its first line says with which arguments.
-const SETUP: &str = include_str!("fence.sh");
-/// How namespaces are made. Root needs no user namespace; in one, the command stays the same user.
-const WAYS: [&[&str]; 3] = [
-    &["--mount"],
-    &["--user", "--map-current-user", "--keep-caps", "--mount"],
-    &["--user", "--map-root-user", "--mount"],
-];
 /// The variables that a command sees, if they are set: none of them carries a credential.
 const ENVIRONMENT: [&str; 6] = ["PATH", "LANG", "LC_ALL", "TERM", "RUSTUP_TOOLCHAIN", "SOURCE_DATE_EPOCH"];
 /// Where cargo and rustup find their own directories: the variable, and the place in the home without it.
 const TOOLS: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
-/// Where agents and services have their sockets: a command finds these directories empty.
-const EMPTIED: [&str; 3] = ["/tmp", "/run", "/var/run"];
 /// How much of a command's output is kept, in bytes: its end.
 const OUTPUT: usize = 4096;
 
@@ -57,9 +44,9 @@ pub enum Seen {
     Other,
 }
 
-/// How the view is made.
+/// How the view has the checkout's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+enum Layer {
     Overlay,
     Copy,
 }
@@ -74,7 +61,7 @@ pub struct Fence {
     repository: Option<PathBuf>,
     edits: Vec<(String, Vec<u8>)>,
     /// What worked, once something did.
-    works: Cell<Option<(usize, View)>>,
+    works: Cell<Option<(usize, Layer)>>,
 }
 
 impl Fence {
@@ -100,29 +87,26 @@ impl Fence {
     /// # Errors
     /// It cannot be isolated. A command that fails is an outcome, not an error.
     pub fn run(&self, line: &str, network: bool) -> Result<Ended> {
-        if let Some((way, view)) = self.works.get() {
-            let (ended, _) = self.attempt(line, network, way, view)?;
+        let ways = Sandbox::ways()?;
+        if let Some((way, layer)) = self.works.get() {
+            let (ended, _) = self.attempt(line, network, &ways[way], layer)?;
             return Ok(ended);
         }
-        let mut refused = String::new();
-        // Names with these characters have another meaning in the options of a mount.
-        let plain = !self.top.as_os_str().as_encoded_bytes().iter().any(|b| matches!(b, b':' | b',' | b'\\'));
-        for view in [View::Overlay, View::Copy].into_iter().filter(|v| plain || *v == View::Copy) {
-            self.fill(view)?;
-            for way in 0..WAYS.len() {
-                let (ended, started) = self.attempt(line, network, way, view)?;
-                if started {
-                    self.works.set(Some((way, view)));
+        let mut said = String::new();
+        for layer in [Layer::Overlay, Layer::Copy] {
+            self.fill(layer)?;
+            for (number, way) in ways.iter().enumerate() {
+                let (ended, ran) = self.attempt(line, network, way, layer)?;
+                if ran {
+                    self.works.set(Some((number, layer)));
                     return Ok(ended);
                 }
-                refused = ended.output;
+                said = ended.output;
             }
         }
-        Err(Error::fatal("a command cannot be cut off: this machine refuses namespaces, or mounts in them")
-            .detail(crate::model::escape(refused.lines().next().unwrap_or("unshare said nothing")))
+        Err(cannot(said.lines().next().unwrap_or("unshare said nothing"))
             .detail(format!("the command: {}", crate::model::escape(line)))
-            .hint("allow them: `sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0`")
-            .hint("in a container, it needs CAP_SYS_ADMIN or unprivileged user namespaces; or leave it out: `--no-hooks`"))
+            .hint("or leave the command out: `--no-hooks`"))
     }
 
     /// What the view may hold in another form than the checkout, by path: all that was written or removed, and in a copy
@@ -131,7 +115,7 @@ impl Fence {
     /// # Errors
     /// The view cannot be read.
     pub fn seen(&self) -> Result<BTreeMap<String, Seen>> {
-        let copy = self.works.get().is_some_and(|(_, view)| view == View::Copy);
+        let copy = self.works.get().is_some_and(|(_, layer)| layer == Layer::Copy);
         let top = self.scratch.0.path().join(if copy { "tree" } else { "upper" });
         let (mut out, mut dirs) = (BTreeMap::new(), vec![String::new()]);
         // What hides all that the checkout has below it.
@@ -181,7 +165,7 @@ impl Fence {
     }
 
     /// Puts the files there that the view begins with.
-    fn fill(&self, view: View) -> Result<()> {
+    fn fill(&self, layer: Layer) -> Result<()> {
         let (top, scratch) = (&self.top, self.scratch.0.path());
         let write = |below: &str, path: &str, bytes: Option<&[u8]>| -> Result<()> {
             let (from, at) = (top.join(path), scratch.join(below).join(path));
@@ -196,51 +180,59 @@ impl Fence {
             }
             .context(at.display())
         };
-        if view == View::Copy {
+        if layer == Layer::Copy {
             let there = |path: &&String| fs::symlink_metadata(top.join(path)).is_ok_and(|m| !m.is_dir());
             self.files.par_iter().filter(there).try_for_each(|path| write("tree", path, None))?;
+            // In a worktree it is a file that says where the repository is.
+            if top.join(".git").is_file() {
+                write("tree", ".git", None)?;
+            }
         }
-        let below = if view == View::Copy { "tree" } else { "upper" };
+        let below = if layer == Layer::Copy { "tree" } else { "upper" };
         self.edits.iter().try_for_each(|(path, bytes)| write(below, path, Some(bytes)))
     }
 
     /// Runs a line, and says whether it was reached at all.
-    fn attempt(&self, line: &str, network: bool, way: usize, view: View) -> Result<(Ended, bool)> {
-        let Some(unshare) = PLACES.iter().map(Path::new).find(|p| p.is_file()) else {
-            return Err(Error::fatal("a command cannot be cut off: there is no `unshare`")
-                .hint("install it: `apt-get install util-linux`"));
-        };
+    fn attempt(&self, line: &str, network: bool, way: &Sandbox, layer: Layer) -> Result<(Ended, bool)> {
         let scratch = self.scratch.0.path();
-        let started = scratch.join("started");
-        drop(fs::remove_file(&started));
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        let home = home.and_then(|h| h.canonicalize().ok()).filter(|h| h.parent().is_some());
-        let mut command = Command::new(unshare);
-        command.args(WAYS[way]).args((!network).then_some("--net"));
-        command.args(["--", "/bin/sh", "-c", SETUP, "sh"]).arg(scratch).arg(&self.top);
-        command.arg(if view == View::Overlay { "overlay" } else { "copy" });
-        command.arg(home.clone().unwrap_or_default());
-        let tools: Vec<(&str, PathBuf)> =
-            TOOLS.iter().filter_map(|(name, below)| Some((*name, tool(name, below)?))).collect();
-        let cargo = cargo_on_path().filter(|dir| !tools.iter().any(|(_, tool)| dir.starts_with(tool)));
-        command.args(tools.iter().map(|(_, dir)| dir)).args(cargo).args(&self.repository).arg("--");
-        // What is in the home is covered with it.
-        let hidden = hidden();
-        let hidden = hidden.iter().filter(|h| home.as_ref().is_none_or(|home| !h.starts_with(home)));
-        command.args(hidden).arg("--").args(emptied()).arg("--");
-        command.args(["/bin/sh", "-c", line]).stdin(Stdio::null()).current_dir("/").env_clear();
-        for name in ENVIRONMENT {
-            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|h| h.is_absolute());
+        let mut env: BTreeMap<String, String> =
+            ENVIRONMENT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+        let tools = TOOLS.iter().filter_map(|(name, below)| Some(((*name).to_owned(), tool(name, below)?)));
+        env.extend(tools.map(|(name, dir)| (name, dir.display().to_string())));
+        for (name, dir) in [("HOME", "home"), ("TMPDIR", "tmp")] {
+            env.insert(name.to_owned(), scratch.join(dir).display().to_string());
         }
-        command.envs(tools.iter().map(|(name, dir)| (*name, OsString::from(dir))));
-        command.env("HOME", scratch.join("home")).env("TMPDIR", scratch.join("tmp"));
-        command.envs((!network).then_some(("CARGO_NET_OFFLINE", "true")));
-        let output = command.output().context(unshare.display())?;
+        if !network {
+            env.insert("CARGO_NET_OFFLINE".to_owned(), "true".to_owned());
+        }
+        let mut view = View::system(network);
+        view.hide(home.as_deref());
+        view.tools(&env, &scratch.join("cargo"), home.as_deref());
+        for dir in ["home", "tmp"] {
+            view.write(&scratch.join(dir));
+        }
+        match layer {
+            Layer::Overlay => view.overlay(&self.top, scratch, true),
+            Layer::Copy => {
+                view.write_at(&scratch.join("tree"), &self.top);
+                if self.top.join(".git").is_dir() {
+                    view.read(&self.top.join(".git"));
+                }
+            }
+        }
+        if let Some(dir) = &self.repository {
+            view.read(dir);
+        }
+        let view = view.at_with(&self.top, &scratch.join("tmp"));
+        let line = ["/bin/sh", "-c", line].map(str::to_owned);
+        let mut command = way.command(&this_program()?, view, &env, &line).context("cannot start a sandbox")?;
+        let output = command.current_dir("/").output().context("cannot start a sandbox")?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
+        let ran = !refused(output.status.code(), &text);
         let tail = text.char_indices().rev().nth(OUTPUT - 1).map_or(0, |(i, _)| i);
-        let ended = Ended { ok: output.status.success(), output: text[tail..].to_owned() };
-        Ok((ended, started.exists()))
+        Ok((Ended { ok: output.status.success(), output: text[tail..].to_owned() }, ran))
     }
 }
 
@@ -252,31 +244,17 @@ impl Scratch {
         let what = "cannot make a directory for temporary files";
         let parent = std::env::temp_dir().canonicalize().context(what)?;
         let scratch = Self(create_scratch_dir(&parent, "lifeboat-fence-")?);
-        for dir in ["upper", "work", "tree", "tmp", "home"] {
-            fs::create_dir(scratch.0.path().join(dir)).context(what)?;
+        for dir in ["upper", "work", "tree", "tmp", "home", "cargo/home", "cargo/registry", "cargo/git"] {
+            fs::create_dir_all(scratch.0.path().join(dir)).context(what)?;
         }
         Ok(scratch)
     }
-}
-
-/// The directories that a command finds empty.
-fn emptied() -> BTreeSet<PathBuf> {
-    let own =
-        std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|d| d.is_absolute() && d.parent().is_some());
-    let all = EMPTIED.iter().map(PathBuf::from).chain(own);
-    all.filter_map(|d| d.canonicalize().ok()).filter(|d| d.is_dir()).collect()
 }
 
 /// Whether an upper directory hides what the lower one of its name holds.
 fn is_opaque(dir: &Path) -> bool {
     let mut value = [0; 1];
     rustix::fs::lgetxattr(dir, "user.overlay.opaque", &mut value).is_ok_and(|n| n == 1 && value == *b"y")
-}
-
-/// Where `PATH` finds cargo: with a `CARGO_HOME` of its own that is another directory, which may lie in the home.
-fn cargo_on_path() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).find(|dir| dir.join("cargo").is_file())?.canonicalize().ok()
 }
 
 /// The directory of cargo or rustup, if it is there.

@@ -1,9 +1,9 @@
-//! This machine as a runner: a clean directory for each job, an explicit environment, a time limit, no network.
+//! This machine as a runner: each job in a sandbox with its tree, its inputs and its toolchain, with an explicit environment
+//! and a time limit.
 
 mod collect;
 mod fence;
 mod inputs;
-mod isolation;
 mod mask;
 mod place;
 mod process;
@@ -21,7 +21,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
 pub use fence::{Ended as FenceEnded, Fence, Seen};
-pub use isolation::{NoNetwork, probe as probe_isolation};
 pub use supervisor::{VERB, supervise};
 
 use self::place::{Place, create_private_dir};
@@ -31,6 +30,7 @@ use super::{RunnerSpec, Surroundings};
 use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName};
+use crate::sandbox::{Sandbox, View};
 use crate::step::{Exposure, Isolation};
 
 /// `PATH` of jobs unless the recipe passes or sets another.
@@ -39,8 +39,6 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const BELOW_HOME: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
 /// Runs the command lines that it is given as arguments, one after the other, and says which.
 const EACH: &str = "set -eu; for line in \"$@\"; do printf '+ %s\\n' \"$line\"; /bin/sh -eu -c \"$line\"; done";
-/// Sets variables and becomes the command.
-const ENV: &str = "/usr/bin/env";
 /// How long a supervisor may take until its job runs.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -51,7 +49,11 @@ pub struct LocalRunner {
     slots: usize,
     jobs: PathBuf,
     program: PathBuf,
-    no_network: OnceCell<NoNetwork>,
+    read: Vec<PathBuf>,
+    same_user: bool,
+    hidden: Vec<PathBuf>,
+    end_with_program: bool,
+    sandbox: OnceCell<Option<Sandbox>>,
 }
 
 /// Makes a local runner; touches nothing yet.
@@ -63,7 +65,11 @@ pub(super) fn open(spec: &RunnerSpec, surroundings: &Surroundings) -> Arc<dyn Ru
         slots: spec.slots.unwrap_or(processors),
         jobs: surroundings.jobs.clone(),
         program: surroundings.program.clone(),
-        no_network: OnceCell::new(),
+        read: spec.read.clone(),
+        same_user: spec.same_user,
+        hidden: surroundings.hidden.clone(),
+        end_with_program: surroundings.end_with_program,
+        sandbox: OnceCell::new(),
     })
 }
 
@@ -75,29 +81,66 @@ impl LocalRunner {
         Place::new(&self.jobs, &handle.job)
     }
 
-    async fn command(&self, request: &JobRequest, place: &Place) -> Result<Vec<String>> {
-        let mut command = match request.job.isolation {
-            Isolation::Network => Vec::new(),
-            Isolation::NoNetwork => {
-                let found = self.no_network.get_or_try_init(isolation::probe).await;
-                found
-                    .and_then(|no_network| no_network.prefix(place.dir()))
-                    .map_err(|e| e.detail(format!("step: {}", request.step)))?
-            }
+    /// How jobs are isolated; none where they cannot be and the configuration lets them have the user's rights.
+    async fn sandbox(&self) -> Result<Option<Sandbox>> {
+        let probe = async || {
+            match blocking(|| Sandbox::probe(&self.program)) {
+            Ok(sandbox) => Ok(Some(sandbox)),
+            Err(_) if self.same_user => Ok(None),
+            Err(e) => Err(e.hint(format!(
+                "or let recipes have all that this user has, keys and agents too: `same_user = true` in `[[runner]]` `{}`",
+                self.name
+            ))),
+        }
         };
-        // What the recipe sets comes last: a variable of the loader's must not reach the programs that isolate the job.
-        command.push(ENV.to_owned());
-        command.extend(recipe_environment(request)?.into_iter().map(|(name, value)| format!("{name}={value}")));
-        command.extend(["/bin/sh", "-c", EACH, "sh"].map(str::to_owned));
-        command.extend(request.job.run.iter().cloned());
-        Ok(command)
+        self.sandbox.get_or_try_init(probe).await.cloned()
+    }
+
+    /// What a job sees.
+    fn view(&self, request: &JobRequest, place: &Place, env: &BTreeMap<String, String>, root: &Path) -> Result<View> {
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|h| h.is_absolute());
+        let mut view = View::system(request.job.isolation == Isolation::Network);
+        view.hide(self.hidden.iter().chain(&home).map(PathBuf::as_path));
+        view.tools(env, &place.cargo(), home.as_deref());
+        for path in &self.read {
+            self.may_read(path, home.as_deref())?;
+            view.read(path);
+        }
+        view.write(&place.inside());
+        Ok(view.at_with(root, &place.tmp()))
+    }
+
+    /// Refuses a path of `read` that is not there, or that shows what jobs must not see.
+    fn may_read(&self, path: &Path, home: Option<&Path>) -> Result<()> {
+        let what = || format!("runner `{}` cannot show `{}` to jobs", self.name, path.display());
+        let real = path.canonicalize().map_err(|e| Error::input(what()).because(e).hint("fix `read` of the runner"))?;
+        let hidden = self.hidden.iter().filter_map(|h| h.canonicalize().ok());
+        let mut kept = hidden.chain(home.and_then(|h| h.canonicalize().ok()));
+        match kept.find(|kept| kept.starts_with(&real)) {
+            None => Ok(()),
+            Some(kept) => Err(Error::input(format!("{}: it holds `{}`", what(), kept.display()))
+                .hint("name the directory below it that recipes need in `read` of the runner")),
+        }
     }
 
     async fn start(&self, request: &JobRequest, place: &Place, root: PathBuf) -> Result<()> {
+        let env = environment(request, place)?;
+        let sandbox = match self.sandbox().await? {
+            Some(sandbox) => {
+                let view =
+                    self.view(request, place, &env, &root).map_err(|e| e.detail(format!("step: {}", request.step)))?;
+                Some((sandbox, view))
+            }
+            None => None,
+        };
+        let command =
+            ["/bin/sh", "-c", EACH, "sh"].map(str::to_owned).into_iter().chain(request.job.run.iter().cloned());
         let orders = Orders {
-            command: self.command(request, place).await?,
+            command: command.collect(),
+            sandbox,
+            owner: self.end_with_program.then(Identity::own).flatten(),
             root,
-            env: environment(request, place)?,
+            env,
             secrets: request.secrets.values().map(|s| s.expose().to_owned()).collect(),
             timeout_s: request.job.timeout_s,
         };
@@ -135,7 +178,7 @@ impl LocalRunner {
     }
 }
 
-/// The environment in which a job's command line starts: all but what [`recipe_environment`] adds.
+/// The environment of a job.
 fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, String>> {
     let text = |path: PathBuf| path.display().to_string();
     let mut env = BTreeMap::from([
@@ -153,6 +196,7 @@ fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, S
             .ok_or_else(|| Error::input(format!("`{}`: the secret variable `{name}` has no value", request.step)))?;
         env.insert(name.clone(), value.expose().to_owned());
     }
+    env.extend(recipe_environment(request)?);
     Ok(env)
 }
 
@@ -289,10 +333,12 @@ impl Runner for LocalRunner {
                 Error::fatal("a local runner needs /proc").hint("mount it, or use a machine that runs Linux")
             })
         })?;
-        let isolated = match self.no_network.get_or_try_init(isolation::probe).await {
-            Ok(_) => "can cut jobs off the network".to_owned(),
-            Err(e) => e.message().to_owned(),
+        let isolated = match self.sandbox().await? {
+            Some(_) => "isolates jobs",
+            None => "does NOT isolate jobs (`same_user`): they can read keys and change everything that this user can",
         };
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        blocking(|| self.read.iter().try_for_each(|path| self.may_read(path, home.as_deref())))?;
         let labels: Vec<&str> = self.labels.iter().map(Label::as_str).collect();
         Ok(format!("this machine; {} slots; labels: {}; {isolated}", self.slots, labels.join(" ")))
     }
@@ -301,7 +347,7 @@ impl Runner for LocalRunner {
         let handle = Handle { runner: self.name.clone(), job: job_name(request) };
         let place = self.place(&handle)?;
         // Found out first: a job that cannot be isolated should not leave a directory.
-        self.command(request, &place).await?;
+        self.sandbox().await.map_err(|e| e.detail(format!("step: {}", request.step)))?;
         create_private_dir(&self.jobs)?;
         // Two dispatches of one job at once would clean each other's directory.
         let lock = locked(&place.dir().with_extension("lock")).await?;

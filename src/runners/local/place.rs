@@ -57,19 +57,29 @@ impl Place {
         &self.dir
     }
 
+    /// All of the directory that the job may change. It sees nothing of the rest.
+    pub(super) fn inside(&self) -> PathBuf {
+        self.dir.join("inside")
+    }
+
     /// Where the source is unpacked: its single directory is the job's root.
     pub(super) fn work(&self) -> PathBuf {
-        self.dir.join("work")
+        self.inside().join("work")
     }
 
     /// `HOME`; by it the job's processes are known.
     pub(super) fn home(&self) -> PathBuf {
-        self.dir.join("home")
+        self.inside().join("home")
     }
 
     /// `TMPDIR`.
     pub(super) fn tmp(&self) -> PathBuf {
-        self.dir.join("tmp")
+        self.inside().join("tmp")
+    }
+
+    /// What cargo writes to its own home: the job sees it in the place of that.
+    pub(super) fn cargo(&self) -> PathBuf {
+        self.dir.join("cargo")
     }
 
     /// Standard output and error, secrets masked.
@@ -136,8 +146,11 @@ impl Place {
     /// The file system's.
     pub(super) fn make_clean(&self) -> Result<()> {
         self.remove()?;
-        for dir in [self.dir.clone(), self.work(), self.home(), self.tmp()] {
+        for dir in [self.work(), self.home(), self.tmp()] {
             create_private_dir(&dir)?;
+        }
+        for name in ["home", "registry", "git"] {
+            create_private_dir(&self.cargo().join(name))?;
         }
         Ok(())
     }
@@ -155,7 +168,7 @@ impl Place {
     /// # Errors
     /// The file system's.
     pub(super) fn remove_files(&self) -> Result<()> {
-        [self.work(), self.home(), self.tmp()].iter().try_for_each(|dir| remove_tree(dir))
+        [self.inside(), self.cargo()].iter().try_for_each(|dir| remove_tree(dir))
     }
 }
 

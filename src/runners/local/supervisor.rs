@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::mask::Mask;
 use super::place::{Place, create_private_file, write_whole};
 use super::process::{Identity, kill_descendants};
+use crate::sandbox::{Sandbox, View, this_program};
 
 /// The hidden verb by which the program becomes a supervisor: `lifeboat supervise-job <directory>`.
 pub const VERB: &str = "supervise-job";
@@ -25,6 +26,8 @@ pub const VERB: &str = "supervise-job";
 pub(super) const READY: &str = "ready";
 /// A log is cut here: a recipe that prints for ever must not fill the disk.
 const LOG_LIMIT: u64 = 256 * 1024 * 1024;
+/// How often a job that ends with its owner looks whether that lives.
+const OWNER_PAUSE: Duration = Duration::from_millis(200);
 /// How long the log may take to end once all processes are gone.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -34,6 +37,10 @@ const LOG_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Orders {
     /// The command line.
     pub(super) command: Vec<String>,
+    /// In what it runs; none where the configuration lets jobs have the user's rights.
+    pub(super) sandbox: Option<(Sandbox, View)>,
+    /// Who must live for the job to go on; nobody if it outlives its starter.
+    pub(super) owner: Option<Identity>,
     /// The job's root.
     pub(super) root: PathBuf,
     /// The whole environment.
@@ -97,6 +104,7 @@ struct RunningJob {
     main: Pid,
     ends: mpsc::Receiver<(Pid, WaitStatus)>,
     log: mpsc::Receiver<io::Result<Log>>,
+    owner: Option<Identity>,
 }
 
 /// What came of the log.
@@ -109,12 +117,23 @@ fn start(place: &Place, orders: &Orders) -> io::Result<RunningJob> {
     let own = Identity::own().ok_or_else(|| io::Error::other("cannot read /proc: it must be mounted"))?;
     let out = create_private_file(&place.log())?;
     let (reader, writer) = io::pipe()?;
-    let [program, arguments @ ..] = orders.command.as_slice() else {
-        return Err(io::Error::other("there is no command"));
+    let mut command = match &orders.sandbox {
+        Some((sandbox, view)) => {
+            let program = this_program().map_err(io::Error::other)?;
+            let mut command = sandbox.command(&program, view.clone(), &orders.env, &orders.command)?;
+            command.current_dir("/");
+            command
+        }
+        None => {
+            let [program, arguments @ ..] = orders.command.as_slice() else {
+                return Err(io::Error::other("there is no command"));
+            };
+            let mut command = Command::new(program);
+            command.args(arguments).env_clear().envs(&orders.env).current_dir(&orders.root).stdin(Stdio::null());
+            command
+        }
     };
-    let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(&orders.env).current_dir(&orders.root).process_group(0);
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command.process_group(0).stdout(writer.try_clone()?).stderr(writer);
     // What the job changes has a later time than this file; and whoever finds the supervisor's file finds the job's.
     create_private_file(&place.started())?;
     write_whole(&place.supervisor(), &serde_json::to_vec(&own).map_err(io::Error::from)?)?;
@@ -137,20 +156,22 @@ fn start(place: &Place, orders: &Orders) -> io::Result<RunningJob> {
     let (logged, log) = mpsc::channel();
     let secrets = orders.secrets.clone();
     std::thread::spawn(move || logged.send(write_log(reader, out, &secrets)));
-    Ok(RunningJob { main, ends, log })
+    Ok(RunningJob { main, ends, log, owner: orders.owner.clone() })
 }
 
 impl RunningJob {
     /// Waits for the end or the time limit, kills what is left, and closes the log.
     fn watch(self, limit: Duration) -> Ended {
         let mut warnings = Vec::new();
-        let code = self.wait(limit);
+        let mut code = self.wait(limit);
         if code.is_none() {
             // The group dies at once, so that nothing in it can fork away. After a normal end its number may be another's.
             let _ = rustix::process::kill_process_group(self.main, Signal::KILL);
         }
         if !kill_descendants() {
+            // They could change what it left while that is read.
             warnings.push("processes of the job could not be killed".to_owned());
+            code = code.map(|c| c.max(1));
         }
         match self.log.recv_timeout(LOG_PATIENCE) {
             Ok(Ok(log)) => {
@@ -170,13 +191,20 @@ impl RunningJob {
     fn wait(&self, limit: Duration) -> Option<i32> {
         let deadline = Instant::now() + limit;
         loop {
-            match self.ends.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let pause = if self.owner.is_some() { left.min(OWNER_PAUSE) } else { left };
+            match self.ends.recv_timeout(pause) {
                 Ok((pid, status)) if pid == self.main => {
                     let signal = status.terminating_signal().map(|s| 128 + s);
                     return Some(status.exit_status().or(signal).unwrap_or(1));
                 }
                 Ok(_) => {}
-                Err(mpsc::RecvTimeoutError::Timeout) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) if pause == left => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    if self.owner.as_ref().is_some_and(|owner| !owner.is_alive()) {
+                        return None;
+                    }
+                }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Some(1),
             }
         }
