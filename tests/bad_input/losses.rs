@@ -14,14 +14,13 @@ fn runs(marker: &str) -> bool {
 
 #[test]
 fn abandon_ends_the_jobs_that_a_killed_ship_left() {
-    let train = with_bad_recipe("env -i sleep @NAP@1 & touch '@ROOT@/runs'; sleep @NAP@2");
+    let train = with_bad_recipe("env -i sleep @NAP@1 & touch \"$HOME/runs\"; sleep @NAP@2");
     let nap = format!("4713.{}", std::process::id());
-    train.edit(&train.config(), "@ROOT@", &train.root().display().to_string());
     train.edit(&train.config(), "@NAP@", &nap);
     let file = train.train_file().display().to_string();
     let mut ship = train.command(&["ship", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while !(train.root().join("runs").exists() && runs(&nap)) {
+    while !(made_at_home(&train, "runs") && runs(&nap)) {
         assert!(start.elapsed() < Duration::from_secs(60), "the recipe does not run");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -53,7 +52,7 @@ fn abandon_tells_of_a_runner_that_cannot_be_reached() {
     ship.wait().unwrap();
     // Another runner does the project's jobs now.
     let config = fs::read_to_string(train.config()).unwrap();
-    train.configure("[[runner]]\nname = \"elsewhere\"\nkind = \"local\"\nlabels = []\n");
+    train.edit(&train.config(), "[[runner]]\nname = \"local\"", "[[runner]]\nname = \"elsewhere\"\nlabels = []");
     let ran = train.run(&["abandon", "--reason", "wrong fix"]).ends_with(5);
     let said = "its jobs on runner `local` may still run, with the embargoed sources";
     assert!(ran.stdout.contains(said) && ran.stdout.contains("train `drill` is abandoned"), "{}", ran.stdout);

@@ -25,15 +25,27 @@ use support::sample_train::{Ran, SampleTrain};
 /// A configuration whose `linux` recipe does `bad` until the file `mended` exists in the scratch directory.
 fn with_bad_recipe(bad: &str) -> SampleTrain {
     let train = SampleTrain::new();
-    let mended = train.root().join("mended");
-    let run = format!("if test -e '{}'; then sh build.sh {{name}}; else {bad}; fi", mended.display());
+    // All that recipes see of the machine.
+    let marks = train.root().join("marks");
+    fs::create_dir(&marks).unwrap();
+    train.configure(&format!(
+        "[[runner]]\nname = \"local\"\nkind = \"local\"\nread = [{:?}]\n",
+        marks.display().to_string()
+    ));
+    let run = format!("if test -e '{}'; then sh build.sh {{name}}; else {bad}; fi", marks.join("mended").display());
     let (old, new) = ("run = [\"sh build.sh {name}\"]\ntest", format!("run = ['''{run}''']\ntest"));
     train.edit(&train.config(), old, &new);
     train
 }
 
 fn mend(train: &SampleTrain) {
-    fs::write(train.root().join("mended"), "").unwrap();
+    fs::write(train.root().join("marks/mended"), "").unwrap();
+}
+
+/// Whether a recipe made a file of this name in its `HOME`.
+fn made_at_home(train: &SampleTrain, name: &str) -> bool {
+    let jobs = fs::read_dir(train.train_dir("drill").join("jobs"));
+    jobs.into_iter().flatten().flatten().any(|job| job.path().join("inside/home").join(name).exists())
 }
 
 fn git(train: &SampleTrain, args: &[&str]) -> Ran {
@@ -369,13 +381,13 @@ fn trust_root_that_nobody_pinned() {
 #[test]
 fn two_processes_on_one_train() {
     let train = with_bad_recipe(
-        "touch '@ROOT@/runs'; while ! test -e '@ROOT@/mended'; do sleep 0.05; done; sh build.sh {name}",
+        "touch \"$HOME/runs\"; while ! test -e '@ROOT@/marks/mended'; do sleep 0.05; done; sh build.sh {name}",
     );
     train.edit(&train.config(), "@ROOT@", &train.root().display().to_string());
     let file = train.train_file().display().to_string();
     let mut first = train.command(&["ship", &file]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while !train.root().join("runs").exists() {
+    while !made_at_home(&train, "runs") {
         assert!(start.elapsed() < Duration::from_secs(60), "the first process runs nothing");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -44,19 +44,9 @@ fn a_person_who_approves_twice_is_named_once() {
 #[test]
 fn an_error_names_its_step_once() {
     let train = SampleTrain::new();
-    let state = train.root().join("home/.ssh");
-    fs::create_dir(&state).unwrap();
-    // Jobs cannot run where keys are kept.
-    let args = [
-        "ship".to_owned(),
-        train.train_file().display().to_string(),
-        "--state".to_owned(),
-        state.display().to_string(),
-    ];
-    let root = fs::read(train.project().join("keys/trust.json")).unwrap();
-    let digest = lifeboat::model::Sha256::of(&root).hex();
-    train.run(&["trust", "pin", &digest, "--state", &args[3]]).ends_with(0);
-    let ran = train.run(&args.each_ref().map(String::as_str)).fails(2, &["jobs cannot run below", "attempt"]);
+    let read = train.root().join("sdk").display().to_string();
+    train.configure(&format!("[[runner]]\nname = \"local\"\nkind = \"local\"\nread = [{read:?}]\n"));
+    let ran = train.adopt().fails(2, &["runner `local` cannot show `", "sdk` to jobs", "attempt"]);
     for report in ran.stderr.split("error: ").skip(1) {
         assert_eq!(report.matches("step: ").count(), 1, "{report}");
     }
