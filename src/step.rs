@@ -21,7 +21,7 @@ pub use forge::{
     Audience, AwaitRuns, ForgeAdvisory, MergeBack, MergedAs, PassedRun, SeeWorkflows, SwitchWorkflows, WantedRun,
 };
 pub use job::{ArtifactPath, Handle, Isolation, Job, JobInput};
-pub use outcome::{Outcome, Sealed, SealedFile};
+pub use outcome::{KeptPack, Outcome, Sealed, SealedFile};
 pub use reads::Read;
 
 /// A step's name within its plan: `build/release-36.0.0/x86_64-linux`.
@@ -125,6 +125,8 @@ pub enum Step {
     Test(Test),
     /// Write manifest and checksum files over a line's exact artifact set.
     Checksum(Checksum),
+    /// Pack the history that a store's repository lacks, and keep it.
+    PackHistory(PackHistory),
     /// Put a line's bytes where only the team can read them.
     Stage(OnStore),
     /// Read the staged bytes back and compare.
@@ -168,6 +170,7 @@ impl Step {
             Self::Assemble(_) => "assemble",
             Self::Test(_) => "test",
             Self::Checksum(_) => "checksum",
+            Self::PackHistory(_) => "pack-history",
             Self::Stage(_) => "stage",
             Self::VerifyStaged(_) => "verify-staged",
             Self::Gate(_) => "gate",
@@ -418,6 +421,18 @@ pub struct ForgeRelease {
     pub seal: StepId,
 }
 
+/// Data of [`Step::PackHistory`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackHistory {
+    /// The project.
+    pub project: ProjectName,
+    /// The store.
+    pub store: StoreName,
+    /// What each line stands on.
+    pub bases: BTreeMap<BranchName, Oid>,
+}
+
 /// Data of [`Step::Point`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -430,6 +445,9 @@ pub struct Point {
     pub lines: BTreeMap<BranchName, PointLine>,
     /// The `prepare` steps of lines that carry the fix only: the served repository gets their branches.
     pub carries: BTreeMap<BranchName, StepId>,
+    /// The step that packed what the lines stand on; none in plans of versions that packed it all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<StepId>,
 }
 
 /// What an index says of one line.

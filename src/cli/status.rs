@@ -151,7 +151,7 @@ fn branch(step: &Step) -> Option<&BranchName> {
         Step::MergeBack(s) => Some(&s.branch),
         Step::DraftAdvisory(_) | Step::PublishAdvisory(_) => None,
         Step::SeeWorkflows(_) | Step::SuppressWorkflows(_) | Step::RestoreWorkflows(_) => None,
-        Step::Gate(_) | Step::PushGit(_) | Step::Point(_) => None,
+        Step::PackHistory(_) | Step::Gate(_) | Step::PushGit(_) | Step::Point(_) => None,
     }
 }
 

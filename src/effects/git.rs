@@ -53,6 +53,25 @@ pub enum StaticContent {
     Replaced(Vec<u8>),
 }
 
+/// A pack and its index, as files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackFiles {
+    /// What git names it by: its content.
+    pub name: Oid,
+    /// The pack.
+    pub pack: PathBuf,
+    /// Its index.
+    pub idx: PathBuf,
+}
+
+impl PackFiles {
+    /// The name that one of the two files has in `objects/pack`: `end` is `pack` or `idx`.
+    #[must_use]
+    pub fn file_name(&self, end: &str) -> String {
+        format!("pack-{}.{end}", self.name)
+    }
+}
+
 /// What a static repository serves already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Served {
@@ -62,6 +81,8 @@ pub struct Served {
     pub refs: Vec<(String, Oid)>,
     /// Refs that lie as files of their own, as far as they were looked at: a writer puts them there before `info/refs`.
     pub loose: Vec<(String, Oid)>,
+    /// Commits that the packs hold with all that they reach, beside what the refs name.
+    pub packed: Vec<Oid>,
 }
 
 impl Served {
@@ -201,6 +222,19 @@ pub trait Git: Send + Sync {
     /// # Errors
     /// An unusable repository.
     fn descends(&self, repo: &PrivateRepo, commit: &Oid, older: &Oid) -> Result<bool>;
+
+    /// Packs everything that `tips` reach and `without` do not, of which those that are not here are ignored; `None` if that
+    /// is nothing. The files are a cache: [`Git::forget_pack`] removes them.
+    ///
+    /// # Errors
+    /// An object of the history that is not here.
+    fn pack_history(&self, repo: &PrivateRepo, tips: &[Oid], without: &[Oid]) -> Result<Option<PackFiles>>;
+
+    /// Removes the files of a pack that is kept elsewhere by now.
+    ///
+    /// # Errors
+    /// The file system's.
+    fn forget_pack(&self, files: &PackFiles) -> Result<()>;
 
     /// The files of a bare repository for dumb HTTP, in the order in which they must become visible: one pack with what
     /// is reachable from `tips` (`ref`, object) and not from what is `served`, then `HEAD` (the ref `head`), `config`,

@@ -33,7 +33,7 @@ pub use breaker::{Breaker, Failure};
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile};
 pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
-pub use git::{ArchiveSpec, Git, PrivateRepo, Served, StaticContent, StaticFile};
+pub use git::{ArchiveSpec, Git, PackFiles, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, hash_files};
 pub use objects::Objects;
 pub use progress::{Progress, ProgressEvent, Quiet};

@@ -10,6 +10,7 @@ mod apply;
 mod archive;
 mod commit;
 pub mod facts;
+mod history;
 mod hunk;
 mod mail;
 mod merged;
@@ -38,7 +39,7 @@ pub use silence::STILL;
 pub use tree::CommitTree;
 
 use crate::bump::SourceTree;
-use crate::effects::{ArchiveSpec, Git, PrivateRepo, Served, StaticFile};
+use crate::effects::{ArchiveSpec, Git, PackFiles, PrivateRepo, Served, StaticFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
 use crate::model::{Ident, Oid};
@@ -145,6 +146,23 @@ impl Git for LocalGit {
 
     fn descends(&self, repo: &PrivateRepo, commit: &Oid, older: &Oid) -> Result<bool> {
         Ok(commit == older || publish::descends(&private::open(repo)?, commit, older))
+    }
+
+    fn pack_history(&self, repo: &PrivateRepo, tips: &[Oid], without: &[Oid]) -> Result<Option<PackFiles>> {
+        let own = private::open(repo)?;
+        let odb = own.odb().map_err(|e| git_error("cannot open the private repository", e))?;
+        let mut there = Vec::new();
+        for oid in without {
+            if odb.exists(from_oid(oid)?) {
+                there.push(oid.clone());
+            }
+        }
+        publish::refuse_shallow(repo)?;
+        history::pack(&self.program, repo, tips, &there)
+    }
+
+    fn forget_pack(&self, files: &PackFiles) -> Result<()> {
+        history::forget(files)
     }
 
     fn static_repository(

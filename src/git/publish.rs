@@ -2,13 +2,12 @@
 //! gitrepository-layout(5), gitprotocol-http(5)).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use git2::{ObjectType, Repository};
 
-use super::program::{Configuration, GitProgram};
-use super::{from_oid, git_error, private, to_oid};
-use crate::effects::{PrivateRepo, Served, StaticContent, StaticFile};
+use super::program::GitProgram;
+use super::{from_oid, git_error, history, private, to_oid};
+use crate::effects::{PackFiles, PrivateRepo, Served, StaticContent, StaticFile};
 use crate::error::{Error, Result};
 use crate::model::{Oid, check_ref_name};
 
@@ -24,13 +23,7 @@ pub(super) fn static_repository(
 ) -> Result<Vec<StaticFile>> {
     let repo = private::open(private)?;
     check_ref_name(head)?;
-    if private.dir.join("shallow").exists() {
-        return Err(Error::input(format!(
-            "repository `{}` is shallow: nobody could clone from its files",
-            private.borrow.display()
-        ))
-        .hint("fetch the whole history (`git fetch --unshallow`), then run the same command again"));
-    }
+    refuse_shallow(private)?;
     let refs = merged_refs(&repo, tips, served)?;
     if !refs.contains_key(head) {
         return Err(Error::input(format!(
@@ -39,14 +32,12 @@ pub(super) fn static_repository(
     }
     let mut files = Vec::new();
     let mut packs = served.packs.clone();
-    if let Some(stem) = pack(program, private, &repo, tips, served)? {
-        let directory = private.dir.join(private::PUBLISH);
-        for end in ["pack", "idx"] {
-            let name = format!("{stem}.{end}");
-            let content = StaticContent::Fixed(directory.join(&name));
-            files.push(StaticFile { path: format!("objects/pack/{name}"), content });
+    if let Some(pack) = pack(program, private, &repo, tips, served)? {
+        let name = pack.file_name("pack");
+        for (end, path) in [("pack", &pack.pack), ("idx", &pack.idx)] {
+            let path_in = format!("objects/pack/{}", pack.file_name(end));
+            files.push(StaticFile { path: path_in, content: StaticContent::Fixed(path.clone()) });
         }
-        let name = format!("{stem}.pack");
         if !packs.contains(&name) {
             // Newest first, as git lists them: a client looks there first for what is new.
             packs.insert(0, name);
@@ -66,6 +57,18 @@ pub(super) fn static_repository(
     replaced("packed-refs", packed_refs(&refs));
     replaced("info/refs", info_refs(&refs));
     Ok(files)
+}
+
+/// Nobody could clone from the files of a repository whose history is cut.
+pub(super) fn refuse_shallow(private: &PrivateRepo) -> Result<()> {
+    if !private.dir.join("shallow").exists() {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "repository `{}` is shallow: nobody could clone from its files",
+        private.borrow.display()
+    ))
+    .hint("fetch the whole history (`git fetch --unshallow`), then run the same command again"))
 }
 
 /// What a ref names, and what that points to if it is a tag object.
@@ -129,44 +132,25 @@ pub(super) fn descends(repo: &Repository, commit: &Oid, older: &Oid) -> bool {
     ids.is_ok_and(|(c, o)| repo.find_commit(o).is_ok() && repo.graph_descendant_of(c, o).unwrap_or(false))
 }
 
-/// Packs what the tips need and the served refs do not reach; `None` if that is nothing.
+/// Packs what the tips need and what is served does not reach; `None` if that is nothing.
 fn pack(
     program: &GitProgram,
     private: &PrivateRepo,
     repo: &Repository,
     tips: &[(String, Oid)],
     served: &Served,
-) -> Result<Option<String>> {
-    let directory = private.dir.join(private::PUBLISH);
-    private::make_dir(&directory)?;
+) -> Result<Option<PackFiles>> {
     let odb = repo.odb().map_err(|e| git_error("cannot open the private repository", e))?;
-    let mut revisions = String::new();
-    for (_, oid) in tips {
-        revisions.push_str(&format!("{oid}\n"));
-    }
+    let mut without = Vec::new();
     // Another maintainer's clone may lack what was served earlier; then the pack is larger, never wrong.
-    for (_, oid) in served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")) {
+    let by_refs = served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")).map(|(_, oid)| oid);
+    for oid in by_refs.chain(&served.packed) {
         if odb.exists(from_oid(oid)?) {
-            revisions.push_str(&format!("^{oid}\n"));
+            without.push(oid.clone());
         }
     }
-    let stem: PathBuf = directory.join("pack");
-    let out = program
-        .call(Configuration::Private)
-        .repository(&private.dir)
-        // One thread, because several would search deltas in another order each time.
-        .args(["pack-objects", "--revs", "--threads=1", "--delta-base-offset", "--non-empty", "--quiet"])
-        .args([stem])
-        .input(revisions)
-        .run()?
-        .checked("cannot pack the repository that is to be served")?;
-    let name = String::from_utf8_lossy(&out).trim().to_owned();
-    if name.is_empty() {
-        return Ok(None);
-    }
-    // The name goes into paths and pages: it must be an object id.
-    let name: Oid = name.parse()?;
-    Ok(Some(format!("pack-{name}")))
+    let tips: Vec<Oid> = tips.iter().map(|(_, oid)| oid.clone()).collect();
+    history::pack(program, private, &tips, &without)
 }
 
 /// `info/refs`, sorted by name, tags followed by what they point to.

@@ -366,7 +366,9 @@ impl State {
             (TrainState::Prepared, &|i| matches!(kind(i), Step::Prepare(_))),
             (TrainState::Built, &|i| matches!(kind(i), Step::Bundle(_) | Step::Build(_) | Step::Assemble(_))),
             (TrainState::Verified, &|i| matches!(kind(i), Step::Test(_) | Step::Checksum(_))),
-            (TrainState::Staged, &|i| required(i) && matches!(kind(i), Step::Stage(_) | Step::VerifyStaged(_))),
+            (TrainState::Staged, &|i| {
+                required(i) && matches!(kind(i), Step::PackHistory(_) | Step::Stage(_) | Step::VerifyStaged(_))
+            }),
             (TrainState::Approved, &|i| matches!(kind(i), Step::Gate(_))),
             (TrainState::Released, &required),
             (TrainState::Reconciled, &|_| true),

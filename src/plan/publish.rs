@@ -11,7 +11,9 @@ use crate::config::{Config, PushMode, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, StoreName};
 use crate::snapshot::Snapshot;
-use crate::step::{Exposure, ForgeRelease, Gate, OnStore, Point, PointLine, PushGit, PushLine, Seal, Step, StepId};
+use crate::step::{
+    Exposure, ForgeRelease, Gate, OnStore, PackHistory, Point, PointLine, PushGit, PushLine, Seal, Step, StepId,
+};
 
 pub(super) fn plan_publication(
     config: &Config,
@@ -25,7 +27,8 @@ pub(super) fn plan_publication(
             .hint("set `required = true` for at least one `[[store]]`"));
     }
     plan_private_drafts(config, request, sketch)?;
-    let gate = plan_gate(config, snapshot, request, lines, sketch)?;
+    let histories = plan_histories(config, lines, sketch)?;
+    let gate = plan_gate(config, snapshot, request, lines, &histories, sketch)?;
     let mut seals = BTreeMap::new();
     for line in lines {
         let Some(release) = &line.release else { continue };
@@ -62,8 +65,27 @@ pub(super) fn plan_publication(
     required.extend(plan_forges(config, lines, &seals, (&shown, &quiet), sketch)?);
     plan_advisories(config, request, &shown, sketch)?;
     automation.plan_after(config, request, lines, (&shown, &quiet), sketch)?;
-    plan_points(config, lines, &seals, (&all_sealed, &promoted, &required), sketch)?;
+    plan_points(config, lines, &seals, (&all_sealed, &promoted, &required, &histories), sketch)?;
     Ok(automation.started())
+}
+
+/// What each store's repository will need of the project's history: packed before anything is public.
+fn plan_histories(config: &Config, lines: &[ShippedLine], sketch: &mut Sketch) -> Result<BTreeMap<StoreName, StepId>> {
+    let bases: BTreeMap<_, _> = lines.iter().map(|l| (l.planned.branch.clone(), l.planned.base.clone())).collect();
+    let mut made = BTreeMap::new();
+    for store in &config.stores {
+        let step =
+            PackHistory { project: config.project.name.clone(), store: store.name.clone(), bases: bases.clone() };
+        let id = sketch.add(
+            StepId::new("pack-history", &[store.name.as_str()]),
+            Vec::new(),
+            Exposure::Local,
+            Delivery::to(store.required),
+            Step::PackHistory(step),
+        )?;
+        made.insert(store.name.clone(), id);
+    }
+    Ok(made)
 }
 
 fn plan_gate(
@@ -71,12 +93,14 @@ fn plan_gate(
     snapshot: &Snapshot,
     request: &TrainRequest,
     lines: &[ShippedLine],
+    histories: &BTreeMap<StoreName, StepId>,
     sketch: &mut Sketch,
 ) -> Result<StepId> {
     let required: Vec<_> = config.stores.iter().filter(|s| s.required).map(|s| &s.name).collect();
     let mut needs: Vec<StepId> = lines.iter().map(|l| l.prepare.clone()).collect();
     let mut checksums = Vec::new();
     let mut carries = Vec::new();
+    needs.extend(histories.iter().filter(|(store, _)| required.contains(store)).map(|(_, id)| id.clone()));
     for line in lines {
         match &line.release {
             Some(release) => {
@@ -137,7 +161,12 @@ fn plan_points(
     config: &Config,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    (all_sealed, promoted, required): (&[StepId], &BTreeMap<StoreName, Vec<StepId>>, &[StepId]),
+    (all_sealed, promoted, required, histories): (
+        &[StepId],
+        &BTreeMap<StoreName, Vec<StepId>>,
+        &[StepId],
+        &BTreeMap<StoreName, StepId>,
+    ),
     sketch: &mut Sketch,
 ) -> Result<()> {
     let mut pointed = BTreeMap::new();
@@ -160,6 +189,8 @@ fn plan_points(
         for line in pointed.values() {
             needs.extend([line.prepare.clone(), line.checksum.clone(), line.seal.clone()]);
         }
+        let history = histories.get(&store.name).cloned();
+        needs.extend(history.clone());
         sketch.add(
             StepId::new("point", &[store.name.as_str()]),
             needs,
@@ -170,6 +201,7 @@ fn plan_points(
                 store: store.name.clone(),
                 lines: pointed.clone(),
                 carries: carries.clone(),
+                history,
             }),
         )?;
     }

@@ -6,7 +6,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Assemble, Build, MergedAs, PassedRun, Step};
-use crate::model::{Artifact, Oid, PersonId, Sha256, TagName};
+use crate::model::{Artifact, Digests, Oid, PersonId, Sha256, TagName};
 
 /// What a step produced, with digests; later steps consume outcomes, never guesses. Serialized names are append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,13 @@ pub enum Outcome {
         sha512sums: Artifact,
         /// Everything that the manifest lists.
         artifacts: Vec<Artifact>,
+    },
+    /// Of `pack-history`.
+    HistoryPacked {
+        /// The pack, as objects of the train; none if the store serves all of it.
+        pack: Option<KeptPack>,
+        /// What the store served then, which the pack leaves out.
+        without: Vec<Oid>,
     },
     /// Of `stage`.
     Staged {
@@ -166,6 +173,7 @@ impl Outcome {
             | (Step::Test(_), Self::Tested { .. })
             | (Step::Checksum(_), Self::Summed { .. })
             | (Step::Stage(_), Self::Staged { .. })
+            | (Step::PackHistory(_), Self::HistoryPacked { .. })
             | (Step::VerifyStaged(_), Self::StagedVerified { .. })
             | (Step::Gate(_), Self::GateOpened { .. })
             | (Step::Promote(_), Self::Promoted { .. })
@@ -182,6 +190,17 @@ impl Outcome {
             _ => false,
         }
     }
+}
+
+/// A pack that is kept among the train's objects.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptPack {
+    /// What git names it by: its content.
+    pub name: Oid,
+    /// The pack, an object of the train.
+    pub pack: Digests,
+    /// Its index, an object of the train.
+    pub idx: Digests,
 }
 
 /// What sealing a line made.

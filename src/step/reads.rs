@@ -26,7 +26,7 @@ mod read {
             }
         )*};
     }
-    kinds!(prepare "prepare", bundle "bundle", checksum "checksum", seal "seal", seen "see-workflows");
+    kinds!(prepare "prepare", bundle "bundle", checksum "checksum", seal "seal", seen "see-workflows", history "pack-history");
 }
 
 impl Step {
@@ -40,6 +40,7 @@ impl Step {
             Self::Assemble(s) => vec![(&s.branch, None)],
             Self::Test(s) => vec![(&s.branch, None)],
             Self::Checksum(s) => vec![(&s.branch, Some(&s.version))],
+            Self::PackHistory(s) => s.bases.keys().map(|b| (b, None)).collect(),
             Self::Stage(s) | Self::VerifyStaged(s) | Self::Promote(s) => vec![(&s.branch, Some(&s.version))],
             Self::Gate(_) => Vec::new(),
             Self::Seal(s) => vec![(&s.branch, Some(&s.version))],
@@ -66,6 +67,7 @@ impl Step {
             Self::Assemble(s) => vec![s.branch.as_str(), s.name.as_str()],
             Self::Test(s) => vec![s.branch.as_str(), s.target.as_str()],
             Self::Checksum(s) => vec![s.branch.as_str()],
+            Self::PackHistory(s) => vec![s.store.as_str()],
             Self::Stage(s) | Self::VerifyStaged(s) | Self::Promote(s) => vec![s.store.as_str(), s.branch.as_str()],
             Self::Gate(_) => Vec::new(),
             Self::Seal(s) => vec![s.branch.as_str()],
@@ -84,9 +86,9 @@ impl Step {
     /// The steps whose outcomes it reads.
     #[must_use]
     pub fn reads(&self) -> Vec<Read<'_>> {
-        use read::{bundle, checksum, prepare, seal, seen};
+        use read::{bundle, checksum, history, prepare, seal, seen};
         match self {
-            Self::Prepare(_) => Vec::new(),
+            Self::Prepare(_) | Self::PackHistory(_) => Vec::new(),
             Self::Bundle(s) => vec![prepare(&s.prepare, Some(&s.branch))],
             Self::Build(s) => vec![bundle(&s.bundle, Some(&s.branch))],
             Self::Assemble(s) => {
@@ -131,6 +133,7 @@ impl Step {
                     out.extend([prepare(&line.prepare, of), checksum(&line.checksum, of), seal(&line.seal, of)]);
                 }
                 out.extend(s.carries.iter().map(|(branch, id)| prepare(id, Some(branch))));
+                out.extend(s.history.iter().map(|id| history(id, None)));
                 out
             }
         }

@@ -217,6 +217,7 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
                 artifacts,
             }
         }
+        Step::PackHistory(_) => Outcome::HistoryPacked { pack: None, without: vec![] },
         Step::Stage(_) => Outcome::Staged { files: 9, bytes: 9 },
         Step::VerifyStaged(_) => Outcome::StagedVerified { files: 9 },
         Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b""), approved_by: vec![] },

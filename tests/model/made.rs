@@ -53,6 +53,7 @@ pub fn outcome(step: &Step) -> Outcome {
             sha512sums: artifact("SHA512SUMS"),
             artifacts: Vec::new(),
         },
+        Step::PackHistory(_) => Outcome::HistoryPacked { pack: None, without: Vec::new() },
         Step::Stage(_) => Outcome::Staged { files: 3, bytes: 3 },
         Step::VerifyStaged(_) => Outcome::StagedVerified { files: 3 },
         Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b"content"), approved_by: Vec::new() },

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lifeboat::bump::SourceTree;
 use lifeboat::effects::{
-    ArchiveSpec, Disk, DiskFile, Entry, Git, Handle, JobLog, JobReport, JobRequest, JobStatus, Lock, PrivateRepo,
-    Runner, Served, StaticFile,
+    ArchiveSpec, Disk, DiskFile, Entry, Git, Handle, JobLog, JobReport, JobRequest, JobStatus, Lock, PackFiles,
+    PrivateRepo, Runner, Served, StaticFile,
 };
 use lifeboat::error::{Context as _, Result};
 use lifeboat::formats::series::Series;
@@ -240,6 +240,16 @@ impl Git for CountingGit {
 
     fn descends(&self, repo: &PrivateRepo, commit: &Oid, older: &Oid) -> Result<bool> {
         self.inner.descends(repo, commit, older)
+    }
+
+    fn pack_history(&self, repo: &PrivateRepo, tips: &[Oid], without: &[Oid]) -> Result<Option<PackFiles>> {
+        self.tick("pack_history")?;
+        self.inner.pack_history(repo, tips, without)
+    }
+
+    fn forget_pack(&self, files: &PackFiles) -> Result<()> {
+        self.tick("forget_pack")?;
+        self.inner.forget_pack(files)
     }
 
     fn static_repository(

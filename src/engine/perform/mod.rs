@@ -7,6 +7,7 @@ mod deeds;
 mod deliver;
 mod forge;
 mod gate;
+mod history;
 pub(in crate::engine) mod hooks;
 mod inputs;
 mod job;
@@ -61,6 +62,7 @@ pub(super) async fn perform(
         Step::Assemble(s) => job::assemble(&acting, s, before).await,
         Step::Test(s) => job::test(&acting, s, before).await,
         Step::Checksum(s) => sum::checksum(&acting, s),
+        Step::PackHistory(s) => history::pack(&acting, s).await,
         Step::Stage(s) => stage::stage(&acting, s).await,
         Step::VerifyStaged(s) => stage::verify_staged(&acting, s).await,
         Step::Gate(s) => gate::gate(&acting, s).await,

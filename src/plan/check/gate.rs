@@ -44,6 +44,7 @@ fn makes_public(step: &Step) -> bool {
         | Step::Assemble(_)
         | Step::Test(_)
         | Step::Checksum(_)
+        | Step::PackHistory(_)
         | Step::Stage(_)
         | Step::VerifyStaged(_)
         | Step::Gate(_)
@@ -82,7 +83,8 @@ fn nothing_public_before(graph: &Graph, gate: usize) -> Result<()> {
             return Err(broken("the release key signs only after the threshold", &who));
         }
         // A required step whose destination may be down would let the train wait for it.
-        let destination = matches!(step.step, Step::Stage(_) | Step::VerifyStaged(_) | Step::DraftAdvisory(_));
+        let destination =
+            matches!(step.step, Step::PackHistory(_) | Step::Stage(_) | Step::VerifyStaged(_) | Step::DraftAdvisory(_));
         if step.deferrable && !makes_public(&step.step) && !destination {
             return Err(broken("only destinations can be deferred", &who));
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
+use super::super::history;
 use super::super::stage::{digests_at, same_or_conflict};
 use super::super::{Acting, prepared, sealed};
 use super::listed::signed_index;
@@ -38,14 +39,35 @@ pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) 
             Some(there) => there.index.latest.overall,
             None => None,
         };
-        let (head, served) = (seen.head(step, newest), seen.served(&names)?);
-        let files =
-            blocking(|| acting.effects.git.static_repository(acting.train.repository(), &head, &tips, &served))?;
+        let head = seen.head(step, newest);
+        let files = files(acting, step, &tips, (&head, seen.served(&names)?))?;
         if seen.write(acting, store, files).await? {
             return Ok(());
         }
     }
     Err(Error::transient(format!("another writer keeps moving the served refs of store `{}`", store.name())))
+}
+
+/// The files to write over what is `served`: what the lines stand on was packed before the gate.
+fn files(
+    acting: &Acting<'_>,
+    step: &Point,
+    tips: &[(String, Oid)],
+    (head, mut served): (&str, Served),
+) -> Result<Vec<StaticFile>> {
+    blocking(|| {
+        let (git, repo) = (&acting.effects.git, acting.train.repository());
+        let mut files = Vec::new();
+        let packed = step.history.as_ref().map(|id| history::packed(acting, id, &served)).transpose()?.flatten();
+        if let Some(history) = packed {
+            served.packed = history.bases;
+            files = history.files;
+            let listed = history.name.filter(|name| !served.packs.contains(name));
+            served.packs.extend(listed);
+        }
+        files.extend(git.static_repository(repo, head, tips, &served)?);
+        Ok(files)
+    })
 }
 
 /// Whether the served refs can be moved on to the train's: none of its tags is taken, and no branch would lose commits.
@@ -72,7 +94,11 @@ pub(super) async fn servable(acting: &Acting<'_>, step: &Point, store: &dyn Stor
             }
         }
     }
-    Ok(())
+    // The files themselves, but for the tags, which are not signed yet: an object that is missing by now stops the train
+    // here. What is signed already went through here before.
+    let tips: Vec<_> = heads.iter().map(|(branch, head)| (head_ref(branch), head.clone())).collect();
+    let Some((head, _)) = tips.first() else { return Ok(()) };
+    files(acting, step, &tips, (head, served)).map(drop)
 }
 
 /// Whether a store serves the train's tags, and its branches at all; those may have moved on.
