@@ -11,7 +11,7 @@ use crate::error::{Context as _, Result};
 use crate::gather::Destinations;
 use crate::git::{GitProgram, LocalGit};
 use crate::signers::ConfiguredKeys;
-use crate::{forges, remotes, runners, signers, stores};
+use crate::{forges, http, remotes, runners, signers, stores};
 
 /// How credentials are found, and where they may go.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ pub fn effects(
     progress: Arc<dyn Progress>,
     Credentials { secrets, hosts }: Credentials,
 ) -> Result<Effects> {
-    let program = GitProgram::from_env();
+    let program = GitProgram::from_env().of_clone(&config.project.repository);
     let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), secrets.clone(), disk.clone(), clock.clone());
     let to = destinations(config, &disk, &clock)?;
     let mut of_forges = BTreeMap::new();
@@ -82,6 +82,7 @@ pub fn effects(
         };
         of_runners.push(runners::open(&spec, &surroundings)?);
     }
+    let clock: Arc<dyn Clock> = Arc::new(http::WatchedClock::new(clock, servers(config)));
     Ok(Effects {
         disk,
         git: Arc::new(LocalGit::new(program)),
@@ -96,12 +97,22 @@ pub fn effects(
     })
 }
 
+/// The web servers of a configuration that can be asked for the time: anybody may.
+fn servers(config: &Config) -> Vec<(String, String)> {
+    let stores = config.stores.iter().filter_map(|s| Some((format!("store `{}`", s.name), s.public_url.clone()?)));
+    let forges = config.forges.iter().map(|f| {
+        let at = f.api.clone().unwrap_or_else(|| forges::address(&f.name).to_owned());
+        (format!("forge `{}`", f.name), at)
+    });
+    stores.chain(forges).filter(|(_, url)| url.starts_with("http")).collect()
+}
+
 /// The stores and remotes of a configuration.
 ///
 /// # Errors
 /// A table that its adapter does not take.
 pub fn destinations(config: &Config, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Destinations> {
-    let program = GitProgram::from_env();
+    let program = GitProgram::from_env().of_clone(&config.project.repository);
     let mut to = Destinations::default();
     for store in &config.stores {
         to.stores.insert(store.name.clone(), stores::open(store, disk.clone())?);

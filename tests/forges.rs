@@ -345,3 +345,15 @@ async fn a_wrong_token_is_told_and_never_shown_and_an_outage_is_one() {
         assert_eq!(error.kind(), ErrorKind::Unreachable, "{}: {}", adapter.kind, error.report());
     }
 }
+
+#[tokio::test]
+async fn a_list_that_never_ends_is_given_up() {
+    let double = forgejo_double::Double::start().await;
+    double.state().endless = true;
+    let double = Double::Forgejo(double);
+    let forge = double.open("forgejo", false);
+    let e = forge.observe(&"v1.0.5".parse().unwrap()).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Verification, "{}", e.report());
+    assert!(e.message().contains("more than 200 pages of `/releases`"), "{}", e.report());
+    assert!(double.requests() < 210, "{}", double.requests());
+}

@@ -67,11 +67,17 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             "from here a train only goes forward, with `lifeboat ship`; what is wrong in it is superseded by another",
         ));
     }
+    let runtime = super::runtime()?;
     // The same command again finishes what an interrupted one left.
     if state.abandoned().is_none() {
-        train.journal().append(Event::Abandoned { reason: args.reason.clone() })?;
+        let recorded = || train.journal().append(Event::Abandoned { reason: args.reason.clone() });
+        if let Err(e) = recorded() {
+            // A job may have filled the disk: the jobs end, and their files, which are of no use any more, make room.
+            drop(runtime.block_on(end_jobs(&effects, &state)));
+            drop(place.disk.remove_dir_all(&train.dir().jobs()));
+            recorded().map_err(|_| e)?;
+        }
     }
-    let runtime = super::runtime()?;
     // Before anybody reads that the train is abandoned: jobs hold the embargoed sources.
     let runners = runtime.block_on(end_jobs(&effects, &state));
     let burnt = place.release_claims(&train)?;

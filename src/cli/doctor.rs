@@ -84,6 +84,9 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         trust::repository(config, &mut work);
         machine::keys(config, &mut work);
         expiry::dates(config, subjects, &mut work);
+        if let Err(e) = crate::plan::check_forges(config) {
+            work.now(Check::from_error("forge", "credentials", Health::Fail, &e));
+        }
         labels(config, subjects.runners, &mut work);
     }
     for runner in subjects.runners {
@@ -97,6 +100,7 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         let required = config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.required);
         work.later("store", name.to_string(), Need::of(required).health(), async move {
             let can = store.check().await?;
+            crate::engine::hidden_from_strangers(&*store).await?;
             let word = |yes: bool| if yes { "yes" } else { "no" };
             Ok(format!(
                 "put if absent: {}, conditional replace: {}",
@@ -122,13 +126,20 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
             ..Check::ok("workflows", off.forge.to_string(), format!("train `{train}`: {}", super::status::off(off)))
         });
     }
+    let trial = config.and_then(trust::trial_push);
     for remote in subjects.remotes {
         let remote = Arc::clone(remote);
         let name = remote.name().clone();
         let required = config.and_then(|c| c.remotes.iter().find(|r| r.name == name)).is_some_and(|r| r.required);
         let known = Known::of(subjects, &name);
+        let trial = trial.clone().filter(|_| required);
         work.later_all("remote", name.to_string(), Need::of(required).health(), async move {
-            vec![known.check("remote", Part::Git, Need::of(required), remote.probe().await)]
+            let answer = match (remote.probe().await, trial) {
+                // A look that is let in says nothing of a push.
+                (Ok(()), Some((repo, update))) => remote.can_push(&repo, &[update]).await,
+                (answer, _) => answer,
+            };
+            vec![known.check("remote", Part::Git, Need::of(required), answer)]
         });
     }
     work.finish().await

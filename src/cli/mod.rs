@@ -18,6 +18,7 @@ mod reconcile;
 mod refresh;
 mod rehearse;
 mod render;
+mod restore;
 mod ship;
 mod status;
 pub mod trust;

@@ -162,12 +162,9 @@ impl Place {
     /// An adopted train goes where its plan says, whatever the configuration says now.
     fn same_destinations(&self, plan: &crate::plan::Plan) -> Result<()> {
         let now = crate::plan::destinations(&self.config);
-        for (name, planned) in &plan.destinations {
-            if now.get(name) != Some(planned) {
-                let found = now.get(name).map_or("nowhere", String::as_str);
-                return Err(Error::conflict(format!("{name} is at `{found}` now, the adopted plan says `{planned}`"))
-                    .hint("put the configuration back as it was; a train goes nowhere but where its plan says"));
-            }
+        if let Some((name, planned, found)) = crate::plan::elsewhere(&plan.destinations, &now) {
+            return Err(Error::conflict(format!("{name} is at `{found}` now, the adopted plan says `{planned}`"))
+                .hint("put the configuration back as it was; a train goes nowhere but where its plan says"));
         }
         Ok(())
     }
@@ -176,18 +173,12 @@ impl Place {
     /// ships: one that nobody reviewed must not.
     fn same_secrets(&self, plan: &crate::plan::Plan) -> Result<()> {
         let now = crate::plan::secrets(&self.config);
-        let names: BTreeSet<&String> = plan.secrets.keys().chain(now.keys()).collect();
-        for name in names {
-            let (planned, found) = (plan.secrets.get(name), now.get(name));
-            if planned != found {
-                let text = |from: Option<&String>| from.map_or("nowhere", String::as_str).to_owned();
-                return Err(Error::conflict(format!("`{name}` comes from another place than the adopted plan says"))
-                    .detail(format!("plan: {}", escape(&text(planned))))
-                    .detail(format!("now:  {}", escape(&text(found))))
-                    .hint(
-                        "nothing of it was read; put the configuration back as it was, and find out who changed it",
-                    ));
-            }
+        if let Some(name) = crate::plan::moved(&plan.secrets, &now).first() {
+            let text = |from: Option<&String>| from.map_or("nowhere", String::as_str).to_owned();
+            return Err(Error::conflict(format!("`{name}` comes from another place than the adopted plan says"))
+                .detail(format!("plan: {}", escape(&text(plan.secrets.get(name)))))
+                .detail(format!("now:  {}", escape(&text(now.get(name)))))
+                .hint("nothing of it was read; put the configuration back as it was, and find out who changed it"));
         }
         Ok(())
     }
@@ -289,7 +280,7 @@ impl Place {
         // A train that cannot be read must not stop another: what an index lists already stays there in any case.
         let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
         let burnt = seen.iter().flat_map(|s| burns(&s.state)).collect();
-        Ok(Past { burnt, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect() })
+        Ok(Past { burnt, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect(), floor: 0 })
     }
 
     /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.
@@ -312,12 +303,12 @@ impl Place {
     }
 }
 
-/// Whether a plan was adopted that names exactly these sources of secrets.
+/// Whether a plan was adopted that shows every command among these sources of secrets.
 fn reviewed(disk: &dyn Disk, trains: &Path, now: &BTreeMap<String, String>) -> Result<bool> {
     let entries = disk.list(trains).context(format!("cannot list `{}`", trains.display()))?;
     let dirs = entries.into_iter().filter(|e| e.kind == EntryKind::Dir);
     let plan = |name: String| TrainDir::new(trains.join(name)).load_plan(disk).ok();
-    Ok(dirs.filter_map(|e| plan(e.name)).any(|p| p.secrets == *now))
+    Ok(dirs.filter_map(|e| plan(e.name)).any(|p| crate::plan::shows_commands(&p.secrets, now)))
 }
 
 /// What a train burns if it is given up: every version over which signatures exist.

@@ -22,9 +22,10 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    let gathered =
-        gather::gather(&place.config, &args.file, place.root(), &place.destinations()?, &*place.disk, &*place.clock)?;
+    let to = place.destinations()?;
+    let gathered = gather::gather(&place.config, &args.file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
+    super::ship::hidden(&to)?;
     out.result(text(&plan, &args.file)?, &plan)?;
     Ok(ExitCode::SUCCESS)
 }

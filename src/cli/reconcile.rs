@@ -1,19 +1,22 @@
 //! `reconcile`: brings home what waits for its destination, and proves by reading back that all are equal.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use semver::Version;
 use serde::Serialize;
 
 use super::place::{Place, Seen};
 use super::{Global, Output};
 use crate::effects::ProgressEvent;
+use crate::engine::index::Past;
 use crate::engine::reconcile::{Reconciled, reconcile};
 use crate::engine::{Ended, Train};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus, TrainState};
-use crate::model::{BranchName, TrainName};
+use crate::model::{BranchName, StoreName, TrainName};
 use crate::step::{Step, StepId};
 
 /// Bring home the deliveries that wait for their destinations, and read everything back
@@ -31,10 +34,16 @@ pub(super) struct Args {
     /// Try again until every delivery is home
     #[arg(long)]
     watch: bool,
+    /// Make a store that was lost again, from what the trains of this machine keep; what it has is left as it is
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["train", "list", "watch"])]
+    restore: Option<StoreName>,
     /// Seconds between two tries of `--watch`
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
 }
+
+/// How many tries in a row an answer that needs a person is doubted.
+const DOUBTS: u32 = 3;
 
 #[derive(Serialize)]
 struct Waiting {
@@ -63,12 +72,25 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if args.list {
         return list(&place, args, out);
     }
+    if let Some(store) = &args.restore {
+        return super::restore::run(&place, store, out);
+    }
     let runtime = super::runtime()?;
+    let mut doubted = 0;
     loop {
         let (reports, worst) = runtime.block_on(once(&place, args, out))?;
         let home = reports.iter().all(|r| r.waiting.is_empty());
-        // Only an outage passes by itself; a difference or a failure needs a person, who is told of it at every try.
-        if !args.watch || !reports.iter().any(|r| r.again) {
+        // In an outage forges also answer that a token is wrong, or that there is nothing: such an answer is believed when
+        // it comes again and again. What is told at every try needs a person.
+        let refused = worst.is_some_and(|code| code != ErrorKind::Verification.exit_code());
+        doubted = if refused { doubted + 1 } else { 0 };
+        let doubt = refused && doubted <= DOUBTS;
+        if args.watch && doubt && !reports.iter().any(|r| r.again) {
+            out.note(&format!(
+                "what failed is tried again, {} times more at most: in an outage servers give wrong answers",
+                DOUBTS + 1 - doubted
+            ));
+        } else if !args.watch || !reports.iter().any(|r| r.again) {
             out.result(text(&reports), &reports)?;
             let code = worst.unwrap_or(if home { 0 } else { ErrorKind::Unreachable.exit_code() });
             return Ok(ExitCode::from(code));
@@ -103,19 +125,21 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
         seen.retain(|s| s.state.name() >= TrainState::Released && s.state.abandoned().is_none());
     }
     let mut reports: Vec<Report> = Vec::new();
+    // Read once: each train wants to know what all of them did.
+    let past = place.past()?;
     let in_order = in_version_order(seen);
     for seen in &in_order {
-        let before = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(place, &r.train, seen));
+        let before = reports.iter().find(|r| !r.waiting.is_empty() && shares_line(&in_order, &r.train, seen));
         if let Some(behind) = before.and_then(|before| behind(before, seen)) {
             reports.push(behind);
             continue;
         }
-        reports.push(one(place, seen, out, errors).await);
+        reports.push(one((place, &past), seen, out, errors).await);
     }
     // What waited for a train that came later need not wait for the next try.
     for (seen, report) in in_order.iter().zip(&mut reports) {
         if !report.waiting.is_empty() && report.waiting.iter().all(|w| switches_on(seen, &w.step)) {
-            *report = one(place, seen, out, errors).await;
+            *report = one((place, &past), seen, out, errors).await;
         }
     }
     Ok(reports)
@@ -128,7 +152,7 @@ fn switches_on(seen: &Seen, step: &StepId) -> bool {
 }
 
 /// The trains that can be read; the others are told and left.
-fn readable(place: &Place, errors: &mut Vec<Error>) -> Result<Vec<Seen>> {
+pub(super) fn readable(place: &Place, errors: &mut Vec<Error>) -> Result<Vec<Seen>> {
     let mut out = Vec::new();
     for name in place.trains()? {
         match place.see(&name) {
@@ -158,8 +182,8 @@ fn behind(before: &Report, seen: &Seen) -> Option<Report> {
 }
 
 /// As [`home`]; a train that cannot be opened is told, and keeps none of the others.
-async fn one(place: &Place, seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Report {
-    match home(place, seen, out, errors).await {
+async fn one((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Report {
+    match home((place, past), seen, out, errors).await {
         Ok(report) => report,
         Err(e) => {
             let train = seen.name().clone();
@@ -180,10 +204,10 @@ async fn one(place: &Place, seen: &Seen, out: &Output, errors: &mut Vec<Error>) 
 }
 
 /// Brings one train home as far as it goes, and reads it back.
-async fn home(place: &Place, seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Result<Report> {
+async fn home((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Result<Report> {
     let name = seen.name();
     let effects = place.effects(name, out.progress())?;
-    let train = Train::open(&effects, place.trust()?, &place.dir(name))?.with_past(place.past()?);
+    let train = Train::open(&effects, place.trust()?, &place.dir(name))?.with_past(past.clone());
     let train = Arc::new(train);
     let done = reconcile(&effects, train.clone()).await;
     effects.progress.event(ProgressEvent::Ended);
@@ -225,26 +249,48 @@ fn seen(place: &Place, train: Option<&TrainName>) -> Result<Vec<Seen>> {
 }
 
 /// On each line the lower version first; trains that share no line keep their order.
-fn in_version_order(mut left: Vec<Seen>) -> Vec<Seen> {
-    let mut out = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let first = (0..left.len()).find(|&i| !left.iter().any(|other| comes_before(&other.state, &left[i].state)));
-        // Two trains that each have the lower version on one line cannot both go first.
-        out.push(left.remove(first.unwrap_or(0)));
+fn in_version_order(seen: Vec<Seen>) -> Vec<Seen> {
+    let mut of_line: BTreeMap<BranchName, Vec<(Version, usize)>> = BTreeMap::new();
+    for (at, one) in seen.iter().enumerate() {
+        for line in one.state.graph().plan().releases() {
+            if let Some(version) = &line.new {
+                of_line.entry(line.branch.clone()).or_default().push((version.clone(), at));
+            }
+        }
     }
-    out
+    // What each waits for: the next lower version of each of its lines.
+    let mut waits: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); seen.len()];
+    let mut frees: Vec<Vec<usize>> = vec![Vec::new(); seen.len()];
+    for versions in of_line.values_mut() {
+        versions.sort();
+        for pair in versions.windows(2).filter(|pair| pair[0].0 < pair[1].0) {
+            waits[pair[1].1].insert(pair[0].1);
+            frees[pair[0].1].push(pair[1].1);
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..seen.len()).filter(|&at| waits[at].is_empty()).collect();
+    let mut left: BTreeSet<usize> = (0..seen.len()).collect();
+    let mut order = Vec::with_capacity(seen.len());
+    // Two trains that each have the lower version on one line cannot both go first.
+    while let Some(at) = ready.first().or(left.first()).copied() {
+        ready.remove(&at);
+        left.remove(&at);
+        order.push(at);
+        for &next in &frees[at] {
+            if waits[next].remove(&at) && waits[next].is_empty() && left.contains(&next) {
+                ready.insert(next);
+            }
+        }
+    }
+    let mut seen: Vec<Option<Seen>> = seen.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|at| seen[at].take()).collect()
 }
 
-fn comes_before(a: &State, b: &State) -> bool {
-    let (a, b) = (a.graph().plan(), b.graph().plan());
-    a.releases().any(|x| b.releases().any(|y| x.branch == y.branch && x.new < y.new))
-}
-
-fn shares_line(place: &Place, train: &TrainName, seen: &Seen) -> bool {
-    let branches =
-        |state: &State| -> Vec<BranchName> { state.graph().plan().lines.iter().map(|l| l.branch.clone()).collect() };
-    let ours = branches(&seen.state);
-    place.see(train).is_ok_and(|other| branches(&other.state).iter().any(|b| ours.contains(b)))
+fn shares_line(all: &[Seen], train: &TrainName, seen: &Seen) -> bool {
+    let has = |plan: &crate::plan::Plan, branch: &BranchName| plan.lines.iter().any(|l| l.branch == *branch);
+    let ours = &seen.state.graph().plan().lines;
+    let other = all.iter().find(|s| s.name() == train);
+    other.is_some_and(|other| ours.iter().any(|line| has(other.state.graph().plan(), &line.branch)))
 }
 
 /// The deliveries that are not home: those that were put off, and those behind them.

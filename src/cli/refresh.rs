@@ -14,9 +14,9 @@ use crate::effects::{Effects, Objects, Quiet, Store, locks};
 use crate::engine::TrainDir;
 use crate::engine::index::{IndexWriter, Past, RACES, unlisted};
 use crate::error::{Context as _, Error, Result};
-use crate::formats::index::{Index, signature_path};
+use crate::formats::index::Index;
 use crate::model::StoreName;
-use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_index};
+use crate::trust::{TrustedRoot, read_index};
 
 /// Less than this and it is signed again.
 const SOON: SignedDuration = SignedDuration::from_hours(24 * 3);
@@ -119,8 +119,9 @@ impl Refreshing<'_> {
                 return Ok(report(Done::Signed, made.as_ref().map(|t| &t.index), &burnt));
             };
             let soon = now.checked_add(SOON).context("the clock is wrong")?;
-            let burn = unlisted(&there.index, &past.burnt);
-            if !self.always && burn.is_empty() && there.index.expires >= soon && self.by_current_key(&there) {
+            let ground = writer.ground(store, &there).await?;
+            let burn = unlisted(&ground, &past.burnt);
+            if !self.always && burn.is_empty() && there.index.expires >= soon && writer.by_current_key(&there) {
                 // A writer that was killed may have left the signature of the index before.
                 if writer.beside(store, &there.bytes, &there.signature).await? {
                     return Ok(report(Done::Kept, Some(&there.index), &none));
@@ -128,7 +129,7 @@ impl Refreshing<'_> {
                 continue;
             }
             let (now, expires) = writer.now()?;
-            let next = there.index.next([], burn.clone(), now, expires)?;
+            let next = ground.next([], burn.clone(), now, expires)?;
             if let Some(signature) = writer.put(store, Some(&there.bytes), &next).await?
                 && writer.beside(store, &next.to_bytes()?, &signature).await?
             {
@@ -136,13 +137,6 @@ impl Refreshing<'_> {
             }
         }
         Err(Error::transient("another writer keeps moving it"))
-    }
-
-    /// Whether readers take the signature: after the freshness key was replaced, what the old one signed is signed again.
-    fn by_current_key(&self, there: &SignedIndex) -> bool {
-        let signature = [(signature_path(&there.bytes), there.signature.clone())];
-        let now = self.effects.clock.now();
-        check_index(self.trust, &there.bytes, &signature, IndexSigners::Current, now).is_ok()
     }
 }
 

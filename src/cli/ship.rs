@@ -60,6 +60,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if args.file.is_none() && args.train.is_none() {
         let seen = place.see_all()?;
         if seen.len() > 1 && !seen.iter().any(Seen::under_way) {
+            tell_lost(&place, out);
             return finished(&seen, out);
         }
     }
@@ -78,7 +79,18 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         (Some(file), None) => adopt_file(&place, file, args, progress)?,
         (None, None) => return Err(Error::input("no train is meant")),
     };
-    drive(&effects, train.with_past(place.past()?), out)
+    let train = train.with_past(place.past()?);
+    if train.state().name() >= TrainState::Released {
+        tell_lost(&place, out);
+    }
+    drive(&effects, train, out)
+}
+
+/// Says which stores have lost what was released; whoever cannot be asked is not lost.
+fn tell_lost(place: &Place, out: &Output) {
+    for text in super::restore::lost(place).unwrap_or_default() {
+        out.note(&text);
+    }
 }
 
 /// A train that needs no `ship`.
@@ -134,10 +146,23 @@ fn adopt_file(place: &Place, file: &Path, args: &Args, progress: Arc<dyn Progres
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
+    hidden(&to)?;
     super::plan::same_plan(&plan.id()?, args.plan)?;
     let effects = place.effects(&plan.train, progress)?;
     let train = adopt(place, &effects, &place.dir(&plan.train), &plan, &gathered)?;
     Ok((effects, train))
+}
+
+/// Whether every store keeps what is staged from strangers; one that cannot be asked is asked again before it is used.
+pub(super) fn hidden(to: &gather::Destinations) -> Result<()> {
+    let runtime = super::runtime()?;
+    for store in to.stores.values() {
+        match runtime.block_on(crate::engine::hidden_from_strangers(&**store)) {
+            Err(e) if e.kind() == ErrorKind::Fatal && e.message().starts_with("strangers can read") => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Claims the versions, pins the series, adopts the plan.

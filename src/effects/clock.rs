@@ -1,5 +1,7 @@
 //! The port to time and chance.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::error::Result;
@@ -13,9 +15,33 @@ pub trait Clock: Send + Sync {
     /// Waits until `when`; returns at once if it has passed.
     async fn sleep_until(&self, when: Timestamp);
 
+    /// What the clocks of other machines show that can be asked: whose, and the time. None where there are none.
+    async fn elsewhere(&self) -> Vec<(String, Timestamp)> {
+        Vec::new()
+    }
+
     /// 16 bytes from the operating system's random source: a train's nonce.
     ///
     /// # Errors
     /// A machine without a random source: never zeros instead.
     fn nonce(&self) -> Result<[u8; 16]>;
+}
+
+#[async_trait::async_trait]
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+
+    async fn sleep_until(&self, when: Timestamp) {
+        (**self).sleep_until(when).await;
+    }
+
+    async fn elsewhere(&self) -> Vec<(String, Timestamp)> {
+        (**self).elsewhere().await
+    }
+
+    fn nonce(&self) -> Result<[u8; 16]> {
+        (**self).nonce()
+    }
 }

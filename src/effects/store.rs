@@ -58,11 +58,36 @@ pub trait Store: Send + Sync {
     /// What is wrong with it, with a hint.
     async fn check(&self) -> Result<Capabilities>;
 
+    /// Looks, as a stranger, whether the staging area can be read or listed at the store's public address; says what was
+    /// seen. Nothing is seen where there is no such address, or nobody answers there.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn seen_by_strangers(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Opens an object, or `None` if it is absent.
     ///
     /// # Errors
     /// The store's.
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>>;
+
+    /// The signatures that lie under the digests of indexes, by path; see [`crate::formats::index::signature_path`].
+    ///
+    /// # Errors
+    /// The store's.
+    async fn index_signatures(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Removes one of them: of an index that nothing points at any more. Nothing else that is public is ever removed.
+    ///
+    /// # Errors
+    /// The store's; another path.
+    async fn remove_index_signature(&self, _path: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// The paths below the directory `prefix` (all of them if it is empty), sorted; empty if there is no such directory.
     ///

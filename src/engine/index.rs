@@ -11,7 +11,7 @@ use crate::formats::index::{FRESH, Index, PATH, signature_path};
 use crate::journal::{State, StepStatus};
 use crate::model::{Sha256, StoreName, TrainName, TrainNonce};
 use crate::step::{Point, PointLine, Step};
-use crate::trust::{IndexSigners, TrustedRoot, check_index, read_index};
+use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_index};
 
 /// How often an index is tried again when another writer was faster.
 pub const RACES: u32 = 5;
@@ -23,6 +23,18 @@ pub struct Past {
     pub burnt: BTreeSet<Version>,
     /// What was released, store by store.
     pub released: Vec<Released>,
+    /// The number after which an index begins where there is none: of a store that is made again.
+    pub floor: u64,
+}
+
+impl Past {
+    /// The same for a store that is made again: nothing is expected to be in it yet.
+    #[must_use]
+    pub fn without_store(mut self, store: &StoreName, floor: u64) -> Self {
+        self.released.retain(|r| r.store != *store);
+        self.floor = floor;
+        self
+    }
 }
 
 /// A release that a train of this machine made in a store.
@@ -92,10 +104,47 @@ impl IndexWriter<'_> {
             None => Ok(()),
             Some(r) => {
                 let what = format!("it does not list {}, which train `{}` released there", r.version, r.train);
-                Err(Error::verification(what)
-                    .hint("somebody put an older index back, and nothing was signed: compare it with another store"))
+                Err(Error::verification(what).hint(match index {
+                    Some(_) => {
+                        "somebody put an older index back, and nothing was signed: compare it with another store"
+                            .to_owned()
+                    }
+                    None => {
+                        format!("the store shows no index: if it was lost, run `lifeboat reconcile --restore {store}`")
+                    }
+                }))
             }
         }
+    }
+
+    /// What the index after this one is made from. What a key of an earlier root signed may be a thief's: its number and the
+    /// versions that it retires are not taken over (each machine lists those of its own trains again), nor are releases
+    /// whose manifest is not in the store.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn ground(&self, store: &dyn Store, there: &SignedIndex) -> Result<Index> {
+        let mut ground = there.index.clone();
+        if self.by_current_key(there) {
+            return Ok(ground);
+        }
+        ground.counter = 0;
+        ground.burnt.clear();
+        for (version, entry) in &there.index.releases {
+            let manifest = read_public(store, &format!("releases/{version}/manifest.json")).await?;
+            if manifest.as_deref().map(Sha256::of) != Some(entry.manifest) {
+                ground.releases.remove(version);
+            }
+        }
+        Ok(ground)
+    }
+
+    /// Whether readers take the signature: after the freshness key was replaced, what the old one signed is signed again.
+    #[must_use]
+    pub fn by_current_key(&self, there: &SignedIndex) -> bool {
+        let signature = [(signature_path(&there.bytes), there.signature.clone())];
+        let now = self.effects.clock.now();
+        check_index(self.trust, &there.bytes, &signature, IndexSigners::Current, now).is_ok()
     }
 
     /// Signs `next` and puts it in place of the index with the bytes `old` (`None`: where there is none); gives the
@@ -115,10 +164,23 @@ impl IndexWriter<'_> {
         })?;
         // Index and signature cannot be replaced as one: the signature of each index stands under the index's own digest,
         // before the index does, so a reader finds the one that fits whatever it read.
+        let before = store.index_signatures().await.unwrap_or_default();
         let digests = self.objects.put(&signature)?;
         store.put_new(&Area::Public, &name, &self.objects.path(&digests.sha256), &digests).await?;
-        let moved = old == Some(&bytes[..]) || store.replace_if(PATH, old.map(Sha256::of).as_ref(), &bytes).await?;
-        Ok(moved.then_some(signature))
+        if old == Some(&bytes[..]) {
+            return Ok(Some(signature));
+        }
+        if !store.replace_if(PATH, old.map(Sha256::of).as_ref(), &bytes).await? {
+            return Ok(None);
+        }
+        // Whoever put one of these before the index moved here was too late, and makes another; readers on their way may
+        // still want that of the index before this one.
+        let kept = [Some(name), old.map(signature_path)];
+        for path in before.iter().filter(|path| !kept.iter().flatten().any(|k| k == *path)) {
+            // It is of no use, and does no harm.
+            drop(store.remove_index_signature(path).await);
+        }
+        Ok(Some(signature))
     }
 
     /// Brings `index.json.asc` to the signature of the index that is there; says whether it still is there.
@@ -140,7 +202,10 @@ impl IndexWriter<'_> {
             self.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
             let (now, expires) = self.now()?;
             let project = self.trust.root.project.clone();
-            let old = there.as_ref().map_or_else(|| Index::empty(project, now, expires), |t| t.index.clone());
+            let old = match &there {
+                Some(there) => self.ground(store, there).await?,
+                None => Index::empty(project, now, expires),
+            };
             let new = unlisted(&old, versions);
             if new.is_empty() {
                 return Ok(new);

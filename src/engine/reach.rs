@@ -39,6 +39,11 @@ impl Reach {
         Self { answers }
     }
 
+    /// Asks nobody: for what goes to stores alone.
+    pub(super) fn nobody() -> Self {
+        Self { answers: BTreeMap::new() }
+    }
+
     /// Whether a destination answered.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::next::{Next, Question, next};
-use super::perform::perform;
+use super::perform::{perform, stage_again};
 use super::pools::Pools;
 use super::reach::Reach;
 use super::retry::retry_at;
@@ -95,7 +95,12 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
         match decision {
             Next::Run(_) => {}
             Next::Done => return Ok(Ended::Done(train.journal().state().name())),
-            Next::Ask(question) => return Ok(Ended::Asks(question)),
+            Next::Ask(question) => {
+                if matches!(question, Question::Approve { .. }) {
+                    stage_again(effects, train).await;
+                }
+                return Ok(Ended::Asks(question));
+            }
             Next::Stuck(ids) => {
                 errors.retain(|(id, _)| ids.contains(id));
                 return Ok(Ended::Stuck(errors));

@@ -46,6 +46,8 @@ pub struct Adapter {
     pub about: &'static str,
     /// The directories in which it looks for the project's own workflows.
     pub workflow_dirs: &'static [&'static str],
+    /// Where its API is if the configuration does not say; empty where it must.
+    pub address: &'static str,
     /// Makes the forge; touches nothing yet.
     pub open: fn(&ForgeSpec, &Surroundings) -> Result<Arc<dyn Forge>>,
 }
@@ -56,12 +58,14 @@ pub const FORGES: &[Adapter] = &[
         kind: "forgejo",
         about: "releases on a Forgejo or Gitea server",
         workflow_dirs: &[".forgejo/workflows", ".gitea/workflows", ".github/workflows"],
+        address: "",
         open: forgejo::open,
     },
     Adapter {
         kind: "github",
         about: "releases on github.com or GitHub Enterprise",
         workflow_dirs: &[".github/workflows"],
+        address: github::API,
         open: github::open,
     },
 ];
@@ -70,6 +74,12 @@ pub const FORGES: &[Adapter] = &[
 #[must_use]
 pub fn workflow_dirs(name: &RemoteName) -> &'static [&'static str] {
     FORGES.iter().find(|a| a.kind == name.as_str()).map_or(&[], |a| a.workflow_dirs)
+}
+
+/// Where a forge's API is if the configuration does not say.
+#[must_use]
+pub fn address(name: &RemoteName) -> &'static str {
+    FORGES.iter().find(|a| a.kind == name.as_str()).map_or("", |a| a.address)
 }
 
 /// Makes the forge that the configuration names; touches nothing yet.

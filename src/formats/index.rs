@@ -19,6 +19,13 @@ pub const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// By how much an index may outlive [`FRESH`]: the clocks of two machines differ.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
+/// No index has a higher number: one a second would take thirty thousand years. Whoever steals the freshness key could
+/// otherwise use up all numbers at once.
+pub const MOST: u64 = 1 << 40;
+
+/// By how much a number may be higher than one that a reader saw before: one a minute for twenty years.
+pub const LEAP: u64 = 10_000_000;
+
 /// Where the signature of an index with these bytes lies that no later index replaces.
 #[must_use]
 pub fn signature_path(index: &[u8]) -> String {
@@ -80,6 +87,13 @@ impl Document for Index {
     fn check(&self) -> Result<()> {
         if let Some(version) = self.burnt.iter().find(|v| self.releases.contains_key(v)) {
             return Err(Error::verification(format!("version {version} is both burnt and released")));
+        }
+        if self.counter > MOST {
+            return Err(Error::verification(format!(
+                "it has the number {}, more than any project reaches",
+                self.counter
+            ))
+            .hint("find out who signed it: the freshness key may be stolen; a new trust root replaces it"));
         }
         if self.expires <= self.generated {
             return Err(Error::verification("it expires before it was made"));

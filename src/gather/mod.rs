@@ -3,6 +3,7 @@
 mod again;
 mod crates;
 mod elsewhere;
+mod keys;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use std::path::Path;
 
 pub use again::series_now;
 pub use elsewhere::Destinations;
+pub use keys::{OwnKey, known, own_keys};
 
 use jiff::Timestamp;
 use semver::Version;
@@ -53,6 +55,10 @@ pub fn gather(
     let now = clock.now();
     within_reach(&request, now)?;
     let trust = trusted(config, state, disk, now)?;
+    trust::check_names(&trust.root)?;
+    for key in own_keys(&config.signing, &trust) {
+        known(disk, &trust, key, now)?;
+    }
     let program = GitProgram::from_env();
     let user = UserRepository::open(&program, &config.project.repository)?;
     if user.is_shallow() {
@@ -78,6 +84,10 @@ pub fn gather(
             seeing.line(line, &mut unknown).map_err(|e| e.context(format!("line `{}`", line.branch)))?;
         lines.push(facts);
         pinned.push(series);
+    }
+    if user.is_partial() {
+        // Any other clone is looked through when its history is packed, before anything is public.
+        user.has_history(&lines.iter().map(|l| l.base.clone()).collect::<Vec<_>>())?;
     }
     look_elsewhere(config, to, &mut lines, &trust, now)?;
     refuse_stale(config, to, user, &lines)?;
@@ -137,6 +147,17 @@ fn look_elsewhere(
         lines[i].elsewhere = found;
     }
     Ok(())
+}
+
+/// The crates of a commit's lock file that were not fetched ahead.
+///
+/// # Errors
+/// A lock file that cannot be read, or no cargo home.
+pub fn missing_crates(config: &Config, user: &UserRepository, commit: &Oid) -> Result<Vec<String>> {
+    match user.read(commit, crates::LOCK)? {
+        Some(lock) => crates::missing(&String::from_utf8_lossy(&lock), &crates::home(config)?),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The project's trust root: the pinned one, or one that follows from it.

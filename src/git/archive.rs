@@ -136,7 +136,7 @@ fn append<W: Write>(
     name.push(b'/');
     name.extend_from_slice(&member.path);
     let path = Path::new(OsStr::from_bytes(&name));
-    let shown = || escape(&String::from_utf8_lossy(&member.path));
+    let shown = || escape(&String::from_utf8_lossy(&name));
     let what = || format!("cannot archive `{}`", shown());
 
     let mut header = Header::new_gnu();

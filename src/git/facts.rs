@@ -240,6 +240,22 @@ impl UserRepository {
         Ok(out)
     }
 
+    /// Whether it was cloned with a filter, so that it lacks files of its own history until they are asked for.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        let packs = std::fs::read_dir(self.git_dir.join("objects/pack"));
+        packs.into_iter().flatten().flatten().any(|entry| entry.path().extension().is_some_and(|e| e == "promisor"))
+    }
+
+    /// Whether the whole history of some commits is here, as who serves it needs it.
+    ///
+    /// # Errors
+    /// Names what is missing.
+    pub fn has_history(&self, commits: &[Oid]) -> Result<()> {
+        let gone = super::history::missing(&self.program, Configuration::User, &self.git_dir, commits, &[])?;
+        if gone.is_empty() { Ok(()) } else { Err(super::history::lost(&self.git_dir, &gone)) }
+    }
+
     /// Whether `commit` is `of` or one of its ancestors; a commit that this repository does not have is none.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub mod series;
 mod silence;
 mod submodules;
 mod tag;
+mod transport;
 mod tree;
 
 use std::collections::BTreeSet;

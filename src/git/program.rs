@@ -60,6 +60,7 @@ const USER_VARIABLES: &[&str] = &[
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_SYSTEM",
     "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_PARAMETERS",
     "KRB5CCNAME",
     "GNUPGHOME",
     "http_proxy",
@@ -71,6 +72,13 @@ const USER_VARIABLES: &[&str] = &[
     "NO_PROXY",
 ];
 
+/// The settings in the environment, as git reads them.
+fn given(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Setting> {
+    let count = variable("GIT_CONFIG_COUNT").and_then(|n| n.to_str()?.trim().parse::<usize>().ok()).unwrap_or_default();
+    let one = |n| Some((variable(&format!("GIT_CONFIG_KEY_{n}"))?, variable(&format!("GIT_CONFIG_VALUE_{n}"))?));
+    (0..count).map_while(one).collect()
+}
+
 /// The git program and the environment that it may get.
 #[derive(Debug, Clone)]
 pub struct GitProgram {
@@ -79,7 +87,16 @@ pub struct GitProgram {
     user: BTreeMap<&'static str, OsString>,
     /// What the user chose for ssh, once it was asked for.
     ssh: Arc<OnceLock<Chosen>>,
+    /// Settings that the user gave in the environment (`GIT_CONFIG_COUNT` and its like, git-config(1)).
+    given: Vec<Setting>,
+    /// The user's clone: what its own configuration says of reaching remotes counts wherever the call runs.
+    clone: Option<PathBuf>,
+    /// Those settings, once they were asked for.
+    transport: Arc<OnceLock<Vec<Setting>>>,
 }
+
+/// A setting of git's configuration: its name and its value.
+type Setting = (OsString, OsString);
 
 impl GitProgram {
     /// `git` of this process's `PATH`, with the variables of this process that reach a remote as the user does.
@@ -87,7 +104,37 @@ impl GitProgram {
     pub fn from_env() -> Self {
         let user = USER_VARIABLES.iter().filter_map(|k| Some((*k, std::env::var_os(k)?))).collect();
         let search_path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        Self { path: "git".into(), search_path, user, ssh: Arc::default() }
+        let given = given(|name| std::env::var_os(name));
+        Self {
+            path: "git".into(),
+            search_path,
+            user,
+            ssh: Arc::default(),
+            given,
+            clone: None,
+            transport: Arc::default(),
+        }
+    }
+
+    /// The same for the remotes of a project: whatever call talks to one goes by the configuration of the user's clone, so
+    /// that a look and a push go the same way.
+    #[must_use]
+    pub fn of_clone(mut self, clone: &Path) -> Self {
+        self.clone = Some(clone.to_owned());
+        self.ssh = Arc::default();
+        self.transport = Arc::default();
+        self
+    }
+
+    /// What the clone's own configuration says of reaching remotes; what the user's says is read by each call itself.
+    fn transport(&self) -> &[Setting] {
+        self.transport.get_or_init(|| {
+            let Some(clone) = &self.clone else { return Vec::new() };
+            let call = self.call(Configuration::User).directory(clone);
+            let listed = call.args(["config", "--null", "--show-scope", "--list"]).run();
+            // A configuration that cannot be read is told by the call that needs it.
+            listed.map(|out| super::transport::settings(&out.stdout)).unwrap_or_default()
+        })
     }
 
     /// The same, found in these directories.
@@ -113,6 +160,10 @@ impl GitProgram {
             let (command, program) = (variable("GIT_SSH_COMMAND"), variable("GIT_SSH"));
             let chosen = Chosen { command, program, variant: variable("GIT_SSH_VARIANT") };
             let call = self.call(Configuration::User).args(["config", "--null", "--get-regexp", SETTINGS]);
+            let call = match &self.clone {
+                Some(clone) => call.directory(clone),
+                None => call,
+            };
             // It fails where nothing is set; a configuration that cannot be read is told by the call that needs it.
             chosen.or_settings(&call.run().map(|out| out.stdout).unwrap_or_default())
         })
@@ -293,6 +344,11 @@ impl Call<'_> {
             // Less than a byte in a second, for this long.
             command.env("GIT_HTTP_LOW_SPEED_LIMIT", "1").env("GIT_HTTP_LOW_SPEED_TIME", still.as_secs().to_string());
             command.envs(self.program.ssh().variables(still));
+        }
+        if self.configuration == Configuration::User {
+            // The environment's own come last: of settings that count once, the last one does.
+            let transport = if self.still.is_some() { self.program.transport() } else { &[] };
+            command.envs(super::transport::variables(transport.iter().chain(&self.program.given)));
         }
         if let Some(git_dir) = &self.repository {
             command.env("GIT_DIR", git_dir).current_dir(git_dir);

@@ -2,7 +2,9 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -52,6 +54,20 @@ fn create(path: &Path, mode: u32, access: &mut OpenOptions) -> io::Result<File> 
     Ok(file)
 }
 
+/// Opens a regular file to read. A pipe would keep whoever opens it until somebody writes, and a device may have no end.
+fn regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let kind = file.metadata()?.file_type();
+    // Opening a directory succeeds and only reading it fails; say it where the path is known.
+    if kind.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() && !kind.is_char_device() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
+}
+
 struct HostFile(File);
 
 impl Write for HostFile {
@@ -72,16 +88,14 @@ impl DiskFile for HostFile {
 
 impl Disk for HostDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        absent(fs::read(path))
+        let Some(mut file) = absent(regular(path))? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
     }
 
     fn open(&self, path: &Path) -> io::Result<Option<Box<dyn Read + Send>>> {
-        let Some(file) = absent(File::open(path))? else { return Ok(None) };
-        // Opening a directory succeeds and only reading it fails; say it where the path is known.
-        if file.metadata()?.is_dir() {
-            return Err(ErrorKind::IsADirectory.into());
-        }
-        Ok(Some(Box::new(file)))
+        Ok(absent(regular(path))?.map(|file| Box::new(file) as Box<dyn Read + Send>))
     }
 
     fn entry(&self, path: &Path) -> io::Result<Option<Entry>> {

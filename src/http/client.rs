@@ -15,6 +15,7 @@ use super::answer::Answer;
 use super::credentials;
 use super::dialect::{Deadlines, Dialect};
 use super::limits::{exhausted, limited};
+use super::pages::Pages;
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
 use super::{Account, Surroundings};
@@ -33,9 +34,6 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(75);
 
 /// How much of a server's message an error shows.
 const MESSAGE_CHARS: usize = 300;
-
-/// How many pages of a list are read: GitHub shows the first ten thousand entries of any, a hundred a page.
-const PAGES: usize = 200;
 
 /// Answers above this size are refused, in bytes: a page of a hundred releases with eighty assets each is below.
 const ANSWER_LIMIT: usize = 32 << 20;
@@ -221,7 +219,7 @@ impl Client {
 
     /// Reads all pages below `path`, an array each.
     pub(crate) async fn get_all<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<Vec<T>>> {
-        let (mut out, mut pages) = (Vec::new(), 0);
+        let (mut out, mut pages) = (Vec::new(), Pages::of(&self.account.name, path));
         let mut next = Some(self.url(&format!("{path}?per_page=100"))?);
         while let Some(url) = next {
             let answer = self.get(&url).await?;
@@ -230,10 +228,8 @@ impl Client {
             }
             out.extend(self.json::<Vec<T>>(&answer, "GET", &url)?);
             next = answer.next_page(&url)?;
-            pages += 1;
-            if pages == PAGES && next.is_some() {
-                let what = format!("`{}` has more than {PAGES} pages of `{path}`", self.account.name);
-                return Err(Error::verification(what).hint("is that address the forge's own?"));
+            if next.is_some() {
+                pages.next()?;
             }
         }
         Ok(Some(out))

@@ -8,7 +8,9 @@ mod client;
 mod credentials;
 mod dialect;
 mod limits;
+mod pages;
 mod reason;
+mod stranger;
 mod upload;
 
 use std::collections::BTreeSet;
@@ -20,6 +22,9 @@ use crate::model::{RemoteName, SecretRef};
 pub(crate) use client::{Body, Client, Host};
 pub use dialect::Deadlines;
 pub(crate) use dialect::Dialect;
+pub(crate) use pages::Pages;
+pub use stranger::WatchedClock;
+pub(crate) use stranger::read as read_as_stranger;
 pub(crate) use upload::{Form, Upload};
 
 /// As whom a server is asked, and for what.

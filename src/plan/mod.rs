@@ -18,10 +18,10 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ForgeConfig, TemplateSet, TrainRequest};
+use crate::config::{Config, ForgeConfig, RunnerConfig, StoreConfig, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
-use crate::model::{AdvisoryId, BranchName, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName};
+use crate::model::{AdvisoryId, BranchName, Label, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName};
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
@@ -29,7 +29,7 @@ use crate::step::{PlannedStep, StepId};
 pub use check::{check, check_graph};
 pub use differences::differences;
 pub use graph::Graph;
-pub use secrets::secrets;
+pub use secrets::{moved, secrets, shows_commands};
 pub(crate) use sketch::Sketch;
 pub use workflows::StartedWorkflow;
 
@@ -199,9 +199,33 @@ impl Plan {
     }
 }
 
-/// Where every destination of a configuration is, by kind and name.
+/// Whether every forge can be delivered to: without credentials a train would be released and never end.
+///
+/// # Errors
+/// Names the forge that has none.
+pub fn check_forges(config: &Config) -> Result<()> {
+    match config.forges.iter().find(|f| f.token.is_none() && f.app.is_none()) {
+        None => Ok(()),
+        Some(forge) => Err(Error::input(format!(
+            "`[forge.{}]` has neither `token` nor `app`: nothing could ever be delivered there",
+            forge.name
+        ))
+        .hint("add `token = { env = \"NAME\" }`, `{ file = … }` or `{ command = […] }`, or remove the table")),
+    }
+}
+
+/// Where every destination of a configuration is, and every other place that gets bytes, by kind and name.
 #[must_use]
 pub fn destinations(config: &Config) -> BTreeMap<String, String> {
+    let runner = |r: &RunnerConfig| {
+        let labels: Vec<&str> = r.labels.iter().map(Label::as_str).collect();
+        (format!("{RUNNER}{}", r.name), format!("{}, labels: {}", r.kind, labels.join(" ")))
+    };
+    let shown = |s: &StoreConfig| {
+        let at = s.public_url.clone().unwrap_or_else(|| "none".to_owned());
+        (format!("public address of store {}", s.name), at)
+    };
+    let places = config.runners.iter().map(runner).chain(config.stores.iter().map(shown));
     let stores = config.stores.iter().map(|s| (format!("store {}", s.name), s.url.clone()));
     let remotes = config.remotes.iter().map(|r| (format!("remote {}", r.name), r.url.clone()));
     let forges = config.forges.iter().map(|f| (format!("forge {}", f.name), f.repository.clone()));
@@ -210,7 +234,26 @@ pub fn destinations(config: &Config) -> BTreeMap<String, String> {
     };
     let apis = config.forges.iter().map(|f| base("api", f, &f.api));
     let uploads = config.forges.iter().map(|f| base("uploads", f, &f.uploads));
-    stores.chain(remotes).chain(forges).chain(apis).chain(uploads).collect()
+    stores.chain(remotes).chain(forges).chain(apis).chain(uploads).chain(places).collect()
+}
+
+/// How the places of runners begin among [`Plan::destinations`].
+const RUNNER: &str = "runner ";
+
+/// The first place that is not where an adopted plan says: its name, what the plan says and what is true now. A plan of a
+/// version that pinned no runners says nothing of them.
+#[must_use]
+pub fn elsewhere<'a>(
+    planned: &'a BTreeMap<String, String>,
+    now: &'a BTreeMap<String, String>,
+) -> Option<(&'a str, &'a str, &'a str)> {
+    let moved = planned.iter().find(|(name, at)| now.get(*name) != Some(at));
+    if let Some((name, at)) = moved {
+        return Some((name, at, now.get(name).map_or("nowhere", String::as_str)));
+    }
+    let runners = planned.keys().any(|name| name.starts_with(RUNNER));
+    let added = now.iter().find(|(name, _)| runners && name.starts_with(RUNNER) && !planned.contains_key(*name));
+    added.map(|(name, at)| (name.as_str(), "nowhere", at.as_str()))
 }
 
 /// Makes the plan of a train.
@@ -225,6 +268,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         ))
         .hint("set `network = false` and fetch what it needs ahead, or take it out for embargoed trains"));
     }
+    check_forges(config)?;
     // Some are first used after the gate.
     site::check_templates(&config.templates)?;
     let mut sketch = Sketch::default();
@@ -257,4 +301,26 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
     };
     check(&plan)?;
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_train_goes_only_where_its_plan_says() {
+        let places = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
+            all.iter().map(|(name, at)| ((*name).to_owned(), (*at).to_owned())).collect()
+        };
+        let old = places(&[("store s", "file:///s")]);
+        let new = places(&[("store s", "file:///s"), ("runner here", "local, labels: linux")]);
+        assert_eq!(elsewhere(&old, &new), None, "a plan of before says nothing of runners");
+        assert_eq!(elsewhere(&new, &old), Some(("runner here", "local, labels: linux", "nowhere")));
+        let mut more = new.clone();
+        more.insert("runner there".to_owned(), "ssh, labels: linux".to_owned());
+        assert_eq!(elsewhere(&new, &more), Some(("runner there", "nowhere", "ssh, labels: linux")));
+        let mut moved = new.clone();
+        moved.insert("store s".to_owned(), "file:///t".to_owned());
+        assert_eq!(elsewhere(&new, &moved), Some(("store s", "file:///s", "file:///t")));
+    }
 }

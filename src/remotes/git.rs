@@ -150,10 +150,30 @@ impl GitRemote {
         ran
     }
 
+    /// `git push` of these refspecs.
+    async fn send(&self, repo: &Path, specs: Vec<String>, options: &'static [&'static str]) -> Result<Output> {
+        let (url, repo) = (self.url.clone(), PathBuf::from(repo));
+        self.ask(self.deadlines.push, move |call| {
+            call.repository(&repo)
+                // The user's own push options are not for this push.
+                .args(["-c", "push.pushOption=", "push", "--atomic", "--porcelain", "--no-verify", "--no-follow-tags"])
+                .args(["--no-signed", "--recurse-submodules=no"])
+                .args(options.iter().copied())
+                .args(["--"])
+                .args([url])
+                .args(specs)
+        })
+        .await
+    }
+
     async fn list(&self, deadline: Duration, refs: Vec<String>) -> Result<Vec<u8>> {
         let url = self.url.clone();
         let out =
-            self.ask(deadline, move |call| call.args(["ls-remote", "--quiet", "--"]).args([url]).args(refs)).await?;
+            // In no repository, wherever this program was started: what counts is told to every call alike.
+            self.ask(deadline, move |call| {
+                call.variable("GIT_DIR", "/dev/null").args(["ls-remote", "--quiet", "--"]).args([url]).args(refs)
+            })
+            .await?;
         if out.succeeded() { Ok(out.stdout) } else { Err(porcelain::failure(&self.name, &out, &[])) }
     }
 }
@@ -229,29 +249,20 @@ impl Remote for GitRemote {
         if specs.is_empty() {
             return Ok(());
         }
-        let (url, repo) = (self.url.clone(), PathBuf::from(repo));
-        let out = self
-            .ask(self.deadlines.push, move |call| {
-                call.repository(&repo)
-                    // The user's own push options are not for this push.
-                    .args([
-                        "-c",
-                        "push.pushOption=",
-                        "push",
-                        "--atomic",
-                        "--porcelain",
-                        "--no-verify",
-                        "--no-follow-tags",
-                        "--no-signed",
-                    ])
-                    .args(["--recurse-submodules=no", "--"])
-                    .args([url])
-                    .args(specs)
-            })
-            .await?;
+        let out = self.send(repo, specs, &[]).await?;
         let results = porcelain::results(&out.stdout);
         let all = updates.iter().all(|u| results.iter().all(|r| r.name != u.name || r.accepted()));
         if out.succeeded() && all { Ok(()) } else { Err(porcelain::failure(&self.name, &out, &results)) }
+    }
+
+    async fn can_push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()> {
+        for update in updates {
+            check_ref_name(&update.name)?;
+        }
+        let specs = updates.iter().map(|u| format!("{}:{}", u.new, u.name)).collect();
+        let out = self.send(repo, specs, &["--dry-run"]).await?;
+        let results = porcelain::results(&out.stdout);
+        if out.succeeded() { Ok(()) } else { Err(porcelain::failure(&self.name, &out, &results)) }
     }
 }
 

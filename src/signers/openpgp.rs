@@ -102,7 +102,13 @@ impl SecretKey {
             Error::input(format!("the key in `{name}` cannot sign now: {why}"))
                 .detail(format!("certificate: {}", cert.fingerprint().to_hex()))
                 .hint("name another key in `lifeboat.toml`, or extend this one and put its certificate into `keys/` again")
+                .hint(format!("if it should be good now, this machine's clock may be wrong: it shows {now}"))
         };
+        if cert.primary_key().key().creation_time() > SystemTime::from(now) {
+            return Err(Error::input(format!("the key in `{name}` was made after {now}"))
+                .detail(format!("certificate: {}", cert.fingerprint().to_hex()))
+                .hint("this machine's clock may be behind: set it (`timedatectl` shows it)"));
+        }
         let valid = cert.with_policy(&policy, SystemTime::from(now)).map_err(|e| unusable(cause(&e)))?;
         if !matches!(valid.revocation_status(), RevocationStatus::NotAsFarAsWeKnow) {
             return Err(unusable("it is revoked".into()));

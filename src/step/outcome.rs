@@ -155,6 +155,9 @@ pub enum Outcome {
     Pointed {
         /// The digest of the index that the store serves now.
         index: Sha256,
+        /// Its number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        counter: Option<u64>,
     },
 }
 

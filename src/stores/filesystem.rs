@@ -8,6 +8,8 @@ mod areas;
 mod holds;
 mod objects;
 mod probe;
+mod signatures;
+mod strangers;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -95,6 +97,24 @@ impl Store for FilesystemStore {
 
     async fn check(&self) -> Result<Capabilities> {
         self.run(Tree::probe)
+    }
+
+    async fn seen_by_strangers(&self) -> Result<Option<String>> {
+        if !self.base.starts_with("http") {
+            return Ok(None);
+        }
+        let probe = blocking(|| self.tree.show_probe().map_err(|e| self.tree.explained(e)))?;
+        let seen = strangers::look(&self.base, &probe).await;
+        blocking(|| self.tree.hide_probe(&probe).map_err(|e| self.tree.explained(e)))?;
+        Ok(seen)
+    }
+
+    async fn index_signatures(&self) -> Result<Vec<String>> {
+        self.run(Tree::index_signatures)
+    }
+
+    async fn remove_index_signature(&self, path: &str) -> Result<()> {
+        self.run(|tree| tree.remove_index_signature(path))
     }
 
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {

@@ -6,6 +6,7 @@ mod approval;
 mod index;
 mod judge;
 mod load;
+mod own;
 mod root;
 mod rotation;
 mod surprise;
@@ -24,6 +25,7 @@ pub use load::{
     KeyFiles, Memory, PIN, PINNED_ROOT, REMEMBERED, RootChoice, load, load_files, load_remembering, pin, pin_root,
     pinned, pinned_root, remember,
 };
+pub use own::{check_names, check_own_key, judge_own, prove_key};
 pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};
 pub use rotation::check_successor;
 pub use surprise::{changes, summary, warnings};

@@ -9,7 +9,7 @@ use super::release::{DOCUMENT, Release, SIGNATURE};
 use super::{Layout, Report, Request, Source, Verdict};
 use crate::effects::{Disk, files, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
-use crate::formats::index::{Index, PATH, signature_path};
+use crate::formats::index::{Index, LEAP, PATH, signature_path};
 use crate::model::Sha256;
 use crate::trust::{IndexSigners, SKEW, SignedIndex, TrustedRoot, check_index, explain};
 
@@ -23,6 +23,9 @@ pub const SEEN_SUFFIX: &str = ".index-seen.json";
 struct Seen {
     counter: u64,
     digest: Sha256,
+    /// The version of the trust root by whose keys it counted; a later root forgets it, with what a stolen key signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root: Option<u64>,
 }
 
 /// What an index may be judged by.
@@ -60,14 +63,16 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
                 .not_checked("rollback", "there is no state directory: the next check will not know what this one saw");
             Ok(())
         }
-        Some(dir) => match remember(&*request.disk, &file(dir, &request.trust, &request.source), &signed) {
-            Err(e) if e.kind() != ErrorKind::Verification => {
-                let why = format!("{}: the next check will not know what this one saw", explain(&e));
-                report.not_checked("rollback", why);
-                Ok(())
+        Some(dir) => {
+            match remember(&*request.disk, &file(dir, &request.trust, &request.source), &signed, &request.trust) {
+                Err(e) if e.kind() != ErrorKind::Verification => {
+                    let why = format!("{}: the next check will not know what this one saw", explain(&e));
+                    report.not_checked("rollback", why);
+                    Ok(())
+                }
+                forward => forward,
             }
-            forward => forward,
-        },
+        }
     };
     let result = forward.and_then(|()| fresh(index, request.now)).and_then(|()| lists(index, release));
     let held = report.note(what, result.map(|()| format!("number {}, good until {}", index.counter, index.expires)));
@@ -88,7 +93,7 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
 pub(super) async fn current(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>) -> Result<Index> {
     let signed = read(judge).await?;
     if let Some((disk, dir)) = memory {
-        match remember(disk, &file(dir, judge.trust, judge.source), &signed) {
+        match remember(disk, &file(dir, judge.trust, judge.source), &signed, judge.trust) {
             Err(e) if e.kind() == ErrorKind::Verification => return Err(e.context("index")),
             _ => {}
         }
@@ -98,8 +103,9 @@ pub(super) async fn current(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>
 }
 
 /// Remembers an index, unless one that is newer was seen.
-fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex) -> Result<()> {
-    let found = Seen { counter: signed.index.counter, digest: Sha256::of(&signed.bytes) };
+fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex, trust: &TrustedRoot) -> Result<()> {
+    let root = Some(trust.root.version);
+    let found = Seen { counter: signed.index.counter, digest: Sha256::of(&signed.bytes), root };
     let before = remembered(disk, path)?;
     moved_forward(before, found)?;
     if before != Some(found) {
@@ -208,7 +214,13 @@ fn remembered(disk: &dyn Disk, path: &Path) -> Result<Option<Seen>> {
 }
 
 fn moved_forward(before: Option<Seen>, found: Seen) -> Result<()> {
+    let before = before.filter(|before| before.root.is_none_or(|root| Some(root) >= found.root));
     match before {
+        Some(before) if found.counter.saturating_sub(before.counter) > LEAP => Err(Error::verification(format!(
+            "its number leapt: {} after number {} had been seen",
+            found.counter, before.counter
+        ))
+        .hint("find out who signed it: the freshness key may be stolen")),
         Some(before) if found.counter < before.counter => Err(Error::verification(format!(
             "it was rolled back: number {} after number {} had been seen",
             found.counter, before.counter
@@ -217,5 +229,29 @@ fn moved_forward(before: Option<Seen>, found: Seen) -> Result<()> {
             Err(Error::verification(format!("it forked: another index number {} had been seen", found.counter)))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(counter: u64, of: &str, root: Option<u64>) -> Seen {
+        Seen { counter, digest: Sha256::of(of.as_bytes()), root }
+    }
+
+    #[test]
+    fn numbers_grow_step_by_step_until_a_new_root_forgets_them() {
+        let before = seen(7, "seven", Some(1));
+        let forward = |found| moved_forward(Some(before), found);
+        assert!(forward(seen(7, "seven", Some(1))).is_ok());
+        assert!(forward(seen(8, "eight", Some(1))).is_ok());
+        assert!(forward(seen(7 + LEAP, "later", Some(1))).is_ok());
+        assert!(forward(seen(6, "six", Some(1))).unwrap_err().message().contains("rolled back"));
+        assert!(forward(seen(7, "other", Some(1))).unwrap_err().message().contains("forked"));
+        assert!(forward(seen(8 + LEAP, "stolen", Some(1))).unwrap_err().message().contains("leapt"));
+        assert!(forward(seen(1, "one", Some(2))).is_ok(), "the keys of root 1 count no more");
+        assert!(moved_forward(Some(seen(7, "seven", None)), seen(6, "six", Some(2))).is_err());
+        assert!(moved_forward(None, seen(1 << 39, "first", Some(1))).is_ok());
     }
 }

@@ -237,3 +237,51 @@ async fn silence_ends_a_call_long_before_its_deadline() {
     assert_eq!((e.kind(), e.part()), (ErrorKind::Unreachable, Some(lifeboat::error::Part::Git)));
     assert!(e.message().contains("Operation too slow"), "{}", e.report());
 }
+
+/// The remote as the clone `user` reaches it: its own configuration counts, wherever the call runs.
+fn through_the_clone(s: &Scratch, url: &str) -> GitRemote {
+    let program = s.program().clone().of_clone(&s.path("user")).with_variable("GIT_SSL_CAINFO", s.path("tls.pem"));
+    GitRemote::new(program, RemoteName::new("origin").unwrap(), url).with_deadline(Duration::from_secs(30))
+}
+
+#[tokio::test]
+async fn a_look_and_a_push_go_by_the_configuration_of_the_clone() {
+    let s = Scratch::new();
+    s.git(".", &["clone", "-q", "--bare", "user", "remote.git"]);
+    s.git("remote.git", &["config", "http.receivepack", "true"]);
+    let repo = s.private();
+    let (base, head) = patched(&s, &repo);
+    let server = Server::with_tls(&s, TOKEN);
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{TOKEN}"));
+    let origin = through_the_clone(&s, "forge:remote.git");
+    let real = server.1.trim_end_matches("remote.git").to_owned();
+    assert!(origin.probe().await.is_err(), "nothing says where it is");
+    let origin = through_the_clone(&s, "forge:remote.git");
+    for (name, value) in [
+        (format!("url.{real}.insteadOf"), "forge:".to_owned()),
+        (format!("http.{real}.extraHeader"), format!("Authorization: Basic {basic}")),
+    ] {
+        s.git("user", &["config", &name, &value]);
+    }
+    let name = "refs/heads/release-1.0".to_owned();
+    let updates = [RefUpdate { name: name.clone(), old: Some(base.clone()), new: head.clone() }];
+    let told = |e: lifeboat::error::Error| e.report();
+    assert_eq!(origin.observe(std::slice::from_ref(&name)).await.map_err(told).unwrap(), [Some(base)]);
+    origin.can_push(&repo.dir, &updates).await.map_err(told).unwrap();
+
+    // Where a push goes elsewhere than a look, the look is content and the trial is not.
+    s.git("user", &["config", "url.https://localhost:1/.pushInsteadOf", "forge:"]);
+    let split = through_the_clone(&s, "forge:remote.git");
+    split.probe().await.map_err(told).unwrap();
+    assert_eq!(split.can_push(&repo.dir, &updates).await.unwrap_err().kind(), ErrorKind::Unreachable);
+    s.git("user", &["config", "--unset", "url.https://localhost:1/.pushInsteadOf"]);
+
+    // A server that lets everybody look and nobody push.
+    s.git("remote.git", &["config", "http.receivepack", "false"]);
+    let origin = through_the_clone(&s, "forge:remote.git");
+    origin.probe().await.map_err(told).unwrap();
+    assert!(origin.can_push(&repo.dir, &updates).await.unwrap_err().message().contains("refused us"));
+    s.git("remote.git", &["config", "http.receivepack", "true"]);
+    origin.push(&repo.dir, &updates).await.map_err(told).unwrap();
+    assert_eq!(origin.observe(&[name]).await.map_err(told).unwrap(), [Some(head)]);
+}

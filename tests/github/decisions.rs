@@ -34,7 +34,7 @@ impl Case<'_> {
              [[target]]\nname = \"x\"\ntriple = \"t\"\nrun = [\"true\"]\nartifacts = [\"x\"]\n\
              [[store]]\nname = \"mirror\"\nurl = \"file:///srv/store\"\n\
              [[remote]]\nname = \"away\"\nurl = \"ssh://git@example.org/a/b\"\n{}\n\
-             [forge.github]\nrepository = \"a/b\"\nremote = \"away\"\ntriggers = {{ {} }}\n",
+             [forge.github]\nrepository = \"a/b\"\ntoken = {{ env = \"TOKEN\" }}\nremote = \"away\"\ntriggers = {{ {} }}\n",
             self.more, self.triggers
         );
         let mut config = config::parse(&text, Path::new("/p/lifeboat.toml"))?;

@@ -237,7 +237,7 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
             })
         }
         Step::Promote(_) => Outcome::Promoted { location: "there".into() },
-        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"") },
+        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b""), counter: None },
         Step::PushGit(_)
         | Step::ForgeRelease(_)
         | Step::SeeWorkflows(_)

@@ -14,7 +14,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("bump", "error formats model"),
     ("step", "bump error model"),
     ("snapshot", "formats model step"),
-    ("config", "bump effects error model step"),
+    ("config", "bump effects error formats model step"),
     ("templates", "config error model"),
     ("site", "config error formats model templates"),
     ("plan", "config error formats model site snapshot step templates"),
@@ -31,7 +31,7 @@ const IMPORTS: &[(&str, &str)] = &[
     // How programs are kept from the machine, for whoever starts one that reads a tree.
     ("sandbox", "error model"),
     ("runners", "config effects error formats http model sandbox step"),
-    ("stores", "config effects error formats model step"),
+    ("stores", "config effects error formats http model step"),
     // The client of servers with a REST API, for whoever talks to one.
     ("http", "effects error model"),
     ("forges", "config effects error formats http model step"),
@@ -44,7 +44,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("gather", "bump config effects error formats git model snapshot step trust"),
     (
         "wiring",
-        "config effects engine error forges gather git host model remotes runners signers stores registries advisories announcers",
+        "config effects engine error forges gather git host http model remotes runners signers stores registries advisories announcers",
     ),
     ("drill", "config effects error formats model signers step trust"),
     ("cli", "*"),

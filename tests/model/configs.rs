@@ -106,7 +106,7 @@ impl Shape {
                 .unwrap();
         }
         if let Some(required) = self.forge {
-            write!(out, "[forge.github]\nrepository = \"example/sample\"\nrequired = {required}\n").unwrap();
+            write!(out, "[forge.github]\nrepository = \"example/sample\"\nrequired = {required}\ntoken = {{ env = \"TOKEN\" }}\n").unwrap();
             if let Some(i) = self.git_of_forge() {
                 writeln!(out, "remote = \"r{i}\"").unwrap();
             }

@@ -77,7 +77,7 @@ pub fn outcome(step: &Step) -> Outcome {
             cve: None,
         },
         Step::MergeBack(s) => Outcome::MergedBack { how: MergedAs::Merge, commit: oid(s.branch.as_str()) },
-        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"index") },
+        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"index"), counter: None },
     }
 }
 

@@ -139,8 +139,15 @@ fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> Check 
     let wrong = |health, message: String, hint: String| {
         Check::from_error("key", role.clone(), health, &Error::fatal(message).hint(hint))
     };
-    let meta = match std::fs::File::open(path).and_then(|file| file.metadata()) {
-        Ok(meta) => meta,
+    let meta = match std::fs::metadata(path) {
+        // To open a pipe would wait until somebody writes to it.
+        Ok(meta) if !meta.is_file() => {
+            return wrong(Health::Fail, format!("`{shown}` is not a regular file"), "name the key's file".to_owned());
+        }
+        Ok(_) => match std::fs::File::open(path).and_then(|file| file.metadata()) {
+            Ok(meta) => meta,
+            Err(e) => return wrong(Health::Fail, format!("cannot read `{shown}`: {e}"), "check the path".to_owned()),
+        },
         Err(e) => return wrong(Health::Fail, format!("cannot read `{shown}`: {e}"), "check the path".to_owned()),
     };
     if meta.permissions().mode() & 0o077 != 0 {
@@ -151,7 +158,9 @@ fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> Check 
             let message = format!("the variable `{name}` with its passphrase is not set");
             wrong(Health::Warn, message, format!("set `{name}` before `lifeboat ship`"))
         }
-        Some(SecretRef::File(file)) if std::fs::File::open(file).is_err() => {
+        Some(SecretRef::File(file))
+            if !std::fs::metadata(file).is_ok_and(|m| m.is_file()) || std::fs::File::open(file).is_err() =>
+        {
             let message = format!("cannot read its passphrase in `{}`", file.display());
             wrong(Health::Fail, message, "check the path".to_owned())
         }

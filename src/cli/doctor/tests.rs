@@ -55,7 +55,7 @@ impl Forge for Sample {
 fn config(required: bool) -> Config {
     let text = format!(
         "[project]\nname = \"acme\"\ncommitter = \"A <a@a.example>\"\n[[target]]\nname = \"x\"\ntriple = \"t\"\nlabels = [\"windows\"]\nrun = [\"true\"]\nnetwork = true\n\
-         [forge.a]\nrepository = \"a/b\"\nrequired = {required}\n"
+         [forge.a]\nrepository = \"a/b\"\ntoken = {{ env = \"TOKEN\" }}\nrequired = {required}\n"
     );
     crate::config::parse(&text, Path::new("/nowhere/lifeboat.toml")).unwrap()
 }

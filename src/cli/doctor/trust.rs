@@ -1,23 +1,40 @@
 //! What a plan needs to see: the trust root as it is pinned here, and a repository with its whole history.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use super::report::{Check, Health};
 use super::{Subjects, Work};
-use crate::config::Config;
+use crate::config::{Config, KeySource};
+use crate::effects::RefUpdate;
 use crate::error::{Error, Result};
 use crate::formats::openpgp::Standing;
 use crate::gather;
 use crate::git::GitProgram;
-use crate::git::facts::UserRepository;
+use crate::git::facts::{BranchFact, UserRepository};
 use crate::host::HostDisk;
 use crate::model::Fingerprint;
-use crate::trust::TrustedRoot;
+use crate::trust::{TrustedRoot, check_names};
 
 /// The same judgement as before a plan: pinned, not expired, following from the pinned one; and enough certificates.
 pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
     let found = gather::trusted(config, subjects.state, &HostDisk, subjects.now)
-        .and_then(|trust| certificates(&trust, subjects.now).map(|()| trust));
+        .and_then(|trust| certificates(&trust, subjects.now).map(|()| trust))
+        .and_then(|trust| check_names(&trust.root).map(|()| trust));
+    if let Ok(trust) = &found {
+        for key in gather::own_keys(&config.signing, trust) {
+            let (name, source, _) = key;
+            // One that cannot be read is told where the keys are looked at.
+            let is_file = |path: &std::path::Path| std::fs::metadata(path).is_ok_and(|m| m.is_file());
+            if matches!(source, KeySource::File { path, .. } if !is_file(path)) {
+                continue;
+            }
+            if let Err(e) = gather::known(&HostDisk, trust, key, subjects.now) {
+                work.now(Check::from_error("trust", name, Health::Fail, &e));
+            }
+        }
+    }
     work.now(match found {
         Ok(trust) => {
             let approve = &trust.root.roles.approve;
@@ -36,7 +53,7 @@ fn certificates(trust: &TrustedRoot, now: Timestamp) -> Result<()> {
         let why = match certificate.standing_now(now) {
             Standing::Good => return Ok(()),
             Standing::Expired => "has expired".to_owned(),
-            Standing::NotYetMade => "is not valid yet".to_owned(),
+            Standing::NotYetMade => "is not valid yet: this machine's clock may be behind".to_owned(),
             Standing::Revoked(why) => format!("is revoked ({why})"),
             Standing::Unusable(why) => format!("is of no use: {why}"),
         };
@@ -77,10 +94,44 @@ pub(super) fn repository(config: &Config, work: &mut Work) {
             ))
             .hint("fetch the whole history: `git fetch --unshallow`"));
         }
-        Ok(path.display().to_string())
+        let branches = repository.branches(&config.project.branches).unwrap_or_default();
+        repository.has_history(&branches.iter().map(|b| b.head.clone()).collect::<Vec<_>>())?;
+        Ok((path.display().to_string(), repository, branches))
     });
+    if let Ok((_, repository, branches)) = &found
+        && config.bundle.vendor
+    {
+        for branch in branches {
+            if let Some(check) = crates(config, repository, branch) {
+                work.now(check);
+            }
+        }
+    }
     work.now(match found {
-        Ok(found) => Check::ok("project", "repository", found),
+        Ok((found, ..)) => Check::ok("project", "repository", found),
         Err(e) => Check::from_error("project", "repository", Health::Fail, &e),
     });
+}
+
+/// What a push is tried with, from the user's clone: a commit of a release line under a name that nobody has. Nothing is
+/// sent.
+pub(super) fn trial_push(config: &Config) -> Option<(PathBuf, RefUpdate)> {
+    let repository = UserRepository::open(&GitProgram::from_env(), &config.project.repository).ok()?;
+    let branch = repository.branches(&config.project.branches).ok()?.into_iter().next()?;
+    let name = "refs/heads/lifeboat-doctor".to_owned();
+    Some((repository.git_dir().to_owned(), RefUpdate { name, old: None, new: branch.head }))
+}
+
+/// The crates of a line that were not fetched ahead: without them it cannot be planned.
+fn crates(config: &Config, repository: &UserRepository, branch: &BranchFact) -> Option<Check> {
+    let name = branch.name.as_str();
+    let missing = match gather::missing_crates(config, repository, &branch.head) {
+        Ok(missing) if missing.is_empty() => return None,
+        Ok(missing) => missing,
+        Err(e) => return Some(Check::from_error("crates", name, Health::Warn, &e)),
+    };
+    let first: Vec<&str> = missing.iter().take(3).map(String::as_str).collect();
+    let e = Error::input(format!("{} crates were not fetched, among them {}", missing.len(), first.join(", ")))
+        .hint(format!("check `{name}` out and run `cargo fetch --locked` before a train of this line"));
+    Some(Check::from_error("crates", name, Health::Warn, &e))
 }

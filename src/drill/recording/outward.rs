@@ -51,6 +51,10 @@ impl Remote for RecordingRemote {
         }
     }
 
+    async fn can_push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()> {
+        self.inner.can_push(repo, updates).await
+    }
+
     async fn fetch(&self, repo: &Path, name: &str) -> Result<Option<Oid>> {
         self.inner.fetch(repo, name).await
     }

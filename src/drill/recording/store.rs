@@ -66,6 +66,10 @@ impl Store for RecordingStore {
         self.inner.check().await
     }
 
+    async fn seen_by_strangers(&self) -> Result<Option<String>> {
+        self.inner.seen_by_strangers().await
+    }
+
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
         match (area, self.would(path)) {
             (Area::Public, Some(Would::Local(file))) => {

@@ -73,7 +73,29 @@ pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<(
             ));
         }
     }
-    Ok(())
+    let_in(acting, step, &*remote).await
+}
+
+/// The push itself, as far as it can be tried while nothing is public: what a look reaches, a push may not. The tags are
+/// not signed yet, so the commits stand in for them; the server is given neither.
+async fn let_in(acting: &Acting<'_>, step: &PushGit, remote: &dyn Remote) -> Result<()> {
+    let mut updates = Vec::new();
+    for (branch, line) in &step.lines {
+        let head = prepared(&acting.state, &line.prepare)?.head;
+        let name = format!("refs/heads/{}", line.via.as_ref().unwrap_or(branch));
+        updates.push(RefUpdate { name, old: Some(line.base.clone()), new: head.clone() });
+        if let Some(seal) = line.seal.as_ref().filter(|s| acting.state.outcome(s).is_none()) {
+            let name = format!("refs/tags/{}", tag(acting, seal)?);
+            updates.push(RefUpdate { name, old: None, new: head.clone() });
+        }
+    }
+    let repo = blocking(|| repository(acting, step))?;
+    remote.can_push(&repo.dir, &updates).await.map_err(|e| {
+        e.context("a push would be refused").hint(format!(
+            "nothing is public yet: see to it that `git push` reaches remote `{}` from your clone, then `lifeboat ship`",
+            step.remote
+        ))
+    })
 }
 
 /// The tag that a `seal` step is going to make.

@@ -1,11 +1,15 @@
 //! `gate`: enough people, judged by the trust root once more, and time; and nothing foreseeable in the way of any line.
 
-use super::stage::{digests_at, directory, same_or_conflict};
+use jiff::Timestamp;
+
+use super::stage::{again, digests_at, directory, same_or_conflict};
 use super::{Acting, summed};
 use crate::effects::{Area, Role};
+use crate::engine::clock::{Witness, judge};
 use crate::engine::{branches, content};
 use crate::error::{Error, Result};
 use crate::step::{Gate, Outcome, Step};
+use crate::trust::{prove_key, read_index};
 
 pub(super) async fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
     let opened = opened(acting, step).await;
@@ -26,14 +30,44 @@ async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
     let approved_by = judgement
         .require()
         .map_err(|e| e.hint("people approve with `lifeboat approve --as NAME`; `lifeboat status` shows who did"))?;
+    clock_is_right(acting, step, now).await?;
     keys_at_hand(acting)?;
     branches::hold(acting.effects, acting.train).await?;
     ways_clear(acting).await?;
     Ok(Outcome::GateOpened { content: content.digest()?, approved_by })
 }
 
-/// The keys that later steps sign with: one that is missing should stop the train here, not between the files of a release
-/// and the index that points at them.
+/// What is at hand of the time is held against this machine's clock: by it an embargo ends.
+async fn clock_is_right(acting: &Acting<'_>, step: &Gate, now: Timestamp) -> Result<()> {
+    let state = &acting.state;
+    let mut happened: Vec<Witness> = Vec::new();
+    for (approval, at) in state.approvals() {
+        happened.push(Witness::new(format!("the approval of {} was recorded at", approval.person), *at));
+    }
+    let records = (0..state.graph().len()).filter_map(|i| state.at(i).since);
+    happened.extend(records.max().map(|at| Witness::new("the journal's last record", at)));
+    for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
+        let Step::Point(point) = &planned.step else { continue };
+        let store = acting.store(&point.store)?;
+        if let Some(there) = read_index(&*store, acting.train.trust(), now).await.ok().flatten() {
+            let what = format!("the index of store `{}` was made at", point.store);
+            happened.push(Witness::new(what, there.index.generated));
+        }
+    }
+    let others: Vec<Witness> =
+        acting.effects.clock.elsewhere().await.into_iter().map(|(what, at)| Witness::new(what, at)).collect();
+    judge(now, &happened, &others)?;
+    if let Some(end) = step.not_before.filter(|_| others.is_empty()) {
+        acting.warn(&[format!(
+            "nothing but this machine's clock ({now}) says that the embargo has ended ({end}): no store or forge with a web \
+             address could be asked for the time"
+        )]);
+    }
+    Ok(())
+}
+
+/// The keys that later steps sign with: one that is missing, or that strangers would not believe, should stop the train
+/// here, not between the files of a release and the index that points at them.
 fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
     let plan = acting.train.plan();
     for (role, is) in [
@@ -41,7 +75,11 @@ fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
         (Role::Freshness, |s| matches!(s, Step::Point(_))),
     ] {
         if plan.steps.iter().any(|s| is(&s.step)) {
-            acting.effects.keys.signer(&role)?;
+            let known = &acting.train.trust().root.roles;
+            let keys =
+                if role == Role::Release { ("release", &known.release) } else { ("freshness", &known.freshness) };
+            let signer = acting.effects.keys.signer(&role)?;
+            prove_key(acting.train.trust(), keys, &*signer, acting.effects.clock.now())?;
         }
     }
     Ok(())
@@ -68,10 +106,10 @@ async fn ways_clear(acting: &Acting<'_>) -> Result<()> {
                     .map_err(|e| e.detail(format!("it is in the way of `{}`", planned.id)))?;
                 continue;
             }
-            let staged = digests_at(&*store, &staging, &path).await?;
+            let mut staged = digests_at(&*store, &staging, &path).await?;
             if staged.is_none() {
-                return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", on.store))
-                    .hint("nothing is public yet; put it back, or give the train up with `lifeboat abandon`"));
+                again((acting.effects, acting.train), &*store, &path, artifact).await?;
+                staged = digests_at(&*store, &staging, &path).await?;
             }
             same_or_conflict(&*store, &path, &artifact.digests, staged)?;
         }

@@ -20,6 +20,8 @@ mod stage;
 pub(in crate::engine) mod sum;
 mod workflows;
 
+pub use stage::hidden_from_strangers;
+
 use super::pools::Pools;
 use super::reach::Reach;
 use super::train::Train;
@@ -84,6 +86,36 @@ pub(super) async fn perform(
 /// Reads every staged file of a line in one store back and compares it; says how many there are.
 pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) -> Result<usize> {
     stage::read_staged(effects, state, on).await
+}
+
+/// Stages again what the required stores have lost of a train that waits for approvals. One that cannot be asked is asked
+/// again at the gate.
+pub(super) async fn stage_again(effects: &Effects, train: &Train) {
+    let state = train.state();
+    for step in &train.plan().steps {
+        if let Step::VerifyStaged(on) = &step.step
+            && state.outcome(&step.id).is_some()
+            && let Err(e) = stage::all_again(effects, train, on).await
+        {
+            let text = format!("warning   store `{}`: {}", on.store, e.message());
+            effects.progress.event(ProgressEvent::Note(text));
+        }
+    }
+}
+
+/// Puts what a finished step made in a store there again, from the train's objects: absent files alone, pointers last.
+pub(super) async fn restore(
+    effects: &Effects,
+    train: &Train,
+    (pools, reach): (&Pools, &Reach),
+    step: &PlannedStep,
+) -> Result<()> {
+    let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt: 1, recent: false };
+    match &step.step {
+        Step::Promote(s) => promote::promote(&acting, s).await.map(drop),
+        Step::Point(s) => point::point(&acting, s).await.map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a release on the project's own storage back, where strangers find it; `None` for other steps, and for a store that

@@ -25,7 +25,7 @@ pub(super) async fn point(acting: &Acting<'_>, step: &Point) -> Result<Outcome> 
     let digest = Sha256::of(&index.to_bytes()?);
     store.clear_staging(&acting.staging()?).await?;
     branches::release_in(acting.effects, acting.train, &*store).await?;
-    Ok(Outcome::Pointed { index: digest })
+    Ok(Outcome::Pointed { index: digest, counter: Some(index.counter) })
 }
 
 /// The trust root and the certificates: for a stranger's keyring, never as evidence. What a machine with a newer root put

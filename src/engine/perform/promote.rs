@@ -6,7 +6,7 @@ use crate::effects::{Area, Effects, Store, blocking};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES};
-use crate::model::{AdvisoryId, Artifact, Digests, PersonId};
+use crate::model::{AdvisoryId, Artifact, Digests, PersonId, StoreName};
 use crate::site::{self, PageAdvisory, PageFile, PageSigner, ReleasePage};
 use crate::step::{OnStore, Outcome};
 use crate::trust;
@@ -20,10 +20,17 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
     for artifact in made.files() {
         let path = format!("{dir}/{}", artifact.name);
         // What is public cannot be taken back: the staged bytes are looked at once more before, the public ones after.
-        if let Some(staged) = digests_at(&*store, &staging, &path).await? {
-            same_or_conflict(&*store, &path, &artifact.digests, Some(staged))?;
+        match digests_at(&*store, &staging, &path).await? {
+            Some(staged) => {
+                same_or_conflict(&*store, &path, &artifact.digests, Some(staged))?;
+                store.promote(&train, &path).await?;
+            }
+            // Public already, or lost after the gate: the train has the same bytes.
+            None => {
+                let source = acting.train.objects().path(&artifact.digests.sha256);
+                store.put_new(&Area::Public, &path, &source, &artifact.digests).await?;
+            }
         }
-        store.promote(&train, &path).await?;
         let found = digests_at(&*store, &Area::Public, &path).await?;
         same_or_conflict(&*store, &path, &artifact.digests, found)?;
     }
@@ -52,10 +59,19 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &OnStore) -> R
             let what = if found.is_some() { "has other bytes at" } else { "has lost" };
             return Err(Error::conflict(format!("store `{}` {what} `{path}`", step.store))
                 .detail(format!("released: sha256 {sha256}"))
-                .hint("nothing was changed: find out who did it, and put the released file back"));
+                .hint(if found.is_some() {
+                    "nothing was changed: find out who did it, and put the released file back".to_owned()
+                } else {
+                    restoring(&step.store)
+                }));
         }
     }
     Ok(())
+}
+
+/// What helps a store that has lost something.
+pub(super) fn restoring(store: &StoreName) -> String {
+    format!("find out who removed it; `lifeboat reconcile --restore {store}` puts the released bytes there again")
 }
 
 /// Puts bytes at a public path: equal ones there are success, other ones a conflict.

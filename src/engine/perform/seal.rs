@@ -1,14 +1,17 @@
 //! `seal`: after the threshold, the release key signs the tag and the artifacts; approvals join the release.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::{Acting, summed};
 use crate::effects::{CheckedReader, Role, Signer, blocking, each};
 use crate::engine::content;
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
+use crate::formats::openpgp::{Hashed, SigningHasher};
 use crate::formats::tag;
 use crate::model::Oid;
 use crate::step::{Outcome, Seal, Sealed, SealedFile};
+use crate::trust::{Window, judge_own};
 
 pub(super) fn seal(acting: &Acting<'_>, step: &Seal) -> Result<Outcome> {
     blocking(|| {
@@ -33,6 +36,7 @@ fn kept(acting: &Acting<'_>, path: &str, bytes: &[u8]) -> Result<SealedFile> {
 fn sign_tag(acting: &Acting<'_>, step: &Seal, signer: &dyn Signer) -> Result<(Oid, crate::model::Sha256)> {
     let payload = acting.payload_of(&step.prepare)?;
     let signature = signer.sign(&mut &payload[..])?;
+    judge(acting, &signature, &Hashed::of(&payload)?).map_err(|e| e.context(format!("tag `{}`", step.tag)))?;
     let object = tag::sign(&payload, &signature);
     let kept = acting.train.objects().put(&object)?;
     let repo = acting.repository_with(&step.prepare)?;
@@ -44,15 +48,41 @@ fn sign_artifacts(acting: &Acting<'_>, step: &Seal, signer: &Arc<dyn Signer>) ->
     let made = summed(&acting.state, &step.checksum)?;
     let objects = acting.train.objects();
     let one = |artifact: &crate::model::Artifact| {
-        let mut source = CheckedReader::new(objects.open(&artifact.digests.sha256)?, artifact.digests);
+        let source = CheckedReader::new(objects.open(&artifact.digests.sha256)?, artifact.digests);
+        let mut source = Heard { inner: source, hasher: SigningHasher::new()? };
         let signature = signer.sign(&mut source).map_err(|e| {
             e.context(format!("artifact `{}`", artifact.name)).hint(
                 "if it changed since it was approved, restore the train's `objects/` directory: nothing was sealed",
             )
         })?;
+        // A signer that stopped early signed something else.
+        std::io::copy(&mut source, &mut std::io::sink()).context(format!("artifact `{}`", artifact.name))?;
+        judge(acting, &signature, &source.hasher.finish()?)
+            .map_err(|e| e.context(format!("artifact `{}`", artifact.name)))?;
         kept(acting, &format!("{}.asc", artifact.name), signature.as_bytes())
     };
     each(made.artifacts, one)
+}
+
+/// What was signed is judged before anything is public, as strangers judge it.
+fn judge(acting: &Acting<'_>, signature: &str, content: &Hashed) -> Result<()> {
+    let (trust, now) = (acting.train.trust(), acting.effects.clock.now());
+    let window = Window::of_plan(acting.train.plan().date, now);
+    judge_own(trust, ("release", &trust.root.roles.release), signature.as_bytes(), content, &window)
+}
+
+/// What a signer reads, hashed on the way: each artifact is read once.
+struct Heard<R> {
+    inner: R,
+    hasher: SigningHasher,
+}
+
+impl<R: Read> Read for Heard<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        Ok(n)
+    }
 }
 
 /// The files of the approvals that count, each judged again.

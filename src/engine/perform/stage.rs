@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Acting, Summed, summed};
-use crate::effects::{Area, Effects, PutNew, Store, blocking};
+use crate::effects::{Area, Effects, ProgressEvent, PutNew, Store, blocking};
+use crate::engine::train::Train;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
 use crate::journal::State;
@@ -21,6 +22,20 @@ pub(super) fn store(effects: &Effects, name: &StoreName) -> Result<Arc<dyn Store
         Error::input(format!("the configuration has no store `{name}`, which the plan needs"))
             .hint("put the `[[store]]` table back; an adopted plan never changes")
     })
+}
+
+/// Whether strangers see nothing of a store's staging area.
+///
+/// # Errors
+/// They do: nothing may be staged there.
+pub async fn hidden_from_strangers(store: &dyn Store) -> Result<()> {
+    match store.seen_by_strangers().await? {
+        None => Ok(()),
+        Some(seen) => Err(Error::fatal(format!("strangers can read {seen} of store `{}`", store.name())).hint(
+            "let the web server refuse everything below `.staging/` (nginx: `location ~ /\\.staging { return 404; }`), or let it \
+             run as a user that cannot read it; then `lifeboat doctor` looks again",
+        )),
+    }
 }
 
 /// The train's own directory in every staging area: random, so that even its name tells nothing.
@@ -76,6 +91,7 @@ pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome
         return Err(Error::fatal(format!("strangers can read the staging area of store `{}`", step.store))
             .hint("mend its permissions; `lifeboat doctor` shows what they are"));
     }
+    hidden_from_strangers(&*store).await?;
     let area = Area::Staging(acting.staging()?);
     let files = staged_files(&summed(&acting.state, &step.checksum)?, step);
     let mut bytes = 0;
@@ -90,7 +106,36 @@ pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome
     Ok(Outcome::Staged { files: files.len() as u64, bytes })
 }
 
+/// Puts a staged file that a store has lost there again: its bytes are kept with the train.
+pub(super) async fn again(
+    (effects, train): (&Effects, &Train),
+    store: &dyn Store,
+    path: &str,
+    artifact: &Artifact,
+) -> Result<()> {
+    let area = Area::Staging(staging(&train.state())?);
+    let source = train.objects().path(&artifact.digests.sha256);
+    store.put_new(&area, path, &source, &artifact.digests).await?;
+    let text = format!("staged    store `{}` had lost the staged `{path}`; it was put there again", store.name());
+    effects.progress.event(ProgressEvent::Note(text));
+    Ok(())
+}
+
+/// Puts every staged file of a line that a store does not list there again.
+pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
+    let (store, state) = (store(effects, &step.store)?, train.state());
+    let area = Area::Staging(staging(&state)?);
+    let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
+    for (path, artifact) in staged_files(&summed(&state, &step.checksum)?, step) {
+        if !listed.contains(&path) {
+            again((effects, train), &*store, &path, &artifact).await?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn verify_staged(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
+    all_again(acting.effects, acting.train, step).await?;
     let files = read_staged(acting.effects, &acting.state, step).await?;
     Ok(Outcome::StagedVerified { files: files as u64 })
 }
@@ -108,6 +153,10 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore
     }
     for (path, artifact) in &files {
         let found = digests_at(&*store, &area, path).await?;
+        if found.is_none() {
+            return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", step.store))
+                .hint("`lifeboat ship`, where the train is, puts it there again; nothing of it is public"));
+        }
         same_or_conflict(&*store, path, &artifact.digests, found)?;
     }
     Ok(files.len())

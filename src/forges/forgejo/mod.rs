@@ -16,6 +16,7 @@ use super::draft::new_draft;
 use super::{ForgeSpec, Surroundings};
 use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 use crate::error::{Context as _, Error, Result};
+use crate::http::Pages;
 use crate::model::{Oid, RemoteName, Sha256, TagName, escape};
 
 /// Releases on one page; servers give no more than 50.
@@ -142,16 +143,20 @@ impl Forge for Forgejo {
 
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
         let mut view = ForgeView { tag: self.tag(tag).await?, releases: Vec::new(), latest: SeenLatest::Newest };
-        for page in 1.. {
+        let mut pages = Pages::of(&self.name, "/releases");
+        loop {
+            let page = pages.page();
             let path = self.path(&format!("/releases?limit={PAGE}&page={page}"));
             let found: Vec<Release> = self.http.get(&path).await?.ok_or_else(|| {
                 Error::input(format!("`{}` shows no repository `{}`", self.name, escape(&self.repository))).hint(
                     "check `repository`, and that the token may read it: a server answers 404 for what it may not",
                 )
             })?;
-            if found.is_empty() {
+            // A server that forgets the page number shows the first one for ever.
+            if found.iter().all(|r| view.releases.iter().any(|seen| seen.id == r.id)) {
                 break;
             }
+            pages.next()?;
             for release in found {
                 let ours = release.tag_name == tag.as_str();
                 let assets = if ours { self.assets(release.id, release.assets).await? } else { Vec::new() };

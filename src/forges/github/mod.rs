@@ -27,7 +27,7 @@ use crate::model::{Oid, RemoteName, TagName, escape};
 pub use crate::http::Deadlines;
 
 /// Where the REST API is, unless the configuration says otherwise.
-const API: &str = "https://api.github.com";
+pub(super) const API: &str = "https://api.github.com";
 /// Where that API's uploads go.
 const UPLOADS: &str = "https://uploads.github.com";
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::GitHub;
 use crate::effects::{Automation, RunState, SeenRun, SeenWorkflow, Switch};
 use crate::error::Result;
+use crate::http::Pages;
 use crate::http::{Body, Host};
 use crate::model::Oid;
 
@@ -85,8 +86,9 @@ impl Automation for GitHub {
 
     async fn runs(&self, commit: &Oid) -> Result<Vec<SeenRun>> {
         let mut out: Vec<SeenRun> = Vec::new();
-        // No commit has more runs than a list shows: ten thousand.
-        for page in 1..=100 {
+        let mut pages = Pages::of(&self.name, "/actions/runs");
+        loop {
+            let page = pages.page();
             let mut url = self.url("/actions/runs")?;
             url.query_pairs_mut()
                 .append_pair("head_sha", commit.as_str())
@@ -99,6 +101,7 @@ impl Automation for GitHub {
             if last || out.len() >= found.total_count {
                 break;
             }
+            pages.next()?;
         }
         Ok(out)
     }

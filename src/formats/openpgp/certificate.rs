@@ -55,6 +55,19 @@ impl Certificate {
         Ok(Self { cert: own_word(&cert).map_err(broken)?, fingerprint })
     }
 
+    /// The certificate of a secret key, ASCII-armored or binary; nothing is unlocked. `name` is the file, for messages.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn of_secret(bytes: &[u8], name: &str) -> Result<Self> {
+        let broken = |e: openpgp::anyhow::Error| {
+            Error::input(format!("`{name}` is not an OpenPGP secret key")).because(cause(&e))
+        };
+        let cert = openpgp::Cert::from_bytes(bytes).map_err(broken)?.strip_secret_key_material();
+        let fingerprint = cert.fingerprint().to_hex().parse()?;
+        Ok(Self { cert, fingerprint })
+    }
+
     /// The fingerprint of its primary key.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
+use super::super::promote::restoring;
 use super::super::stage::directory;
 use super::super::{Acting, summed};
 use crate::effects::{Effects, Store, read_public};
@@ -36,8 +37,9 @@ pub(super) async fn signed_index(acting: &Acting<'_>, store: &dyn Store) -> Resu
 pub(super) async fn movable(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
     if let Some(there) = signed_index(acting, store).await? {
         let (now, expires) = writer(acting).now()?;
-        there
-            .index
+        writer(acting)
+            .ground(store, &there)
+            .await?
             .next(entries(acting, step)?, [], now, expires)
             .map_err(|e| e.context(format!("index of store `{}`", step.store)))?;
     }
@@ -66,12 +68,19 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
     for _ in 0..RACES {
         let there = signed_index(acting, store).await?;
         let (now, expires) = writer.now()?;
-        let empty = || Index::empty(step.project.clone(), now, expires);
-        let old = there.as_ref().map_or_else(empty, |t| t.index.clone());
+        let old = match &there {
+            Some(there) => writer.ground(store, there).await?,
+            None => {
+                let floor = acting.train.past().floor;
+                Index { counter: floor, ..Index::empty(step.project.clone(), now, expires) }
+            }
+        };
         let burn = unlisted(&old, &acting.train.past().burnt);
         let has_all = burn.is_empty() && entries.iter().all(|(v, e)| old.releases.get(v) == Some(e));
         // Interrupted after the index was moved: only what follows it is left, unless it has expired meanwhile.
-        let next = if has_all && old.expires > now { old } else { old.next(entries.clone(), burn, now, expires)? };
+        let current = there.as_ref().is_some_and(|t| writer.by_current_key(t));
+        let next =
+            if has_all && current && old.expires > now { old } else { old.next(entries.clone(), burn, now, expires)? };
         let Some(signature) = writer.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await? else { continue };
         // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
         let bytes = next.to_bytes()?;
@@ -92,7 +101,13 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &Point, store:
         if entry.map(|e| e.manifest) != Some(manifest) {
             return Err(Error::conflict(format!("the index of store `{name}` does not list {version} as released"))
                 .detail(format!("manifest: sha256 {manifest}"))
-                .hint("nothing was changed: find out who changed it, and put the last index back with its signature"));
+                .hint(match there {
+                    Some(_) => {
+                        "nothing was changed: find out who changed it, and put the last index back with its signature"
+                            .to_owned()
+                    }
+                    None => restoring(name),
+                }));
         }
     }
     Ok(())

@@ -1,0 +1,57 @@
+//! A store that was lost, made again from what the trains of this machine keep.
+
+use std::sync::Arc;
+
+use super::perform::restore as restore_step;
+use super::pools::Pools;
+use super::reach::Reach;
+use super::train::Train;
+use crate::effects::Effects;
+use crate::error::Result;
+use crate::journal::State;
+use crate::model::StoreName;
+use crate::step::{Outcome, Step, StepId};
+
+/// The steps that put something of a train into a store, files first, as far as they succeeded.
+#[must_use]
+pub fn made_in(state: &State, store: &StoreName) -> Vec<StepId> {
+    let graph = state.graph();
+    let steps = graph.order().iter().map(|&i| graph.at(i));
+    let there = steps.filter(|s| matches!(&s.step, Step::Promote(on) if on.store == *store));
+    let pointed = graph.order().iter().map(|&i| graph.at(i));
+    let pointed = pointed.filter(|s| matches!(&s.step, Step::Point(point) if point.store == *store));
+    there.chain(pointed).filter(|s| state.outcome(&s.id).is_some()).map(|s| s.id.clone()).collect()
+}
+
+/// The number that an index which is made anew begins after, so that readers of the lost one go on from it: the highest
+/// that this train recorded, and one for each minute since, in which others may have signed it again.
+#[must_use]
+pub fn floor(state: &State, store: &StoreName, now: jiff::Timestamp) -> u64 {
+    let graph = state.graph();
+    let of_store = |i: &usize| matches!(&graph.at(*i).step, Step::Point(point) if point.store == *store);
+    let numbers = (0..graph.len()).filter(of_store).map(|i| {
+        let counter = match state.outcome(&graph.at(i).id) {
+            Some(Outcome::Pointed { counter, .. }) => counter.unwrap_or_default(),
+            _ => return 0,
+        };
+        let minutes = state.at(i).since.map_or(0, |at| now.as_second().saturating_sub(at.as_second()) / 60);
+        counter.saturating_add(u64::try_from(minutes).unwrap_or_default())
+    });
+    numbers.max().unwrap_or_default()
+}
+
+/// Puts what a train made in a store there again: the same bytes, only where there are none; pointers last.
+///
+/// # Errors
+/// Other bytes there, an object that is missing here, the store's.
+pub async fn restore(effects: &Effects, train: &Arc<Train>, store: &StoreName) -> Result<Vec<StepId>> {
+    let state = train.state();
+    let (pools, reach) = (Pools::new(&effects.runners), Reach::nobody());
+    let made = made_in(&state, store);
+    for id in &made {
+        if let Some(step) = train.plan().step(id) {
+            restore_step(effects, train, (&pools, &reach), step).await.map_err(|e| e.detail(format!("step: {id}")))?;
+        }
+    }
+    Ok(made)
+}
