@@ -52,6 +52,8 @@ else
 fi
 cp -R "$example/release-templates" .
 mkdir -m 700 secret state
+# Nobody takes it: no GitHub answers.
+(umask 077 && echo throwaway > secret/github.token)
 mkdir store
 day=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["train"])' train/train.json)
 if [ "$series" = mailbox ] && [ -f "$example/train-$day.toml" ]; then

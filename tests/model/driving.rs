@@ -157,7 +157,8 @@ fn abandoned_is_the_end() {
     let mut state = State::new(graph.clone());
     let adopted = Event::PlanAdopted { plan: graph.id(), nonce: made::nonce(), certificate: String::new() };
     state.apply(&adopted, at(0)).unwrap();
-    assert!(matches!(next(&state, at(0)), Next::Run(ids) if ids.len() == 3));
+    let first = graph.plan().steps.iter().filter(|s| s.needs.is_empty()).count();
+    assert!(matches!(next(&state, at(0)), Next::Run(ids) if ids.len() == first && first > 2));
     state.apply(&Event::Abandoned { reason: "a better fix".to_owned() }, at(0)).unwrap();
     assert_eq!(next(&state, at(0)), Next::Done);
     assert!(state.apply(&Event::Resumed, at(0)).is_err());

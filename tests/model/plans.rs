@@ -117,7 +117,8 @@ fn a_train_of_carried_fixes_pushes_and_is_served() {
     let plan = shape.plan();
     let kinds: Vec<&str> = plan.steps.iter().map(|s| s.step.kind()).collect();
     let stores = shape.config().stores.len();
-    assert_eq!(kinds, [vec!["gate"], vec!["point"; stores], vec!["prepare", "push-git", "push-git"]].concat());
+    let (packed, pointed) = (vec!["pack-history"; stores], vec!["point"; stores]);
+    assert_eq!(kinds, [vec!["gate"], packed, pointed, vec!["prepare", "push-git", "push-git"]].concat());
     shape.remotes.clear();
     let plan = shape.plan();
     assert_eq!(plan.steps.iter().filter(|s| s.step.kind() == "point").count(), stores);
