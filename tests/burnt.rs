@@ -316,3 +316,31 @@ fn a_date_too_far_ahead_stops_the_plan() {
     train.edit(&train.train_file(), &date, "date = 2099-01-01T00:00:00Z");
     train.adopt().fails(2, &["the train's `date` is 2099-01-01", "more than 30 days ahead"]);
 }
+
+#[test]
+fn a_new_freshness_key_forgets_what_a_stolen_one_signed() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let verify = || train.run(&["verify", "1.0.5", &train.store().display().to_string()]);
+    verify().ends_with(0);
+    let stolen = fs::read(train.key("freshness")).unwrap();
+    let thief = SecretKey::parse(&stolen, "stolen", None, jiff::Timestamp::now()).unwrap();
+    let mut forged = index(&train);
+    forged.counter = lifeboat::formats::index::MOST;
+    forged.burnt.insert("1.0.6".parse().unwrap());
+    let bytes = forged.to_bytes().unwrap();
+    let releases = train.store().join("releases");
+    fs::write(releases.join("index.json"), &bytes).unwrap();
+    fs::write(releases.join("index.json.asc"), thief.sign(&mut &bytes[..]).unwrap()).unwrap();
+    // Who saw the number before does not follow, and nobody can go on from the last one.
+    let ran = verify().ends_with(6);
+    assert!(ran.stdout.contains("its number leapt"), "{}", ran.stdout);
+    train.run(&["refresh", "--now"]).fails(6, &["more than any project reaches"]);
+    rotate_freshness(&train);
+    train.run(&["refresh"]).ends_with(0);
+    let now = index(&train);
+    assert_eq!((now.counter, now.burnt.len()), (1, 0));
+    assert_eq!(now.releases, forged.releases);
+    verify().ends_with(0);
+}

@@ -65,7 +65,8 @@ pub(super) fn plan_publication(
     required.extend(plan_forges(config, lines, &seals, (&shown, &quiet), sketch)?);
     plan_advisories(config, request, &shown, sketch)?;
     automation.plan_after(config, request, lines, (&shown, &quiet), sketch)?;
-    plan_points(config, lines, &seals, (&all_sealed, &promoted, &required, &histories), sketch)?;
+    let before = Before { all_sealed: &all_sealed, promoted: &promoted, required: &required, histories: &histories };
+    plan_points(config, lines, &seals, &before, sketch)?;
     Ok(automation.started())
 }
 
@@ -155,18 +156,21 @@ fn plan_stores(
     Ok(promoted)
 }
 
+/// What comes before the pointers of the stores.
+struct Before<'a> {
+    all_sealed: &'a [StepId],
+    promoted: &'a BTreeMap<StoreName, Vec<StepId>>,
+    required: &'a [StepId],
+    histories: &'a BTreeMap<StoreName, StepId>,
+}
+
 /// The pointers of every store, after everything required that they could point at. A train that carries fixes only puts no
 /// files there, and serves its branches all the same.
 fn plan_points(
     config: &Config,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    (all_sealed, promoted, required, histories): (
-        &[StepId],
-        &BTreeMap<StoreName, Vec<StepId>>,
-        &[StepId],
-        &BTreeMap<StoreName, StepId>,
-    ),
+    &Before { all_sealed, promoted, required, histories }: &Before<'_>,
     sketch: &mut Sketch,
 ) -> Result<()> {
     let mut pointed = BTreeMap::new();
