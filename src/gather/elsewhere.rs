@@ -1,6 +1,7 @@
 //! Whether a version exists already where it should go: asked of every destination at once, for a short time only.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use jiff::Timestamp;
 use semver::Version;
 use tokio::task::JoinSet;
 
-use crate::effects::{Area, Remote, Served, Store, read_public};
-use crate::error::{Error, Result};
+use crate::effects::{Area, RefUpdate, Remote, Served, Store, read_public};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::index;
 use crate::model::{BranchName, Oid, ProjectName, RemoteName, StoreName, TagName};
 use crate::snapshot::{Elsewhere, Fact};
@@ -93,6 +94,40 @@ async fn in_store(store: &dyn Store, version: &Version, trust: &TrustedRoot, now
 async fn on_remote(remote: &dyn Remote, tag: &TagName) -> Result<Option<String>> {
     let found = remote.observe(&[format!("refs/tags/{tag}")]).await?;
     Ok(found.into_iter().flatten().next().map(|oid| format!("tag `{tag}` is there, at {oid}")))
+}
+
+/// Tries a push to each of these remotes, which every train needs: a look that is let in says nothing of a push. Nothing is
+/// sent; the name is one that nobody has. Returns why one could not be asked.
+///
+/// # Errors
+/// A remote that would refuse a push.
+pub(super) fn try_pushes(
+    to: &Destinations,
+    required: &[&RemoteName],
+    (repository, commit): (&Path, &Oid),
+) -> Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::fatal("cannot start a runtime").because(e))?;
+    let trial = [RefUpdate { name: "refs/heads/lifeboat-trial".to_owned(), old: None, new: commit.clone() }];
+    let mut unknown = Vec::new();
+    for (name, remote) in to.remotes.iter().filter(|(name, _)| required.contains(name)) {
+        let asked =
+            runtime.block_on(async { tokio::time::timeout(DEADLINE, remote.can_push(repository, &trial)).await });
+        match asked {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) if !matches!(e.kind(), ErrorKind::Unreachable | ErrorKind::Transient) => {
+                return Err(e.context(format!("a push to `{name}`, which every train needs, would be refused")));
+            }
+            Ok(Err(e)) => unknown.push(format!("whether remote `{name}` lets a push in: {}", e.message())),
+            Err(_) => {
+                unknown
+                    .push(format!("whether remote `{name}` lets a push in: no answer within {} s", DEADLINE.as_secs()));
+            }
+        }
+    }
+    Ok(unknown)
 }
 
 /// The branch heads that the stores serve and the remotes have, by destination and full ref name; what does not answer in

@@ -90,6 +90,10 @@ pub fn gather(
         user.has_history(&lines.iter().map(|l| l.base.clone()).collect::<Vec<_>>())?;
     }
     look_elsewhere(config, to, &mut lines, &trust, now)?;
+    if let Some(line) = lines.first() {
+        let required: Vec<&RemoteName> = config.remotes.iter().filter(|r| r.required).map(|r| &r.name).collect();
+        unknown.extend(elsewhere::try_pushes(to, &required, (user.git_dir(), &line.base))?);
+    }
     refuse_stale(config, to, user, &lines)?;
     let snapshot = Snapshot {
         repository: user.git_dir().to_owned(),

@@ -99,7 +99,7 @@ async fn let_in(acting: &Acting<'_>, step: &PushGit, remote: &dyn Remote) -> Res
 }
 
 /// The tag that a `seal` step is going to make.
-fn tag<'a>(acting: &'a Acting<'_>, seal: &StepId) -> Result<&'a TagName> {
+pub(super) fn tag<'a>(acting: &'a Acting<'_>, seal: &StepId) -> Result<&'a TagName> {
     let graph = acting.train.graph();
     match graph.position(seal).map(|at| &graph.at(at).step) {
         Some(Step::Seal(step)) => Ok(&step.tag),

@@ -50,7 +50,7 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &ForgeRelease)
     }
 }
 
-fn forge(effects: &Effects, step: &ForgeRelease) -> Result<Arc<dyn Forge>> {
+pub(super) fn forge(effects: &Effects, step: &ForgeRelease) -> Result<Arc<dyn Forge>> {
     effects
         .forges
         .get(&step.forge)

@@ -92,6 +92,12 @@ async fn ways_clear(acting: &Acting<'_>) -> Result<()> {
         if let Step::PushGit(to) = &planned.step {
             super::deliver::foreseeable(acting, to).await?;
         }
+        if let Step::ForgeRelease(to) = &planned.step {
+            // A token that is not taken, or a repository that is not there, should not be found half-way.
+            let forge = super::forge::forge(acting.effects, to)?;
+            let tag = super::deliver::tag(acting, &to.seal)?;
+            forge.observe(tag).await.map_err(|e| e.context(format!("forge `{}`, which the train needs", to.forge)))?;
+        }
         if let Step::Point(to) = &planned.step {
             super::point::readable(acting, to).await?;
         }
