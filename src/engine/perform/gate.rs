@@ -8,6 +8,7 @@ use crate::effects::{Area, Role};
 use crate::engine::clock::{Witness, judge};
 use crate::engine::{branches, content};
 use crate::error::{Error, Result};
+use crate::model::PersonId;
 use crate::step::{Gate, Outcome, Step};
 use crate::trust::{prove_key, read_index};
 
@@ -33,7 +34,7 @@ async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
     clock_is_right(acting, step, now).await?;
     keys_at_hand(acting)?;
     branches::hold(acting.effects, acting.train).await?;
-    ways_clear(acting).await?;
+    ways_clear(acting, &approved_by).await?;
     Ok(Outcome::GateOpened { content: content.digest()?, approved_by })
 }
 
@@ -86,7 +87,7 @@ fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
 }
 
 /// All lines or none: what would stop one line of a required store is found before another line is public.
-async fn ways_clear(acting: &Acting<'_>) -> Result<()> {
+async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()> {
     let staging = Area::Staging(acting.staging()?);
     for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
         if let Step::PushGit(to) = &planned.step {
@@ -102,6 +103,7 @@ async fn ways_clear(acting: &Acting<'_>) -> Result<()> {
             super::point::readable(acting, to).await?;
         }
         let Step::Promote(on) = &planned.step else { continue };
+        super::promote::page_can_be_made(acting, on, approved_by)?;
         let store = acting.store(&on.store)?;
         let dir = directory(&on.version);
         for artifact in summed(&acting.state, &on.checksum)?.files() {

@@ -1,14 +1,14 @@
 //! `promote`: the staged bytes become public, files first.
 
 use super::stage::{self, digests_at, directory, same_or_conflict};
-use super::{Acting, sealed, summed};
+use super::{Acting, prepared, sealed, summed};
 use crate::effects::{Area, Effects, Store, blocking};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES};
-use crate::model::{AdvisoryId, Artifact, Digests, PersonId, StoreName};
+use crate::model::{AdvisoryId, Artifact, Digests, PersonId, Sha256, StoreName};
 use crate::site::{self, PageAdvisory, PageFile, PageSigner, ReleasePage};
-use crate::step::{OnStore, Outcome};
+use crate::step::{OnStore, Outcome, Sealed, SealedFile, Step};
 use crate::trust;
 
 pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
@@ -39,7 +39,7 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
         let bytes = acting.train.objects().get(&file.sha256)?;
         put_public(acting, &*store, &format!("{dir}/{}", file.path), &bytes).await?;
     }
-    let page = blocking(|| page(acting, step, &*store))?;
+    let page = blocking(|| page(acting, step, &*store, sealed(&acting.state, seal)?))?;
     put_public(acting, &*store, &format!("{dir}/index.html"), &page).await?;
     Ok(Outcome::Promoted { location: store.public_url(&format!("{dir}/")) })
 }
@@ -83,12 +83,30 @@ pub(super) async fn put_public(acting: &Acting<'_>, store: &dyn Store, path: &st
     same_or_conflict(store, path, &digests, found)
 }
 
+/// Whether the release's page can be made of this train's own data, asked while nothing is public. What is not signed yet is
+/// there by its name.
+pub(super) fn page_can_be_made(acting: &Acting<'_>, step: &OnStore, approved_by: &[PersonId]) -> Result<()> {
+    let store = acting.store(&step.store)?;
+    let Some(id) = &step.seal else { return Ok(()) };
+    let graph = acting.train.graph();
+    let Some(Step::Seal(seal)) = graph.position(id).map(|at| &graph.at(at).step) else { return Ok(()) };
+    let made = summed(&acting.state, &step.checksum)?;
+    let mut names: Vec<String> = approved_by.iter().flat_map(trust::sum_signature_names).collect();
+    if seal.sign_artifacts {
+        names.extend(made.artifacts.iter().map(|a| format!("{}.asc", a.name)));
+    }
+    let files = names.into_iter().map(|path| SealedFile { path, sha256: Sha256::of(b""), size: 0 }).collect();
+    let tag_id = prepared(&acting.state, &seal.prepare)?.head.clone();
+    let stand_in = Sealed { tag: seal.tag.clone(), tag_id, tag_object: Sha256::of(b""), files };
+    blocking(|| page(acting, step, &*store, &stand_in)).map(drop).map_err(|e| {
+        e.hint("nothing is public yet: fix the template in `release-templates/`, give the train up and plan it again")
+    })
+}
+
 /// The release's page: the same data, the same bytes.
-fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store) -> Result<Vec<u8>> {
+fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -> Result<Vec<u8>> {
     let plan = acting.train.plan();
     let made = summed(&acting.state, &step.checksum)?;
-    let seal_id = step.seal.as_ref().ok_or_else(|| Error::fatal(format!("step `{}` names no seal", acting.step.id)))?;
-    let seal = sealed(&acting.state, seal_id)?;
     let has = |path: &str| seal.files.iter().any(|f| f.path == path);
     let file = |a: &Artifact| {
         let signature = format!("{}.asc", a.name);
