@@ -201,10 +201,13 @@ fn only_text(step: &Prepare, listed: &[u8]) -> Result<()> {
     ))
 }
 
+/// The mode of each path, and whether it is a file of text.
+type Modes<'a> = BTreeMap<&'a [u8], (&'a [u8], bool)>;
+
 /// The first path at which more than the text of a file changed, and how.
 fn gone_or_new(listed: &[u8]) -> Option<(&'static str, Vec<u8>)> {
     // Names of files are bytes: one in an old encoding is no fault of the tree.
-    let mut seen: [BTreeMap<&[u8], (&[u8], bool)>; 3] = Default::default();
+    let mut seen: [Modes<'_>; 3] = Default::default();
     for record in listed.split(|c| *c == 0) {
         let (mark, rest) = record.split_at_checked(1).unwrap_or_default();
         let mut fields = rest.splitn(3, |c| *c == b' ');
