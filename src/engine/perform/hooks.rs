@@ -201,7 +201,7 @@ fn only_text(step: &Prepare, listed: &[u8]) -> Result<()> {
     ))
 }
 
-/// The mode of each path, and whether it is a file of text.
+/// What is at each path: its kind, and whether it is an executable file.
 type Modes<'a> = BTreeMap<&'a [u8], (&'a [u8], bool)>;
 
 /// The first path at which more than the text of a file changed, and how.
