@@ -4,6 +4,10 @@
 
 #[path = "bump/checkout.rs"]
 mod checkout;
+#[path = "bump/clones.rs"]
+mod clones;
+#[path = "bump/complete.rs"]
+mod complete;
 #[path = "bump/conventions.rs"]
 mod conventions;
 #[path = "bump/decisions.rs"]

@@ -3,6 +3,7 @@
 use super::Work;
 use super::families::admits_line;
 use super::rules::{Style, VersionFile};
+use super::tree::glob;
 use crate::error::{Error, Result};
 use crate::formats::splice::{Splice, line_of, splice, whole_words};
 use crate::formats::{c_header, version_text};
@@ -28,13 +29,42 @@ pub(super) fn rewrite(work: &mut Work<'_>, file: &VersionFile) -> Result<()> {
     if !admits_line(file.when.as_ref(), &work.main.0) {
         return Ok(());
     }
+    if !file.path.contains(['*', '?', '[']) {
+        return one(work, file, &file.path, (&old, &new))
+            .and_then(|fits| if fits { Ok(()) } else { Err(none_fits(work, file, &old)) });
+    }
+    let paths: Vec<String> = work.sources.paths().iter().filter(|p| glob(&file.path, p)).cloned().collect();
+    let mut any = false;
+    for path in paths {
+        any |= one(work, file, &path, (&old, &new))?;
+    }
+    if any { Ok(()) } else { Err(none_fits(work, file, &old)) }
+}
+
+/// No place of the file, or of the files that a glob names, has the version in the form that the rule says.
+fn none_fits(work: &Work<'_>, file: &VersionFile, old: &semver::Version) -> Error {
+    let mut error = Error::input(format!("{}: no place of its style names {old}", file.path));
+    let text = work.text(&file.path).ok().flatten().unwrap_or_default();
+    if let Some(at) = whole_words(&text, &old.to_string()).first() {
+        error = error.detail(format!("{}:{}: {old} stands here in another form", file.path, line_of(&text, at.start)));
+    }
+    error.hint("correct the file, or its `style` or `pattern` in `files` of `[version]`")
+}
+
+/// Rewrites the file at `path` as the rule says; returns whether it names the old version, or the new one already.
+fn one(
+    work: &mut Work<'_>,
+    file: &VersionFile,
+    path: &str,
+    (old, new): (&semver::Version, &semver::Version),
+) -> Result<bool> {
     let name = file.krate.as_deref();
-    let Some(text) = work.text(&file.path)? else {
+    let Some(text) = work.text(path)? else {
         return Err(Error::input(format!("`{}`, a version file of the rules, is not in this tree", file.path))
             .hint("correct `files` of `[version]`, or say with `when` which versions have it"));
     };
     let places = |from: &semver::Version, to: &semver::Version| -> Vec<Splice> {
-        let crates = work.moves.values().filter(|m| name.map_or(m.old == old, |n| n == m.name));
+        let crates = work.moves.values().filter(|m| name.map_or(m.old == *old, |n| n == m.name));
         match file.style {
             Style::CHeader => c_header::bump(&text, from, to, |_| true),
             Style::Pyproject => {
@@ -54,16 +84,9 @@ pub(super) fn rewrite(work: &mut Work<'_>, file: &VersionFile) -> Result<()> {
             },
         }
     };
-    let cuts = places(&old, &new);
-    if cuts.is_empty() && places(&new, &old).is_empty() {
-        let mut error = Error::input(format!("{}: no place of its style names {old}", file.path));
-        if let Some(at) = whole_words(&text, &old.to_string()).first() {
-            error =
-                error.detail(format!("{}:{}: {old} stands here in another form", file.path, line_of(&text, at.start)));
-        }
-        return Err(error.hint("correct the file, or its `style` or `pattern` in `files` of `[version]`"));
-    }
+    let cuts = places(old, new);
+    let fits = !cuts.is_empty() || !places(new, old).is_empty();
     let after = splice(&text, cuts);
-    work.set(&file.path, after);
-    Ok(())
+    work.set(path, after);
+    Ok(fits)
 }

@@ -17,6 +17,12 @@ pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &Version
     let mut versions: Vec<(Version, Version)> = Vec::new();
     // Crates that move, with the index of their step; crates that a family keeps where they are have none.
     let mut chosen: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+    if let Some(step) = families.first().and_then(|f| f.step) {
+        return Err(Error::input(format!(
+            "`step` ({step:?}) of the first family means nothing: it takes the step that is asked for"
+        ))
+        .hint("remove `step` from the first `[[version.family]]`"));
+    }
     for family in &families {
         let (old, moves) = match versions.first() {
             None => (anchor(workspace, family)?, true),
@@ -27,6 +33,10 @@ pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &Version
         };
         let new = match versions.first() {
             None => step.apply(&old)?,
+            // A candidate of the project is one of its libraries too.
+            Some((_, to)) if moves && to.pre.is_empty() && old.pre.is_empty() && family.step.is_some() => {
+                family.step.map_or_else(|| old.clone(), |step| step.apply(&old))
+            }
             Some((from, to)) if moves => follow(from, to, step, &old, &family.of)?,
             Some(_) => old.clone(),
         };
@@ -87,7 +97,7 @@ fn only_family(workspace: &Workspace, rules: &VersionRules) -> Result<Family> {
     let some = at.values().next().and_then(|c| c.first()).or(None);
     let unpublished = || workspace.crates().find(|c| c.version.is_some());
     match (at.len(), some.copied().or_else(unpublished)) {
-        (0 | 1, Some(krate)) => Ok(Family { of: krate.name.clone(), crates: Vec::new(), when: None }),
+        (0 | 1, Some(krate)) => Ok(Family { of: krate.name.clone(), crates: Vec::new(), when: None, step: None }),
         (_, None) => Err(Error::input("no crate with a version in this workspace")
             .detail(format!("read from: {}", rules.manifests.join(", ")))
             .hint("name the workspace's root manifest in `manifests` of `[version]`")),

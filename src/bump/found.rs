@@ -1,6 +1,8 @@
 //! Version files that no rule names: found where they usually lie, and touched only where they speak of a crate that
 //! moves, at its old version.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use semver::Version;
 
@@ -10,7 +12,7 @@ use super::{Move, Work};
 use crate::error::Result;
 use crate::formats::splice::{Splice, splice};
 use crate::formats::tag_links::tag_links;
-use crate::formats::{c_header, changelog_dates, version_text};
+use crate::formats::{c_header, changelog_dates, prose, version_text};
 
 /// Directories whose content comes from elsewhere.
 const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", "node_modules", "target"];
@@ -20,21 +22,40 @@ const FOREIGN: [&str; 6] = ["vendor", "vendored", "third_party", "third-party", 
 enum Kind {
     Changelog,
     Citation,
+    /// A JSON file of a crate's own directory.
+    Json,
     /// What the compiler is expected to say, as in trybuild's tests: our own macros and lints write it.
     Expected,
+    /// A document for people that is neither a changelog nor a README.
+    Document,
     Header,
     Library,
     Readme,
+    /// A program's file that is no library's first one: only its documentation may name versions.
+    Source,
     Pyproject,
     PackageJson,
     Plain,
     Script,
 }
 
+impl Kind {
+    /// Whether a file of this kind speaks of a crate only where its version stands as a whole or shortened.
+    fn needs_version(self) -> bool {
+        !matches!(self, Self::Changelog | Self::Header)
+    }
+}
+
+/// What every way to write a version begins with: `1.2` of 1.2.3.
+fn line_of(version: &Version) -> String {
+    format!("{}.{}", version.major, version.minor)
+}
+
 /// Rewrites every version file that belongs to a crate that moves.
 pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> Result<()> {
     let sources = work.sources;
     let moves: Vec<Move> = work.moves.values().cloned().collect();
+    let lines_of: BTreeSet<String> = moves.iter().map(|m| line_of(&m.old)).collect();
     for path in sources.paths() {
         let Some(kind) = kind(path) else { continue };
         if path.split('/').any(|part| FOREIGN.contains(&part)) {
@@ -44,25 +65,41 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         let own = owner.as_ref().and_then(|m| moves.iter().find(|other| other.manifest == *m));
         // Beside a crate that stays, a changelog is of that crate, whichever versions it mentions.
         let of_another = kind == Kind::Changelog && owner.as_ref().is_some_and(|o| !parent(o).is_empty());
-        if (matches!(kind, Kind::Library | Kind::Expected) || of_another) && own.is_none() {
+        if (matches!(kind, Kind::Library | Kind::Source | Kind::Expected) || of_another) && own.is_none() {
             continue;
         }
         let Some(text) = work.text(path)? else { continue };
+        // Where neither its line of versions nor its name stands, nothing is said of a crate.
+        let here: BTreeSet<&str> = lines_of.iter().map(String::as_str).filter(|l| text.contains(*l)).collect();
+        if here.is_empty() && kind.needs_version() {
+            continue;
+        }
+        let speaks = |m: &&Move| here.contains(line_of(&m.old).as_str()) && mentions(&text, &m.name);
+        let named: Vec<&Move> = moves.iter().filter(speaks).collect();
+        // Crates that go the same way as the one whose file this is.
+        let alike = || named.iter().filter(|m| own.is_some_and(|own| (&own.old, &own.new) == (&m.old, &m.new)));
         let cuts = match kind {
             Kind::Header => headers(&text, &moves, own),
             Kind::Library => {
-                // Of another crate that moves too, a library may show on purpose what it was tried with.
+                // Of another crate that moves otherwise, a library may show on purpose what it was tried with.
+                let snippets = alike().flat_map(|m| version_text::commented_snippets(&text, &m.name, &m.old, &m.new));
                 let its = own.into_iter().flat_map(|m| {
-                    let snippets = version_text::commented_snippets(&text, &m.name, &m.old, &m.new);
                     let root = version_text::own_root_urls(&text, &m.old, &m.new);
-                    snippets.into_iter().chain(root).chain(tag_links(&text, &m.name, &m.old, &m.new))
+                    root.into_iter().chain(tag_links(&text, &m.name, &m.old, &m.new))
                 });
-                moves.iter().flat_map(|m| links(&text, m)).chain(its).collect()
+                named.iter().flat_map(|m| links(&text, m)).chain(its).chain(snippets).collect()
+            }
+            Kind::Source => {
+                alike().flat_map(|m| version_text::commented_snippets(&text, &m.name, &m.old, &m.new)).collect()
             }
             Kind::Readme => {
-                let snippets = |m: &Move| version_text::snippets(&text, &m.name, &m.old, &m.new);
-                let tags = |m: &Move| tag_links(&text, &m.name, &m.old, &m.new);
-                moves.iter().flat_map(|m| snippets(m).into_iter().chain(links(&text, m)).chain(tags(m))).collect()
+                let its = own.into_iter().flat_map(|m| prose::own_version(&text, &m.old, &m.new));
+                named.iter().flat_map(|m| document(&text, m)).chain(its).collect()
+            }
+            Kind::Document => named.iter().flat_map(|m| document(&text, m)).collect(),
+            Kind::Json => {
+                let (_, places) = version_text::package_json(&text);
+                own.into_iter().flat_map(|m| foreign_manifest(&[], Some(m), "", places.clone())).collect()
             }
             Kind::Changelog => changelog(&text, &moves, own, day).into_iter().collect(),
             Kind::Pyproject => {
@@ -78,7 +115,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
             }
             Kind::Expected => {
                 let site = |m: &Move| version_text::site_links(&text, &m.name, &m.old, &m.new);
-                moves.iter().flat_map(|m| site(m).into_iter().chain(links(&text, m))).collect()
+                named.iter().flat_map(|m| site(m).into_iter().chain(links(&text, m))).collect()
             }
             Kind::PackageJson => {
                 let (name, places) = version_text::package_json(&text);
@@ -96,7 +133,11 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 moves.iter().flat_map(constants).chain(project.into_iter().flatten()).collect()
             }
             Kind::Plain => {
+                // Beside a crate at another version it may be the project's all the same.
+                let its = owner.as_ref().and_then(|o| workspace.crate_at(o)?.version.clone());
+                let foreign = its.is_some_and(|v| version_text::plain(&text, &v, &v).is_none());
                 let step = step(work, path, own, owner.is_some());
+                let step = if foreign { Some((&work.main.0, &work.main.1)) } else { step };
                 step.and_then(|(old, new)| version_text::plain(&text, old, new)).into_iter().collect()
             }
         };
@@ -122,6 +163,9 @@ fn kind(path: &str) -> Option<Kind> {
         "cmakelists.txt" | "makefile" => Kind::Script,
         _ if is_changelog(&lower) => Kind::Changelog,
         _ if lower.starts_with("readme") => Kind::Readme,
+        _ if ends(&[".md", ".mdx", ".rst", ".adoc"]) && !is_history(path) => Kind::Document,
+        _ if ends(&[".rs"]) => Kind::Source,
+        _ if ends(&[".json"]) => Kind::Json,
         _ if ends(&[".stderr"]) => Kind::Expected,
         _ if ends(&[".h", ".hh", ".hpp", ".h.in"]) => Kind::Header,
         _ if ends(&[".cmake", ".mk", ".sh", ".py", ".rhai"]) => Kind::Script,
@@ -133,6 +177,43 @@ fn is_changelog(name: &str) -> bool {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let text = !name.contains('.') || [".md", ".txt", ".rst"].iter().any(|e| name.ends_with(e));
     text && ["changelog", "changes", "releases", "release-notes", "release_notes", "news", "history"].contains(&stem)
+}
+
+/// Whether a document tells of releases of the past by its path: their versions stay.
+fn is_history(path: &str) -> bool {
+    const PAST: [&str; 12] = [
+        "changelog",
+        "changes",
+        "release",
+        "news",
+        "history",
+        "blog",
+        "post",
+        "migrat",
+        "upgrad",
+        "rfc",
+        "archive",
+        "adr",
+    ];
+    let lower = path.to_ascii_lowercase();
+    lower.split('/').any(|part| PAST.iter().any(|word| part.split(['-', '_', '.', ' ']).any(|w| w.starts_with(word))))
+}
+
+/// What a document for people says of a crate that moves.
+fn document(text: &str, m: &Move) -> Vec<Splice> {
+    let mut moved = links(text, m);
+    moved.extend(tag_links(text, &m.name, &m.old, &m.new));
+    moved.extend(prose::labels(text, &moved, &m.old, &m.new));
+    for rule in [version_text::snippets, version_text::constants, prose::pinned, prose::hooks, prose::checked_out] {
+        moved.extend(rule(text, &m.name, &m.old, &m.new));
+    }
+    moved
+}
+
+/// Whether a text has the crate's name in one of its spellings.
+fn mentions(text: &str, name: &str) -> bool {
+    let upper = || name.to_ascii_uppercase().replace('-', "_");
+    text.contains(name) || name.contains('-') && text.contains(&name.replace('-', "_")) || text.contains(&upper())
 }
 
 /// Dates the section of the crate that a changelog is of, as its previous release's section is written.

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 
 use super::Work;
-use super::tree::{file_in, glob, parent};
+use super::tree::{file_in, glob, join, parent};
 use super::workspace::{Crate, Workspace};
 use crate::error::{Error, Result};
 use crate::formats::cargo_lock::{self, Lock, LockedPackage, Moved};
+use crate::formats::cargo_manifest;
 
 /// Rewrites every lock file of the tree that holds a crate that moves, at its old version. The lock of a workspace fits its
 /// manifests afterwards, as far as they can be known without an index, or the bump stops.
@@ -41,6 +42,10 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, exclude: &[Str
         };
         // Cargo reads this one, and no variant of it.
         let own = reached && *path == file_in(dir, "Cargo.lock") && workspace.root_of(&root).is_none_or(|r| r == root);
+        // A fixture may have a crate of our name that is another one.
+        if !reached && sources.has(&root) && !leads_here(work, workspace, dir)? {
+            continue;
+        }
         let mut steps = moved.clone();
         if own {
             catch_up(work, workspace, (path, &root), &lock, &mut steps)?;
@@ -52,6 +57,28 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, exclude: &[Str
         work.set(path, after);
     }
     Ok(())
+}
+
+/// Whether a manifest in `dir` leads by its paths, over others if need be, to a crate of the workspace.
+fn leads_here(work: &Work<'_>, workspace: &Workspace, dir: &str) -> Result<bool> {
+    let below = format!("{dir}/");
+    let inside = |p: &&String| p.starts_with(&below) && p.ends_with("/Cargo.toml");
+    let mut queue: Vec<String> = work.sources.paths().iter().filter(inside).cloned().collect();
+    let mut seen: BTreeSet<String> = queue.iter().cloned().collect();
+    while let Some(path) = queue.pop() {
+        let Some(text) = work.sources.text(&path)? else { continue };
+        let Ok(manifest) = cargo_manifest::parse(&text) else { continue };
+        let paths = manifest.dependencies.iter().filter_map(|d| join(parent(&path), d.path.as_ref()?));
+        for target in paths.map(|p| file_in(&p, "Cargo.toml")) {
+            if workspace.crate_at(&target).is_some() {
+                return Ok(true);
+            }
+            if work.sources.has(&target) && seen.insert(target.clone()) {
+                queue.push(target);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Adds to `steps` the crates of the workspace that its lock has at another version than their manifests: nobody chooses

@@ -1,6 +1,8 @@
 //! The manifests after the moves: versions, inherited versions, the addresses of a crate's documentation, and
 //! requirements on crates that moved.
 
+use std::collections::BTreeSet;
+
 use super::rules::Requirements;
 use super::workspace::{Crate, Loaded, Workspace, place};
 use super::{Strictness, Work};
@@ -17,13 +19,20 @@ pub(super) fn rewrite(
     policy: Requirements,
     strictness: Strictness,
 ) -> Result<()> {
-    // Told to lift where no requirement names the version that its crate leaves, the older ones are what is meant.
-    let older = (policy, strictness) == (Requirements::Lift, Strictness::Listed) && !any_follows(work, workspace);
+    // Told to lift where no requirement names the version that a crate leaves, the older ones are what is meant, of those
+    // who move themselves or are never published.
+    let older = (policy, strictness) == (Requirements::Lift, Strictness::Listed);
+    let followed = if older { followed(work, workspace) } else { BTreeSet::new() };
     for (path, loaded) in workspace.manifests() {
         let mut cuts = Vec::new();
         if let (Some(m), Some(package)) = (work.moves.get(path), &loaded.manifest.package) {
             if let PackageVersion::Literal(t) = &package.version {
                 cuts.push(t.set(&loaded.text, &m.new.to_string()));
+            }
+            // Windows has versions of four numbers.
+            for end in ["", ".0"] {
+                let stamps = package.stamps.iter().filter(|t| t.value == format!("{}{end}", m.old));
+                cuts.extend(stamps.map(|t| t.set(&loaded.text, &format!("{}{end}", m.new))));
             }
             let inside =
                 |s: &Splice| package.addresses.iter().any(|a| a.span.start <= s.span.start && s.span.end <= a.span.end);
@@ -46,7 +55,9 @@ pub(super) fn rewrite(
                 // Cargo looks at it only for a member that inherits it.
                 idle: dependency.shared && !workspace.inherited(path, &dependency.key),
             };
-            let lifted = work.moves.get(&krate.manifest).filter(|_| older && wish.unheard().is_none());
+            let moves = work.moves.contains_key(path) || workspace.crate_at(path).is_some_and(|c| !c.publish);
+            let lifts = older && moves && !followed.contains(&krate.manifest);
+            let lifted = work.moves.get(&krate.manifest).filter(|_| lifts && wish.unheard().is_none());
             match lifted.and_then(|m| lift_older(&requirement.value, &m.old, &m.new)) {
                 Some(text) => cuts.push(requirement.set(&loaded.text, &text)),
                 None => cuts.extend(follow(work, &wish, krate, (policy, strictness))?),
@@ -60,16 +71,17 @@ pub(super) fn rewrite(
     Ok(())
 }
 
-/// Whether a requirement on a crate that moves changes with it without being older than the crate.
-fn any_follows(work: &Work<'_>, workspace: &Workspace) -> bool {
-    let mut wishes = workspace.manifests().flat_map(|(path, loaded)| {
+/// The manifests of the crates that move and on which a requirement changes with them without being older than they are.
+fn followed(work: &Work<'_>, workspace: &Workspace) -> BTreeSet<String> {
+    let wishes = workspace.manifests().flat_map(|(path, loaded)| {
         let own = loaded.manifest.dependencies.iter();
         own.filter_map(move |d| Some((&d.requirement.as_ref()?.value, workspace.meant(path, d)?)))
     });
-    wishes.any(|(requirement, krate)| {
+    let follows = wishes.filter(|(requirement, krate)| {
         let step = work.moves.get(&krate.manifest).map(|m| lift(requirement, &m.old, &m.new));
         matches!(step, Some(Lift::To(_) | Lift::Raise(_)))
-    })
+    });
+    follows.map(|(_, krate)| krate.manifest.clone()).collect()
 }
 
 /// Ends the manifest of every crate that moves with a line end, in the kind that its first line has.
@@ -141,7 +153,7 @@ fn follow(
             }
             set(&text)
         }
-        Lift::Raise(text) if loaded.reached && strictness == Strictness::Listed => {
+        Lift::Raise(text) if loaded.reached && (strictness == Strictness::Listed || policy == Requirements::Keep) => {
             work.note(format!("{} and had to follow to {new}, which it did not admit", says()));
             set(&text)
         }

@@ -11,6 +11,8 @@ mod lock_check;
 mod locks;
 mod manifests;
 mod pointers;
+mod python_locks;
+mod remains;
 mod rules;
 mod tagged;
 mod tree;
@@ -27,10 +29,13 @@ use crate::model::VersionStep;
 pub use listed::{Listed, parse_listed};
 pub use lock_check::{LockCheck, LockFit};
 pub use pointers::{pointers, pointers_note};
-pub use rules::{Changelog, Family, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules};
+pub use remains::remains;
+pub use rules::{
+    Changelog, Family, FamilyStep, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules,
+};
 pub use tagged::AtTag;
 use tree::Sources;
-pub use tree::{Entry, EntryKind, MemoryTree, SourceTree};
+pub use tree::{Entry, EntryKind, MemoryTree, SourceTree, fits_part, has_any};
 use workspace::{Crate, Workspace};
 
 /// What is asked of a bump.
@@ -88,6 +93,8 @@ pub struct Bump {
     pub edits: Vec<Edit>,
     /// What the changelog says of this version, for the forge; nothing without a changelog or a section.
     pub release_notes: Option<String>,
+    /// Why the release notes say nothing, if the rules name a changelog and it says nothing of this version.
+    pub unsaid: Option<String>,
     /// What a person should know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -100,6 +107,11 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     let sources = Sources::new(tree)?;
     let mut workspace = Workspace::load(&sources, &rules.manifests, &rules.exclude)?;
     let decision = families::decide(&workspace, rules, &request.to)?;
+    if decision.moves.is_empty() && decision.roots.is_empty() {
+        return Err(Error::input("no crate would move")
+            .detail(format!("`fixed` of `[version]` names every crate that is at {}", decision.main.0))
+            .hint("take the crates that are released out of `fixed`, or name another crate in `of` of the family"));
+    }
     let main = decision.main.1.clone();
     let tag = rules.tag.replace("{version}", &main.to_string());
     if request.tags.contains(&tag) {
@@ -123,11 +135,15 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     for file in &rules.files {
         declared::rewrite(&mut work, file)?;
     }
-    let mut release_notes = None;
-    if let Some(changelog) = &rules.changelog {
-        release_notes = changelogs::rewrite(&mut work, changelog, request.date)?;
+    python_locks::rewrite(&mut work)?;
+    let said = match &rules.changelog {
+        Some(changelog) => changelogs::rewrite(&mut work, changelog, request.date)?,
+        None => changelogs::Said::default(),
+    };
+    if let Some(why) = &said.unsaid {
+        work.note(format!("the release notes of {main} are empty: {why}"));
     }
-    Ok(work.finish(main, Some(tag), release_notes))
+    Ok(work.finish(main, Some(tag), said))
 }
 
 /// Bumps the crates that a release manager listed; version files outside Cargo are found by looking. `at_tag` tells whose
@@ -155,7 +171,8 @@ pub fn bump_listed(
     manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;
     locks::rewrite(&mut work, &workspace, &[])?;
     found::rewrite(&mut work, &workspace, request.date)?;
-    Ok(work.finish(main, None, None))
+    python_locks::rewrite(&mut work)?;
+    Ok(work.finish(main, None, changelogs::Said::default()))
 }
 
 /// How much the rules know about what is not at the version it should be.
@@ -215,7 +232,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn finish(self, version: Version, tag: Option<String>, release_notes: Option<String>) -> Bump {
+    fn finish(self, version: Version, tag: Option<String>, said: changelogs::Said) -> Bump {
         let edits = self.texts.into_iter().filter_map(|(path, after)| {
             let before = self.sources.text(&path).ok().flatten()?;
             (*before != *after).then(|| Edit { path, before: before.as_bytes().to_vec(), after: after.into_bytes() })
@@ -225,7 +242,8 @@ impl<'a> Work<'a> {
             tag,
             edits: edits.collect(),
             moves: self.moves.into_values().collect(),
-            release_notes,
+            release_notes: said.notes,
+            unsaid: said.unsaid,
             notes: self.notes,
         }
     }

@@ -1,5 +1,6 @@
 //! How a project bumps its version: the `[version]` table of `lifeboat.toml`.
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 /// The `[version]` table. It is read from the configuration and stored in the plan as it is.
@@ -61,6 +62,40 @@ pub struct Family {
     /// The versions of the project for which it moves, such as `>=25`; for others its crates stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<semver::VersionReq>,
+    /// The step that it takes with each release of the project, where that is not the project's own: libraries that take a
+    /// minor step with each patch of a tool. The first family takes the step that is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<FamilyStep>,
+}
+
+/// A step of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FamilyStep {
+    /// 1.2.3 to 1.2.4.
+    Patch,
+    /// 1.2.3 to 1.3.0.
+    Minor,
+    /// 1.2.3 to 2.0.0.
+    Major,
+}
+
+impl FamilyStep {
+    /// The step from `old` to `new`, if it is one of these.
+    #[must_use]
+    pub fn between(old: &Version, new: &Version) -> Option<Self> {
+        [Self::Patch, Self::Minor, Self::Major].into_iter().find(|step| step.apply(old) == *new)
+    }
+
+    /// The version after `old`.
+    #[must_use]
+    pub fn apply(self, old: &Version) -> Version {
+        match self {
+            Self::Patch => Version::new(old.major, old.minor, old.patch + 1),
+            Self::Minor => Version::new(old.major, old.minor + 1, 0),
+            Self::Major => Version::new(old.major + 1, 0, 0),
+        }
+    }
 }
 
 /// What becomes of a requirement that a manifest puts on a crate that moves.
@@ -89,7 +124,7 @@ pub enum Unpublished {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VersionFile {
-    /// Where it lies.
+    /// Where it lies; with `*`, `?` or `**`, all files there whose style fits.
     pub path: String,
     /// How the version stands in it.
     pub style: Style,

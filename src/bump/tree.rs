@@ -1,10 +1,11 @@
 //! The source tree that a bump reads: paths, kinds and bytes, wherever they lie.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::error::{Error, Result};
+use crate::formats::cargo_manifest;
 
 /// What a path of a tree is, by its git mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,35 @@ pub trait SourceTree {
     /// # Errors
     /// The file is there and cannot be read.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Which of the files at `paths` have one of `needles` in their bytes.
+    ///
+    /// # Errors
+    /// One is there and cannot be read.
+    fn containing(&self, paths: &[String], needles: &[&str]) -> Result<Vec<String>> {
+        let mut out = Vec::new();
+        for path in paths {
+            if self.read(path)?.is_some_and(|bytes| has_any(&bytes, needles)) {
+                out.push(path.clone());
+            }
+        }
+        Ok(out)
+    }
+
+    /// Manifests that fit `pattern` (a member of a workspace, with globs) in the directory around the tree and are not
+    /// entries of it: Cargo reads them all the same.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    fn strays(&self, _pattern: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Whether one of `needles` stands in `bytes`.
+#[must_use]
+pub fn has_any(bytes: &[u8], needles: &[&str]) -> bool {
+    needles.iter().any(|n| memchr::memmem::find(bytes, n.as_bytes()).is_some())
 }
 
 /// A tree held in memory, for tests and fuzzing.
@@ -76,6 +106,7 @@ pub(super) struct Sources<'a> {
     tree: &'a dyn SourceTree,
     paths: Vec<String>,
     known: HashMap<String, usize>,
+    symlinks: HashSet<String>,
     texts: RefCell<HashMap<String, Option<Rc<str>>>>,
 }
 
@@ -83,24 +114,64 @@ impl<'a> Sources<'a> {
     /// Lists the tree once.
     pub(super) fn new(tree: &'a dyn SourceTree) -> Result<Self> {
         let entries = tree.entries()?;
-        let mut submodules: Vec<String> =
-            entries.iter().filter(|e| e.kind == EntryKind::Submodule).map(|e| format!("{}/", e.path)).collect();
-        // A submodule whose files were added to the tree (a source archive, a vendored copy) is still not ours.
+        let kind = |k: EntryKind| entries.iter().filter(move |e| e.kind == k).map(|e| e.path.clone());
+        let linked: Vec<String> = kind(EntryKind::Submodule).map(|p| format!("{p}/")).collect();
+        let symlinks: HashSet<String> = kind(EntryKind::Symlink).collect();
+        let mut paths: Vec<String> = kind(EntryKind::File).filter(|p| !below(&linked, p)).collect();
+        paths.sort();
+        // A submodule whose files were added to the tree (a source archive, a vendored copy) is still not ours, unless a
+        // workspace of ours names one of its crates as a member: then it is an ordinary directory by now.
+        let mut copied: Vec<String> = Vec::new();
         if let Some(text) = tree.read(".gitmodules")? {
             let text = String::from_utf8_lossy(&text).into_owned();
-            let paths = text.lines().filter_map(|l| l.split_once('=')).filter(|(k, _)| k.trim() == "path");
-            submodules.extend(paths.map(|(_, v)| format!("{}/", v.trim().trim_matches('"').trim_end_matches('/'))));
+            let values = text.lines().filter_map(|l| l.split_once('=')).filter(|(k, _)| k.trim() == "path");
+            copied.extend(values.map(|(_, v)| format!("{}/", v.trim().trim_matches('"').trim_end_matches('/'))));
+            copied.retain(|dir| paths.iter().any(|p| p.starts_with(dir.as_str())));
         }
-        let foreign = |p: &str| submodules.iter().any(|s| p.starts_with(s.as_str()));
-        let mut paths: Vec<String> = entries
-            .into_iter()
-            .filter(|e| e.kind == EntryKind::File)
-            .map(|e| e.path)
-            .filter(|p| submodules.is_empty() || !foreign(p))
-            .collect();
-        paths.sort();
-        let known = paths.iter().enumerate().map(|(i, p)| (p.clone(), i)).collect();
-        Ok(Self { tree, paths, known, texts: RefCell::default() })
+        let mut out = Self { tree, paths, known: HashMap::new(), symlinks, texts: RefCell::default() };
+        out.index();
+        let foreign: Vec<String> = copied.into_iter().filter(|dir| !out.has_member_in(dir)).collect();
+        if !foreign.is_empty() {
+            out.paths.retain(|p| !below(&foreign, p));
+            out.index();
+        }
+        Ok(out)
+    }
+
+    fn index(&mut self) {
+        self.known = self.paths.iter().enumerate().map(|(i, p)| (p.clone(), i)).collect();
+    }
+
+    /// Whether a workspace above `dir` (which ends with `/`) names a crate in it as its member.
+    fn has_member_in(&self, dir: &str) -> bool {
+        let inside: Vec<&str> = self.paths.iter().filter(|p| p.starts_with(dir)).map(|p| parent(p)).collect();
+        let mut above = dir.trim_end_matches('/');
+        while !above.is_empty() {
+            above = parent(above);
+            let manifest = self.text(&file_in(above, "Cargo.toml")).ok().flatten();
+            let workspace = manifest.and_then(|t| cargo_manifest::parse(&t).ok()?.workspace);
+            let members = workspace.into_iter().flat_map(|w| w.members).filter_map(|m| join(above, &m));
+            if members.into_iter().any(|m| inside.iter().any(|d| glob(&m, d))) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The symbolic link that `path` is, or in which it lies.
+    pub(super) fn symlink_on(&self, path: &str) -> Option<&str> {
+        let ends = path.match_indices('/').map(|(i, _)| i).chain([path.len()]);
+        ends.filter_map(|end| self.symlinks.get(&path[..end])).map(String::as_str).next()
+    }
+
+    /// The symbolic links of the tree, in no order.
+    pub(super) fn symlinks(&self) -> impl Iterator<Item = &String> {
+        self.symlinks.iter()
+    }
+
+    /// Manifests that fit a pattern for members and that the tree does not have.
+    pub(super) fn strays(&self, pattern: &str) -> Result<Vec<String>> {
+        self.tree.strays(pattern)
     }
 
     /// Every path that is ours, sorted.
@@ -137,6 +208,11 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// Whether `path` lies in one of these directories, which end with `/`.
+fn below(dirs: &[String], path: &str) -> bool {
+    dirs.iter().any(|d| path.starts_with(d.as_str()))
+}
+
 /// The directory of a path: `` for the top.
 pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
@@ -171,6 +247,12 @@ pub(super) fn glob(pattern: &str, path: &str) -> bool {
     let names: Vec<&str> = path.split('/').filter(|x| !x.is_empty()).collect();
     let within = |part: &&str, name: &&str| fits(&marks(part), name.as_bytes(), |m| *m == Mark::Any, Mark::is);
     fits(&parts, &names, |part| *part == "**", within)
+}
+
+/// Whether a name fits one part of a pattern.
+#[must_use]
+pub fn fits_part(part: &str, name: &str) -> bool {
+    glob(part, name)
 }
 
 /// One mark of a pattern within a part.
@@ -294,5 +376,9 @@ mod tests {
         tree.submodules.push("linked".to_owned());
         let sources = Sources::new(&tree).unwrap();
         assert_eq!(sources.paths(), [".gitmodules", "Cargo.toml"]);
+        // Unless it is a member by now: `.gitmodules` is older than the directory.
+        tree.files.insert("Cargo.toml".to_owned(), b"[workspace]\nmembers = [\"copied\"]\n".to_vec());
+        let sources = Sources::new(&tree).unwrap();
+        assert_eq!(sources.paths(), [".gitmodules", "Cargo.toml", "copied/Cargo.toml"]);
     }
 }

@@ -66,7 +66,12 @@ impl Workspace {
                 Error::input(format!("{}: {}", place(&path, &text, e.offset), e.message))
                     .hint("`cargo metadata` on this tree says the same; mend the manifest first")
             })?;
-            queue.extend(neighbours(sources, &all, &path, &manifest));
+            let found = neighbours(sources, &all, &path, &manifest)?;
+            let counts = |p: &String| !exclude.iter().any(|e| within(e, parent(p)));
+            for next in found.into_iter().filter(counts) {
+                readable(sources, &next, &path)?;
+                queue.extend(sources.has(&next).then_some(next));
+            }
             out.manifests.insert(path, Loaded { text, manifest, reached: true });
         }
         out.resolve()?;
@@ -270,7 +275,7 @@ fn excludes(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> boo
 }
 
 /// The manifests that the one at `path` leads to.
-fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Manifest) -> Vec<String> {
+fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Manifest) -> Result<Vec<String>> {
     let dir = parent(path);
     let mut out = Vec::new();
     if let Some(workspace) = &manifest.workspace {
@@ -278,9 +283,13 @@ fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Man
             if member.contains(['*', '?', '[']) {
                 let matching = all.iter().filter(|p| glob(&member, parent(p)));
                 out.extend(matching.filter(|p| !excludes_glob(workspace, dir, parent(p))).map(|p| (*p).clone()));
+                let links = sources.symlinks().filter(|p| is_manifest(p) && glob(&member, parent(p)));
+                out.extend(links.filter(|p| !excludes_glob(workspace, dir, parent(p))).cloned());
             } else {
                 out.push(file_in(&member, "Cargo.toml"));
             }
+            let strays = sources.strays(&member)?.into_iter();
+            out.extend(strays.filter(|p| !excludes(workspace, dir, parent(p))));
         }
     }
     let named = manifest.package.as_ref().and_then(|p| p.workspace.as_ref());
@@ -296,8 +305,25 @@ fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Man
             break;
         }
     }
-    out.retain(|p| sources.has(p));
-    out
+    Ok(out)
+}
+
+/// Stops where Cargo reads a manifest that a bump cannot change: behind a link, or in no commit. `from` leads to it.
+fn readable(sources: &Sources<'_>, path: &str, from: &str) -> Result<()> {
+    let shown = crate::model::escape(path);
+    let exclude = "or name its directory in `exclude` of `[version]` if it is no crate of yours";
+    if let Some(link) = sources.symlink_on(path) {
+        let link = crate::model::escape(link);
+        return Err(Error::input(format!("`{link}` is a symbolic link: the crate behind it cannot be bumped there"))
+            .detail(format!("{from}: Cargo reads `{shown}` with this manifest"))
+            .hint(format!("replace it by what it points to, {exclude}")));
+    }
+    if !sources.has(path) && !sources.strays(parent(path))?.is_empty() {
+        return Err(Error::input(format!("`{shown}` is not tracked by git, so no commit would have its new version"))
+            .detail(format!("{from}: Cargo reads it with this manifest"))
+            .hint(format!("`git add {shown}`, {exclude}")));
+    }
+    Ok(())
 }
 
 fn excludes_glob(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> bool {

@@ -1,6 +1,7 @@
 //! A working tree on disk: what a bump reads there, and how its edits are written.
 
 mod apply;
+mod clone;
 mod history;
 
 use std::collections::BTreeSet;
@@ -8,38 +9,29 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, Repository};
-
-use crate::bump::{Entry, EntryKind, SourceTree};
+use crate::bump::{Entry, EntryKind, SourceTree, fits_part, has_any};
 use crate::error::{Context as _, Error, Result};
 
 pub use apply::{Applied, Change, GUARD, apply, guard, recover, settle};
-pub use history::{Learned, Release, Unexpressed, learn};
+use clone::Clone;
+pub use clone::History;
+pub use history::{Learned, Release, Unexpressed, Wanted, learn};
 
 /// A checkout: the tracked files of a git working tree, or, where there is no git, the files of a directory.
 pub struct Checkout {
     top: PathBuf,
-    repository: Option<Repository>,
+    clone: Option<Clone>,
 }
 
 impl Checkout {
     /// Opens the checkout that holds `dir`.
     ///
     /// # Errors
-    /// The repository around `dir` is bare or cannot be opened.
+    /// The repository around `dir` is bare, or git refuses it.
     pub fn open(dir: &Path) -> Result<Self> {
-        match Repository::discover(dir) {
-            Ok(repository) => match repository.workdir().map(Path::to_owned) {
-                Some(top) => Ok(Self { top, repository: Some(repository) }),
-                None => Err(Error::input(format!("{}: a bare repository has no files to bump", dir.display()))
-                    .hint("run it in a checkout: `git worktree add`")),
-            },
-            Err(e) if e.code() == ErrorCode::NotFound => {
-                let top = dir.canonicalize().context(dir.display())?;
-                Ok(Self { top, repository: None })
-            }
-            Err(e) => Err(Error::input(format!("{}: {}", dir.display(), e.message()))
-                .hint("see whether `git status` works there; git refuses a repository that another user owns")),
+        match Clone::around(dir)? {
+            Some(clone) => Ok(Self { top: clone.top().to_owned(), clone: Some(clone) }),
+            None => Ok(Self { top: dir.canonicalize().context(dir.display())?, clone: None }),
         }
     }
 
@@ -49,17 +41,42 @@ impl Checkout {
         &self.top
     }
 
-    /// The repository; nothing where the directory is in none.
+    /// The git directory with the objects and refs; nothing where the directory is in no repository.
     #[must_use]
-    pub fn repository(&self) -> Option<&Repository> {
-        self.repository.as_ref()
+    pub fn git_dir(&self) -> Option<&Path> {
+        self.clone.as_ref().map(|c| c.common.as_path())
+    }
+
+    /// The history; nothing where the directory is in no repository.
+    ///
+    /// # Errors
+    /// The refs cannot be read.
+    pub fn history(&self) -> Result<Option<History>> {
+        self.clone.as_ref().map(Clone::history).transpose()
+    }
+
+    /// Whether it is a partial clone, which lacks old files.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.clone.as_ref().is_some_and(Clone::is_partial)
+    }
+
+    /// Who commits here by git's configuration, as `Name <address>`.
+    #[must_use]
+    pub fn committer(&self) -> Option<String> {
+        self.clone.as_ref()?.committer()
+    }
+
+    /// The address of the remote called `name`.
+    #[must_use]
+    pub fn remote(&self, name: &str) -> Option<String> {
+        self.clone.as_ref()?.remote(name)
     }
 
     /// The commit that is checked out, in hexadecimal; nothing before the first commit.
     #[must_use]
     pub fn head(&self) -> Option<String> {
-        let head = self.repository.as_ref()?.head().ok()?;
-        Some(head.target()?.to_string())
+        self.clone.as_ref()?.head()
     }
 
     /// Every tag, without `refs/tags/`.
@@ -67,18 +84,13 @@ impl Checkout {
     /// # Errors
     /// The references cannot be read.
     pub fn tags(&self) -> Result<BTreeSet<String>> {
-        let Some(repository) = &self.repository else { return Ok(BTreeSet::new()) };
-        let names = repository.tag_names(None).context("reading the tags")?;
-        Ok(names.iter().filter_map(|n| n.ok().flatten().map(str::to_owned)).collect())
+        self.clone.as_ref().map_or_else(|| Ok(BTreeSet::new()), Clone::tags)
     }
 
     /// The file at `path` in the tree that `tag` names; nothing where there is none, or where it cannot be read.
     #[must_use]
     pub fn at_tag(&self, tag: &str, path: &str) -> Option<Vec<u8>> {
-        let repository = self.repository.as_ref()?;
-        let tree = repository.find_reference(&format!("refs/tags/{tag}")).ok()?.peel_to_tree().ok()?;
-        let entry = tree.get_path(Path::new(path)).ok()?;
-        repository.find_blob(entry.id()).ok().map(|blob| blob.content().to_vec())
+        self.clone.as_ref()?.at_tag(tag, path)
     }
 
     /// Every file and link that is tracked, or that git would add: all that is no build output.
@@ -88,14 +100,34 @@ impl Checkout {
     pub fn own_files(&self) -> Result<BTreeSet<String>> {
         let tracked = self.entries()?.into_iter().filter(|e| e.kind != EntryKind::Submodule);
         let mut out: BTreeSet<String> = tracked.map(|e| e.path).collect();
-        if let Some(repository) = &self.repository {
-            let mut options = git2::StatusOptions::new();
-            options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
-            let found = repository.statuses(Some(&mut options)).context("looking for files that are not tracked")?;
-            let new = found.iter().filter(|s| s.status().contains(git2::Status::WT_NEW));
-            out.extend(new.filter_map(|s| s.path().ok().map(str::to_owned)));
+        if let Some(clone) = &self.clone {
+            out.extend(clone.untracked()?);
         }
         Ok(out)
+    }
+
+    /// Stops if one of `paths` is tracked and not checked out: a sparse checkout has nowhere to write it.
+    ///
+    /// # Errors
+    /// Names the first one.
+    pub fn all_here<'p>(&self, mut paths: impl Iterator<Item = &'p str>) -> Result<()> {
+        let Some(clone) = &self.clone else { return Ok(()) };
+        let sparse = &clone.listed()?.sparse;
+        let outside = |p: &&str| sparse.contains_key(*p) && self.top.join(p).symlink_metadata().is_err();
+        match paths.find(outside) {
+            None => Ok(()),
+            Some(path) => {
+                let dir = path.rsplit_once('/').map_or(".", |(dir, _)| dir);
+                Err(Error::input(format!(
+                    "`{}` must change and is outside the sparse checkout",
+                    crate::model::escape(path)
+                ))
+                .hint(format!(
+                    "nothing was written; `git sparse-checkout add '{}'`, then bump",
+                    crate::model::escape(dir)
+                )))
+            }
+        }
     }
 
     /// Whether the file at `path` can be executed.
@@ -110,13 +142,13 @@ impl Checkout {
     /// Whether git leaves the file at `path` out: build output.
     #[must_use]
     pub fn ignores(&self, path: &str) -> bool {
-        self.repository.as_ref().is_some_and(|r| r.is_path_ignored(path).unwrap_or(false))
+        self.clone.as_ref().is_some_and(|c| c.ignores(path))
     }
 
     /// Where a bump keeps its record while it writes: in the git directory, or beside the files.
     fn record_dir(&self) -> PathBuf {
-        match &self.repository {
-            Some(repository) => repository.path().join("lifeboat-bump"),
+        match &self.clone {
+            Some(clone) => clone.git_dir.join("lifeboat-bump"),
             None => self.top.join(".lifeboat-bump"),
         }
     }
@@ -124,21 +156,12 @@ impl Checkout {
 
 impl SourceTree for Checkout {
     fn entries(&self) -> Result<Vec<Entry>> {
-        let Some(repository) = &self.repository else {
-            let mut out = Vec::new();
-            walk(&self.top, "", &mut out)?;
-            return Ok(out);
-        };
-        let index = repository.index().context("reading the git index")?;
-        let entries = index.iter().filter_map(|e| {
-            let kind = match e.mode {
-                0o120_000 => EntryKind::Symlink,
-                0o160_000 => EntryKind::Submodule,
-                _ => EntryKind::File,
-            };
-            Some(Entry { path: String::from_utf8(e.path).ok()?, kind })
-        });
-        Ok(entries.collect())
+        if let Some(clone) = &self.clone {
+            return Ok(clone.listed()?.entries.clone());
+        }
+        let mut out = Vec::new();
+        walk(&self.top, "", &mut out)?;
+        Ok(out)
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
@@ -147,10 +170,80 @@ impl SourceTree for Checkout {
             Ok(m) if m.is_file() => fs::read(&at).map(Some).context(at.display()),
             // Tracked, but a link or a directory by now: not a file of the tree.
             Ok(_) => Ok(None),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => match &self.clone {
+                Some(clone) => clone.listed()?.sparse.get(path).map(|id| clone.blob(id)).transpose(),
+                None => Ok(None),
+            },
             Err(e) => Err(e).context(at.display()),
         }
     }
+
+    fn containing(&self, paths: &[String], needles: &[&str]) -> Result<Vec<String>> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
+        let top = &self.top;
+        let one = move |chunk: &[String]| -> Vec<String> {
+            let mut bytes = Vec::new();
+            // What cannot be read names nothing.
+            let mut names = |path: &String| read_plain(&top.join(path), &mut bytes).is_ok() && has_any(&bytes, needles);
+            chunk.iter().filter(|p| names(p)).cloned().collect()
+        };
+        let chunks = paths.chunks(paths.len().div_ceil(threads).max(1));
+        let mut out: Vec<String> = std::thread::scope(|scope| {
+            let all: Vec<_> = chunks.map(|chunk| scope.spawn(move || one(chunk))).collect();
+            all.into_iter().flat_map(|t| t.join().unwrap_or_default()).collect()
+        });
+        if let Some(clone) = &self.clone {
+            let sparse = &clone.listed()?.sparse;
+            let outside = |p: &&String| sparse.contains_key(*p) && self.top.join(p).symlink_metadata().is_err();
+            let absent: Vec<&String> = paths.iter().filter(outside).collect();
+            let blobs = clone.blobs(absent.iter().map(|p| sparse[*p].as_str()))?;
+            let named = absent.into_iter().zip(blobs).filter(|(_, bytes)| has_any(bytes, needles));
+            out.extend(named.map(|(path, _)| path.clone()));
+        }
+        Ok(out)
+    }
+
+    fn strays(&self, pattern: &str) -> Result<Vec<String>> {
+        let Some(clone) = &self.clone else { return Ok(Vec::new()) };
+        let mut dirs = vec![String::new()];
+        for part in pattern.split('/').filter(|p| !p.is_empty()) {
+            dirs = dirs.iter().flat_map(|dir| self.below(dir, part)).collect();
+        }
+        let entries = &clone.listed()?.entries;
+        let known = |path: &str| {
+            let of_a_submodule = |e: &Entry| {
+                e.kind == EntryKind::Submodule && path.strip_prefix(&e.path).is_some_and(|r| r.starts_with('/'))
+            };
+            entries.iter().any(|e| e.path == path || of_a_submodule(e))
+        };
+        let manifests =
+            dirs.into_iter().map(|d| if d.is_empty() { "Cargo.toml".to_owned() } else { format!("{d}/Cargo.toml") });
+        Ok(manifests.filter(|p| self.top.join(p).is_file() && !known(p)).collect())
+    }
+}
+
+impl Checkout {
+    /// The directories in `dir` whose names fit one part of a pattern.
+    fn below(&self, dir: &str, part: &str) -> Vec<String> {
+        let within = |name: &str| if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
+        if !part.contains(['*', '?', '[']) {
+            return vec![within(part)];
+        }
+        let found = fs::read_dir(self.top.join(dir)).into_iter().flatten().flatten();
+        let names = found.filter(|e| e.path().is_dir()).filter_map(|e| e.file_name().into_string().ok());
+        names.filter(|n| fits_part(part, n)).map(|n| within(&n)).collect()
+    }
+}
+
+/// Reads a regular file into `bytes`, never through a link, and in as few calls as can be: a whole tree is read so.
+fn read_plain(at: &Path, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // A pipe in the place of a file must not be waited for.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(at)?;
+    bytes.clear();
+    file.take(u64::MAX).read_to_end(bytes).map(drop)
 }
 
 /// Lists a directory that git does not know; build output and hidden directories are no source.

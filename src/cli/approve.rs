@@ -49,7 +49,14 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     train.under_way()?;
     may_approve(&train, &args.person)?;
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
-    let shown = text(&reviewed) + "\n" + &super::advisory::texts(train.plan());
+    let mut shown = text(&reviewed);
+    // What planning found and no line says itself, such as a branch that was behind its remote.
+    for told in super::plan::of_lines(train.plan()) {
+        if !told.split_once(": ").is_some_and(|(_, what)| shown.contains(what)) {
+            shown.push_str(&format!("\n! {told}"));
+        }
+    }
+    let shown = shown + "\n" + &super::advisory::texts(train.plan());
     if out.json() && !args.yes {
         // Standard output is one JSON value, which comes after the answer; nobody should approve what they have not seen.
         out.note(&shown);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::{Global, Output};
 use crate::bump::{
     Bump, BumpRequest, Hook, LockCheck, LockFit, Move, OnFailure, Requirements, SourceTree as _, VersionRules, bump,
-    bump_listed, parse_listed,
+    bump_listed, parse_listed, remains,
 };
 use crate::checkout::{self, Applied, Change, Checkout};
 use crate::error::{Error, Result};
@@ -101,18 +101,23 @@ pub fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     };
     let mut changes: Vec<Change> = made.edits.iter().cloned().map(Change::from).collect();
     let hooks = if args.no_hooks { Vec::new() } else { hooks };
-    let checks = if args.check { LockCheck::all(&manifests, &made.edits) } else { Vec::new() };
+    let has = |path: &str| Ok::<_, Error>(checkout.read(path)?.is_some());
+    let checks = if args.check { LockCheck::every(&manifests, has)? } else { Vec::new() };
     if !hooks.is_empty() || !checks.is_empty() {
         // Before anything is written: what they change is written with the rest, all or nothing.
         changes = after(&checkout, &made, &hooks, &checks, &mut notes)?;
     }
+    checkout.all_here(changes.iter().map(|c| c.path.as_str()))?;
+    let after = changes.iter().map(|c| (c.path.as_str(), c.after.as_deref())).collect();
+    let remaining = remains(&checkout, &made, &after)?;
     let text = if args.dry_run {
         diff(&changes)
     } else {
         checkout::apply(&checkout, &changes, &request, std::env::current_exe().ok().as_deref())?;
-        format!("{} crates to {}, {} files", made.moves.len(), made.version, changes.len())
+        let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+        format!("{} to {}, {}", count(made.moves.len(), "crate"), made.version, count(changes.len(), "file"))
     };
-    made.notes.iter().for_each(|note| notes.add(format!("note: {note}")));
+    made.notes.iter().chain(&remaining).for_each(|note| notes.add(format!("note: {note}")));
     let report = Report {
         written: !args.dry_run,
         version: Some(made.version),
@@ -172,7 +177,7 @@ fn after(
 ) -> Result<Vec<Change>> {
     let own = checkout.own_files()?;
     let edits = made.edits.iter().map(|e| (e.path.clone(), e.after.clone())).collect();
-    let repository = checkout.repository().map(git2::Repository::commondir);
+    let repository = checkout.git_dir();
     let fence = Fence::new(checkout.top(), own.iter().cloned().collect(), edits, repository)?;
     for hook in hooks {
         let ended = fence.run(&hook.run, hook.network);
@@ -253,6 +258,9 @@ fn fits(fence: &Fence, check: &LockCheck, notes: &mut Notes<'_>) -> Result<()> {
         LockFit::Stale => Err(Error::fatal(format!("Cargo says that `{path}` does not fit the bumped manifests"))
             .detail(said.to_owned())
             .hint("the tree is as before; run `cargo update --workspace`, commit, then bump")),
+        LockFit::Refused => Err(Error::fatal("Cargo cannot take the bumped tree".to_owned())
+            .detail(said.to_owned())
+            .hint("the tree is as before; make `cargo metadata` work, commit, then bump")),
         LockFit::Unknown => {
             notes.add(format!("note: `{path}` is not checked: {}", escape(LockFit::reason(said))));
             Ok(())

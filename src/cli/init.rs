@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use super::Output;
 use crate::bump::{Requirements, Unpublished, VersionRules};
-use crate::checkout::{self, Checkout, Learned, Unexpressed, learn};
+use crate::checkout::{self, Checkout, Learned, Unexpressed, Wanted, learn};
 use crate::error::{Context as _, Error, Result};
 
 /// Learn how this project bumps its version, and write `lifeboat.toml`
@@ -16,7 +16,13 @@ pub struct Args {
     /// The checkout
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// How many patch releases to look at
+    /// Whose releases to learn from: the crate whose version is the project's
+    #[arg(long = "crate", value_name = "NAME")]
+    krate: Option<String>,
+    /// The form of its tags, such as `v{version}` or `acme-v{version}`
+    #[arg(long, value_name = "FORM")]
+    tag: Option<String>,
+    /// How many releases to look at; patch releases before others
     #[arg(long, value_name = "N", default_value_t = 5)]
     releases: usize,
     /// Print the configuration, write nothing
@@ -31,14 +37,40 @@ pub struct Args {
 pub fn run(args: &Args, out: &Output) -> Result<ExitCode> {
     super::bump::settle(&args.dir, out)?;
     let checkout = Checkout::open(&args.dir)?;
-    let Some(repository) = checkout.repository() else {
+    let Some(history) = checkout.history()? else {
         return Err(Error::input(format!("{}: not in a git repository", args.dir.display()))
             .hint("`init` learns from the history of releases; without it write `[version]` by hand"));
     };
-    let learned = learn(repository, args.releases)?;
+    if let Some(tag) = args.tag.as_ref().filter(|t| !t.ends_with("{version}")) {
+        return Err(Error::input(format!("`--tag {tag}` does not end with `{{version}}`"))
+            .hint("write the form of the tags, such as `--tag 'v{version}'`"));
+    }
+    let wanted = Wanted { krate: args.krate.clone(), tag: args.tag.clone() };
+    let started = std::time::Instant::now();
+    let last = std::cell::Cell::new(None::<std::time::Instant>);
+    // The first words at once, then one line in a while: large histories take minutes.
+    let progress = |what: &str| {
+        if last.get().is_none_or(|at| at.elapsed().as_secs() >= 5) && !out.json() {
+            let seconds =
+                if last.get().is_none() { String::new() } else { format!(" ({} s)", started.elapsed().as_secs()) };
+            out.note(&format!("{what}{seconds}"));
+            last.set(Some(std::time::Instant::now()));
+        }
+    };
+    let learned = learn(&history.repository, args.releases, &wanted, &progress);
+    let mut learned = learned.map_err(|e| match checkout.is_partial() {
+        true => e.hint("this is a partial clone, which lacks old files: `git fetch --refetch --no-filter` brings them"),
+        false => e,
+    })?;
+    // Whoever runs it knows better than history who commits releases.
+    if let Some(own) = checkout.committer().and_then(|c| c.parse().ok()) {
+        learned.committer = Some(own);
+    }
     let name = project(&checkout);
     let text = configuration(&name, &learned)?;
     let at = checkout.top().join("lifeboat.toml");
+    // What is written must be taken by every verb.
+    crate::config::parse(&text, &at).map_err(|e| e.context("the learned configuration is not valid"))?;
     if !args.dry_run {
         let mut file = std::fs::File::create_new(&at).map_err(|e| {
             Error::input(format!("{}: {e}", at.display())).hint("`--dry-run` shows what would be written")
@@ -54,6 +86,7 @@ pub fn run(args: &Args, out: &Output) -> Result<ExitCode> {
         "releases": learned.releases,
         "not_expressed": learned.unexpressed,
         "kept_fixed": learned.unseen,
+        "left_out": learned.left_out,
         "stops": learned.stops,
     });
     let shown = if args.dry_run { text.as_str() } else { "" };
@@ -63,11 +96,17 @@ pub fn run(args: &Args, out: &Output) -> Result<ExitCode> {
 
 /// The project's name: that of the repository it comes from, or of the directory.
 fn project(checkout: &Checkout) -> String {
-    let origin = checkout.repository().and_then(|r| r.find_remote("origin").ok());
-    let url = origin.and_then(|o| o.url().ok().map(str::to_owned)).unwrap_or_default();
+    let url = checkout.remote("origin").unwrap_or_default();
     let named = url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
-    match named.strip_suffix(".git").unwrap_or(named) {
+    let name = match named.strip_suffix(".git").unwrap_or(named) {
         "" => checkout.top().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        name => name.to_owned(),
+    };
+    // As the configuration wants it.
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+') { c } else { '-' };
+    let name: String = name.chars().map(plain).take(64).collect();
+    match name.trim_start_matches(['-', '_', '.', '+']) {
+        "" => "project".to_owned(),
         name => name.to_owned(),
     }
 }
@@ -81,6 +120,16 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "# Learned from {}", founded(learned));
     let _ = writeln!(out, "[project]\nname = {}", quoted(name));
+    match &learned.committer {
+        Some(committer) => {
+            let _ = writeln!(out, "# who commits the releases: change it to the project's own address");
+            let _ = writeln!(out, "committer = {}", quoted(&committer.to_string()));
+        }
+        None => {
+            let _ = writeln!(out, "# who commits the releases: nothing told, so this must be changed");
+            let _ = writeln!(out, "committer = {}", quoted(&format!("{name} release <release@example.org>")));
+        }
+    }
     if let Some(branches) = &learned.branches {
         let _ = writeln!(out, "branches = {}", quoted(branches));
     }
@@ -112,6 +161,12 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
     for missed in &learned.unexpressed {
         let _ = writeln!(out, "# not expressed: {}", named(missed, learned.releases.len()));
     }
+    for left_out in &learned.left_out {
+        let _ = writeln!(out, "# left out: {}", crate::model::escape(left_out));
+    }
+    if let Some(why) = &learned.stops {
+        let _ = writeln!(out, "# a patch of what is checked out would stop: {}", crate::model::escape(why));
+    }
     if !learned.unseen.is_empty() {
         let _ = writeln!(out, "# in none of those releases, so kept fixed: {}", list(&learned.unseen));
     }
@@ -122,6 +177,9 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
         }
         if let Some(when) = &family.when {
             let _ = writeln!(out, "when = {}", quoted(&when.to_string()));
+        }
+        if let Some(step) = &family.step {
+            let _ = writeln!(out, "step = \"{}\"", format!("{step:?}").to_lowercase());
         }
     }
     // What is written must be read again as what was learned.
@@ -207,6 +265,9 @@ fn report(learned: &Learned) -> String {
     if !learned.unseen.is_empty() {
         let names = crate::model::escape(&learned.unseen.join(", "));
         let _ = writeln!(out, "kept fixed, since no release had them: {names}");
+    }
+    for left_out in &learned.left_out {
+        let _ = writeln!(out, "left out: {}", crate::model::escape(left_out));
     }
     if let Some(why) = &learned.stops {
         let _ = writeln!(out, "a patch of what is checked out would stop: {why}");

@@ -109,11 +109,19 @@ pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
         out.push_str(&format!("  {}{deferrable}\n", step.id));
     }
     for unknown in &plan.unknown {
-        out.push_str(&format!("\nunknown: {}", escape(unknown)));
+        let word = if of_lines(plan).any(|told| told == escape(unknown)) { "note" } else { "unknown" };
+        out.push_str(&format!("\n{word}: {}", escape(unknown)));
     }
     out.push_str(&format!("\n{} steps; plan {id}\n", plan.steps.len()));
     out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship {} --plan {id}`", shell_path(file)));
     Ok(out)
+}
+
+/// What planning found about single lines: release notes that say nothing, a branch that is behind its remote.
+pub(super) fn of_lines(plan: &Plan) -> impl Iterator<Item = String> {
+    let branches: Vec<String> = plan.lines.iter().map(|l| format!("line `{}`: ", l.branch)).collect();
+    let ours = move |told: &&String| branches.iter().any(|b| told.starts_with(b));
+    plan.unknown.iter().filter(ours).map(|told| escape(told))
 }
 
 /// Every distinct command line with what it may reach, in the order of the steps.

@@ -76,7 +76,11 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             train.under_way()?;
             (effects, train)
         }
-        (Some(file), None) => adopt_file(&place, file, args, progress)?,
+        (Some(file), None) => {
+            let (effects, train) = adopt_file(&place, file, args, progress)?;
+            super::plan::of_lines(train.plan()).for_each(|told| out.note(&format!("note: {told}")));
+            (effects, train)
+        }
         (None, None) => return Err(Error::input("no train is meant")),
     };
     let train = train.with_past(place.past()?);

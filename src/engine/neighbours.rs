@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::train::{Train, TrainDir};
-use crate::effects::{Disk, Effects, EntryKind, Lock, locks};
+use crate::effects::{Disk, Effects, EntryKind, Lock};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Journal, State, StepStatus};
 use crate::model::{RemoteName, TrainName};
@@ -44,8 +44,7 @@ pub(super) async fn quiet(effects: &Effects, train: &Train, forge: &RemoteName) 
         }
         tokio::time::sleep(BETWEEN).await;
     }
-    let by = locks::holder(&*effects.disk, &path).map_or_else(locks::unknown, locks::with);
-    let what = format!("another lifeboat process acts on `{forge}`: {by}");
+    let what = format!("another lifeboat process acts on `{forge}`");
     Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` goes on once it has ended"))
 }
 

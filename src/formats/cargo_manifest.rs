@@ -68,6 +68,9 @@ pub struct Package {
     pub workspace: Option<String>,
     /// `documentation` and `homepage`, where they stand: addresses that may name the crate with its version.
     pub addresses: Vec<Text>,
+    /// Strings of `[package.metadata]` under `FileVersion`, `ProductVersion` or `version`, at any depth: what tools stamp into
+    /// a program may repeat the crate's version.
+    pub stamps: Vec<Text>,
 }
 
 /// The `[workspace]` table.
@@ -179,7 +182,28 @@ fn package(root: &dyn TableLike) -> Result<Option<Package>, ManifestError> {
     };
     let workspace = text(table, "workspace")?.map(|t| t.value);
     let addresses = ["documentation", "homepage"].iter().filter_map(|key| string(table.get(key)?)).collect();
-    Ok(Some(Package { name, version, publish, workspace, addresses }))
+    let mut stamps = Vec::new();
+    if let Some(metadata) = table.get("metadata").and_then(Item::as_table_like) {
+        stamped(metadata, &mut stamps);
+    }
+    Ok(Some(Package { name, version, publish, workspace, addresses, stamps }))
+}
+
+/// The versions that `table` and the tables below it name.
+fn stamped(table: &dyn TableLike, out: &mut Vec<Text>) {
+    for (key, item) in table.iter() {
+        if let Some(inner) = item.as_table_like() {
+            // Wishes are no stamps.
+            if !key.ends_with("dependencies") {
+                stamped(inner, out);
+            }
+        } else if matches!(
+            key.to_ascii_lowercase().replace(['-', '_'], "").as_str(),
+            "version" | "fileversion" | "productversion"
+        ) {
+            out.extend(string(item));
+        }
+    }
 }
 
 fn workspace(root: &dyn TableLike) -> Result<Option<Workspace>, ManifestError> {

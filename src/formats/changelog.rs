@@ -27,10 +27,10 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
     let mut out: Vec<Section<'_>> = Vec::new();
     // Those that no later heading has ended yet, the outermost first.
     let mut open: Vec<usize> = Vec::new();
-    let mut fenced = false;
+    let mut quoted = Quoted::default();
     for (i, (start, line)) in all.iter().enumerate() {
-        fenced ^= line.trim_start().starts_with("```");
-        if fenced {
+        let above = if i == 0 { "" } else { all[i - 1].1 };
+        if quoted.takes(line, above) {
             continue;
         }
         let hashes = line.bytes().take_while(|b| *b == b'#').count();
@@ -52,6 +52,37 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
         out.push(Section { heading: line, start: *start, body: end..text.len(), level });
     }
     out
+}
+
+/// What is no text of a document's own: code between fences, and comments.
+#[derive(Debug, Default)]
+struct Quoted {
+    /// The fence that is open: its mark, how often.
+    fence: Option<(char, usize)>,
+    comment: bool,
+}
+
+impl Quoted {
+    /// Whether `line` belongs to code or to a comment; `above` is the line before. A line of `~` below a title underlines it.
+    fn takes(&mut self, line: &str, above: &str) -> bool {
+        let bare = line.trim_start();
+        let count = |mark: char| bare.chars().take_while(|c| *c == mark).count();
+        if let Some((mark, length)) = self.fence {
+            if count(mark) >= length && bare.trim_start_matches(mark).trim().is_empty() {
+                self.fence = None;
+            }
+            return true;
+        }
+        if self.comment || bare.starts_with("<!--") {
+            self.comment = !line.contains("-->");
+            return true;
+        }
+        let title = above.trim().chars().count();
+        let underline = title > 0 && count('~') >= title && bare.trim_end().chars().all(|c| c == '~');
+        self.fence = ['`', '~'].into_iter().map(|mark| (mark, count(mark))).find(|(_, n)| *n >= 3);
+        self.fence = self.fence.filter(|(mark, _)| *mark == '`' || !underline);
+        self.fence.is_some()
+    }
 }
 
 /// The section of `version`: the first whose heading names it as a whole.
@@ -91,6 +122,8 @@ pub fn fill(template: &str, version: &Version, date: Date) -> Result<String, Str
 pub enum Dated {
     /// These splices date the section.
     Splices(Vec<Splice>),
+    /// The section bears another day; these splices give it this one.
+    Redated(Vec<Splice>, Date),
     /// The section bears that date already.
     Already,
     /// There is no section for this version, and none that is unreleased.
@@ -138,18 +171,38 @@ pub fn date(
     if let Some(i) = within.find(unreleased).filter(|_| !dated) {
         let at = range.start + i;
         let mut cuts = vec![Splice::new(at..at + unreleased.len(), stamp)];
-        cuts.extend(insert.map(|text| Splice::new(start..start, text)));
+        // The line ends that the changelog has.
+        let crlf = text.find('\n').is_some_and(|n| text[..n].ends_with('\r'));
+        let ends = |text: &str| if crlf { text.replace("\r\n", "\n").replace('\n', "\r\n") } else { text.to_owned() };
+        cuts.extend(insert.map(|text| Splice::new(start..start, ends(text))));
         return Ok(Dated::Splices(cuts));
     }
     // A day that was foreseen and passed: `released` with another date in the same place.
     let found = lines(within).find_map(|(at, line)| Some((at, stamped(line)?)));
     match found {
-        Some((at, day)) if within[at + day.start..at + day.end] != date.to_string() => {
+        Some((at, day)) => {
             let start = range.start + at;
-            Ok(Dated::Splices(vec![Splice::new(start + day.start..start + day.end, date.to_string())]))
+            let cut = Splice::new(start + day.start..start + day.end, date.to_string());
+            Ok(match within[at + day.start..at + day.end].parse::<Date>() {
+                Ok(other) if other != date => Dated::Redated(vec![cut], other),
+                _ => Dated::Already,
+            })
         }
-        _ => Ok(Dated::Already),
+        None => Ok(Dated::Already),
     }
+}
+
+/// Whether `notes` say nothing: they have headings, rules, comments and a line with a day at most.
+#[must_use]
+pub fn says_nothing(notes: &str) -> bool {
+    let mut quoted = Quoted::default();
+    let mut above = "";
+    notes.lines().all(|line| {
+        let hidden = quoted.takes(line, above) && quoted.fence.is_none();
+        above = line;
+        let dated = super::changelog_dates::day(line).is_some() && line.split_whitespace().count() <= 5;
+        hidden || line.starts_with('#') || dated || !line.chars().any(char::is_alphanumeric)
+    })
 }
 
 /// The heading and the lines up to the first one that is neither empty nor a paragraph's first.
@@ -193,7 +246,7 @@ mod tests {
 
     fn dated(text: &str, unreleased: &str, released: &str, insert: Option<&str>) -> Option<String> {
         match date(text, &Version::new(1, 2, 3), DAY, unreleased, released, insert).unwrap() {
-            Dated::Splices(cuts) => Some(splice(text, cuts)),
+            Dated::Splices(cuts) | Dated::Redated(cuts, _) => Some(splice(text, cuts)),
             Dated::Already => Some(text.to_owned()),
             Dated::Missing => None,
         }
@@ -220,6 +273,36 @@ mod tests {
         assert_eq!(dated(&after, "[Unreleased]", "[{version}] - {date}", None).unwrap(), after);
         let notes = notes(text, &Version::new(1, 2, 3), Some("^-----")).unwrap();
         assert_eq!(notes, "Unreleased.\n\n### Fixed\n\n* x\n");
+    }
+
+    #[test]
+    fn examples_and_comments_are_no_sections() {
+        for hidden in ["~~~\n## Unreleased\n~~~", "<!--\n## Unreleased\n-->", "````md\n```\n## Unreleased\n```\n````"] {
+            let text = format!("# Log\n\nWrite:\n\n{hidden}\n\n## Unreleased\n\n- x\n\n## 1.2.2\n");
+            let after = dated(&text, "Unreleased", "{version} - {date}", None).unwrap();
+            let tail = "\n\n## 1.2.3 - 2026-05-21\n\n- x\n\n## 1.2.2\n";
+            assert_eq!(after, format!("# Log\n\nWrite:\n\n{hidden}{tail}"));
+        }
+        // A title may be underlined by the mark of a fence.
+        let text = "1.2.3 (unreleased)\n~~~~~~~~~~~~~~~~~~\n\n- x\n";
+        assert_eq!(dated(text, "unreleased", "{date}", None).unwrap(), text.replace("unreleased", "2026-05-21"));
+    }
+
+    #[test]
+    fn what_is_inserted_has_the_line_ends_of_the_changelog() {
+        let text = "# Log\r\n\r\n## [Unreleased]\r\n\r\n- x\r\n";
+        let after = dated(text, "[Unreleased]", "[{version}]", Some("## [Unreleased]\n\n")).unwrap();
+        assert_eq!(after, "# Log\r\n\r\n## [Unreleased]\r\n\r\n## [1.2.3]\r\n\r\n- x\r\n");
+    }
+
+    #[test]
+    fn notes_may_say_nothing() {
+        for nothing in ["", "\n", "Released 2026-05-21.\n\n### Fixed\n", "<!-- write\nhere -->\n-----\n"] {
+            assert!(says_nothing(nothing), "{nothing}");
+        }
+        for something in ["- x\n", "### Fixed\n\n* A bug that was there since 2026-05-21 is gone.\n", "```\nx\n```\n"] {
+            assert!(!says_nothing(something), "{something}");
+        }
     }
 
     #[test]

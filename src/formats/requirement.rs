@@ -43,7 +43,7 @@ pub fn lift(requirement: &str, old: &Version, new: &Version) -> Lift {
     let start = requirement.find(|c: char| c.is_ascii_digit()).unwrap_or(requirement.len());
     let (head, rest) = requirement.split_at(start);
     let (listed, tail) = rest.split_at(rest.trim_end().len());
-    let single = matches!(head.trim(), "" | "=" | "^" | "~");
+    let single = matches!(head.trim(), "" | "=" | "^" | "~" | ">=");
     if single && !listed.contains([',', ' ']) {
         for (from, to) in [(exact(old), exact(new)), (minor(old), minor(new)), (major(old), major(new))] {
             if listed == from {
@@ -105,6 +105,9 @@ mod tests {
     fn kept_in_kind() {
         let to = |s: &str| Lift::To(s.to_owned());
         assert_eq!(check("1.2.3", "1.2.3", "1.2.4"), to("1.2.4"));
+        assert_eq!(check(">= 1.2.3", "1.2.3", "1.2.4"), to(">= 1.2.4"));
+        assert_eq!(check(">=1.2", "1.2.3", "1.2.4"), Lift::Stays);
+        assert_eq!(check(">=1.2.0", "1.2.3", "1.2.4"), Lift::Admits);
         assert_eq!(check("=1.2.3", "1.2.3", "1.2.4"), to("=1.2.4"));
         assert_eq!(check("= 1.2.3 ", "1.2.3", "1.2.4"), to("= 1.2.4 "));
         assert_eq!(check("^1.2.3", "1.2.3", "1.3.0"), to("^1.3.0"));

@@ -22,7 +22,7 @@ use crate::effects::{Clock, Disk, Git as _, PrivateRepo, Scratch};
 use crate::error::{Error, Result};
 use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
-use crate::git::series::{from_remote, noting_mailbox, on_base};
+use crate::git::series::{from_mailbox, from_remote, on_base};
 use crate::git::{GitProgram, LocalGit};
 use crate::model::{BranchName, LineKind, Oid, RemoteName, TagName, VersionStep};
 use crate::snapshot::{Fact, LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
@@ -239,13 +239,16 @@ impl Seeing<'_> {
             ))
             .hint("a partial clone lacks blobs: run `git fetch --refetch` while the remote is up"));
         }
-        let series = self.series(line, &base, unknown)?;
+        let series = self.series(line, &base)?;
         let bytes = series.to_bytes()?;
         let patched = self.patched(&base, &series)?;
         let (versions, edits) = match line.kind {
             LineKind::Carry => (None, Some(Vec::new())),
             _ => {
-                let (versions, edits) = self.versions(line, &base, &patched)?;
+                let (old, made) = self.bumped(line, &base, &patched)?;
+                let told = made.unsaid.map(|why| format!("the release notes of {} are empty: {why}", made.version));
+                unknown.extend(told.map(|told| format!("line `{}`: {told}", line.branch)));
+                let (versions, edits) = ((old, made.version), made.edits.into_iter().map(|e| e.path).collect());
                 let note = pointers_note(&*self.tree(&patched)?)?;
                 unknown.extend(note.map(|note| format!("line `{}`: {note}", line.branch)));
                 (Some(versions), Some(edits).filter(|_| self.config.version.after.is_empty()))
@@ -361,16 +364,13 @@ impl Seeing<'_> {
         }
     }
 
-    fn series(&self, line: &TrainLine, base: &Oid, unknown: &mut Vec<String>) -> Result<Series> {
+    fn series(&self, line: &TrainLine, base: &Oid) -> Result<Series> {
         let repo = self.repository();
         let imported = match &line.series {
             SeriesSource::None => return Ok(Series { format: 1, patches: Vec::new() }),
             SeriesSource::Mailbox(path) => {
                 LocalGit::new(self.program.clone()).ensure(&repo)?;
-                let (series, lacks) = noting_mailbox(self.program, path, self.scratch)?;
-                // A part of a series may be meant; that a mail was lost is not said by anything else.
-                unknown.extend(lacks.map(|lacks| format!("line `{}`: the series has no mail {lacks}", line.branch)));
-                series
+                from_mailbox(self.program, path, self.scratch)?
             }
             SeriesSource::Remote { url, branch } => {
                 LocalGit::new(self.program.clone()).ensure(&repo)?;
@@ -381,8 +381,8 @@ impl Seeing<'_> {
         on_base(self.program, &repo, base, &imported)
     }
 
-    /// The version before and after, by a bump of the patched tree, as `prepare` makes it: what is inconsistent stops the plan.
-    fn versions(&self, line: &TrainLine, base: &Oid, patched: &Patched) -> Result<((Version, Version), Vec<String>)> {
+    /// The version before, and a bump of the patched tree, as `prepare` makes it: what is inconsistent stops the plan.
+    fn bumped(&self, line: &TrainLine, base: &Oid, patched: &Patched) -> Result<(Version, Bump)> {
         let to = line.to.clone().unwrap_or(match line.kind {
             LineKind::First => VersionStep::Release,
             LineKind::Candidate => VersionStep::Candidate,
@@ -399,7 +399,7 @@ impl Seeing<'_> {
         }
         let made = made?;
         let old = before(&made).ok_or_else(|| Error::input("no crate moves to a new version"))?;
-        Ok(((old, made.version), made.edits.into_iter().map(|e| e.path).collect()))
+        Ok((old, made))
     }
 
     fn submodules(&self, patched: &Patched, series: &Series) -> Result<(Vec<Submodule>, Vec<String>)> {

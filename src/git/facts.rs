@@ -64,6 +64,7 @@ impl UserRepository {
     /// # Errors
     /// There is none, or it has SHA-256 object ids.
     pub fn open(program: &GitProgram, path: &Path) -> Result<Self> {
+        program.check()?;
         let what = format!("cannot open repository `{}`", path.display());
         let top = path.join(".git");
         let is_git_dir = !top.exists() && path.join("objects").is_dir() && path.join("HEAD").exists();

@@ -84,7 +84,7 @@ fn given(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Setting> {
 pub struct GitProgram {
     path: PathBuf,
     search_path: OsString,
-    user: BTreeMap<&'static str, OsString>,
+    user: BTreeMap<String, OsString>,
     /// What the user chose for ssh, once it was asked for.
     ssh: Arc<OnceLock<Chosen>>,
     /// Settings that the user gave in the environment (`GIT_CONFIG_COUNT` and its like, git-config(1)).
@@ -102,7 +102,12 @@ impl GitProgram {
     /// `git` of this process's `PATH`, with the variables of this process that reach a remote as the user does.
     #[must_use]
     pub fn from_env() -> Self {
-        let user = USER_VARIABLES.iter().filter_map(|k| Some((*k, std::env::var_os(k)?))).collect();
+        let listed = USER_VARIABLES.iter().filter_map(|k| Some(((*k).to_owned(), std::env::var_os(k)?)));
+        // `GIT_CONFIG_COUNT` with its pairs: settings such as `safe.directory` that a CI job gives without a file.
+        let pair =
+            |k: &str| k == "GIT_CONFIG_COUNT" || k.starts_with("GIT_CONFIG_KEY_") || k.starts_with("GIT_CONFIG_VALUE_");
+        let pairs = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok().filter(|k| pair(k))?, v)));
+        let user = listed.chain(pairs).collect();
         let search_path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         let given = given(|name| std::env::var_os(name));
         Self {
@@ -147,7 +152,7 @@ impl GitProgram {
     /// The same with one more variable, for the user's git only.
     #[must_use]
     pub fn with_variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
-        self.user.insert(name, value.into());
+        self.user.insert(name.to_owned(), value.into());
         self.ssh = Arc::default();
         self
     }

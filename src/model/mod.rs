@@ -9,7 +9,6 @@ mod line;
 mod name;
 mod secret;
 mod shell;
-mod time;
 mod trigger;
 
 pub use advisory::{Advisory, Affected, Cve, Severity};
@@ -24,5 +23,4 @@ pub use name::{
 };
 pub use secret::{Secret, SecretRef};
 pub use shell::{shell_path, shell_word};
-pub use time::whole_seconds;
 pub use trigger::Trigger;

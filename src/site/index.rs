@@ -4,12 +4,10 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::Serialize;
 
-use super::commands::percent;
-use super::links::AdvisoryView;
 use crate::config::TemplateSet;
 use crate::error::Result;
 use crate::model::{BranchName, ProjectName};
-use crate::templates::{self, AdvisoryText};
+use crate::templates;
 
 /// What the list shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,8 +27,8 @@ pub struct IndexRelease {
     pub branch: BranchName,
     /// The train's date.
     pub date: Timestamp,
-    /// What it fixes.
-    pub advisories: Vec<AdvisoryText>,
+    /// The identifiers of what it fixes.
+    pub advisories: Vec<String>,
 }
 
 /// The page's bytes, from `index.html`; the newest line first, and within a line the newest version first.
@@ -38,22 +36,8 @@ pub struct IndexRelease {
 /// # Errors
 /// The template's, with its file and line.
 pub fn index_page(set: &TemplateSet, page: &IndexPage) -> Result<Vec<u8>> {
-    templates::page(set, "index.html", &View::of(page)).map(String::into_bytes)
-}
-
-/// The same, by the project's own template alone.
-///
-/// # Errors
-/// The template's; a page that would run or fetch something.
-pub(super) fn own_index_page(set: &TemplateSet, page: &IndexPage) -> Result<String> {
-    templates::own_page(set, "index.html", &View::of(page))
-}
-
-/// The lines, the newest first, and within a line the newest version first.
-pub(super) fn lines(page: &IndexPage) -> Vec<LineView<'_>> {
     let mut sorted: Vec<&IndexRelease> = page.releases.iter().collect();
-    // A release comes before every pre-release.
-    sorted.sort_by(|a, b| (b.version.pre.is_empty(), &b.version).cmp(&(a.version.pre.is_empty(), &a.version)));
+    sorted.sort_by(|a, b| b.version.cmp(&a.version));
     let mut lines: Vec<LineView<'_>> = Vec::new();
     for release in sorted {
         let view = ReleaseView::of(release);
@@ -65,7 +49,8 @@ pub(super) fn lines(page: &IndexPage) -> Vec<LineView<'_>> {
             }
         }
     }
-    lines
+    let project = page.project.as_str();
+    templates::render(set, "index.html", &View { project, lines }).map(String::into_bytes)
 }
 
 /// What `index.html` may use.
@@ -76,40 +61,31 @@ struct View<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct LineView<'a> {
+struct LineView<'a> {
     branch: &'a str,
     latest: ReleaseView<'a>,
     older: Vec<ReleaseView<'a>>,
 }
 
 #[derive(Serialize)]
-pub(super) struct ReleaseView<'a> {
+struct ReleaseView<'a> {
     version: String,
     /// The version as part of an address: `+` of build metadata is percent-encoded for servers that take it for a blank.
     path: String,
     prerelease: bool,
     date: String,
-    /// The identifiers alone.
-    advisories: Vec<&'a str>,
-    security: Vec<AdvisoryView<'a>>,
-}
-
-impl<'a> View<'a> {
-    fn of(page: &'a IndexPage) -> Self {
-        Self { project: page.project.as_str(), lines: lines(page) }
-    }
+    advisories: &'a [String],
 }
 
 impl<'a> ReleaseView<'a> {
     fn of(release: &'a IndexRelease) -> Self {
         let version = release.version.to_string();
         Self {
-            path: percent(&version),
+            path: version.replace('+', "%2B"),
             version,
             prerelease: !release.version.pre.is_empty(),
             date: release.date.strftime("%Y-%m-%d").to_string(),
-            advisories: release.advisories.iter().map(|a| a.id.as_str()).collect(),
-            security: release.advisories.iter().map(AdvisoryView::of).collect(),
+            advisories: &release.advisories,
         }
     }
 }

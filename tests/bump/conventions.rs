@@ -44,11 +44,19 @@ fn a_manifest_says_where_its_own_version_is_documented() {
 fn told_to_lift_where_nothing_names_the_old_version_the_older_ones_rise() {
     let lifted = ACME.replacen("1.2.3", "1.2.4", 2).replace("\"0.9.0\"", "\"0.9.2\"");
     assert_eq!(after(&run(&tree(&[]), BOTH, Requirements::Lift), "acme/Cargo.toml"), Some(lifted.as_str()));
-    // One that names the version which the crate leaves is what was meant: the older one says what it needs.
+    // That is so for each crate by itself: what names another crate's version says nothing about this one.
     let member = ROOT.replace("\"tools\"", "\"tools\", \"user\"");
     let user = "[package]\nname = \"user\"\nversion = \"0.1.0\"\n[dependencies]\nacme = { path = \"../acme\", version = \"1.2.3\" }\n";
     let bump = run(&tree(&[("Cargo.toml", &member), ("user/Cargo.toml", user)]), BOTH, Requirements::Lift);
     assert_eq!(after(&bump, "user/Cargo.toml"), Some(user.replace("1.2.3", "1.2.4").as_str()));
+    assert_eq!(after(&bump, "acme/Cargo.toml"), Some(lifted.as_str()));
+    // One that names the version which the crate leaves is what was meant: the older one says what it needs.
+    let user = user.replace(
+        "acme = { path = \"../acme\", version = \"1.2.3\"",
+        "acme-core = { path = \"../core\", version = \"0.9.1\"",
+    );
+    let bump = run(&tree(&[("Cargo.toml", &member), ("user/Cargo.toml", &user)]), BOTH, Requirements::Lift);
+    assert_eq!(after(&bump, "user/Cargo.toml"), Some(user.replace("0.9.1", "0.9.2").as_str()));
     assert_eq!(after(&bump, "acme/Cargo.toml"), Some(ACME.replacen("1.2.3", "1.2.4", 2).as_str()));
 }
 
@@ -69,14 +77,23 @@ fn a_library_and_a_readme_name_their_release() {
     let readme = "[![](https://docs.rs/acme/badge.svg?version=1.2.3)](https://docs.rs/acme/1.2.3)\n\
         [a](https://github.com/x/tools/blob/acme-core-v0.9.1/LICENSE) [b](https://github.com/x/tools/blob/v0.9.1/LICENSE)\n";
     let book = "```toml\nacme = \"1.2.3\"\n```\n";
-    let files =
-        [("acme/src/lib.rs", library), ("README.md", readme), ("tools/src/lib.rs", library), ("docs/b.md", book)];
+    let module = "//! [dependencies.acme]\n//! version = \"1.2.3\"\nconst A: &str = \"\nacme = \\\"1.2.3\\\"\";\n";
+    let files = [
+        ("acme/src/lib.rs", library),
+        ("acme/src/json.rs", module),
+        ("README.md", readme),
+        ("tools/src/lib.rs", library),
+        ("docs/b.md", book),
+        ("docs/migration.md", book),
+    ];
     let bump = run(&tree(&files), BOTH, Requirements::Keep);
     assert_eq!(after(&bump, "acme/src/lib.rs"), Some(library.replacen("1.2.3", "1.2.4", 3).as_str()));
     let expected = readme.replace("1.2.3", "1.2.4").replace("core-v0.9.1", "core-v0.9.2");
     assert_eq!(after(&bump, "README.md"), Some(expected.as_str()));
     assert_eq!(after(&bump, "tools/src/lib.rs"), None, "of a crate that stays");
-    assert_eq!(after(&bump, "docs/b.md"), None, "a book may be of any release");
+    assert_eq!(after(&bump, "acme/src/json.rs"), Some(module.replacen("1.2.3", "1.2.4", 1).as_str()));
+    assert_eq!(after(&bump, "docs/b.md"), Some(book.replace("1.2.3", "1.2.4").as_str()));
+    assert_eq!(after(&bump, "docs/migration.md"), None, "it tells of releases of the past");
 }
 
 #[test]

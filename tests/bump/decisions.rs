@@ -121,7 +121,8 @@ fn a_declared_changelog_without_a_section_stops() {
     );
     assert!(says.contains("write one that says `Unreleased`"), "{says}");
     let told = run(&tree, &rules.replace("{date}\"", "{date}\", missing = \"warn\""), "patch").unwrap();
-    assert_eq!(told.notes, ["LOG.md: no section for 3.0.2: left as it is"]);
+    let empty = "the release notes of 3.0.2 are empty: LOG.md has no section for 3.0.2";
+    assert_eq!(told.notes, ["LOG.md: no section for 3.0.2: left as it is", empty]);
 }
 
 #[test]

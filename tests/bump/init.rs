@@ -185,7 +185,9 @@ fn without_a_release_it_says_where_it_looked() {
     let out = lifeboat(dir.path(), &["init"]);
     let says = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(
-        out.status.code() == Some(2) && says.contains("raises a version by a patch") && says.contains("fetch"),
+        out.status.code() == Some(2)
+            && says.contains("no commit in this repository raises a version")
+            && says.contains("fetch"),
         "{says}"
     );
     assert!(!dir.path().join("lifeboat.toml").exists());
@@ -370,7 +372,7 @@ fn the_tag_says_whose_version_is_the_projects() {
     );
     let out = patch(dir.path());
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    assert!(String::from_utf8_lossy(&out.stdout).starts_with("1 crates to 1.0.5"), "{out:?}");
+    assert!(String::from_utf8_lossy(&out.stdout).starts_with("1 crate to 1.0.5"), "{out:?}");
 }
 
 /// A changelog whose sections come with the fixes, dated; and a crate beside it whose changelog each release writes.
@@ -422,4 +424,85 @@ fn a_changelog_shows_itself_how_it_is_dated_and_a_written_section_is_named() {
         "{report}"
     );
     assert!(!patch(dir.path()).status.success());
+}
+
+/// A tool that takes patches while its libraries take minor steps.
+fn minor(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let lib = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.{v}.0\"\n");
+    let wish = format!("[dependencies]\nlib-a = {{ path = \"../a\", version = \"0.{v}.0\" }}\n");
+    vec![
+        ("Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\", \"tool\"]\n".to_owned()),
+        ("tool/Cargo.toml", format!("[package]\nname = \"tool\"\nversion = \"1.0.{v}\"\n{wish}")),
+        ("a/Cargo.toml", lib("lib-a")),
+        ("b/Cargo.toml", lib("lib-b")),
+    ]
+}
+
+#[test]
+fn libraries_that_take_minor_steps_have_a_step_of_their_own() {
+    let dir = history(minor, 3);
+    let (written, report) = init(dir.path());
+    assert!(written.contains("\"\nstep = \"minor\"") && !written.contains("fixed"), "{written}\n{report}");
+    assert!(report.contains("confidence: high"), "{report}");
+    // Every verb takes what was written, and the next patch moves all of them.
+    assert!(written.contains("\ncommitter = "), "{written}");
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for path in ["a/Cargo.toml", "b/Cargo.toml"] {
+        assert!(std::fs::read_to_string(dir.path().join(path)).unwrap().contains("0.4.0"), "{path}");
+    }
+}
+
+#[test]
+fn a_person_says_whose_releases_teach() {
+    let dir = history(minor, 3);
+    for n in 1..=3 {
+        git(dir.path(), &["tag", &format!("lib-a-v0.{n}.0"), &format!("v1.0.{n}")]);
+    }
+    let out = lifeboat(dir.path(), &["init", "--dry-run", "--crate", "lib-a", "--tag", "lib-a-v{version}"]);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        text.contains("tag = \"lib-a-v{version}\"") && text.contains("0.2.0 -> 0.3.0"),
+        "minor releases teach: {text}"
+    );
+    let first = text.find("of = \"lib-a\"").expect("its family");
+    assert!(text.find("of = \"tool\"").is_none_or(|tool| first < tool), "{text}");
+    let out = lifeboat(dir.path(), &["init", "--dry-run", "--crate", "nobody"]);
+    assert_eq!(out.status.code(), Some(2));
+    let out = lifeboat(dir.path(), &["init", "--dry-run", "--tag", "v1"]);
+    assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn it_says_what_it_does_while_it_works() {
+    let dir = history(minor, 2);
+    let out = lifeboat(dir.path(), &["init", "--dry-run"]);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("reading the tags"));
+}
+
+/// A changelog that is dated at each release.
+fn logged(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let mut sections = String::new();
+    for old in (1..=v).rev() {
+        sections += &format!("## 1.0.{old} - {}\n\n- change {old}\n\n", day(old));
+    }
+    let open = if stage == Stage::Before { format!("## Unreleased\n\n- change {n}\n\n") } else { String::new() };
+    vec![
+        ("Cargo.toml", format!("[package]\nname = \"acme\"\nversion = \"1.0.{v}\"\n")),
+        ("CHANGELOG.md", format!("# Log\n\n{open}{sections}")),
+    ]
+}
+
+#[test]
+fn a_rule_that_stops_what_is_checked_out_is_left_out_with_the_reason() {
+    // Nothing was written since the last release, so a changelog that must have a section would stop a patch.
+    let dir = history(logged, 3);
+    let (written, report) = init(dir.path());
+    assert!(written.contains("missing = \"warn\"") && written.contains("# left out: `missing"), "{written}\n{report}");
+    assert!(report.contains("left out: ") && !report.contains("would stop:\n"), "{report}");
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }

@@ -6,6 +6,5 @@ mod support;
 
 mod attacks;
 mod faults;
-mod pages;
 mod stranger;
 mod verifies;

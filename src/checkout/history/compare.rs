@@ -20,6 +20,8 @@ pub(super) struct Tried {
     pub(super) reproduced: BTreeSet<String>,
     /// Files that did not, with the lines that differ.
     pub(super) differing: BTreeMap<String, usize>,
+    /// Of those, what the rules make of the ones that they change.
+    pub(super) made: BTreeMap<String, Vec<u8>>,
     /// Why the rules could not be followed at all.
     pub(super) refused: Option<String>,
 }
@@ -27,8 +29,17 @@ pub(super) struct Tried {
 impl Tried {
     /// How far this is from what the maintainers did: lines.
     pub(super) fn wrong(&self) -> usize {
-        self.differing.values().sum::<usize>() + usize::from(self.refused.is_some()) * 1000
+        // A refusal leaves every file of the release as it was: that is what it costs.
+        self.differing.values().sum::<usize>() + usize::from(self.refused.is_some())
     }
+}
+
+/// Whether `new` is nearer than `old`: in more releases than it is farther in, so that an odd one does not outweigh several;
+/// where that is even, by the sum.
+pub(super) fn better(new: &[Tried], old: &[Tried]) -> bool {
+    let pairs = || new.iter().zip(old).map(|(n, o)| (n.wrong(), o.wrong()));
+    let (nearer, farther) = (pairs().filter(|(n, o)| n < o).count(), pairs().filter(|(n, o)| n > o).count());
+    nearer > farther || nearer == farther && wrong(new) < wrong(old)
 }
 
 /// The sum over releases.
@@ -45,22 +56,25 @@ fn one(rules: &VersionRules, past: &Past<'_>) -> Result<Tried> {
     let versions = project(rules, past);
     let request = BumpRequest { to: VersionStep::Exact(versions.1.clone()), date: past.date, tags: BTreeSet::new() };
     let (edits, refused) = match bump(&past.before, rules, &request) {
-        Ok(made) => (made.edits, None),
+        Ok(bumped) => (bumped.edits, None),
         Err(e) => (Vec::new(), Some(e.message().to_owned())),
     };
-    let (mut reproduced, mut differing) = (BTreeSet::new(), BTreeMap::new());
+    let (mut reproduced, mut differing, mut made) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
     let edited: BTreeSet<&String> = edits.iter().map(|e| &e.path).collect();
     for edit in &edits {
         match past.after.read(&edit.path)? {
             Some(theirs) if theirs == edit.after => drop(reproduced.insert(edit.path.clone())),
-            theirs => drop(differing.insert(edit.path.clone(), lines(&edit.after, &theirs.unwrap_or_default()))),
+            theirs => {
+                differing.insert(edit.path.clone(), lines(&edit.after, &theirs.unwrap_or_default()));
+                made.insert(edit.path.clone(), edit.after.clone());
+            }
         }
     }
     for path in past.changed.iter().filter(|p| !edited.contains(p)) {
         let (before, after) = (past.before.read(path)?, past.after.read(path)?);
         differing.insert(path.clone(), lines(&before.unwrap_or_default(), &after.unwrap_or_default()));
     }
-    Ok(Tried { versions, reproduced, differing, refused })
+    Ok(Tried { versions, reproduced, differing, made, refused })
 }
 
 /// The step of the project's version: that of the first family's crate if the rules say, or of what stands for it.
@@ -78,10 +92,16 @@ fn lines(a: &[u8], b: &[u8]) -> usize {
     diff.iter_all_changes().filter(|c| c.tag() != ChangeTag::Equal).count().max(1)
 }
 
-/// The first line that a release wrote into `path` and that names a version which moved, if one does.
-pub(super) fn versioned_line(past: &Past<'_>, path: &str) -> Result<Option<String>> {
-    let (Some(before), Some(after)) = (past.before.text(path)?, past.after.text(path)?) else { return Ok(None) };
-    let diff = TextDiff::from_lines(&before, &after);
+/// The first line that a release wrote into `path`, that the rules do not write (`made`, where they change the file), and
+/// that names a version which moved.
+pub(super) fn versioned_line(past: &Past<'_>, path: &str, made: Option<&Vec<u8>>) -> Result<Option<String>> {
+    let Some(after) = past.after.text(path)? else { return Ok(None) };
+    let ours = match made {
+        Some(bytes) => String::from_utf8(bytes.clone()).ok(),
+        None => past.before.text(path)?,
+    };
+    let Some(ours) = ours else { return Ok(None) };
+    let diff = TextDiff::from_lines(&ours, &after);
     let new: BTreeSet<String> = past.moves().map(|m| m.new.to_string()).collect();
     let mut written = diff.iter_all_changes().filter(|c| c.tag() == ChangeTag::Insert);
     let found = written.find(|c| new.iter().any(|v| !whole_words(c.value(), v).is_empty()));

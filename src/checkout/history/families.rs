@@ -8,7 +8,7 @@ use super::lines;
 use super::now::Now;
 use super::past::Past;
 use super::published::{Published, published};
-use crate::bump::{Family, VersionRules};
+use crate::bump::{Family, FamilyStep, VersionRules};
 use crate::error::Result;
 
 /// What the releases show of who moves.
@@ -45,7 +45,8 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) 
         groups.sort_by_key(|(version, _)| **version != main);
         for (version, group) in groups {
             let known = families.iter().find(|f| group.contains(&f.of.as_str())).map(|f| f.of.clone());
-            let of = known.clone().unwrap_or_else(|| speaker(&group, &crates, now).to_owned());
+            let asked = past.krate.as_deref().filter(|k| group.contains(k));
+            let of = known.clone().unwrap_or_else(|| asked.unwrap_or_else(|| speaker(&group, &crates, now)).to_owned());
             members.entry(of.clone()).or_default().extend(group.iter().map(|m| (*m).to_owned()));
             if known.is_some() {
                 continue;
@@ -53,7 +54,7 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) 
             // Whoever is at that version and stayed belongs to no family: then the members are named.
             let strays = crates.iter().any(|c| c.version == *version && !moves(c));
             let crates = if strays { group.iter().map(|m| (*m).to_owned()).collect() } else { Vec::new() };
-            families.push(Family { of, crates, when: None });
+            families.push(Family { of, crates, when: None, step: None });
         }
     }
     // Who moved on the later lines and stayed on the earlier ones has a family of its own, for the later ones.
@@ -64,7 +65,7 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) 
             // The first family is the project, whose every release moves it.
             Some(0) => {}
             Some(i) => families[i].when = when,
-            None => families.push(Family { of: name.clone(), crates: Vec::new(), when }),
+            None => families.push(Family { of: name.clone(), crates: Vec::new(), when, step: None }),
         }
     }
     // The first family must be there; of renamed crates none is.
@@ -72,6 +73,9 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) 
     match there {
         Some(i) => families[..=i].rotate_right(1),
         None => families.clear(),
+    }
+    for family in families.iter_mut().skip(1) {
+        family.step = own_step(&family.of, pasts);
     }
     rules.fixed = still.keys().filter(|name| !moved.contains_key(*name)).cloned().collect();
     let open: Vec<&Version> =
@@ -100,6 +104,22 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) 
         }
     }
     Ok(Found { rules, members, unseen })
+}
+
+/// The step that the crate `of` took in most of the releases, if it mostly was another one than the project's.
+fn own_step(of: &str, pasts: &[Past<'_>]) -> Option<FamilyStep> {
+    let mut steps: BTreeMap<FamilyStep, usize> = BTreeMap::new();
+    let (mut other, mut all) = (0, 0);
+    for past in pasts {
+        let own = past.moves().find(|m| m.name == of);
+        let step = |m: &super::past::Moved| FamilyStep::between(&m.old, &m.new);
+        let (Some(own), Some(main)) = (own.and_then(step), past.main().and_then(step)) else { continue };
+        all += 1;
+        other += usize::from(own != main);
+        *steps.entry(own).or_default() += 1;
+    }
+    let (step, _) = steps.into_iter().max_by_key(|(_, n)| *n)?;
+    (2 * other > all).then_some(step)
 }
 
 /// Tells whether a crate moved in `past`.

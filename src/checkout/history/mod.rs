@@ -21,9 +21,11 @@ use serde::Serialize;
 
 use crate::bump::{Changelog, OnFailure, Requirements, SourceTree as _, Unpublished, VersionFile, VersionRules};
 use crate::error::{Context as _, Error, Result};
+use crate::model::Ident;
 use compare::{Tried, wrong};
 use now::Now;
 use past::Past;
+pub use past::Wanted;
 
 /// One release's bump in history.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +48,9 @@ pub struct Release {
     pub sections: BTreeSet<String>,
     /// Why the rules do not fit this release's tree at all.
     pub refused: Option<String>,
+    /// What the rules make of files that they change otherwise than the commit did.
+    #[serde(skip)]
+    made: BTreeMap<String, Vec<u8>>,
 }
 
 /// A habit that the rules do not express.
@@ -74,6 +79,10 @@ pub struct Learned {
     pub unexpressed: Vec<Unexpressed>,
     /// Published crates that none of the releases had; they are kept fixed.
     pub unseen: Vec<String>,
+    /// Who committed what is checked out.
+    pub committer: Option<Ident>,
+    /// Rules that fit the releases and stop a patch of what is checked out: left out, with the reason.
+    pub left_out: Vec<String>,
     /// Why a bump of the checked out tree would stop by these rules, if it would.
     pub stops: Option<String>,
 }
@@ -82,10 +91,14 @@ pub struct Learned {
 ///
 /// # Errors
 /// The repository cannot be read, or no release is found in it.
-pub fn learn(repository: &Repository, count: usize) -> Result<Learned> {
-    let (tag, mut pasts) = past::releases(repository, count)?;
+pub fn learn(repository: &Repository, count: usize, wanted: &Wanted, progress: &dyn Fn(&str)) -> Result<Learned> {
+    let (tag, mut pasts) = past::releases(repository, count, wanted, progress)?;
     if pasts.is_empty() {
-        return Err(Error::input("no commit in this repository raises a version by a patch")
+        if wanted.krate.is_some() || wanted.tag.is_some() {
+            return Err(Error::input("no commit in this repository makes a release of that crate or tag")
+                .hint("`git tag` lists the tags; `--tag` takes their form, such as `acme-v{version}`"));
+        }
+        return Err(Error::input("no commit in this repository raises a version")
             .detail("looked at: the commits of tags that end with a version, the history of HEAD and of the branches")
             .hint(
                 "fetch the tags and branches of releases (`git fetch --tags origin`), or write `[version]` by hand",
@@ -99,22 +112,27 @@ pub fn learn(repository: &Repository, count: usize) -> Result<Learned> {
         pasts.retain(|_| own.next().unwrap_or(true));
     }
     let start = VersionRules { tag: tag.unwrap_or_else(|| "v{version}".to_owned()), ..VersionRules::default() };
+    progress("learning who moves");
     let found = families::found(start, &pasts, &now)?;
     let mut search =
         Search { tried: compare::all(&found.rules, &pasts)?, rules: found.rules, pasts: &pasts, now: &now };
     search.families(&found.members)?;
     search.toggles()?;
+    progress("learning which files carry the version");
     search.files()?;
     search.stamp()?;
     search.gone()?;
     search.excludes()?;
+    progress("trying a patch of what is checked out");
+    let left_out = search.fit_today()?;
     let Search { rules, tried, .. } = search;
     let releases: Vec<Release> =
         pasts.iter().zip(tried).map(|(past, tried)| release(past, tried)).collect::<Result<_>>()?;
     let unexpressed = unexpressed(&releases, &pasts)?;
     let stops = pasts.first().and_then(|past| now.stops(&rules, past.date));
     let branches = branches(repository, &pasts)?;
-    Ok(Learned { rules, branches, releases, unexpressed, unseen: found.unseen, stops })
+    let committer = now.committer();
+    Ok(Learned { rules, branches, committer, releases, unexpressed, unseen: found.unseen, left_out, stops })
 }
 
 /// The best rules so far, and how they do.
@@ -129,7 +147,7 @@ impl Search<'_, '_> {
     /// Keeps `candidate` if it is nearer to what was done.
     fn offer(&mut self, candidate: VersionRules) -> Result<bool> {
         let tried = compare::all(&candidate, self.pasts)?;
-        let better = wrong(&tried) < wrong(&self.tried);
+        let better = compare::better(&tried, &self.tried);
         if better {
             (self.rules, self.tried) = (candidate, tried);
         }
@@ -269,6 +287,35 @@ impl Search<'_, '_> {
         Ok(())
     }
 
+    /// Leaves out what stops a patch of what is checked out, where the rest does not; says what and why.
+    fn fit_today(&mut self) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        let Some(date) = self.pasts.first().map(|p| p.date) else { return Ok(said) };
+        while let Some(why) = self.now.stops(&self.rules, date) {
+            let mut candidates: Vec<(String, VersionRules)> = Vec::new();
+            if let Some(changelog) = &self.rules.changelog {
+                let lenient = Changelog { missing: OnFailure::Warn, ..changelog.clone() };
+                let rules = |changelog: Option<Changelog>| VersionRules { changelog, ..self.rules.clone() };
+                if changelog.missing == OnFailure::Stop {
+                    candidates.push((format!("`missing = \"stop\"` of `{}`", changelog.path), rules(Some(lenient))));
+                }
+                candidates.push((format!("the changelog `{}`", changelog.path), rules(None)));
+            }
+            for file in &self.rules.files {
+                let files = self.rules.files.iter().filter(|f| *f != file).cloned().collect();
+                candidates
+                    .push((format!("the version file `{}`", file.path), VersionRules { files, ..self.rules.clone() }));
+            }
+            // One that helps, or that at least brings another fault to light.
+            let helps = |rules: &VersionRules| self.now.stops(rules, date).as_ref() != Some(&why);
+            let Some((what, rules)) = candidates.into_iter().find(|(_, rules)| helps(rules)) else { break };
+            said.push(format!("{what}: a patch of what is checked out would stop: {why}"));
+            self.tried = compare::all(&rules, self.pasts)?;
+            self.rules = rules;
+        }
+        Ok(said)
+    }
+
     /// Directories that the rules reach and the project's bumps do not: fixtures.
     fn excludes(&mut self) -> Result<()> {
         let left = |(past, tried): (&Past<'_>, &Tried)| -> Vec<String> {
@@ -289,11 +336,12 @@ impl Search<'_, '_> {
 fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
     let (mut differing, mut other, mut sections) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for path in tried.differing.into_keys() {
+        let made = tried.made.get(&path);
         if files::wrote_section(past, &path)? {
             sections.insert(path);
             continue;
         }
-        let claimed = !past.changed.contains(&path) || compare::versioned_line(past, &path)?.is_some();
+        let claimed = !past.changed.contains(&path) || compare::versioned_line(past, &path, made)?.is_some();
         if claimed {
             differing.insert(path)
         } else {
@@ -310,6 +358,7 @@ fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
         other,
         sections,
         refused: tried.refused,
+        made: tried.made,
     })
 }
 
@@ -337,7 +386,7 @@ fn unexpressed(all: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> 
         let section = all.iter().all(|r| !r.differing.contains(path)) && all.iter().any(|r| r.sections.contains(path));
         let missed = |r: &Release| r.differing.contains(path) || r.other.contains(path) || r.sections.contains(path);
         let past = pasts.iter().zip(all).find(|(p, r)| p.changed.contains(path) && missed(r));
-        let example = past.map(|(p, _)| compare::versioned_line(p, path)).transpose()?.flatten();
+        let example = past.map(|(p, r)| compare::versioned_line(p, path, r.made.get(path))).transpose()?.flatten();
         out.push(Unexpressed { path: path.to_owned(), releases: often, example, section });
     }
     let added: BTreeSet<&String> = pasts.iter().flat_map(|p| &p.added).filter(|p| p.contains("{version}")).collect();

@@ -10,11 +10,13 @@ use super::past::KeptTree;
 use super::published::{Published, published};
 use crate::bump::{BumpRequest, EntryKind, SourceTree as _, VersionRules, bump};
 use crate::error::Result;
-use crate::model::VersionStep;
+use crate::model::{Ident, VersionStep};
 
 /// The checked out commit; nothing is known where there is none.
 pub(super) struct Now<'r> {
     pub(super) tree: Option<KeptTree<'r>>,
+    /// Who committed it.
+    committer: Option<Ident>,
     /// Its published crates.
     pub(super) crates: Vec<Published>,
 }
@@ -23,9 +25,19 @@ impl<'r> Now<'r> {
     /// What `HEAD` has.
     pub(super) fn of(repository: &'r Repository) -> Result<Self> {
         let head = repository.head().and_then(|h| h.peel_to_commit());
-        let tree = head.ok().map(|commit| KeptTree::new(repository, &commit)).transpose()?;
+        let head = head.ok();
+        let committer = head.as_ref().and_then(|commit| {
+            let who = commit.committer();
+            format!("{} <{}>", who.name().ok()?, who.email().ok()?).parse().ok()
+        });
+        let tree = head.map(|commit| KeptTree::new(repository, &commit)).transpose()?;
         let crates = tree.as_ref().map(published).transpose()?.unwrap_or_default();
-        Ok(Self { tree, crates })
+        Ok(Self { tree, committer, crates })
+    }
+
+    /// Who committed it, if the name and the address are valid.
+    pub(super) fn committer(&self) -> Option<Ident> {
+        self.committer.clone()
     }
 
     /// The version of the crate called `name`.

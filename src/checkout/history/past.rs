@@ -106,6 +106,8 @@ pub(super) struct Past<'r> {
     pub(super) date: Date,
     /// The version that its tag names.
     pub(super) version: Option<Version>,
+    /// The crate whose release it is, where a person said so.
+    pub(super) krate: Option<String>,
     /// What moved, by manifest.
     pub(super) moved: BTreeMap<String, Vec<Moved>>,
     /// The files that the commit changed; not those that it added or removed.
@@ -125,6 +127,10 @@ impl Past<'_> {
     /// The version that stood for the project before this release: that of the crate which its tag means, or the highest
     /// that moved.
     pub(super) fn main(&self) -> Option<&Moved> {
+        let named = |m: &&Moved| self.krate.as_ref().is_some_and(|k| m.name == *k);
+        if let Some(own) = self.moves().find(named) {
+            return Some(own);
+        }
         let tagged = self.moves().filter(|m| m.publish).find(|m| Some(&m.new) == self.version.as_ref());
         let inherited = || self.moves().find(|m| m.name.is_empty());
         let highest = || self.moves().filter(|m| m.publish).max_by(|a, b| a.old.cmp(&b.old));
@@ -132,18 +138,52 @@ impl Past<'_> {
     }
 }
 
-/// The last `count` patch releases, newest first, with the form of their tags: those whose tags say so, of the project
+/// Whose releases are meant, where a person says so.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The crate whose version is the project's.
+    pub krate: Option<String>,
+    /// The form of its tags, with `{version}`.
+    pub tag: Option<String>,
+}
+
+/// The last `count` releases, patches before others, newest first, with the form of their tags: those whose tags say so, of the project
 /// itself rather than of one of its parts, or else those in the history of `HEAD` and of the branches.
-pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(Option<String>, Vec<Past<'r>>)> {
+pub(super) fn releases<'r>(
+    repository: &'r Repository,
+    count: usize,
+    wanted: &Wanted,
+    progress: &dyn Fn(&str),
+) -> Result<(Option<String>, Vec<Past<'r>>)> {
+    progress("reading the tags");
     let tagged = tagged(repository)?;
-    for prefix in forms(repository, &tagged)?.into_iter().take(3) {
+    let fits = |prefix: &&String| {
+        let form = wanted.tag.as_ref().is_none_or(|t| *t == format!("{prefix}{{version}}"));
+        form && wanted
+            .krate
+            .as_ref()
+            .is_none_or(|k| wanted.tag.is_some() || stem(prefix) == k || stem(prefix).is_empty())
+    };
+    let mut prefixes: Vec<&String> = forms(repository, &tagged)?.into_iter().filter(fits).take(3).collect();
+    if let Some(krate) = &wanted.krate {
+        // Its own tags before those that name nobody.
+        prefixes.sort_by_key(|p| stem(p) != krate);
+    }
+    for prefix in prefixes {
         let mut tags = tagged[prefix].clone();
         tags.sort_by(|a, b| (b.time, &b.version).cmp(&(a.time, &a.version)));
+        // Other releases teach where there are few patches.
+        let (patches, others): (Vec<_>, Vec<_>) = tags.into_iter().partition(|t| t.version.patch > 0);
         let mut out: Vec<Past<'r>> = Vec::new();
-        for tag in tags.into_iter().take(4 * count) {
-            let found = made(repository, stem(prefix), &tag)?;
-            if let Some(past) = found.filter(|p| out.iter().all(|other| other.commit != p.commit)) {
-                out.push(past);
+        for tag in patches.into_iter().take(4 * count).chain(others.into_iter().take(2 * count)) {
+            progress(&format!("looking for the bump of {prefix}{}", tag.version));
+            let named = wanted.krate.as_deref().unwrap_or_else(|| stem(prefix));
+            let found = made(repository, named, &tag)?;
+            let of = |p: &Past<'_>| {
+                wanted.krate.as_ref().is_none_or(|k| p.moves().any(|m| m.name == *k || m.name.is_empty()))
+            };
+            if let Some(past) = found.filter(of).filter(|p| out.iter().all(|other| other.commit != p.commit)) {
+                out.push(Past { krate: wanted.krate.clone(), ..past });
             }
             if out.len() == count {
                 break;
@@ -153,6 +193,10 @@ pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(
             return Ok((Some(format!("{prefix}{{version}}")), out));
         }
     }
+    if wanted.tag.is_some() {
+        return Ok((None, Vec::new()));
+    }
+    progress("reading the history of the branches");
     let mut walk = repository.revwalk().context("reading the history")?;
     walk.set_sorting(Sort::TIME).and_then(|()| walk.push_head()).context("reading the history")?;
     for glob in ["refs/heads/*", "refs/remotes/*"] {
@@ -161,7 +205,8 @@ pub(super) fn releases<'r>(repository: &'r Repository, count: usize) -> Result<(
     let mut out = Vec::new();
     for id in walk.take(HISTORY) {
         let commit = id.and_then(|id| repository.find_commit(id)).context("reading the history")?;
-        out.extend(past(repository, &commit, |moved| moved.iter().any(|m| m.publish))?);
+        let ours = |m: &&Moved| m.publish && wanted.krate.as_ref().is_none_or(|k| m.name == *k || m.name.is_empty());
+        out.extend(past(repository, &commit, |moved| moved.iter().any(ours))?);
         if out.len() == count {
             break;
         }
@@ -225,7 +270,7 @@ fn first<'r>(
     Ok(None)
 }
 
-/// The release that `commit` made, if it raised a version by a patch and `wanted` says yes.
+/// The release that `commit` made, if it raised a version and `wanted` says yes.
 fn past<'r>(
     repository: &'r Repository,
     commit: &Commit<'r>,
@@ -242,8 +287,8 @@ fn past<'r>(
         let (old, new) = (manifest(repository, delta.old_file().id()), manifest(repository, delta.new_file().id()));
         let (Some(old), Some(new), Some(path)) = (old, new, delta.new_file().path()) else { continue };
         for (a, b) in literals(&old).into_iter().zip(literals(&new)) {
-            let patch = a.0 == b.0 && (a.1.major, a.1.minor) == (b.1.major, b.1.minor) && b.1.patch > a.1.patch;
-            if patch && b.1.pre.is_empty() {
+            // Whichever step: libraries may take minor ones with each patch of the project.
+            if a.0 == b.0 && b.1 > a.1 && a.1.pre.is_empty() && b.1.pre.is_empty() {
                 let one = Moved { name: a.0, old: a.1, new: b.1, publish: a.2 };
                 moved.entry(path.display().to_string()).or_default().push(one);
             }
@@ -269,6 +314,7 @@ fn past<'r>(
         subject: commit.summary().ok().flatten().unwrap_or_default().to_owned(),
         date: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
         version: None,
+        krate: None,
         moved,
         changed,
         added,

@@ -7,7 +7,7 @@ use semver::Version;
 
 use crate::error::{Context as _, Result};
 
-/// A tag of a patch release.
+/// A tag of a release.
 #[derive(Debug, Clone)]
 pub(super) struct Tagged {
     pub(super) version: Version,
@@ -16,7 +16,7 @@ pub(super) struct Tagged {
     pub(super) time: i64,
 }
 
-/// The tags that look like versions of releases of patches, without the version: `v`, `acme-v`; with the commits.
+/// The tags that look like versions of releases, without the version: `v`, `acme-v`; with the commits.
 pub(super) fn tagged(repository: &Repository) -> Result<BTreeMap<String, Vec<Tagged>>> {
     let mut out: BTreeMap<String, Vec<Tagged>> = BTreeMap::new();
     let names = repository.tag_names(None).context("reading the tags")?;
@@ -24,8 +24,7 @@ pub(super) fn tagged(repository: &Repository) -> Result<BTreeMap<String, Vec<Tag
         let Some(cut) = version_at(name) else { continue };
         let Ok(version) = Version::parse(&name[cut..]) else { continue };
         let found = repository.find_reference(&format!("refs/tags/{name}")).and_then(|r| r.peel_to_commit());
-        if version.patch > 0
-            && version.pre.is_empty()
+        if version.pre.is_empty()
             && let Ok(commit) = found
         {
             out.entry(name[..cut].to_owned()).or_default().push(Tagged {

@@ -10,11 +10,10 @@ use super::{Need, Work};
 use crate::config::{Config, KeySource};
 use crate::effects::blocking;
 use crate::error::{Error, Result};
+use crate::git::GitProgram;
 use crate::model::SecretRef;
 use crate::sandbox::{self, Sandbox};
 
-/// `git merge-tree --write-tree` and atomic bundles of today: the oldest version with all that is used.
-const OLDEST_GIT: (u32, u32) = (2, 38);
 /// Less than this and a train of one line may not fit.
 const LITTLE_ROOM: u64 = 1 << 30;
 /// Less than this and a train of several lines may not.
@@ -27,14 +26,7 @@ pub(super) fn programs(config: Option<&Config>, work: &mut Work) {
     let over_ssh = |url: &str| !url.starts_with('/') && !url.starts_with("http") && !url.starts_with("file:");
     let needs_ssh = config.is_some_and(|c| c.remotes.iter().any(|r| r.required && over_ssh(&r.url)));
     let needs_gpg = config.is_some_and(|c| sources(c).iter().any(|(_, s)| matches!(s, KeySource::Gpg { .. })));
-    work.later("program", "git".to_owned(), Health::Fail, async {
-        let version = first_line("git", &["--version"]).await?;
-        match git_version(&version) {
-            Some(v) if v >= OLDEST_GIT => Ok(version),
-            _ => Err(Error::fatal(format!("{version} is too old"))
-                .hint(format!("install git {}.{} or later", OLDEST_GIT.0, OLDEST_GIT.1))),
-        }
-    });
+    work.later("program", "git".to_owned(), Health::Fail, async { GitProgram::from_env().check() });
     work.later("program", "ssh".to_owned(), Need::of(needs_ssh).health(), first_line("ssh", &["-V"]));
     work.later("program", "gpg".to_owned(), Need::of(needs_gpg).health(), first_line("gpg", &["--version"]));
     if config.is_some_and(|c| c.bundle.vendor) {
@@ -64,12 +56,6 @@ async fn first_line(program: &'static str, arguments: &'static [&'static str]) -
         Some(line) if output.status.success() => Ok(line.trim().to_owned()),
         _ => Err(missing()),
     }
-}
-
-/// The first two numbers of `git version 2.39.5 (Apple Git-154)`.
-fn git_version(line: &str) -> Option<(u32, u32)> {
-    let mut numbers = line.strip_prefix("git version ")?.split(['.', ' ']);
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The room where the state directory is or will be.
@@ -182,14 +168,6 @@ async fn gpg_key(fingerprint: String) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_of_git() {
-        assert_eq!(git_version("git version 2.39.5 (Apple Git-154)"), Some((2, 39)));
-        assert_eq!(git_version("git version 2.9"), Some((2, 9)));
-        assert!(git_version("git version 2.9").unwrap() < OLDEST_GIT);
-        assert_eq!(git_version("hub version 2.14"), None);
-    }
 
     #[test]
     fn room_and_clock() {

@@ -180,6 +180,11 @@ fn failures(step: &Prepare, asked: &Asked<'_>, list: &[u8]) -> Result<Vec<String
                         "run `cargo update --workspace` on the branch and ship that commit as a patch of the series",
                     ));
             }
+            LockFit::Refused => {
+                return Err(Error::fatal(format!("line `{}`: Cargo cannot take the bumped tree", step.branch))
+                    .detail(said.join("\n"))
+                    .hint("make `cargo metadata` work on the branch, and ship that commit as a patch of the series"));
+            }
             LockFit::Unknown => {
                 let said = said.join("\n");
                 let why = crate::model::escape(LockFit::reason(&said));
