@@ -21,7 +21,7 @@ pub enum Fact<T> {
 }
 
 /// Everything that was seen before planning.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The git directory of the user's repository.
     pub repository: PathBuf,
@@ -34,7 +34,7 @@ pub struct Snapshot {
 }
 
 /// What was seen of the trust root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustFacts {
     /// SHA-256 of `trust.json`.
     pub root: Sha256,
@@ -43,7 +43,7 @@ pub struct TrustFacts {
 }
 
 /// What was seen of one line.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LineFacts {
     /// The branch.
     pub branch: BranchName,
@@ -72,7 +72,7 @@ pub struct LineFacts {
 }
 
 /// What was seen of the project's own workflows at the line's release commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkflowFacts {
     /// The files, by forge.
     pub files: BTreeMap<RemoteName, Vec<WorkflowFile>>,
@@ -83,7 +83,7 @@ pub struct WorkflowFacts {
 }
 
 /// A workflow file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkflowFile {
     /// Its path.
     pub path: String,
@@ -94,7 +94,7 @@ pub struct WorkflowFile {
 }
 
 /// Whose copy of a workflow file was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkflowAt {
     /// The release commit's: pushes, tags and releases start this one.
     Release,
@@ -103,7 +103,7 @@ pub enum WorkflowAt {
 }
 
 /// Whether a version exists at a destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elsewhere {
     /// The destination, for people: ``store `mirror` ``.
     pub place: String,

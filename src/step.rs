@@ -83,10 +83,6 @@ pub enum Exposure {
 pub enum Observability {
     /// The effect itself is read back and compared byte for byte.
     Exact,
-    /// The effect carries the step's key, which is searched for.
-    ByKey,
-    /// It cannot be seen; a step left `Started` is never repeated without asking.
-    None,
 }
 
 /// One step of a plan: what it does and what must have succeeded before.

@@ -17,9 +17,9 @@ use lifeboat::effects::Signer;
 use lifeboat::error::{Error, ErrorKind};
 use lifeboat::formats::canonical;
 use lifeboat::host::{HostClock, HostDisk};
-use lifeboat::journal::{Event, Journal, Record, Signatures, State, TrainState, check_signatures};
+use lifeboat::journal::{Event, Journal, Plans, Record, Signatures, State, TrainState, check_signatures};
 use lifeboat::model::Sha256;
-use lifeboat::plan::Graph;
+use lifeboat::plan::{Graph, Plan};
 use lifeboat::signers::openpgp::{SecretKey, generate};
 use lifeboat::step::{Outcome, StepId};
 
@@ -198,35 +198,31 @@ fn each_signature_is_checked_when_that_is_asked_for() {
 }
 
 #[test]
-fn after_a_takeover_the_new_holder_writes() {
+fn each_record_has_the_oldest_format_that_knows_its_event() {
     let world = World::new();
-    let bob = key("bob");
-    let mut records = world.read().unwrap();
-    let what = Event::TakenOver {
-        from: "alice".to_owned(),
-        to: "bob".to_owned(),
-        certificate: bob.certificate().unwrap(),
-        epoch: 1,
-        reason: "asleep".to_owned(),
-    };
-    records.push(Record { what, by: bob.fingerprint(), ..records[2].clone() });
-    chain(&mut records, world.graph.id().0);
-    sign(&mut records[3], &bob);
-    world.write(&records);
-    assert!(world.open(&bob).is_ok());
+    let mut journal = world.open(&world.alice).unwrap();
+    let mut child = world.graph.plan().as_ref().clone();
+    child.parent = Some(world.graph.id());
+    let object = Sha256::of(&child.to_bytes().unwrap());
+    let child = Arc::new(Graph::new(Arc::new(child)).unwrap());
+    let stranger = Arc::new(Graph::new(Arc::new(Plan { parent: None, ..child.plan().as_ref().clone() })).unwrap());
+    assert!(journal.amend(stranger, object, None).is_err(), "amended with a plan that is no child");
+    journal.amend(child.clone(), object, Some("the recipe was wrong".to_owned())).unwrap();
+    assert_eq!(journal.state().graph().id(), child.id());
+    drop(journal);
+    let records = world.read().unwrap();
+    assert_eq!(records.iter().map(|r| r.format).collect::<Vec<_>>(), [1, 1, 1, 2]);
+    // Whoever reads it must know the child: the journal names it, and another file has its bytes.
     let e = world.open(&world.alice).map(drop).unwrap_err();
-    assert!(e.message().contains("the train is held by"), "{e}");
-    let holders = check_signatures(&records, Signatures::All).unwrap();
-    assert_eq!(
-        holders.iter().map(|h| h.fingerprint().to_string()).collect::<Vec<_>>(),
-        [world.alice.fingerprint(), bob.fingerprint()]
-    );
-    // Alice's key counts no more.
-    records.push(Record { what: Event::Resumed, by: world.alice.fingerprint(), ..records[3].clone() });
-    chain(&mut records, world.graph.id().0);
-    sign(&mut records[4], &world.alice);
-    world.write(&records);
-    world.refused("holds the train");
+    assert!(e.report().contains("no known child"), "{}", e.report());
+    let mut plans = Plans::from(world.graph.clone());
+    plans.learn(child.clone()).unwrap();
+    let state = State::fold(plans, &records).unwrap();
+    assert_eq!((state.graph().id(), state.generation()), (child.id(), 1));
+    // A format that is not the event's own was written by nobody.
+    let text = fs::read_to_string(&world.path).unwrap();
+    fs::write(&world.path, text.replacen("\"format\":1", "\"format\":2", 1)).unwrap();
+    world.refused("was changed");
 }
 
 #[test]
@@ -246,9 +242,9 @@ fn what_is_torn_newer_unknown_or_out_of_order() {
     world.refused("does not follow");
     with(&[lines[1], lines[2]]);
     world.refused("does not follow");
-    with(&[lines[0], &lines[1].replace("\"format\":1", "\"format\":2"), lines[2]]);
+    with(&[lines[0], &lines[1].replace("\"format\":1", "\"format\":3"), lines[2]]);
     let e = world.read().unwrap_err();
-    assert!(e.message().contains("journal format 2, this version knows 1"), "{e}");
+    assert!(e.message().contains("journal format 3, this version knows 2"), "{e}");
     with(&[lines[0], &lines[1].replace("\"format\":1", "\"format\":1,\"surprise\":1")]);
     assert!(world.read().is_err());
     with(&[lines[0], &lines[1].replace("\"attempt\":1", "\"attempt\":1,\"surprise\":1")]);

@@ -113,13 +113,13 @@ async fn end_jobs(effects: &Effects, state: &State) -> Vec<Jobs> {
 /// hold already: a store that is down keeps nothing from that.
 async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past: &Result<Past>) -> Vec<Told> {
     let (trust, objects) = (train.trust(), train.objects());
-    let nonce = train.state().nonce().map(ToString::to_string);
+    let areas = train.state().staging_areas();
     let mut told = Vec::new();
     for store in effects.stores.values() {
-        let cleared = match &nonce {
-            Some(nonce) => store.clear_staging(nonce).await,
-            None => Ok(()),
-        };
+        let mut cleared = Ok(());
+        for area in &areas {
+            cleared = cleared.and(store.clear_staging(area).await);
+        }
         let cleared = match cleared {
             Ok(()) => branches::release_in(effects, train, &**store).await,
             failed => failed,

@@ -71,7 +71,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     }
     let advisories: Vec<_> = train.plan().published_advisories().collect();
     let expires = approve(&effects, &train, &reviewed, &args.person)?;
-    let next = super::place::advice(&train.state(), effects.clock.now());
+    let next = place.advice(&train.state(), effects.clock.now());
     out.result(
         format!("\napproved by {}, until {expires}\nnext: {next}", args.person),
         &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed, "advisories": advisories }),

@@ -96,9 +96,9 @@ fn line(record: &Record) -> String {
         Event::Resumed => "resumed".to_owned(),
         Event::Reconciling => "reconciling".to_owned(),
         Event::Abandoned { reason } => format!("abandoned: {reason}"),
-        Event::Lease { holder, epoch, expires } => format!("lease of {holder}, epoch {epoch}, until {expires}"),
-        Event::TakenOver { from, to, epoch, reason, .. } => {
-            format!("{to} took over from {from}, epoch {epoch}: {reason}")
+        Event::Amended { plan, carried, reason, .. } => {
+            let why = reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+            format!("amended   plan {}, which keeps {} finished steps{why}", plan.0.short(), carried.len())
         }
     };
     let by = record.by.get(record.by.len().saturating_sub(16)..).unwrap_or(&record.by);

@@ -2,6 +2,7 @@
 
 mod abandon;
 mod advisory;
+mod amend;
 mod approve;
 pub mod bump;
 mod completions;
@@ -21,6 +22,7 @@ mod render;
 mod restore;
 mod ship;
 mod status;
+mod today;
 pub mod trust;
 pub mod verify;
 
@@ -99,6 +101,7 @@ enum Verb {
     Ship(ship::Args),
     Status(status::Args),
     Approve(approve::Args),
+    Amend(amend::Args),
     Abandon(abandon::Args),
     Reconcile(reconcile::Args),
     Refresh(refresh::Args),
@@ -152,7 +155,7 @@ fn command_line(e: &clap::Error) -> Error {
 
 fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
     let global = &cli.global;
-    if let Verb::Plan(_) | Verb::Ship(_) | Verb::Doctor(_) = &cli.verb {
+    if let Verb::Plan(_) | Verb::Ship(_) | Verb::Amend(_) | Verb::Doctor(_) = &cli.verb {
         bump::settle(Path::new("."), out)?;
     }
     match &cli.verb {
@@ -160,6 +163,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Ship(args) => ship::run(global, args, out),
         Verb::Status(args) => status::run(global, args, out),
         Verb::Approve(args) => approve::run(global, args, out),
+        Verb::Amend(args) => amend::run(global, args, out),
         Verb::Abandon(args) => abandon::run(global, args, out),
         Verb::Reconcile(args) => reconcile::run(global, args, out),
         Verb::Refresh(args) => refresh::run(global, args, out),

@@ -11,13 +11,12 @@ use super::Global;
 use crate::config::{self, Config, KeySource};
 use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Progress, SecretResolver, files, locks};
 use crate::engine::index::{Past, Released};
-use crate::engine::{Next, Question, Train, TrainDir, next};
+use crate::engine::{Next, Question, Recorded, Train, TrainDir, next};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
-use crate::journal::{Journal, Record, State, TrainState};
+use crate::journal::{Record, State, TrainState};
 use crate::model::{PersonId, SecretRef, TrainName, escape};
-use crate::plan::Graph;
 use crate::signers::ConfiguredKeys;
 use crate::wiring::{self, Credentials};
 
@@ -91,17 +90,16 @@ impl Place {
     /// How one train stands.
     pub(super) fn see(&self, train: &TrainName) -> Result<Seen> {
         let dir = self.dir(train);
-        let graph = Arc::new(Graph::new(Arc::new(dir.load_plan(&*self.disk)?))?);
-        let (mut records, _) = Journal::read(&*self.disk, &dir.journal(), &graph)?;
-        if records.is_empty() {
-            let lost = dir.journal_is_not_lost(&self.disk, graph.plan());
+        let mut recorded = dir.read(&*self.disk)?;
+        if recorded.records.is_empty() {
+            let lost = dir.journal_is_not_lost(&self.disk, recorded.plans.first().plan());
             // Another process may have adopted the train, and begun with it, between the two looks.
-            (records, _) = Journal::read(&*self.disk, &dir.journal(), &graph)?;
-            if records.is_empty() {
+            recorded = dir.read(&*self.disk)?;
+            if recorded.records.is_empty() {
                 lost?;
             }
         }
-        Ok(Seen { state: State::fold(graph, &records)?, now: self.clock.now() })
+        Ok(Seen { state: recorded.state()?, now: self.clock.now() })
     }
 
     /// How all trains stand.
@@ -115,9 +113,8 @@ impl Place {
     /// The records of a train's journal, and whether an unfinished one follows them.
     pub(super) fn records(&self, train: &TrainName) -> Result<(Vec<Record>, bool)> {
         let dir = self.dir(train);
-        let graph = Graph::new(Arc::new(dir.load_plan(&*self.disk)?))?;
         let path = dir.journal();
-        let (records, len) = Journal::read(&*self.disk, &path, &graph)?;
+        let Recorded { records, len, .. } = dir.read(&*self.disk)?;
         let entry = self.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?;
         Ok((records, entry.is_some_and(|e| e.size > len)))
     }
@@ -163,8 +160,13 @@ impl Place {
     fn same_destinations(&self, plan: &crate::plan::Plan) -> Result<()> {
         let now = crate::plan::destinations(&self.config);
         if let Some((name, planned, found)) = crate::plan::elsewhere(&plan.destinations, &now) {
-            return Err(Error::conflict(format!("{name} is at `{found}` now, the adopted plan says `{planned}`"))
-                .hint("put the configuration back as it was; a train goes nowhere but where its plan says"));
+            let file = self.train_file(&plan.train);
+            return Err(Error::conflict(format!("{name} is at `{found}` now, the adopted plan says `{planned}`")).hint(
+                format!(
+                    "put the configuration back as it was, or, as long as nothing is public, move the train there with \
+                     `lifeboat amend {file}`: it goes nowhere but where its plan says"
+                ),
+            ));
         }
         Ok(())
     }
@@ -178,7 +180,11 @@ impl Place {
             return Err(Error::conflict(format!("`{name}` comes from another place than the adopted plan says"))
                 .detail(format!("plan: {}", escape(&text(plan.secrets.get(name)))))
                 .detail(format!("now:  {}", escape(&text(now.get(name)))))
-                .hint("nothing of it was read; put the configuration back as it was, and find out who changed it"));
+                .hint(format!(
+                    "nothing of it was read; find out who changed it, and put it back, or, if it did move and nothing is \
+                     public yet, run `lifeboat amend {}`",
+                    self.train_file(&plan.train)
+                )));
         }
         Ok(())
     }
@@ -313,7 +319,7 @@ fn reviewed(disk: &dyn Disk, trains: &Path, now: &BTreeMap<String, String>) -> R
 
 /// What a train burns if it is given up: every version over which signatures exist.
 fn burns(state: &State) -> BTreeSet<Version> {
-    if state.abandoned().is_none() || state.approvals().is_empty() {
+    if state.abandoned().is_none() || (state.approvals().is_empty() && state.lapsed().is_empty()) {
         return BTreeSet::new();
     }
     state.graph().plan().releases().filter_map(|l| l.new.clone()).collect()
@@ -363,8 +369,14 @@ pub(super) fn advice(state: &State, now: Timestamp) -> String {
                 have.len()
             )
         }
-        Next::Ask(Question::DidItHappen(step)) => format!("`{step}` was interrupted: find out whether it happened"),
-        Next::Stuck(steps) => format!("mend what stopped `{}`, then `lifeboat ship`", steps[0]),
+        Next::Stuck(steps) if state.anything_public() => {
+            format!("fix what stopped `{}`, then run `lifeboat ship`", steps[0])
+        }
+        Next::Stuck(steps) => format!(
+            "fix what stopped `{}`, then run `lifeboat ship`; a fix in the configuration counts after `lifeboat amend \
+             TRAIN.toml`",
+            steps[0]
+        ),
         Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
         Next::Done if waiting > 0 => {
             format!(

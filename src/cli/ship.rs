@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::place::{Place, Seen, advice};
+use super::place::{Place, Seen};
 use super::rehearse::Took;
 use super::{Global, Output};
 use crate::config;
 use crate::effects::{Effects, Progress, ProgressEvent};
-use crate::engine::{Ended, Question, Train, TrainDir, run as engine_run};
+use crate::engine::{Ended, Facts, Question, Train, TrainDir, run as engine_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
-use crate::model::{Sha256, TrainName};
+use crate::model::{Sha256, TrainName, shell_path};
 use crate::plan::Plan;
 
 /// Adopt a train and drive it as far as it goes, or go on with it after a stop
@@ -61,7 +61,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         let seen = place.see_all()?;
         if seen.len() > 1 && !seen.iter().any(Seen::under_way) {
             tell_lost(&place, out);
-            return finished(&seen, out);
+            return finished(&place, &seen, out);
         }
     }
     let progress = out.progress();
@@ -74,6 +74,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             let effects = place.effects(&name, progress)?;
             let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
             train.under_way()?;
+            place.note_drift(&train, out);
             (effects, train)
         }
         (Some(file), None) => {
@@ -87,7 +88,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if train.state().name() >= TrainState::Released {
         tell_lost(&place, out);
     }
-    drive(&effects, train, out)
+    drive(&place, &effects, train, out)
 }
 
 /// Says which stores have lost what was released; whoever cannot be asked is not lost.
@@ -106,8 +107,11 @@ struct Finished {
 }
 
 /// Says how trains stand of which none is under way.
-fn finished(seen: &[Seen], out: &Output) -> Result<ExitCode> {
-    let one = |s: &Seen| Finished { train: s.name().clone(), state: s.state.name(), next: advice(&s.state, s.now) };
+fn finished(place: &Place, seen: &[Seen], out: &Output) -> Result<ExitCode> {
+    let one = |s: &Seen| {
+        let next = place.advice(&s.state, s.now);
+        Finished { train: s.name().clone(), state: s.state.name(), next }
+    };
     let trains: Vec<Finished> = seen.iter().map(one).collect();
     let mut text = "no train is under way".to_owned();
     for t in &trains {
@@ -136,10 +140,19 @@ fn adopted_before(place: &Place, file: &Path, args: &Args, out: &Output) -> Resu
     let differences = crate::plan::differences(&plan, &request, &series);
     if !differences.is_empty() {
         let error = Error::conflict(format!("`{}` is not what train `{name}` was adopted from", file.display()));
-        return Err(differences.into_iter().fold(error, Error::detail).hint(format!(
-            "an adopted plan never changes: go on with it by `lifeboat ship --train {name}`, or give it up with `lifeboat \
-             abandon {name} --reason …` and give the new train another name"
-        )));
+        let error = differences.into_iter().fold(error, Error::detail);
+        let go_on = format!("an adopted plan never changes by itself: go on with it by `lifeboat ship --train {name}`");
+        let lines = crate::plan::line_differences(&plan, &request, &series);
+        return Err(if lines.is_empty() {
+            error.hint(format!(
+                "{go_on}, or take over what the file says now with `lifeboat amend {}`",
+                shell_path(file)
+            ))
+        } else {
+            error.hint(format!(
+                "{go_on}, or give it up with `lifeboat abandon {name} --reason …` and give the new train another name"
+            ))
+        });
     }
     out.note(&format!("train `{name}` was adopted before: going on with plan {}", adopted.0.short()));
     Ok(Some(name))
@@ -192,12 +205,13 @@ pub(super) fn adopt(
     for series in &gathered.series {
         objects.put(series)?;
     }
+    Facts::of(&gathered.file, gathered.snapshot.clone())?.write(&*effects.disk, dir)?;
     let (train, _) = Train::adopt(effects, place.trust()?, dir, plan)?;
     Ok(train)
 }
 
 /// Runs a train as far as it goes and says how it stands.
-pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<ExitCode> {
+fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result<ExitCode> {
     let train = Arc::new(train);
     let ended = super::runtime()?.block_on(engine_run(effects, train.clone()));
     effects.progress.event(ProgressEvent::Ended);
@@ -211,7 +225,7 @@ pub(super) fn drive(effects: &Effects, train: Train, out: &Output) -> Result<Exi
         deferred: state.deferred().map(|(id, why, _)| format!("{id}: {why}")).collect(),
         failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
         steps: Took::all(effects),
-        next: advice(&state, effects.clock.now()),
+        next: place.advice(&state, effects.clock.now()),
     };
     if let Ended::Stuck(errors) = &ended {
         // One cause often stops the same target on every line: a few reports in full, then where the others stand.
@@ -254,7 +268,7 @@ fn locations(train: &Train) -> Vec<String> {
 fn code(ended: &Ended) -> ExitCode {
     match ended {
         Ended::Done(_) => ExitCode::SUCCESS,
-        Ended::Asks(Question::Approve { .. } | Question::DidItHappen(_)) | Ended::Waits(..) => ExitCode::from(3),
+        Ended::Asks(Question::Approve { .. }) | Ended::Waits(..) => ExitCode::from(3),
         Ended::Stuck(errors) => ExitCode::from(errors.first().map_or(ErrorKind::Fatal, |(_, e)| e.kind()).exit_code()),
     }
 }

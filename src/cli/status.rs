@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::journal::{Outage, State, StepStatus, SwitchedOff, TrainState};
 use crate::model::{BranchName, TrainName};
 use crate::step::{Step, StepId};
+use crate::trust::Approval;
 
 /// Show how the trains of this project stand
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,10 @@ struct TrainReport {
     plan: String,
     lines: Vec<LineReport>,
     approved_by: Vec<String>,
+    /// How often the plan was amended.
+    amended: u32,
+    /// Who approved a plan that was amended since, and not yet this one.
+    lapsed: Vec<String>,
     steps: Vec<StepReport>,
     down: Vec<Outage>,
     workflows_off: Vec<SwitchedOff>,
@@ -59,7 +64,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         Some(name) => vec![place.see(name)?],
         None => place.see_all()?,
     };
-    let reports: Vec<TrainReport> = seen.iter().map(report).collect();
+    let reports: Vec<TrainReport> = seen.iter().map(|s| report(&place, s)).collect();
     if reports.is_empty() {
         return out
             .result(
@@ -73,7 +78,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(seen: &Seen) -> TrainReport {
+fn report(place: &Place, seen: &Seen) -> TrainReport {
     let state = &seen.state;
     let plan = state.graph().plan();
     let lines = plan.lines.iter().map(|line| {
@@ -95,18 +100,26 @@ fn report(seen: &Seen) -> TrainReport {
         abandoned: state.abandoned().map(str::to_owned),
         plan: state.graph().id().to_string(),
         lines: lines.collect(),
-        approved_by: approved_by(state),
+        approved_by: people(state.approvals()),
+        amended: state.generation(),
+        lapsed: lapsed(state),
         steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
         down: state.outages(),
         workflows_off: state.switched_off(),
-        next: super::place::advice(state, seen.now),
+        next: place.advice(state, seen.now),
     }
 }
 
+/// Who approved an earlier plan and must approve again.
+fn lapsed(state: &State) -> Vec<String> {
+    let again = people(state.approvals());
+    people(state.lapsed()).into_iter().filter(|p| !again.contains(p)).collect()
+}
+
 /// Who has approved: each person once, in the order of their first approvals.
-fn approved_by(state: &State) -> Vec<String> {
+fn people(approvals: &[(Approval, jiff::Timestamp)]) -> Vec<String> {
     let mut people: Vec<String> = Vec::new();
-    for (approval, _) in state.approvals() {
+    for (approval, _) in approvals {
         let person = approval.person.to_string();
         if !people.contains(&person) {
             people.push(person);
@@ -169,6 +182,9 @@ fn text(r: &TrainReport, every_step: bool) -> String {
     }
     if !r.approved_by.is_empty() {
         out.push_str(&format!("\n  approved by {}", r.approved_by.join(", ")));
+    }
+    if !r.lapsed.is_empty() {
+        out.push_str(&format!("\n  approved before the plan was amended, not since: {}", r.lapsed.join(", ")));
     }
     for step in &r.steps {
         let shown = every_step || matches!(step.status, "failed" | "deferred" | "started" | "waiting");

@@ -27,8 +27,14 @@ impl Objects {
     /// Where an object's bytes are.
     #[must_use]
     pub fn path(&self, id: &Sha256) -> PathBuf {
+        Self::place(&self.dir, id)
+    }
+
+    /// Where an object's bytes are in a store of objects.
+    #[must_use]
+    pub fn place(dir: &Path, id: &Sha256) -> PathBuf {
         let hex = id.hex();
-        self.dir.join(&hex[..2]).join(&hex[2..])
+        dir.join(&hex[..2]).join(&hex[2..])
     }
 
     /// Puts bytes; the same bytes twice are one object.

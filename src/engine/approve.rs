@@ -329,9 +329,10 @@ pub fn approve(effects: &Effects, train: &Train, review: &Review, person: &Perso
 /// # Errors
 /// A store's.
 pub async fn clear(effects: &Effects, train: &Train) -> Result<()> {
-    let Some(nonce) = train.state().nonce().map(ToString::to_string) else { return Ok(()) };
     for store in effects.stores.values() {
-        store.clear_staging(&nonce).await?;
+        for area in train.state().staging_areas() {
+            store.clear_staging(&area).await?;
+        }
     }
     Ok(())
 }

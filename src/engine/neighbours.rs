@@ -1,7 +1,6 @@
 //! The other trains of the project on this machine: what their journals tell of forges, and whose turn it is there.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,9 +8,8 @@ use jiff::Timestamp;
 use super::train::{Train, TrainDir};
 use crate::effects::{Disk, Effects, EntryKind, Lock};
 use crate::error::{Context as _, Error, ErrorKind, Result};
-use crate::journal::{Journal, State, StepStatus};
+use crate::journal::{State, StepStatus};
 use crate::model::{RemoteName, TrainName};
-use crate::plan::Graph;
 use crate::step::Step;
 
 /// How often a forge that another process acts on is asked for: five seconds in all.
@@ -97,7 +95,5 @@ fn state(disk: &dyn Disk, dir: &TrainDir) -> Result<Option<State>> {
     if disk.entry(&dir.plan()).context("cannot look at a plan")?.is_none() {
         return dir.plan_is_not_lost(disk).map(|()| None);
     }
-    let graph = Arc::new(Graph::new(Arc::new(dir.load_plan(disk)?))?);
-    let (records, _) = Journal::read(disk, &dir.journal(), &graph)?;
-    State::fold(graph, &records).map(Some)
+    dir.read(disk)?.state().map(Some)
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::formats::approval::Statement;
 use crate::journal::{State, StepStatus};
 use crate::model::PersonId;
-use crate::step::{Observability, Step, StepId};
+use crate::step::{Step, StepId};
 use crate::trust::Approval;
 
 /// What a train needs now.
@@ -33,8 +33,6 @@ pub enum Question {
         /// How many must.
         need: u32,
     },
-    /// A step whose effect cannot be observed was interrupted: did it happen?
-    DidItHappen(StepId),
 }
 
 /// Decides what a train needs, from its state and the time alone.
@@ -60,9 +58,6 @@ pub fn next(state: &State, now: Timestamp) -> Next {
             }
             StepStatus::Failed { retry_at: Some(at), .. } if *at > now => {
                 sooner(&mut wait, *at, format!("`{}` is tried again", step.id));
-            }
-            StepStatus::Started if step.observe == Observability::None => {
-                ask = ask.or(Some(Question::DidItHappen(step.id.clone())));
             }
             StepStatus::Pending | StepStatus::Started | StepStatus::Waiting(_) | StepStatus::Failed { .. } if ready => {
                 match gate(state, &step.step, now) {

@@ -66,11 +66,8 @@ impl TrainDir {
         self.0.join("jobs")
     }
 
-    /// Reads the adopted plan and checks it again.
-    ///
-    /// # Errors
-    /// A plan that is missing, broken, newer, or breaks a promise.
-    pub fn load_plan(&self, disk: &dyn Disk) -> Result<Plan> {
+    /// Reads the plan that was adopted first and checks it again.
+    pub(super) fn first_plan(&self, disk: &dyn Disk) -> Result<Plan> {
         let path = self.plan();
         let bytes = disk.read(&path).context(format!("cannot read `{}`", path.display()))?;
         let Some(bytes) = bytes else {
@@ -161,7 +158,7 @@ impl Train {
         if !files::write_new(&*effects.disk, &dir.plan(), 0o600, &mut &plan.to_bytes()?[..])? {
             Self::adoptable(&*effects.disk, dir, plan)?;
         }
-        let train = Self::open_locked(effects, trust, dir, plan.clone(), lock)?;
+        let train = Self::open_locked(effects, trust, dir, lock)?;
         let adopted = train.adopt_once(effects)?;
         Ok((train, adopted))
     }
@@ -212,9 +209,25 @@ impl Train {
     /// # Errors
     /// No train there, a broken plan or journal, a train held by another process.
     pub fn open(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
-        let plan = dir.load_plan(&*effects.disk)?;
-        same_root(&trust, &plan)?;
-        Self::open_plan(effects, trust, dir, plan)
+        same_root(&trust, &dir.load_plan(&*effects.disk)?)?;
+        Self::open_to_abandon(effects, trust, dir)
+    }
+
+    /// Opens a train to amend it, which any root allows: the child plan names the one that counts now.
+    ///
+    /// # Errors
+    /// As [`Train::open`], but for another trust root.
+    pub fn open_to_amend(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
+        Self::open_to_abandon(effects, trust, dir)
+    }
+
+    /// Replaces the plan by a child of it. This value keeps the graph of the parent: open the train again to go on with it.
+    ///
+    /// # Errors
+    /// A child that cannot amend the plan, the file system's.
+    pub(super) fn amend(&self, child: Arc<Graph>, reason: Option<String>) -> Result<()> {
+        let object = self.objects.put(&child.plan().to_bytes()?)?.sha256;
+        self.journal().amend(child, object, reason)
     }
 
     /// Opens a train to give it up, which any root allows: one that can neither go on nor be given up would keep its claims.
@@ -222,29 +235,22 @@ impl Train {
     /// # Errors
     /// As [`Train::open`], but for another trust root.
     pub fn open_to_abandon(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
-        let plan = dir.load_plan(&*effects.disk)?;
-        Self::open_plan(effects, trust, dir, plan)
-    }
-
-    fn open_plan(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir, plan: Plan) -> Result<Self> {
+        // Whoever finds no train here makes no file for its lock either.
+        dir.first_plan(&*effects.disk)?;
         let lock = lock(&*effects.disk, dir)?;
-        let train = Self::open_locked(effects, trust, dir, plan, lock)?;
+        let train = Self::open_locked(effects, trust, dir, lock)?;
         // Adoption may have been interrupted between the plan and the first record.
         train.adopt_once(effects)?;
         Ok(train)
     }
 
-    fn open_locked(
-        effects: &Effects,
-        trust: Arc<TrustedRoot>,
-        dir: &TrainDir,
-        plan: Plan,
-        lock: Box<dyn Lock>,
-    ) -> Result<Self> {
-        let borrow = PathBuf::from(&plan.repository);
-        let graph = Arc::new(Graph::new(Arc::new(plan))?);
+    fn open_locked(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir, lock: Box<dyn Lock>) -> Result<Self> {
+        // Read under the lock: another process may have amended the plan just before.
+        let plans = dir.read(&*effects.disk)?.plans;
         let signer = effects.keys.signer(&Role::Operator)?;
-        let journal = Journal::open(effects.disk.clone(), effects.clock.clone(), signer, dir.journal(), graph.clone())?;
+        let journal = Journal::open(effects.disk.clone(), effects.clock.clone(), signer, dir.journal(), plans)?;
+        let graph = journal.state().graph().clone();
+        let borrow = PathBuf::from(&graph.plan().repository);
         if journal.state().nonce().is_none() {
             dir.journal_is_not_lost(&effects.disk, graph.plan())?;
         }

@@ -32,7 +32,8 @@ pub fn series_now(
     let workflow_dirs = BTreeMap::new();
     let (user, program, tags) = (&user, &program, &tags);
     let (workflow_dirs, default_branches) = (&workflow_dirs, &BTreeMap::new());
-    let seeing = Seeing { config, request, user, program, scratch, tags, workflow_dirs, default_branches };
+    let seeing =
+        Seeing { config, request, pinned: None, user, program, scratch, tags, workflow_dirs, default_branches };
     let mut out = BTreeMap::new();
     for line in &request.lines {
         let Some(base) = bases.get(&line.branch) else { continue };

@@ -7,7 +7,7 @@ mod keys;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use again::series_now;
 pub use elsewhere::Destinations;
@@ -31,6 +31,8 @@ use crate::trust::{self, RootChoice, TrustedRoot};
 
 /// What planning needs, with the bytes that adopting the plan pins.
 pub struct Gathered {
+    /// Where the train file is.
+    pub file: PathBuf,
     /// The train file.
     pub request: TrainRequest,
     /// The facts.
@@ -51,7 +53,42 @@ pub fn gather(
     disk: &dyn Disk,
     clock: &dyn Clock,
 ) -> Result<Gathered> {
-    let request = config::load_train(file, disk)?;
+    see(config, (file, config::load_train(file, disk)?), None, state, to, disk, clock)
+}
+
+/// What a train that was adopted stands on, whatever the branches and the patch files are by now.
+pub struct Pinned {
+    /// The commit on which each line's series is applied.
+    pub bases: BTreeMap<BranchName, Oid>,
+    /// Each line's pinned series, as bytes.
+    pub series: BTreeMap<BranchName, Vec<u8>>,
+}
+
+/// As [`gather`], for a train file that was read, on what its train stands on.
+///
+/// # Errors
+/// As [`gather`].
+pub fn gather_pinned(
+    config: &Config,
+    train: (&Path, TrainRequest),
+    pinned: &Pinned,
+    state: &Path,
+    to: &Destinations,
+    disk: &dyn Disk,
+    clock: &dyn Clock,
+) -> Result<Gathered> {
+    see(config, train, Some(pinned), state, to, disk, clock)
+}
+
+fn see(
+    config: &Config,
+    (file, request): (&Path, TrainRequest),
+    pinned: Option<&Pinned>,
+    state: &Path,
+    to: &Destinations,
+    disk: &dyn Disk,
+    clock: &dyn Clock,
+) -> Result<Gathered> {
     let now = clock.now();
     within_reach(&request, now)?;
     let trust = trusted(config, state, disk, now)?;
@@ -75,15 +112,17 @@ pub fn gather(
     let default_branches = workflows::default_branches(config, &user)?;
     let (user, program, tags) = (&user, &program, &tags);
     let (workflow_dirs, default_branches) = (&to.workflow_dirs, &default_branches);
-    let seeing = Seeing { config, request: &request, user, program, scratch, tags, workflow_dirs, default_branches };
+    let request_now = &request;
+    let seeing =
+        Seeing { config, request: request_now, pinned, user, program, scratch, tags, workflow_dirs, default_branches };
     let mut lines = Vec::new();
-    let mut pinned = Vec::new();
+    let mut all_series = Vec::new();
     let mut unknown = Vec::new();
     for line in &request.lines {
         let (facts, series) =
             seeing.line(line, &mut unknown).map_err(|e| e.context(format!("line `{}`", line.branch)))?;
         lines.push(facts);
-        pinned.push(series);
+        all_series.push(series);
     }
     if user.is_partial() {
         // Any other clone is looked through when its history is packed, before anything is public.
@@ -101,7 +140,7 @@ pub fn gather(
         trust: TrustFacts { root: trust.digest, threshold: trust.root.roles.approve.threshold },
         unknown,
     };
-    Ok(Gathered { request, snapshot, series: pinned })
+    Ok(Gathered { file: file.to_owned(), request, snapshot, series: all_series })
 }
 
 /// A train's date is the day of its release. Approvals that are made long before it do not count: better said now than at
@@ -214,6 +253,7 @@ fn moved_by_patches(
 struct Seeing<'a> {
     config: &'a Config,
     request: &'a TrainRequest,
+    pinned: Option<&'a Pinned>,
     user: &'a UserRepository,
     program: &'a GitProgram,
     scratch: &'a Path,
@@ -228,9 +268,14 @@ impl Seeing<'_> {
             return Err(Error::input(format!("no release branch: `branches` says `{}`", self.config.project.branches))
                 .hint("mend `branches` in `[project]`, or say `kind = \"carry\"` for a branch that gets no release"));
         }
-        let head = self.user.branch(&line.branch)?;
-        unknown.extend(head.warning.iter().map(|w| format!("line `{}`: {w}", line.branch)));
-        let base = head.head;
+        let base = match self.pinned.and_then(|p| p.bases.get(&line.branch)) {
+            Some(base) => base.clone(),
+            None => {
+                let head = self.user.branch(&line.branch)?;
+                unknown.extend(head.warning.iter().map(|w| format!("line `{}`: {w}", line.branch)));
+                head.head
+            }
+        };
         let missing = self.user.missing_files(&base)?;
         if let Some(first) = missing.first() {
             return Err(Error::input(format!(
@@ -239,7 +284,10 @@ impl Seeing<'_> {
             ))
             .hint("a partial clone lacks blobs: run `git fetch --refetch` while the remote is up"));
         }
-        let series = self.series(line, &base)?;
+        let series = match self.pinned.and_then(|p| p.series.get(&line.branch)) {
+            Some(bytes) => Series::from_bytes(bytes)?,
+            None => self.series(line, &base)?,
+        };
         let bytes = series.to_bytes()?;
         let patched = self.patched(&base, &series)?;
         let (versions, edits) = match line.kind {

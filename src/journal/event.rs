@@ -12,8 +12,8 @@ use crate::plan::PlanId;
 use crate::step::{Handle, Outcome, StepId, StepKey};
 use crate::trust::Approval;
 
-/// The journal format that this version writes; a newer one is refused.
-pub const FORMAT: u32 = 1;
+/// The newest journal format that this version knows; a newer one is refused.
+pub const FORMAT: u32 = 2;
 
 /// Something that happened. Serialized names are append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,27 +104,18 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A holder's right to record, until it expires.
-    Lease {
-        /// Who.
-        holder: String,
-        /// Rises with each takeover.
-        epoch: u64,
-        /// Until when.
-        expires: Timestamp,
-    },
-    /// Another maintainer took the train over.
-    TakenOver {
-        /// Who held it.
-        from: String,
-        /// Who holds it now.
-        to: String,
-        /// The new holder's certificate, by which the signatures from this record on are checked.
-        certificate: String,
-        /// The new epoch.
-        epoch: u64,
-        /// Why it was taken before it expired.
-        reason: String,
+    /// The plan was replaced by a child of it. Steps of equal keys keep what they made; approvals of the parent count no
+    /// more.
+    Amended {
+        /// The child.
+        plan: PlanId,
+        /// Its bytes, an object of the train.
+        object: Sha256,
+        /// The steps that keep what they made.
+        carried: BTreeSet<StepId>,
+        /// Why, if the operator said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 
@@ -153,11 +144,19 @@ impl From<ErrorKind> for FailureClass {
     }
 }
 
+/// The oldest format that has an event.
+pub(super) fn format_of(event: &Event) -> u32 {
+    match event {
+        Event::Amended { .. } => 2,
+        _ => 1,
+    }
+}
+
 /// One line of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// Version of this format.
+    /// The format in which it is written: the oldest that has its event, so that older programs read what they can.
     pub format: u32,
     /// Counts from 0.
     pub seq: u64,
@@ -190,13 +189,14 @@ impl Record {
             by: &'a str,
             what: &'a Event,
         }
-        canonical::digest(&Body { format: FORMAT, seq, prev, at, by, what })
+        canonical::digest(&Body { format: format_of(what), seq, prev, at, by, what })
     }
 
     /// What the operator signs: names what it is, so that it counts for nothing else.
     #[must_use]
     pub fn signed_bytes(hash: &Sha256) -> Vec<u8> {
-        format!("lifeboat journal record, format {FORMAT}\n{hash}\n").into_bytes()
+        // The hash covers the format of the record itself.
+        format!("lifeboat journal record, format 1\n{hash}\n").into_bytes()
     }
 
     /// Reads one line and checks that its hash is its own.
@@ -223,7 +223,7 @@ impl Record {
         }
         let record: Self = serde_json::from_str(text).map_err(broken)?;
         let hash = Self::hash_of(record.seq, record.prev, record.at, &record.by, &record.what)?;
-        if hash != record.hash {
+        if hash != record.hash || record.format != format_of(&record.what) {
             return Err(damaged(format!("line {line} was changed: its hash is not that of its contents")));
         }
         // The hash covers what was understood; so that it covers all, nothing else may stand there.
@@ -307,7 +307,6 @@ pub(crate) fn name(event: &Event) -> &'static str {
         Event::Resumed => "resumed",
         Event::Reconciling => "reconciling",
         Event::Abandoned { .. } => "abandoned",
-        Event::Lease { .. } => "lease",
-        Event::TakenOver { .. } => "taken-over",
+        Event::Amended { .. } => "amended",
     }
 }

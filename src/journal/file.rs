@@ -4,8 +4,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::event::{Event, FORMAT, Record};
+use super::event::{Event, Record, format_of};
 use super::fold::State;
+use super::plans::Plans;
 use super::signed::{Signatures, check_signatures};
 use crate::effects::{Clock, Disk, Signer, files};
 use crate::error::{Context as _, Error, Result};
@@ -55,15 +56,16 @@ impl Journal {
         clock: Arc<dyn Clock>,
         signer: Arc<dyn Signer>,
         path: PathBuf,
-        graph: Arc<Graph>,
+        plans: impl Into<Plans>,
     ) -> Result<Self> {
-        let Whole { records, len, holder } = Whole::read(&*disk, &path, &graph)?;
+        let plans = plans.into();
+        let Whole { records, len, holder } = Whole::read(&*disk, &path, plans.first())?;
         if let Some(holder) = &holder {
             held_by(holder, &*signer).map_err(|e| e.context(format!("journal `{}`", path.display())))?;
         }
-        let head = records.last().map_or(graph.id().0, |r| r.hash);
+        let head = records.last().map_or(plans.first().id().0, |r| r.hash);
         let seq = records.len() as u64;
-        let state = State::fold(graph, &records).map_err(|e| e.context(format!("journal `{}`", path.display())))?;
+        let state = State::fold(plans, &records).map_err(|e| e.context(format!("journal `{}`", path.display())))?;
         let entry = disk.entry(&path).context("cannot look at the journal")?;
         if entry.is_some() {
             // Whoever wrote it may have died before a record, or the file's name, was on the disk. What is read here counts
@@ -118,7 +120,7 @@ impl Journal {
         let by = self.signer.fingerprint();
         let hash = Record::hash_of(self.seq, self.head, at, &by, &what)?;
         let signature = self.signer.sign(&mut &Record::signed_bytes(&hash)[..])?;
-        let record = Record { format: FORMAT, seq: self.seq, prev: self.head, at, by, what, hash, signature };
+        let record = Record { format: format_of(&what), seq: self.seq, prev: self.head, at, by, what, hash, signature };
         let mut line = canonical::to_bytes(&record)?;
         line.push(b'\n');
         self.torn = true;
@@ -140,6 +142,17 @@ impl Journal {
         self.seq += 1;
         self.head = hash;
         self.state.apply(&record.what, at)
+    }
+
+    /// Records that the plan is replaced by a child of it, whose bytes are the train's object `object`: steps of equal keys
+    /// keep what they made, approvals lapse.
+    ///
+    /// # Errors
+    /// As [`Journal::append`]; a plan that cannot amend the present one.
+    pub fn amend(&mut self, child: Arc<Graph>, object: Sha256, reason: Option<String>) -> Result<()> {
+        let (plan, carried) = (child.id(), self.state.kept_by(&child));
+        self.state.learn(child)?;
+        self.append(Event::Amended { plan, object, carried, reason })
     }
 
     /// The state after all that was recorded.

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::event::{Event, FailureClass, Record, StepStatus, name, transition};
+use super::plans::Plans;
 use crate::error::{Error, Part, Result};
 use crate::model::TrainNonce;
-use crate::plan::Graph;
-use crate::step::{Exposure, Outcome, Step, StepId, StepKey};
+use crate::plan::{Graph, PlanId, amend};
+use crate::step::{Exposure, OnStore, Outcome, Step, StepId, StepKey};
 use crate::trust::Approval;
 
 /// How one step stands.
@@ -26,18 +27,24 @@ pub struct StepState {
     /// Its deferrals in a row, up to now: when the first of them was recorded, and which part of the destination was down
     /// at the last. Trying again does not end the row; success and failure do.
     pub down: Option<(Timestamp, Option<Part>)>,
+    /// How often the plan had been amended when this became a step of it as it is: what it puts into a place of its own is
+    /// there, and nothing of an earlier plan.
+    pub generation: u32,
 }
 
 /// How a whole train stands.
 #[derive(Debug, Clone)]
 pub struct State {
+    plans: Plans,
     graph: Arc<Graph>,
+    generation: u32,
     nonce: Option<TrainNonce>,
     certificate: Option<String>,
     steps: Vec<StepState>,
     approvals: Vec<(Approval, Timestamp)>,
+    /// Approvals of plans that were amended since.
+    lapsed: Vec<(Approval, Timestamp)>,
     abandoned: Option<String>,
-    epoch: u64,
     /// Workflows that were found on when they had to be off, with when that was first, by the step that switches them off.
     found_on: BTreeMap<StepId, BTreeMap<String, Timestamp>>,
 }
@@ -85,19 +92,34 @@ impl fmt::Display for TrainState {
 impl State {
     /// The state before the first record.
     #[must_use]
-    pub fn new(graph: Arc<Graph>) -> Self {
-        let pending = StepState { status: StepStatus::Pending, attempts: 0, since: None, down: None };
-        let steps = vec![pending; graph.len()];
-        let (approvals, found_on) = (Vec::new(), BTreeMap::new());
-        Self { graph, nonce: None, certificate: None, steps, approvals, abandoned: None, epoch: 0, found_on }
+    pub fn new(plans: impl Into<Plans>) -> Self {
+        let plans = plans.into();
+        let graph = plans.first().clone();
+        let steps = vec![Self::untouched(0); graph.len()];
+        Self {
+            plans,
+            graph,
+            generation: 0,
+            nonce: None,
+            certificate: None,
+            steps,
+            approvals: Vec::new(),
+            lapsed: Vec::new(),
+            abandoned: None,
+            found_on: BTreeMap::new(),
+        }
+    }
+
+    fn untouched(generation: u32) -> StepState {
+        StepState { status: StepStatus::Pending, attempts: 0, since: None, down: None, generation }
     }
 
     /// Folds records into a state.
     ///
     /// # Errors
     /// The first record that cannot follow those before it.
-    pub fn fold<'a>(graph: Arc<Graph>, records: impl IntoIterator<Item = &'a Record>) -> Result<Self> {
-        let mut state = Self::new(graph);
+    pub fn fold<'a>(plans: impl Into<Plans>, records: impl IntoIterator<Item = &'a Record>) -> Result<Self> {
+        let mut state = Self::new(plans);
         for record in records {
             state.apply(&record.what, record.at).map_err(|e| e.context(format!("journal line {}", record.seq + 1)))?;
         }
@@ -165,12 +187,7 @@ impl State {
             Event::Abandoned { .. } if self.anything_public() => {
                 Err(illegal("a train with a public step can only go forward".to_owned()))
             }
-            Event::TakenOver { epoch, .. } if *epoch != self.epoch + 1 => {
-                Err(illegal(format!("taken over with epoch {epoch} after {}", self.epoch)))
-            }
-            Event::Lease { epoch, .. } if *epoch < self.epoch => {
-                Err(illegal(format!("a lease of epoch {epoch} after {}", self.epoch)))
-            }
+            Event::Amended { plan, carried, .. } => self.admits_amendment(*plan, carried).map_err(illegal),
             _ => Ok(()),
         }
     }
@@ -225,13 +242,43 @@ impl State {
                 }
             }
             Event::Abandoned { reason } => self.abandoned = Some(reason.clone()),
-            Event::Lease { epoch, .. } => self.epoch = *epoch,
-            Event::TakenOver { epoch, certificate, .. } => {
-                self.epoch = *epoch;
-                self.certificate = Some(certificate.clone());
-            }
+            Event::Amended { plan, carried, .. } => self.amend(*plan, carried),
         }
         Ok(())
+    }
+
+    /// Whether the plan may be replaced by this child, with these outcomes kept.
+    fn admits_amendment(&self, plan: PlanId, carried: &BTreeSet<StepId>) -> Result<(), String> {
+        if self.anything_public() {
+            return Err("a train with a public step can only go forward".to_owned());
+        }
+        let Some(child) = self.plans.get(plan).filter(|g| g.plan().parent == Some(self.graph.id())) else {
+            return Err(format!("amended with plan {plan}, which is no known child of plan {}", self.graph.id()));
+        };
+        let keepable = amend::keepable(&self.graph, child);
+        match carried.iter().find(|id| !keepable.contains(*id) || self.outcome(id).is_none()) {
+            Some(other) => Err(format!("`{other}` has made nothing that the child keeps")),
+            None => Ok(()),
+        }
+    }
+
+    fn amend(&mut self, plan: PlanId, carried: &BTreeSet<StepId>) {
+        let Some(child) = self.plans.get(plan).cloned() else { return };
+        self.generation += 1;
+        let equal = amend::keepable(&self.graph, &child);
+        let step = |i: usize| {
+            let (id, new) = (&child.at(i).id, Self::untouched(self.generation));
+            let Some(before) = self.step(id).filter(|_| equal.contains(id)) else { return new };
+            match before.status {
+                _ if carried.contains(id) => before.clone(),
+                // Its job goes on; an attempt's number is never used twice.
+                StepStatus::Waiting(_) => StepState { generation: self.generation, ..before.clone() },
+                _ => StepState { attempts: before.attempts, ..new },
+            }
+        };
+        self.steps = (0..child.len()).map(step).collect();
+        self.graph = child;
+        self.lapsed.append(&mut self.approvals);
     }
 
     /// Whether a step may have made this by then: of its own kind, and the gate only after enough people and time.
@@ -268,7 +315,44 @@ impl State {
         matches!(self.steps[at].status, StepStatus::Succeeded(_))
     }
 
-    /// The graph of the plan.
+    /// Makes the child of the last plan known; see [`Plans::learn`].
+    ///
+    /// # Errors
+    /// A plan that cannot amend the last one.
+    pub fn learn(&mut self, child: Arc<Graph>) -> Result<()> {
+        self.plans.learn(child)
+    }
+
+    /// The steps that would keep what they made under a child of the plan.
+    #[must_use]
+    pub fn kept_by(&self, child: &Graph) -> BTreeSet<StepId> {
+        let mut steps = amend::keepable(&self.graph, child);
+        steps.retain(|id| self.outcome(id).is_some());
+        steps
+    }
+
+    /// How often the plan was amended.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The train's own directory in a store's staging area for the files of a line: random, so that even its name tells
+    /// nothing. Files that a child plan makes anew have another one than those of its parent: both have the same names.
+    #[must_use]
+    pub fn staging(&self, on: &OnStore) -> Option<String> {
+        let of = |step: &Step| matches!(step, Step::Stage(s) if s.store == on.store && s.branch == on.branch);
+        let at = (0..self.steps.len()).find(|&i| of(&self.graph.at(i).step))?;
+        Some(area(self.nonce()?, self.steps[at].generation))
+    }
+
+    /// Every directory that the train may have in a store's staging area.
+    #[must_use]
+    pub fn staging_areas(&self) -> Vec<String> {
+        self.nonce.iter().flat_map(|nonce| (0..=self.generation).map(|n| area(nonce, n))).collect()
+    }
+
+    /// The graph of the plan that counts now.
     #[must_use]
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
@@ -280,7 +364,7 @@ impl State {
         self.nonce.as_ref()
     }
 
-    /// The certificate of the operator who holds the train: who adopted the plan, or took it over last.
+    /// The certificate of the operator who holds the train: who adopted the plan.
     #[must_use]
     pub fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()
@@ -311,6 +395,12 @@ impl State {
     #[must_use]
     pub fn approvals(&self) -> &[(Approval, Timestamp)] {
         &self.approvals
+    }
+
+    /// Approvals of plans that were amended since: they count for nothing, but signatures over those bytes exist.
+    #[must_use]
+    pub fn lapsed(&self) -> &[(Approval, Timestamp)] {
+        &self.lapsed
     }
 
     /// Workflows that were found on while the `suppress-workflows` step `id` wants them off, with when that was first.
@@ -380,5 +470,13 @@ impl State {
             state = next;
         }
         state
+    }
+}
+
+/// The name of a staging directory.
+fn area(nonce: &TrainNonce, generation: u32) -> String {
+    match generation {
+        0 => nonce.to_string(),
+        later => format!("{nonce}-{later}"),
     }
 }

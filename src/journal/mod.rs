@@ -4,6 +4,7 @@ mod event;
 mod file;
 mod fold;
 mod outage;
+mod plans;
 mod signed;
 mod switched;
 
@@ -11,5 +12,6 @@ pub use event::{Event, FORMAT, FailureClass, Record, StepStatus, transition};
 pub use file::Journal;
 pub use fold::{State, StepState, TrainState};
 pub use outage::Outage;
+pub use plans::Plans;
 pub use signed::{Signatures, check_signatures};
 pub use switched::SwitchedOff;

@@ -29,7 +29,7 @@ pub fn check_signatures(records: &[Record], which: Signatures) -> Result<Vec<Cer
     let mut holders: Vec<Certificate> = Vec::new();
     for (i, record) in records.iter().enumerate() {
         let line = i + 1;
-        if let Event::PlanAdopted { certificate, .. } | Event::TakenOver { certificate, .. } = &record.what {
+        if let Event::PlanAdopted { certificate, .. } = &record.what {
             holders.push(Certificate::parse(certificate.as_bytes(), &format!("the certificate in line {line}"))?);
         }
         let forged = |what: String| {

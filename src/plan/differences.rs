@@ -34,6 +34,18 @@ pub fn differences(plan: &Plan, request: &TrainRequest, series: &BTreeMap<Branch
         missing.dedup();
         out.extend(missing.iter().map(|a| format!("advisory {}: the file has its text no more", a.id)));
     }
+    out.extend(line_differences(plan, request, series));
+    out
+}
+
+/// The differences of lines: which there are, their kinds, versions and patches.
+#[must_use]
+pub fn line_differences(
+    plan: &Plan,
+    request: &TrainRequest,
+    series: &BTreeMap<BranchName, Result<Sha256>>,
+) -> Vec<String> {
+    let mut out = Vec::new();
     for planned in plan.lines.iter().filter(|p| request.lines.iter().all(|l| l.branch != p.branch)) {
         out.push(format!("line {}: the file has it no more", planned.branch));
     }

@@ -1,6 +1,7 @@
 //! Planning: the same configuration, snapshot and request make the same plan, byte for byte.
 
 mod advisories;
+pub mod amend;
 mod automation;
 mod check;
 mod differences;
@@ -27,7 +28,7 @@ use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
 
 pub use check::{check, check_graph};
-pub use differences::differences;
+pub use differences::{differences, line_differences};
 pub use graph::Graph;
 pub use secrets::{moved, secrets, shows_commands};
 pub(crate) use sketch::Sketch;

@@ -6,6 +6,7 @@
 )]
 
 mod advisories;
+mod amend;
 mod commands;
 mod losses;
 mod patches;

@@ -141,7 +141,7 @@ impl Lane {
 
     /// The machine is switched off without warning after each leg.
     fn off_after_each(&self, disk: &PowerLossDisk) -> Result<(), String> {
-        for leg in [Leg::Ship, Leg::Approve] {
+        for leg in Leg::ALL.into_iter().filter(|l| *l != Leg::Finish) {
             self.go(disk, &KillPoints::counting(), &self.signatures, leg).map_err(|e| format!("{leg:?}: {e}"))?;
             disk.lose_power(Unsynced::Lost);
         }

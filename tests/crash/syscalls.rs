@@ -36,6 +36,8 @@ const CALLS: &[(&str, usize)] = &[
 /// What the people type, and the documented exit code of each command.
 const COMMANDS: &[(&str, &[&str], i32)] = &[
     ("ship", &["ship", "train.toml"], 3),
+    ("amend", &["amend", "train.toml", "--yes", "--config", "project/amended.toml"], 0),
+    ("again", &["ship"], 3),
     ("alice", &["approve", "--as", "alice", "--yes"], 0),
     ("bob", &["approve", "--as", "bob", "--yes"], 0),
     ("finish", &["ship"], 0),
@@ -140,7 +142,9 @@ impl Lane {
         let fixed = self.reader.fixed();
         for (i, (name, _, code)) in COMMANDS.iter().enumerate().skip(command) {
             let ran = run(&self.world, i, &[]);
-            if ran.code != Some(*code) {
+            // The killed command may have come as far as its record.
+            let amended = *name == "amend" && i == command && ran.said.contains("nothing differs");
+            if ran.code != Some(*code) && !amended {
                 return Err(format!("{name} again: {:?} {}", ran.code, ran.said));
             }
         }
@@ -157,7 +161,7 @@ impl Lane {
 #[test]
 fn a_program_that_is_killed_in_any_system_call_goes_on() {
     let begun = Instant::now();
-    let report = lanes::sweep([3, 0, 1, 2], Lane::new, |lane, command| {
+    let report = lanes::sweep([5, 0, 1, 2, 3, 4], Lane::new, |lane, command| {
         let mut tried = Tried::default();
         for (call, some) in CALLS {
             let all = &lane.calls[&(*command, *call)];

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lifeboat::effects::Handle;
 use lifeboat::engine::next;
-use lifeboat::journal::{Event, FailureClass, Record, State, StepStatus, TrainState};
+use lifeboat::journal::{Event, FailureClass, Plans, Record, State, StepStatus, TrainState};
 use lifeboat::model::Sha256;
 use lifeboat::plan::{Graph, PlanId};
-use lifeboat::step::{Exposure, Outcome, Step, StepKey};
+use lifeboat::step::{Exposure, Outcome, PlannedStep, Step, StepId, StepKey};
 use proptest::prelude::*;
 
 use crate::configs::{EMBARGO, Shape, at, shapes};
@@ -19,6 +19,20 @@ type Draw = (u8, u16, u8);
 
 fn handle() -> Handle {
     Handle { runner: "local".parse().unwrap(), job: "1".to_owned() }
+}
+
+/// A plan that amends another: its tests, and what follows from them, are others.
+fn child(parent: &Graph) -> Arc<Graph> {
+    let is_test = |s: &PlannedStep| matches!(s.step, Step::Test(_));
+    let after = parent.dominated_by(is_test);
+    let mut plan = parent.plan().as_ref().clone();
+    for (i, step) in plan.steps.iter_mut().enumerate() {
+        if after[i] || is_test(step) {
+            step.key = StepKey(Sha256::of(step.key.0.hex().as_bytes()));
+        }
+    }
+    plan.parent = Some(parent.id());
+    Arc::new(Graph::new(Arc::new(plan)).unwrap())
 }
 
 /// An event from a draw: half of the time one that fits the state, else anything.
@@ -68,14 +82,18 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
         }
         // Seldom: it ends everything.
         9 if how < 8 => Event::Abandoned { reason: "a better fix".to_owned() },
-        10 => Event::Lease { holder: "a".to_owned(), epoch: u64::from(how % 3), expires: at(1) },
-        11 => Event::TakenOver {
-            from: "a".to_owned(),
-            to: "b".to_owned(),
-            certificate: String::new(),
-            epoch: u64::from(how % 3),
-            reason: "asleep".to_owned(),
-        },
+        // Seldom as well: it takes a train far back.
+        10 if how < 24 => {
+            let child = child(graph);
+            let mut carried = state.kept_by(&child);
+            match how {
+                4 => carried.extend([StepId::new("gate", &[])]),
+                5 => carried.extend([step]),
+                _ => {}
+            }
+            let plan = if how == 6 { PlanId(Sha256::of(b"another")) } else { child.id() };
+            Event::Amended { plan, object: Sha256::of(b"the child"), carried, reason: None }
+        }
         12 => Event::FoundOn { step, key, files: ["publish.yml".to_owned()].into() },
         _ => Event::Resumed,
     }
@@ -103,7 +121,8 @@ struct Watch {
     stopped: BTreeSet<String>,
     approvers: BTreeSet<String>,
     public: bool,
-    epoch: u64,
+    /// The gate and all behind it, which nothing is kept of when a plan is amended.
+    gated: BTreeSet<String>,
 }
 
 impl Watch {
@@ -174,13 +193,25 @@ impl Watch {
                 assert!(!self.public, "abandoned after something was public");
                 self.abandoned = true;
             }
-            Event::Lease { epoch, .. } => {
-                assert!(*epoch >= self.epoch);
-                self.epoch = *epoch;
-            }
-            Event::TakenOver { epoch, .. } => {
-                assert_eq!(*epoch, self.epoch + 1);
-                self.epoch = *epoch;
+            Event::Amended { plan, carried, .. } => {
+                assert!(!self.public, "amended after something was public");
+                let child = child(graph);
+                assert_eq!(*plan, child.id());
+                let equal = |id: &str| {
+                    let key = |g: &Graph| g.plan().steps.iter().find(|s| s.id.as_str() == id).map(|s| s.key);
+                    key(graph) == key(&child)
+                };
+                for step in carried {
+                    assert!(self.succeeded.contains(step.as_str()), "{step} keeps what it never made");
+                    assert!(equal(step.as_str()), "{step} is another now");
+                    let gated = |s: &PlannedStep| matches!(s.step, Step::Gate(_));
+                    let i = graph.position(step).unwrap();
+                    assert!(!gated(graph.at(i)) && !graph.dominated_by(gated)[i], "{step} follows from approvals");
+                }
+                self.succeeded = carried.iter().map(ToString::to_string).collect();
+                self.attempts.retain(|id, _| equal(id) && !self.gated.contains(id));
+                self.stopped.clear();
+                self.approvers.clear();
             }
         }
     }
@@ -223,14 +254,23 @@ proptest! {
         shape in small(),
         draws in prop::collection::vec(any::<Draw>(), 1..500),
     ) {
-        let graph = Arc::new(Graph::new(Arc::new(shape.plan())).unwrap());
-        let mut state = State::new(graph.clone());
-        let mut watch = Watch::default();
+        let first = Arc::new(Graph::new(Arc::new(shape.plan())).unwrap());
+        let mut plans = Plans::from(first.clone());
+        let mut state = State::new(first.clone());
+        let is_gate = |s: &PlannedStep| matches!(s.step, Step::Gate(_));
+        let after = first.dominated_by(is_gate);
+        let gated = (0..first.len()).filter(|&i| after[i] || is_gate(first.at(i)));
+        let mut watch =
+            Watch { gated: gated.map(|i| first.at(i).id.to_string()).collect(), ..Watch::default() };
         let mut records = Vec::new();
         let mut prefixes = Vec::new();
         for (i, draw) in draws.into_iter().enumerate() {
             let second = i as i64 * EMBARGO / 200;
             let event = event(&state, draw);
+            let graph = state.graph().clone();
+            if matches!(event, Event::Amended { .. }) {
+                state.learn(child(&graph)).unwrap();
+            }
             let before = state.clone();
             let admitted = state.admits(&event, at(second)).is_ok();
             let applied = state.apply(&event, at(second)).is_ok();
@@ -240,6 +280,10 @@ proptest! {
                 continue;
             }
             watch.accepted(&graph, &event, second);
+            if matches!(event, Event::Amended { .. }) {
+                plans.learn(child(&graph)).unwrap();
+            }
+            let graph = state.graph();
             records.push(record(records.len(), event, second));
             prefixes.push(next(&state, at(second)));
             // The state says what happened, no more and no less.
@@ -254,11 +298,11 @@ proptest! {
             }
         }
         // Reading the journal again is the same as having lived through it, at every record.
-        let folded = State::fold(graph.clone(), &records).unwrap();
+        let folded = State::fold(plans.clone(), &records).unwrap();
         prop_assert!(same(&folded, &state));
         for (i, decided) in prefixes.iter().enumerate() {
             if i % 16 == 0 || i + 1 == prefixes.len() {
-                let resumed = State::fold(graph.clone(), &records[..=i]).unwrap();
+                let resumed = State::fold(plans.clone(), &records[..=i]).unwrap();
                 prop_assert_eq!(&next(&resumed, records[i].at), decided);
             }
         }
@@ -271,13 +315,17 @@ fn random_events_reach_every_state() {
     use proptest::strategy::ValueTree as _;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let (mut names, mut statuses) = (BTreeSet::new(), BTreeSet::new());
+    let (mut names, mut statuses, mut amended) = (BTreeSet::new(), BTreeSet::new(), 0);
     for _ in 0..60 {
         let (shape, draws) =
             (small(), prop::collection::vec(any::<Draw>(), 900)).new_tree(&mut runner).unwrap().current();
         let mut state = State::new(Arc::new(Graph::new(Arc::new(shape.plan())).unwrap()));
         for (i, draw) in draws.into_iter().enumerate() {
             let event = event(&state, draw);
+            if matches!(event, Event::Amended { .. }) {
+                amended += 1;
+                state.learn(child(state.graph())).unwrap();
+            }
             if state.apply(&event, at(i as i64 * EMBARGO / 200)).is_ok() {
                 names.insert(state.name().to_string());
                 statuses.extend(
@@ -291,5 +339,6 @@ fn random_events_reach_every_state() {
     for name in ["drafted", "prepared", "staged", "approved", "released", "abandoned"] {
         assert!(names.contains(name), "no run reached {name}: {names:?}");
     }
+    assert!(amended > 20, "{amended}");
     assert_eq!(statuses.len(), 6, "{statuses:?}");
 }

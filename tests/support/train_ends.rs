@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use lifeboat::effects::Disk as _;
 use lifeboat::formats::openpgp::{Detached, Hashed};
 use lifeboat::formats::tag;
 use lifeboat::host::HostDisk;
-use lifeboat::journal::{Journal, State};
 use lifeboat::model::Sha256;
-use lifeboat::plan::Graph;
 use lifeboat::step::Outcome;
 use lifeboat::trust::{self, RootChoice, TrustedRoot};
 
@@ -71,14 +68,14 @@ impl Reader {
 
     fn outcomes(&self, end: &mut End) -> Result<(), String> {
         let dir = self.world.train();
-        let plan = dir.load_plan(&HostDisk).map_err(|e| e.report())?;
-        let graph = Arc::new(Graph::new(Arc::new(plan)).map_err(|e| e.report())?);
-        let (records, whole) = Journal::read(&HostDisk, &dir.journal(), &graph).map_err(|e| e.report())?;
+        let recorded = dir.read(&HostDisk).map_err(|e| e.report())?;
+        let whole = recorded.len;
         let size = HostDisk.entry(&dir.journal()).unwrap().map_or(0, |e| e.size);
         if size != whole {
             return Err(format!("the journal has {size} bytes, {whole} of them whole"));
         }
-        let state = State::fold(graph.clone(), &records).map_err(|e| e.report())?;
+        let state = recorded.state().map_err(|e| e.report())?;
+        let graph = state.graph();
         end.insert("state".into(), state.name().to_string());
         for step in &graph.plan().steps {
             let outcome = state.outcome(&step.id).ok_or_else(|| format!("`{}` has no outcome", step.id))?;

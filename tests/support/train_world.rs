@@ -13,23 +13,30 @@ use jiff::{SignedDuration, Timestamp};
 use lifeboat::config::{self, Config};
 use lifeboat::drill::{PEOPLE, Sample, THRESHOLD};
 use lifeboat::effects::{Clock, Effects, Objects};
+use lifeboat::engine::amend::amend;
 use lifeboat::engine::approve::{approve, review};
 use lifeboat::engine::{Ended, Question, Train, TrainDir, run};
 use lifeboat::error::Result;
 use lifeboat::gather;
 use lifeboat::host::HostDisk;
 use lifeboat::model::{PersonId, TrainName};
+use lifeboat::plan::{Graph, Plan};
 use lifeboat::trust::{self, RootChoice};
 
 /// How far ahead of the real time the train's stands: signatures are dated by the real one, and none may be from the
 /// future.
 const AHEAD: SignedDuration = SignedDuration::from_hours(6);
 
+/// The configuration that amends the train, beside the one that it is adopted from.
+pub const AMENDED: &str = "amended.toml";
+
 /// What a person runs, one process after the other; a train is all of them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leg {
     /// Adopts the plan and runs to the gate.
     Ship,
+    /// Takes another recipe over and runs to the gate again.
+    Amend,
     /// Two people look at everything and approve.
     Approve,
     /// Runs from the gate to the end.
@@ -37,11 +44,12 @@ pub enum Leg {
 }
 
 impl Leg {
-    pub const ALL: [Self; 3] = [Self::Ship, Self::Approve, Self::Finish];
+    pub const ALL: [Self; 4] = [Self::Ship, Self::Amend, Self::Approve, Self::Finish];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Ship => "ship",
+            Self::Amend => "amend",
             Self::Approve => "approve",
             Self::Finish => "finish",
         }
@@ -67,6 +75,9 @@ impl World {
         fs::create_dir_all(world.live().join("store")).unwrap();
         fs::create_dir_all(world.root()).unwrap();
         fs::write(sample.project().join("lifeboat.toml"), world.toml()).unwrap();
+        let (recipe, another) = ("cp sample.in dist/", "sed p sample.in > dist/");
+        assert!(world.toml().contains(recipe));
+        fs::write(sample.project().join(AMENDED), world.toml().replace(recipe, another)).unwrap();
         // The world's clock is ahead of the machine's, which dates signatures: a key made by that clock could not sign yet.
         let made = now - SignedDuration::from_mins(1);
         let operator = lifeboat::signers::openpgp::generate("operator (crash tests, throwaway)", made).unwrap();
@@ -202,6 +213,9 @@ sign_artifacts = true
 
     /// The same on threads of one's choice.
     pub fn go_on(&self, runtime: &tokio::runtime::Runtime, effects: &Effects, leg: Leg) -> Result<Ended> {
+        if leg == Leg::Amend {
+            self.amend(runtime, effects)?;
+        }
         let train = Arc::new(self.open(effects)?);
         if leg == Leg::Approve {
             let config = self.config();
@@ -218,7 +232,9 @@ sign_artifacts = true
         assert_eq!(Arc::strong_count(&train), 1, "a step is still at work: {ended:?}");
         let ended = ended?;
         match (&ended, leg) {
-            (Ended::Asks(Question::Approve { .. }), Leg::Ship) | (Ended::Done(_), Leg::Finish) => Ok(ended),
+            (Ended::Asks(Question::Approve { .. }), Leg::Ship | Leg::Amend) | (Ended::Done(_), Leg::Finish) => {
+                Ok(ended)
+            }
             (Ended::Stuck(_), _) => {
                 let Ended::Stuck(mut errors) = ended else { unreachable!() };
                 let (id, error) = errors.remove(0);
@@ -226,6 +242,29 @@ sign_artifacts = true
             }
             (ended, leg) => panic!("{leg:?} ended with {ended:?}"),
         }
+    }
+
+    /// Amends the train with the other recipe, unless that was done before.
+    fn amend(&self, runtime: &tokio::runtime::Runtime, effects: &Effects) -> Result<()> {
+        let file = self.config_file().with_file_name(AMENDED);
+        let config = config::load(&file, Some(&self.live().join("state")), &HostDisk)?;
+        let trust = Arc::new(gather::trusted(&config, &self.root(), &*effects.disk, effects.clock.now())?);
+        let train = Train::open_to_amend(effects, trust, &self.train())?;
+        if train.state().generation() > 0 {
+            return Ok(());
+        }
+        let mut child = self.plan(&config, effects)?.0;
+        child.parent = Some(train.graph().id());
+        let child = Arc::new(Graph::new(Arc::new(child))?);
+        runtime.block_on(amend(effects, &train, child, Some("another recipe".to_owned())))
+    }
+
+    /// The plan of a configuration, with the series that it pins.
+    fn plan(&self, config: &Config, effects: &Effects) -> Result<(Plan, Vec<Vec<u8>>)> {
+        let (stores, remotes) = (effects.stores.clone(), effects.remotes.clone());
+        let to = gather::Destinations { stores, remotes, ..gather::Destinations::default() };
+        let seen = gather::gather(config, &self.train_file(), &self.root(), &to, &*effects.disk, &*effects.clock)?;
+        Ok((lifeboat::plan::plan(config, &seen.snapshot, &seen.request)?, seen.series))
     }
 
     /// The train, adopted now or before.
@@ -236,13 +275,10 @@ sign_artifacts = true
         if effects.disk.entry(&dir.plan()).unwrap().is_some() {
             return Train::open(effects, trust, &dir);
         }
-        let (stores, remotes) = (effects.stores.clone(), effects.remotes.clone());
-        let to = gather::Destinations { stores, remotes, ..gather::Destinations::default() };
-        let seen = gather::gather(&config, &self.train_file(), &self.root(), &to, &*effects.disk, &*effects.clock)?;
-        let plan = lifeboat::plan::plan(&config, &seen.snapshot, &seen.request)?;
+        let (plan, series) = self.plan(&config, effects)?;
         assert_eq!(plan.train, TrainName::new("drill")?);
         let objects = Objects::new(effects.disk.clone(), dir.objects());
-        for series in &seen.series {
+        for series in &series {
             objects.put(series)?;
         }
         Ok(Train::adopt(effects, trust, &dir, &plan)?.0)

@@ -7,9 +7,8 @@ use crate::cli::place::Place;
 use crate::effects::Quiet;
 use crate::engine::TrainDir;
 use crate::error::{Context as _, Error, Result};
-use crate::journal::{Journal, State};
+
 use crate::model::TrainNonce;
-use crate::plan::Graph;
 
 /// How often a directory is removed in which something of a killed run still writes, with [`PAUSE`] between.
 const TRIES: u32 = 50;
@@ -85,7 +84,5 @@ fn killed(place: &Place, dir: &TrainDir) -> Result<Option<TrainNonce>, Error> {
     if place.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?.is_none() {
         return Ok(None);
     }
-    let graph = Arc::new(Graph::new(Arc::new(dir.load_plan(&*place.disk)?))?);
-    let (records, _) = Journal::read(&*place.disk, &dir.journal(), &graph)?;
-    Ok(State::fold(graph, &records)?.nonce().cloned())
+    Ok(dir.read(&*place.disk)?.state()?.nonce().cloned())
 }

@@ -88,7 +88,6 @@ fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
 
 /// All lines or none: what would stop one line of a required store is found before another line is public.
 async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()> {
-    let staging = Area::Staging(acting.staging()?);
     for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
         if let Step::PushGit(to) = &planned.step {
             super::deliver::foreseeable(acting, to).await?;
@@ -105,6 +104,7 @@ async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()>
         let Step::Promote(on) = &planned.step else { continue };
         super::promote::page_can_be_made(acting, on, approved_by)?;
         let store = acting.store(&on.store)?;
+        let staging = Area::Staging(acting.staging(on)?);
         let dir = directory(&on.version);
         for artifact in summed(&acting.state, &on.checksum)?.files() {
             let path = format!("{dir}/{}", artifact.name);

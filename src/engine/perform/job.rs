@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::{Acting, inputs};
 use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking};
+use crate::engine::Facts;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, StepStatus};
-use crate::model::{Artifact, Secret, SecretRef, Sha256};
+use crate::model::{Artifact, Secret, SecretRef, Sha256, shell_path};
 use crate::step::{Assemble, Build, Job, JobInput, Outcome, StepId, Test};
 
 /// The longest pause between two looks at a job.
@@ -142,6 +143,18 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
     Err(failed(acting, runner, request, &handle, what).await)
 }
 
+/// What helps after a failed recipe. A rehearsal keeps nothing, so nothing of it is amended.
+fn fix(acting: &Acting<'_>) -> String {
+    match Facts::read(&*acting.effects.disk, acting.train.dir()) {
+        None => "fix the recipe or the machine, then run the same command again".to_owned(),
+        Some(facts) => format!(
+            "fix the recipe, then run `lifeboat amend {}`: finished steps that do not change are kept; or fix the machine, \
+             then run `lifeboat ship`",
+            shell_path(&facts.file)
+        ),
+    }
+}
+
 fn keep(acting: &Acting<'_>, runner: &dyn Runner, report: &JobReport) -> Result<Done> {
     let objects = acting.train.objects();
     let mut artifacts = Vec::with_capacity(report.artifacts.len());
@@ -179,7 +192,5 @@ async fn failed(
         }
         Err(e) => error.because(e),
     };
-    error
-        .detail(format!("log: {}", path.display()))
-        .hint("mend the recipe or the machine, then run `lifeboat ship` again: finished steps are kept")
+    error.detail(format!("log: {}", path.display())).hint(fix(acting))
 }

@@ -23,7 +23,9 @@ pub(super) async fn point(acting: &Acting<'_>, step: &Point) -> Result<Outcome> 
     repository::serve(acting, step, &*store).await?;
     let index = listed::move_index(acting, step, &*store).await?;
     let digest = Sha256::of(&index.to_bytes()?);
-    store.clear_staging(&acting.staging()?).await?;
+    for area in acting.state.staging_areas() {
+        store.clear_staging(&area).await?;
+    }
     branches::release_in(acting.effects, acting.train, &*store).await?;
     Ok(Outcome::Pointed { index: digest, counter: Some(index.counter) })
 }

@@ -13,7 +13,7 @@ use crate::trust;
 
 pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
     let store = acting.store(&step.store)?;
-    let train = acting.staging()?;
+    let train = acting.staging(step)?;
     let dir = directory(&step.version);
     let made = summed(&acting.state, &step.checksum)?;
     let staging = Area::Staging(train.clone());

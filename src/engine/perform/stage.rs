@@ -38,9 +38,8 @@ pub async fn hidden_from_strangers(store: &dyn Store) -> Result<()> {
     }
 }
 
-/// The train's own directory in every staging area: random, so that even its name tells nothing.
-fn staging(state: &State) -> Result<String> {
-    state.nonce().map(ToString::to_string).ok_or_else(|| Error::fatal("the train has no nonce"))
+fn staging(state: &State, on: &OnStore) -> Result<String> {
+    state.staging(on).ok_or_else(|| Error::fatal("the train has no nonce, or stages nothing there"))
 }
 
 impl Acting<'_> {
@@ -48,8 +47,9 @@ impl Acting<'_> {
         store(self.effects, name)
     }
 
-    pub(super) fn staging(&self) -> Result<String> {
-        staging(&self.state)
+    /// The directory in the staging area where a line's files are.
+    pub(super) fn staging(&self, on: &OnStore) -> Result<String> {
+        staging(&self.state, on)
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome
             .hint("mend its permissions; `lifeboat doctor` shows what they are"));
     }
     hidden_from_strangers(&*store).await?;
-    let area = Area::Staging(acting.staging()?);
+    let area = Area::Staging(acting.staging(step)?);
     let files = staged_files(&summed(&acting.state, &step.checksum)?, step);
     let mut bytes = 0;
     for (path, artifact) in &files {
@@ -143,7 +143,7 @@ pub(super) async fn verify_staged(acting: &Acting<'_>, step: &OnStore) -> Result
 /// Reads every staged file back, compares, and finds files that are not ours; says how many there are.
 pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
     let store = store(effects, &step.store)?;
-    let area = Area::Staging(staging(state)?);
+    let area = Area::Staging(staging(state, step)?);
     let files = staged_files(&summed(state, &step.checksum)?, step);
     let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
     let ours: BTreeSet<String> = files.iter().map(|(p, _)| p.clone()).collect();

@@ -1,0 +1,60 @@
+//! What today's configuration and train file say of a train that was adopted before.
+
+use jiff::Timestamp;
+
+use super::Output;
+use super::place::{Place, advice};
+use crate::config;
+use crate::engine::{Facts, Train};
+use crate::journal::State;
+use crate::model::{TrainName, shell_path};
+use crate::plan::{Plan, amend::changes, plan};
+
+impl Place {
+    /// A train's file as a shell reads it, or a placeholder where it is not known any more.
+    pub(super) fn train_file(&self, train: &TrainName) -> String {
+        let facts = Facts::read(&*self.disk, &self.dir(train));
+        facts.map_or_else(|| "TRAIN.toml".to_owned(), |facts| shell_path(&facts.file))
+    }
+
+    /// What a person should do next about a train.
+    pub(super) fn advice(&self, state: &State, now: Timestamp) -> String {
+        let text = advice(state, now);
+        if text.contains("TRAIN.toml") {
+            return text.replace("TRAIN.toml", &self.train_file(&state.graph().plan().train));
+        }
+        text
+    }
+
+    /// In what a plan of today would differ from the adopted one, as far as the facts that it was made from tell.
+    fn drift(&self, adopted: &Plan) -> Vec<String> {
+        let Some(facts) = Facts::read(&*self.disk, &self.dir(&adopted.train)) else { return Vec::new() };
+        // Whoever removes the train file after the adoption wants nothing else.
+        let Ok(request) = config::load_train(&facts.file, &*self.disk) else { return Vec::new() };
+        if !request.lines.iter().map(|l| &l.branch).eq(facts.snapshot.lines.iter().map(|l| &l.branch)) {
+            return vec!["the train file has other lines".to_owned()];
+        }
+        match plan(&self.config, &facts.snapshot, &request) {
+            Err(e) => vec![format!("no plan can be made of them: {}", e.message())],
+            Ok(now) => changes(adopted, &now),
+        }
+    }
+
+    /// Says so if the configuration or the train file is not what the train was adopted from: it ships what was adopted.
+    pub(super) fn note_drift(&self, train: &Train, out: &Output) {
+        if train.state().anything_public() {
+            return;
+        }
+        let drift = self.drift(train.plan());
+        let Some(first) = drift.first() else { return };
+        let more = match drift.len() - 1 {
+            0 => String::new(),
+            n => format!(", and {n} more"),
+        };
+        let file = self.train_file(&train.plan().train);
+        out.note(&format!(
+            "note      the configuration or the train file differs from the adopted plan ({first}{more}), and the adopted plan \
+             is what ships: `lifeboat amend {file}` shows every difference and takes them over"
+        ));
+    }
+}
