@@ -48,6 +48,9 @@ struct Report {
     locations: Vec<String>,
     deferred: Vec<String>,
     failed: Vec<String>,
+    /// The command by which a clone gets the released commits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetch: Option<String>,
     steps: Vec<Took>,
     next: String,
 }
@@ -224,6 +227,7 @@ fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result
         locations: locations(&train),
         deferred: state.deferred().map(|(id, why, _)| format!("{id}: {why}")).collect(),
         failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
+        fetch: place.fetch(&state),
         steps: Took::all(effects),
         next: place.advice(&state, effects.clock.now()),
     };
@@ -239,6 +243,9 @@ fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result
     let mut text = format!("train {}: {}", report.train, report.state);
     for location in &report.locations {
         text.push_str(&format!("\n  public at {location}"));
+    }
+    for command in &report.fetch {
+        text.push_str(&format!("\n  its commits: `{command}`"));
     }
     for deferred in &report.deferred {
         text.push_str(&format!("\n  deferred  {deferred}"));

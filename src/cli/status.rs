@@ -35,6 +35,8 @@ struct TrainReport {
     steps: Vec<StepReport>,
     down: Vec<Outage>,
     workflows_off: Vec<SwitchedOff>,
+    /// The command by which a clone gets the released commits.
+    fetch: Option<String>,
     next: String,
 }
 
@@ -106,6 +108,7 @@ fn report(place: &Place, seen: &Seen) -> TrainReport {
         steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
         down: state.outages(),
         workflows_off: state.switched_off(),
+        fetch: place.fetch(state),
         next: place.advice(state, seen.now),
     }
 }
@@ -204,6 +207,9 @@ fn text(r: &TrainReport, every_step: bool) -> String {
     }
     for kept in &r.workflows_off {
         out.push_str(&format!("\n  off        {}\n             {}", off(kept), until(kept)));
+    }
+    for command in &r.fetch {
+        out.push_str(&format!("\n  its commits: `{command}`"));
     }
     out.push_str(&format!("\nnext: {}", r.next));
     out

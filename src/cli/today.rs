@@ -7,8 +7,9 @@ use super::place::{Place, advice};
 use crate::config;
 use crate::engine::{Facts, Train};
 use crate::journal::State;
-use crate::model::{TrainName, shell_path};
+use crate::model::{StoreName, TrainName, shell_path, shell_word};
 use crate::plan::{Plan, amend::changes, plan};
+use crate::step::{Outcome, Step};
 
 impl Place {
     /// A train's file as a shell reads it, or a placeholder where it is not known any more.
@@ -24,6 +25,20 @@ impl Place {
             return text.replace("TRAIN.toml", &self.train_file(&state.graph().plan().train));
         }
         text
+    }
+
+    /// The command by which a clone gets the released commits of a train, from the first store that serves them.
+    pub(super) fn fetch(&self, state: &State) -> Option<String> {
+        let plan = state.graph().plan();
+        let serves = |name: &StoreName| {
+            plan.steps.iter().any(|s| {
+                matches!((&s.step, state.outcome(&s.id)), (Step::Point(p), Some(Outcome::Pointed { .. })) if p.store == *name)
+            })
+        };
+        let store = self.config.stores.iter().find(|s| serves(&s.name))?;
+        let base = store.public_url.as_ref().unwrap_or(&store.url).trim_end_matches('/');
+        let branches: Vec<&str> = plan.lines.iter().map(|l| l.branch.as_str()).collect();
+        Some(format!("git fetch {} {}", shell_word(&format!("{base}/git/{}.git", plan.project)), branches.join(" ")))
     }
 
     /// In what a plan of today would differ from the adopted one, as far as the facts that it was made from tell.

@@ -23,6 +23,13 @@ fn the(said: &str, begins: &str) -> String {
     all[0].clone()
 }
 
+/// The git command in back quotes of a text.
+#[track_caller]
+fn the_git(said: &str) -> String {
+    let found = said.split('`').skip(1).step_by(2).find(|c| c.starts_with("git fetch "));
+    found.unwrap_or_else(|| panic!("no `git fetch …` in:\n{said}")).to_owned()
+}
+
 #[test]
 fn what_a_stranger_would_run_runs() {
     let mut shell = Shell::below(ODD);
@@ -71,6 +78,12 @@ fn hints_name_the_project_and_the_state_that_were_given() {
     assert!(said.contains("train drill: released"), "{said}");
     let listed = shell.runs(&the(&said, "lifeboat reconcile --config s/project/lifeboat.toml --state s/state --list"));
     assert!(listed.contains("forge-release/github/release-1.0.0"), "{listed}");
+    // The released commits come from where they are served.
+    let fetch = the_git(&said);
+    assert_eq!(fetch, the_git(&shell.runs(&format!("lifeboat {given} status"))));
+    shell.runs(&fetch.replacen("git ", "git -C s/project ", 1));
+    let fetched = shell.runs("git -C s/project log --format=%s FETCH_HEAD -1");
+    assert!(fetched.contains("1.0.5") || fetched.contains("2.0.2"), "{fetched}");
     let error = shell.ends(&format!("lifeboat {given} abandon --reason wrong"), 2);
     shell.runs(&the(&error, "lifeboat ship"));
 }
