@@ -161,12 +161,11 @@ impl Place {
         let now = crate::plan::destinations(&self.config);
         if let Some((name, planned, found)) = crate::plan::elsewhere(&plan.destinations, &now) {
             let file = self.train_file(&plan.train);
-            return Err(Error::conflict(format!("{name} is at `{found}` now, the adopted plan says `{planned}`")).hint(
-                format!(
+            return Err(Error::conflict(format!("{name} is at `{found}` now, the adopted plan says `{planned}`"))
+                .hint(format!(
                     "put the configuration back as it was, or, as long as nothing is public, move the train there with \
                      `lifeboat amend {file}`: it goes nowhere but where its plan says"
-                ),
-            ));
+                )));
         }
         Ok(())
     }

@@ -244,7 +244,7 @@ fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result
     for location in &report.locations {
         text.push_str(&format!("\n  public at {location}"));
     }
-    for command in &report.fetch {
+    if let Some(command) = &report.fetch {
         text.push_str(&format!("\n  its commits: `{command}`"));
     }
     for deferred in &report.deferred {

@@ -208,7 +208,7 @@ fn text(r: &TrainReport, every_step: bool) -> String {
     for kept in &r.workflows_off {
         out.push_str(&format!("\n  off        {}\n             {}", off(kept), until(kept)));
     }
-    for command in &r.fetch {
+    if let Some(command) = &r.fetch {
         out.push_str(&format!("\n  its commits: `{command}`"));
     }
     out.push_str(&format!("\nnext: {}", r.next));

@@ -116,7 +116,7 @@ async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()>
             }
             let mut staged = digests_at(&*store, &staging, &path).await?;
             if staged.is_none() {
-                again((acting.effects, acting.train), &*store, &path, artifact).await?;
+                again((acting.effects, acting.train), (&*store, on), &path, artifact).await?;
                 staged = digests_at(&*store, &staging, &path).await?;
             }
             same_or_conflict(&*store, &path, &artifact.digests, staged)?;

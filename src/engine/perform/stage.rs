@@ -109,11 +109,11 @@ pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome
 /// Puts a staged file that a store has lost there again: its bytes are kept with the train.
 pub(super) async fn again(
     (effects, train): (&Effects, &Train),
-    store: &dyn Store,
+    (store, step): (&dyn Store, &OnStore),
     path: &str,
     artifact: &Artifact,
 ) -> Result<()> {
-    let area = Area::Staging(staging(&train.state())?);
+    let area = Area::Staging(staging(&train.state(), step)?);
     let source = train.objects().path(&artifact.digests.sha256);
     store.put_new(&area, path, &source, &artifact.digests).await?;
     let text = format!("staged    store `{}` had lost the staged `{path}`; it was put there again", store.name());
@@ -124,11 +124,11 @@ pub(super) async fn again(
 /// Puts every staged file of a line that a store does not list there again.
 pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
     let (store, state) = (store(effects, &step.store)?, train.state());
-    let area = Area::Staging(staging(&state)?);
+    let area = Area::Staging(staging(&state, step)?);
     let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
     for (path, artifact) in staged_files(&summed(&state, &step.checksum)?, step) {
         if !listed.contains(&path) {
-            again((effects, train), &*store, &path, &artifact).await?;
+            again((effects, train), (&*store, step), &path, &artifact).await?;
         }
     }
     Ok(())
