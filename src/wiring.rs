@@ -82,7 +82,7 @@ pub fn effects(
         };
         of_runners.push(runners::open(&spec, &surroundings)?);
     }
-    let clock: Arc<dyn Clock> = Arc::new(http::WatchedClock::new(clock, servers(config)));
+    let clock: Arc<dyn Clock> = watched(config, clock);
     Ok(Effects {
         disk,
         git: Arc::new(LocalGit::new(program)),
@@ -95,6 +95,12 @@ pub fn effects(
         clock,
         progress,
     })
+}
+
+/// A clock that can ask the servers of a configuration for theirs.
+#[must_use]
+pub fn watched(config: &Config, clock: Arc<dyn Clock>) -> Arc<dyn Clock> {
+    Arc::new(http::WatchedClock::new(clock, servers(config)))
 }
 
 /// The web servers of a configuration that can be asked for the time: anybody may.

@@ -342,6 +342,8 @@ fn a_clock_that_others_contradict_opens_no_gate() {
         train.to_the_gate();
         train.approve();
         let told = format!("this machine's clock may be {how}");
+        let doctor = train.run(&["doctor"]);
+        assert!(doctor.code == Some(1) && doctor.stdout.contains(&told), "{doctor:?}");
         train.ship().fails(1, &[&told, "store `mirror` shows "]);
         nothing_is_public(&train);
         drop(web);

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 pub use report::{Check, Health};
 
 use crate::config::Config;
-use crate::effects::{Forge, Remote, Runner, Store};
+use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
 use crate::model::{RemoteName, TrainName};
@@ -80,6 +80,13 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
     work.now(machine::disk_space(subjects.state));
     work.now(machine::clock(subjects.now));
     if let Some(config) = config {
+        let clock = crate::wiring::watched(config, Arc::new(crate::host::HostClock));
+        work.later_all("machine", "clock".to_owned(), Health::Warn, async move {
+            // Nobody who can be asked is no fault.
+            let told = clock.elsewhere().await;
+            let judged = crate::engine::others_agree(clock.now(), &told);
+            judged.err().map(|e| Check::from_error("machine", "clock", Health::Fail, &e)).into_iter().collect()
+        });
         trust::root(config, subjects, &mut work);
         trust::repository(config, &mut work);
         machine::keys(config, &mut work);

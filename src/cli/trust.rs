@@ -432,6 +432,7 @@ fn first_root(init: &Init, keys: &Path, disk: &dyn Disk, now: Timestamp) -> Resu
         },
         hosts: init.hosts.iter().cloned().collect(),
     };
+    trust::check_names(&root)?;
     let bytes = root.to_bytes()?;
     let exists = || {
         Error::conflict(format!("`{}` exists already", keys.join(FILE).display()))

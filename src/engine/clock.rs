@@ -36,6 +36,15 @@ pub(super) fn judge(now: Timestamp, happened: &[Witness], others: &[Witness]) ->
     Err(others.iter().fold(error, |e, w| e.detail(format!("{} shows {}", w.what, w.at))))
 }
 
+/// Judges a clock that shows `now` by those of others, asked just now: whose, and the time.
+///
+/// # Errors
+/// None agrees with it.
+pub fn others_agree(now: Timestamp, others: &[(String, Timestamp)]) -> Result<()> {
+    let others: Vec<Witness> = others.iter().map(|(what, at)| Witness::new(what.clone(), *at)).collect();
+    judge(now, &[], &others)
+}
+
 fn differs(a: Timestamp, b: Timestamp) -> bool {
     a.duration_since(b).abs() > BOUND
 }

@@ -21,6 +21,7 @@ mod retry;
 mod run;
 mod train;
 
+pub use clock::others_agree;
 pub use facts::Facts;
 pub use next::{Next, Question, next};
 pub use perform::hidden_from_strangers;

@@ -132,3 +132,22 @@ fn two_lines_cannot_make_one_version() {
     let refused = lifeboat::plan::plan(&shape.config(), &snapshot, &shape.request()).unwrap_err();
     assert!(refused.message().contains("no two lines have one branch, version or tag"), "{refused}");
 }
+
+/// What this version added is left out where it is absent: plans and journals of before keep their bytes and digests.
+#[test]
+fn what_was_added_is_absent_in_older_plans() {
+    let plan = Shape::of_everything().plan();
+    let point = plan.steps.iter().find_map(|s| match &s.step {
+        Step::Point(point) => Some(point.clone()),
+        _ => None,
+    });
+    let point = Step::Point(lifeboat::step::Point { history: None, ..point.unwrap() });
+    let text = serde_json::to_string(&point).unwrap();
+    assert!(!text.contains("history"), "{text}");
+    assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), point);
+    let index = lifeboat::model::Sha256::of(b"index");
+    let pointed = lifeboat::step::Outcome::Pointed { index, counter: None };
+    let text = serde_json::to_string(&pointed).unwrap();
+    assert!(!text.contains("counter"), "{text}");
+    assert_eq!(serde_json::from_str::<lifeboat::step::Outcome>(&text).unwrap(), pointed);
+}
