@@ -15,6 +15,7 @@ mod hunk;
 mod mail;
 mod merged;
 mod names;
+mod output;
 mod pack;
 mod private;
 mod program;
@@ -34,7 +35,8 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 
 pub use address::is_address;
-pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION, Output};
+pub use output::Output;
+pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION};
 pub use silence::STILL;
 
 pub use tree::CommitTree;
