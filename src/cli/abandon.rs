@@ -59,7 +59,7 @@ struct Report {
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
     let name = place.choose(args.train.as_ref())?;
-    let effects = place.effects(&name, out.progress())?;
+    let effects = place.effects_to_abandon(&name, out.progress())?;
     let train = Train::open_to_abandon(&effects, place.trust()?, &place.dir(&name))?;
     let state = train.state();
     if state.anything_public() {

@@ -148,11 +148,22 @@ impl Place {
     /// Everything that the engine may do, for one train.
     pub(super) fn effects(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
         let dir = self.dir(train);
-        if self.trains()?.contains(train) {
+        let path = dir.plan();
+        if self.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?.is_some() {
             let plan = dir.load_plan(&*self.disk)?;
             self.same_destinations(&plan)?;
             self.same_secrets(&plan)?;
         }
+        self.effects_in(&dir, progress)
+    }
+
+    /// The same for a train that is given up: a runner that is gone keeps nobody from that.
+    pub(super) fn effects_to_abandon(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
+        let dir = self.dir(train);
+        let mut plan = dir.load_plan(&*self.disk)?;
+        plan.destinations.retain(|name, _| !crate::plan::is_runner(name));
+        self.same_destinations(&plan)?;
+        self.same_secrets(&plan)?;
         self.effects_in(&dir, progress)
     }
 

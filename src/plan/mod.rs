@@ -241,6 +241,12 @@ pub fn destinations(config: &Config) -> BTreeMap<String, String> {
 /// How the places of runners begin among [`Plan::destinations`].
 const RUNNER: &str = "runner ";
 
+/// Whether one of [`Plan::destinations`] is a runner, which gets the bytes of a train and keeps none.
+#[must_use]
+pub fn is_runner(name: &str) -> bool {
+    name.starts_with(RUNNER)
+}
+
 /// The first place that is not where an adopted plan says: its name, what the plan says and what is true now. A plan of a
 /// version that pinned no runners says nothing of them.
 #[must_use]
@@ -252,8 +258,8 @@ pub fn elsewhere<'a>(
     if let Some((name, at)) = moved {
         return Some((name, at, now.get(name).map_or("nowhere", String::as_str)));
     }
-    let runners = planned.keys().any(|name| name.starts_with(RUNNER));
-    let added = now.iter().find(|(name, _)| runners && name.starts_with(RUNNER) && !planned.contains_key(*name));
+    let runners = planned.keys().any(|name| is_runner(name));
+    let added = now.iter().find(|(name, _)| runners && is_runner(name) && !planned.contains_key(*name));
     added.map(|(name, at)| (name.as_str(), "nowhere", at.as_str()))
 }
 
