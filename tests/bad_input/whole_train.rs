@@ -270,7 +270,7 @@ fn claims_follow_their_trains() {
     train.adopt().fails(4, &["version 2.0.2 is claimed by train `fourth`"]);
 }
 
-/// What was staged for one line is gone at the gate: no other line becomes public.
+/// What was staged for one line is gone at the gate: it is staged again, or no other line becomes public.
 #[test]
 fn store_that_lost_what_was_staged() {
     let train = SampleTrain::new();
@@ -278,14 +278,16 @@ fn store_that_lost_what_was_staged() {
     train.approve();
     let mut nonces = fs::read_dir(train.store().join(".staging")).unwrap().map(|e| e.unwrap().path());
     let staged = nonces.find(|p| !p.ends_with(".locks")).unwrap().join("releases/1.0.5");
-    let away = train.root().join("away");
-    fs::rename(&staged, &away).unwrap();
-    train
-        .ship()
-        .fails(1, &["store `mirror` has lost the staged `releases/1.0.5/", "step: gate", "nothing is public yet"]);
+    fs::rename(&staged, train.root().join("away")).unwrap();
+    // What the train itself has lost too cannot be staged again.
+    let objects = train.train_dir("drill").join("objects");
+    let away = train.root().join("objects");
+    fs::rename(&objects, &away).unwrap();
+    train.ship().fails(6, &["is missing", "step: gate"]);
     assert!(!train.store().join("releases").exists());
-    fs::rename(&away, &staged).unwrap();
-    train.ship().ends_with(0);
+    fs::remove_dir_all(&objects).ok();
+    fs::rename(&away, &objects).unwrap();
+    train.ship().ends_with(0).says("had lost the staged `releases/1.0.5/");
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl World {
         let api = format!("api = \"{}\"", double.api());
         train.edit(
             &train.config(),
-            &api,
+            &format!("{api}\n{}", crate::support::sample_train::TOKEN),
             &format!("{api}\nremote = \"github-git\"\ntoken = {{ env = \"GITHUB_TOKEN\" }}"),
         );
         train.configure(&format!(

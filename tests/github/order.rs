@@ -52,7 +52,7 @@ async fn two_trains_come_home_in_version_order_by_themselves() {
     double.world().git = Some(here.clone());
     let api = format!("api = \"{}\"", double.api());
     let with = format!("{api}\nremote = \"github-git\"\ntoken = {{ env = \"GITHUB_TOKEN\" }}");
-    train.edit(&train.config(), &api, &with);
+    train.edit(&train.config(), &format!("{api}\n{}", crate::support::sample_train::TOKEN), &with);
     train.configure(&format!("[[remote]]\nname = \"github-git\"\nurl = \"{}\"\n", here.display()));
     let kept = fs::read(train.config()).unwrap();
 

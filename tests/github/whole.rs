@@ -33,7 +33,7 @@ async fn a_train_ships_without_github_and_comes_home_when_it_is_back() {
     double.world().git = Some(here.clone());
     let api = format!("api = \"{}\"", double.api());
     let with = format!("{api}\nremote = \"github-git\"\ntoken = {{ env = \"GITHUB_TOKEN\" }}");
-    train.edit(&train.config(), &api, &with);
+    train.edit(&train.config(), &format!("{api}\n{}", crate::support::sample_train::TOKEN), &with);
     train.configure(&format!("[[remote]]\nname = \"github-git\"\nurl = \"{}\"\n", here.display()));
 
     // The API swallows everything, and the repository is gone.

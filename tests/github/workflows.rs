@@ -73,7 +73,7 @@ impl Project {
     pub fn configure(&self, forge: &str, remote: &str) {
         let api = format!("api = \"{}\"", self.double.api());
         let with = format!("{api}\nremote = \"github-git\"\ntoken = {{ env = \"GITHUB_TOKEN\" }}\n{forge}");
-        self.train.edit(&self.train.config(), &api, &with);
+        self.train.edit(&self.train.config(), &format!("{api}\n{}", crate::support::sample_train::TOKEN), &with);
         let remote = format!("[[remote]]\nname = \"github-git\"\nurl = \"{}\"\n{remote}\n", self.bare.display());
         self.train.configure(&remote);
     }

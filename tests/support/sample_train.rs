@@ -12,6 +12,9 @@ use lifeboat::model::Sha256;
 /// A loopback port that nothing listens on: a GitHub that refuses at once.
 pub const REFUSING: &str = "http://127.0.0.1:1";
 
+/// How the sample's configuration names its throwaway token of GitHub.
+pub const TOKEN: &str = "token = { file = \"../secret/github.token\" }";
+
 /// A sample project with its train file, and the program's own directories.
 pub struct SampleTrain {
     root: tempfile::TempDir,
