@@ -12,6 +12,10 @@ fn main() -> ExitCode {
     // This program is started again to watch over a job, to be the first process of a sandbox, or to watch over files that
     // are being replaced; such a process does nothing else.
     if let (Some(verb), Some(dir)) = (arguments.next(), arguments.next()) {
+        if verb == local::VERB || verb == checkout::GUARD {
+            // Without it they do their work all the same.
+            drop(lifeboat::host::outlive_size_limits());
+        }
         if verb == local::VERB {
             return ExitCode::from(local::supervise(Path::new(&dir)));
         }

@@ -173,10 +173,10 @@ fn artifacts(plan: &Plan, line: &crate::plan::PlannedLine) -> Vec<String> {
 pub(super) fn deletes(paths: &[String]) -> String {
     let files = match paths.len() {
         0 => return String::new(),
-        1 => "1 FILE".to_owned(),
-        n => format!("{n} FILES"),
+        1 => "1 file".to_owned(),
+        n => format!("{n} files"),
     };
-    format!("\n  ! DELETES {files} (what is renamed counts): {}", touched(paths))
+    format!("\n  ! **deletes {files}** (by their old names those that are renamed): {}", touched(paths))
 }
 
 /// The files that a patch touches; of a large one, the first and how many more there are.

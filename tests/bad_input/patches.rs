@@ -60,7 +60,7 @@ fn a_patch_that_deletes_files_is_said_loudly() {
         fs::write(dir.join("src/main.rs"), "fn main() {}\n").unwrap();
     });
     let plan = train.run(&["plan", &train.train_file().display().to_string()]).ends_with(0);
-    let said = "! DELETES 1 FILE (what is renamed counts): src/lib.rs";
+    let said = "! **deletes 1 file** (by their old names those that are renamed): src/lib.rs";
     assert_eq!(plan.stdout.matches(said).count(), 1, "{}", plan.stdout);
     train.to_the_gate();
     let review = train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
