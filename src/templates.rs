@@ -3,7 +3,14 @@
 //! The language is Jinja's. Templates named `.html` escape what they are given. A name that a template uses and that its
 //! text does not have is an error, not an empty place.
 
+mod advisory;
+mod harmless;
+
 use std::collections::BTreeMap;
+use std::io;
+
+pub use advisory::AdvisoryText;
+pub use harmless::{active, without_language};
 
 use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
@@ -23,7 +30,20 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("notes.md", include_str!("../release-templates/notes.md")),
     ("release.html", include_str!("../release-templates/release.html")),
     ("index.html", include_str!("../release-templates/index.html")),
+    ("root.html", include_str!("../release-templates/root.html")),
 ];
+
+/// What pages share; they include it.
+const PARTS: &[(&str, &str)] = &[
+    ("advisory.html", include_str!("../release-templates/advisory.html")),
+    ("style.css", include_str!("../release-templates/style.css")),
+];
+
+/// How much a text of a project's own may cost: steps, and memory at about 64 bytes a unit.
+const FUEL: u64 = 200_000;
+
+/// The longest text, in bytes.
+const LONGEST: usize = 8 << 20;
 
 /// What the texts about one line's release may use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,6 +63,9 @@ pub struct ReleaseText {
     pub date: Timestamp,
     /// `{{ advisories }}`: what the train fixes. The tag is public only after the gate, and so are the notes.
     pub advisories: Vec<AdvisoryId>,
+    /// `{{ security }}`: the same with `id`, and where the train file has a text `summary`, `severity`, `cve` and `affected`
+    /// (each with `package`, `versions`, `patched`).
+    pub security: Vec<AdvisoryText>,
     /// `{{ forges.<name> }}`: the repository on each forge where the release appears.
     pub forges: BTreeMap<String, String>,
 }
@@ -94,17 +117,73 @@ pub fn render(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result
     env.set_syntax(syntax.map_err(|e| Error::fatal(e.to_string()))?);
     // Said here rather than left to the library's list of extensions, which has gaps.
     env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
-    env.add_template(name, source)
-        .and_then(|()| env.get_template(name)?.render(Value::from(Serde(context))))
-        .map_err(|e| explained(&e, source, origin, name, &names(context)))
+    // Those built in cost what the release is long.
+    env.set_fuel(set.texts.contains_key(name).then_some(FUEL));
+    let mut out = Bounded(Vec::new());
+    let mut fill = || {
+        for (part, text) in PARTS {
+            env.add_template(part, text)?;
+        }
+        env.add_template(name, source)?;
+        env.get_template(name)?.render_captured_to(Value::from(Serde(context)), &mut out).map(drop)
+    };
+    fill().map_err(|e| explained(&e, source, origin, name, &names(context)))?;
+    String::from_utf8(out.0).map_err(|e| Error::fatal("a template gave something else than text").because(e))
+}
+
+/// Renders a page, and sees that it neither runs nor fetches anything. The project's own template was tried before the train,
+/// but not with what this page says: where it fails now, the one built in says it.
+///
+/// # Errors
+/// None in practice: those of a template built in.
+pub fn page(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result<String> {
+    if set.texts.contains_key(name)
+        && let Ok(own) = own_page(set, name, context)
+    {
+        return Ok(own);
+    }
+    render(&TemplateSet::default(), name, context)
+}
+
+/// Renders a page from the project's own template, if it has one.
+///
+/// # Errors
+/// The template's; a page that would run or fetch something.
+pub fn own_page(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result<String> {
+    let source = set.texts.get(name).map(|s| without_language(s)).unwrap_or_default();
+    let page = render(set, name, context)?;
+    for (text, what) in [(&source, "the template"), (&page, "what it gives")] {
+        if let Some((line, why)) = active(text) {
+            return Err(Error::input(format!("`release-templates/{name}`: line {line} of {what}: {why}"))
+                .hint("a page that the project publishes is read by people who check releases: it may run nothing and fetch nothing from elsewhere; remove it"));
+        }
+    }
+    Ok(page)
+}
+
+/// Takes no more than [`LONGEST`] bytes.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST {
+            return Err(io::Error::other(format!("longer than {LONGEST} bytes")));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The text of a template and where it comes from.
 fn source<'a>(set: &'a TemplateSet, name: &str) -> Result<(&'a str, &'static str)> {
     let Some((_, built_in)) = BUILT_IN.iter().find(|(n, _)| *n == name) else {
         let valid: Vec<_> = BUILT_IN.iter().map(|(n, _)| format!("`{n}`")).collect();
-        return Err(Error::input(format!("`release-templates/{name}` is no template"))
-            .hint(format!("valid are {}", valid.join(", "))));
+        return Err(Error::input(format!("`release-templates/{name}` is not a template that is used"))
+            .hint(format!("expected one of {}", valid.join(", "))));
     };
     Ok(set.texts.get(name).map_or((built_in, "the built-in "), |own| (own.as_str(), "")))
 }
@@ -172,7 +251,7 @@ mod tests {
             tag_message(&set, &text()).unwrap(),
             "acme 36.0.6\n\nThis release fixes:\n\n* GHSA-852m-cvvp-9p4w\n* GHSA-243v-98vx-264h\n"
         );
-        let plain = ReleaseText { advisories: Vec::new(), ..text() };
+        let plain = ReleaseText { advisories: Vec::new(), security: Vec::new(), ..text() };
         assert_eq!(tag_message(&set, &plain).unwrap(), "acme 36.0.6\n");
         let notes = notes(&set, &text(), Some("\n### Fixed\n\n* A <bug>.\n\n")).unwrap();
         let want = "* GHSA-243v-98vx-264h\n\n### Fixed\n\n* A <bug>.\n\n## Checking";
@@ -207,7 +286,7 @@ mod tests {
         }
         let e = check(&own("tag.txt", "a\n{{ verson }}\n")).unwrap_err();
         assert_eq!(e.details(), ["2 | {{ verson }}"]);
-        assert!(e.hints()[0].ends_with("`project`, `tag`, `version`"), "{}", e.report());
+        assert!(e.hints()[0].ends_with("`project`, `security`, `tag`, `version`"), "{}", e.report());
         let e = check(&own("tags.txt", "")).unwrap_err();
         assert!(e.message().contains("tags.txt") && e.hints()[0].contains("`tag.txt`"), "{}", e.report());
     }
@@ -216,6 +295,36 @@ mod tests {
     fn messages_that_git_would_misread_are_refused() {
         for bad in ["", "\n \n", "a\n-----BEGIN PGP SIGNATURE-----\n", "a\0b"] {
             assert!(tag_message(&own("tag.txt", bad), &text()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn bombs_end() {
+        for bomb in [
+            "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+            "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
+            "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = m(ns.x) %}{% endfor %}",
+            "{% set ns = namespace(x=['aaaaaaaa']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+            "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x | replace('a', 'aaaaaaaa') %}{% endfor %}",
+            "{% for i in range(9000) %}{{ 'aaaaaaaaaa' * 9000 }}{% endfor %}",
+        ] {
+            let started = std::time::Instant::now();
+            assert!(check(&own("notes.md", bomb)).is_err(), "{bomb}");
+            assert!(started.elapsed().as_secs() < 20, "{bomb}");
+        }
+    }
+
+    #[test]
+    fn pages_that_run_or_fetch_are_refused() {
+        for (page, line) in [
+            ("<!doctype html>\n<script>x</script>", "line 2 of the template"),
+            ("<scr{% if false %}{% endif %}ipt>", "line 1 of the template"),
+            ("{% if version == '9.9.9' %}<p onclick=x>{% endif %}", "line 1 of the template"),
+            ("\n{{ '<img src=//example.org/x>' | safe }}", "line 2 of what it gives"),
+        ] {
+            let e = check(&own("release.html", page)).unwrap_err();
+            assert!(e.message().contains(line), "{}", e.report());
+            assert_eq!(e.kind(), crate::error::ErrorKind::Input);
         }
     }
 

@@ -323,7 +323,51 @@ fn a_first_root_from_certificates() {
     let trust = loaded(&dir, RootChoice::Directory).unwrap();
     assert!(said.contains(&trust.digest.hex()), "{said}");
     assert_eq!((trust.root.people.len(), trust.certificates.len(), trust.root.roles.approve.threshold), (2, 5, 2));
-    assert!(init("2027-01-01T00:00:00Z").unwrap_err().report().contains("exists already"));
+    assert!(init("2027-01-01").unwrap_err().report().contains("exists already"), "a plain date is taken");
+}
+
+#[test]
+fn what_init_says_of_weak_keys_and_of_one_person_alone() {
+    let world = World::new();
+    let team = &world.team;
+    let file = |k: &Key| world.keys().join(format!("{}.asc", k.fingerprint)).to_str().unwrap().to_owned();
+    let (alice, release) = (format!("alice={}", file(&team.alice)), file(&team.release));
+    let init = |dir: &str, more: &[&str]| {
+        let dir = world.dir.path().join(dir);
+        let keys = ["trust", "init", "--keys", dir.to_str().unwrap(), "--project", "sample", "--expires", "2027-01-01"];
+        let arguments = [&keys[..], &["--person", &alice, "--threshold", "1", "--release", &release], more].concat();
+        lifeboat(&world.state(), &arguments)
+    };
+    let json: serde_json::Value = serde_json::from_str(&init("one", &["--json"]).unwrap()).unwrap();
+    assert!(json["warnings"][0].as_str().unwrap().contains("threshold 1: one person alone can approve a release"));
+    assert_eq!(json["digest"].as_str().unwrap().len(), 64);
+    let one = world.dir.path().join("one");
+    let shown = lifeboat(&world.state(), &["trust", "show", "--keys", one.to_str().unwrap()]).unwrap();
+    assert!(shown.contains("WARNING: threshold 1"), "{shown}");
+    let weak = world.dir.path().join("weak.asc");
+    fs::write(&weak, release_world::by_sha1(&team.carol)).unwrap();
+    let error = init("two", &["--freshness", weak.to_str().unwrap()]).unwrap_err().report();
+    assert!(error.contains("cannot sign now") && error.contains("SHA1"), "{error}");
+}
+
+#[test]
+fn newer_copies_of_certificates_are_merged_into_the_directory() {
+    use lifeboat::formats::openpgp::{Certificate, Standing};
+    let world = World::new();
+    let keys = world.keys();
+    let (bob, new) = (keys.join(format!("{}.asc", world.team.bob.fingerprint)), world.dir.path().join("new.asc"));
+    let merge = |bytes: &[u8]| {
+        fs::write(&new, bytes).unwrap();
+        lifeboat(&world.state(), &["trust", "merge", new.to_str().unwrap(), "--keys", keys.to_str().unwrap()])
+    };
+    let standing = || Certificate::parse(&fs::read(&bob).unwrap(), "bob").unwrap().standing_now(at(NOW));
+    let good = fs::read(&bob).unwrap();
+    assert!(merge(revoked(&world.team.bob).as_bytes()).unwrap().ends_with(": merged\n"));
+    assert!(matches!(standing(), Standing::Revoked(_)));
+    assert!(merge(&good).unwrap().ends_with(": nothing new\n"));
+    assert!(matches!(standing(), Standing::Revoked(_)));
+    let stranger = Key::new("mallory", None);
+    assert!(merge(stranger.certificate.as_bytes()).unwrap_err().report().contains("does not name"));
 }
 
 struct FixedClock;

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Checkout;
 use crate::bump::Edit;
-use crate::effects::LockedFile;
+use crate::effects::{LockedFile, locks};
 use crate::error::{Context as _, Error, Result};
 
 /// The hidden verb by which the program becomes a guard of the directory named after it.
@@ -462,15 +462,21 @@ fn lock(dir: &Path, how: rustix::fs::FlockOperation) -> Result<LockedFile> {
     let at = dir.join("lock");
     loop {
         fs::create_dir_all(dir).context(dir.display())?;
-        let file = File::create(&at).context(at.display())?;
+        let mut file = File::options().create(true).truncate(false).write(true).open(&at).context(at.display())?;
         rustix::fs::flock(&file, how).map_err(|e| {
-            Error::transient("another bump is writing in this checkout")
-                .because(std::io::Error::from(e))
-                .hint("wait until it has ended")
+            if e != rustix::io::Errno::WOULDBLOCK {
+                return Error::fatal(format!("cannot lock `{}`: {e}", at.display())).because(std::io::Error::from(e));
+            }
+            let by = fs::read_to_string(&at).ok().and_then(|text| locks::named(&text));
+            let by = by.map_or_else(locks::unknown, locks::with);
+            Error::transient(format!("another bump is writing in this checkout: {by}"))
+                .hint("wait until it has ended, then run the same command again")
         })?;
         // Whoever held it before may have removed it with the directory: then it protects nothing.
         let own = file.metadata().context(at.display())?.ino();
         if fs::metadata(&at).is_ok_and(|m| m.ino() == own) {
+            // For the people who meet it; the lock counts without.
+            drop(file.set_len(0).and_then(|()| file.write_all(format!("{} bump\n", std::process::id()).as_bytes())));
             return Ok(LockedFile(file));
         }
     }

@@ -2,25 +2,35 @@
 
 use crate::model::{Advisory, Cve, Severity, escape};
 use crate::plan::Plan;
-use crate::step::Audience;
+use crate::step::{Audience, ForgeAdvisory};
 
 /// Every advisory text that the plan publishes, with where and when it is seen; empty if there is none.
 pub(super) fn texts(plan: &Plan) -> String {
     let mut out = String::new();
     let mut told: Vec<&Advisory> = Vec::new();
+    for advisory in &plan.advisory_texts {
+        let forges = plan.published_advisories().filter(|s| s.advisory == *advisory).map(place);
+        let pages = "the pages and notes of the releases after the gate".to_owned();
+        told.push(advisory);
+        text(advisory, &std::iter::once(pages).chain(forges).collect::<Vec<_>>().join("; "), &mut out);
+    }
     for step in plan.published_advisories() {
         if told.contains(&&step.advisory) {
             continue;
         }
         told.push(&step.advisory);
         let same = plan.published_advisories().filter(|s| s.advisory == step.advisory);
-        let places = same.map(|s| match s.audience {
-            Audience::Anyone => format!("{} after the gate", s.forge),
-            Audience::Writers => format!("{} after the gate, as a draft for its writers before it", s.forge),
-        });
-        text(&step.advisory, &places.collect::<Vec<_>>().join("; "), &mut out);
+        text(&step.advisory, &same.map(place).collect::<Vec<_>>().join("; "), &mut out);
     }
     out
+}
+
+/// Where and when a forge shows an advisory.
+fn place(step: &ForgeAdvisory) -> String {
+    match step.audience {
+        Audience::Anyone => format!("{} after the gate", step.forge),
+        Audience::Writers => format!("{} after the gate, as a draft for its writers before it", step.forge),
+    }
 }
 
 fn text(advisory: &Advisory, places: &str, out: &mut String) {

@@ -10,7 +10,7 @@ use crate::effects::{Clock as _, Disk, Quiet};
 use crate::engine::TrainDir;
 use crate::error::{Error, Result};
 use crate::host::{HostClock, HostDisk};
-use crate::model::ProjectName;
+use crate::model::{ProjectName, whole_seconds};
 
 /// The configuration, if there is one; one that was named must be good.
 fn configured(global: &Global) -> Result<Option<Place>> {
@@ -29,7 +29,7 @@ pub(super) fn verify(global: &Global, args: &verify::Args) -> Result<ExitCode> {
     let project_keys = configured(global)?.map(|place| place.config.project.keys);
     let args = verify::Args { project_keys, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
-    verify::run(&args, global.json, Arc::new(HostDisk), &state, HostClock.now(), &mut std::io::stdout())
+    verify::run(&args, global.json, Arc::new(HostDisk), &state, whole_seconds(HostClock.now()), &mut std::io::stdout())
 }
 
 pub(super) fn trust(global: &Global, args: &trust::Args) -> Result<ExitCode> {

@@ -200,9 +200,20 @@ fn stranger(shown: &Path, train: &Train) -> Vec<String> {
         tags.push(tag.to_string());
     }
     let name = &train.plan().project;
+    // Its memory lies in the drill's directory: the next drill there is another project to it.
+    let (program, state, root) = (program(), shell_path(&shown.join("stranger")), train.trust().digest);
+    out.push(format!("{program} --state {state} verify --pin {root} latest {}", shell_path(&store)));
     out.push(format!("git clone --quiet {} {name}-clone", at(&format!("git/{name}.git"))));
     for tag in tags {
         out.push(format!("git -C {name}-clone tag -v {}", shell_word(&tag)));
     }
     out
+}
+
+/// This program as a shell finds it: by its name if `PATH` leads to it, else by its path.
+fn program() -> String {
+    let Some(here) = std::env::current_exe().ok() else { return "lifeboat".to_owned() };
+    let same = |dir: std::path::PathBuf| dir.join("lifeboat").canonicalize().is_ok_and(|found| found == here);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(same) { "lifeboat".to_owned() } else { shell_path(&here) }
 }

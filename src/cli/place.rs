@@ -16,7 +16,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
 use crate::journal::{Record, State, TrainState};
-use crate::model::{PersonId, SecretRef, TrainName, escape};
+use crate::model::{PersonId, SecretRef, TrainName, escape, whole_seconds};
 use crate::signers::ConfiguredKeys;
 use crate::wiring::{self, Credentials};
 
@@ -372,7 +372,7 @@ pub(super) fn advice(state: &State, now: Timestamp) -> String {
     let waiting = state.deferred().count();
     match next(state, now) {
         Next::Run(_) => "`lifeboat ship` goes on".to_owned(),
-        Next::WaitUntil(at, why) => format!("{why} at {at}; then `lifeboat ship` goes on"),
+        Next::WaitUntil(at, why) => format!("{why} at {}; then `lifeboat ship` goes on", whole_seconds(at)),
         Next::Ask(Question::Approve { have, need }) => {
             format!(
                 "{} of {need} people have approved; others run `lifeboat approve --as NAME`, then `lifeboat ship`",

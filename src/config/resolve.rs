@@ -281,7 +281,7 @@ fn store(raw: &RawStore, base: &Path, faults: &mut Faults) -> Option<StoreConfig
     Some(StoreConfig {
         name: name?,
         url,
-        public_url: raw.public_url.as_ref().map(|u| u.get_ref().trim_end_matches('/').to_owned()),
+        public_url: raw.public_url.as_ref().and_then(|u| places::public_url(u, faults)),
         required: raw.required.unwrap_or(true),
     })
 }

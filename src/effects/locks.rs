@@ -43,16 +43,37 @@ fn attempt(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn Lock>>> {
 }
 
 fn is_busy(disk: &dyn Disk, path: &Path, busy: &str) -> Error {
-    // Its holder may end, or write this, in the same moment: it is for people alone.
-    let holder = disk.read(path).ok().flatten().unwrap_or_default();
-    let holder = String::from_utf8_lossy(&holder);
-    let e = match holder.trim().split_once(' ') {
-        Some((process, verb)) => {
-            Error::transient(format!("busy: {busy}: `lifeboat {}` (process {})", escape(verb), escape(process)))
-        }
-        None if holder.trim().is_empty() => Error::transient(format!("busy: {busy}")),
-        None => Error::transient(format!("busy: {busy} (process {})", escape(holder.trim()))),
-    };
-    e.detail(format!("lock: {}", path.display()))
+    Error::transient(format!("{busy}: {}", holder(disk, path).map_or_else(unknown, with)))
+        .detail(format!("lock: {}", path.display()))
         .hint("wait for it to end, then run the same command again; `lifeboat status` works meanwhile")
+}
+
+/// What is said of a holder.
+#[must_use]
+pub fn with(holder: String) -> String {
+    format!("busy with {holder}")
+}
+
+/// What is said where nobody knows the holder.
+#[must_use]
+pub fn unknown() -> String {
+    "it is busy".to_owned()
+}
+
+/// Who holds a lock, for people: it may have ended in the same moment.
+#[must_use]
+pub fn holder(disk: &dyn Disk, path: &Path) -> Option<String> {
+    let text = disk.read(path).ok().flatten()?;
+    named(&String::from_utf8_lossy(&text))
+}
+
+/// The process that a lock file names, with what it does if that is known.
+#[must_use]
+pub fn named(text: &str) -> Option<String> {
+    let (process, verb) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    match (process, verb) {
+        ("", _) => None,
+        (process, "") => Some(format!("process {}", escape(process))),
+        (process, verb) => Some(format!("`lifeboat {}` (process {})", escape(verb), escape(process))),
+    }
 }

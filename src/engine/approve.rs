@@ -16,7 +16,7 @@ use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
 use crate::formats::unified_diff::unified_diff;
 use crate::journal::{Event, State};
-use crate::model::{BranchName, Oid, PersonId, Sha256, escape};
+use crate::model::{BranchName, Oid, PersonId, Sha256, escape, whole_seconds};
 use crate::snapshot::PatchFacts;
 use crate::step::{Bundle, Outcome, Prepare, Step};
 use crate::trust::{self, Act, LineSums};
@@ -309,7 +309,7 @@ async fn read_again(
 pub fn approve(effects: &Effects, train: &Train, review: &Review, person: &PersonId) -> Result<Timestamp> {
     let now = effects.clock.now();
     let signer = effects.keys.signer(&Role::Person(person.clone()))?;
-    let expires = now.checked_add(EXPIRES).context("the clock is wrong")?;
+    let expires = whole_seconds(now.checked_add(EXPIRES).context("the clock is wrong")?);
     let act = Act { content: &review.exact, sums: &review.sums, root: train.trust().digest, person, expires };
     let approval = trust::approve(&*signer, &act)?;
     let window = trust::Window::of_plan(train.plan().date, now);

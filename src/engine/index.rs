@@ -9,7 +9,7 @@ use crate::effects::{Area, Effects, Objects, Role, Store, read_public};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{FRESH, Index, PATH, signature_path};
 use crate::journal::{State, StepStatus};
-use crate::model::{Sha256, StoreName, TrainName, TrainNonce};
+use crate::model::{Sha256, StoreName, TrainName, TrainNonce, whole_seconds};
 use crate::step::{Point, PointLine, Step};
 use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_index};
 
@@ -89,7 +89,7 @@ impl IndexWriter<'_> {
     /// # Errors
     /// A clock that is wrong.
     pub fn now(&self) -> Result<(Timestamp, Timestamp)> {
-        let now = self.effects.clock.now();
+        let now = whole_seconds(self.effects.clock.now());
         Ok((now, now.checked_add(FRESH).context("the clock is wrong")?))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::train::{Train, TrainDir};
-use crate::effects::{Disk, Effects, EntryKind, Lock};
+use crate::effects::{Disk, Effects, EntryKind, Lock, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus};
 use crate::model::{RemoteName, TrainName};
@@ -42,7 +42,8 @@ pub(super) async fn quiet(effects: &Effects, train: &Train, forge: &RemoteName) 
         }
         tokio::time::sleep(BETWEEN).await;
     }
-    let what = format!("another lifeboat process acts on `{forge}`");
+    let by = locks::holder(&*effects.disk, &path).map_or_else(locks::unknown, locks::with);
+    let what = format!("another lifeboat process acts on `{forge}`: {by}");
     Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` goes on once it has ended"))
 }
 

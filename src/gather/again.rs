@@ -45,7 +45,7 @@ pub fn series_now(
             }
         };
         if there {
-            out.insert(line.branch.clone(), seeing.series(line, base).and_then(|s| s.digest()));
+            out.insert(line.branch.clone(), seeing.series(line, base, &mut Vec::new()).and_then(|s| s.digest()));
         }
     }
     Ok(out)

@@ -22,7 +22,7 @@ use crate::effects::{Clock, Disk, Git as _, PrivateRepo, Scratch};
 use crate::error::{Error, Result};
 use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
-use crate::git::series::{from_mailbox, from_remote, on_base};
+use crate::git::series::{from_remote, noting_mailbox, on_base};
 use crate::git::{GitProgram, LocalGit};
 use crate::model::{BranchName, LineKind, Oid, RemoteName, TagName, VersionStep};
 use crate::snapshot::{Fact, LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
@@ -286,7 +286,7 @@ impl Seeing<'_> {
         }
         let series = match self.pinned.and_then(|p| p.series.get(&line.branch)) {
             Some(bytes) => Series::from_bytes(bytes)?,
-            None => self.series(line, &base)?,
+            None => self.series(line, &base, unknown)?,
         };
         let bytes = series.to_bytes()?;
         let patched = self.patched(&base, &series)?;
@@ -412,13 +412,16 @@ impl Seeing<'_> {
         }
     }
 
-    fn series(&self, line: &TrainLine, base: &Oid) -> Result<Series> {
+    fn series(&self, line: &TrainLine, base: &Oid, unknown: &mut Vec<String>) -> Result<Series> {
         let repo = self.repository();
         let imported = match &line.series {
             SeriesSource::None => return Ok(Series { format: 1, patches: Vec::new() }),
             SeriesSource::Mailbox(path) => {
                 LocalGit::new(self.program.clone()).ensure(&repo)?;
-                from_mailbox(self.program, path, self.scratch)?
+                let (series, lacks) = noting_mailbox(self.program, path, self.scratch)?;
+                // A part of a series may be meant; that a mail was lost is not said by anything else.
+                unknown.extend(lacks.map(|lacks| format!("line `{}`: the series has no mail {lacks}", line.branch)));
+                series
             }
             SeriesSource::Remote { url, branch } => {
                 LocalGit::new(self.program.clone()).ensure(&repo)?;

@@ -301,21 +301,35 @@ pub(super) fn is_wire_form(mail: &[u8]) -> bool {
     mail.contains(&b'\n') && mail.split_inclusive(|c| *c == b'\n').all(|l| l.ends_with(b"\r\n") || !l.ends_with(b"\n"))
 }
 
+/// The number of a mail and of all mails of its series, as its subject says: `[PATCH 2/3]`.
+pub(super) fn number(mail: &[u8]) -> Option<(u32, u32)> {
+    let head = mail.split(|c| *c == b'\n').take_while(|l| !l.trim_ascii().is_empty());
+    let subject = head
+        .map(|l| String::from_utf8_lossy(l).into_owned())
+        .find(|l| l.to_ascii_lowercase().starts_with("subject:"))?;
+    let brackets = subject.split('[').skip(1).filter_map(|p| p.split_once(']').map(|(inside, _)| inside));
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
+    brackets.filter(|inside| inside.contains("PATCH")).find_map(|inside| {
+        inside.split_whitespace().find_map(|w| w.split_once('/').and_then(|(n, of)| Some((digits(n)?, digits(of)?))))
+    })
+}
+
 /// Whether this is the letter `[PATCH 0/3]` that introduces a series.
 pub(super) fn is_cover_letter(mail: &[u8]) -> bool {
-    let head = mail.split(|c| *c == b'\n').take_while(|l| !l.trim_ascii().is_empty());
-    let subject =
-        head.map(|l| String::from_utf8_lossy(l).into_owned()).find(|l| l.to_ascii_lowercase().starts_with("subject:"));
-    let Some(subject) = subject else { return false };
-    let brackets = subject.split('[').skip(1).filter_map(|p| p.split_once(']').map(|(inside, _)| inside));
-    brackets.into_iter().any(|inside| {
-        inside.contains("PATCH")
-            && inside.split_whitespace().any(|w| {
-                w.split_once('/').is_some_and(|(n, of)| {
-                    !n.is_empty() && n.bytes().all(|c| c == b'0') && of.bytes().all(|c| c.is_ascii_digit())
-                })
-            })
-    })
+    number(mail).is_some_and(|(n, _)| n == 0)
+}
+
+/// The numbers that a series of mails lacks, in words; none if it has all, or if the mails are of several series.
+pub(super) fn lacks(numbers: &[(u32, u32)]) -> Option<String> {
+    /// A number that no series has: whoever writes it means something else.
+    const MOST: u32 = 1000;
+    let of = numbers.first()?.1;
+    if of > MOST || numbers.iter().any(|(n, m)| *m != of || *n > of) {
+        return None;
+    }
+    let missing: Vec<String> =
+        (1..=of).filter(|n| numbers.iter().all(|(there, _)| there != n)).map(|n| format!("{n}/{of}")).collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
 }
 
 #[cfg(test)]

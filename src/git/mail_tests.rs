@@ -111,4 +111,9 @@ fn cover_letters() {
     assert!(is_cover_letter(b"Subject: [PATCH v2 00/10] all of it\n\n"));
     assert!(!is_cover_letter(b"Subject: [PATCH 1/2] fix\n\nSubject: [PATCH 0/2]\n"));
     assert!(!is_cover_letter(b"Subject: [24.0.x] fix 0/2\n\n"));
+    assert_eq!(number(b"Subject: [PATCH v2 02/10] x\n"), Some((2, 10)));
+    assert_eq!(lacks(&[(1, 4), (3, 4)]).as_deref(), Some("2/4, 4/4"));
+    assert_eq!(lacks(&[(0, 2), (1, 2), (2, 2)]), None);
+    assert_eq!(lacks(&[(1, 2), (2, 3)]), None);
+    assert_eq!(lacks(&[]), None);
 }

@@ -32,6 +32,14 @@ const FETCH: Duration = Duration::from_secs(600);
 /// No mail there; what is no mail by its name, or no file; numbers in another order than the names; a mail without author,
 /// date or change; what git cannot read.
 pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result<Series> {
+    noting_mailbox(program, path, scratch).map(|(series, _)| series)
+}
+
+/// As [`from_mailbox`]; with the numbers that the mails' subjects say there are and that no mail has (`2/3, 3/3`).
+///
+/// # Errors
+/// As [`from_mailbox`].
+pub fn noting_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result<(Series, Option<String>)> {
     let files = mail_files(path)?;
     make_dir(scratch)?;
     // Removed at the end: it holds embargoed patches.
@@ -39,6 +47,7 @@ pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result
         tempfile::Builder::new().prefix("mail-").permissions(fs::Permissions::from_mode(0o700)).tempdir_in(scratch);
     let work = work.context(format!("cannot create a directory in `{}`", scratch.display()))?;
     let mut patches = Vec::new();
+    let mut numbers = Vec::new();
     for (n, file) in files.iter().enumerate() {
         let name = file.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = fs::read(file).context(format!("cannot read `{}`", file.display()))?;
@@ -58,6 +67,7 @@ pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result
         let several = mails.len() > 1;
         for (m, mail) in mails.iter().enumerate() {
             let origin = if several { format!("{name}#{}", m + 1) } else { name.clone() };
+            numbers.extend(mail::number(mail));
             if !mail::is_cover_letter(mail) {
                 patches.push(patch(program, &dir, &origin, mail)?);
             }
@@ -67,7 +77,7 @@ pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result
         return Err(Error::input(format!("`{}` holds no patches", path.display()))
             .hint("make them with `git format-patch --binary -o <directory> <base>..<head>`"));
     }
-    Ok(Series { format: 1, patches })
+    Ok((Series { format: 1, patches }, mail::lacks(&numbers)))
 }
 
 /// Files of a mailbox directory, sorted by name; or the one file.

@@ -9,6 +9,7 @@ mod line;
 mod name;
 mod secret;
 mod shell;
+mod time;
 mod trigger;
 
 pub use advisory::{Advisory, Affected, Cve, Severity};
@@ -23,4 +24,5 @@ pub use name::{
 };
 pub use secret::{Secret, SecretRef};
 pub use shell::{shell_path, shell_word};
+pub use time::whole_seconds;
 pub use trigger::Trigger;

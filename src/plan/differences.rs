@@ -23,14 +23,16 @@ pub fn differences(plan: &Plan, request: &TrainRequest, series: &BTreeMap<Branch
     if plan.advisories != request.advisories {
         out.push("advisories: the file names others".to_owned());
     }
-    // A plan whose forges take no advisories pins no text.
-    let pinned: Vec<&Advisory> = plan.published_advisories().map(|s| &s.advisory).collect();
+    // An older plan whose forges take no advisories pins no text.
+    let pinned: Vec<&Advisory> =
+        plan.advisory_texts.iter().chain(plan.published_advisories().map(|s| &s.advisory)).collect();
     if !pinned.is_empty() {
         for text in request.advisory_texts.iter().filter(|t| !pinned.contains(t)) {
             out.push(format!("advisory {}: its text is not the one that the plan pinned", text.id));
         }
         let gone = |a: &Advisory| request.advisory_texts.iter().all(|t| t.id != a.id);
         let mut missing: Vec<&Advisory> = pinned.into_iter().filter(|a| gone(a)).collect();
+        missing.sort_by(|a, b| a.id.cmp(&b.id));
         missing.dedup();
         out.extend(missing.iter().map(|a| format!("advisory {}: the file has its text no more", a.id)));
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{LineKind, StoreName, TagName, VersionStep};
 use crate::snapshot::{Fact, LineFacts};
 use crate::step::{Assemble, Build, Bump, Bundle, Checksum, Exposure, OnStore, Prepare, Step, StepId, Test};
-use crate::templates::{self, ReleaseText};
+use crate::templates::{self, AdvisoryText, ReleaseText};
 
 /// A line as the steps after the gate need it.
 pub(super) struct ShippedLine {
@@ -60,6 +60,7 @@ pub(super) fn plan_line(
             branch: wanted.branch.clone(),
             date: request.date,
             advisories: request.advisories.clone(),
+            security: AdvisoryText::all(&request.advisories, &request.advisory_texts),
             forges: config.forges.iter().map(|f| (f.name.to_string(), f.repository.clone())).collect(),
         };
         Ok::<_, Error>(Bump {
@@ -165,7 +166,7 @@ fn plan_release(
             branch: branch.clone(),
             version: version.clone(),
             prepare: prepare.clone(),
-            stem: format!("{}-v{version}", config.project.name),
+            stem: stem(config, &version),
             submodules: facts.submodules.clone(),
             without: config.bundle.without_submodules.clone(),
             vendor_from: config.bundle.vendor.then(|| {
@@ -287,4 +288,11 @@ fn plan_release(
         verified.insert(store.name.clone(), seen);
     }
     Ok(ShippedRelease { version, tag, checksum, verified })
+}
+
+/// How the names of the source archive and the git bundle begin: with a `v` before the version where the project's tags have
+/// one.
+fn stem(config: &Config, version: &Version) -> String {
+    let v = if config.version.tag.contains("v{version}") { "v" } else { "" };
+    format!("{}-{v}{version}", config.project.name)
 }

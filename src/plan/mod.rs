@@ -22,7 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, ForgeConfig, RunnerConfig, StoreConfig, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
-use crate::model::{AdvisoryId, BranchName, Label, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName};
+use crate::model::{
+    Advisory, AdvisoryId, BranchName, Label, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName,
+};
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{PlannedStep, StepId};
@@ -66,6 +68,9 @@ pub struct Plan {
     pub not_before: Option<Timestamp>,
     /// The advisories that the train fixes.
     pub advisories: Vec<AdvisoryId>,
+    /// Their texts, where the train file has them: pages and notes say who is affected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub advisory_texts: Vec<Advisory>,
     /// SHA-256 of the trust root by which approvals count.
     pub trust_root: Sha256,
     /// How many people must approve.
@@ -295,6 +300,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         date: request.date,
         not_before: request.not_before,
         advisories: request.advisories.clone(),
+        advisory_texts: request.advisory_texts.clone(),
         trust_root: snapshot.trust.root,
         threshold: snapshot.trust.threshold,
         destinations: destinations(config),

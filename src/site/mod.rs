@@ -3,12 +3,16 @@
 //! A page needs no script and nothing from elsewhere: its links are relative, its style is its own. It shows what a
 //! stranger would run to check the release, with tools that they have already.
 
+mod commands;
 mod index;
+mod links;
 mod release;
+mod root;
 mod sample;
 
 pub use index::{IndexPage, IndexRelease, index_page};
-pub use release::{PageAdvisory, PageFile, PageSigner, ReleasePage, release_page};
+pub use release::{PageFile, PageSigner, ReleasePage, release_page, try_release_page};
+pub use root::{MARK, RootPage, root_page};
 pub use sample::{Sample, check_templates, sample};
 
 /// A size for people: three digits at most, binary units.
@@ -36,16 +40,6 @@ fn safe_link(url: &str) -> Option<&str> {
     ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)).then_some(url)
 }
 
-/// A word for a shell: quoted unless it is plain.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+/:@~".contains(c);
-    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('~') {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,12 +62,9 @@ mod tests {
     }
 
     #[test]
-    fn links_and_words() {
+    fn links() {
         assert_eq!(safe_link("javascript:alert(1)"), None);
         assert!(safe_link("https://example.org/a").is_some());
-        assert_eq!(shell_word("https://example.org/git/a.git"), "https://example.org/git/a.git");
-        assert_eq!(shell_word("a b'c"), r"'a b'\''c'");
-        assert_eq!(shell_word("$(x)"), "'$(x)'");
     }
 }
 

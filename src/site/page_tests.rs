@@ -15,24 +15,26 @@ fn hostile_values_stay_text() {
     let mut page = sample().unwrap().release;
     page.notes = Some("</pre><script>alert(1)</script>".to_owned());
     page.advisories[0].summary = Some("<img src=x onerror=alert(1)> \"'&".to_owned());
-    page.advisories[0].url = Some("javascript:alert(1)".to_owned());
-    page.advisories[1].url = Some("https://example.org/\"><script>".to_owned());
+    page.advisories[0].cve = Some("javascript:alert(1)".to_owned());
+    page.advisories[1].id = "CVE-\"><script>".to_owned();
     page.signers[0].person = "<b>eve</b>".to_owned();
     page.clone_url = Some("https://example.org/a.git; rm -rf ~".to_owned());
     let html = release(&page);
-    for bad in ["<script", "<img", "javascript:", "<b>eve"] {
+    for bad in ["<script", "<img", "href=\"javascript:", "<b>eve"] {
         assert!(!html.contains(bad), "{bad}");
     }
     assert!(html.contains("&lt;script&gt;") && html.contains("git clone &#x27;https:"), "{html}");
     let mut list = sample().unwrap().index;
-    list.releases[0].advisories = vec!["<script>".to_owned()];
+    list.releases[0].advisories[0].id = "<script>".to_owned();
     assert!(!index(&list).contains("<script"));
 }
 
 #[test]
 fn pages_run_nothing_and_load_nothing() {
     let sample = sample().unwrap();
-    for html in [release(&sample.release), index(&sample.index)] {
+    let root = String::from_utf8(root_page(&TemplateSet::default(), &sample.root).unwrap()).unwrap();
+    for html in [release(&sample.release), index(&sample.index), root] {
+        assert_eq!(crate::templates::active(&html), None);
         for bad in ["<script", "<link", "<iframe", "<img", " src=", "url(", "@import", " on"] {
             let hit = html.split('<').find(|tag| format!("<{}", tag.split('>').next().unwrap_or("")).contains(bad));
             assert!(hit.is_none(), "{bad}: {hit:?}");
@@ -49,7 +51,13 @@ fn a_release_page_has_what_a_stranger_runs() {
     let html = release(&page).replace("&#x2f;", "/");
     for line in [
         "sha256sum --check --ignore-missing SHA256SUMS\n",
-        "gpg --import alice.asc\n",
+        "curl -fsSLO https://releases.example.org/releases/36.0.6/acme-v36.0.6-src.tar.gz\n",
+        "curl -fsSLO https://releases.example.org/releases/36.0.6/SHA256SUMS.alice.asc\n",
+        "curl -fsSLO https://releases.example.org/keys/release.asc\n",
+        "gpg --quiet --import alice.asc bob.asc release.asc\n",
+        "36.0.6 https://releases.example.org\n",
+        "Affected: <code>acme</code> <code>&gt;= 25.0.0, &lt; 36.0.6</code>, fixed in 36.0.6",
+        "href=\"https://www.cve.org/CVERecord?id=CVE-2026-27572\"",
         "gpg --verify SHA256SUMS.alice.asc SHA256SUMS\n",
         "sqv --keyring bob.asc SHA256SUMS.bob.asc SHA256SUMS\n",
         "git clone https://releases.example.org/git/acme.git acme\n",
@@ -70,8 +78,9 @@ fn a_release_without_extras_says_nothing_of_them() {
     let mut page = sample().unwrap().release;
     (page.signers, page.advisories, page.others) = (Vec::new(), Vec::new(), Vec::new());
     (page.notes, page.clone_url, page.release_key) = (None, None, None);
+    (page.base, page.release_certificate) = (None, None);
     let html = release(&page);
-    for word in ["Security release", "Signed by", "Release notes", "git clone", "gpg", "release key"] {
+    for word in ["security release", "Signed by", "Release notes", "git clone", "gpg", "release key"] {
         assert!(!html.contains(word), "{word}");
     }
     // Certificates that are not published cannot be named in a command.
@@ -82,11 +91,33 @@ fn a_release_without_extras_says_nothing_of_them() {
 }
 
 #[test]
+fn a_superseded_release_says_so() {
+    let page = sample().unwrap().release;
+    assert!(!release(&page).contains("superseded"));
+    let page = ReleasePage { superseded_by: Some(semver::Version::new(36, 0, 7)), ..page };
+    let html = release(&page);
+    assert!(html.contains("This release is superseded") && html.contains("href=\"../36.0.7/index.html\""), "{html}");
+    // What a store keeps of a page makes the same page again.
+    let kept: ReleasePage = serde_json::from_slice(&serde_json::to_vec(&page).unwrap()).unwrap();
+    assert_eq!(kept, page);
+}
+
+#[test]
+fn the_root_page_says_who_is_affected_by_what_is_fixed() {
+    let html = String::from_utf8(root_page(&TemplateSet::default(), &sample().unwrap().root).unwrap()).unwrap();
+    let html = html.replace("&#x2f;", "/");
+    assert!(html.contains(MARK) && html.contains("href=\"releases/36.0.6/index.html\""), "{html}");
+    for said in ["Releases with the fix", ">24.0.6</a>", "latest https://releases.example.org\n", "Am I affected?"] {
+        assert!(html.contains(said), "{said}: {html}");
+    }
+}
+
+#[test]
 fn the_index_shows_the_latest_of_each_line_first() {
     let html = index(&sample().unwrap().index);
     let at = |needle: &str| html.find(needle).unwrap_or_else(|| panic!("{needle}"));
-    assert!(at("acme 37.0.0-rc.1</a>") < at("acme 36.0.6</a>") && at("acme 36.0.6</a>") < at(">36.0.5</a>"));
-    assert!(at(">36.0.5</a>") < at("acme 24.0.6</a>"));
+    assert!(at("acme 36.0.6</a>") < at(">36.0.5</a>") && at(">36.0.5</a>") < at("acme 24.0.6</a>"));
+    assert!(at("acme 24.0.6</a>") < at("acme 37.0.0-rc.1</a>"), "a candidate comes last");
     assert!(html.contains("1 older") && html.contains("href=\"36.0.6/index.html\""));
     let none = IndexPage { releases: Vec::new(), ..sample().unwrap().index };
     assert!(index(&none).contains("There is no release yet."));

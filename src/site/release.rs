@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{human_size, safe_link, shell_word};
+use super::commands::{Commands, percent};
+use super::human_size;
+use super::links::AdvisoryView;
 use crate::config::TemplateSet;
 use crate::error::Result;
 use crate::model::{BranchName, Oid, ProjectName, Sha256, Sha512, TagName};
-use crate::templates;
+use crate::templates::{self, AdvisoryText};
 
 /// What a release's page shows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReleasePage {
     /// The project.
     pub project: ProjectName,
@@ -27,6 +29,10 @@ pub struct ReleasePage {
     pub tag: TagName,
     /// The commit that the tag names.
     pub commit: Oid,
+    /// The store's public address, for commands.
+    pub base: Option<String>,
+    /// The digest of the trust root by which the release was approved.
+    pub root: Option<Sha256>,
     /// Where strangers clone from, if the store serves the repository.
     pub clone_url: Option<String>,
     /// What the sums list, in their order.
@@ -37,16 +43,21 @@ pub struct ReleasePage {
     pub signers: Vec<PageSigner>,
     /// The release key's fingerprint, uppercase hexadecimal, which signed the tag.
     pub release_key: Option<String>,
+    /// Where the release key's certificate is, relative to the release's directory.
+    pub release_certificate: Option<String>,
     /// What it fixes.
-    pub advisories: Vec<PageAdvisory>,
+    pub advisories: Vec<AdvisoryText>,
     /// The release notes (Markdown, shown as text).
     pub notes: Option<String>,
     /// The repository on each forge where the release appears.
     pub forges: BTreeMap<String, String>,
+    /// The newest release of its line, if it is another one.
+    #[serde(default)]
+    pub superseded_by: Option<Version>,
 }
 
 /// A file that the sums list.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageFile {
     /// Its plain name.
     pub name: String,
@@ -61,7 +72,7 @@ pub struct PageFile {
 }
 
 /// A person who signed the sums.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PageSigner {
     /// The person, as in the signature's file name.
     pub person: String,
@@ -73,23 +84,20 @@ pub struct PageSigner {
     pub certificate: Option<String>,
 }
 
-/// An advisory that the release fixes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PageAdvisory {
-    /// Its identifier.
-    pub id: String,
-    /// What it is about.
-    pub summary: Option<String>,
-    /// Where to read more; only `https` and `http` become links.
-    pub url: Option<String>,
-}
-
 /// The page's bytes, from `release.html`.
 ///
 /// # Errors
 /// The template's, with its file and line.
 pub fn release_page(set: &TemplateSet, page: &ReleasePage) -> Result<Vec<u8>> {
-    templates::render(set, "release.html", &View::of(page)).map(String::into_bytes)
+    templates::page(set, "release.html", &View::of(page)).map(String::into_bytes)
+}
+
+/// Whether the project's own template makes the page.
+///
+/// # Errors
+/// The template's; a page that would run or fetch something.
+pub fn try_release_page(set: &TemplateSet, page: &ReleasePage) -> Result<()> {
+    templates::own_page(set, "release.html", &View::of(page)).map(drop)
 }
 
 /// What `release.html` may use.
@@ -106,6 +114,8 @@ struct View<'a> {
     others: Vec<&'a str>,
     signers: Vec<SignerView<'a>>,
     release_key: Option<String>,
+    release_certificate: Option<&'a str>,
+    superseded_by: Option<SupersededView>,
     advisories: Vec<AdvisoryView<'a>>,
     notes: Option<&'a str>,
     forges: &'a BTreeMap<String, String>,
@@ -131,20 +141,9 @@ struct SignerView<'a> {
 }
 
 #[derive(Serialize)]
-struct AdvisoryView<'a> {
-    id: &'a str,
-    summary: Option<&'a str>,
-    link: Option<&'a str>,
-}
-
-/// Lines that a stranger can run as they are, in a directory that holds the downloaded files.
-#[derive(Serialize)]
-struct Commands {
-    import: Vec<String>,
-    gpg: Vec<String>,
-    sqv: Vec<String>,
-    sums: Vec<String>,
-    git: Vec<String>,
+struct SupersededView {
+    version: String,
+    path: String,
 }
 
 impl<'a> View<'a> {
@@ -161,6 +160,11 @@ impl<'a> View<'a> {
             others: page.others.iter().map(String::as_str).collect(),
             signers: page.signers.iter().map(SignerView::of).collect(),
             release_key: page.release_key.as_deref().map(grouped),
+            release_certificate: page.release_certificate.as_deref(),
+            superseded_by: page.superseded_by.as_ref().map(|v| {
+                let version = v.to_string();
+                SupersededView { path: percent(&version), version }
+            }),
             advisories: page.advisories.iter().map(AdvisoryView::of).collect(),
             notes: page.notes.as_deref().map(str::trim).filter(|n| !n.is_empty()),
             forges: &page.forges,
@@ -189,34 +193,6 @@ impl<'a> SignerView<'a> {
             fingerprint: grouped(&signer.fingerprint),
             signature: &signer.signature,
             certificate: signer.certificate.as_deref(),
-        }
-    }
-}
-
-impl<'a> AdvisoryView<'a> {
-    fn of(advisory: &'a PageAdvisory) -> Self {
-        let link = advisory.url.as_deref().and_then(safe_link);
-        Self { id: &advisory.id, summary: advisory.summary.as_deref(), link }
-    }
-}
-
-impl Commands {
-    fn of(page: &ReleasePage) -> Self {
-        // The directory of the page is not where a stranger has downloaded to.
-        let certificate = |s: &PageSigner| s.certificate.as_deref().and_then(|p| p.rsplit('/').next().map(shell_word));
-        let each = |line: &dyn Fn(&PageSigner) -> Option<String>| page.signers.iter().filter_map(line).collect();
-        let directory = page.project.as_str();
-        Self {
-            import: each(&|s| Some(format!("gpg --import {}", certificate(s)?))),
-            gpg: each(&|s| Some(format!("gpg --verify {} SHA256SUMS", shell_word(&s.signature)))),
-            sqv: each(&|s| Some(format!("sqv --keyring {} {} SHA256SUMS", certificate(s)?, shell_word(&s.signature)))),
-            sums: vec!["sha256sum --check --ignore-missing SHA256SUMS".to_owned()],
-            git: page.clone_url.as_deref().map_or_else(Vec::new, |url| {
-                vec![
-                    format!("git clone {} {directory}", shell_word(url)),
-                    format!("git -C {directory} tag --verify {}", page.tag),
-                ]
-            }),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A release that never was, with everything that a template may use: to check a project's own templates before a train.
 
-use super::{IndexPage, IndexRelease, PageAdvisory, PageFile, PageSigner, ReleasePage, index_page, release_page};
+use super::index::own_index_page;
+use super::release::try_release_page;
+use super::root::own_root_page;
+use super::{IndexPage, IndexRelease, PageFile, PageSigner, ReleasePage, RootPage};
 use crate::config::TemplateSet;
 use crate::error::{Error, Result};
-use crate::model::{AdvisoryId, ArtifactName, BranchName, Digests, ProjectName, TagName};
-use crate::templates::{self, ReleaseText};
+use crate::model::{AdvisoryId, Affected, ArtifactName, BranchName, Digests, ProjectName, Sha256, TagName};
+use crate::templates::{self, AdvisoryText, ReleaseText};
 use jiff::Timestamp;
 use semver::Version;
 
@@ -17,6 +20,8 @@ pub struct Sample {
     pub release: ReleasePage,
     /// For `index.html`.
     pub index: IndexPage,
+    /// For `root.html`.
+    pub root: RootPage,
 }
 
 /// Refuses a project's template that has no use, is broken, or uses a name that its text does not have: better before a
@@ -31,8 +36,9 @@ pub fn check_templates(set: &TemplateSet) -> Result<()> {
             "commit.txt" => drop(templates::commit_message(set, &sample.text)?),
             "tag.txt" => drop(templates::tag_message(set, &sample.text)?),
             "notes.md" => drop(templates::notes(set, &sample.text, Some("### Fixed\n"))?),
-            "release.html" => drop(release_page(set, &sample.release)?),
-            "index.html" => drop(index_page(set, &sample.index)?),
+            "release.html" => try_release_page(set, &sample.release)?,
+            "index.html" => drop(own_index_page(set, &sample.index)?),
+            "root.html" => drop(own_root_page(set, &sample.root)?),
             other => drop(templates::render(set, other, &sample.text)?),
         }
     }
@@ -52,6 +58,7 @@ pub fn sample() -> Result<Sample> {
         branch: BranchName::new("release-36.0.0")?,
         date: Timestamp::from_second(1_771_891_200).map_err(|e| Error::fatal(e.to_string()))?,
         advisories: vec![AdvisoryId::new("GHSA-852m-cvvp-9p4w")?, AdvisoryId::new("GHSA-243v-98vx-264h")?],
+        security: advisories(),
         forges: [("github".to_owned(), "acme/acme".to_owned())].into(),
     };
     let release = ReleasePage {
@@ -61,6 +68,8 @@ pub fn sample() -> Result<Sample> {
         date: text.date,
         tag: text.tag.clone(),
         commit: "0123456789abcdef0123456789abcdef01234567".parse()?,
+        base: Some("https://releases.example.org".to_owned()),
+        root: Some(Sha256::of(b"trust.json")),
         clone_url: Some("https://releases.example.org/git/acme.git".to_owned()),
         files: files()?,
         others: ["SHA256SUMS", "SHA256SUMS.alice.asc", "SHA256SUMS.bob.asc", "SHA512SUMS", "manifest.json"]
@@ -71,14 +80,9 @@ pub fn sample() -> Result<Sample> {
             signer("bob", "9B8C7D6E5F4A3B2C1D0E9F8A7B6C5D4E3F2A1B0C"),
         ],
         release_key: Some("C1D2E3F4A5B6978869504132ABCDEF0123456789".to_owned()),
-        advisories: vec![
-            PageAdvisory {
-                id: "GHSA-852m-cvvp-9p4w".to_owned(),
-                summary: Some("Guests can exhaust the host's memory".to_owned()),
-                url: Some("https://example.org/advisories/GHSA-852m-cvvp-9p4w".to_owned()),
-            },
-            PageAdvisory { id: "GHSA-243v-98vx-264h".to_owned(), summary: None, url: None },
-        ],
+        release_certificate: Some("../../keys/release.asc".to_owned()),
+        superseded_by: None,
+        advisories: advisories(),
         notes: Some(
             "### Fixed\n\n* The host's memory is limited on behalf of guests.\n* Too many headers in `fields` no longer \
              panic.\n"
@@ -95,7 +99,33 @@ pub fn sample() -> Result<Sample> {
             listed("37.0.0-rc.1", "release-37.0.0", &text)?,
         ],
     };
-    Ok(Sample { text, release, index })
+    let root = RootPage { index: index.clone(), base: release.base.clone(), root: Sha256::of(b"trust.json") };
+    Ok(Sample { text, release, index, root })
+}
+
+fn advisories() -> Vec<AdvisoryText> {
+    let affected = |versions: &str, patched: &str| Affected {
+        ecosystem: "rust".to_owned(),
+        package: "acme".to_owned(),
+        versions: versions.to_owned(),
+        patched: Some(patched.to_owned()),
+    };
+    vec![
+        AdvisoryText {
+            id: "GHSA-852m-cvvp-9p4w".to_owned(),
+            summary: Some("Guests can exhaust the host's memory".to_owned()),
+            severity: Some("high".to_owned()),
+            cve: Some("CVE-2026-27572".to_owned()),
+            affected: vec![affected("< 24.0.6", "24.0.6"), affected(">= 25.0.0, < 36.0.6", "36.0.6")],
+        },
+        AdvisoryText {
+            id: "GHSA-243v-98vx-264h".to_owned(),
+            summary: None,
+            severity: None,
+            cve: None,
+            affected: Vec::new(),
+        },
+    ]
 }
 
 fn version(text: &str) -> Result<Version> {
@@ -132,6 +162,6 @@ fn listed(version_text: &str, branch: &str, text: &ReleaseText) -> Result<IndexR
         version: version(version_text)?,
         branch: BranchName::new(branch)?,
         date: text.date,
-        advisories: text.advisories.iter().map(ToString::to_string).collect(),
+        advisories: text.security.clone(),
     })
 }

@@ -136,4 +136,8 @@ fn half_of_a_mail_is_no_patch() {
         train.adopt().ends_with(2);
     }
     assert!(!train.train_dir("drill").exists());
+    // A whole mail that says that there is another one.
+    fs::write(&mail, text.replacen("Subject: [PATCH] ", "Subject: [PATCH 2/3] ", 1)).unwrap();
+    let plan = train.run(&["plan", &file]).ends_with(0);
+    assert!(plan.stdout.contains("line `release-2.0.0`: the series has no mail 1/3, 3/3"), "{}", plan.stdout);
 }

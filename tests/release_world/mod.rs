@@ -390,3 +390,21 @@ pub fn extended(key: &Key) -> (Vec<u8>, Vec<u8>) {
     let both = cert.clone().strip_secret_key_material().merge_public(alone.clone()).unwrap();
     (both.armored().to_vec().unwrap(), alone.armored().to_vec().unwrap())
 }
+
+/// The certificate with self-signatures by SHA-1, which today's standard refuses.
+pub fn by_sha1(key: &Key) -> Vec<u8> {
+    use sequoia_openpgp as pgp;
+    use sequoia_openpgp::packet::signature::SignatureBuilder;
+    use sequoia_openpgp::parse::Parse as _;
+    use sequoia_openpgp::serialize::SerializeInto as _;
+    let cert = pgp::Cert::from_bytes(key.armored.as_bytes()).unwrap();
+    let mut signer = cert.primary_key().key().clone().parts_into_secret().unwrap().into_keypair().unwrap();
+    let id = cert.userids().next().unwrap();
+    let old = id.self_signatures().next().unwrap().clone();
+    let weak = SignatureBuilder::from(old).set_hash_algo(pgp::types::HashAlgorithm::SHA1);
+    let weak = weak.set_signature_creation_time(at(CREATED).into()).unwrap();
+    let binding = weak.sign_userid_binding(&mut signer, None, id.userid()).unwrap();
+    let public = cert.primary_key().key().clone().take_secret().0;
+    let packets: Vec<pgp::Packet> = vec![public.into(), id.userid().clone().into(), binding.into()];
+    pgp::Cert::from_packets(packets.into_iter()).unwrap().armored().to_vec().unwrap()
+}

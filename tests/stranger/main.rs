@@ -6,5 +6,6 @@ mod support;
 
 mod attacks;
 mod faults;
+mod pages;
 mod stranger;
 mod verifies;

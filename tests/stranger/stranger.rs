@@ -23,7 +23,11 @@ pub(crate) fn released() -> &'static SampleTrain {
 
 /// The digest of the released train's root.
 pub(crate) fn digest() -> String {
-    Sha256::of(&fs::read(released().project().join("keys/trust.json")).unwrap()).hex()
+    digest_of(released())
+}
+
+fn digest_of(train: &SampleTrain) -> String {
+    Sha256::of(&fs::read(train.project().join("keys/trust.json")).unwrap()).hex()
 }
 
 /// A directory with a copy of the store, served over HTTP.
@@ -116,7 +120,12 @@ impl Stranger {
 
     /// `verify --pin` with the root's digest.
     pub(crate) fn verify(&self, args: &[&str]) -> Ran {
-        self.run(&[&["verify", "--pin", &digest()], args].concat())
+        self.verify_by(released(), args)
+    }
+
+    /// `verify --pin` with the digest of a train's root.
+    pub(crate) fn verify_by(&self, train: &SampleTrain, args: &[&str]) -> Ran {
+        self.run(&[&["verify", "--pin", &digest_of(train)], args].concat())
     }
 
     /// Every file of the home, relative to it.

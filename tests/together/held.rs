@@ -22,11 +22,11 @@ fn a_busy_train_names_the_process_and_its_verb() {
         assert!(start.elapsed() < Duration::from_secs(60), "the train does not start");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let holder = format!("`lifeboat ship` (process {})", ship.id());
+    let holder = format!("busy with `lifeboat ship` (process {})", ship.id());
     for verb in
         [&["approve", "--as", "alice", "--yes"][..], &["abandon", "--reason", "x"], &["ship"], &["reconcile", "drill"]]
     {
-        train.run(verb).fails(5, &["busy: another lifeboat process holds the train", &holder, "hint: "]);
+        train.run(verb).fails(5, &["another lifeboat process holds the train", &holder, "hint: "]);
     }
     train.run(&["status"]).ends_with(0);
     train.run(&["plan", &train.train_file().display().to_string()]).ends_with(0);

@@ -219,7 +219,7 @@ impl World {
             if code != 0 {
                 assert!(!DIRTY.iter().any(|d| ran.stderr.contains(d)), "{said}");
             }
-            let busy = ran.stderr.contains("busy: ") && ran.stderr.contains("(process ");
+            let busy = ran.stderr.contains("busy with `lifeboat ") && ran.stderr.contains("(process ");
             let fine = match (verb[0].as_str(), code) {
                 ("plan", 0) => plan_of(&ran.stdout) == self.plan,
                 ("status" | "refresh", 0) => true,

@@ -87,7 +87,7 @@ pub(super) fn table(checks: &[Check], out: &mut dyn Write) -> Result<()> {
             escape(&check.found)
         ));
         if let Some(since) = check.since {
-            text.push_str(&format!("{:6}down since {}\n", "", since.strftime("%F %T")));
+            text.push_str(&format!("{:6}down since {}\n", "", since.strftime("%FT%TZ")));
         }
         for waiting in &check.waiting {
             text.push_str(&format!("{:6}waits: {}\n", "", escape(waiting)));

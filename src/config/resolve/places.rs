@@ -46,6 +46,29 @@ pub(super) fn check(
     }
 }
 
+/// Where a store is seen from outside: it stands in links and in commands that people paste.
+pub(super) fn public_url(raw: &Text, faults: &mut Faults) -> Option<String> {
+    let text = raw.get_ref();
+    let rest = ["https://", "http://", "file:///"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let label = match rest {
+        None => "expected `https://…`, `http://…` or `file:///…`",
+        Some("") => "expected a host after the scheme",
+        // Letters of other scripts can be told from others by nobody; a host or path with them has an ASCII form.
+        Some(_) if !text.bytes().all(|b| b.is_ascii_graphic()) => {
+            "expected letters, digits and signs of ASCII: no blank, control or invisible character; write others as `%…` or `xn--…`"
+        }
+        Some(rest) if rest.split('/').next().is_some_and(|host| host.contains('@')) => {
+            "remove the user: people paste it"
+        }
+        Some(_) if text.contains(['?', '#', '"', '\'', '<', '>', '\\', '`', '{', '}', '|', '^']) => {
+            "expected a base address: no `?`, `#`, quotes, brackets or backslashes"
+        }
+        Some(_) => return Some(text.trim_end_matches('/').to_owned()),
+    };
+    faults.add(Fault::new(raw.span(), "this is not a valid address of a store", label));
+    None
+}
+
 /// The directory of a `file:` url.
 fn directory(url: &str) -> Option<PathBuf> {
     url.strip_prefix("file://").map(|path| plain(Path::new(path)))
@@ -62,4 +85,45 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    fn store(url: &str) -> crate::error::Result<Option<String>> {
+        let head = "[project]\nname = \"acme\"\ncommitter = \"Acme <release@acme.example>\"\n";
+        let text = format!("{head}[[store]]\nname = \"m\"\nurl = \"file:///srv/x\"\npublic_url = {url:?}\n");
+        Ok(crate::config::parse(&text, Path::new("/src/acme/lifeboat.toml"))?.stores.remove(0).public_url)
+    }
+
+    #[test]
+    fn a_public_url_is_an_address_that_people_can_paste() {
+        for (good, kept) in [
+            ("https://releases.example.org", "https://releases.example.org"),
+            ("http://127.0.0.1:8080/store/", "http://127.0.0.1:8080/store"),
+            ("file:///srv/releases", "file:///srv/releases"),
+        ] {
+            assert_eq!(store(good).unwrap().as_deref(), Some(kept));
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "releases.example.org",
+            "https://",
+            "https://user:secret@example.org",
+            "https://example.org/?x",
+            "https://example.org/a b",
+            "https://example.org/\u{202e}gro",
+            "https://ex\u{e4}mple.org",
+            "https://example.org/'; rm -rf ~ #",
+            "https://example.org/\u{7}",
+        ] {
+            let e = store(bad).unwrap_err().report();
+            assert!(
+                e.contains("this is not a valid address of a store") && e.contains("lifeboat.toml:7"),
+                "{bad}: {e}"
+            );
+        }
+    }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::error::{Context as _, Error, Result};
 use crate::formats::signed::Document as _;
-use crate::model::{Fingerprint, PersonId, ProjectName};
+use crate::model::{Fingerprint, PersonId, ProjectName, whole_seconds};
 use crate::signers::openpgp;
 use crate::trust::{KeyRole, PeopleRole, Person, Roles, Root};
 
@@ -40,6 +40,7 @@ impl Sample {
     /// The file system's and git's.
     pub fn create(dir: &Path, github: &str, now: Timestamp, date: Timestamp) -> Result<Self> {
         let sample = Self { dir: dir.to_owned() };
+        let (now, date) = (whole_seconds(now), whole_seconds(date));
         private_dir(dir)?;
         let repo = Repository::init(sample.project()).context("cannot make the sample's repository")?;
         for (branch, version) in LINES {

@@ -11,7 +11,7 @@ use crate::formats::series::Series;
 use crate::journal::StepStatus;
 use crate::model::Oid;
 use crate::step::{Bump, Outcome, Prepare};
-use crate::templates::{self, ReleaseText};
+use crate::templates::{self, AdvisoryText, ReleaseText};
 
 /// The commits of one line, before anything of them is stored for good.
 pub(in crate::engine) struct Commits {
@@ -106,6 +106,7 @@ fn notes(acting: &Acting<'_>, step: &Prepare, bump: &Bump, changelog: Option<&st
         branch: step.branch.clone(),
         date: step.date,
         advisories: plan.advisories.clone(),
+        security: AdvisoryText::all(&plan.advisories, &plan.advisory_texts),
         forges: plan.forges(),
     };
     templates::notes(&plan.templates, &text, changelog)

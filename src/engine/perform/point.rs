@@ -1,6 +1,7 @@
 //! `point`: a store's git repository, indexes and `latest`, last of all and only forward.
 
 mod listed;
+mod pages;
 mod repository;
 
 use super::Acting;

@@ -2,13 +2,15 @@
 
 use super::stage::{self, digests_at, directory, same_or_conflict};
 use super::{Acting, prepared, sealed, summed};
-use crate::effects::{Area, Effects, Store, blocking};
+use crate::effects::{Area, Effects, Store, blocking, read_public};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
-use crate::formats::manifest::{Manifest, NOTES};
-use crate::model::{AdvisoryId, Artifact, Digests, PersonId, Sha256, StoreName};
-use crate::site::{self, PageAdvisory, PageFile, PageSigner, ReleasePage};
+use crate::formats::canonical;
+use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
+use crate::model::{Artifact, Digests, PersonId, Sha256, StoreName};
+use crate::site::{self, PageFile, PageSigner, ReleasePage};
 use crate::step::{OnStore, Outcome, Sealed, SealedFile, Step};
+use crate::templates::AdvisoryText;
 use crate::trust;
 
 pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
@@ -40,7 +42,13 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
         put_public(acting, &*store, &format!("{dir}/{}", file.path), &bytes).await?;
     }
     let page = blocking(|| page(acting, step, &*store, sealed(&acting.state, seal)?))?;
-    put_public(acting, &*store, &format!("{dir}/index.html"), &page).await?;
+    let data = canonical::to_bytes(&page)?;
+    put_public(acting, &*store, &format!("{dir}/{PAGE_DATA}"), &data).await?;
+    // A page that is there says more by now, such as what superseded the release: the index's writers see to it.
+    let path = format!("{dir}/index.html");
+    if read_public(&*store, &path).await?.is_none() {
+        put_public(acting, &*store, &path, &site::release_page(&acting.train.plan().templates, &page)?).await?;
+    }
     Ok(Outcome::Promoted { location: store.public_url(&format!("{dir}/")) })
 }
 
@@ -98,13 +106,14 @@ pub(super) fn page_can_be_made(acting: &Acting<'_>, step: &OnStore, approved_by:
     let files = names.into_iter().map(|path| SealedFile { path, sha256: Sha256::of(b""), size: 0 }).collect();
     let tag_id = prepared(&acting.state, &seal.prepare)?.head.clone();
     let stand_in = Sealed { tag: seal.tag.clone(), tag_id, tag_object: Sha256::of(b""), files };
-    blocking(|| page(acting, step, &*store, &stand_in)).map(drop).map_err(|e| {
+    let templates = &acting.train.plan().templates;
+    blocking(|| site::try_release_page(templates, &page(acting, step, &*store, &stand_in)?)).map_err(|e| {
         e.hint("nothing is public yet: fix the template in `release-templates/`, give the train up and plan it again")
     })
 }
 
-/// The release's page: the same data, the same bytes.
-fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -> Result<Vec<u8>> {
+/// What the release's page says.
+fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -> Result<ReleasePage> {
     let plan = acting.train.plan();
     let made = summed(&acting.state, &step.checksum)?;
     let has = |path: &str| seal.files.iter().any(|f| f.path == path);
@@ -133,15 +142,17 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -
         Some(file) => Some(String::from_utf8_lossy(&acting.train.objects().get(&file.digests.sha256)?).into_owned()),
         None => None,
     };
-    let advisory = |a: &AdvisoryId| PageAdvisory { id: a.to_string(), summary: None, url: None };
+    let release_key = trust.root.roles.release.keys.iter().next();
     let manifest = Manifest::from_bytes(&acting.train.objects().get(&made.manifest.digests.sha256)?)?;
-    let page = ReleasePage {
+    Ok(ReleasePage {
         project: plan.project.clone(),
         version: step.version.clone(),
         branch: step.branch.clone(),
         date: plan.date,
         tag: seal.tag.clone(),
         commit: manifest.commit,
+        base: Some(store.public_url("").trim_end_matches('/').to_owned()),
+        root: Some(trust.digest),
         clone_url: Some(store.public_url(&format!("git/{}.git", plan.project))),
         files: made.artifacts.iter().map(file).collect(),
         others: made
@@ -151,10 +162,11 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -
             .map(ToString::to_string)
             .collect(),
         signers: trust.root.people.iter().filter_map(signer).collect(),
-        release_key: trust.root.roles.release.keys.iter().next().map(ToString::to_string),
-        advisories: plan.advisories.iter().map(advisory).collect(),
+        release_key: release_key.map(ToString::to_string),
+        release_certificate: release_key.map(|key| format!("../../keys/{key}.asc")),
+        advisories: AdvisoryText::all(&plan.advisories, &plan.advisory_texts),
         notes,
         forges: plan.forges(),
-    };
-    site::release_page(&plan.templates, &page)
+        superseded_by: None,
+    })
 }

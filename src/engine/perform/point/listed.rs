@@ -1,20 +1,17 @@
-//! The signed index of a store, the page over all releases, and the plain `latest`.
+//! The signed index of a store.
 
 use std::collections::BTreeMap;
 
 use semver::Version;
 
 use super::super::promote::restoring;
-use super::super::stage::directory;
 use super::super::{Acting, summed};
-use crate::effects::{Effects, Store, read_public};
+use super::pages;
+use crate::effects::{Effects, Store};
 use crate::engine::Train;
-use crate::engine::index::{IndexWriter, RACES, follow, unlisted};
+use crate::engine::index::{IndexWriter, RACES, unlisted};
 use crate::error::{Error, Result};
 use crate::formats::index::{self, Entry, Index};
-use crate::formats::manifest::{self, Manifest};
-use crate::model::Sha256;
-use crate::site;
 use crate::step::Point;
 use crate::trust::{SignedIndex, read_index};
 
@@ -84,7 +81,7 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
         let Some(signature) = writer.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await? else { continue };
         // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
         let bytes = next.to_bytes()?;
-        if writer.beside(store, &bytes, &signature).await? && pages(acting, store, &next, &bytes).await? {
+        if writer.beside(store, &bytes, &signature).await? && pages::write(acting, step, store, &next, &bytes).await? {
             return Ok(next);
         }
     }
@@ -111,44 +108,4 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &Point, store:
         }
     }
     Ok(())
-}
-
-/// The page over all releases, and the plain `latest` that a script can read; says whether the index is still this one.
-async fn pages(acting: &Acting<'_>, store: &dyn Store, index: &Index, bytes: &[u8]) -> Result<bool> {
-    let page = index_page(acting, store, index).await?;
-    if !follow(store, bytes, "releases/index.html", &page).await? {
-        return Ok(false);
-    }
-    match &index.latest.overall {
-        Some(latest) => follow(store, bytes, "releases/latest", format!("{latest}\n").as_bytes()).await,
-        None => Ok(true),
-    }
-}
-
-/// The dates stand in the manifests, which the index lists by digest.
-async fn index_page(acting: &Acting<'_>, store: &dyn Store, index: &Index) -> Result<Vec<u8>> {
-    let mut releases = Vec::new();
-    for (version, entry) in &index.releases {
-        let path = format!("{}/{}", directory(version), manifest::FILE);
-        let Some(bytes) = read_public(store, &path).await? else { continue };
-        if Sha256::of(&bytes) != entry.manifest {
-            return Err(Error::conflict(format!(
-                "store `{}`: `{path}` is not the one that the index lists",
-                store.name()
-            ))
-            .hint("nothing was changed; compare it with another store"));
-        }
-        let manifest = Manifest::from_bytes(&bytes)?;
-        let ours = acting.nonce()? == entry.train;
-        let advisories =
-            if ours { acting.train.plan().advisories.iter().map(ToString::to_string).collect() } else { Vec::new() };
-        releases.push(site::IndexRelease {
-            version: version.clone(),
-            branch: entry.line.clone(),
-            date: manifest.date,
-            advisories,
-        });
-    }
-    let project = index.project.clone();
-    site::index_page(&acting.train.plan().templates, &site::IndexPage { project, releases })
 }
