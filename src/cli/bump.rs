@@ -273,10 +273,13 @@ fn configuration(global: &Global, checkout: &Checkout) -> Result<PathBuf> {
     if let Some(named) = &global.config {
         return Ok(named.clone());
     }
-    let own = checkout.top().join("lifeboat.toml");
-    match own.exists() {
-        true => Ok(own),
-        false => Err(Error::input(format!("no `lifeboat.toml` in {}", checkout.top().display()))
+    // The nearest one above, as for every verb; but none beyond the checkout.
+    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let inside = here.ancestors().take_while(|d| d.starts_with(checkout.top()));
+    let own = inside.map(|d| d.join("lifeboat.toml")).find(|path| path.exists());
+    match own.or_else(|| Some(checkout.top().join("lifeboat.toml")).filter(|path| path.exists())) {
+        Some(own) => Ok(own),
+        None => Err(Error::input(format!("no `lifeboat.toml` in {}", checkout.top().display()))
             .hint("name one with `--config FILE`, or let `lifeboat init` write one from the last releases")),
     }
 }

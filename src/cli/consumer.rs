@@ -83,8 +83,10 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         seen.iter().flat_map(|s| s.state.outages().into_iter().map(|o| (s.name().clone(), o))).collect();
     let workflows_off: Vec<_> =
         seen.iter().flat_map(|s| s.state.switched_off().into_iter().map(|o| (s.name().clone(), o))).collect();
+    let meaning = place.as_ref().ok().and_then(|p| super::meaning::check(p).err());
     let subjects = doctor::Subjects {
         config,
+        meaning: meaning.as_ref(),
         state: &state,
         now: HostClock.now(),
         runners: &runners,

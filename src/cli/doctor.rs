@@ -32,6 +32,8 @@ pub struct Args {}
 pub struct Subjects<'a> {
     /// The configuration, or why there is none.
     pub config: std::result::Result<&'a Config, &'a Error>,
+    /// Why the configuration names something that is not there.
+    pub meaning: Option<&'a Error>,
     /// The state directory, which need not exist yet.
     pub state: &'a Path,
     /// What this machine's clock shows.
@@ -76,6 +78,13 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         ),
         Err(e) => Check::from_error("configuration", "lifeboat.toml", Health::Fail, e),
     });
+    if let Some(e) = subjects.meaning {
+        let lines = e.details().iter().flat_map(|d| d.lines()).filter_map(|l| l.trim_start().strip_prefix("--> "));
+        work.now(Check {
+            hint: Some(format!("see {}", lines.collect::<Vec<_>>().join(", "))),
+            ..Check::from_error("configuration", "names", Health::Fail, e)
+        });
+    }
     machine::programs(config, &mut work);
     work.now(machine::disk_space(subjects.state));
     work.now(machine::clock(subjects.now));

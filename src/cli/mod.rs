@@ -12,6 +12,7 @@ mod drill;
 pub mod init;
 mod keys;
 mod log;
+mod meaning;
 mod place;
 mod plan;
 mod progress;

@@ -26,6 +26,8 @@ const CONFIG: &str = "lifeboat.toml";
 /// A project on this machine: its configuration and its state directory.
 pub(super) struct Place {
     pub(super) config: Config,
+    /// Where the configuration was read.
+    pub(super) path: PathBuf,
     root: PathBuf,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: Arc<dyn Clock>,
@@ -60,7 +62,7 @@ impl Place {
         let state = state_dir(global)?;
         let config = config::load(&path, Some(&state), &*disk)?;
         let root = state.join(config.project.name.as_str());
-        Ok(Self { config, root, disk, clock: Arc::new(HostClock) })
+        Ok(Self { config, path, root, disk, clock: Arc::new(HostClock) })
     }
 
     /// The project's directory in the state directory.

@@ -22,6 +22,8 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
+    super::meaning::check(&place)?;
+    super::meaning::warn_of_embargoed(&place, &args.file, out);
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, &args.file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;

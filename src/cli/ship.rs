@@ -81,6 +81,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             (effects, train)
         }
         (Some(file), None) => {
+            super::meaning::check(&place)?;
+            super::meaning::warn_of_embargoed(&place, file, out);
             let (effects, train) = adopt_file(&place, file, args, progress)?;
             super::plan::of_lines(train.plan()).for_each(|told| out.note(&format!("note: {told}")));
             (effects, train)

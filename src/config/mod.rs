@@ -17,11 +17,12 @@ mod sensitive;
 mod settings;
 mod template;
 mod train;
+mod unused;
 
 pub use glob::glob_matches;
 pub use load::{load, load_train};
 pub use reserved::reserved;
-pub use resolve::parse;
+pub use resolve::{RUNNER_KINDS, parse};
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
     AppConfig, ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig,
@@ -29,6 +30,7 @@ pub use settings::{
     TargetConfig, TemplateSet, TrainLine, TrainRequest,
 };
 pub use train::parse_train;
+pub use unused::{Unused, refuse};
 
 #[cfg(test)]
 mod tests;

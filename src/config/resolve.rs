@@ -2,6 +2,7 @@
 //! relative to the file, secrets as references only. Pure: looks at no file.
 
 mod forge;
+mod meaning;
 mod places;
 mod recipe;
 mod targets;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use semver::Version;
 
+pub use self::meaning::RUNNER_KINDS;
 use super::document::Document;
 use super::fault::{Fault, Faults};
 use super::raw::{
@@ -22,7 +24,7 @@ use super::settings::{
     AppConfig, BundleConfig, Config, ForgeConfig, KeySource, Project, RemoteConfig, RunnerConfig, SigningConfig,
     StoreConfig, TemplateSet,
 };
-use super::template::{Values, placeholders, render};
+use super::template::{Values, render};
 use crate::bump::VersionRules;
 use crate::error::Result;
 use crate::model::{GrammarError, Label, RemoteName, RunnerName, TagName};
@@ -59,20 +61,22 @@ fn resolve(document: &mut Document<'_>, base: &Path, state: Option<&Path>, fault
         faults.add(Fault::new(0..0, "the table `[project]` is missing", "it needs `name` and `committer`"));
     }
     let project = document.section::<RawProject>("project", faults).and_then(|raw| project(&raw, base, faults));
+    meaning::tag(document.tree(), faults);
     let version = document.section::<VersionRules>("version", faults).unwrap_or_default();
-    let bundle = bundle(document.section::<RawBundle>("bundle", faults).unwrap_or_default(), base);
+    let bundle = bundle(document.section::<RawBundle>("bundle", faults).unwrap_or_default(), base, faults);
+    let runners = document.list::<RawRunner>("runner", faults);
+    let offered = meaning::offered(&runners.iter().map(|(_, r)| r).collect::<Vec<_>>());
+    let runners: Vec<_> = unique(faults, "runner", runners.iter().map(|(_, r)| &r.name).collect(), |faults| {
+        runners.iter().filter_map(|(_, raw)| runner(raw, faults)).collect()
+    });
     let recipes = document.named::<raw::RawNamedRecipe>("recipe", faults);
     let raw_targets = document.list::<raw::RawTarget>("target", faults);
     let raw_assemblies = document.list::<raw::RawAssemble>("assemble", faults);
-    let mut tables = targets::Tables::new(&recipes, base);
+    let mut tables = targets::Tables::new(&recipes, offered, base);
     let targets = tables.targets(&raw_targets, faults);
     let assemblies = tables.assemblies(&raw_assemblies, &targets, faults);
     tables.unused_recipes(faults);
 
-    let runners = document.list::<RawRunner>("runner", faults);
-    let runners: Vec<_> = unique(faults, "runner", runners.iter().map(|(_, r)| &r.name).collect(), |faults| {
-        runners.iter().filter_map(|(_, raw)| runner(raw, faults)).collect()
-    });
     let raw_stores = document.list::<RawStore>("store", faults);
     let stores: Vec<_> = unique(faults, "store", raw_stores.iter().map(|(_, r)| &r.name).collect(), |faults| {
         let stores = raw_stores.iter().filter_map(|(_, raw)| Some((store(raw, base, faults)?, &raw.url)));
@@ -161,49 +165,41 @@ fn not_empty(text: &Text, faults: &mut Faults) -> Option<()> {
 fn project(raw: &RawProject, base: &Path, faults: &mut Faults) -> Option<Project> {
     let name = grammar(&raw.name, faults);
     let committer = grammar(&raw.committer, faults);
-    let tag = match &raw.tag {
-        Some(tag) => tag_template(tag, faults),
-        None => Some("v{version}".to_owned()),
-    };
+    if let Some(tag) = &raw.tag {
+        let fault = Fault::new(tag.span(), "`tag` in `[project]` means nothing", "remove it");
+        faults.add(fault.help(format!("the name of a tag stands in `[version]`: `tag = \"{}\"`", tag.get_ref())));
+    }
     let path = |text: &Option<Text>, default: &str| base.join(text.as_ref().map_or(default, |t| t.get_ref()));
     Some(Project {
         name: name?,
         branches: raw.branches.as_ref().map_or_else(|| "*".to_owned(), |b| b.get_ref().clone()),
         repository: path(&raw.repository, ""),
         committer: committer?,
-        tag: tag?,
         keys: path(&raw.keys, "keys"),
         templates: path(&raw.templates, "release-templates"),
     })
 }
 
-fn tag_template(tag: &Text, faults: &mut Faults) -> Option<String> {
-    if placeholders(tag.get_ref()) != ["version"] {
-        let fault =
-            Fault::new(tag.span(), "a tag's name needs the version", "`{version}`, once, and no other placeholder");
-        faults.add(fault.help("valid is, for example, `v{version}`"));
-        return None;
-    }
-    let sample = render(tag.get_ref(), &Values::from([("version", "1.2.3-rc.1")])).unwrap_or_default();
-    faults.keep(TagName::new(sample).map_err(|e| grammar_fault(tag.span(), &e)))?;
-    Some(tag.get_ref().clone())
-}
-
-impl Project {
+impl Config {
     /// The name of a version's tag.
     ///
     /// # Errors
     /// A name that git does not take.
     pub fn tag_name(&self, version: &Version) -> Result<TagName> {
         let version = version.to_string();
-        let name = render(&self.tag, &Values::from([("version", version.as_str())])).unwrap_or_default();
+        let name = render(&self.version.tag, &Values::from([("version", version.as_str())])).unwrap_or_default();
         Ok(TagName::new(name)?)
     }
 }
 
-fn bundle(raw: RawBundle, base: &Path) -> BundleConfig {
+fn bundle(raw: RawBundle, base: &Path, faults: &mut Faults) -> BundleConfig {
+    let vendor = raw.vendor.unwrap_or(false);
+    if let Some(home) = raw.cargo_home.as_ref().filter(|_| !vendor) {
+        let fault = Fault::new(home.span(), "`cargo_home` is read only where crates are vendored", "remove it");
+        faults.add(fault.help("or say `vendor = true`"));
+    }
     BundleConfig {
-        vendor: raw.vendor.unwrap_or(false),
+        vendor,
         cargo_home: raw.cargo_home.map(|p| base.join(p.get_ref())),
         without_submodules: raw.without_submodules.into_iter().flatten().map(|s| s.into_inner()).collect(),
     }
@@ -228,7 +224,7 @@ fn machine_labels() -> Vec<Label> {
 
 fn runner(raw: &RawRunner, faults: &mut Faults) -> Option<RunnerConfig> {
     let name = grammar(&raw.name, faults);
-    not_empty(&raw.kind, faults);
+    meaning::kind(&raw.kind, faults);
     let labels = match &raw.labels {
         Some(labels) => labels.iter().filter_map(|l| grammar(l, faults)).collect(),
         None => machine_labels(),

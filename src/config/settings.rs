@@ -50,8 +50,6 @@ pub struct Project {
     pub repository: PathBuf,
     /// Who makes the bump commits and tags.
     pub committer: Ident,
-    /// The tag's name, with `{version}`: `v{version}` unless said otherwise.
-    pub tag: String,
     /// Where `trust.json` and the certificates are: `keys/` beside `lifeboat.toml` unless said otherwise.
     pub keys: PathBuf,
     /// Where the project's own templates are: `release-templates/` beside `lifeboat.toml` unless said otherwise.

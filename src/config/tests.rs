@@ -25,7 +25,7 @@ fn faulty(body: &str) -> String {
 
 fn line(config: &Config, branch: &str, version: &str) -> LineFacts {
     let version = version.parse().unwrap();
-    let tag = config.project.tag_name(&version).unwrap();
+    let tag = config.tag_name(&version).unwrap();
     LineFacts { branch: branch.parse().unwrap(), version, tag }
 }
 
@@ -94,7 +94,7 @@ fn defaults_and_paths() {
     assert!(c.stores[0].required);
     assert_eq!(c.runners.len(), 1);
     assert_eq!(c.runners[0].labels.iter().map(|l| l.as_str()).collect::<Vec<_>>(), ["linux", "x86_64"]);
-    assert_eq!(c.project.tag_name(&"1.2.3".parse().unwrap()).unwrap().as_str(), "v1.2.3");
+    assert_eq!(c.tag_name(&"1.2.3".parse().unwrap()).unwrap().as_str(), "v1.2.3");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn faults() {
     assert!(super::parse("", Path::new("lifeboat.toml")).unwrap_err().report().contains("`[project]` is missing"));
     assert!(
         report("[project]\nname = \"a\"\ncommitter = \"A <a@b>\"\ntag = \"v\"\n")
-            .contains("a tag's name needs the version")
+            .contains("`tag` in `[project]` means nothing")
     );
 }
 
@@ -468,7 +468,7 @@ fn faults_are_in_words_of_the_file() {
     let report = faulty("[signing]\npeople = { ann = 3 }\n");
     assert!(!report.contains("struct") && !report.contains("Raw"), "{report}");
     let report = faulty("[[target]]\nname = \"a\"\nrun = [\"x\"]\nartifacts = []\n");
-    assert!(report.contains("`artifacts` of `a` is empty") && report.contains("lifeboat.toml:5:8"), "{report}");
+    assert!(report.contains("target `a` leaves no artifact") && report.contains("lifeboat.toml:5:8"), "{report}");
     let error = crate::model::AdvisoryId::new("a b").unwrap_err().to_string();
     assert!(error.contains("is not an advisory id"), "{error}");
 }

@@ -6,6 +6,7 @@ mod changed;
 mod configs;
 mod driving;
 mod events;
+mod flips;
 mod function;
 mod made;
 mod plans;

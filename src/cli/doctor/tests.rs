@@ -54,7 +54,7 @@ impl Forge for Sample {
 
 fn config(required: bool) -> Config {
     let text = format!(
-        "[project]\nname = \"acme\"\ncommitter = \"A <a@a.example>\"\n[[target]]\nname = \"x\"\ntriple = \"t\"\nlabels = [\"windows\"]\nrun = [\"true\"]\nnetwork = true\n\
+        "[project]\nname = \"acme\"\ncommitter = \"A <a@a.example>\"\n[[target]]\nname = \"x\"\ntriple = \"t\"\nlabels = [\"windows\"]\nrun = [\"true\"]\nartifacts = [\"x\"]\nnetwork = true\n\
          [forge.a]\nrepository = \"a/b\"\ntoken = {{ env = \"TOKEN\" }}\nrequired = {required}\n"
     );
     crate::config::parse(&text, Path::new("/nowhere/lifeboat.toml")).unwrap()
@@ -64,6 +64,7 @@ async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
     let forges: Vec<Arc<dyn Forge>> = vec![Arc::new(Sample("a".parse().unwrap(), mood))];
     let subjects = Subjects {
         config: Ok(config),
+        meaning: None,
         state: Path::new("/nowhere/state"),
         now: "2026-11-22T00:00:00Z".parse().unwrap(),
         runners: &[],
@@ -107,6 +108,7 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
     let e = Error::input("there is no configuration at `lifeboat.toml`").hint("write one");
     let subjects = Subjects {
         config: Err(&e),
+        meaning: None,
         state: Path::new("/"),
         now: "2026-11-22T00:00:00Z".parse().unwrap(),
         runners: &[],
@@ -136,4 +138,10 @@ fn the_table() {
         String::from_utf8(out).unwrap(),
         "ok    store  mirror  put if absent: yes\nwarn  forge  github  down\\u{1b}\n      hint: wait\n\na train can ship; 1 to look at\n"
     );
+}
+
+#[test]
+fn the_configuration_knows_every_kind_of_runner() {
+    let kinds: Vec<&str> = crate::runners::RUNNERS.iter().map(|a| a.kind).collect();
+    assert_eq!(kinds, crate::config::RUNNER_KINDS);
 }

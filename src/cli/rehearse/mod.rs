@@ -142,6 +142,8 @@ fn rehearse(
     report: &mut Report,
 ) -> Result<(), Broken> {
     let real = place.trust().map_err(at("trust"))?;
+    super::meaning::check(place).map_err(at("configuration"))?;
+    super::meaning::warn_of_embargoed(place, file, out);
     let (gathered, plan) = see(place, file, report).map_err(at("inputs"))?;
     report.lenient.iter().for_each(|line| out.note(&format!("note: {line}")));
     report.train = Some(plan.train.clone());

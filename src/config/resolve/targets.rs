@@ -15,7 +15,7 @@ use super::super::raw::{
 use super::super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
 use super::super::template::{Values, render};
 use super::recipe::{self, Recipe, check_template};
-use super::{branch_patterns, grammar_fault};
+use super::{branch_patterns, grammar_fault, meaning};
 use crate::model::{BranchName, TargetName};
 
 const IN_TARGET: [&str; 8] = ["name", "base", "variant", "triple", "version", "branch", "project", "tag"];
@@ -26,13 +26,14 @@ const WITH_FROM: [&str; 6] = ["name", "from", "version", "branch", "project", "t
 pub(super) struct Tables<'a> {
     recipes: BTreeMap<&'a str, (&'a Text, RawRecipe)>,
     used: BTreeSet<String>,
+    offered: Vec<BTreeSet<String>>,
     base: &'a Path,
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(named: &'a [(Text, RawNamedRecipe)], base: &'a Path) -> Self {
+    pub(super) fn new(named: &'a [(Text, RawNamedRecipe)], offered: Vec<BTreeSet<String>>, base: &'a Path) -> Self {
         let recipes = named.iter().map(|(name, raw)| (name.get_ref().as_str(), (name, raw.recipe_keys()))).collect();
-        Self { recipes, used: BTreeSet::new(), base }
+        Self { recipes, used: BTreeSet::new(), offered, base }
     }
 
     /// Refuses named recipes that nothing uses: their faults would stay hidden.
@@ -89,13 +90,11 @@ impl<'a> Tables<'a> {
                     let Recipe { labels, env, pass_env, secret_env, run, test, network, timeout_s } =
                         recipe::recipe(&raw, &IN_TARGET, span, self.base, faults);
                     let artifacts = target_artifacts(&raw, &full, &mut used_patterns, faults);
-                    if raw.artifacts.as_ref().is_some_and(Vec::is_empty) {
-                        let fault = Fault::new(base.span(), format!("`artifacts` of `{full}` is empty"), "this target");
-                        faults.add(
-                            fault.help(
-                                "name what it leaves, as in `artifacts = [\"dist/x.tar.gz\"]`, or remove the key",
-                            ),
-                        );
+                    meaning::labels(raw.labels.as_deref(), &self.offered, faults);
+                    if artifacts.is_empty() {
+                        let fault =
+                            Fault::new(base.span(), format!("target `{full}` leaves no artifact"), "this target");
+                        faults.add(fault.help("name what it leaves, as in `artifacts = [\"dist/x.tar.gz\"]`"));
                     }
                     out.push(TargetConfig {
                         name,
@@ -168,6 +167,7 @@ impl<'a> Tables<'a> {
                 let Recipe { labels, env, pass_env, secret_env, run, test, network, timeout_s } =
                     recipe::recipe(&raw, &IN_ASSEMBLY, span, self.base, faults);
                 let artifacts = assembled_artifacts(&raw, &from, faults);
+                meaning::labels(raw.labels.as_deref(), &self.offered, faults);
                 let recipe = TargetConfig {
                     name: name.clone(),
                     base: name.to_string(),
@@ -366,24 +366,34 @@ pub(super) fn check_collisions(
     assemblies: &[(Range<usize>, RawAssemble)],
     faults: &mut Faults,
 ) {
-    // A branch that the line filters are asked about: each filter's own shape, so that every table is met at least once.
+    // Branches that nobody has, one of each filter's own shape, so that every table is met at least once.
     let mut samples: BTreeSet<String> = config.targets.iter().flat_map(|t| t.branches.iter().cloned()).collect();
     samples.extend(config.assemblies.iter().flat_map(|a| a.recipe.branches.iter().cloned()));
+    let filtered = !samples.is_empty();
     samples.insert(config.project.branches.clone());
+    let mut found = Vec::new();
+    let mut good = false;
     for sample in samples {
         let (Ok(branch), Ok(version)) = (BranchName::new(sample.replace(['*', '?'], "1")), "1.2.3".parse()) else {
             continue;
         };
-        let Ok(tag) = config.project.tag_name(&version) else { continue };
-        let line = LineFacts { branch, version, tag };
-        if let Err(e) = expand::jobs(config, &line) {
-            let at = place(e.message(), targets, assemblies);
-            let fault = Fault::new(at, e.message(), "in this table");
-            faults.add(match e.hints().first() {
-                Some(hint) => fault.help(hint.clone()),
-                None => fault,
-            });
+        let Ok(tag) = config.tag_name(&version) else { continue };
+        match expand::jobs(config, &LineFacts { branch, version, tag }) {
+            Ok(_) => good = true,
+            Err(e) => found.push(e),
         }
+    }
+    // Tables that share the real branches among them need not fit an imaginary one; the plan expands each real one.
+    if filtered && good {
+        return;
+    }
+    for e in found {
+        let at = place(e.message(), targets, assemblies);
+        let fault = Fault::new(at, e.message(), "in this table");
+        faults.add(match e.hints().first() {
+            Some(hint) => fault.help(hint.clone()),
+            None => fault,
+        });
     }
 }
 
