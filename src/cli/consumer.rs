@@ -1,14 +1,16 @@
 //! Verbs that work without a configuration: `verify`, `trust`, `doctor`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::paint::Stdout;
 use super::place::{Place, state_dir};
-use super::{Global, doctor, trust, verify};
+use super::{Global, Output, doctor, trust, verify};
 use crate::effects::{Clock as _, Disk, Quiet};
 use crate::engine::TrainDir;
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::host::{HostClock, HostDisk};
 use crate::model::{ProjectName, whole_seconds};
 
@@ -25,30 +27,33 @@ fn project_state(global: &Global, project: &ProjectName) -> Option<PathBuf> {
     state_dir(global).ok().map(|dir| dir.join(project.as_str()))
 }
 
+/// Runs a verb that writes its own text.
+fn printing<T>(global: &Global, verb: impl FnOnce(&mut Stdout) -> Result<T>) -> Result<T> {
+    let mut out = Output::new(global).stdout();
+    let done = verb(&mut out);
+    let written = out.flush().context("cannot write to standard output");
+    done.and_then(|done| written.map(|()| done))
+}
+
 pub(super) fn verify(global: &Global, args: &verify::Args) -> Result<ExitCode> {
     let project_keys = configured(global)?.map(|place| place.config.project.keys);
     let args = verify::Args { project_keys, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
-    verify::run(&args, global.json, Arc::new(HostDisk), &state, whole_seconds(HostClock.now()), &mut std::io::stdout())
+    let now = whole_seconds(HostClock.now());
+    printing(global, |out| verify::run(&args, global.json, Arc::new(HostDisk), &state, now, out))
 }
 
 pub(super) fn trust(global: &Global, args: &trust::Args) -> Result<ExitCode> {
     let project_keys = configured(global)?.map(|place| place.config.project.keys);
     let args = trust::Args { project_keys, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
-    trust::run(
-        &args,
-        global.json,
-        &(Arc::new(HostDisk) as Arc<dyn Disk>),
-        &state,
-        HostClock.now(),
-        &mut std::io::stdout(),
-    )
+    let disk: Arc<dyn Disk> = Arc::new(HostDisk);
+    printing(global, |out| trust::run(&args, global.json, &disk, &state, HostClock.now(), out))
 }
 
 pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
     let code = with_subjects(global, |subjects| {
-        super::runtime()?.block_on(doctor::run(global.json, subjects, &mut std::io::stdout()))
+        printing(global, |out| super::runtime()?.block_on(doctor::run(global.json, subjects, out)))
     })?;
     Ok(ExitCode::from(code))
 }

@@ -130,7 +130,7 @@ fn real(path: &Path) -> Option<PathBuf> {
 pub(super) fn warn_of_embargoed(place: &Place, file: &Path, out: &Output) {
     let Some((name, untracked)) = embargoed(place, file) else { return };
     let how = if untracked { "one `git add` publishes it" } else { "it is committed already" };
-    out.note(&format!(
+    out.warn(&format!(
         "WARNING: `{name}` tells of an embargoed train and lies in the project's checkout: {how}; move it elsewhere \
          (`{}` is never published)",
         place.root().display()

@@ -13,6 +13,7 @@ pub mod init;
 mod keys;
 mod log;
 mod meaning;
+mod paint;
 mod place;
 mod plan;
 mod progress;
@@ -35,6 +36,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::error::{Error, Result};
 use crate::model::shell_path;
 
+pub use paint::Color;
 pub use render::Output;
 
 /// Exit codes, as the help and the documentation list them.
@@ -71,6 +73,9 @@ pub struct Global {
     /// Print one JSON value instead of text
     #[arg(long, global = true)]
     pub json: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
     /// Print no progress and no notes: the result and failures only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -139,6 +144,8 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let prepared = crate::host::forbid_core_dumps().and_then(|()| crate::host::outlive_size_limits());
     match prepared.and_then(|()| run(&cli, &out)) {
         Ok(code) => code,
+        // As a shell says of a program that SIGPIPE ended: the reader has seen enough, and nothing is wrong.
+        Err(e) if paint::is_closed(&e) => ExitCode::from(141),
         Err(e) => out.fail(&e),
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::paint;
 use crate::effects::{Progress, ProgressEvent};
 use crate::step::StepId;
 
@@ -20,13 +21,13 @@ const CALM: u32 = 2;
 
 /// Shows progress, but for `silent`. Away from a terminal a heartbeat comes after each `beat`, and half as often while
 /// nothing changes; none if `beat` is zero.
-pub(super) fn watch(silent: bool, beat: Duration, verbose: bool) -> Arc<dyn Progress> {
+pub(super) fn watch(silent: bool, beat: Duration, style: Style) -> Arc<dyn Progress> {
     let table = Arc::new(Mutex::new(Table::default()));
     let mut heart = None;
     let show: Box<dyn Show> = if silent {
         Box::new(Silent)
     } else if std::io::stderr().is_terminal() {
-        Box::new(Bar::new(verbose))
+        Box::new(Bar::new(style))
     } else {
         if !beat.is_zero() {
             let (own, ended) = channel();
@@ -34,9 +35,24 @@ pub(super) fn watch(silent: bool, beat: Duration, verbose: bool) -> Arc<dyn Prog
             std::thread::spawn(move || keep_beating(&ended, beat, &table));
             heart = Some(own);
         }
-        Box::new(Lines { verbose })
+        Box::new(Lines { style })
     };
     Arc::new(Watch { table, show, _heart: heart.map(Mutex::new) })
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    /// Says where logs are.
+    pub(super) verbose: bool,
+    /// Has colours.
+    pub(super) colour: bool,
+}
+
+impl Style {
+    fn painted(self, text: String) -> String {
+        if self.colour { paint::painted(&text) } else { text }
+    }
 }
 
 /// What runs, and what ended.
@@ -152,16 +168,16 @@ impl Show for Silent {
 /// A bar with the steps that ended above it.
 struct Bar {
     bar: ProgressBar,
-    verbose: bool,
+    style: Style,
 }
 
 impl Bar {
-    fn new(verbose: bool) -> Self {
+    fn new(style: Style) -> Self {
         let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        let look = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
+        bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, verbose }
+        Self { bar, style }
     }
 }
 
@@ -177,24 +193,24 @@ impl Show for Bar {
             ProgressEvent::Ended => self.bar.finish_and_clear(),
             _ => {}
         }
-        if let Some(line) = line(event, took, self.verbose) {
-            self.bar.println(line);
+        if let Some(line) = line(event, took, self.style.verbose) {
+            self.bar.println(self.style.painted(line));
         }
     }
 }
 
 struct Lines {
-    verbose: bool,
+    style: Style,
 }
 
 impl Show for Lines {
     fn show(&self, event: &ProgressEvent, took: Option<Duration>) {
-        let text = match (event, line(event, took, self.verbose)) {
+        let text = match (event, line(event, took, self.style.verbose)) {
             (_, Some(text)) => text,
             (ProgressEvent::Started(id), None) => format!("start     {id}"),
             _ => return,
         };
-        drop(writeln!(std::io::stderr().lock(), "{text}"));
+        drop(writeln!(std::io::stderr().lock(), "{}", self.style.painted(text)));
     }
 }
 

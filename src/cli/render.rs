@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::paint::{self, Color, Stdout};
 use super::{Global, progress};
 use crate::effects::Progress;
 use crate::error::{Context as _, Error, Result};
@@ -18,6 +19,7 @@ pub struct Output {
     quiet: bool,
     verbose: bool,
     heartbeat: std::time::Duration,
+    color: Color,
     /// What was given on the command line and is needed by the next command too, as a shell reads it: ` --state DIR`.
     options: String,
 }
@@ -28,7 +30,8 @@ impl Output {
     pub fn new(global: &Global) -> Self {
         let heartbeat = std::time::Duration::from_secs(global.heartbeat);
         let options = global.repeated();
-        Self { json: global.json, quiet: global.quiet, verbose: global.verbose, heartbeat, options }
+        let (json, quiet, verbose, color) = (global.json, global.quiet, global.verbose, global.color);
+        Self { json, quiet, verbose, heartbeat, color, options }
     }
 
     /// The commands in a text, each with the options of this one: whoever pastes it means the same project and state.
@@ -47,6 +50,11 @@ impl Output {
         out
     }
 
+    /// Where a verb writes that makes its own text; flush it.
+    pub(super) fn stdout(&self) -> Stdout {
+        Stdout::new(if self.json { Color::Never } else { self.color })
+    }
+
     /// Whether the result is one JSON value.
     #[must_use]
     pub fn json(&self) -> bool {
@@ -61,7 +69,7 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = Stdout::new(self.color);
         let text = self.pasteable(text.as_ref());
         writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write to standard output")
     }
@@ -74,7 +82,7 @@ impl Output {
         if !self.json {
             return self.text(text);
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = Stdout::new(Color::Never);
         serde_json::to_writer_pretty(&mut out, value).context("cannot write JSON")?;
         writeln!(out).and_then(|()| out.flush()).context("cannot write to standard output")
     }
@@ -99,7 +107,23 @@ impl Output {
             shown(&self.pasteable(&errors.iter().map(|e| e.report()).collect::<Vec<_>>().join("\n")))
         };
         // With standard error closed there is nobody left to tell.
+        if self.json {
+            drop(writeln!(std::io::stderr().lock(), "{text}"));
+        } else {
+            self.say(&text);
+        }
+    }
+
+    /// Text on standard error.
+    fn say(&self, text: &str) {
+        let colour = self.color.on(&std::io::stderr());
+        let text = if colour { paint::painted(text) } else { text.to_owned() };
         drop(writeln!(std::io::stderr().lock(), "{text}"));
+    }
+
+    /// A line beside the result, on standard error, that nobody may miss: with `--quiet` as well.
+    pub fn warn(&self, text: &str) {
+        self.say(&shown(&self.pasteable(text)));
     }
 
     /// A line beside the result, on standard error; with `--quiet`, nothing.
@@ -107,7 +131,7 @@ impl Output {
         if self.quiet {
             return;
         }
-        drop(writeln!(std::io::stderr().lock(), "{}", shown(&self.pasteable(text))));
+        self.say(&shown(&self.pasteable(text)));
     }
 
     fn as_json(&self, error: &Error) -> serde_json::Value {
@@ -124,7 +148,8 @@ impl Output {
     /// Progress: a bar on a terminal, plain lines and a heartbeat elsewhere, nothing with `--json` or `--quiet`.
     #[must_use]
     pub fn progress(&self) -> Arc<dyn Progress> {
-        progress::watch(self.json || self.quiet, self.heartbeat, self.verbose)
+        let colour = self.color.on(&std::io::stderr());
+        progress::watch(self.json || self.quiet, self.heartbeat, progress::Style { verbose: self.verbose, colour })
     }
 }
 
