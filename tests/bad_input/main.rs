@@ -9,6 +9,7 @@ mod advisories;
 mod amend;
 mod commands;
 mod losses;
+mod meaning;
 mod patches;
 mod small_print;
 #[path = "../support/mod.rs"]
