@@ -105,7 +105,7 @@ fn only_family(workspace: &Workspace, rules: &VersionRules) -> Result<Family> {
             let mut error = Error::input("the published crates are at several versions, and no family says which move");
             for (version, crates) in &at {
                 let first = crates.first().map_or("", |c| c.place.as_str());
-                error = error.detail(format!("{first}: {version}, {} crates", crates.len()));
+                error = error.detail(format!("{first}: {version}, {}", crate::model::counted(crates.len(), "crate")));
             }
             Err(error
                 .hint("add `[[version.family]]` with `of = \"CRATE\"` for each that moves, and `fixed` for the others"))

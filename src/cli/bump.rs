@@ -13,7 +13,7 @@ use crate::checkout::{self, Applied, Change, Checkout};
 use crate::error::{Error, Result};
 use crate::formats::splice::line_of;
 use crate::formats::unified_diff::unified_diff;
-use crate::model::{VersionStep, escape};
+use crate::model::{VersionStep, counted, escape};
 use crate::runners::local::{Fence, Seen};
 
 /// Bump versions in a checkout as the project's maintainers would
@@ -114,8 +114,7 @@ pub fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
         diff(&changes)
     } else {
         checkout::apply(&checkout, &changes, &request, std::env::current_exe().ok().as_deref())?;
-        let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-        format!("{} to {}, {}", count(made.moves.len(), "crate"), made.version, count(changes.len(), "file"))
+        format!("{} to {}, {}", counted(made.moves.len(), "crate"), made.version, counted(changes.len(), "file"))
     };
     made.notes.iter().chain(&remaining).for_each(|note| notes.add(format!("note: {note}")));
     let report = Report {

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
-use crate::model::{RemoteName, TrainName};
+use crate::model::{RemoteName, TrainName, counted};
 
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -74,7 +74,7 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         Ok(c) => Check::ok(
             "configuration",
             "lifeboat.toml",
-            format!("project `{}`, {} targets", c.project.name, c.targets.len()),
+            format!("project `{}`, {}", c.project.name, counted(c.targets.len(), "target")),
         ),
         Err(e) => Check::from_error("configuration", "lifeboat.toml", Health::Fail, e),
     });

@@ -10,7 +10,7 @@ use super::{Global, Output};
 use crate::effects::{Quiet, Role};
 use crate::error::{Error, Result};
 use crate::journal::{Event, Record, Signatures, check_signatures};
-use crate::model::{Fingerprint, TrainName};
+use crate::model::{Fingerprint, TrainName, counted};
 
 /// Print what happened to a train, from its journal
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     }
     if args.verify {
         let holders = holders(&place, &name, &records)?;
-        let mut text = format!("{} records, each signed by who held the train then", records.len());
+        let mut text = format!("{}, each signed by who held the train then", counted(records.len(), "record"));
         for holder in &holders {
             text.push_str(&format!("\n  {} {}", holder.certificate, holder.who));
         }

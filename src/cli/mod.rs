@@ -186,11 +186,6 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
     }
 }
 
-/// A count with its noun: `1 step`, `2 steps`.
-pub(crate) fn plural(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
 /// The runtime of the verbs that act: as many threads as processors, or one (`LIFEBOAT_RUNTIME=current-thread`), which
 /// makes the order of system calls repeatable.
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -16,7 +16,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
 use crate::journal::{Record, State, TrainState};
-use crate::model::{PersonId, SecretRef, TrainName, escape, whole_seconds};
+use crate::model::{PersonId, SecretRef, TrainName, counted, escape, whole_seconds};
 use crate::signers::ConfiguredKeys;
 use crate::wiring::{self, Credentials};
 
@@ -392,7 +392,8 @@ pub(super) fn advice(state: &State, now: Timestamp) -> String {
         Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
         Next::Done if waiting > 0 => {
             format!(
-                "{waiting} deliveries wait for their destinations: `lifeboat reconcile` brings them home, `lifeboat reconcile --list` lists them"
+                "{} waiting for a destination: `lifeboat reconcile` retries, `lifeboat reconcile --list` lists what waits",
+                counted(waiting, "delivery")
             )
         }
         Next::Done => "nothing: every destination has it".to_owned(),

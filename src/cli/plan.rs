@@ -95,7 +95,7 @@ pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
     };
     out.push_str("\nbefore the gate, seen by this machine and the team alone:\n");
     counted(&of(false), &mut out);
-    out.push_str(&format!("\n**the gate: {} people run `lifeboat approve`**", plan.threshold));
+    out.push_str(&format!("\n**the gate: {} `lifeboat approve`**", who_approve(plan.threshold)));
     if let Some(at) = plan.not_before {
         out.push_str(&format!(", and nothing is public before {at}"));
     }
@@ -114,7 +114,7 @@ pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
         let word = if of_lines(plan).any(|told| told == escape(unknown)) { "note" } else { "unknown" };
         out.push_str(&format!("\n{word}: {}", escape(unknown)));
     }
-    out.push_str(&format!("\n{} steps; plan {id}\n", plan.steps.len()));
+    out.push_str(&format!("\n{}; plan {id}\n", crate::model::counted(plan.steps.len(), "step")));
     out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship {} --plan {id}`", shell_path(file)));
     Ok(out)
 }
@@ -187,7 +187,7 @@ fn touched(paths: &[String]) -> String {
     let first: Vec<&str> = paths.iter().take(SHOWN).map(String::as_str).collect();
     let more = match paths.len().saturating_sub(SHOWN) {
         0 => String::new(),
-        more => format!(" and {more} more files (`--json` names them)"),
+        more => format!(" and {} (`--json` names them)", crate::model::counted(more, "more file")),
     };
     escape(&first.join(", ")) + &more
 }

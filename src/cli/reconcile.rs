@@ -16,7 +16,7 @@ use crate::engine::reconcile::{Reconciled, reconcile};
 use crate::engine::{Ended, Train};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus, TrainState};
-use crate::model::{BranchName, StoreName, TrainName};
+use crate::model::{BranchName, StoreName, TrainName, counted};
 use crate::step::{Step, StepId};
 
 /// Bring home the deliveries that wait for their destinations, and read everything back
@@ -96,7 +96,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             return Ok(ExitCode::from(code));
         }
         let waiting: usize = reports.iter().map(|r| r.waiting.len()).sum();
-        out.text(format!("{waiting} deliveries wait; the next try is in {} s\n", args.every))?;
+        out.text(format!("waiting: {}; the next try is in {} s\n", counted(waiting, "delivery"), args.every))?;
         if let Ok(until) = place.clock.now().checked_add(SignedDuration::from_secs(i64::from(args.every))) {
             runtime.block_on(place.clock.sleep_until(until));
         }
@@ -333,7 +333,8 @@ fn line(w: &Waiting) -> String {
 fn text(reports: &[Report]) -> String {
     let mut out = Vec::new();
     for r in reports {
-        let mut text = format!("train {}: {}, {} deliveries read back and equal", r.train, r.state, r.equal.len());
+        let mut text =
+            format!("train {}: {}, {} read back and equal", r.train, r.state, counted(r.equal.len(), "delivery"));
         for differ in &r.differ {
             text.push_str(&format!("\n  differs  {differ}"));
         }

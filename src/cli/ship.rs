@@ -15,7 +15,7 @@ use crate::engine::{Ended, Facts, Question, Train, TrainDir, run as engine_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
-use crate::model::{Sha256, TrainName, shell_path};
+use crate::model::{Sha256, TrainName, counted, shell_path};
 use crate::plan::Plan;
 
 /// Adopt a train and drive it as far as it goes, or go on with it after a stop
@@ -239,7 +239,7 @@ fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result
         out.fail_all(&errors[..whole].iter().map(|(_, error)| error).collect::<Vec<_>>());
         if errors.len() > whole {
             let more = errors.len() - whole;
-            out.note(&format!("and {more} more steps failed: `lifeboat status` says why"));
+            out.note(&format!("and {} failed: `lifeboat status` says why", counted(more, "more step")));
         }
     }
     let mut text = format!("train {}: {}", report.train, report.state);

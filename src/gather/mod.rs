@@ -279,8 +279,8 @@ impl Seeing<'_> {
         let missing = self.user.missing_files(&base)?;
         if let Some(first) = missing.first() {
             return Err(Error::input(format!(
-                "{} files of `{base}` are not in this clone, among them `{first}`",
-                missing.len()
+                "{} of `{base}` missing in this clone, among them `{first}`",
+                crate::model::counted(missing.len(), "file")
             ))
             .hint("a partial clone lacks blobs: run `git fetch --refetch` while the remote is up"));
         }

@@ -125,7 +125,7 @@ fn show<'a>(lines: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<String> {
         })
         .collect();
     if more > 0 {
-        out.push(format!("| … {more} more lines"));
+        out.push(format!("| … {}", crate::model::counted(more, "more line")));
     }
     out
 }

@@ -2,6 +2,7 @@
 
 mod advisory;
 mod artifact;
+mod counted;
 mod digest;
 mod fingerprint;
 mod git;
@@ -14,6 +15,7 @@ mod trigger;
 
 pub use advisory::{Advisory, Affected, Cve, Severity};
 pub use artifact::Artifact;
+pub use counted::counted;
 pub use digest::{Digests, Sha256, Sha512};
 pub use fingerprint::{Fingerprint, TrainNonce};
 pub use git::{Ident, Oid, check_ref_name};

@@ -134,8 +134,8 @@ fn refuse(config: &Config, wanted: &TrainLine, facts: &LineFacts) -> Result<()> 
     if config.bundle.vendor && !facts.missing_crates.is_empty() {
         let some: Vec<&str> = facts.missing_crates.iter().take(5).map(String::as_str).collect();
         return Err(Error::input(format!(
-            "line `{branch}`: {} crates of `Cargo.lock` were not fetched ahead, among them {}",
-            facts.missing_crates.len(),
+            "line `{branch}`: {} of `Cargo.lock` not in the cargo home, among them {}",
+            crate::model::counted(facts.missing_crates.len(), "crate"),
             some.join(", ")
         ))
         .hint(format!("run `git switch {branch} && cargo fetch --locked` while the registry is up, or set `vendor = false` in `[bundle]`")));

@@ -33,7 +33,11 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
             return Ok(false);
         }
     };
-    let detail = format!("train {}, {} lines", content.train, content.lines.len() + content.carries.len());
+    let detail = format!(
+        "train {}, {}",
+        content.train,
+        crate::model::counted(content.lines.len() + content.carries.len(), "line")
+    );
     report.note("content manifest", Ok(detail));
 
     let role = &request.trust.root.roles.approve;

@@ -10,7 +10,7 @@ use crate::formats::content::Content;
 use crate::formats::manifest::{self, Manifest};
 use crate::formats::openpgp::Detached;
 use crate::formats::tag;
-use crate::model::{Artifact, Digests, PersonId, Sha256, Sha512, escape};
+use crate::model::{Artifact, Digests, PersonId, Sha256, Sha512, counted, escape};
 use crate::trust::{LineSums, sum_signature_names};
 
 /// The longest document that is read into memory: hundreds of artifacts take tens of KiB.
@@ -78,7 +78,13 @@ fn as_asked(request: &Request, manifest: &Manifest) -> Result<String> {
     if let Some(line) = request.line.as_ref().filter(|l| **l != manifest.line) {
         return other("line", manifest.line.as_str(), line.as_str());
     }
-    Ok(format!("{} {} on {}, {} files", manifest.project, manifest.version, manifest.line, manifest.artifacts.len()))
+    Ok(format!(
+        "{} {} on {}, {}",
+        manifest.project,
+        manifest.version,
+        manifest.line,
+        counted(manifest.artifacts.len(), "file")
+    ))
 }
 
 /// Both lists name exactly the artifacts and the manifest, with the manifest's digests.
@@ -105,7 +111,7 @@ fn agree(sums: &LineSums, listed: &[Artifact]) -> Result<String> {
             return Err(Error::verification(format!("`{list}` lists `{name}`, which the manifest does not")));
         }
     }
-    Ok(format!("{SHA256SUMS} and {SHA512SUMS} list the {} files and the manifest", listed.len() - 1))
+    Ok(format!("{SHA256SUMS} and {SHA512SUMS} list the {} and the manifest", counted(listed.len() - 1, "file")))
 }
 
 /// How the names of approvals begin where files have no directories.
@@ -158,7 +164,7 @@ pub(super) async fn check_nothing_extra(request: &Request, release: &Release, re
     let result = match broken {
         _ if !extra.is_empty() => Err(Error::verification(format!("not listed by the sums: {}", extra.join(", ")))),
         Some(e) => Err(e),
-        None => Ok(format!("{} entries, all known", names.len())),
+        None => Ok(format!("{}, all known", counted(names.len(), "entry"))),
     };
     report.note(what, result);
     for name in names.iter().filter(|n| !listed.contains(n.as_str()) && unsigned(n)) {

@@ -11,6 +11,7 @@ use crate::effects::Forge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gather;
 use crate::host::HostDisk;
+use crate::model::counted;
 use crate::trust::TrustedRoot;
 
 /// The area of these checks.
@@ -77,7 +78,7 @@ fn judge(name: &str, hint: &str, ends: Timestamp, now: Timestamp) -> Check {
     let text = match days {
         _ if left.is_negative() => format!("has ended on {day}"),
         0 => format!("ends within a day, on {day}"),
-        days => format!("ends in {}, on {day}", crate::cli::plural(usize::try_from(days).unwrap_or(0), "day", "days")),
+        days => format!("ends in {}, on {day}", counted(usize::try_from(days).unwrap_or(0), "day")),
     };
     Check::from_error(AREA, name, Health::Warn, &Error::fatal(text).hint(hint))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Context as _, Error, Result};
 use crate::formats::canonical;
-use crate::model::escape;
+use crate::model::{counted, escape};
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -100,8 +100,9 @@ pub(super) fn table(checks: &[Check], out: &mut dyn Write) -> Result<()> {
     let (warn, fail) = (count(Health::Warn), count(Health::Fail));
     text.push_str(&match (warn, fail) {
         (0, 0) => "\neverything that a train needs is here\n".to_owned(),
-        (_, 0) => format!("\na train can ship; {warn} to look at\n"),
-        _ => format!("\na train cannot ship: {fail} failed, {warn} to look at\n"),
+        (_, 0) => format!("\na train can ship; {}\n", counted(warn, "warning")),
+        (0, _) => format!("\na train cannot ship: {} failed\n", counted(fail, "check")),
+        _ => format!("\na train cannot ship: {} failed, {}\n", counted(fail, "check"), counted(warn, "warning")),
     });
     out.write_all(text.as_bytes()).context("cannot print the table")
 }

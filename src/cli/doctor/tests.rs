@@ -136,7 +136,7 @@ fn the_table() {
     report::table(&checks, &mut out).unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "ok    store  mirror  put if absent: yes\nwarn  forge  github  down\\u{1b}\n      hint: wait\n\na train can ship; 1 to look at\n"
+        "ok    store  mirror  put if absent: yes\nwarn  forge  github  down\\u{1b}\n      hint: wait\n\na train can ship; 1 warning\n"
     );
 }
 

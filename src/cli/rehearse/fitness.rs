@@ -5,9 +5,9 @@ use std::io::Write as _;
 use serde::Serialize;
 
 use crate::cli::doctor::{Check, Health, expiry};
-use crate::cli::{Global, Output, consumer, plural};
+use crate::cli::{Global, Output, consumer};
 use crate::error::{Error, ErrorKind};
-use crate::model::escape;
+use crate::model::{counted, escape};
 use crate::step::StepId;
 
 /// One thing that would stop a train, or soon will.
@@ -84,7 +84,7 @@ pub(super) fn judge(broken: Vec<(Finding, Error)>, checks: &[Check], did: &str) 
         [one] if busy => format!("rehearsal: not judged: {}", one.found),
         found => {
             let all: Vec<String> = found.iter().map(|f| format!("{}: {}", f.area, f.found)).collect();
-            format!("rehearsal: rotten, {}: {}", plural(found.len(), "finding", "findings"), all.join("; "))
+            format!("rehearsal: rotten, {}: {}", counted(found.len(), "finding"), all.join("; "))
         }
     };
     Fitness { fit: rotten.is_empty(), summary, rotten, not_checked }

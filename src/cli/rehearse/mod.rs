@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use self::fitness::{Finding, Fitness};
 use super::place::Place;
-use super::{Global, Output, plural, progress};
+use super::{Global, Output, progress};
 use crate::config::{self, Config, SeriesSource};
 use crate::drill::recording::{
     LeapingClock, Recorded, Recording, RecordingForge, RecordingRemote, RecordingStore, Throwaway, throwaway,
@@ -24,7 +24,7 @@ use crate::engine::{Ended, Train, TrainDir, run as engine_run};
 use crate::error::{Error, Result};
 use crate::gather::{Gathered, gather};
 use crate::journal::TrainState;
-use crate::model::{PersonId, Secret, Sha256, TrainName};
+use crate::model::{PersonId, Secret, Sha256, TrainName, counted};
 use crate::plan::Plan;
 use crate::step::StepId;
 
@@ -99,7 +99,7 @@ pub(super) fn run(global: &Global, file: Option<&Path>, reviewed: Option<Sha256>
         }
     };
     let (effects, steps) = (report.public.len(), report.steps.len());
-    let (effects, steps) = (plural(effects, "public effect", "public effects"), plural(steps, "step", "steps"));
+    let (effects, steps) = (counted(effects, "public effect"), counted(steps, "step"));
     let did = format!("{steps} in {}, {effects} recorded", progress::spent(start.elapsed()));
     report.fitness = fitness::judge(broken, &fitness::look(global), &did);
     let summary = report.fitness.summary.clone();

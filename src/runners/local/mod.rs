@@ -340,7 +340,11 @@ impl Runner for LocalRunner {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         blocking(|| self.read.iter().try_for_each(|path| self.may_read(path, home.as_deref())))?;
         let labels: Vec<&str> = self.labels.iter().map(Label::as_str).collect();
-        Ok(format!("this machine; {} slots; labels: {}; {isolated}", self.slots, labels.join(" ")))
+        Ok(format!(
+            "this machine; {}; labels: {}; {isolated}",
+            crate::model::counted(self.slots, "slot"),
+            labels.join(" ")
+        ))
     }
 
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
