@@ -146,7 +146,7 @@ fn reconcile_watches_until_everything_is_home() {
     assert!(ran.stdout.contains("deferred  push-git/origin"), "{ran:?}");
 
     let ran = watched(&train, &away, &here).ends_with(0);
-    assert!(ran.stdout.contains("1 deliveries wait; the next try is in 1 s"), "{ran:?}");
+    assert!(ran.stdout.contains("1 delivery waits; the next try is in 1 s"), "{ran:?}");
     assert!(ran.stdout.contains("train drill: reconciled"), "{ran:?}");
     assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
 }

@@ -118,7 +118,7 @@ fn what_was_not_fetched_stops_the_plan() {
     let head = commit(&train, LINES[0].0, "0.0.99", Some(&absent));
     let branch = format!("refs/heads/{}", LINES[0].0);
     let before = git(&train, &["rev-parse", &branch]);
-    let why = ["line `release-1.0.0`: 1 crates of `Cargo.lock` were not fetched ahead, among them cfg-if 0.0.99"];
+    let why = ["line `release-1.0.0`: 1 crate of `Cargo.lock` was not fetched ahead, among them cfg-if 0.0.99"];
     git(&train, &["update-ref", &branch, &head]);
     adopt(&train).fails(2, &why);
     // The same when a patch brings it in.

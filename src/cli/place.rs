@@ -392,8 +392,9 @@ pub(super) fn advice(state: &State, now: Timestamp) -> String {
         Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
         Next::Done if waiting > 0 => {
             format!(
-                "{} waiting for a destination: `lifeboat reconcile` retries, `lifeboat reconcile --list` lists what waits",
-                counted(waiting, "delivery")
+                "{} {}: `lifeboat reconcile` retries and checks every destination, `lifeboat reconcile --list` lists them",
+                counted(waiting, "delivery"),
+                if waiting == 1 { "waits for its destination" } else { "wait for their destinations" }
             )
         }
         Next::Done => "nothing: every destination has it".to_owned(),

@@ -32,6 +32,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
+fn who_approve(threshold: u32) -> String {
+    if threshold == 1 { "1 person runs".to_owned() } else { format!("{threshold} people run") }
+}
+
 /// The plan of a train file as people review it.
 pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
     let id = plan.id()?;

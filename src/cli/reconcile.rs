@@ -96,7 +96,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             return Ok(ExitCode::from(code));
         }
         let waiting: usize = reports.iter().map(|r| r.waiting.len()).sum();
-        out.text(format!("waiting: {}; the next try is in {} s\n", counted(waiting, "delivery"), args.every))?;
+        out.text(format!(
+            "{} {}; the next try is in {} s\n",
+            counted(waiting, "delivery"),
+            if waiting == 1 { "waits" } else { "wait" },
+            args.every
+        ))?;
         if let Ok(until) = place.clock.now().checked_add(SignedDuration::from_secs(i64::from(args.every))) {
             runtime.block_on(place.clock.sleep_until(until));
         }

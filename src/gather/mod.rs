@@ -279,7 +279,7 @@ impl Seeing<'_> {
         let missing = self.user.missing_files(&base)?;
         if let Some(first) = missing.first() {
             return Err(Error::input(format!(
-                "{} of `{base}` missing in this clone, among them `{first}`",
+                "{} of `{base}` not in this clone, among them `{first}`",
                 crate::model::counted(missing.len(), "file")
             ))
             .hint("a partial clone lacks blobs: run `git fetch --refetch` while the remote is up"));

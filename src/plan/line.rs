@@ -134,8 +134,9 @@ fn refuse(config: &Config, wanted: &TrainLine, facts: &LineFacts) -> Result<()> 
     if config.bundle.vendor && !facts.missing_crates.is_empty() {
         let some: Vec<&str> = facts.missing_crates.iter().take(5).map(String::as_str).collect();
         return Err(Error::input(format!(
-            "line `{branch}`: {} of `Cargo.lock` not in the cargo home, among them {}",
+            "line `{branch}`: {} of `Cargo.lock` {} not fetched ahead, among them {}",
             crate::model::counted(facts.missing_crates.len(), "crate"),
+            if facts.missing_crates.len() == 1 { "was" } else { "were" },
             some.join(", ")
         ))
         .hint(format!("run `git switch {branch} && cargo fetch --locked` while the registry is up, or set `vendor = false` in `[bundle]`")));
