@@ -10,7 +10,7 @@ use crate::bump::{
     bump_listed, parse_listed, remains,
 };
 use crate::checkout::{self, Applied, Change, Checkout};
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::formats::splice::line_of;
 use crate::formats::unified_diff::unified_diff;
 use crate::model::{VersionStep, counted, escape};
