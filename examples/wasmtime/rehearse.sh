@@ -50,6 +50,23 @@ else
   awk '/^# Builds/ { print "[[target]]\nname = \"stub\"\nrun = [\"mkdir dist && echo {version} > dist/version\"]\nartifacts = [\"dist/version\"]\n"; cut = 1 }
     /^\[\[store\]\]/ { cut = 0 } !cut' "$example/rehearsal.toml" > lifeboat.toml
 fi
+# The file names what any line has had. A name that no branch of this history has would mean nothing, and is refused.
+python3 - <<'PYTHON'
+import re, subprocess
+def git(*words):
+    return subprocess.run(["git", "-C", "train/repo", *words], capture_output=True, text=True).stdout
+heads = git("for-each-ref", "--format=%(refname)", "refs/heads").split()
+workflows = {name for head in heads for name in git("ls-tree", "--name-only", head, ".github/workflows/").split()}
+listed = [line for head in heads for line in git("show", f"{head}:.gitmodules").splitlines()]
+modules = {line.split("=", 1)[1].strip() for line in listed if re.match(r"\s*path\s*=", line)}
+text = open("lifeboat.toml").read()
+known = lambda entry: ".github/workflows/" + entry.split('"')[1] in workflows
+text = re.sub(r"(?m)^triggers = \{(.*)\}$",
+              lambda m: "triggers = {" + ",".join(filter(known, m[1].split(","))) + "}", text)
+text = re.sub(r"(?ms)^without_submodules = \[(.*?)^\]$", lambda m: "without_submodules = ["
+              + ", ".join(f'"{path}"' for path in re.findall(r'"([^"]+)"', m[1]) if path in modules) + "]", text)
+open("lifeboat.toml", "w").write(text)
+PYTHON
 cp -R "$example/release-templates" .
 mkdir -m 700 secret state
 # Nobody takes it: no GitHub answers.
