@@ -26,6 +26,8 @@ const CASES: &[(&str, &str, &str)] = &[
         "`cargo_home` is read only where crates are vendored",
     ),
     ("required = false\n", "triggers = { \"no.yml\" = \"accept\" }\n", "no branch has the workflow `no.yml`"),
+    ("[forge.github]", "[forge.gitlab]", "`gitlab` is not a kind of forge"),
+    ("url = \"file://", "url = \"ftp://", "no adapter knows the url"),
     ("required = false\n", "default_branch = \"trunk\"\n", "the repository has no branch `trunk`"),
 ];
 
