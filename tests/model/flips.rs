@@ -329,6 +329,7 @@ fn snapshot() -> Snapshot {
             author: "B <b@example.org>".parse().unwrap(),
             touches: vec!["src/lib.rs".to_owned()],
         }],
+        deletes: Default::default(),
         tag_taken: None,
         submodules: Vec::new(),
         missing_submodules: Vec::new(),
