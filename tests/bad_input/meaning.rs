@@ -152,3 +152,31 @@ fn colours_come_when_they_are_asked_for_and_never_into_json() {
     silent.env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1");
     assert!(!all(&Ran::of(&mut silent)).contains(escape), "NO_COLOR goes first");
 }
+
+#[test]
+fn every_help_names_its_own_options_first_and_the_global_ones_under_a_heading() {
+    let train = SampleTrain::new();
+    for verb in crate::support::sample_train::verbs().into_iter().filter(|v| v != "help") {
+        let help = train.run(&[&verb, "--help"]).ends_with(0).stdout;
+        let (own, global) = help.split_once("\nGlobal Options:\n").unwrap_or_else(|| panic!("{verb}: {help}"));
+        for option in ["--config <FILE>", "--state <DIR>", "--json", "--color", "--quiet", "--verbose", "--heartbeat"] {
+            assert!(global.contains(option), "{verb}: {option} is not global: {help}");
+            assert!(!own.contains(option), "{verb}: {option} is among its own options: {help}");
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_needs_no_credentials_of_a_remote() {
+    let train = SampleTrain::new();
+    let remote = train.root().join("remote.git");
+    let clone = format!("git clone -q --bare . '{}'", remote.display());
+    shell(&train, &train.project(), &clone).ends_with(0);
+    train.configure(&format!("[[remote]]\nname = \"team\"\nurl = \"file://{}\"\nrequired = true\n", remote.display()));
+    shell(&train, &train.project(), "git config url.file:///nowhere/.pushInsteadOf file:///").ends_with(0);
+    let file = train.train_file().display().to_string();
+    assert_ne!(train.run(&["plan", &file]).code, Some(0), "a push would be refused");
+    let rehearsed = train.run(&["ship", &file, "--dry-run"]).ends_with(0);
+    assert!(rehearsed.stdout.contains("not checked  whether `team` takes a push"), "{rehearsed:?}");
+    assert!(rehearsed.stdout.contains("push     team: refs/tags/v1.0.5"), "{rehearsed:?}");
+}

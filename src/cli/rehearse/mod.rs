@@ -101,7 +101,9 @@ pub(super) fn run(global: &Global, file: Option<&Path>, reviewed: Option<Sha256>
     let (effects, steps) = (report.public.len(), report.steps.len());
     let (effects, steps) = (counted(effects, "public effect"), counted(steps, "step"));
     let did = format!("{steps} in {}, {effects} recorded", progress::spent(start.elapsed()));
+    let left = std::mem::take(&mut report.fitness.not_checked);
     report.fitness = fitness::judge(broken, &fitness::look(global), &did);
+    report.fitness.not_checked.extend(left);
     let summary = report.fitness.summary.clone();
     out.result(text(&report), &report)?;
     fitness::publish(&summary, out);
@@ -111,13 +113,18 @@ pub(super) fn run(global: &Global, file: Option<&Path>, reviewed: Option<Sha256>
 /// Sees the facts and plans, as `ship` does. Where no line has a patch, as right after a release, a changelog need not have
 /// a section for the next version.
 fn see(place: &Place, file: &Path, report: &mut Report) -> Result<(Gathered, Plan)> {
-    let to = place.destinations()?;
+    let mut to = place.destinations()?;
+    let recording = Recording::default();
+    for remote in to.remotes.values_mut() {
+        *remote = Arc::new(RecordingRemote::new(remote.clone(), recording.clone()));
+    }
     let by = |config: &Config| {
         let gathered = gather(config, file, place.root(), &to, &*place.disk, &*place.clock)?;
         let plan = crate::plan::plan(config, &gathered.snapshot, &gathered.request)?;
         Ok((gathered, plan))
     };
     let strict: Result<_> = by(&place.config);
+    report.fitness.not_checked = recording.left();
     let Err(e) = strict else { return strict };
     let bare = config::load_train(file, &*place.disk)
         .is_ok_and(|train| train.lines.iter().all(|l| matches!(l.series, SeriesSource::None)));
@@ -169,6 +176,7 @@ fn rehearse(
     };
     rehearsal.effects.progress.event(ProgressEvent::Ended);
     report.public = rehearsal.recording.all();
+    report.fitness.not_checked.extend(rehearsal.recording.left());
     report.steps = Took::all(&rehearsal.effects);
     let state = rehearsal.train.state();
     report.state = Some(state.name());

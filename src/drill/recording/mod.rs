@@ -35,12 +35,26 @@ pub struct Recorded {
 
 /// The public effects of one dry run, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Recording(Arc<Mutex<Vec<Recorded>>>);
+pub struct Recording(Arc<Mutex<Vec<Recorded>>>, Arc<Mutex<Vec<String>>>);
 
 impl Recording {
     /// Adds one.
     pub fn add(&self, recorded: Recorded) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
+    }
+
+    /// Notes what could not be looked at from here, once.
+    pub fn leave(&self, what: String) {
+        let mut left = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if !left.contains(&what) {
+            left.push(what);
+        }
+    }
+
+    /// What could not be looked at from here.
+    #[must_use]
+    pub fn left(&self) -> Vec<String> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All so far.
