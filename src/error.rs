@@ -253,7 +253,7 @@ fn is_full(e: &std::io::Error) -> bool {
     matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-/// A full disk or an interrupted call may pass when tried again; every other I/O failure is final until mended.
+/// A full disk or an interrupted call may pass when tried again; every other I/O failure is final until fixed.
 fn io_kind(e: &std::io::Error) -> ErrorKind {
     use std::io::ErrorKind as Io;
     match e.kind() {

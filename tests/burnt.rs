@@ -94,7 +94,7 @@ fn an_index_that_could_not_be_written_is_told_by_refresh_or_the_next_train() {
         fs::rename(&away, &key).unwrap();
         if by_refresh {
             let ran = train.run(&["refresh"]).ends_with(0);
-            assert!(ran.stdout.contains("now with 1.0.5, 2.0.2 as burnt"), "{}", ran.stdout);
+            assert!(ran.stdout.contains("now with 1.0.5, 2.0.2 as retired"), "{}", ran.stdout);
             assert!(train.run(&["refresh"]).ends_with(0).stdout.contains("mirror: fresh"));
         } else {
             again(&train, "drill-2", "minor");

@@ -337,7 +337,7 @@ fn the_index_is_fresh_and_moves_forward() {
     let mut burnt = world.index(&old, 9);
     burnt.burnt.insert(semver::Version::new(1, 2, 4));
     world.write_index(&burnt, &world.team.freshness);
-    world.refused("is burnt");
+    world.refused("is retired");
     let mut stale = world.index(&world.made, 10);
     stale.expires = at("2026-02-25T00:00:00Z");
     world.write_index(&stale, &world.team.freshness);

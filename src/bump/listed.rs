@@ -40,13 +40,13 @@ pub fn parse_listed(text: &str, source: &str) -> Result<Vec<Listed>> {
         }
         let fault = |what: String| {
             Error::input(format!("{source}:{}: {what}", number + 1))
-                .hint("valid is `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish`, publish being `true` or `false`")
+                .hint("expected `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish`, publish being `true` or `false`")
         };
         let fields: Vec<&str> = line.split('\t').collect();
         let &[name, old, new, manifest, publish] = fields.as_slice() else {
             return Err(fault(format!("{} fields instead of 5", fields.len())));
         };
-        let version = |v: &str| Version::parse(v).map_err(|e| fault(format!("`{v}` is no version: {e}")));
+        let version = |v: &str| Version::parse(v).map_err(|e| fault(format!("`{v}` is not a version: {e}")));
         let (old, new) = (version(old)?, version(new)?);
         let publish = publish.trim().parse().map_err(|_| fault(format!("`{publish}` is neither true nor false")))?;
         let Some(manifest) = join("", manifest) else {
@@ -56,7 +56,7 @@ pub fn parse_listed(text: &str, source: &str) -> Result<Vec<Listed>> {
     }
     if out.is_empty() {
         return Err(Error::input(format!("{source}: no crate is listed"))
-            .hint("valid is one line `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish` for each that moves"));
+            .hint("expected one line `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish` for each that moves"));
     }
     Ok(out)
 }
@@ -137,7 +137,7 @@ fn forward(l: &Listed) -> Result<()> {
     if l.new != l.old {
         return Ok(());
     }
-    Err(Error::input(format!("`{}` cannot go from {} to {}: that is no step", l.name, l.old, l.new)))
+    Err(Error::input(format!("`{}` cannot go from {} to {}: that is not a valid version step", l.name, l.old, l.new)))
 }
 
 fn elsewhere(place: &str, name: &str, at: &str, listed: &Version) -> Error {

@@ -62,7 +62,7 @@ struct Cli {
 
 /// Options of every verb.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Global options")]
+#[command(next_help_heading = "Global Options")]
 pub struct Global {
     /// The configuration [default: `lifeboat.toml` in this directory or the nearest one above]
     #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_CONFIG")]

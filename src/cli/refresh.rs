@@ -143,7 +143,8 @@ impl Refreshing<'_> {
 fn text(reports: &[Report]) -> String {
     let one = |r: &Report| {
         let burnt: Vec<String> = r.burnt.iter().map(ToString::to_string).collect();
-        let burnt = if burnt.is_empty() { String::new() } else { format!(", now with {} as burnt", burnt.join(", ")) };
+        let burnt =
+            if burnt.is_empty() { String::new() } else { format!(", now with {} as retired", burnt.join(", ")) };
         match (r.done, r.counter, r.expires) {
             (Done::Signed, Some(n), Some(until)) => {
                 format!("{}: signed again, number {n}, good until {until}{burnt}", r.store)

@@ -176,10 +176,10 @@ mod tests {
             state: Some("/srv/state".into()),
             ..plain.clone()
         };
-        let said = "mend it, then `lifeboat ship`; or `lifeboat trust pin DIGEST` (`git log keys/`)";
+        let said = "fix it, then `lifeboat ship`; or `lifeboat trust pin DIGEST` (`git log keys/`)";
         assert_eq!(
             Output::new(&global).pasteable(said),
-            "mend it, then `lifeboat ship --config 'my project/lifeboat.toml' --state /srv/state`; or `lifeboat trust --config \
+            "fix it, then `lifeboat ship --config 'my project/lifeboat.toml' --state /srv/state`; or `lifeboat trust --config \
              'my project/lifeboat.toml' --state /srv/state pin DIGEST` (`git log keys/`)"
         );
         assert_eq!(Output::new(&plain).pasteable(said), said);

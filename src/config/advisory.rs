@@ -22,7 +22,7 @@ pub(super) fn advisory(raw: &RawAdvisory, faults: &mut Faults) -> Option<Advisor
     let mut cwes = Vec::new();
     for cwe in raw.cwes.iter().flatten() {
         if !cwe.get_ref().strip_prefix("CWE-").is_some_and(digits) {
-            faults.add(Fault::new(cwe.span(), "this is not a kind of weakness", "valid is, for example, `CWE-248`"));
+            faults.add(Fault::new(cwe.span(), "this is not a kind of weakness", "expected, for example, `CWE-248`"));
         }
         cwes.push(cwe.get_ref().clone());
     }
@@ -35,7 +35,7 @@ pub(super) fn advisory(raw: &RawAdvisory, faults: &mut Faults) -> Option<Advisor
             if !parts
                 .is_some_and(|(year, number)| year.len() == 4 && digits(year) && number.len() >= 4 && digits(number))
             {
-                let label = "valid is `request`, or a number such as `CVE-2026-0001`";
+                let label = "expected `request`, or a number such as `CVE-2026-0001`";
                 faults.add(Fault::new(text.span(), "this is not a CVE number", label));
             }
             Cve::Assigned(text.get_ref().clone())
@@ -90,8 +90,11 @@ fn severity(raw: &RawAdvisory, faults: &mut Faults) -> Option<Severity> {
             None
         }
         (None, None) => {
-            let fault =
-                Fault::new(raw.id.span(), "how bad is it?", "add `severity = \"high\"` or `cvss = \"CVSS:3.1/…\"`");
+            let fault = Fault::new(
+                raw.id.span(),
+                "the advisory has no severity",
+                "add `severity = \"high\"` or `cvss = \"CVSS:3.1/…\"`",
+            );
             faults.add(fault);
             None
         }
@@ -106,7 +109,7 @@ fn range(text: &Text, faults: &mut Faults) -> String {
     };
     let parts: Vec<&str> = text.get_ref().split(',').collect();
     if parts.len() > 2 || !parts.iter().all(|p| one(p)) {
-        let label = "valid is one range, `< 24.0.9` or `>= 25.0.0, < 36.0.14`; write one entry for each";
+        let label = "expected one range, `< 24.0.9` or `>= 25.0.0, < 36.0.14`; write one entry for each";
         faults.add(Fault::new(text.span(), "this is not a range of versions", label));
     }
     text.get_ref().clone()

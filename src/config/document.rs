@@ -155,7 +155,7 @@ fn explain<'a>(span: Range<usize>, message: &'a str, valid_too: impl Iterator<It
         // serde's word for it is the name of a type of ours.
         let expected = if expected.starts_with("struct ") { "a map" } else { expected };
         let expected = expected.replace("a sequence", "a list, `[…]`").replace("a map", "a table, `{ … }`");
-        return Fault::new(span, format!("wrong type: found {found}"), format!("valid is {expected}"));
+        return Fault::new(span, format!("wrong type: found {found}"), format!("expected {expected}"));
     }
     Fault::new(span, message.to_owned(), "")
 }

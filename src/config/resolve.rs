@@ -233,7 +233,7 @@ fn runner(raw: &RawRunner, faults: &mut Faults) -> Option<RunnerConfig> {
         Some(n) => match usize::try_from(*n.get_ref()) {
             Ok(n) if (1..=1024).contains(&n) => Some(n),
             _ => {
-                faults.add(Fault::new(n.span(), "a runner cannot have this many slots", "valid is 1 to 1024"));
+                faults.add(Fault::new(n.span(), "a runner cannot have this many slots", "expected 1 to 1024"));
                 return None;
             }
         },
@@ -316,7 +316,7 @@ fn forge(
     };
     if !repository.split_once('/').is_some_and(|(owner, name)| word(owner) && word(name)) {
         let message = format!("`{repository}` is not a repository of a forge");
-        faults.add(Fault::new(raw.repository.span(), message, "valid is `owner/name`"));
+        faults.add(Fault::new(raw.repository.span(), message, "expected `owner/name`"));
     }
     let is_github = name.as_ref().is_some_and(|n: &RemoteName| n.as_str() == forge::GITHUB);
     let api = raw.api.as_ref().map(|a| forge_address(a, "a forge's API is asked over TLS only", faults));
@@ -348,7 +348,7 @@ fn forge_address(address: &Text, why: &str, faults: &mut Faults) -> String {
     let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let here = |l: &str| text.strip_prefix(l).is_some_and(|r| r.is_empty() || r.starts_with([':', '/']));
     if !text.starts_with("https://") && !loopback.into_iter().any(here) {
-        faults.add(Fault::new(address.span(), why, "valid is an `https://` address"));
+        faults.add(Fault::new(address.span(), why, "expected an `https://` address"));
     }
     text.trim_end_matches('/').to_owned()
 }
@@ -358,7 +358,7 @@ fn forge_app(raw: &toml::Spanned<RawApp>, base: &Path, faults: &mut Faults) -> O
     let id = app.id.get_ref();
     if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
         let label =
-            "valid is the client id that the app's settings show, such as `Iv23liXXXXXXXXXXXXXX`, or its number";
+            "expected the client id that the app's settings show, such as `Iv23liXXXXXXXXXXXXXX`, or its number";
         faults.add(Fault::new(app.id.span(), "this is not the id of an app", label));
     }
     let private_key = faults.keep(secrets::reference(&app.private_key, base))?;
@@ -379,7 +379,7 @@ fn remote(raw: &RawRemote, base: &Path, faults: &mut Faults) -> Option<RemoteCon
 pub(super) fn git_address(url: &Text, base: &Path) -> Result<String, Fault> {
     let text = url.get_ref();
     if text.is_empty() || text.starts_with('-') || text.contains("::") || text.contains(['\0', '\n', '\r']) {
-        let label = "valid is a path, `https://host/path`, `ssh://host/path` or `host:path`";
+        let label = "expected a path, `https://host/path`, `ssh://host/path` or `host:path`";
         return Err(Fault::new(url.span(), "this is not the address of a git repository", label));
     }
     // As git-fetch(1), "GIT URLS": a colon before the first slash is the scp-like form.
@@ -413,7 +413,7 @@ fn key_source(raw: &toml::Spanned<RawKey>, base: &Path, faults: &mut Faults) -> 
         (None, Some(gpg)) if key.passphrase.is_none() => {
             let hex: String = gpg.get_ref().trim_start_matches("0x").chars().filter(|c| *c != ' ').collect();
             if !matches!(hex.len(), 40 | 64) || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
-                let label = "valid are the 40 hexadecimal digits that `gpg --list-secret-keys` shows";
+                let label = "expected the 40 hexadecimal digits that `gpg --list-secret-keys` shows";
                 faults.add(Fault::new(gpg.span(), "this is not a whole fingerprint", label));
                 return None;
             }
@@ -425,7 +425,7 @@ fn key_source(raw: &toml::Spanned<RawKey>, base: &Path, faults: &mut Faults) -> 
             None
         }
         _ => {
-            let label = "valid is `{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`";
+            let label = "expected `{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`";
             faults.add(Fault::new(raw.span(), "a key is in a file or in gpg", label));
             None
         }

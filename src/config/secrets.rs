@@ -12,7 +12,7 @@ use crate::model::SecretRef;
 
 /// How a reference is written.
 const VALID: &str =
-    "valid is `{ env = \"NAME\" }`, `{ file = \"path\" }` or `{ command = [\"program\", \"argument\"] }`";
+    "expected `{ env = \"NAME\" }`, `{ file = \"path\" }` or `{ command = [\"program\", \"argument\"] }`";
 
 /// Beginnings by which the tokens of well-known services are known.
 const TOKEN_STARTS: [&str; 10] =

@@ -251,8 +251,8 @@ fn faults() {
             "[[remote]]\nname = \"m\"\nurl = \"--upload-pack=x\"\n".into(),
             &["this is not the address of a git repository"],
         ),
-        ("[[runner]]\nname = \"m\"\nkind = \"local\"\nslots = 0\n".into(), &["valid is 1 to 1024"]),
-        ("[forge.github]\nrepository = \"a\"\n".into(), &["valid is `owner/name`"]),
+        ("[[runner]]\nname = \"m\"\nkind = \"local\"\nslots = 0\n".into(), &["expected 1 to 1024"]),
+        ("[forge.github]\nrepository = \"a\"\n".into(), &["expected `owner/name`"]),
         (
             "[forge.github]\nrepository = \"a/b\"\nuploads = \"http://x\"\n".into(),
             &["takes assets over TLS only"],
@@ -381,7 +381,7 @@ fn advisories_of_train_files() {
         ("rust", Some("1.0.5"))
     );
     for (keys, range, expected) in [
-        ("", "< 1.0.5", "how bad is it?"),
+        ("", "< 1.0.5", "the advisory has no severity"),
         ("severity = \"high\"\ncvss = \"CVSS:3.1/AV:N\"", "< 1.0.5", "a severity or a vector, not both"),
         ("severity = \"bad\"", "< 1.0.5", "`bad` is not a severity"),
         ("severity = \"high\"", "<=1.29.0", "this is not a range of versions"),
@@ -464,7 +464,7 @@ fn stores_are_apart_from_each_other_from_the_checkout_and_from_the_state() {
 #[test]
 fn faults_are_in_words_of_the_file() {
     let report = faulty("[signing]\nrelease = \"a.key\"\n");
-    assert!(report.contains("valid is `{ file = \"path\" }` or `{ gpg = "), "{report}");
+    assert!(report.contains("expected `{ file = \"path\" }` or `{ gpg = "), "{report}");
     let report = faulty("[signing]\npeople = { ann = 3 }\n");
     assert!(!report.contains("struct") && !report.contains("Raw"), "{report}");
     let report = faulty("[[target]]\nname = \"a\"\nrun = [\"x\"]\nartifacts = []\n");

@@ -82,7 +82,7 @@ fn timestamp(raw: &Spanned<toml::Value>, faults: &mut Faults) -> Option<Timestam
     // A date is tried only where there is no time: a local time must not lose its hours.
     let parsed = if text.len() == "YYYY-MM-DD".len() { midnight() } else { text.parse::<Timestamp>().ok() };
     if parsed.is_none() {
-        let label = "valid is RFC 3339 with an offset (`2026-02-24T16:00:00Z`), or a date (`2026-02-24`: 00:00 UTC)";
+        let label = "expected RFC 3339 with an offset (`2026-02-24T16:00:00Z`), or a date (`2026-02-24`: 00:00 UTC)";
         faults.add(Fault::new(raw.span(), "this is not a time", label));
     }
     parsed

@@ -25,7 +25,8 @@ impl BlackHole {
     /// An address that is not a loopback one, or that somebody else listens on by now.
     pub fn again(address: &str) -> Result<Self> {
         let port = address.strip_prefix("http://127.0.0.1:").and_then(|port| port.parse::<u16>().ok());
-        let port = port.ok_or_else(|| Error::input(format!("`{}` is no black hole's address", escape(address))))?;
+        let port =
+            port.ok_or_else(|| Error::input(format!("`{}` is not the address of a black hole", escape(address))))?;
         Self::listen(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context(format!("cannot listen on `{address}`"))?)
     }
 

@@ -92,7 +92,7 @@ pub fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
         None => {
             let kinds: Vec<String> = FORGES.iter().map(|a| format!("`[forge.{}]`", a.kind)).collect();
             Err(Error::input(format!("there is no forge of the kind `{}`", spec.name))
-                .hint(format!("valid is {}", kinds.join(", "))))
+                .hint(format!("expected {}", kinds.join(", "))))
         }
     }
 }

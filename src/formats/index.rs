@@ -86,7 +86,7 @@ impl Document for Index {
 
     fn check(&self) -> Result<()> {
         if let Some(version) = self.burnt.iter().find(|v| self.releases.contains_key(v)) {
-            return Err(Error::verification(format!("version {version} is both burnt and released")));
+            return Err(Error::verification(format!("version {version} is both retired and released")));
         }
         if self.counter > MOST {
             return Err(Error::verification(format!(
@@ -167,7 +167,7 @@ impl Index {
                     .hint("nothing was changed; compare the two releases before anything else"));
             }
             if out.burnt.contains(&version) {
-                return Err(Error::conflict(format!("version {version} is burnt: the train that would have released it was abandoned"))
+                return Err(Error::conflict(format!("version {version} is retired: the train that would have released it was abandoned"))
                     .hint("signatures over other bytes of that version exist: choose the next version with `to = \"X.Y.Z\"` in the train file"));
             }
             out.releases.insert(version, entry);
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(two.latest.lines[&BranchName::new("r-1").unwrap()], Version::new(1, 0, 5), "an older one came late");
         assert_eq!(two.latest.lines[&BranchName::new("r-3").unwrap()].to_string(), "3.0.0-rc.1");
         assert_eq!(Index::from_bytes(&two.to_bytes().unwrap()).unwrap(), two);
-        assert_eq!(step(&two, &[("r-1", "1.0.4")]).unwrap().releases, two.releases, "the same again is no conflict");
+        assert_eq!(step(&two, &[("r-1", "1.0.4")]).unwrap().releases, two.releases, "the same again is not a conflict");
     }
 
     #[test]

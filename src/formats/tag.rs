@@ -36,11 +36,11 @@ pub fn payload(tag: &Tag) -> Result<Vec<u8>> {
     let Tag { object, name, tagger, date, message } = tag;
     if message.trim().is_empty() || message.contains('\0') {
         return Err(Error::input(format!("the message of tag `{name}` is empty or holds a NUL byte"))
-            .hint("mend `release-templates/tag.txt`"));
+            .hint("fix `release-templates/tag.txt`"));
     }
     if message.lines().any(|l| l.starts_with("-----BEGIN ")) {
         return Err(Error::input(format!("the message of tag `{name}` has a line that starts like a signature"))
-            .hint("mend `release-templates/tag.txt`"));
+            .hint("fix `release-templates/tag.txt`"));
     }
     let end = if message.ends_with('\n') { "" } else { "\n" };
     let seconds = date.as_second();

@@ -100,7 +100,8 @@ impl Workflow {
             Value::String(event) => drop(events.insert(event.clone(), Map::new())),
             Value::Array(list) => {
                 for event in list {
-                    let event = event.as_str().ok_or_else(|| Error::input("`on` lists something that is no event"))?;
+                    let event =
+                        event.as_str().ok_or_else(|| Error::input("`on` lists something that is not an event"))?;
                     events.insert(event.to_owned(), Map::new());
                 }
             }
@@ -111,12 +112,12 @@ impl Workflow {
                         Value::Object(filters) => filters.clone(),
                         // `schedule` is a list; it narrows nothing that matters here.
                         Value::Array(_) if UNRELATED.contains(&event.as_str()) => Map::new(),
-                        _ => return Err(Error::input(format!("`on.{event}` is no table"))),
+                        _ => return Err(Error::input(format!("`on.{event}` is not a table"))),
                     };
                     events.insert(event.clone(), filters);
                 }
             }
-            _ => return Err(Error::input("`on` is no event, no list and no table")),
+            _ => return Err(Error::input("`on` is not an event, a list or a table")),
         }
         let name = document.get("name").and_then(Value::as_str).map(str::to_owned);
         let mut texts = Vec::new();

@@ -61,7 +61,8 @@ pub(super) fn look(
         }
         let mut found: Vec<Vec<Elsewhere>> = versions.iter().map(|_| Vec::new()).collect();
         while let Some(answer) = asked.join_next().await {
-            let (i, place, taken) = answer.map_err(|e| Error::fatal("a look at a destination broke").because(e))?;
+            let (i, place, taken) =
+                answer.map_err(|e| Error::fatal("internal error while checking a destination").because(e))?;
             found[i].push(Elsewhere { place, taken });
         }
         for of_version in &mut found {
@@ -88,7 +89,7 @@ async fn in_store(store: &dyn Store, version: &Version, trust: &TrustedRoot, now
     let index = read_index(store, trust, now).await.map_err(|e| e.context(format!("`{}`", index::PATH)))?;
     let burnt = index.is_some_and(|there| there.index.burnt.contains(version));
     Ok(burnt
-        .then(|| "its index lists it as burnt, because a train that had signatures for it was abandoned".to_owned()))
+        .then(|| "its index lists it as retired, because a train that had signatures for it was abandoned".to_owned()))
 }
 
 async fn on_remote(remote: &dyn Remote, tag: &TagName) -> Result<Option<String>> {
@@ -163,7 +164,8 @@ pub(super) fn heads(
         }
         let mut out = Vec::new();
         while let Some(answer) = asked.join_next().await {
-            let (place, found) = answer.map_err(|e| Error::fatal("a look at a destination broke").because(e))?;
+            let (place, found) =
+                answer.map_err(|e| Error::fatal("internal error while checking a destination").because(e))?;
             out.extend(found.into_iter().map(|(name, oid)| (place.clone(), name, oid)));
         }
         out.sort();

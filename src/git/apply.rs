@@ -191,8 +191,12 @@ fn misfit(repo: &Repository, base: &Oid, tree: git2::Oid, patch: &Patch, said: &
     let files = hunk::parse(&patch.diff);
     let outside = |path: &&String| path.split('/').any(|part| matches!(part, "" | "." | ".." | ".git"));
     if let Some(path) = files.iter().flat_map(|f| f.old.iter().chain(&f.new)).find(outside) {
-        return Ok(Error::input(format!("{} touches `{}`, which is no path of the tree", shown(patch), escape(path)))
-            .hint("make it again with `git format-patch --binary` in the repository's top directory"));
+        return Ok(Error::input(format!(
+            "{} touches `{}`, which is not a path of the tree",
+            shown(patch),
+            escape(path)
+        ))
+        .hint("make it again with `git format-patch --binary` in the repository's top directory"));
     }
     let found = hunk::first_misfit(&patch.diff, &mut |path| tree::read(repo, &now, path))?;
     let mut e = match found {

@@ -91,7 +91,7 @@ pub(super) fn commit_edits(
 fn mode_at(tree: &git2::Tree<'_>, path: &str) -> Result<FileMode> {
     let plain = |p: &str| !p.is_empty() && p != "." && p != ".." && !p.eq_ignore_ascii_case(".git");
     if !path.split('/').all(plain) || path.contains('\0') {
-        return Err(Error::input(format!("`{}` is no path of a file in a repository", escape(path))));
+        return Err(Error::input(format!("`{}` is not a valid path in a repository", escape(path))));
     }
     match tree.get_path(std::path::Path::new(path)) {
         Ok(entry) => match entry.filemode_raw().unsigned_abs() {

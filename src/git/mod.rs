@@ -203,7 +203,7 @@ pub(crate) fn find_commit<'r>(repo: &'r git2::Repository, commit: &Oid) -> Resul
     })
 }
 
-/// A libgit2 failure with what was being done; a full disk may pass, the rest is final until mended.
+/// A libgit2 failure with what was being done; a full disk may pass, the rest is final until fixed.
 pub(crate) fn git_error(what: &str, e: git2::Error) -> Error {
     let kind = if e.message().contains("No space left") || e.message().contains("Disk quota") {
         ErrorKind::Transient

@@ -133,7 +133,7 @@ pub(super) fn import(repo: &Repository, pack: &[u8]) -> Result<()> {
         Some(_) if !git_pack::is_whole(&mut &pack[..]).context(what)? => {
             return Err(Error::fatal(format!("{what}: it is cut or altered")));
         }
-        None => return Err(Error::fatal(format!("{what}: it is no git pack"))),
+        None => return Err(Error::fatal(format!("{what}: it is not a git pack"))),
         // There is nothing to take, and libgit2 refuses to index nothing.
         Some(0) => return Ok(()),
         Some(_) => {}

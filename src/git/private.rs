@@ -41,7 +41,7 @@ const DIRECTORIES: &[&str] = &["objects", "objects/info", "objects/pack", "refs"
 /// Object directories that borrow from one another, at most: what git itself allows is five.
 const DEEPEST_ALTERNATE: usize = 5;
 
-/// Makes the repository, or mends it.
+/// Makes the repository, or fixes it.
 pub(super) fn ensure(repo: &PrivateRepo, check: Check) -> Result<()> {
     let git_dir = common_directory(&repo.borrow)?;
     refuse_sha256(&git_dir)?;

@@ -234,8 +234,8 @@ pub fn from_remote(
     base: &Oid,
 ) -> Result<Series> {
     if !is_address(url) {
-        return Err(Error::input(format!("`{}` is no address that a remote can have", escape(url)))
-            .hint("valid is what `git fetch` takes; a password belongs into a credential helper"));
+        return Err(Error::input(format!("`{}` is not a valid remote address", escape(url)))
+            .hint("expected what `git fetch` takes; a password belongs into a credential helper"));
     }
     let what = format!("cannot fetch branch `{branch}` of the private remote");
     let target = format!("refs/series/{branch}");

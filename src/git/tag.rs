@@ -16,7 +16,7 @@ pub(super) struct TagHeader {
 
 /// Reads the header, as strictly as `git mktag`: exactly these four lines, then an empty one.
 pub(super) fn header(content: &[u8]) -> Result<TagHeader> {
-    let bad = |what: &str| Error::input(format!("this is no tag object: {what}"));
+    let bad = |what: &str| Error::input(format!("this is not a tag object: {what}"));
     let text = std::str::from_utf8(content).map_err(|_| bad("it is not UTF-8"))?;
     let (head, _) = text.split_once("\n\n").ok_or_else(|| bad("no empty line ends its header"))?;
     let mut lines = head.split('\n');

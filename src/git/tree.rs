@@ -39,7 +39,7 @@ impl<R: Borrow<Repository>> SourceTree for CommitTree<R> {
     fn entries(&self) -> Result<Vec<Entry>> {
         let mut out = Vec::new();
         walk(self.repo.borrow(), &self.tree()?, &mut |entry| {
-            // A path that is not UTF-8 is no file that a bump could name.
+            // A path that is not UTF-8 is not a file that a bump could name.
             if let (Ok(path), false) = (std::str::from_utf8(entry.path), entry.mode == DIRECTORY) {
                 let kind = match entry.mode {
                     SYMLINK => EntryKind::Symlink,

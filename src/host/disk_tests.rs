@@ -48,10 +48,10 @@ fn absence_is_no_failure() {
     HostDisk.remove_file(&none).unwrap();
     HostDisk.remove_dir_all(&none).unwrap();
     assert!(HostDisk.sync_dir(&none).is_err());
-    assert!(HostDisk.open(dir.path()).is_err(), "a directory is no file");
+    assert!(HostDisk.open(dir.path()).is_err(), "a directory is not a file");
     fs::write(&none, "").unwrap();
     assert_eq!(HostDisk.create_dir(&none, 0o700).unwrap_err().kind(), ErrorKind::AlreadyExists);
-    assert!(HostDisk.sync_dir(&none).is_err(), "a file is no directory");
+    assert!(HostDisk.sync_dir(&none).is_err(), "a file is not a directory");
 }
 
 #[test]

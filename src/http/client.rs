@@ -469,10 +469,8 @@ impl Client {
             .detail(format!("it says: {says}{}", answer.request_id()))
         };
         Err(match status {
-            300..=399 => error(ErrorKind::Input).hint("has the repository moved? mend `repository` in `lifeboat.toml`"),
-            401 => {
-                error(ErrorKind::Input).hint("the token is wrong or has expired: mend it, then `lifeboat reconcile`")
-            }
+            300..=399 => error(ErrorKind::Input).hint("has the repository moved? fix `repository` in `lifeboat.toml`"),
+            401 => error(ErrorKind::Input).hint("the token is wrong or has expired: fix it, then `lifeboat reconcile`"),
             403 | 404 => error(ErrorKind::Input).hint(self.dialect.denied),
             _ => error(ErrorKind::Fatal),
         })

@@ -115,8 +115,8 @@ pub(crate) fn assertion(forge: &str, app: &AppSpec, key: &Secret, now: Timestamp
     let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"RS256","typ":"JWT"}"#);
     let text = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
     let pair = key_pair(key).ok_or_else(|| {
-        Error::input(format!("`app.private_key` of forge `{forge}` is no RSA private key"))
-            .hint("valid is the PEM file that GitHub gives when a private key is made in the app's settings")
+        Error::input(format!("`app.private_key` of forge `{forge}` is not an RSA private key"))
+            .hint("expected the PEM file that GitHub gives when a private key is made in the app's settings")
     })?;
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)

@@ -23,7 +23,7 @@ impl GrammarError {
 impl fmt::Display for GrammarError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let article = if self.what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        write!(f, "`{}` is not {article} {}: valid is {}", escape(&self.value), self.what, self.valid)
+        write!(f, "`{}` is not {article} {}: expected {}", escape(&self.value), self.what, self.valid)
     }
 }
 

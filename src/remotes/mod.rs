@@ -36,8 +36,8 @@ pub const REMOTES: &[RemoteKind] = &[git::KIND];
 /// An address that no adapter takes.
 pub fn open(program: &GitProgram, name: &RemoteName, url: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Remote>> {
     let kind = REMOTES.iter().find(|k| (k.takes)(url)).ok_or_else(|| {
-        Error::input(format!("remote `{name}`: `{}` is no address that a remote can have", escape(url)))
-            .hint("valid is what `git push` takes: a path, `ssh://…`, `host:path`, `https://…`, `http://…`, `git://…`, `file://…`")
+        Error::input(format!("remote `{name}`: `{}` is not a valid remote address", escape(url)))
+            .hint("expected what `git push` takes: a path, `ssh://…`, `host:path`, `https://…`, `http://…`, `git://…`, `file://…`")
     })?;
     (kind.open)(program, name, url, clock)
 }

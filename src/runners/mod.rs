@@ -67,7 +67,7 @@ pub fn open(spec: &RunnerSpec, surroundings: &Surroundings) -> Result<Arc<dyn Ru
         None => {
             let kinds: Vec<String> = RUNNERS.iter().map(|a| format!("`{}`", a.kind)).collect();
             Err(Error::input(format!("runner `{}` is of the unknown kind `{}`", spec.name, spec.kind))
-                .hint(format!("valid kinds: {}", kinds.join(", "))))
+                .hint(format!("expected {}", kinds.join(", "))))
         }
     }
 }

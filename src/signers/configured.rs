@@ -54,7 +54,7 @@ impl ConfiguredKeys {
                 let bytes = self.disk.read(path).context(format!("cannot read `{}`", path.display()))?;
                 let bytes = bytes.ok_or_else(|| {
                     Error::input(format!("there is no key file `{}`", path.display()))
-                        .hint(format!("put the key there, or mend `{}` in `lifeboat.toml`", setting(role)))
+                        .hint(format!("put the key there, or fix `{}` in `lifeboat.toml`", setting(role)))
                 })?;
                 self.unlock(&bytes, path, passphrase.as_ref())
             }

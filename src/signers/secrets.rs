@@ -33,7 +33,7 @@ pub fn resolve(reference: &SecretRef) -> Result<Secret> {
 fn from_command(argv: &[String]) -> Result<String> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err(
-            Error::input("the command that prints a secret is empty").hint("valid is `[\"pass\", \"show\", \"key\"]`")
+            Error::input("the command that prints a secret is empty").hint("expected `[\"pass\", \"show\", \"key\"]`")
         );
     };
     let what = || format!("the command `{}` that prints a secret", escape(program));

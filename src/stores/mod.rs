@@ -41,7 +41,7 @@ pub fn open(config: &StoreConfig, disk: Arc<dyn Disk>) -> Result<Arc<dyn Store>>
         None => {
             let examples: Vec<_> = STORES.iter().map(|k| format!("`{}`", k.example())).collect();
             Err(Error::input(format!("store `{}`: no adapter knows the url `{}`", config.name, escape(&config.url)))
-                .hint(format!("valid is {}", examples.join(" or "))))
+                .hint(format!("expected {}", examples.join(" or "))))
         }
     }
 }

@@ -36,7 +36,7 @@ fn part(s: &str) -> bool {
 
 fn refused(what: &str, value: &str) -> Error {
     Error::input(format!("`{}` is not a {what}", escape(value)))
-        .hint("valid are relative paths of letters, digits and `.` `_` `-` `+` `~`, no part starting with `.` or `-`")
+        .hint("expected relative paths of letters, digits and `.` `_` `-` `+` `~`, no part starting with `.` or `-`")
 }
 
 #[cfg(test)]

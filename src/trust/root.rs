@@ -81,7 +81,7 @@ impl Document for Root {
     const TYPE: &'static str = "lifeboat-trust-root";
 
     fn check(&self) -> Result<()> {
-        let bad = |what: String| Err(Error::verification(what).hint("mend `keys/trust.json` and have it signed again"));
+        let bad = |what: String| Err(Error::verification(what).hint("fix `keys/trust.json` and have it signed again"));
         if self.version == 0 {
             return bad("root versions start at 1".into());
         }
@@ -108,7 +108,7 @@ impl Document for Root {
             }
             if role.threshold == 0 || role.threshold as usize > role.people.len() {
                 let (k, n) = (role.threshold, role.people.len());
-                return bad(format!("role {name} has threshold {k} of {n} people: valid is 1 to {n}"));
+                return bad(format!("role {name} has threshold {k} of {n} people: expected 1 to {n}"));
             }
         }
         if self.roles.release.keys.is_empty() {

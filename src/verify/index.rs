@@ -183,9 +183,7 @@ fn lists(index: &Index, release: &Release) -> Result<()> {
     let manifest = &release.manifest;
     let version = &manifest.version;
     if index.burnt.contains(version) {
-        return Err(Error::verification(format!(
-            "version {version} is burnt: its train was abandoned, and it was retired"
-        )));
+        return Err(Error::verification(format!("version {version} is retired: its train was abandoned")));
     }
     let entry = index
         .releases

@@ -19,7 +19,7 @@ pub(super) fn triggers(raw: Option<&Texts>, of_github: bool, faults: &mut Faults
         let plain = !name.contains('/') && (name.ends_with(".yml") || name.ends_with(".yaml"));
         if !plain {
             let message = format!("`{name}` is not the name of a workflow file");
-            faults.add(Fault::new(file.span(), message, "valid is a file name without its directory, `publish.yml`"));
+            faults.add(Fault::new(file.span(), message, "expected a file name without its directory, `publish.yml`"));
         }
         let at = decision.span();
         if let Some(decision) = grammar::<Trigger>(decision, faults) {

@@ -130,7 +130,7 @@ fn timeout(text: &Text, faults: &mut Faults) -> Option<u64> {
             faults.add(Fault::new(
                 text.span(),
                 message,
-                "valid is, for example, `90s`, `45m`, `1h 30m`; at most `168h`",
+                "expected, for example, `90s`, `45m`, `1h 30m`; at most `168h`",
             ));
             None
         }

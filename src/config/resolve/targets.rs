@@ -156,7 +156,7 @@ impl<'a> Tables<'a> {
                 (Some(each), None) => each.clone(),
                 (None, Some(name)) => vec![name.clone()],
                 _ => {
-                    let label = "valid is `name = \"…\"`, or `each = [\"…\"]` for one assembly per name";
+                    let label = "expected `name = \"…\"`, or `each = [\"…\"]` for one assembly per name";
                     faults.add(Fault::new(span.clone(), "an assembly has a name or a list of names", label));
                     continue;
                 }
@@ -201,7 +201,7 @@ fn names(span: &Range<usize>, table: &RawTarget, faults: &mut Faults) -> Vec<(Te
             in_order(each).into_iter().map(|(name, triple)| (name.clone(), triple.clone())).collect()
         }
         _ => {
-            let label = "valid is `name` and `triple`, or `each = { name = \"triple\", … }` for one target per name";
+            let label = "expected `name` and `triple`, or `each = { name = \"triple\", … }` for one target per name";
             faults.add(Fault::new(span.clone(), "a target has a name and a triple, or a table of them", label));
             return Vec::new();
         }
@@ -210,7 +210,7 @@ fn names(span: &Range<usize>, table: &RawTarget, faults: &mut Faults) -> Vec<(Te
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
         if triple.get_ref().is_empty() || triple.get_ref().starts_with('-') || !triple.get_ref().chars().all(plain) {
             let message = format!("`{}` is not a platform triple", triple.get_ref());
-            faults.add(Fault::new(triple.span(), message, "valid is, for example, `x86_64-unknown-linux-gnu`"));
+            faults.add(Fault::new(triple.span(), message, "expected, for example, `x86_64-unknown-linux-gnu`"));
         }
     }
     pairs.into_iter().map(|(name, triple)| (name, triple.into_inner())).collect()
@@ -302,7 +302,7 @@ fn unused_pattern(item: &Spanned<RawArtifact>, used: &BTreeSet<String>, of: &str
 fn check_path(path: &str, span: Range<usize>, faults: &mut Faults) {
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     if path.contains(['\\', '\0', '\n']) || !path.split('/').all(plain) {
-        let label = "valid is a path below the source's root, such as `dist/name.tar.gz`";
+        let label = "expected a path below the source's root, such as `dist/name.tar.gz`";
         faults.add(Fault::new(span, format!("`{path}` is not the path of an artifact"), label));
     }
 }

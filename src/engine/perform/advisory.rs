@@ -106,7 +106,7 @@ fn names(next: &AdvisoryMove) -> Vec<String> {
 fn conflict(step: &ForgeAdvisory, lines: Vec<String>) -> Error {
     let what = format!("`{}` has something else for advisory `{}`", step.forge, step.advisory.id);
     let error =
-        Error::conflict(what).hint("nothing was overwritten; mend it there if it is wrong, then `lifeboat reconcile`");
+        Error::conflict(what).hint("nothing was overwritten; fix it there if it is wrong, then `lifeboat reconcile`");
     lines.into_iter().fold(error, Error::detail)
 }
 

@@ -90,8 +90,8 @@ fn pinned(acting: &Acting<'_>, e: Error) -> Error {
     }
     let train = &acting.train.plan().train;
     e.hint(format!(
-        "the adopted plan pins the series that it has now: give this train up with `lifeboat abandon {train} --reason …`, \
-         then ship the mended one under another name"
+        "the adopted plan pins the series that it has now: abandon this train with `lifeboat abandon {train} --reason …`, \
+         then ship the fixed one under another name"
     ))
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<(
         if let Some(there) = there.filter(|t| t != head && *t != line.base) {
             return Err(Error::conflict(format!("remote `{}` has `{name}` at {there}", step.remote))
                 .detail(format!("the train was planned on {}", line.base))
-                .hint("nothing is public yet: fetch the branch, give the train up with `lifeboat abandon`, and plan it again"));
+                .hint("nothing is public yet: fetch the branch, abandon the train with `lifeboat abandon`, and plan it again"));
         }
     }
     for line in step.lines.values() {

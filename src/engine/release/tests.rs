@@ -51,7 +51,7 @@ fn view(wanted: &WantedRelease, releases: Vec<SeenRelease>) -> ForgeView {
 fn says(next: Move, what: &str) {
     match next {
         Move::Conflict(lines) => assert!(lines.join("\n").contains(what), "{lines:?}"),
-        other => panic!("{other:?} is no conflict"),
+        other => panic!("{other:?} is not a conflict"),
     }
 }
 

@@ -26,7 +26,7 @@ const DIALECT: Dialect = Dialect {
     version: None,
     scheme: "token",
     token: "add `token = { env = \"FORGEJO_TOKEN\" }` to its table in `lifeboat.toml`, then `lifeboat reconcile`",
-    denied: "the token needs `write:repository`; mend it, then `lifeboat reconcile`",
+    denied: "the token needs `write:repository`; fix it, then `lifeboat reconcile`",
 };
 
 pub(super) struct Http {

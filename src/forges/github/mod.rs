@@ -41,7 +41,7 @@ const DIALECT: Dialect = Dialect {
     scheme: "Bearer",
     token: "add `token = { env = \"GITHUB_TOKEN\" }` or `app = { … }` to its table in `lifeboat.toml`, then `lifeboat reconcile`",
     denied: "GitHub answers 404 for what a token may not see: it needs `contents: write`, and `workflows: write` where the \
-             release's commits change `.github/workflows`; mend it, then `lifeboat reconcile`",
+             release's commits change `.github/workflows`; fix it, then `lifeboat reconcile`",
 };
 
 /// One repository on GitHub.
@@ -206,7 +206,7 @@ impl Forge for GitHub {
         let path = self.path("/releases");
         let listed: Vec<Release> = self.client.get_all(&path).await?.ok_or_else(|| {
             Error::input(format!("`{}` shows no repository `{}`", self.name, self.repository)).hint(
-                "GitHub answers 404 for what a token may not see: mend `repository` or the token, then `lifeboat reconcile`",
+                "GitHub answers 404 for what a token may not see: fix `repository` or the token, then `lifeboat reconcile`",
             )
         })?;
         let mut releases = Vec::with_capacity(listed.len());

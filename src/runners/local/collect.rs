@@ -23,7 +23,7 @@ pub(super) fn collect(place: &Place, step: &StepId, declared: &[ArtifactPath]) -
     };
     let root = place.root()?;
     if !fs::symlink_metadata(&root).is_ok_and(|m| m.is_dir()) {
-        return Err(wrong(".", "is no directory any more: the recipe replaced the source's root"));
+        return Err(wrong(".", "is not a directory any more: the recipe replaced the source's root"));
     }
     let before = inputs::listed(place)?;
     let started = place.started();

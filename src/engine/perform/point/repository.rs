@@ -84,7 +84,7 @@ pub(super) async fn servable(acting: &Acting<'_>, step: &Point, store: &dyn Stor
         let name = format!("refs/tags/{}", line.tag);
         if !there(&name).is_empty() && acting.state.outcome(&line.seal).is_none() {
             return Err(Error::conflict(format!("store `{}` serves `{name}` already", step.store))
-                .hint("tags never move: give the train up and ship the next version"));
+                .hint("tags never move: abandon the train and ship the next version"));
         }
     }
     for (branch, head) in &heads {
@@ -148,7 +148,7 @@ async fn beyond(
     }
     let train = &acting.train.plan().train;
     Ok(error.hint(format!(
-        "nothing is public yet: fetch the served branch, give this train up with `lifeboat abandon {train} --reason …`, and \
+        "nothing is public yet: fetch the served branch, abandon this train with `lifeboat abandon {train} --reason …`, and \
          plan it again under another name, on the new base"
     )))
 }
