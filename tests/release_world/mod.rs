@@ -402,7 +402,7 @@ pub fn by_sha1(key: &Key) -> Vec<u8> {
     let id = cert.userids().next().unwrap();
     let old = id.self_signatures().next().unwrap().clone();
     let weak = SignatureBuilder::from(old).set_hash_algo(pgp::types::HashAlgorithm::SHA1);
-    let weak = weak.set_signature_creation_time(at(CREATED).into()).unwrap();
+    let weak = weak.set_signature_creation_time(std::time::SystemTime::from(at(CREATED))).unwrap();
     let binding = weak.sign_userid_binding(&mut signer, None, id.userid()).unwrap();
     let public = cert.primary_key().key().clone().take_secret().0;
     let packets: Vec<pgp::Packet> = vec![public.into(), id.userid().clone().into(), binding.into()];
