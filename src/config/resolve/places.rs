@@ -93,7 +93,8 @@ mod tests {
 
     fn store(url: &str) -> crate::error::Result<Option<String>> {
         let head = "[project]\nname = \"acme\"\ncommitter = \"Acme <release@acme.example>\"\n";
-        let text = format!("{head}[[store]]\nname = \"m\"\nurl = \"file:///srv/x\"\npublic_url = {url:?}\n");
+        let url = toml::Value::String(url.to_owned());
+        let text = format!("{head}[[store]]\nname = \"m\"\nurl = \"file:///srv/x\"\npublic_url = {url}\n");
         Ok(crate::config::parse(&text, Path::new("/src/acme/lifeboat.toml"))?.stores.remove(0).public_url)
     }
 
