@@ -58,6 +58,12 @@ impl LockCheck {
         Ok(out)
     }
 
+    /// Every question that a bump of these manifests may ask.
+    #[must_use]
+    pub fn possible(manifests: &[String]) -> Vec<Self> {
+        manifests.iter().map(|m| parent(m)).map(|dir| Self::of(dir, file_in(dir, "Cargo.lock"))).collect()
+    }
+
     fn of(dir: &str, path: String) -> Self {
         let ask = "cargo metadata --locked --offline --format-version 1 > /dev/null";
         // There, as a person would: Cargo reads the configuration of the directory in which it is started.

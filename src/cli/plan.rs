@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::{Global, Output};
+use crate::bump::LockCheck;
 use crate::error::{Error, Result};
 use crate::gather;
 use crate::model::{Sha256, escape, shell_path};
@@ -147,6 +148,16 @@ fn commands(plan: &Plan) -> Vec<String> {
                 for hook in s.bump.iter().flat_map(|b| &b.rules.after) {
                     add(format!("after the bump: {}", hook.run));
                 }
+                for check in s.bump.iter().flat_map(|b| LockCheck::possible(&b.rules.manifests)) {
+                    add(format!(
+                        "after the bump, if it changes {}, by Cargo, which runs what `.cargo/config.toml` of the tree names: {}",
+                        check.path, check.command
+                    ));
+                }
+                continue;
+            }
+            Step::Bundle(s) if s.vendor_from.is_some() => {
+                add("vendoring, by Cargo, which runs what `.cargo/config.toml` of the tree names: cargo vendor --locked --offline".to_owned());
                 continue;
             }
             _ => continue,

@@ -18,7 +18,7 @@ use crate::formats::unified_diff::unified_diff;
 use crate::journal::{Event, State};
 use crate::model::{BranchName, Oid, PersonId, Sha256, escape, whole_seconds};
 use crate::snapshot::PatchFacts;
-use crate::step::{Bundle, Outcome, Prepare, Step};
+use crate::step::{Bundle, Outcome, PlannedStep, Prepare, Step};
 use crate::trust::{self, Act, LineSums};
 
 /// How long an approval counts.
@@ -245,10 +245,25 @@ fn told(train: &Train, branch: &BranchName, state: &State) -> Result<(Vec<String
     match plan_outcome(train, state, |s| matches!(s, Step::Prepare(p) if p.branch == *branch)) {
         Some(Outcome::Prepared { by_hooks, warnings, .. }) => {
             let edits = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
-            Ok((edits.into_iter().map(|(path, _)| path).collect(), warnings.clone()))
+            let mut warnings = warnings.clone();
+            warnings.extend(crate::plan::not_isolated(train.plan()));
+            warnings.extend(lost(train, branch, state));
+            Ok((edits.into_iter().map(|(path, _)| path).collect(), warnings))
         }
         _ => Ok((Vec::new(), Vec::new())),
     }
+}
+
+/// The jobs of a line that were lost: something on the runner's machine ended what watched over them.
+fn lost(train: &Train, branch: &BranchName, state: &State) -> Vec<String> {
+    let of_line = |s: &&PlannedStep| s.step.acts_on().iter().any(|(b, _)| *b == branch);
+    let steps = train.plan().steps.iter().filter(of_line);
+    let lost = steps.filter_map(|s| Some((&s.id, state.step(&s.id)?.lost))).filter(|(_, lost)| *lost > 0);
+    lost.map(|(id, lost)| {
+        let times = if lost == 1 { "once".to_owned() } else { format!("{lost} times") };
+        format!("the job of `{id}` was lost {times} and run again: ask the operator whether the machine was restarted")
+    })
+    .collect()
 }
 
 fn plan_outcome<'a>(train: &Train, state: &'a State, is: impl Fn(&Step) -> bool) -> Option<&'a Outcome> {

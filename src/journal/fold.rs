@@ -22,6 +22,8 @@ pub struct StepState {
     pub status: StepStatus,
     /// How often it was started.
     pub attempts: u32,
+    /// How often a runner lost its job, as when something killed what watched over it.
+    pub lost: u32,
     /// When its status last changed.
     pub since: Option<Timestamp>,
     /// Its deferrals in a row, up to now: when the first of them was recorded, and which part of the destination was down
@@ -31,6 +33,9 @@ pub struct StepState {
     /// there, and nothing of an earlier plan.
     pub generation: u32,
 }
+
+/// How the error of a job that its runner lost is known.
+pub const LOST: &str = "lost the job";
 
 /// How a whole train stands.
 #[derive(Debug, Clone)]
@@ -111,7 +116,7 @@ impl State {
     }
 
     fn untouched(generation: u32) -> StepState {
-        StepState { status: StepStatus::Pending, attempts: 0, since: None, down: None, generation }
+        StepState { status: StepStatus::Pending, attempts: 0, lost: 0, since: None, down: None, generation }
     }
 
     /// Folds records into a state.
@@ -210,6 +215,12 @@ impl State {
             | Event::Deferred { step, .. } => {
                 if let Some(at) = self.graph.position(step) {
                     let state = &mut self.steps[at];
+                    // A job that is found again is not started; nor is one that ended started again from there.
+                    state.lost += u32::from(match (&state.status, event) {
+                        (StepStatus::Waiting(_), Event::Started { .. }) => true,
+                        (StepStatus::Waiting(_), Event::Failed { error, .. }) => error.contains(LOST),
+                        _ => false,
+                    });
                     state.status = transition(&state.status, event).map_err(Error::fatal)?;
                     state.attempts += u32::from(matches!(event, Event::Started { .. }));
                     state.since = Some(now);

@@ -10,7 +10,7 @@ mod switched;
 
 pub use event::{Event, FORMAT, FailureClass, Record, StepStatus, transition};
 pub use file::Journal;
-pub use fold::{State, StepState, TrainState};
+pub use fold::{LOST, State, StepState, TrainState};
 pub use outage::Outage;
 pub use plans::Plans;
 pub use signed::{Signatures, check_signatures};

@@ -225,7 +225,15 @@ pub fn check_forges(config: &Config) -> Result<()> {
 pub fn destinations(config: &Config) -> BTreeMap<String, String> {
     let runner = |r: &RunnerConfig| {
         let labels: Vec<&str> = r.labels.iter().map(Label::as_str).collect();
-        (format!("{RUNNER}{}", r.name), format!("{}, labels: {}", r.kind, labels.join(" ")))
+        let mut what = format!("{}, labels: {}", r.kind, labels.join(" "));
+        if !r.read.is_empty() {
+            let read: Vec<String> = r.read.iter().map(|path| path.display().to_string()).collect();
+            what.push_str(&format!("; recipes can read {}", read.join(", ")));
+        }
+        if r.same_user {
+            what.push_str(&format!("; {NOT_ISOLATED}"));
+        }
+        (format!("{RUNNER}{}", r.name), what)
     };
     let shown = |s: &StoreConfig| {
         let at = s.public_url.clone().unwrap_or_else(|| "none".to_owned());
@@ -241,6 +249,17 @@ pub fn destinations(config: &Config) -> BTreeMap<String, String> {
     let apis = config.forges.iter().map(|f| base("api", f, &f.api));
     let uploads = config.forges.iter().map(|f| base("uploads", f, &f.uploads));
     stores.chain(remotes).chain(forges).chain(apis).chain(uploads).chain(places).collect()
+}
+
+/// What is said of a runner with `same_user`.
+const NOT_ISOLATED: &str = "where its system cannot isolate them, recipes have all rights of the user who ships: they can read \
+    the signing keys and change every file";
+
+/// The runners of a plan on which recipes may not be isolated, each with what that means.
+#[must_use]
+pub fn not_isolated(plan: &Plan) -> Vec<String> {
+    let runners = plan.destinations.iter().filter(|(name, at)| name.starts_with(RUNNER) && at.contains(NOT_ISOLATED));
+    runners.map(|(name, _)| format!("{name} (`same_user`): {NOT_ISOLATED}")).collect()
 }
 
 /// How the places of runners begin among [`Plan::destinations`].

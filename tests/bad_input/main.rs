@@ -11,6 +11,7 @@ mod commands;
 mod losses;
 mod meaning;
 mod patches;
+mod recipes;
 mod small_print;
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,7 +9,7 @@ use super::{Acting, inputs};
 use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking};
 use crate::engine::Facts;
 use crate::error::{Context as _, Error, ErrorKind, Result};
-use crate::journal::{Event, StepStatus};
+use crate::journal::{Event, LOST, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256, shell_path};
 use crate::step::{Assemble, Build, Job, JobInput, Outcome, StepId, Test};
 
@@ -136,7 +136,7 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
         JobStatus::Exited(code) => format!("the recipe ended with exit code {code}"),
         JobStatus::TimedOut => format!("the recipe ran longer than {} s and was killed", request.job.timeout_s),
         JobStatus::Lost => {
-            return Err(Error::transient(format!("runner `{}` lost the job", runner.name())));
+            return Err(Error::transient(format!("runner `{}` {LOST}", runner.name())));
         }
         JobStatus::Running => "the job did not end".to_owned(),
     };
