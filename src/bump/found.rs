@@ -46,16 +46,24 @@ impl Kind {
     }
 }
 
-/// What every way to write a version begins with: `1.2` of 1.2.3.
-fn line_of(version: &Version) -> String {
-    format!("{}.{}", version.major, version.minor)
+/// What a text must have to say something of a move: the old version, or as much of it as a requirement may name and must
+/// change, such as `1.2` where 1.2.3 goes to 1.3.0.
+fn trace(m: &Move) -> String {
+    let (old, new) = (&m.old, &m.new);
+    if old.major != new.major {
+        old.major.to_string()
+    } else if old.minor != new.minor {
+        format!("{}.{}", old.major, old.minor)
+    } else {
+        format!("{}.{}.{}", old.major, old.minor, old.patch)
+    }
 }
 
 /// Rewrites every version file that belongs to a crate that moves.
 pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> Result<()> {
     let sources = work.sources;
     let moves: Vec<Move> = work.moves.values().cloned().collect();
-    let lines_of: BTreeSet<String> = moves.iter().map(|m| line_of(&m.old)).collect();
+    let traces: BTreeSet<String> = moves.iter().map(trace).collect();
     for path in sources.paths() {
         let Some(kind) = kind(path) else { continue };
         if path.split('/').any(|part| FOREIGN.contains(&part)) {
@@ -69,12 +77,12 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
             continue;
         }
         let Some(text) = work.text(path)? else { continue };
-        // Where neither its line of versions nor its name stands, nothing is said of a crate.
-        let here: BTreeSet<&str> = lines_of.iter().map(String::as_str).filter(|l| text.contains(*l)).collect();
+        // Where neither a trace of its version nor its name stands, nothing is said of a crate.
+        let here: BTreeSet<&str> = traces.iter().map(String::as_str).filter(|l| text.contains(*l)).collect();
         if here.is_empty() && kind.needs_version() {
             continue;
         }
-        let speaks = |m: &&Move| here.contains(line_of(&m.old).as_str()) && mentions(&text, &m.name);
+        let speaks = |m: &&Move| here.contains(trace(m).as_str()) && mentions(&text, &m.name);
         let named: Vec<&Move> = moves.iter().filter(speaks).collect();
         // Crates that go the same way as the one whose file this is.
         let alike = || named.iter().filter(|m| own.is_some_and(|own| (&own.old, &own.new) == (&m.old, &m.new)));

@@ -171,7 +171,8 @@ impl Clone {
 
     /// Whether it lacks what nobody needed yet: such a clone has few old files.
     pub(super) fn is_partial(&self) -> bool {
-        self.git(&["config", "--get", "extensions.partialClone"]).is_ok_and(|out| out.succeeded())
+        let promised = r"^(extensions\.partialclone|remote\..*\.promisor)$";
+        self.git(&["config", "--get-regexp", promised]).is_ok_and(|out| out.succeeded())
     }
 
     /// The configured `user.name` and `user.email`.

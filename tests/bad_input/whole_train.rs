@@ -401,3 +401,29 @@ fn a_branch_that_another_train_moved_on_in_the_store() {
     assert_eq!(fs::read(&served).unwrap(), before);
     train.run(&["abandon", "b", "--reason", "its base is another train's"]).ends_with(0);
 }
+
+/// What planning finds about a line is said by every verb that a person decides with.
+#[test]
+fn empty_release_notes_and_a_branch_behind_its_remote_are_said_by_each_verb() {
+    let train = SampleTrain::new();
+    train.edit(&train.config(), "changelog = { path = \"RELEASES.md\"", "changelog = { path = \"VERSION\"");
+    // The remote's branch, as last fetched, went on.
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        train.surround(&mut command);
+        let who = ["-c", "user.name=x", "-c", "user.email=x@x.example"];
+        Ran::of(command.arg("-C").arg(train.project()).args(who).args(args)).ends_with(0).stdout.trim().to_owned()
+    };
+    let ahead = git(&["commit-tree", "-p", "release-1.0.0", "-m", "later", "release-1.0.0^{tree}"]);
+    git(&["update-ref", "refs/remotes/origin/release-1.0.0", &ahead]);
+    let empty = "the release notes of 1.0.5 are empty: VERSION has no section for 1.0.5";
+    let behind = "refs/remotes/origin/release-1.0.0";
+    let says = |ran: Ran, verb: &str| {
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains(empty) && said.contains(behind), "{verb}: {said}");
+    };
+    let file = train.train_file().display().to_string();
+    says(train.run(&["plan", &file]).ends_with(0), "plan");
+    says(train.adopt().ends_with(3), "ship");
+    says(train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0), "approve");
+}

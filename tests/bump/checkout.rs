@@ -310,11 +310,13 @@ fn commands_see_no_network_no_keys_and_write_nowhere_else() {
         "test -n \"$SECRET\"".to_owned(),
         "grep -v -e lo: -e '|' /proc/net/dev".to_owned(),
         format!("touch {}/escaped", beside.path().display()),
-        format!("touch {own}/escaped"),
+        // Below its own path the checkout is the command's view: what is left there by one that fails goes with it.
+        format!("touch {own}/escaped && false"),
         "touch .git/hooks/post-checkout && test -e escaped".to_owned(),
         format!("umount {at}"),
         "mount -o remount,rw / && touch /etc/escaped".to_owned(),
-        "touch /etc/escaped || touch /usr/escaped || touch /var/tmp/escaped".to_owned(),
+        // Some of these are the command's own, and go with it.
+        "touch /etc/escaped; touch /usr/escaped; touch /var/tmp/escaped; false".to_owned(),
         "echo x > /proc/sys/kernel/domainname".to_owned(),
     ] {
         let out = with_hooks(
@@ -326,6 +328,8 @@ fn commands_see_no_network_no_keys_and_write_nowhere_else() {
         assert!(report(&out).contains("failed"), "{}", report(&out));
     }
     assert!(std::fs::read_dir(beside.path()).unwrap().next().is_none());
+    assert!(!dir.path().join("escaped").exists());
+    assert!(["/etc/escaped", "/usr/escaped", "/var/tmp/escaped"].iter().all(|p| !Path::new(p).exists()));
     assert!(!dir.path().join(".git/hooks/post-checkout").exists());
     // What it may: see cargo's directory, use its own TMPDIR and HOME, and the network if it is asked for.
     let fine =

@@ -64,6 +64,11 @@ fn extensions_that_only_git_knows_are_no_hindrance() {
             continue;
         }
         git(to.path(), &[form, &paths].concat());
+        if form[2].contains("filter") {
+            // As `git fetch --filter` leaves it.
+            git(&at, &["config", "core.repositoryFormatVersion", "1"]);
+            git(&at, &["config", "extensions.partialClone", "origin"]);
+        }
         let out = lifeboat(&at, &["init"], &[]);
         assert!(out.status.success(), "{form:?}: {}", String::from_utf8_lossy(&out.stderr));
         let out = lifeboat(&at, &PATCH, &[]);
