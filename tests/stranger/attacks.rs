@@ -13,17 +13,19 @@ use crate::support::sample_train::SampleTrain;
 
 #[test]
 fn an_older_index_is_a_rollback() {
-    let (served, stranger) = (Served::new(), Stranger::new());
+    // A train of its own: the other tests copy the shared store meanwhile.
+    let (train, stranger) = (SampleTrain::new(), Stranger::new());
+    train.to_the_gate();
+    train.release();
+    let served = Served::of(&train.store(), &[]);
     let before = tempfile::tempdir().unwrap();
     copy(&served.store(), &before.path().join("store"));
-    let train = released();
-    // The store goes on; this test has a copy of it.
     train.run(&["refresh", "--now"]).ends_with(0);
     served.serves(&train.store());
-    stranger.verify(&["1.0.5", &served.url]).ends_with(0);
+    stranger.verify_by(&train, &["1.0.5", &served.url]).ends_with(0);
     served.serves(&before.path().join("store"));
-    stranger.verify(&["1.0.5", &served.url]).fails(6, &["it was rolled back: number"]);
-    stranger.verify(&["latest", &served.url]).fails(6, &["it was rolled back: number"]);
+    stranger.verify_by(&train, &["1.0.5", &served.url]).fails(6, &["it was rolled back: number"]);
+    stranger.verify_by(&train, &["latest", &served.url]).fails(6, &["it was rolled back: number"]);
 }
 
 #[test]
