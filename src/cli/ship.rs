@@ -133,6 +133,10 @@ fn adopted_before(place: &Place, file: &Path, args: &Args, out: &Output) -> Resu
     if !place.trains()?.contains(&name) {
         return Ok(None);
     }
+    if place.see(&name)?.state.abandoned().is_some() {
+        // Whoever opens it says so; nothing goes on.
+        return Ok(Some(name));
+    }
     let plan = place.dir(&name).load_plan(&*place.disk)?;
     let adopted = plan.id()?;
     if let Some(wanted) = args.plan.filter(|w| *w != adopted.0) {

@@ -244,3 +244,12 @@ fn running_jobs_of_changed_steps_are_ended() {
     assert!(ended > 0);
     train.ship().ends_with(3);
 }
+
+#[test]
+fn a_train_that_was_given_up_is_not_said_to_go_on() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.run(&["abandon", "drill", "--reason", "wrong"]).ends_with(0);
+    let ran = train.adopt().fails(2, &["train `drill` was given up: wrong"]);
+    assert!(!ran.stderr.contains("going on"), "{}", ran.stderr);
+}
