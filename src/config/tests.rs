@@ -132,7 +132,7 @@ fn a_forge_is_used_with_a_token_or_as_an_app() {
 #[test]
 fn a_fault_shows_its_line_and_what_is_valid() {
     assert_eq!(
-        faulty("[[target]]\nname = \"a\"\ntriple = \"t\"\nrun = [\"make {nmae}\"]\n"),
+        faulty("[[target]]\nname = \"a\"\ntriple = \"t\"\nrun = [\"make {nmae}\"]\nartifacts = [\"dist/a\"]\n"),
         "error: unknown placeholder `{nmae}`\
        \n   --> lifeboat.toml:7:8\
        \n    |\
@@ -331,7 +331,7 @@ fn lines_choose_their_targets() {
     assert_eq!(names("release-1"), ["a d/a", "a d/all", "a d/of-a"]);
     assert_eq!(names("release-2"), ["a d/a", "b d/b", "a d/all", "a d/of-a", "a d/of-b"]);
     let c = config(
-        "[[target]]\nname = \"a\"\nrun = [\"x\"]\n[[target]]\nname = \"b\"\nrun = [\"x\"]\nbranches = \"main\"\n",
+        "[[target]]\nname = \"a\"\nrun = [\"x\"]\nartifacts = [\"d/a\"]\n[[target]]\nname = \"b\"\nrun = [\"x\"]\nartifacts = [\"d/b\"]\nbranches = \"release-2*\"\n",
     );
     assert_eq!(expand::jobs(&c, &line(&c, "release-1", "1.0.0")).unwrap().len(), 1);
 }

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_one_release_or_burnt() {
+    fn a_version_is_one_release_or_retired() {
         let project = ProjectName::new("sample").unwrap();
         let zero = Index::empty(project, at("2026-01-01T00:00:00Z"), at("2026-01-08T00:00:00Z"));
         let one = step(&zero, &[("r-1", "1.0.5")]).unwrap();
@@ -244,7 +244,7 @@ mod tests {
         lies.latest.overall = Some(Version::new(9, 0, 0));
         assert!(lies.to_bytes().is_err());
         let burnt = one.next([], [Version::new(1, 0, 6)], generated, expires).unwrap();
-        assert!(step(&burnt, &[("r-1", "1.0.6")]).unwrap_err().message().contains("burnt"));
+        assert!(step(&burnt, &[("r-1", "1.0.6")]).unwrap_err().message().contains("retired"));
     }
 
     #[test]
