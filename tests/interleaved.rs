@@ -137,6 +137,10 @@ impl Store for Between {
         self.inner.replace_if(path, old, bytes).await
     }
 
+    async fn staged(&self) -> Result<Vec<String>> {
+        self.inner.staged().await
+    }
+
     async fn clear_staging(&self, train: &str) -> Result<()> {
         self.inner.clear_staging(train).await
     }

@@ -7,7 +7,7 @@ use semver::Version;
 use serde::Serialize;
 
 use super::place::Place;
-use super::{Global, Output};
+use super::{Global, Output, rivals};
 use crate::effects::Effects;
 use crate::engine::index::{IndexWriter, Past};
 use crate::engine::{Train, branches};
@@ -52,6 +52,9 @@ struct Jobs {
 struct Report {
     train: TrainName,
     burnt: BTreeSet<Version>,
+    /// The trains of other machines for which versions stay free.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    spared: Vec<String>,
     runners: Vec<Jobs>,
     stores: Vec<Told>,
 }
@@ -80,13 +83,16 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     }
     // Before anybody reads that the train is abandoned: jobs hold the embargoed sources.
     let runners = runtime.block_on(end_jobs(&effects, &state));
-    let burnt = place.release_claims(&train)?;
+    let mut burnt = place.release_claims(&train)?;
+    let rivals = rivals::with(&place, &burnt)?;
+    burnt.retain(|v| rivals.iter().all(|other| !other.note.versions.contains(v)));
+    let spared = rivals.iter().map(rivals::told).collect();
     // Another train whose journal cannot be read keeps nobody from giving this one up.
     let past = place.past();
     let stores = runtime.block_on(tell(&effects, &train, &burnt, &past));
     let down = runners.iter().any(|r| r.not_ended.is_some())
         || stores.iter().any(|s| s.not_cleared.is_some() || s.not_told.is_some());
-    let report = Report { train: name, burnt, runners, stores };
+    let report = Report { train: name, burnt, spared, runners, stores };
     out.result(text(&report), &report)?;
     Ok(if down { ExitCode::from(ErrorKind::Unreachable.exit_code()) } else { ExitCode::SUCCESS })
 }
@@ -141,11 +147,15 @@ async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past:
 
 fn text(report: &Report) -> String {
     let mut text = format!("train `{}` is abandoned", report.train);
-    if report.burnt.is_empty() {
+    if report.burnt.is_empty() && report.spared.is_empty() {
         text.push_str("; nobody had approved, so its versions are free again");
-    } else {
+    }
+    if !report.burnt.is_empty() {
         let burnt: Vec<String> = report.burnt.iter().map(ToString::to_string).collect();
         text.push_str(&format!("; signatures over {} exist, so these versions are burnt", burnt.join(", ")));
+    }
+    for other in &report.spared {
+        text.push_str(&format!("\n  not retired, for it is to be released: {other}"));
     }
     for jobs in &report.runners {
         let runner = &jobs.runner;

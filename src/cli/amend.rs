@@ -1,6 +1,6 @@
 //! `amend`: a child plan of today's configuration and train file takes the place of the adopted one.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::place::Place;
-use super::{Global, Output};
+use super::{Global, Output, ask};
 use crate::config::{self, TrainRequest};
 use crate::effects::Quiet;
 use crate::engine::amend::{Cost, amend, cost};
 use crate::engine::{Facts, Train};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::gather::{self, Gathered};
 use crate::model::{PersonId, Sha256, TrainName, escape, shell_path};
 use crate::plan::{Graph, Plan, amend::changes, amend::refusals};
@@ -95,7 +95,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     }
     facts.write(&*place.disk, &place.dir(&name))?;
     super::runtime()?.block_on(amend(&effects, &train, child.clone(), args.reason.clone()))?;
-    let next = place.advice(&train.state(), place.clock.now());
+    let next = place.advice(&train.state(), &[], place.clock.now());
     let report = Report {
         train: name,
         plan: child.id().to_string(),
@@ -196,15 +196,5 @@ fn confirm(train: &TrainName, command: &str) -> Result<()> {
         return Err(Error::input("there is no terminal to ask on; nothing was changed")
             .hint(format!("amend with exactly the plan above: `{command}`")));
     }
-    drop(std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("\ntype the train's name, `{train}`, to amend it: ").as_bytes(),
-    ));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    if answer.trim() == train.as_str() {
-        Ok(())
-    } else {
-        Err(Error::input(format!("not amended: the answer was not `{train}`; nothing was changed")))
-    }
+    ask::for_word("the train's name", train.as_str(), "to amend it", ("--yes", "not amended"))
 }

@@ -1,16 +1,18 @@
 //! `approve`: look at everything again, then sign once.
 
-use std::io::{BufRead as _, IsTerminal as _};
+mod bundle;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::place::Place;
-use super::{Global, Output};
+use super::{Global, Output, ask};
 use crate::config::KeySource;
-use crate::engine::Train;
 use crate::engine::approve::{Review, approve, review};
+use crate::engine::{Train, approvals};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Fingerprint, PersonId, TrainName, escape};
+use crate::trust::TrustedRoot;
 
 /// Look at everything that a train would publish, and approve it as one person
 ///
@@ -19,8 +21,14 @@ use crate::model::{Fingerprint, PersonId, TrainName, escape};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The train [default: the one under way]
-    #[arg(value_name = "TRAIN")]
+    #[arg(value_name = "TRAIN", conflicts_with = "bundle")]
     train: Option<TrainName>,
+    /// Review the train in this bundle, which `lifeboat export` made on the operator's machine
+    #[arg(long, value_name = "FILE", requires = "to")]
+    bundle: Option<PathBuf>,
+    /// Write the approval of a bundle to this file; one that is there already is never overwritten
+    #[arg(id = "to", long = "out", value_name = "FILE", requires = "bundle")]
+    to: Option<PathBuf>,
     /// Who approves, as the trust root names them
     #[arg(long = "as", value_name = "PERSON")]
     person: PersonId,
@@ -38,16 +46,22 @@ pub(super) struct Args {
     yes: bool,
 }
 
+/// The exit code where a person must act.
+const WAITS: u8 = 3;
+
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    let name = place.choose(args.train.as_ref())?;
+    if let (Some(bundle), Some(to)) = (&args.bundle, &args.to) {
+        return bundle::run(&place, args, bundle, to, out);
+    }
+    let name = chosen(&place, args)?;
     let mut effects = place.effects(&name, out.progress())?;
     if let Some(source) = own_key(args)? {
         effects.keys = place.keys_with(&effects, &args.person, source);
     }
     let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
     train.under_way()?;
-    may_approve(&train, &args.person)?;
+    may_approve(train.trust(), &args.person)?;
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
     let mut shown = text(&reviewed);
     // What planning found and no line says itself, such as a branch that was behind its remote.
@@ -57,26 +71,42 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         }
     }
     let shown = shown + "\n" + &super::advisory::texts(train.plan());
+    let advisories: Vec<_> = train.plan().published_advisories().collect();
     if out.json() && !args.yes {
-        // Standard output is one JSON value, which comes after the answer; nobody should approve what they have not seen.
-        out.note(&shown);
-    } else {
-        out.text(shown)?;
+        // Nobody should approve what they have not seen, and standard output is one JSON value.
+        let value =
+            serde_json::json!({ "approved": false, "train": name, "review": reviewed, "advisories": advisories });
+        out.result("", &value)?;
+        return Ok(ExitCode::from(WAITS));
     }
+    out.text(shown)?;
     if args.diff {
         out.text(diffs(&reviewed))?;
     }
     if !args.yes {
-        confirm(&name)?;
+        ask::for_word("the train's name", name.as_str(), "to approve all of this", ("--yes", "not approved"))?;
     }
-    let advisories: Vec<_> = train.plan().published_advisories().collect();
     let expires = approve(&effects, &train, &reviewed, &args.person)?;
-    let next = place.advice(&train.state(), effects.clock.now());
+    let approved = approvals(&train.view(), effects.clock.now())?.counted;
+    let next = place.advice(&train.state(), &approved, effects.clock.now());
     out.result(
         format!("\napproved by {}, until {expires}\nnext: {next}", args.person),
-        &serde_json::json!({ "train": name, "person": args.person, "expires": expires, "review": reviewed, "advisories": advisories }),
+        &serde_json::json!({
+            "approved": true, "train": name, "person": args.person, "expires": expires, "review": reviewed,
+            "advisories": advisories,
+        }),
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The train that is meant; where none is under way here, one of another machine may be.
+fn chosen(place: &Place, args: &Args) -> Result<TrainName> {
+    let elsewhere = |e| super::rivals::elsewhere(place, &args.person, e);
+    let name = place.choose(args.train.as_ref()).map_err(elsewhere)?;
+    if args.train.is_none() && !place.see(&name)?.under_way() {
+        return Err(elsewhere(Error::input(format!("train `{name}` is not under way any more, and no other one is"))));
+    }
+    Ok(name)
 }
 
 /// The key that the person names. The configuration is everybody's, and its sources are pinned with the plan; whoever
@@ -91,8 +121,8 @@ fn own_key(args: &Args) -> Result<Option<KeySource>> {
 }
 
 /// Asked before the review, which may take long.
-fn may_approve(train: &Train, person: &PersonId) -> Result<()> {
-    let people = &train.trust().root.roles.approve.people;
+fn may_approve(trust: &TrustedRoot, person: &PersonId) -> Result<()> {
+    let people = &trust.root.roles.approve.people;
     if people.contains(person) {
         return Ok(());
     }
@@ -129,6 +159,9 @@ pub(super) fn text(review: &Review) -> String {
                 "\n  source archive made again: equal\n  {} staged files read back: equal",
                 line.files
             ));
+            for why in &line.from_bundle {
+                out.push_str(&format!("\n  ! read from the bundle, not from the store: {}", escape(why)));
+            }
             if !line.built_once.is_empty() {
                 out.push_str(&format!("\n  built by one pool only: {}", line.built_once.join(", ")));
             }
@@ -148,17 +181,4 @@ fn diffs(review: &Review) -> String {
         }
     }
     out
-}
-
-fn confirm(train: &TrainName) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::input("there is no terminal to ask on").hint("look at the review above, then add `--yes`"));
-    }
-    drop(std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("\ntype the train's name, `{train}`, to approve all of this: ").as_bytes(),
-    ));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
-    if answer.trim() == train.as_str() { Ok(()) } else { Err(Error::input("not approved: the answer was another")) }
 }

@@ -51,9 +51,10 @@ pub(super) fn trust(global: &Global, args: &trust::Args) -> Result<ExitCode> {
     printing(global, |out| trust::run(&args, global.json, &disk, &state, HostClock.now(), out))
 }
 
-pub(super) fn doctor(global: &Global) -> Result<ExitCode> {
+pub(super) fn doctor(global: &Global, args: &doctor::Args) -> Result<ExitCode> {
     let code = with_subjects(global, |subjects| {
-        printing(global, |out| super::runtime()?.block_on(doctor::run(global.json, subjects, out)))
+        let subjects = doctor::Subjects { person: args.person.as_ref(), ..*subjects };
+        printing(global, |out| super::runtime()?.block_on(doctor::run(global.json, &subjects, out)))
     })?;
     Ok(ExitCode::from(code))
 }
@@ -100,6 +101,7 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         remotes: &remotes,
         workflows_off: &workflows_off,
         outages: &outages,
+        person: None,
     };
     ask(&subjects)
 }

@@ -1,5 +1,6 @@
 //! `lifeboat doctor`: whether a train could ship from this machine now, and what to do where it could not.
 
+mod approver;
 pub mod expiry;
 mod machine;
 mod report;
@@ -19,14 +20,20 @@ use crate::config::Config;
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
-use crate::model::{RemoteName, TrainName, counted};
+use crate::model::{PersonId, RemoteName, TrainName, counted};
 
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Look whether this machine could ship a train now: programs, keys, runners, stores, destinations
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub struct Args {}
+///
+/// With `--as`, whether this person could approve here: the own clone, the pinned trust root, the own key.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Args {
+    /// Check what this person needs to approve, and nothing else
+    #[arg(long = "as", value_name = "PERSON")]
+    pub person: Option<PersonId>,
+}
 
 /// What is looked at.
 pub struct Subjects<'a> {
@@ -50,6 +57,8 @@ pub struct Subjects<'a> {
     pub workflows_off: &'a [(TrainName, SwitchedOff)],
     /// What the trains of this project found to be down.
     pub outages: &'a [(TrainName, Outage)],
+    /// Who wants to approve here, if that is all that is asked.
+    pub person: Option<&'a PersonId>,
 }
 
 /// Looks at everything at once and prints what it found; returns the exit code: 0, or 1 if something required fails.
@@ -61,7 +70,7 @@ pub async fn run(json: bool, subjects: &Subjects<'_>, out: &mut dyn Write) -> Re
     if json {
         report::json(&checks, out)?;
     } else {
-        report::table(&checks, out)?;
+        report::table(&checks, subjects.person, out)?;
     }
     Ok(u8::from(checks.iter().any(|c| c.health == Health::Fail)))
 }
@@ -78,6 +87,10 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         ),
         Err(e) => Check::from_error("configuration", "lifeboat.toml", Health::Fail, e),
     });
+    if let (Some(config), Some(person)) = (config, subjects.person) {
+        approver::examine(config, subjects, person, &mut work);
+        return work.finish().await;
+    }
     if let Some(e) = subjects.meaning {
         let lines = e.details().iter().flat_map(|d| d.lines()).filter_map(|l| l.trim_start().strip_prefix("--> "));
         work.now(Check {

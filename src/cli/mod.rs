@@ -4,11 +4,14 @@ mod abandon;
 mod advisory;
 mod amend;
 mod approve;
+mod ask;
+mod bring;
 pub mod bump;
 mod completions;
 mod consumer;
 pub mod doctor;
 mod drill;
+mod export;
 pub mod init;
 mod keys;
 mod log;
@@ -22,6 +25,7 @@ mod refresh;
 mod rehearse;
 mod render;
 mod restore;
+mod rivals;
 mod ship;
 mod status;
 mod today;
@@ -106,6 +110,7 @@ enum Verb {
     Plan(plan::Args),
     Ship(ship::Args),
     Status(status::Args),
+    Export(export::Args),
     Approve(approve::Args),
     Amend(amend::Args),
     Abandon(abandon::Args),
@@ -170,6 +175,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Plan(args) => plan::run(global, args, out),
         Verb::Ship(args) => ship::run(global, args, out),
         Verb::Status(args) => status::run(global, args, out),
+        Verb::Export(args) => export::run(global, args, out),
         Verb::Approve(args) => approve::run(global, args, out),
         Verb::Amend(args) => amend::run(global, args, out),
         Verb::Abandon(args) => abandon::run(global, args, out),
@@ -177,7 +183,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Refresh(args) => refresh::run(global, args, out),
         Verb::Log(args) => log::run(global, args, out),
         Verb::Verify(args) => consumer::verify(global, args),
-        Verb::Doctor(_) => consumer::doctor(global),
+        Verb::Doctor(args) => consumer::doctor(global, args),
         Verb::Trust(args) => consumer::trust(global, args),
         Verb::Bump(args) => bump::run(global, args, out),
         Verb::Init(args) => init::run(args, out),

@@ -9,9 +9,9 @@ use semver::Version;
 
 use super::Global;
 use crate::config::{self, Config, KeySource};
-use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Progress, SecretResolver, files, locks};
+use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Objects, Progress, SecretResolver, files, locks};
 use crate::engine::index::{Past, Released};
-use crate::engine::{Next, Question, Recorded, Train, TrainDir, next};
+use crate::engine::{Approvals, Next, Question, Recorded, Train, TrainDir, View, approvals, next};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
@@ -102,6 +102,12 @@ impl Place {
             }
         }
         Ok(Seen { state: recorded.state()?, now: self.clock.now() })
+    }
+
+    /// Whose approvals of a train count, judged by the trust root that is pinned here.
+    pub(super) fn approvals(&self, seen: &Seen) -> Result<Approvals> {
+        let objects = Objects::new(self.disk.clone(), self.dir(seen.name()).objects());
+        approvals(&View::new(seen.state.clone(), objects, self.trust()?), seen.now)
     }
 
     /// How all trains stand.
@@ -297,7 +303,11 @@ impl Place {
     pub(super) fn past(&self) -> Result<Past> {
         // A train that cannot be read must not stop another: what an index lists already stays there in any case.
         let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
-        let burnt = seen.iter().flat_map(|s| burns(&s.state)).collect();
+        let mut burnt: BTreeSet<Version> = seen.iter().flat_map(|s| burns(&s.state)).collect();
+        // What another machine is about to release stays free for it.
+        for other in super::rivals::with(self, &burnt)? {
+            burnt.retain(|v| !other.note.versions.contains(v));
+        }
         Ok(Past { burnt, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect(), floor: 0 })
     }
 
@@ -369,10 +379,10 @@ pub(super) fn state_dir(global: &Global) -> Result<PathBuf> {
         })
 }
 
-/// What a person should do next about a train.
-pub(super) fn advice(state: &State, now: Timestamp) -> String {
+/// What a person should do next about a train, if these people's approvals count.
+pub(super) fn advice(state: &State, approved: &[PersonId], now: Timestamp) -> String {
     let waiting = state.deferred().count();
-    match next(state, now) {
+    match next(state, approved, now) {
         Next::Run(_) => "`lifeboat ship` goes on".to_owned(),
         Next::WaitUntil(at, why) => format!("{why} at {}; then `lifeboat ship` goes on", whole_seconds(at)),
         Next::Ask(Question::Approve { have, need }) => {

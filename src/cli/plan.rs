@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::place::Place;
-use super::{Global, Output};
+use super::{Global, Output, rivals};
 use crate::bump::LockCheck;
 use crate::error::{Error, Result};
 use crate::gather;
@@ -30,6 +30,14 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
     super::ship::hidden(&to)?;
     out.result(text(&plan, &args.file)?, &plan)?;
+    let versions = plan.releases().filter_map(|l| l.new.clone()).collect();
+    for other in rivals::with(&place, &versions)? {
+        out.note(&format!(
+            "\n! {}: adopting this plan here is refused\n  {}",
+            rivals::told(&other),
+            rivals::how(&other, "NAME")
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -39,6 +47,12 @@ fn who_approve(threshold: u32) -> String {
 
 /// The plan of a train file as people review it.
 pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
+    let adopt = format!("\nadopt exactly this plan with `lifeboat ship {} --plan {}`", shell_path(file), plan.id()?);
+    Ok(shared(plan)? + &adopt)
+}
+
+/// A plan as people review it on any machine.
+pub(super) fn shared(plan: &Plan) -> Result<String> {
     let id = plan.id()?;
     let mut out = format!("train {} of {}, dated {}\n", plan.train, plan.project, plan.date);
     if !plan.advisories.is_empty() {
@@ -120,7 +134,6 @@ pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
         out.push_str(&format!("\n{word}: {}", escape(unknown)));
     }
     out.push_str(&format!("\n{}; plan {id}\n", crate::model::counted(plan.steps.len(), "step")));
-    out.push_str(&format!("\nadopt exactly this plan with `lifeboat ship {} --plan {id}`", shell_path(file)));
     Ok(out)
 }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::paint;
 use crate::effects::{Progress, ProgressEvent};
@@ -165,7 +165,19 @@ impl Show for Silent {
     fn show(&self, _: &ProgressEvent, _: Option<Duration>) {}
 }
 
-/// A bar with the steps that ended above it.
+/// The bar that is on the terminal now.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Does something with the terminal, with no bar in the way: a bar draws over what stands in its line.
+pub(super) fn suspended<T>(work: impl FnOnce() -> T) -> T {
+    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match shown {
+        Some(bar) => bar.suspend(work),
+        None => work(),
+    }
+}
+
+/// A bar with the steps that ended above it. Before there are steps there is none.
 struct Bar {
     bar: ProgressBar,
     style: Style,
@@ -173,11 +185,26 @@ struct Bar {
 
 impl Bar {
     fn new(style: Style) -> Self {
-        let bar = ProgressBar::new(0);
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         let look = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
         bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-        bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar, style }
+    }
+
+    /// Puts the bar on the terminal, or takes it away.
+    fn display(&self, now: bool) {
+        let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if now == shown.is_some() {
+            return;
+        }
+        if now {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_millis(200));
+            *shown = Some(self.bar.clone());
+        } else {
+            self.bar.finish_and_clear();
+            *shown = None;
+        }
     }
 }
 
@@ -187,14 +214,16 @@ impl Show for Bar {
             ProgressEvent::Planned { total, done } => {
                 self.bar.set_length(*total as u64);
                 self.bar.set_position(*done as u64);
+                self.display(true);
             }
             ProgressEvent::Started(id) => self.bar.set_message(id.to_string()),
             ProgressEvent::Succeeded(_) => self.bar.inc(1),
-            ProgressEvent::Ended => self.bar.finish_and_clear(),
+            ProgressEvent::Ended => self.display(false),
             _ => {}
         }
         if let Some(line) = line(event, took, self.style.verbose) {
-            self.bar.println(self.style.painted(line));
+            let line = self.style.painted(line);
+            suspended(|| drop(writeln!(std::io::stderr().lock(), "{line}")));
         }
     }
 }

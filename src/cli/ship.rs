@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::bring::Came;
 use super::place::{Place, Seen};
 use super::rehearse::Took;
 use super::{Global, Output};
@@ -15,7 +16,7 @@ use crate::engine::{Ended, Facts, Question, Train, TrainDir, run as engine_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
-use crate::model::{Sha256, TrainName, counted, shell_path};
+use crate::model::{Sha256, TrainName, counted, escape, shell_path};
 use crate::plan::Plan;
 
 /// Adopt a train and drive it as far as it goes, or go on with it after a stop
@@ -32,6 +33,9 @@ pub(super) struct Args {
     /// Adopt only the plan with this digest, as `lifeboat plan` printed it
     #[arg(long, value_name = "SHA256", requires = "file")]
     plan: Option<Sha256>,
+    /// Record this approval, which `lifeboat approve --bundle` made on another machine, then go on; may be given several times
+    #[arg(long = "approval", value_name = "FILE", conflicts_with = "dry_run")]
+    approvals: Vec<PathBuf>,
     /// Rehearse: build, stage and seal with throwaway keys in a scratch state; record every public effect, do none
     #[arg(long, requires = "file")]
     dry_run: bool,
@@ -52,6 +56,12 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch: Option<String>,
     steps: Vec<Took>,
+    /// Approvals that were brought, and what became of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    approvals: Vec<Came>,
+    /// Approvals that do not count, with the reasons, where more are needed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_counted: Vec<String>,
     next: String,
 }
 
@@ -60,7 +70,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         return super::rehearse::run(global, args.file.as_deref(), args.plan, out);
     }
     let place = Place::open(global)?;
-    if args.file.is_none() && args.train.is_none() {
+    if args.file.is_none() && args.train.is_none() && args.approvals.is_empty() {
         let seen = place.see_all()?;
         if seen.len() > 1 && !seen.iter().any(Seen::under_way) {
             tell_lost(&place, out);
@@ -68,8 +78,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         }
     }
     let progress = out.progress();
+    let brought = super::bring::read(&place, &args.approvals)?;
     let adopted = match &args.file {
         Some(file) => adopted_before(&place, file, args, out)?,
+        None if args.train.is_none() && !brought.is_empty() => Some(super::bring::train(&place, &brought)?),
         None => Some(place.choose(args.train.as_ref())?),
     };
     let (effects, train) = match (&args.file, adopted) {
@@ -89,11 +101,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         }
         (None, None) => return Err(Error::input("no train is meant")),
     };
+    let came = super::bring::record(&train, &brought, effects.clock.now())?;
     let train = train.with_past(place.past()?);
     if train.state().name() >= TrainState::Released {
         tell_lost(&place, out);
     }
-    drive(&place, &effects, train, out)
+    drive(&place, &effects, train, came, out)
 }
 
 /// Says which stores have lost what was released; whoever cannot be asked is not lost.
@@ -114,7 +127,7 @@ struct Finished {
 /// Says how trains stand of which none is under way.
 fn finished(place: &Place, seen: &[Seen], out: &Output) -> Result<ExitCode> {
     let one = |s: &Seen| {
-        let next = place.advice(&s.state, s.now);
+        let next = place.advice(&s.state, &[], s.now);
         Finished { train: s.name().clone(), state: s.state.name(), next }
     };
     let trains: Vec<Finished> = seen.iter().map(one).collect();
@@ -203,6 +216,7 @@ pub(super) fn adopt(
     // one that is not there yet is held by nobody.
     let _adopting = place.lock_claims()?;
     Train::adoptable(&*effects.disk, dir, plan)?;
+    super::rivals::refuse(place, plan)?;
     if place.trains()?.contains(&plan.train) {
         // One that was given up must not take its claims again; one that another process holds is busy.
         let train = Train::open(effects, place.trust()?, dir)?;
@@ -219,13 +233,18 @@ pub(super) fn adopt(
     Ok(train)
 }
 
-/// Runs a train as far as it goes and says how it stands.
-fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result<ExitCode> {
+/// Runs a train as far as it goes and says how it stands, and what became of the approvals that were brought.
+fn drive(place: &Place, effects: &Effects, train: Train, approvals: Vec<Came>, out: &Output) -> Result<ExitCode> {
     let train = Arc::new(train);
     let ended = super::runtime()?.block_on(engine_run(effects, train.clone()));
     effects.progress.event(ProgressEvent::Ended);
     let ended = ended?;
     let state = train.state();
+    let now = effects.clock.now();
+    // What the journal's approvals are worth is said even if this run had nothing to do with them.
+    let judged = crate::engine::approvals(&train.view(), now).unwrap_or_default();
+    let refused: Vec<String> =
+        judged.refused.iter().map(|r| format!("{}: {}", escape(&r.who), escape(&r.why))).collect();
     let report = Report {
         train: train.plan().train.clone(),
         state: state.name(),
@@ -235,7 +254,9 @@ fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result
         failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
         fetch: place.fetch(&state),
         steps: Took::all(effects),
-        next: place.advice(&state, effects.clock.now()),
+        next: place.advice(&state, &judged.counted, now),
+        approvals,
+        not_counted: if matches!(ended, Ended::Asks(_)) { refused } else { Vec::new() },
     };
     if let Ended::Stuck(errors) = &ended {
         // One cause often stops the same target on every line: a few reports in full, then where the others stand.
@@ -247,6 +268,9 @@ fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result
         }
     }
     let mut text = format!("train {}: {}", report.train, report.state);
+    for came in &report.approvals {
+        text.push_str(&format!("\n  {}", came.text()));
+    }
     for location in &report.locations {
         text.push_str(&format!("\n  public at {location}"));
     }
@@ -258,6 +282,9 @@ fn drive(place: &Place, effects: &Effects, train: Train, out: &Output) -> Result
     }
     for failed in &report.failed {
         text.push_str(&format!("\n  failed    {failed}"));
+    }
+    for refused in &report.not_counted {
+        text.push_str(&format!("\n  an approval does not count: {refused}"));
     }
     text.push_str(&format!("\nnext: {}", report.next));
     out.result(text, &report)?;

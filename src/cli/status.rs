@@ -8,7 +8,7 @@ use super::place::{Place, Seen};
 use super::{Global, Output};
 use crate::error::Result;
 use crate::journal::{Outage, State, StepStatus, SwitchedOff, TrainState};
-use crate::model::{BranchName, TrainName};
+use crate::model::{BranchName, PersonId, TrainName, escape};
 use crate::step::{Step, StepId};
 use crate::trust::Approval;
 
@@ -27,7 +27,10 @@ struct TrainReport {
     abandoned: Option<String>,
     plan: String,
     lines: Vec<LineReport>,
-    approved_by: Vec<String>,
+    /// Whose approvals count.
+    approved_by: Vec<PersonId>,
+    /// Approvals that do not count, or that could not be judged, with the reasons.
+    not_counted: Vec<NotCounted>,
     /// How often the plan was amended.
     amended: u32,
     /// Who approved a plan that was amended since, and not yet this one.
@@ -38,6 +41,12 @@ struct TrainReport {
     /// The command by which a clone gets the released commits.
     fetch: Option<String>,
     next: String,
+}
+
+#[derive(Serialize)]
+struct NotCounted {
+    who: String,
+    why: String,
 }
 
 #[derive(Serialize)]
@@ -82,6 +91,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 
 fn report(place: &Place, seen: &Seen) -> TrainReport {
     let state = &seen.state;
+    let (approved_by, not_counted) = approved_by(place, seen);
     let plan = state.graph().plan();
     let lines = plan.lines.iter().map(|line| {
         let of_line: Vec<usize> =
@@ -102,33 +112,45 @@ fn report(place: &Place, seen: &Seen) -> TrainReport {
         abandoned: state.abandoned().map(str::to_owned),
         plan: state.graph().id().to_string(),
         lines: lines.collect(),
-        approved_by: people(state.approvals()),
         amended: state.generation(),
         lapsed: lapsed(state),
         steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
         down: state.outages(),
         workflows_off: state.switched_off(),
         fetch: place.fetch(state),
-        next: place.advice(state, seen.now),
+        next: place.advice(state, &approved_by, seen.now),
+        approved_by,
+        not_counted,
     }
 }
 
 /// Who approved an earlier plan and must approve again.
 fn lapsed(state: &State) -> Vec<String> {
-    let again = people(state.approvals());
-    people(state.lapsed()).into_iter().filter(|p| !again.contains(p)).collect()
+    let of = |(approval, _): &(Approval, jiff::Timestamp)| approval.person.to_string();
+    let again: Vec<String> = state.approvals().iter().map(of).collect();
+    let people: std::collections::BTreeSet<String> = state.lapsed().iter().map(of).collect();
+    people.into_iter().filter(|p| !again.contains(p)).collect()
 }
 
-/// Who has approved: each person once, in the order of their first approvals.
-fn people(approvals: &[(Approval, jiff::Timestamp)]) -> Vec<String> {
-    let mut people: Vec<String> = Vec::new();
-    for (approval, _) in approvals {
-        let person = approval.person.to_string();
-        if !people.contains(&person) {
-            people.push(person);
+/// Whose approvals count, by the same judge as the gate's; what the journal merely claims does not.
+fn approved_by(place: &Place, seen: &Seen) -> (Vec<PersonId>, Vec<NotCounted>) {
+    if seen.state.approvals().is_empty() {
+        return Default::default();
+    }
+    match place.approvals(seen) {
+        Ok(mut judged) => {
+            // In the order of their first approvals.
+            judged.counted.sort_by_key(|p| seen.state.approvals().iter().position(|(a, _)| a.person == *p));
+            let refused = judged.refused.into_iter().map(|r| NotCounted { who: r.who, why: r.why });
+            (judged.counted, refused.collect())
+        }
+        Err(e) => {
+            let why = format!("not judged: {}", e.message());
+            let people: std::collections::BTreeSet<&PersonId> =
+                seen.state.approvals().iter().map(|(a, _)| &a.person).collect();
+            (Vec::new(), people.into_iter().map(|p| NotCounted { who: p.to_string(), why: why.clone() }).collect())
         }
     }
-    people
 }
 
 fn step_report(state: &State, i: usize) -> StepReport {
@@ -184,7 +206,11 @@ fn text(r: &TrainReport, every_step: bool) -> String {
         out.push_str(&format!("\n  {:24} {versions:24} {}/{} steps", line.branch.to_string(), line.done, line.total));
     }
     if !r.approved_by.is_empty() {
-        out.push_str(&format!("\n  approved by {}", r.approved_by.join(", ")));
+        let people: Vec<&str> = r.approved_by.iter().map(PersonId::as_str).collect();
+        out.push_str(&format!("\n  approved by {}", people.join(", ")));
+    }
+    for refused in &r.not_counted {
+        out.push_str(&format!("\n  approval of {} does not count: {}", escape(&refused.who), escape(&refused.why)));
     }
     if !r.lapsed.is_empty() {
         out.push_str(&format!("\n  approved before the plan was amended, not since: {}", r.lapsed.join(", ")));

@@ -7,7 +7,7 @@ use super::place::{Place, advice};
 use crate::config;
 use crate::engine::{Facts, Train};
 use crate::journal::State;
-use crate::model::{StoreName, TrainName, shell_path, shell_word};
+use crate::model::{PersonId, StoreName, TrainName, shell_path, shell_word};
 use crate::plan::{Plan, amend::changes, plan};
 use crate::step::{Outcome, Step};
 
@@ -19,8 +19,8 @@ impl Place {
     }
 
     /// What a person should do next about a train.
-    pub(super) fn advice(&self, state: &State, now: Timestamp) -> String {
-        let text = advice(state, now);
+    pub(super) fn advice(&self, state: &State, approved: &[PersonId], now: Timestamp) -> String {
+        let text = advice(state, approved, now);
         if text.contains("TRAIN.toml") {
             return text.replace("TRAIN.toml", &self.train_file(&state.graph().plan().train));
         }

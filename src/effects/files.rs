@@ -95,6 +95,37 @@ pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read)
     Ok(linked)
 }
 
+/// As [`write_new`], for what is made while it is written; a file that is there already is left alone before any work.
+///
+/// # Errors
+/// The operating system's, with the path; those of `write`, and then nothing is at `path`.
+pub fn make_new(
+    disk: &dyn Disk,
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
+) -> Result<bool> {
+    let _alone = Writing::begin(path);
+    if disk.entry(path).context(format!("cannot look at `{}`", path.display()))?.is_some() {
+        return Ok(false);
+    }
+    let what = || format!("cannot write `{}`", path.display());
+    let tmp = partial(path);
+    disk.remove_file(&tmp).context(what())?;
+    let mut file = disk.create_new(&tmp, mode).context(what())?;
+    let done = write(&mut *file).and_then(|()| file.sync().context(what()));
+    drop(file);
+    let linked = done.map_err(explained).and_then(|()| match disk.hard_link(&tmp, path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e).context(what()),
+    });
+    drop(disk.remove_file(&tmp));
+    let linked = linked?;
+    sync_parent(disk, path)?;
+    Ok(linked)
+}
+
 /// Puts a whole file at `path`, in place of what was there.
 ///
 /// # Errors

@@ -41,7 +41,7 @@ pub use remote::{RefUpdate, Remote};
 pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
 pub use scratch::Scratch;
 pub use signer::{Keys, Role, Signer};
-pub use store::{Area, Capabilities, PutNew, Store, read_public};
+pub use store::{Area, Capabilities, PutNew, STAGED_NOTE, Store, read_public};
 
 use crate::error::Result;
 use crate::model::{RemoteName, Secret, SecretRef, StoreName};

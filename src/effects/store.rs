@@ -17,6 +17,9 @@ pub enum Area {
     Public,
 }
 
+/// What each train says of itself in its staging area, beside its files: the path there.
+pub const STAGED_NOTE: &str = "train.json";
+
 /// What a store was found to be able to do; probed, never assumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
@@ -112,6 +115,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The store's.
     async fn replace_if(&self, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool>;
+
+    /// The trains that have a staging area, by their names there, sorted.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn staged(&self) -> Result<Vec<String>>;
 
     /// Removes a train's staging area; it is no error if there is none.
     ///

@@ -1,18 +1,18 @@
-//! The content manifest of a train, from what its steps recorded: what people approve, and who has.
+//! The content manifest of a train, from what its steps recorded: what people approve, and whose approvals count.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::train::Train;
+use super::view::View;
 use crate::effects::Objects;
 use crate::error::{Error, Result};
 use crate::formats::content::{CarryLine, Content, ContentLine};
 use crate::formats::manifest::Manifest;
 use crate::journal::State;
-use crate::model::BranchName;
+use crate::model::{BranchName, PersonId};
 use crate::step::{Gate, Outcome, Step, StepId};
-use crate::trust::{Approval, ApprovalCase, Judgement, LineSums, Recorded, Window, judge_approvals};
+use crate::trust::{Approval, ApprovalCase, Judgement, LineSums, Recorded, Refused, Window, judge_approvals};
 
 fn not_yet(id: &StepId) -> Error {
     Error::input(format!("step `{id}` has not succeeded yet")).hint("run `lifeboat ship` until it asks for approvals")
@@ -62,40 +62,74 @@ pub(super) fn sums(objects: &Objects, content: &Content) -> Result<BTreeMap<Bran
     content.lines.iter().map(read).collect()
 }
 
-/// Judges the approvals that the journal holds.
-pub(super) fn judge(state: &State, train: &Train, content: &Content, now: Timestamp) -> Result<Judgement> {
-    let sums = sums(train.objects(), content)?;
-    let window = Window::of_plan(train.plan().date, now);
-    let case = ApprovalCase { trust: train.trust(), content, sums: &sums, window };
+/// What people approve of a train, and the sums that they sign with it.
+///
+/// # Errors
+/// A train that is not that far yet; lost objects.
+pub fn to_approve(view: &View) -> Result<(Content, BTreeMap<BranchName, LineSums>)> {
+    let content = content(view.state(), view.objects(), gate(view.state())?)?;
+    let sums = sums(view.objects(), &content)?;
+    Ok((content, sums))
+}
+
+/// Judges the approvals that the journal holds, as of `now`: the one way in which they count, before the gate and after it.
+fn judge(view: &View, content: &Content, now: Timestamp) -> Result<Judgement> {
+    let sums = sums(view.objects(), content)?;
+    let window = Window::of_plan(view.plan().date, now);
+    let case = ApprovalCase { trust: view.trust(), content, sums: &sums, window };
     let recorded: Vec<Recorded<'_>> =
-        state.approvals().iter().map(|(approval, at)| Recorded { approval, at: Some(*at) }).collect();
+        view.state().approvals().iter().map(|(approval, at)| Recorded { approval, at: Some(*at) }).collect();
     judge_approvals(&case, &recorded)
 }
 
-/// The approvals that count, one of each person: the first that holds by itself, as the gate counted it.
-pub(super) fn counted<'a>(
-    state: &'a State,
-    train: &Train,
-    content: &Content,
-    now: Timestamp,
-) -> Result<Vec<&'a Approval>> {
-    let people = judge(state, train, content, now)?.require()?;
-    let sums = sums(train.objects(), content)?;
-    let window = Window::of_plan(train.plan().date, now);
-    let case = ApprovalCase { trust: train.trust(), content, sums: &sums, window };
-    let mut out = Vec::new();
-    for person in people {
-        let mut found = None;
-        for (approval, at) in state.approvals().iter().filter(|(a, _)| a.person == person) {
-            let alone = judge_approvals(&case, &[Recorded { approval, at: Some(*at) }])?;
-            if alone.counted.contains_key(&person) {
-                found = Some(approval);
-                break;
-            }
-        }
-        out.push(found.ok_or_else(|| Error::fatal(format!("the approval of {person} is gone")))?);
+/// The approvals that count as of `now`, one of each person, sorted by person.
+///
+/// # Errors
+/// Too few; who counts, and why each other does not.
+pub(super) fn counted(view: &View, content: &Content, now: Timestamp) -> Result<Vec<Approval>> {
+    let judgement = judge(view, content, now)?;
+    let people = judgement.require()?;
+    let chosen = |person: &PersonId| {
+        let place = judgement.chosen(person).and_then(|i| view.state().approvals().get(i));
+        let (approval, _) = place.ok_or_else(|| Error::fatal(format!("the approval of {person} is gone")))?;
+        Ok(approval.clone())
+    };
+    people.iter().map(chosen).collect()
+}
+
+/// Whose approvals count, and why others do not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Approvals {
+    /// Who counts, sorted.
+    pub counted: Vec<PersonId>,
+    /// What does not count.
+    pub refused: Vec<Refused>,
+    /// How many must count.
+    pub threshold: u32,
+}
+
+/// Judges the approvals of a train: as of `now`, or as of the time when its gate opened. There are none before there is
+/// something to approve.
+///
+/// # Errors
+/// An expired trust root, lost objects.
+pub fn approvals(view: &View, now: Timestamp) -> Result<Approvals> {
+    let state = view.state();
+    let gate = gate(state)?;
+    if !state.all_is_made() || state.approvals().is_empty() {
+        return Ok(Approvals { threshold: gate.threshold, ..Approvals::default() });
     }
-    Ok(out)
+    let judgement = judge(view, &content(state, view.objects(), gate)?, opened(state).unwrap_or(now))?;
+    let counted = judgement.counted.into_keys().collect();
+    Ok(Approvals { counted, refused: judgement.refused, threshold: judgement.threshold })
+}
+
+/// When the gate opened.
+pub(super) fn opened(state: &State) -> Option<Timestamp> {
+    let steps = &state.graph().plan().steps;
+    let gate = steps.iter().find(|s| matches!(s.step, Step::Gate(_)))?;
+    state.outcome(&gate.id)?;
+    state.step(&gate.id)?.since
 }
 
 /// The gate of a plan.

@@ -2,11 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::formats::approval::Statement;
 use crate::journal::{State, StepStatus};
 use crate::model::PersonId;
 use crate::step::{Step, StepId};
-use crate::trust::Approval;
 
 /// What a train needs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,9 +33,9 @@ pub enum Question {
     },
 }
 
-/// Decides what a train needs, from its state and the time alone.
+/// Decides what a train needs, from its state, those whose approvals count (see [`super::approvals`]) and the time alone.
 #[must_use]
-pub fn next(state: &State, now: Timestamp) -> Next {
+pub fn next(state: &State, approved: &[PersonId], now: Timestamp) -> Next {
     if state.abandoned().is_some() {
         return Next::Done;
     }
@@ -60,7 +58,7 @@ pub fn next(state: &State, now: Timestamp) -> Next {
                 sooner(&mut wait, *at, format!("`{}` is tried again", step.id));
             }
             StepStatus::Pending | StepStatus::Started | StepStatus::Waiting(_) | StepStatus::Failed { .. } if ready => {
-                match gate(state, &step.step, now) {
+                match gate(approved, &step.step, now) {
                     GateStands::Open => run.push(step.id.clone()),
                     GateStands::Asks(question) => ask = ask.or(Some(question)),
                     GateStands::Until(at) => sooner(&mut wait, at, "the embargo ends".to_owned()),
@@ -96,22 +94,14 @@ enum GateStands {
     Until(Timestamp),
 }
 
-/// Every step but the gate is open. Approvals were checked before they were recorded, and the gate checks them again.
-fn gate(state: &State, step: &Step, now: Timestamp) -> GateStands {
+/// Every step but the gate is open.
+fn gate(approved: &[PersonId], step: &Step, now: Timestamp) -> GateStands {
     let Step::Gate(gate) = step else { return GateStands::Open };
-    let mut have: Vec<PersonId> =
-        state.approvals().iter().filter(|(a, _)| counts(a, now)).map(|(a, _)| a.person.clone()).collect();
-    have.sort();
-    have.dedup();
-    if (have.len() as u64) < u64::from(gate.threshold) {
-        return GateStands::Asks(Question::Approve { have, need: gate.threshold });
+    if (approved.len() as u64) < u64::from(gate.threshold) {
+        return GateStands::Asks(Question::Approve { have: approved.to_vec(), need: gate.threshold });
     }
     match gate.not_before {
         Some(at) if at > now => GateStands::Until(at),
         _ => GateStands::Open,
     }
-}
-
-fn counts(approval: &Approval, now: Timestamp) -> bool {
-    Statement::from_bytes(approval.statement.as_bytes(), "approval").is_ok_and(|s| s.expires > now)
 }

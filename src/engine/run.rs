@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
+use super::content;
 use super::next::{Next, Question, next};
 use super::perform::{perform, stage_again};
 use super::pools::Pools;
@@ -15,6 +16,7 @@ use super::train::Train;
 use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Event, FailureClass, Journal, State, StepState, StepStatus, TrainState};
+use crate::model::PersonId;
 use crate::step::{Outcome, PlannedStep, StepId};
 
 /// How a run ended.
@@ -62,7 +64,8 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
     let mut in_flight: BTreeSet<StepId> = BTreeSet::new();
     let mut errors: Vec<(StepId, Error)> = Vec::new();
     loop {
-        let decision = next(train.journal().state(), effects.clock.now());
+        let approved = approved(train, effects.clock.now())?;
+        let decision = next(train.journal().state(), &approved, effects.clock.now());
         if let Next::Run(ready) = &decision {
             // Deliveries that may wait have places of their own: a destination that does not answer takes none that
             // *released* needs.
@@ -113,6 +116,18 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
             }
         }
     }
+}
+
+/// Whose approvals count, as far as a gate waits for them.
+fn approved(train: &Train, now: Timestamp) -> Result<Vec<PersonId>> {
+    {
+        let journal = train.journal();
+        let state = journal.state();
+        if !state.all_is_made() || state.approvals().is_empty() || content::opened(state).is_some() {
+            return Ok(Vec::new());
+        }
+    }
+    Ok(content::approvals(&train.view(), now)?.counted)
 }
 
 /// Whether *released* needs a step.

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use super::index::Past;
+use super::view::View;
 use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, ProgressEvent, Role, files, locks};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::series::Series;
 use crate::journal::{Event, Journal, State};
 use crate::model::{RemoteName, TrainNonce, escape};
 use crate::plan::{Graph, Plan, check};
-use crate::trust::TrustedRoot;
+use crate::trust::{Approval, TrustedRoot};
 
 /// Where a train's files are. Only the plan, the journal and the objects last; the rest is a cache that may be lost.
 #[derive(Debug, Clone)]
@@ -134,6 +137,7 @@ pub struct Train {
     repo_lock: Mutex<()>,
     forge_turns: Mutex<BTreeMap<RemoteName, Arc<tokio::sync::Mutex<()>>>>,
     past: Past,
+    judged: Mutex<BTreeMap<Timestamp, Vec<Approval>>>,
     _lock: Box<dyn Lock>,
 }
 
@@ -269,6 +273,7 @@ impl Train {
             repo_lock: Mutex::new(()),
             forge_turns: Mutex::default(),
             past: Past::default(),
+            judged: Mutex::default(),
             _lock: lock,
         })
     }
@@ -297,6 +302,12 @@ impl Train {
         self.journal().state().clone()
     }
 
+    /// The train as it is now, to be read.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::new(self.state(), self.objects.clone(), self.trust.clone())
+    }
+
     /// The graph of the plan.
     #[must_use]
     pub fn graph(&self) -> &Arc<Graph> {
@@ -313,6 +324,11 @@ impl Train {
     #[must_use]
     pub fn trust(&self) -> &TrustedRoot {
         &self.trust
+    }
+
+    /// The same, to be kept.
+    pub(super) fn trust_shared(&self) -> Arc<TrustedRoot> {
+        self.trust.clone()
     }
 
     /// The objects.
@@ -338,6 +354,21 @@ impl Train {
         turns.entry(forge.clone()).or_default().clone()
     }
 
+    /// The approvals that counted at a time, judged once for each.
+    pub(super) fn judged(
+        &self,
+        when: Timestamp,
+        judge: impl FnOnce() -> Result<Vec<Approval>>,
+    ) -> Result<Vec<Approval>> {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = judged.get(&when) {
+            return Ok(known.clone());
+        }
+        let counted = judge()?;
+        judged.insert(when, counted.clone());
+        Ok(counted)
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &TrainDir {
@@ -346,7 +377,7 @@ impl Train {
 }
 
 /// A train goes on only under the trust root that it was planned under, or one that follows from it.
-fn same_root(trust: &TrustedRoot, plan: &Plan) -> Result<()> {
+pub(super) fn same_root(trust: &TrustedRoot, plan: &Plan) -> Result<()> {
     if !trust.accepted.contains(&plan.trust_root) {
         return Err(Error::verification(format!("train `{}` was planned under another trust root", plan.train))
             .detail(format!("planned under sha256:{}", plan.trust_root))

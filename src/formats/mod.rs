@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod openpgp;
 pub mod prose;
 pub mod requirement;
+pub mod review_bundle;
 pub mod series;
 pub mod signed;
 pub mod splice;

@@ -44,17 +44,11 @@ impl GpgSigner {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("gpg");
+        let mut command = program();
         if let Some(home) = &self.home {
             command.arg("--homedir").arg(home);
         }
-        command
-            .args(["--batch", "--no-tty", "--armor", "--no-emit-version", "--no-comments"])
-            .args(arguments)
-            .arg(self.fingerprint.as_str());
-        command.env_clear().envs(ENVIRONMENT.iter().filter_map(|k| Some((k, std::env::var_os(k)?))));
-        // Its messages go into ours.
-        command.env("LC_ALL", "C.UTF-8").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["--armor", "--no-emit-version", "--no-comments"]).args(arguments).arg(self.fingerprint.as_str());
         command
     }
 
@@ -67,7 +61,16 @@ impl GpgSigner {
     }
 }
 
-fn not_started(e: std::io::Error) -> Error {
+/// The user's gpg, with nothing but what it needs of the environment; its messages go into ours.
+pub(super) fn program() -> Command {
+    let mut command = Command::new("gpg");
+    command.args(["--batch", "--no-tty"]);
+    command.env_clear().envs(ENVIRONMENT.iter().filter_map(|k| Some((k, std::env::var_os(k)?))));
+    command.env("LC_ALL", "C.UTF-8").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub(super) fn not_started(e: std::io::Error) -> Error {
     Error::input("cannot start gpg").because(e).hint("install gnupg, or name a key file in `lifeboat.toml`")
 }
 

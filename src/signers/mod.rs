@@ -1,6 +1,7 @@
 //! Adapters for keys that sign, and the registry that finds one by role.
 
 mod configured;
+pub mod decrypt;
 mod gpg;
 pub mod openpgp;
 mod secrets;

@@ -137,6 +137,10 @@ impl Store for FilesystemStore {
         self.run(|tree| tree.replace_if(&Area::Public, path, old, bytes))
     }
 
+    async fn staged(&self) -> Result<Vec<String>> {
+        self.run(Tree::staged)
+    }
+
     async fn clear_staging(&self, train: &str) -> Result<()> {
         self.run(|tree| tree.clear_staging(train))
     }

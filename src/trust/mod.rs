@@ -3,6 +3,7 @@
 //! The judgements are pure functions over bytes, certificates and times that the caller gives. Only [`load`] and its like read files.
 
 mod approval;
+mod carried;
 mod index;
 mod judge;
 mod load;
@@ -16,6 +17,7 @@ pub use approval::{
     Act, Approval, ApprovalCase, LineSums, Recorded, SumSignatures, approve, check_statement, check_sum_signatures,
     check_sums, judge_approvals, statement_name, sum_signature_names,
 };
+pub use carried::Carried;
 pub use index::{IndexSigners, SignedIndex, check_index, read_index};
 pub(crate) use judge::explain;
 pub use judge::{

@@ -9,12 +9,13 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use lifeboat::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use lifeboat::drill::recording::LeapingClock;
-use lifeboat::effects::{Clock, Effects, Forge, Objects, Quiet, SecretResolver};
+use lifeboat::effects::{Clock, Effects, Forge, Quiet, SecretResolver};
 use lifeboat::engine::reconcile::{Reconciled, reconcile};
-use lifeboat::engine::{Ended, Train, TrainDir, run};
+use lifeboat::engine::{Ended, Train, TrainDir, View, run, to_approve};
 use lifeboat::error::Result;
 use lifeboat::forges::github::{Deadlines, GitHub};
 use lifeboat::forges::{ForgeSpec, Surroundings};
+use lifeboat::formats::manifest::{Contents, Manifest, ManifestTag};
 use lifeboat::git::{GitProgram, LocalGit};
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::journal::Event;
@@ -25,14 +26,14 @@ use lifeboat::plan::{Plan, plan};
 use lifeboat::signers::ConfiguredKeys;
 use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts, WorkflowFile};
 use lifeboat::step::{Outcome, PlannedStep, Sealed, SealedFile, Step};
-use lifeboat::trust::{Approval, TrustedRoot};
+use lifeboat::trust::{Act, TrustedRoot, approve};
 
 use serde_json::json;
 
 use crate::github_double::actions::Workflow;
 use crate::github_double::faults::Fault;
 use crate::github_double::{Double, REPOSITORY, TOKEN};
-use crate::release_world::{NOW, Team, at};
+use crate::release_world::{FixedClock, NOW, Team, at};
 
 /// A line, with the version before and after.
 pub type Line = (&'static str, &'static str, &'static str);
@@ -158,7 +159,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
     let snapshot = Snapshot {
         repository: "/nowhere".into(),
         lines: lines.iter().map(facts).collect(),
-        trust: TrustFacts { root: trust.digest, threshold: 2 },
+        trust: TrustFacts { root: trust.digest, threshold: trust.root.roles.approve.threshold },
         unknown: vec![],
     };
     let request = TrainRequest {
@@ -173,7 +174,8 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
 }
 
 /// What a step before the forge might have made.
-fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<Outcome> {
+fn outcome(step: &PlannedStep, view: &View, files: &[PathBuf]) -> Option<Outcome> {
+    let objects = view.objects();
     let made = |name: &str, bytes: &str| {
         Artifact::new(ArtifactName::new(name).unwrap(), objects.put(bytes.as_bytes()).unwrap())
     };
@@ -198,10 +200,9 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
         Step::Test(_) => Outcome::Tested { runner: "r".into(), log: Sha256::of(b"") },
         Step::Checksum(s) => {
             let version = &s.version;
-            // Twelve with the three sealed files; one is larger than what a socket takes at once.
-            let small = |i: usize| made(&format!("sample-v{version}-{i}.tar.gz"), &format!("{version} {i}"));
-            let mut artifacts: Vec<Artifact> = (1..6).map(small).collect();
-            artifacts.push(made(&format!("sample-v{version}-6.tar.gz"), &version.to_string().repeat(20_000)));
+            // Twelve with manifest, sums and sealed files; one is larger than what a socket takes at once.
+            let of = |n: u8, text: &str| made(&format!("sample-v{version}-{n}.tar.gz"), text);
+            let mut artifacts = vec![of(1, &version.to_string()), of(2, &version.to_string().repeat(20_000))];
             if !files.is_empty() {
                 let put = |path: &PathBuf| {
                     let name = format!("sample-v{version}-{}", path.file_name().unwrap().to_str().unwrap());
@@ -210,8 +211,20 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
                 artifacts = files.iter().map(put).collect();
             }
             artifacts.push(made("notes.md", &format!("## {version}\n\nFixes a flaw.\n")));
+            artifacts.sort_by(|a, b| a.name.cmp(&b.name));
+            let manifest = Manifest::new(Contents {
+                project: s.project.clone(),
+                line: s.branch.clone(),
+                version: version.clone(),
+                train: view.state().nonce().unwrap().clone(),
+                date: s.date,
+                commit: oid(),
+                tag: ManifestTag { name: s.tag.clone(), text: Sha256::of(b"") },
+                artifacts: artifacts.clone(),
+            });
+            let manifest = manifest.unwrap().to_bytes().unwrap();
             Outcome::Summed {
-                manifest: made("manifest.json", &format!("manifest of {version}")),
+                manifest: made("manifest.json", str::from_utf8(&manifest).unwrap()),
                 sha256sums: made("SHA256SUMS", &format!("sums of {version}")),
                 sha512sums: made("SHA512SUMS", &format!("more sums of {version}")),
                 artifacts,
@@ -222,18 +235,23 @@ fn outcome(step: &PlannedStep, objects: &Objects, files: &[PathBuf]) -> Option<O
         Step::VerifyStaged(_) => Outcome::StagedVerified { files: 9 },
         Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b""), approved_by: vec![] },
         Step::Seal(s) => {
-            let file = |path: &str, text: String| {
-                let digests = objects.put(text.as_bytes()).unwrap();
+            let file = |path: &str, bytes: &[u8]| {
+                let digests = objects.put(bytes).unwrap();
                 SealedFile { path: path.into(), sha256: digests.sha256, size: digests.size }
             };
+            let (content, _) = to_approve(view).unwrap();
+            let mut files = vec![
+                file("approvals/content.json", &content.to_bytes().unwrap()),
+                file("tag.object", format!("tag object of {}", s.version).as_bytes()),
+            ];
+            for (approval, _) in view.state().approvals() {
+                files.extend(approval.files(&s.branch).unwrap().iter().map(|(path, bytes)| file(path, bytes)));
+            }
             Outcome::Sealed(Sealed {
                 tag: s.tag.clone(),
                 tag_id: tag_id(&s.version.to_string()),
                 tag_object: Sha256::of(b""),
-                files: vec![
-                    file("approvals/content.json", format!("content of {}", s.version)),
-                    file("tag.object", format!("tag object of {}", s.version)),
-                ],
+                files,
             })
         }
         Step::Promote(_) => Outcome::Promoted { location: "there".into() },
@@ -260,29 +278,30 @@ impl Template {
     pub fn of(dir: tempfile::TempDir, lines: &[Line], files: &[PathBuf]) -> Self {
         let team = Team::new();
         let keys = dir.path().join("keys");
-        team.write_keys(&keys, &team.root());
+        let mut root = team.root();
+        root.roles.approve.threshold = 1;
+        team.write_keys(&keys, &root);
         let choice = lifeboat::trust::RootChoice::Directory;
         let trust = Arc::new(lifeboat::trust::load(&HostDisk, &keys, None, choice, at(NOW)).unwrap());
         let template = Self { config: config(dir.path()), dir, trust };
         let train = TrainDir::new(template.dir.path().join("train"));
         let plan = planned(&template.config, &template.trust, lines);
-        let effects = template.effects(Arc::new(LeapingClock::new(Arc::new(HostClock))), None);
+        // What was approved and released was so at a time that does not move.
+        let mut effects = template.effects(Arc::new(LeapingClock::new(Arc::new(HostClock))), None);
+        effects.clock = Arc::new(FixedClock);
         let (adopted, _) = Train::adopt(&effects, template.trust.clone(), &train, &plan).unwrap();
         let graph = adopted.graph().clone();
         for &i in graph.order() {
             let step = graph.at(i);
             if matches!(step.step, Step::Gate(_)) {
-                for name in ["alice", "bob"] {
-                    let approval = Approval {
-                        person: name.parse().unwrap(),
-                        statement: String::new(),
-                        signature: String::new(),
-                        sums: BTreeMap::new(),
-                    };
-                    adopted.journal().append(Event::Approved { approval: Box::new(approval) }).unwrap();
-                }
+                let (content, sums) = to_approve(&adopted.view()).unwrap();
+                let person = "alice".parse().unwrap();
+                let (root, expires) = (template.trust.digest, at(NOW) + SignedDuration::from_hours(24));
+                let act = Act { content: &content, sums: &sums, root, person: &person, expires };
+                let approval = Box::new(approve(&team.alice, &act).unwrap());
+                adopted.journal().append(Event::Approved { approval }).unwrap();
             }
-            if let Some(outcome) = outcome(step, adopted.objects(), files) {
+            if let Some(outcome) = outcome(step, &adopted.view(), files) {
                 let (id, key) = (step.id.clone(), step.key);
                 let mut journal = adopted.journal();
                 journal.append(Event::Started { step: id.clone(), key, attempt: 1 }).unwrap();

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::effects::Handle;
-use lifeboat::engine::{Next, Question, next};
+use lifeboat::engine::{Next, Question};
 use lifeboat::journal::{Event, FailureClass, State, StepStatus, TrainState};
 use lifeboat::plan::Graph;
 use lifeboat::step::{Step, StepId};
 use proptest::prelude::*;
 
 use crate::configs::{EMBARGO, at, shapes};
-use crate::made;
+use crate::made::{self, next};
 
 /// What the adversary does to the deferrable steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

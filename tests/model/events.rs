@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lifeboat::effects::Handle;
-use lifeboat::engine::next;
 use lifeboat::journal::{Event, FailureClass, Plans, Record, State, StepStatus, TrainState};
 use lifeboat::model::Sha256;
 use lifeboat::plan::{Graph, PlanId};
@@ -12,7 +11,7 @@ use lifeboat::step::{Exposure, Outcome, PlannedStep, Step, StepId, StepKey};
 use proptest::prelude::*;
 
 use crate::configs::{EMBARGO, Shape, at, shapes};
-use crate::made;
+use crate::made::{self, next};
 
 /// One draw: what happens, to which step, and how it is wrong.
 type Draw = (u8, u16, u8);

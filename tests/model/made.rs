@@ -1,8 +1,12 @@
 //! Made-up outcomes and approvals, each of the kind that its step makes. `benches/` uses them too.
 #![allow(unreachable_pub, clippy::unwrap_used, missing_docs, reason = "shared by tests and benchmarks")]
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
+use lifeboat::engine::Next;
 use lifeboat::formats::approval::Statement;
+use lifeboat::journal::State;
 use lifeboat::model::{Artifact, ArtifactName, Digests, Oid, PersonId, Sha256, TrainNonce};
 use lifeboat::plan::PlanId;
 use lifeboat::step::{MergedAs, Outcome, Sealed, Step};
@@ -101,4 +105,13 @@ pub fn approval(plan: PlanId, person: usize, expires: Timestamp) -> Approval {
     };
     let statement = String::from_utf8(statement.to_bytes().unwrap()).unwrap();
     Approval { person, statement, signature: String::new(), sums: std::collections::BTreeMap::new() }
+}
+
+/// What `next` decides if every approval that has not expired counts: whether signatures hold is another's to judge.
+#[allow(dead_code, reason = "benchmarks decide nothing")]
+pub fn next(state: &State, now: Timestamp) -> Next {
+    let expires = |a: &Approval| Statement::from_bytes(a.statement.as_bytes(), "approval").unwrap().expires;
+    let approved: BTreeSet<PersonId> =
+        state.approvals().iter().filter(|(a, _)| expires(a) > now).map(|(a, _)| a.person.clone()).collect();
+    lifeboat::engine::next(state, &approved.into_iter().collect::<Vec<_>>(), now)
 }

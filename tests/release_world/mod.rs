@@ -40,6 +40,22 @@ pub fn at(s: &str) -> Timestamp {
     s.parse().unwrap()
 }
 
+/// A clock that stands at [`NOW`].
+pub struct FixedClock;
+
+#[async_trait::async_trait]
+impl lifeboat::effects::Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        at(NOW)
+    }
+
+    async fn sleep_until(&self, _: Timestamp) {}
+
+    fn nonce(&self) -> Result<[u8; 16]> {
+        Ok([9; 16])
+    }
+}
+
 pub fn person(s: &str) -> PersonId {
     PersonId::new(s).unwrap()
 }

@@ -26,9 +26,9 @@ pub(super) fn programs(config: Option<&Config>, work: &mut Work) {
     let over_ssh = |url: &str| !url.starts_with('/') && !url.starts_with("http") && !url.starts_with("file:");
     let needs_ssh = config.is_some_and(|c| c.remotes.iter().any(|r| r.required && over_ssh(&r.url)));
     let needs_gpg = config.is_some_and(|c| sources(c).iter().any(|(_, s)| matches!(s, KeySource::Gpg { .. })));
-    work.later("program", "git".to_owned(), Health::Fail, async { GitProgram::from_env().check() });
+    git(work);
     work.later("program", "ssh".to_owned(), Need::of(needs_ssh).health(), first_line("ssh", &["-V"]));
-    work.later("program", "gpg".to_owned(), Need::of(needs_gpg).health(), first_line("gpg", &["--version"]));
+    gpg(Need::of(needs_gpg).health(), work);
     if config.is_some_and(|c| c.bundle.vendor) {
         work.later("program", "cargo".to_owned(), Health::Fail, first_line("cargo", &["--version"]));
     }
@@ -38,6 +38,16 @@ pub(super) fn programs(config: Option<&Config>, work: &mut Work) {
         let program = sandbox::this_program()?;
         blocking(|| Sandbox::probe(&program)).map(|_| "programs that read the tree can be isolated".to_owned())
     });
+}
+
+/// Whether git is new enough.
+pub(super) fn git(work: &mut Work) {
+    work.later("program", "git".to_owned(), Health::Fail, async { GitProgram::from_env().check() });
+}
+
+/// Whether gpg is there.
+pub(super) fn gpg(missing: Health, work: &mut Work) {
+    work.later("program", "gpg".to_owned(), missing, first_line("gpg", &["--version"]));
 }
 
 /// Runs a program and returns the first line that it prints.
@@ -112,11 +122,38 @@ pub(super) fn keys(config: &Config, work: &mut Work) {
         }
     }
     for (role, source) in sources(config) {
-        match source.clone() {
-            KeySource::File { path, passphrase } => work.now(key_file(role, &path, passphrase.as_ref())),
-            KeySource::Gpg { fingerprint } => work.later("key", role, Health::Fail, gpg_key(fingerprint)),
-        }
+        // A person's key is needed where that person approves.
+        let person = config.signing.people.keys().any(|p| p.as_str() == role);
+        key(role, source, if person { Health::Warn } else { Health::Fail }, work);
     }
+}
+
+/// Whether one key is here; its absence is as bad as `missing`.
+pub(super) fn key(role: String, source: &KeySource, missing: Health, work: &mut Work) {
+    match source.clone() {
+        KeySource::File { path, passphrase } => {
+            let mut check = key_file(role.clone(), &path, passphrase.as_ref());
+            if check.health == Health::Fail {
+                check = elsewhere(Check { health: missing, ..check }, missing);
+            }
+            work.now(check);
+        }
+        KeySource::Gpg { fingerprint } => work.later_all("key", role.clone(), missing, async move {
+            vec![match gpg_key(fingerprint).await {
+                Ok(found) => Check::ok("key", role, found),
+                Err(e) => elsewhere(Check::from_error("key", role, missing, &e), missing),
+            }]
+        }),
+    }
+}
+
+/// What a key's absence means where another machine may have it.
+fn elsewhere(check: Check, missing: Health) -> Check {
+    if check.health == Health::Ok || missing == Health::Fail {
+        return check;
+    }
+    let hint = format!("needed only where {0} approves; there: `lifeboat doctor --as {0}`", check.name);
+    Check { hint: Some(hint), ..check }
 }
 
 fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> Check {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Context as _, Error, Result};
 use crate::formats::canonical;
-use crate::model::{counted, escape};
+use crate::model::{PersonId, counted, escape};
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -74,7 +74,7 @@ impl Check {
 }
 
 /// Writes a table: one line for each check, hints below, and the sum of it.
-pub(super) fn table(checks: &[Check], out: &mut dyn Write) -> Result<()> {
+pub(super) fn table(checks: &[Check], person: Option<&PersonId>, out: &mut dyn Write) -> Result<()> {
     let width = |column: &dyn Fn(&Check) -> usize| checks.iter().map(column).max().unwrap_or(0);
     let (area, name) = (width(&|c| c.area.len()), width(&|c| c.name.chars().count()));
     let mut text = String::new();
@@ -98,6 +98,11 @@ pub(super) fn table(checks: &[Check], out: &mut dyn Write) -> Result<()> {
     }
     let count = |health| checks.iter().filter(|c| c.health == health).count();
     let (warn, fail) = (count(Health::Warn), count(Health::Fail));
+    if let Some(person) = person {
+        let can = if fail == 0 { "can" } else { "cannot" };
+        text.push_str(&format!("\n`{person}` {can} approve here: {fail} failed, {warn} warned\n"));
+        return out.write_all(text.as_bytes()).context("cannot print the table");
+    }
     text.push_str(&match (warn, fail) {
         (0, 0) => "\neverything that a train needs is here\n".to_owned(),
         (_, 0) => format!("\na train can ship; {}\n", counted(warn, "warning")),

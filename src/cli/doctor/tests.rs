@@ -73,6 +73,7 @@ async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
         remotes: &[],
         workflows_off: &[],
         outages: &[],
+        person: None,
     };
     examine(&subjects).await
 }
@@ -117,6 +118,7 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
         remotes: &[],
         workflows_off: &[],
         outages: &[],
+        person: None,
     };
     let mut out = Vec::new();
     assert_eq!(run(true, &subjects, &mut out).await.unwrap(), 1);
@@ -133,7 +135,7 @@ fn the_table() {
         Check::from_error("forge", "github", Health::Warn, &Error::fatal("down\u{1b}").hint("wait")),
     ];
     let mut out = Vec::new();
-    report::table(&checks, &mut out).unwrap();
+    report::table(&checks, None, &mut out).unwrap();
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "ok    store  mirror  put if absent: yes\nwarn  forge  github  down\\u{1b}\n      hint: wait\n\na train can ship; 1 warning\n"

@@ -95,10 +95,15 @@ pub(super) async fn run(
 
 /// Reads pinned edits back.
 pub(in crate::engine) fn pinned(objects: &Objects, id: Option<&Sha256>) -> Result<Edits> {
-    let Some(id) = id else { return Ok(Vec::new()) };
+    pinned_paths(objects, id)?.into_iter().map(|(path, id)| Ok((path, objects.get(&id)?))).collect()
+}
+
+/// The files that pinned edits change, each with the object that has its bytes.
+pub(in crate::engine) fn pinned_paths(objects: &Objects, id: Option<&Sha256>) -> Result<BTreeMap<String, Sha256>> {
+    let Some(id) = id else { return Ok(BTreeMap::new()) };
     let Pinned(paths) =
         serde_json::from_slice(&objects.get(id)?).context("cannot read the pinned changes of `after`")?;
-    paths.into_iter().map(|(path, id)| Ok((path, objects.get(&id)?))).collect()
+    Ok(paths)
 }
 
 /// The command lines travel as variables, so that no quoting can change them.

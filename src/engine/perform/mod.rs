@@ -1,6 +1,7 @@
 //! One step: observe, apply if absent, confirm. The only way in which an effect happens.
 
 mod advisory;
+mod approved;
 mod bundle;
 pub(in crate::engine) mod commits;
 mod deeds;
@@ -25,11 +26,12 @@ pub use stage::hidden_from_strangers;
 use super::pools::Pools;
 use super::reach::Reach;
 use super::train::Train;
-use crate::effects::{Effects, PrivateRepo, ProgressEvent};
+use super::view::View;
+use crate::effects::{Effects, PrivateRepo, ProgressEvent, blocking};
 use crate::error::{Error, Result};
 use crate::journal::{State, StepState};
 use crate::model::Oid;
-use crate::step::{OnStore, Outcome, PlannedStep, Sealed, Step, StepId};
+use crate::step::{Exposure, OnStore, Outcome, PlannedStep, Sealed, Step, StepId};
 
 /// What a step acts with.
 pub(super) struct Acting<'a> {
@@ -57,6 +59,9 @@ pub(super) async fn perform(
     let recent = deeds::recent(before, effects.clock.now());
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt, recent };
     let before = &before.status;
+    if step.exposure == Exposure::Public {
+        blocking(|| approved::require(&acting))?;
+    }
     match &step.step {
         Step::Prepare(s) => commits::prepare(&acting, s, before).await,
         Step::Bundle(s) => bundle::bundle(&acting, s, before).await,
@@ -111,11 +116,17 @@ pub(super) async fn restore(
     step: &PlannedStep,
 ) -> Result<()> {
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt: 1, recent: false };
+    blocking(|| approved::require(&acting))?;
     match &step.step {
         Step::Promote(s) => promote::promote(&acting, s).await.map(drop),
         Step::Point(s) => point::point(&acting, s).await.map(drop),
         _ => Ok(()),
     }
+}
+
+/// Reads a line's staged files among a train's own objects; how many there are, or `None` if one is not there.
+pub(super) fn read_objects(train: &View, on: &OnStore) -> Result<Option<usize>> {
+    stage::read_objects(train, on)
 }
 
 /// Reads a release on the project's own storage back, where strangers find it; `None` for other steps, and for a store that
@@ -194,6 +205,11 @@ pub(super) fn sealed<'a>(state: &'a State, id: &StepId) -> Result<&'a Sealed> {
 }
 
 impl Acting<'_> {
+    /// The train as it was when the step started, to be read.
+    pub(super) fn view(&self) -> View {
+        View::new(self.state.clone(), self.train.objects().clone(), self.train.trust_shared())
+    }
+
     /// Tells the operator what does not stop the step.
     fn warn(&self, warnings: &[String]) {
         for text in warnings {

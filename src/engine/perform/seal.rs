@@ -90,7 +90,7 @@ fn approvals(acting: &Acting<'_>, step: &Seal) -> Result<Vec<SealedFile>> {
     let gate = content::gate(&acting.state)?;
     let content = content::content(&acting.state, acting.train.objects(), gate)?;
     let mut files = vec![kept(acting, crate::formats::content::FILE, &content.to_bytes()?)?];
-    for approval in content::counted(&acting.state, acting.train, &content, acting.effects.clock.now())? {
+    for approval in content::counted(&acting.view(), &content, acting.effects.clock.now())? {
         for (path, bytes) in approval.files(&step.branch)? {
             files.push(kept(acting, &path, &bytes)?);
         }

@@ -1,10 +1,13 @@
 //! `stage` and `verify-staged`: bytes where only the team can read them, read back.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use super::{Acting, Summed, summed};
-use crate::effects::{Area, Effects, ProgressEvent, PutNew, Store, blocking};
+use crate::effects::{Area, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking};
+use crate::engine::staged;
 use crate::engine::train::Train;
+use crate::engine::view::View;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
 use crate::journal::State;
@@ -93,6 +96,9 @@ pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome
     }
     hidden_from_strangers(&*store).await?;
     let area = Area::Staging(acting.staging(step)?);
+    let note = staged::Note::bytes_of(acting.train.plan(), acting.nonce()?)?;
+    let note = acting.train.objects().put(&note)?;
+    store.put_new(&area, STAGED_NOTE, &acting.train.objects().path(&note.sha256), &note).await?;
     let files = staged_files(&summed(&acting.state, &step.checksum)?, step);
     let mut bytes = 0;
     for (path, artifact) in &files {
@@ -151,13 +157,44 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore
         return Err(Error::conflict(format!("store `{}` holds a staged file that is not ours: `{extra}`", step.store))
             .hint("remove it from the staging area, then `lifeboat ship`"));
     }
+    let made = summed(state, &step.checksum)?;
     for (path, artifact) in &files {
-        let found = digests_at(&*store, &area, path).await?;
-        if found.is_none() {
+        let Some(mut bytes) = store.get(&area, path).await? else {
             return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", step.store))
                 .hint("`lifeboat ship`, where the train is, puts it there again; nothing of it is public"));
-        }
-        same_or_conflict(&*store, path, &artifact.digests, found)?;
+        };
+        // What people approve may not be disguised; manifest and sums are what they say.
+        let listed = made.artifacts.contains(artifact);
+        let found = blocking(|| {
+            let start = if listed { super::sum::refuse_disguised(artifact, &mut *bytes)? } else { Vec::new() };
+            let name = store.name();
+            digests::read(&mut std::io::Cursor::new(start).chain(bytes))
+                .context(format!("cannot read `{path}` in store `{name}`"))
+        })?;
+        same_or_conflict(&*store, path, &artifact.digests, Some(found))?;
     }
     Ok(files.len())
+}
+
+/// Reads the same files among a train's own objects, where a store does not show them; `None` if one is not there.
+pub(super) fn read_objects(train: &View, step: &OnStore) -> Result<Option<usize>> {
+    let made = summed(train.state(), &step.checksum)?;
+    let mut count = 0;
+    for artifact in made.files() {
+        if !train.objects().has(&artifact.digests.sha256)? {
+            return Ok(None);
+        }
+        let mut bytes = train.objects().open(&artifact.digests.sha256)?;
+        let listed = made.artifacts.contains(artifact);
+        let start = if listed { super::sum::refuse_disguised(artifact, &mut *bytes)? } else { Vec::new() };
+        let name = &artifact.name;
+        let found = digests::read(&mut std::io::Cursor::new(start).chain(bytes))
+            .context(format!("cannot read `{name}` of the bundle"))?;
+        if found != artifact.digests {
+            return Err(Error::verification(format!("`{name}` of the bundle has other bytes than recorded"))
+                .hint("do not approve: ask for the bundle again, and compare its digest by voice"));
+        }
+        count += 1;
+    }
+    Ok(Some(count))
 }

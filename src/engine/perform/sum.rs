@@ -1,10 +1,9 @@
 //! `checksum`: the manifest and the sums over a line's exact artifact set.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use super::{Acting, prepared};
-use crate::effects::blocking;
-use crate::engine::train::Train;
+use crate::effects::{Objects, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::manifest::{Contents, Manifest, ManifestTag};
 use crate::formats::{checksums, manifest, tag};
@@ -13,14 +12,19 @@ use crate::model::{Artifact, ArtifactName, Digests, Sha256, TrainNonce};
 use crate::step::{Checksum, Outcome, Step, StepId};
 
 pub(super) fn checksum(acting: &Acting<'_>, step: &Checksum) -> Result<Outcome> {
-    blocking(|| write_sums(acting.train, &acting.state, step))
+    let objects = acting.train.objects();
+    blocking(|| {
+        for artifact in collect(objects, &acting.state, step)? {
+            refuse_disguised(&artifact, &mut *objects.open(&artifact.digests.sha256)?)?;
+        }
+        write_sums(objects, &acting.state, step)
+    })
 }
 
 /// Writes manifest and sums from what the other steps recorded; the same records, the same bytes. Approvers do it again.
-pub(in crate::engine) fn write_sums(train: &Train, state: &State, step: &Checksum) -> Result<Outcome> {
-    let objects = train.objects();
+pub(in crate::engine) fn write_sums(objects: &Objects, state: &State, step: &Checksum) -> Result<Outcome> {
     let head = prepared(state, &step.prepare)?.head;
-    let artifacts = collect(train, state, step)?;
+    let artifacts = collect(objects, state, step)?;
     let manifest = Manifest::new(Contents {
         project: step.project.clone(),
         line: step.branch.clone(),
@@ -28,7 +32,7 @@ pub(in crate::engine) fn write_sums(train: &Train, state: &State, step: &Checksu
         train: nonce(state)?,
         date: step.date,
         commit: head.clone(),
-        tag: ManifestTag { name: step.tag.clone(), text: Sha256::of(&payload_of(train, state, &step.prepare)?) },
+        tag: ManifestTag { name: step.tag.clone(), text: Sha256::of(&payload_of(state, &step.prepare)?) },
         artifacts: artifacts.clone(),
     })
     .map_err(|e| e.hint("rename the artifact in its recipe"))?;
@@ -48,7 +52,7 @@ pub(in crate::engine) fn write_sums(train: &Train, state: &State, step: &Checksu
 }
 
 /// The artifacts of all the steps that make up the release, and its notes; two of one name stop the train.
-fn collect(train: &Train, state: &State, step: &Checksum) -> Result<Vec<Artifact>> {
+fn collect(objects: &Objects, state: &State, step: &Checksum) -> Result<Vec<Artifact>> {
     let mut all: Vec<(Artifact, String)> = Vec::new();
     for id in &step.from {
         let found: Vec<Artifact> = match state.outcome(id) {
@@ -69,22 +73,12 @@ fn collect(train: &Train, state: &State, step: &Checksum) -> Result<Vec<Artifact
                     "give one of them another name in the configuration: names are compared without regard to case",
                 ));
             }
-            let mut start = Vec::new();
-            let bytes = train.objects().open(&artifact.digests.sha256)?;
-            bytes.take(64).read_to_end(&mut start).context(format!("cannot read artifact `{}`", artifact.name))?;
-            if masquerades(&start) {
-                return Err(Error::verification(format!(
-                    "artifact `{}` of `{id}` is written like a git object",
-                    artifact.name
-                ))
-                .hint("its signature by the release key could be taken for that of a tag: find out what made it"));
-            }
             all.push((artifact, id.to_string()));
         }
     }
     let mut artifacts: Vec<Artifact> = all.into_iter().map(|(a, _)| a).collect();
     if let Some(notes) = prepared(state, &step.prepare)?.notes {
-        let digests = Digests::of(&train.objects().get(&notes)?);
+        let digests = Digests::of(&objects.get(&notes)?);
         artifacts.push(Artifact::new(ArtifactName::new(manifest::NOTES)?, digests));
     }
     artifacts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -96,9 +90,9 @@ fn nonce(state: &State) -> Result<TrainNonce> {
 }
 
 /// The unsigned tag object of the line that a `prepare` step made.
-fn payload_of(train: &Train, state: &State, prepare: &StepId) -> Result<Vec<u8>> {
+fn payload_of(state: &State, prepare: &StepId) -> Result<Vec<u8>> {
     let head = prepared(state, prepare)?.head;
-    let planned = train.plan().step(prepare).map(|s| &s.step);
+    let planned = state.graph().plan().step(prepare).map(|s| &s.step);
     let Some(Step::Prepare(line)) = planned else {
         return Err(Error::fatal(format!("the plan has no step `{prepare}`")));
     };
@@ -110,6 +104,17 @@ fn payload_of(train: &Train, state: &State, prepare: &StepId) -> Result<Vec<u8>>
         date: line.date,
         message: bump.tag_message.clone(),
     })
+}
+
+/// Refuses an artifact that could be taken for something else that the release key signs. Its first bytes are read.
+pub(super) fn refuse_disguised(artifact: &Artifact, bytes: &mut dyn Read) -> Result<Vec<u8>> {
+    let mut start = Vec::new();
+    bytes.take(64).read_to_end(&mut start).context(format!("cannot read artifact `{}`", artifact.name))?;
+    if artifact.name.as_str() != manifest::NOTES && masquerades(&start) {
+        return Err(Error::verification(format!("artifact `{}` is written like a git object", artifact.name))
+            .hint("its signature by the release key could be taken for that of a tag: find out what made it"));
+    }
+    Ok(start)
 }
 
 /// Whether bytes could be taken for a git tag or commit, or for a signed document of ours: the release key signs artifacts
@@ -127,6 +132,6 @@ impl Acting<'_> {
 
     /// The unsigned tag object of the line that a `prepare` step made.
     pub(super) fn payload_of(&self, prepare: &StepId) -> Result<Vec<u8>> {
-        payload_of(self.train, &self.state, prepare)
+        payload_of(&self.state, prepare)
     }
 }

@@ -74,6 +74,11 @@ impl Certificate {
         &self.fingerprint
     }
 
+    /// The certificate as the library has it.
+    pub(super) fn cert(&self) -> &openpgp::Cert {
+        &self.cert
+    }
+
     /// Its first user id, for people.
     #[must_use]
     pub fn user_id(&self) -> Option<String> {

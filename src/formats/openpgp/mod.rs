@@ -4,10 +4,12 @@
 //! reads, and one hash state serves any number of signers.
 
 mod certificate;
+mod encrypt;
 mod hash;
 mod signature;
 
 pub use certificate::{Certificate, Standing};
+pub use encrypt::{BEGIN as MESSAGE_BEGIN, encrypt};
 pub use hash::{Hashed, SigningHasher, hash_reader};
 pub use signature::{Detached, SignatureFact, armor};
 

@@ -122,6 +122,15 @@ impl Tree {
         Ok(true)
     }
 
+    pub(super) fn staged(&self) -> Result<Vec<String>> {
+        // That the root is there is looked at on the way to any path.
+        self.locate(&Area::Public, "x")?;
+        let dir = self.root.join(STAGING);
+        let entries = self.disk.list(&dir).context(format!("cannot list `{}`", dir.display()))?;
+        let trains = entries.into_iter().filter(|e| e.kind == EntryKind::Dir && path::check_train(&e.name).is_ok());
+        Ok(trains.map(|e| e.name).collect())
+    }
+
     pub(super) fn clear_staging(&self, train: &str) -> Result<()> {
         let some = self.locate(&Area::Staging(train.to_owned()), "x")?;
         let dir = some.parent().unwrap_or(&some);

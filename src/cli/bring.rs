@@ -1,0 +1,79 @@
+//! `ship --approval`: approvals that people made on other machines.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::place::Place;
+use crate::engine::Train;
+use crate::engine::bring::{self, Brought};
+use crate::error::{Context as _, Error, Result};
+use crate::model::{PersonId, TrainName, escape};
+use crate::trust::Carried;
+
+/// What became of the approval in a file.
+#[derive(Serialize)]
+pub(super) struct Came {
+    person: PersonId,
+    file: String,
+    became: &'static str,
+}
+
+impl Came {
+    /// As a line for people.
+    pub(super) fn text(&self) -> String {
+        format!("approval of {} ({}): {}", self.person, escape(&self.file), self.became)
+    }
+}
+
+/// Reads the files.
+pub(super) fn read(place: &Place, files: &[PathBuf]) -> Result<Vec<(String, Carried)>> {
+    let read = |path: &PathBuf| {
+        let name = path.display().to_string();
+        let bytes = place.disk.read(path).context(format!("cannot read `{name}`"))?;
+        let bytes = bytes.ok_or_else(|| {
+            Error::input(format!("there is no file `{name}`"))
+                .hint("an approver makes it: `lifeboat approve --bundle FILE --as NAME --out APPROVAL`")
+        })?;
+        let carried = bring::read(&bytes, &name)?;
+        Ok((name, carried))
+    };
+    files.iter().map(read).collect()
+}
+
+/// The train that approvals are for, if it is this machine's.
+pub(super) fn train(place: &Place, brought: &[(String, Carried)]) -> Result<TrainName> {
+    let seen = place.see_all()?;
+    for (name, carried) in brought {
+        if carried.project != place.config.project.name {
+            let (theirs, ours) = (&carried.project, &place.config.project.name);
+            return Err(Error::verification(format!(
+                "`{name}`: this is an approval for project `{theirs}`, not for `{ours}`"
+            ))
+            .detail("nothing was recorded"));
+        }
+        if let Some(found) = seen.iter().find(|s| s.state.nonce() == Some(&carried.train)) {
+            return Ok(found.name().clone());
+        }
+    }
+    let Some((name, carried)) = brought.first() else { return Err(Error::input("there is no approval")) };
+    let what = format!("`{name}`: this is an approval of another train: `{}`, nonce {}", carried.name, carried.train);
+    let error = seen.iter().fold(Error::verification(what).detail("nothing was recorded"), |e, s| {
+        let nonce = s.state.nonce().map_or_else(|| "none".to_owned(), ToString::to_string);
+        e.detail(format!("here: train `{}`, nonce {nonce}", s.name()))
+    });
+    Err(error.hint("record it on the machine that made the bundle"))
+}
+
+/// Judges and records them.
+pub(super) fn record(train: &Train, brought: &[(String, Carried)], now: Timestamp) -> Result<Vec<Came>> {
+    let came = bring::bring(train, brought, now)?;
+    let words = |b: Brought| match b {
+        Brought::Recorded => "recorded",
+        Brought::Before => "recorded before",
+        Brought::GateIsOpen => "not needed, the gate is open already",
+    };
+    let came = came.into_iter().zip(brought);
+    Ok(came.map(|((person, b), (file, _))| Came { person, file: file.clone(), became: words(b) }).collect())
+}

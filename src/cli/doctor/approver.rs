@@ -1,0 +1,74 @@
+//! What one person needs who approves on this machine.
+
+use std::sync::Arc;
+
+use super::report::{Check, Health};
+use super::{Subjects, Work, machine, trust};
+use crate::config::{Config, KeySource};
+use crate::error::{Error, Result};
+use crate::gather;
+use crate::host::HostDisk;
+use crate::model::{Fingerprint, PersonId};
+
+pub(super) fn examine(config: &Config, subjects: &Subjects<'_>, person: &PersonId, work: &mut Work) {
+    let source = config.signing.people.get(person);
+    machine::git(work);
+    if matches!(source, Some(KeySource::Gpg { .. })) {
+        machine::gpg(Health::Fail, work);
+    }
+    work.now(machine::disk_space(subjects.state));
+    work.now(machine::clock(subjects.now));
+    trust::root(config, subjects, work);
+    let name = person.to_string();
+    work.now(match may_approve(config, subjects, person, source) {
+        Ok(found) => Check::ok("person", name.clone(), found),
+        Err(e) => Check::from_error("person", name.clone(), Health::Fail, &e),
+    });
+    trust::repository(config, work);
+    match source {
+        Some(source) => machine::key(name, source, Health::Fail, work),
+        None => {
+            let e = Error::fatal("no key is configured for this person on this machine")
+                .hint(format!("`lifeboat approve --as {person}` takes one with `--gpg FINGERPRINT` or `--key FILE`"));
+            work.now(Check::from_error("key", name, Health::Warn, &e));
+        }
+    }
+    for store in subjects.stores {
+        let store = Arc::clone(store);
+        work.later("store", store.name().to_string(), Health::Warn, async move {
+            // Approving only reads: what a store can do is the operator's to know.
+            let staged = store.staged().await.map_err(|e| {
+                e.hint("its staged files cannot be read from here: ask for a bundle with `lifeboat export TRAIN --to FILE --bytes`")
+            })?;
+            Ok(format!("its staging area can be read ({} staged)", staged.len()))
+        });
+    }
+}
+
+/// Whether the trust root lets this person approve, with the configured key.
+fn may_approve(
+    config: &Config,
+    subjects: &Subjects<'_>,
+    person: &PersonId,
+    source: Option<&KeySource>,
+) -> Result<String> {
+    let trust = gather::trusted(config, subjects.state, &HostDisk, subjects.now)?;
+    let role = &trust.root.roles.approve;
+    if !role.people.contains(person) {
+        let names: Vec<&str> = role.people.iter().map(PersonId::as_str).collect();
+        return Err(Error::verification(format!("`{person}` is not one of those who approve: {}", names.join(", ")))
+            .hint("`lifeboat trust show` says who may do what"));
+    }
+    let known = trust.root.people.get(person).into_iter().flat_map(|p| &p.certificates);
+    if let Some(KeySource::Gpg { fingerprint }) = source {
+        let key: Fingerprint = fingerprint.parse()?;
+        if !known.clone().any(|c| trust.certificate(c).is_ok_and(|c| c.has_key(&key))) {
+            return Err(Error::verification(format!(
+                "key {key} is not in a certificate that the trust root has for them"
+            ))
+            .hint("name one that is: `lifeboat trust show` lists their certificates"));
+        }
+    }
+    let known: Vec<&str> = known.map(Fingerprint::as_str).collect();
+    Ok(format!("may approve, with certificate {}", known.join(" or ")))
+}

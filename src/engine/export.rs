@@ -1,0 +1,174 @@
+//! Review bundles: what a person on another machine needs to look at a train, written here and opened there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::content;
+use super::perform::hooks;
+use super::recorded::Recorded;
+use super::train::TrainDir;
+use super::view::View;
+use crate::effects::{Disk, Objects, files};
+use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::formats::canonical;
+use crate::formats::review_bundle::{self, CONTENT, Header, JOURNAL, PLAN, Parts, StagedAt, Writer};
+use crate::formats::signed::Document as _;
+use crate::journal::{Event, Record};
+use crate::model::Sha256;
+use crate::plan::{Plan, check};
+use crate::step::{Outcome, Step};
+use crate::trust::TrustedRoot;
+
+/// What a bundle says of itself, in the file and on the screen.
+pub const EMBARGO: &str = "EMBARGOED: it holds unreleased fixes; give it to those who approve, and to nobody else";
+
+/// Writes a train's review bundle, with the staged files if `bytes`.
+///
+/// # Errors
+/// A train at which there is nothing to approve; lost objects; those of `out`.
+pub fn write(view: &View, recorded: &Recorded, bytes: bool, now: Timestamp, out: &mut dyn Write) -> Result<Header> {
+    let (state, plan) = (view.state(), view.plan());
+    state.open_to_approvals()?;
+    let (content, _) = content::to_approve(view)?;
+    let listed = objects_of(view, &recorded.records, bytes)?;
+    let nonce = content.train.clone();
+    let stores = plan.destinations.iter().filter_map(|(name, at)| Some((name.strip_prefix("store ")?, at)));
+    let staged = stores.map(|(store, address)| StagedAt {
+        store: store.to_owned(),
+        address: address.clone(),
+        directory: format!(".staging/{nonce}"),
+    });
+    let header = Header {
+        kind: Header::TYPE.to_owned(),
+        project: plan.project.clone(),
+        train: nonce.clone(),
+        format: 1,
+        embargo: EMBARGO.to_owned(),
+        name: plan.train.clone(),
+        plan: state.graph().id().0,
+        content: content.digest()?,
+        root: plan.trust_root,
+        exported: now,
+        staged: staged.collect(),
+        bytes,
+        objects: listed.keys().copied().collect(),
+    };
+    let mut writer = Writer::new(out, &header)?;
+    writer.file(PLAN, &recorded.plans.first().plan().to_bytes()?)?;
+    let mut journal = Vec::new();
+    for record in &recorded.records {
+        journal.extend(canonical::to_bytes(record)?);
+        journal.push(b'\n');
+    }
+    writer.file(JOURNAL, &journal)?;
+    writer.file(CONTENT, &content.to_bytes()?)?;
+    for (id, size) in &listed {
+        let mut object = view.objects().open(id)?;
+        match size {
+            Some(size) => writer.object(id, *size, &mut *object)?,
+            None => {
+                let bytes = view.objects().get(id)?;
+                writer.object(id, bytes.len() as u64, &mut &*bytes)?;
+            }
+        }
+    }
+    writer.finish()?;
+    Ok(header)
+}
+
+/// What a review reads of a train's objects, with their sizes where those are recorded.
+fn objects_of(view: &View, records: &[Record], bytes: bool) -> Result<BTreeMap<Sha256, Option<u64>>> {
+    let (state, plan) = (view.state(), view.plan());
+    let mut out: BTreeMap<Sha256, Option<u64>> = plan.lines.iter().map(|l| (l.series, None)).collect();
+    for record in records {
+        // A plan that replaced the first one is an object.
+        if let Event::Amended { object, .. } = &record.what {
+            out.insert(*object, None);
+        }
+    }
+    for step in &plan.steps {
+        match (&step.step, state.outcome(&step.id)) {
+            (Step::Prepare(_), Some(Outcome::Prepared { pack, notes, by_hooks, .. })) => {
+                out.extend([Some(*pack), *notes, *by_hooks].into_iter().flatten().map(|id| (id, None)));
+                out.extend(hooks::pinned_paths(view.objects(), by_hooks.as_ref())?.into_values().map(|id| (id, None)));
+            }
+            (Step::Checksum(_), Some(Outcome::Summed { manifest, sha256sums, sha512sums, artifacts })) => {
+                let sums = [manifest, sha256sums, sha512sums];
+                let files = sums.into_iter().chain(artifacts.iter().filter(|_| bytes));
+                out.extend(files.map(|a| (a.digests.sha256, Some(a.digests.size))));
+            }
+            _ => {}
+        }
+    }
+    Ok(out)
+}
+
+/// A bundle that was opened.
+pub struct Opened {
+    /// What it is about.
+    pub header: Header,
+    /// The train in it.
+    pub view: View,
+}
+
+/// Opens a bundle into a directory that holds nothing yet, and checks everything that it says of itself: the plan and its
+/// promises, the journal's chain and signature, each object's digest, and that its parts are of one train.
+///
+/// # Errors
+/// What does not hold, by name; another trust root.
+pub fn open(disk: &Arc<dyn Disk>, trust: Arc<TrustedRoot>, dir: &Path, source: &mut dyn Read) -> Result<Opened> {
+    let objects = Objects::new(disk.clone(), dir.join("objects"));
+    let Parts { header, plan, journal, content } = review_bundle::read(source, |id, bytes| {
+        let put = objects.put_written(|out| files::copy(bytes, out).map(drop).context("it is cut off or damaged"))?;
+        if put.sha256 == *id {
+            return Ok(());
+        }
+        Err(Error::verification(format!("object {id} in it has other bytes than its name says")))
+    })?;
+    let changed = |what: &str, e: Error| {
+        // A newer format is said as it is.
+        if e.kind() == ErrorKind::Fatal { e } else { Error::verification(format!("{what}: {}", e.message())) }
+    };
+    let parsed = Plan::from_bytes(&plan).map_err(|e| changed("the plan in it cannot be read", e))?;
+    check(&parsed).map_err(|e| Error::verification(format!("the plan in it: {}", e.message())))?;
+    if parsed.to_bytes()? != plan {
+        return Err(Error::verification("the plan in it is not written in its canonical form"));
+    }
+    let train = TrainDir::new(dir.to_owned());
+    files::write_new(&**disk, &train.plan(), 0o600, &mut &*plan)?;
+    files::write_new(&**disk, &train.journal(), 0o600, &mut &*journal)?;
+    let not_held = |e| changed("the journal in it does not hold", e);
+    let recorded = train.read(&**disk).map_err(not_held)?;
+    if recorded.len != journal.len() as u64 {
+        return Err(Error::verification("the journal in it ends within a record"));
+    }
+    let state = recorded.state().map_err(not_held)?;
+    super::train::same_root(&trust, state.graph().plan())?;
+    let view = View::new(state, objects, trust);
+    one_train(&header, &content, &view, &recorded.records)?;
+    Ok(Opened { header, view })
+}
+
+/// Whether header, content manifest, plan and journal are of one train.
+fn one_train(header: &Header, content: &[u8], view: &View, records: &[Record]) -> Result<()> {
+    let (ours, _) = content::to_approve(view)?;
+    let other = |what: &str| Err(Error::verification(format!("its parts are not of one train: {what}")));
+    let plan = view.plan();
+    let wanted: BTreeSet<Sha256> = objects_of(view, records, header.bytes)?.into_keys().collect();
+    match () {
+        () if ours.to_bytes()? != content => other("the content manifest is not that of the journal"),
+        () if header.content != ours.digest()? => other("the header names another content manifest"),
+        () if header.project != plan.project => other("the header names another project"),
+        () if header.name != plan.train => other("the header names another train"),
+        () if header.train != ours.train => other("the header names another nonce"),
+        () if header.plan != view.state().graph().id().0 => other("the header names another plan"),
+        () if header.root != plan.trust_root => other("the header names another trust root"),
+        () if !wanted.is_subset(&header.objects) => other("it lacks an object that the journal names"),
+        () if wanted != header.objects => other("it holds an object that the journal does not name"),
+        () => Ok(()),
+    }
+}

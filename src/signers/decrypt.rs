@@ -1,0 +1,146 @@
+//! Reads messages that were encrypted to a person: with a key file, else by the person's own gpg.
+
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use openpgp::cert::amalgamation::key::ValidErasedKeyAmalgamation;
+use openpgp::crypto::{Password, SessionKey};
+use openpgp::packet::key::SecretParts;
+use openpgp::packet::{PKESK, SKESK};
+use openpgp::parse::Parse as _;
+use openpgp::parse::stream::{DecryptionHelper, DecryptorBuilder, MessageStructure, VerificationHelper};
+use openpgp::policy::StandardPolicy;
+use openpgp::types::{PublicKeyAlgorithm, SymmetricAlgorithm};
+use openpgp::{Cert, KeyHandle};
+use sequoia_openpgp as openpgp;
+
+use super::gpg;
+use crate::effects::files;
+use crate::error::{Context as _, Error, Result};
+use crate::formats::openpgp::cause;
+use crate::model::{Secret, escape};
+
+/// Whether a key file has a key that can read messages; a file that only signs leaves that to gpg.
+#[must_use]
+pub fn decrypts(key: &[u8], now: Timestamp) -> bool {
+    let policy = StandardPolicy::at(SystemTime::from(now));
+    Cert::from_bytes(key).is_ok_and(|cert| usable(&cert, &policy).next().is_some())
+}
+
+/// The keys of a certificate that read messages. Software RSA leaks its key through timing (RUSTSEC-2023-0071), so it is
+/// left to gpg; an expired key still reads what was sent to it.
+fn usable<'a>(
+    cert: &'a Cert,
+    policy: &'a StandardPolicy<'a>,
+) -> impl Iterator<Item = ValidErasedKeyAmalgamation<'a, SecretParts>> {
+    let keys = cert.keys().secret().with_policy(policy, None).for_transport_encryption();
+    keys.filter(|k| matches!(k.key().pk_algo(), PublicKeyAlgorithm::ECDH | PublicKeyAlgorithm::X25519))
+}
+
+/// Reads a message with the secret key in a file; `name` is that file.
+///
+/// # Errors
+/// A message to other keys, a wrong passphrase, a damaged message.
+pub fn with_file(
+    key: &[u8],
+    name: &str,
+    passphrase: Option<&Secret>,
+    now: Timestamp,
+    message: Box<dyn Read + Send>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let cert = Cert::from_bytes(key)
+        .map_err(|e| Error::input(format!("`{name}` is not an OpenPGP secret key")).because(cause(&e)))?;
+    let policy = StandardPolicy::at(SystemTime::from(now));
+    let failed = |e: openpgp::anyhow::Error| {
+        Error::input(format!("cannot decrypt it with the key in `{name}`"))
+            .because(cause(&e))
+            .hint("was it encrypted to you? if the key is in gpg, leave `--key` out")
+    };
+    let helper = Helper { cert: &cert, policy: &policy, passphrase };
+    let builder = DecryptorBuilder::from_reader(Shared(std::sync::Mutex::new(message))).map_err(failed)?;
+    let mut plain = builder.with_policy(&policy, SystemTime::from(now), helper).map_err(failed)?;
+    files::copy(&mut plain, out).map(drop).context("cannot decrypt it: it is damaged")
+}
+
+struct Shared(std::sync::Mutex<Box<dyn Read + Send>>);
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).read(buffer)
+    }
+}
+
+struct Helper<'a> {
+    cert: &'a Cert,
+    policy: &'a StandardPolicy<'a>,
+    passphrase: Option<&'a Secret>,
+}
+
+impl VerificationHelper for Helper<'_> {
+    fn get_certs(&mut self, _: &[KeyHandle]) -> openpgp::Result<Vec<Cert>> {
+        Ok(Vec::new())
+    }
+
+    /// Who encrypted it counts for nothing: what is in it is checked by itself.
+    fn check(&mut self, _: MessageStructure<'_>) -> openpgp::Result<()> {
+        Ok(())
+    }
+}
+
+impl DecryptionHelper for Helper<'_> {
+    fn decrypt(
+        &mut self,
+        to: &[PKESK],
+        _: &[SKESK],
+        algorithm: Option<SymmetricAlgorithm>,
+        decrypt: &mut dyn FnMut(Option<SymmetricAlgorithm>, &SessionKey) -> bool,
+    ) -> openpgp::Result<Option<Cert>> {
+        for key in usable(self.cert, self.policy) {
+            let mut key = key.key().clone();
+            let handle = KeyHandle::from(key.fingerprint());
+            let Some(ours) = to.iter().find(|p| p.recipient().is_none_or(|r| r.aliases(&handle))) else { continue };
+            if key.secret().is_encrypted() {
+                let missing = || openpgp::anyhow::anyhow!("the key needs a passphrase, and none is configured");
+                let passphrase = self.passphrase.ok_or_else(missing)?;
+                key = key.decrypt_secret(&Password::from(passphrase.expose()))?;
+            }
+            let mut pair = key.into_keypair()?;
+            if ours.decrypt(&mut pair, algorithm).is_some_and(|(algorithm, session)| decrypt(algorithm, &session)) {
+                return Ok(None);
+            }
+        }
+        Err(openpgp::anyhow::anyhow!("it is not encrypted to any key in this file"))
+    }
+}
+
+/// Reads a message by the user's gpg, whose agent asks for passphrase or PIN.
+///
+/// # Errors
+/// No gpg, no key of its recipients, a damaged message.
+pub fn with_gpg(message: &mut dyn Read, out: &mut (dyn Write + Send)) -> Result<()> {
+    let mut command = gpg::program();
+    command.args(["--quiet", "--decrypt", "--output", "-"]).stdin(Stdio::piped());
+    let mut child = command.spawn().map_err(gpg::not_started)?;
+    let (input, plain) = (child.stdin.take(), child.stdout.take());
+    let copied = std::thread::scope(|scope| {
+        // gpg writes while it reads: each end needs somebody.
+        let reader = scope.spawn(|| plain.map_or(Ok(0), |mut plain| files::copy(&mut plain, out)));
+        if let Some(mut input) = input {
+            // If gpg went away before it had read everything, its own message says why.
+            drop(files::copy(message, &mut input));
+        }
+        reader.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread ended in a panic")))
+    });
+    let output = child.wait_with_output().context("cannot wait for gpg")?;
+    if !output.status.success() {
+        let mut error = Error::input("gpg cannot decrypt it");
+        for line in String::from_utf8_lossy(&output.stderr).lines().take(10) {
+            error = error.detail(escape(line));
+        }
+        return Err(error.hint("`gpg --list-secret-keys` shows which keys are here; was it encrypted to one of them?"));
+    }
+    copied.map(drop).context("cannot write what gpg decrypted")
+}
