@@ -108,7 +108,7 @@ fn servers(config: &Config) -> Vec<(String, String)> {
     let stores = config.stores.iter().filter_map(|s| Some((format!("store `{}`", s.name), s.public_url.clone()?)));
     let forges = config.forges.iter().map(|f| {
         let at = f.api.clone().unwrap_or_else(|| forges::address(&f.name).to_owned());
-        (format!("forge `{}`", f.name), at)
+        (format!("forge `{}`", f.name), forges::clock_address(&f.name, &at))
     });
     stores.chain(forges).filter(|(_, url)| url.starts_with("http")).collect()
 }

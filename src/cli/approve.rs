@@ -103,8 +103,13 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 fn chosen(place: &Place, args: &Args) -> Result<TrainName> {
     let elsewhere = |e| super::rivals::elsewhere(place, &args.person, e);
     let name = place.choose(args.train.as_ref()).map_err(elsewhere)?;
-    if args.train.is_none() && !place.see(&name)?.under_way() {
-        return Err(elsewhere(Error::input(format!("train `{name}` is not under way any more, and no other one is"))));
+    let seen = place.see(&name)?;
+    if args.train.is_none() && !seen.under_way() {
+        let how = match seen.state.abandoned() {
+            Some(reason) => format!("was given up: {}", escape(reason)),
+            None => "is not under way any more".to_owned(),
+        };
+        return Err(elsewhere(Error::input(format!("train `{name}` {how}, and no other one is under way"))));
     }
     Ok(name)
 }

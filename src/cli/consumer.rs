@@ -10,7 +10,7 @@ use super::place::{Place, state_dir};
 use super::{Global, Output, doctor, trust, verify};
 use crate::effects::{Clock as _, Disk, Quiet};
 use crate::engine::TrainDir;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Result};
 use crate::host::{HostClock, HostDisk};
 use crate::model::{ProjectName, whole_seconds};
 
@@ -67,12 +67,15 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         Err(_) => state_dir(global)?,
     };
     let probe = TrainDir::new(state.join("doctor"));
-    let effects = place.as_ref().ok().map(|p| p.effects_in(&probe, Arc::new(Quiet)));
-    let (config, effects) = match (&place, effects) {
-        (Ok(place), Some(Ok(effects))) => (Ok(&place.config), Some(effects)),
-        (_, Some(Err(e))) => return Err(e),
-        (Err(e), _) => (Err(e), None),
-        (Ok(_), None) => return Err(Error::fatal("the configuration could not be used")),
+    let meaning = place.as_ref().ok().and_then(|p| super::meaning::check(p).err());
+    let mut broken = None;
+    let effects =
+        place.as_ref().ok().and_then(|p| p.effects_in(&probe, Arc::new(Quiet)).map_err(|e| broken = Some(e)).ok());
+    let config = match (&place, &broken) {
+        (Err(e), _) => Err(e),
+        // What stands in the file is told with its line, by the check of its names.
+        (Ok(_), Some(e)) => Err(meaning.as_ref().unwrap_or(e)),
+        (Ok(place), None) => Ok(&place.config),
     };
     let (runners, stores, forges, remotes) = match &effects {
         Some(e) => (
@@ -89,10 +92,9 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         seen.iter().flat_map(|s| s.state.outages().into_iter().map(|o| (s.name().clone(), o))).collect();
     let workflows_off: Vec<_> =
         seen.iter().flat_map(|s| s.state.switched_off().into_iter().map(|o| (s.name().clone(), o))).collect();
-    let meaning = place.as_ref().ok().and_then(|p| super::meaning::check(p).err());
     let subjects = doctor::Subjects {
         config,
-        meaning: meaning.as_ref(),
+        meaning: meaning.as_ref().filter(|_| config.is_ok()),
         state: &state,
         now: HostClock.now(),
         runners: &runners,

@@ -48,6 +48,8 @@ pub struct Adapter {
     pub workflow_dirs: &'static [&'static str],
     /// Where its API is if the configuration does not say; empty where it must.
     pub address: &'static str,
+    /// What anybody may read below that address, for a look at the server's clock.
+    pub open_path: &'static str,
     /// Makes the forge; touches nothing yet.
     pub open: fn(&ForgeSpec, &Surroundings) -> Result<Arc<dyn Forge>>,
 }
@@ -59,6 +61,8 @@ pub const FORGES: &[Adapter] = &[
         about: "releases on a Forgejo or Gitea server",
         workflow_dirs: &[".forgejo/workflows", ".gitea/workflows", ".github/workflows"],
         address: "",
+        // <https://forgejo.org/docs/latest/user/api-usage/>
+        open_path: "/version",
         open: forgejo::open,
     },
     Adapter {
@@ -66,6 +70,8 @@ pub const FORGES: &[Adapter] = &[
         about: "releases on github.com or GitHub Enterprise",
         workflow_dirs: &[".github/workflows"],
         address: github::API,
+        // Costs nothing of the limit: <https://docs.github.com/en/rest/rate-limit/rate-limit>
+        open_path: "/rate_limit",
         open: github::open,
     },
 ];
@@ -80,6 +86,13 @@ pub fn workflow_dirs(name: &RemoteName) -> &'static [&'static str] {
 #[must_use]
 pub fn address(name: &RemoteName) -> &'static str {
     FORGES.iter().find(|a| a.kind == name.as_str()).map_or("", |a| a.address)
+}
+
+/// Where a server whose API is at `api` shows its clock to anybody.
+#[must_use]
+pub fn clock_address(name: &RemoteName, api: &str) -> String {
+    let path = FORGES.iter().find(|a| a.kind == name.as_str()).map_or("", |a| a.open_path);
+    format!("{}{path}", api.trim_end_matches('/'))
 }
 
 /// Makes the forge that the configuration names; touches nothing yet.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response, header};
+use reqwest::{Client, Response, header};
 use tokio::task::JoinSet;
 
 use crate::effects::Clock;
@@ -13,10 +13,14 @@ use crate::error::{Context as _, Result};
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long the servers that are asked for the time have, all together: a train at its open gate waits for no time-out of one
+/// that is down.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// What is read of an answer.
 const LIMIT: usize = 1 << 20;
 
-async fn ask(method: Method, url: &str) -> Result<Response> {
+async fn ask(url: &str) -> Result<Response> {
     let what = format!("cannot read `{url}`");
     let client = Client::builder()
         .user_agent(concat!("lifeboat/", env!("CARGO_PKG_VERSION")))
@@ -26,7 +30,7 @@ async fn ask(method: Method, url: &str) -> Result<Response> {
         .timeout(PATIENCE)
         .build()
         .context("cannot set up HTTP")?;
-    client.request(method, url).send().await.context(what)
+    client.get(url).send().await.context(what)
 }
 
 /// The first bytes that a server gives to anybody at an address; `None` where it refuses.
@@ -34,7 +38,7 @@ async fn ask(method: Method, url: &str) -> Result<Response> {
 /// # Errors
 /// A server that does not answer.
 pub(crate) async fn read(url: &str) -> Result<Option<Vec<u8>>> {
-    let mut answer = ask(Method::GET, url).await?;
+    let mut answer = ask(url).await?;
     if !answer.status().is_success() {
         return Ok(None);
     }
@@ -50,7 +54,7 @@ pub(crate) async fn read(url: &str) -> Result<Option<Vec<u8>>> {
 
 /// The time that a server gives with its answer (RFC 9110 §6.6.1), whatever it answers.
 async fn time(url: &str) -> Option<Timestamp> {
-    let answer = ask(Method::HEAD, url).await.ok()?;
+    let answer = ask(url).await.ok()?;
     let date = answer.headers().get(header::DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(date).ok().map(|zoned| zoned.timestamp())
 }
@@ -83,7 +87,14 @@ impl<C: Clock> Clock for WatchedClock<C> {
         for (what, url) in self.servers.clone() {
             asked.spawn(async move { time(&url).await.map(|at| (what, at)) });
         }
-        let mut told: Vec<(String, Timestamp)> = asked.join_all().await.into_iter().flatten().collect();
+        let mut told: Vec<(String, Timestamp)> = Vec::new();
+        let all = async {
+            while let Some(one) = asked.join_next().await {
+                told.extend(one.ok().flatten());
+            }
+        };
+        // Who has not answered by then is no witness.
+        drop(tokio::time::timeout(MOMENT, all).await);
         told.sort();
         told
     }

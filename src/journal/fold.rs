@@ -1,14 +1,13 @@
 //! The state of a train: a pure fold over its journal. Nothing else stores it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::event::{Event, FailureClass, Record, StepStatus, name, transition};
 use super::plans::Plans;
+use super::train_state::TrainState;
 use crate::error::{Error, Part, Result};
 use crate::model::TrainNonce;
 use crate::plan::{Graph, PlanId, amend};
@@ -52,46 +51,6 @@ pub struct State {
     abandoned: Option<String>,
     /// Workflows that were found on when they had to be off, with when that was first, by the step that switches them off.
     found_on: BTreeMap<StepId, BTreeMap<String, Timestamp>>,
-}
-
-/// The name of a train's state, derived from its steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrainState {
-    /// The plan is adopted.
-    Drafted,
-    /// Every line's commits are made.
-    Prepared,
-    /// Every artifact is built.
-    Built,
-    /// Every test passed and every sum is written.
-    Verified,
-    /// Every required store holds the bytes, read back.
-    Staged,
-    /// The threshold and the time were reached.
-    Approved,
-    /// Every required destination is public and points at the release.
-    Released,
-    /// Every destination is equal.
-    Reconciled,
-    /// Given up before anything was public.
-    Abandoned,
-}
-
-impl fmt::Display for TrainState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Drafted => "drafted",
-            Self::Prepared => "prepared",
-            Self::Built => "built",
-            Self::Verified => "verified",
-            Self::Staged => "staged",
-            Self::Approved => "approved",
-            Self::Released => "released",
-            Self::Reconciled => "reconciled",
-            Self::Abandoned => "abandoned",
-        })
-    }
 }
 
 impl State {

@@ -7,11 +7,13 @@ mod outage;
 mod plans;
 mod signed;
 mod switched;
+mod train_state;
 
 pub use event::{Event, FORMAT, FailureClass, Record, StepStatus, transition};
 pub use file::Journal;
-pub use fold::{LOST, State, StepState, TrainState};
+pub use fold::{LOST, State, StepState};
 pub use outage::Outage;
 pub use plans::Plans;
 pub use signed::{Signatures, check_signatures};
 pub use switched::SwitchedOff;
+pub use train_state::TrainState;

@@ -86,6 +86,8 @@ fn full_disk_under_the_state() {
         space.shell(&format!("rm '{}/filler'", state.display()));
         ship_in(&space, &train, &["ship", &file]).ends_with(3);
         space.shell(&format!("umount '{}'", state.display()));
+        // The train went with its state; what it staged would make the next one its rival.
+        space.shell(&format!("rm -rf '{}/.staging'", train.store().display()));
     }
 }
 
@@ -332,13 +334,13 @@ fn journal_cut_and_changed() {
 fn newer_formats() {
     let train = SampleTrain::new();
     train.to_the_gate();
-    for (name, what) in [("journal.jsonl", "journal format 2"), ("plan.json", "format 2")] {
+    for (name, number, what) in [("journal.jsonl", 3, "journal format 3"), ("plan.json", 2, "format 2")] {
         let path = train.train_dir("drill").join(name);
         let whole = fs::read_to_string(&path).unwrap();
         let from = if name == "plan.json" { "\"format\":1" } else { "{\"at\"" };
         assert!(whole.contains(from), "{whole}");
         let newer = match whole.rfind("\"format\":1") {
-            Some(at) => format!("{}\"format\":2{}", &whole[..at], &whole[at + "\"format\":1".len()..]),
+            Some(at) => format!("{}\"format\":{number}{}", &whole[..at], &whole[at + "\"format\":1".len()..]),
             None => unreachable!(),
         };
         fs::write(&path, &newer).unwrap();

@@ -77,7 +77,7 @@ fn assemblies_may_share_the_lines_among_them() {
         )
     };
     train.edit(&train.config(), "[[store]]", &format!("{}{}[[store]]", joins(1), joins(2)));
-    let planned = train.run(&["plan", &train.train_file().display().to_string()]).ends_with(0);
+    let planned = train.run(&["plan", "--json", &train.train_file().display().to_string()]).ends_with(0);
     for part in ["assemble/release-1.0.0/of-1", "assemble/release-2.0.0/of-2"] {
         assert!(all(&planned).contains(part), "{part}: {}", all(&planned));
     }
@@ -104,7 +104,7 @@ fn bump_finds_the_configuration_below_the_top_as_every_verb_does() {
     let below = train.project().join("rust/deep");
     fs::create_dir_all(&below).unwrap();
     fs::rename(train.config(), train.project().join("rust/lifeboat.toml")).unwrap();
-    let mut command = train.command(&["bump", "patch", "--dry-run"]);
+    let mut command = train.command(&["bump", "--date", "2026-02-24", "--dry-run"]);
     command.current_dir(&below);
     let ran = Ran::of(&mut command);
     assert!(!all(&ran).contains("no `lifeboat.toml`"), "{}", all(&ran));
@@ -114,8 +114,9 @@ fn bump_finds_the_configuration_below_the_top_as_every_verb_does() {
 /// Runs a line of shell with the program in `$LIFEBOAT`.
 fn shell(train: &SampleTrain, dir: &Path, line: &str) -> Ran {
     let mut command = Command::new("bash");
-    command.args(["-o", "pipefail", "-c", line]).current_dir(dir).env("LIFEBOAT", env!("CARGO_BIN_EXE_lifeboat"));
+    command.args(["-o", "pipefail", "-c", line]);
     train.surround(&mut command);
+    command.current_dir(dir).env("LIFEBOAT", env!("CARGO_BIN_EXE_lifeboat"));
     Ran::of(&mut command)
 }
 

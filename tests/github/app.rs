@@ -169,7 +169,7 @@ async fn a_wrong_app_is_told_and_neither_key_nor_jwt_nor_token_is_shown() {
     told(&key().0, |_| {}, "the signature is not the app's").await;
     told(&pem, |app| app.id = "Iv1.other".into(), "another `iss`").await;
     told(&pem, |app| app.installation = 1, "HTTP status 404").await;
-    told(&"x".repeat(100), |_| {}, "no RSA private key").await;
+    told(&"x".repeat(100), |_| {}, "is not an RSA private key").await;
     assert_eq!(granted(&double), 0);
 }
 

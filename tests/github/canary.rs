@@ -12,7 +12,7 @@ use crate::app::key;
 use crate::github_double::app::App;
 use crate::github_double::faults::{Fault, Kind};
 use crate::github_double::{Double, Side};
-use crate::support::sample_train::{Ran, SampleTrain};
+use crate::support::sample_train::{Ran, SampleTrain, TOKEN};
 use crate::train::{Template, double_with};
 use crate::whole::git;
 
@@ -88,6 +88,7 @@ async fn keys_and_tokens_and_patches_show_up_nowhere() {
         "app = {{ id = \"Iv23liDouble\", installation = 4711, private_key = {{ file = \"{}\" }} }}",
         pem_file.display()
     );
+    train.edit(&train.config(), &format!("{TOKEN}\n"), "");
     train.edit(&train.config(), &api, &format!("{api}\nremote = \"github-git\"\n{app}"));
     train.configure(&format!("[[remote]]\nname = \"github-git\"\nurl = \"{}\"\n", here.display()));
     let run = async |args: &[&str]| {

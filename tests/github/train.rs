@@ -24,7 +24,7 @@ use lifeboat::model::{
 };
 use lifeboat::plan::{Plan, plan};
 use lifeboat::signers::ConfiguredKeys;
-use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts, WorkflowFile};
+use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts};
 use lifeboat::step::{Outcome, PlannedStep, Sealed, SealedFile, Step};
 use lifeboat::trust::{Act, TrustedRoot, approve};
 
@@ -34,6 +34,10 @@ use crate::github_double::actions::Workflow;
 use crate::github_double::faults::Fault;
 use crate::github_double::{Double, REPOSITORY, TOKEN};
 use crate::release_world::{FixedClock, NOW, Team, at};
+
+// By its path: a bench has this file by a path of its own.
+#[path = "train_workflows.rs"]
+mod train_workflows;
 
 /// A line, with the version before and after.
 pub type Line = (&'static str, &'static str, &'static str);
@@ -119,20 +123,6 @@ fn advisories() -> Vec<Advisory> {
     ]
 }
 
-/// A workflow that must not run, and one whose end is waited for.
-fn workflows() -> WorkflowFacts {
-    let file = |name: &str, text: &str| WorkflowFile {
-        path: format!(".github/workflows/{name}"),
-        text: text.to_owned(),
-        at: WorkflowAt::Release,
-    };
-    let files = vec![
-        file("publish.yml", "on:\n  push: {tags: ['v*']}\n  release: {types: [published]}\n"),
-        file("after.yml", "on: {release: {types: [published]}}\n"),
-    ];
-    WorkflowFacts { files: [("github".parse().unwrap(), files)].into(), ..WorkflowFacts::default() }
-}
-
 fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
     let branch = |b: &str| BranchName::new(b).unwrap();
     let base: Oid = "b".repeat(40).parse().unwrap();
@@ -148,7 +138,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
         submodules: vec![],
         missing_submodules: vec![],
         missing_crates: vec![],
-        workflows: workflows(),
+        workflows: train_workflows::workflows(),
     };
     let line = |(name, _, _): &Line| TrainLine {
         branch: branch(name),

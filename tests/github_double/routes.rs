@@ -116,6 +116,11 @@ fn served(world: &mut World, request: &Request, call: &str) -> Answer {
     let authorization = request.header("authorization").unwrap_or_default();
     world.authorizations.push((request.side, authorization.to_owned()));
     let now = jiff::Timestamp::now();
+    // Anybody may ask, and it costs nothing of the limit.
+    if request.path == "/rate_limit" {
+        let limit = json!({ "limit": 60, "used": 0, "remaining": 60, "reset": now.as_second() + 3600 });
+        return answer_of(200, &json!({ "resources": { "core": limit, "search": limit }, "rate": limit }));
+    }
     if let Some(installation) = request.path.strip_prefix("/app/installations/") {
         return access_token(world, request, installation, authorization, now);
     }

@@ -42,7 +42,7 @@ labels = ["linux"]
 env = { SHARED = "1" }
 pass_env = ["PATH"]
 secret_env = { TOKEN = { env = "T" } }
-run = ["sh build.sh"]
+run = ["sh build.sh {triple}"]
 test = ["sh test.sh"]
 artifacts = ["dist/{version}-{name}.tar"]
 network = false
@@ -57,7 +57,7 @@ labels = ["big"]
 env = { OWN = "1" }
 pass_env = ["LANG"]
 secret_env = { OWN_TOKEN = { env = "T" } }
-run = ["sh own.sh"]
+run = ["sh own.sh {triple}"]
 test = ["sh own-test.sh"]
 artifacts = ["dist/own-{version}.tar"]
 network = false
@@ -98,6 +98,8 @@ name = "here"
 kind = "local"
 labels = ["linux", "big"]
 slots = 2
+read = ["/srv/sdk"]
+same_user = false
 
 [[store]]
 name = "mirror"
@@ -242,6 +244,8 @@ const FLIPS: &[(&str, &str, &str)] = &[
     ("runner.kind", "kind = \"local\"", "kind = \"cloud\""),
     ("runner.labels", "[\"linux\", \"big\"]", "[\"linux\"]"),
     ("runner.slots", "slots = 2", "slots = 3"),
+    ("runner.read", "read = [\"/srv/sdk\"]", "read = [\"/srv/other\"]"),
+    ("runner.same_user", "same_user = false", "same_user = true"),
     ("store.name", "name = \"mirror\"", "name = \"origin\""),
     ("store.url", "/srv/mirror", "/srv/origin"),
     ("store.public_url", "example.org/mirror", "example.org/origin"),

@@ -232,8 +232,9 @@ pub fn verbs() -> BTreeSet<String> {
         let help = String::from_utf8(help.stdout).unwrap();
         let (_, commands) = help.split_once("Commands:\n").unwrap();
         let entries = commands.lines().take_while(|l| !l.trim().is_empty());
-        let verbs: BTreeSet<String> =
-            entries.filter_map(|l| Some(l.strip_prefix("  ")?.split(' ').next()?.to_owned())).collect();
+        let verbs = entries.filter_map(|l| Some(l.strip_prefix("  ")?.split(' ').next()?.to_owned()));
+        // A description that goes on in another line has no name before it.
+        let verbs: BTreeSet<String> = verbs.filter(|v| !v.is_empty()).collect();
         assert!(verbs.contains("ship") && verbs.contains("status"), "{verbs:?}");
         verbs
     };

@@ -146,7 +146,8 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
 /// What helps after a failed recipe. A rehearsal keeps nothing, so nothing of it is amended.
 fn fix(acting: &Acting<'_>) -> String {
     match Facts::read(&*acting.effects.disk, acting.train.dir()) {
-        None => "fix the recipe or the machine, then run the same command again".to_owned(),
+        None => "fix the recipe or the machine, then run the same command again: a dry run starts from the beginning"
+            .to_owned(),
         Some(facts) => format!(
             "fix the recipe, then run `lifeboat amend {}`: finished steps that do not change are kept; or fix the machine, \
              then run `lifeboat ship`",

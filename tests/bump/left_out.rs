@@ -1,0 +1,28 @@
+//! Rules that would stop what is checked out.
+
+use super::{Stage, day, history, init, patch};
+
+/// A changelog that is dated at each release.
+fn logged(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let mut sections = String::new();
+    for old in (1..=v).rev() {
+        sections += &format!("## 1.0.{old} - {}\n\n- change {old}\n\n", day(old));
+    }
+    let open = if stage == Stage::Before { format!("## Unreleased\n\n- change {n}\n\n") } else { String::new() };
+    vec![
+        ("Cargo.toml", format!("[package]\nname = \"acme\"\nversion = \"1.0.{v}\"\n")),
+        ("CHANGELOG.md", format!("# Log\n\n{open}{sections}")),
+    ]
+}
+
+#[test]
+fn a_rule_that_stops_what_is_checked_out_is_left_out_with_the_reason() {
+    // Nothing was written since the last release, so a changelog that must have a section would stop a patch.
+    let dir = history(logged, 3);
+    let (written, report) = init(dir.path());
+    assert!(written.contains("missing = \"warn\"") && written.contains("# left out: `missing"), "{written}\n{report}");
+    assert!(report.contains("left out: ") && !report.contains("would stop:\n"), "{report}");
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
