@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::formats::content::{CarryLine, Content, ContentLine};
 use crate::formats::manifest::Manifest;
 use crate::journal::State;
-use crate::model::{BranchName, PersonId};
+use crate::model::{BranchName, PersonId, escape};
 use crate::step::{Gate, Outcome, Step, StepId};
 use crate::trust::{Approval, ApprovalCase, Judgement, LineSums, Recorded, Refused, Window, judge_approvals};
 
@@ -60,6 +60,23 @@ pub(super) fn sums(objects: &Objects, content: &Content) -> Result<BTreeMap<Bran
         Ok((line.branch.clone(), sums))
     };
     content.lines.iter().map(read).collect()
+}
+
+/// Whether people may approve a train.
+///
+/// # Errors
+/// It was given up, or something of it is public.
+pub(super) fn open_to_approvals(state: &State) -> Result<()> {
+    if let Some(reason) = state.abandoned() {
+        let train = &state.graph().plan().train;
+        return Err(Error::input(format!("train `{train}` was given up: {}", escape(reason)))
+            .hint("plan it again under another name, with `lifeboat plan TRAIN.toml`"));
+    }
+    if state.anything_public() {
+        return Err(Error::input("the gate is open already: there is nothing left to approve")
+            .hint("`lifeboat status` shows who approved; `lifeboat ship` goes on"));
+    }
+    Ok(())
 }
 
 /// What people approve of a train, and the sums that they sign with it.

@@ -32,7 +32,7 @@ pub const EMBARGO: &str = "EMBARGOED: it holds unreleased fixes; give it to thos
 /// A train at which there is nothing to approve; lost objects; those of `out`.
 pub fn write(view: &View, recorded: &Recorded, bytes: bool, now: Timestamp, out: &mut dyn Write) -> Result<Header> {
     let (state, plan) = (view.state(), view.plan());
-    state.open_to_approvals()?;
+    content::open_to_approvals(state)?;
     let (content, _) = content::to_approve(view)?;
     let listed = objects_of(view, &recorded.records, bytes)?;
     let nonce = content.train.clone();

@@ -81,7 +81,7 @@ pub struct Reviewing<'a> {
 /// The first thing that is not as recorded.
 pub async fn review(effects: &Effects, train: &View, how: Reviewing<'_>) -> Result<Review> {
     let state = train.state();
-    state.open_to_approvals()?;
+    content::open_to_approvals(state)?;
     let (content, sums) = content::to_approve(train)?;
     let scratch = PrivateRepo { dir: how.scratch.to_owned(), borrow: how.clone.to_owned() };
     let mut lines = Vec::new();

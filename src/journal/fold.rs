@@ -268,23 +268,6 @@ impl State {
         }
     }
 
-    /// Whether people may approve it.
-    ///
-    /// # Errors
-    /// It was given up, or something of it is public.
-    pub fn open_to_approvals(&self) -> Result<()> {
-        if let Some(reason) = &self.abandoned {
-            let train = &self.graph.plan().train;
-            return Err(Error::input(format!("train `{train}` was given up: {}", crate::model::escape(reason)))
-                .hint("plan it again under another name, with `lifeboat plan TRAIN.toml`"));
-        }
-        if self.anything_public() {
-            return Err(Error::input("the gate is open already: there is nothing left to approve")
-                .hint("`lifeboat status` shows who approved; `lifeboat ship` goes on"));
-        }
-        Ok(())
-    }
-
     /// Whether everything that people approve is made: every gate's sums and carried commits.
     #[must_use]
     pub fn all_is_made(&self) -> bool {

@@ -33,7 +33,7 @@ use serde_json::json;
 use crate::github_double::actions::Workflow;
 use crate::github_double::faults::Fault;
 use crate::github_double::{Double, REPOSITORY, TOKEN};
-use crate::release_world::{FixedClock, NOW, Team, at};
+use crate::release_world::{FixedClock, NOW, Team, at, scratch};
 
 // By its path: a bench has this file by a path of its own.
 #[path = "train_workflows.rs"]
@@ -78,11 +78,6 @@ pub struct Copied {
     _dir: tempfile::TempDir,
     train: TrainDir,
     clock: Arc<LeapingClock>,
-}
-
-fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 fn config(dir: &Path) -> Config {

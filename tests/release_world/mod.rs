@@ -40,6 +40,12 @@ pub fn at(s: &str) -> Timestamp {
     s.parse().unwrap()
 }
 
+/// A scratch directory in memory where the system has such a place.
+pub fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
 /// A clock that stands at [`NOW`].
 pub struct FixedClock;
 
