@@ -58,7 +58,7 @@ fn a_burnt_version_is_refused_on_every_machine() {
     train.run(&["abandon", "drill", "--reason", "once more"]).ends_with(0);
     assert_eq!(index(&train).counter, first, "nothing new to say");
     planned_elsewhere(&train)
-        .fails(4, &["store `mirror` has this version already", "burnt", "choose the next version"]);
+        .fails(4, &["store `mirror` has this version already", "retired", "choose the next version"]);
     // The next version ships, and the index keeps saying so.
     again(&train, "drill-2", "minor");
     train.to_the_gate();

@@ -23,7 +23,7 @@ const SYSTEM: [&str; 13] = [
     "/sys/devices/system/cpu",
 ];
 /// What programs need of `/etc` and `/var`, and anybody may read. No keys, no passwords, no service's configuration.
-const SETTINGS: [&str; 52] = [
+const SETTINGS: [&str; 51] = [
     "/etc/alternatives",
     "/etc/alpine-release",
     "/etc/ca-certificates",
@@ -51,7 +51,6 @@ const SETTINGS: [&str; 52] = [
     "/etc/lsb-release",
     "/etc/magic",
     "/etc/mime.types",
-    "/etc/mtab",
     "/etc/nsswitch.conf",
     "/etc/os-release",
     "/etc/passwd",
@@ -194,6 +193,10 @@ impl View {
     /// Shows a directory or file where it is, to be read; says whether it is there.
     pub fn read(&mut self, path: &Path) -> bool {
         let Ok(real) = path.canonicalize() else { return false };
+        // `/etc/mtab` and the like lead to what the kernel says of this process, which may have ended when the job starts.
+        if real.starts_with("/proc") {
+            return false;
+        }
         if !self.reads(&real) {
             self.mounts.push(Mount::Read { from: real.clone(), to: real.clone() });
         }

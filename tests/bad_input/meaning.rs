@@ -104,7 +104,7 @@ fn bump_finds_the_configuration_below_the_top_as_every_verb_does() {
     let below = train.project().join("rust/deep");
     fs::create_dir_all(&below).unwrap();
     fs::rename(train.config(), train.project().join("rust/lifeboat.toml")).unwrap();
-    let mut command = train.command(&["bump", "--date", "2026-02-24", "--dry-run"]);
+    let mut command = train.command(&["bump", "--to", "patch", "--date", "2026-02-24", "--dry-run"]);
     command.current_dir(&below);
     let ran = Ran::of(&mut command);
     assert!(!all(&ran).contains("no `lifeboat.toml`"), "{}", all(&ran));
