@@ -25,7 +25,7 @@ use crate::model::{PersonId, RemoteName, TrainName, counted};
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Look whether this machine could ship a train now: programs, keys, runners, stores, destinations
+/// Check whether this machine can ship a train now: programs, keys, runners, stores, destinations
 ///
 /// With `--as`, whether this person could approve here: the own clone, the pinned trust root, the own key.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -1,4 +1,4 @@
-//! `reconcile`: brings home what waits for its destination, and proves by reading back that all are equal.
+//! `reconcile`: retries deferred deliveries, and proves by reading back that all destinations are equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use crate::journal::{State, StepStatus, TrainState};
 use crate::model::{BranchName, StoreName, TrainName, counted};
 use crate::step::{Step, StepId};
 
-/// Bring home the deliveries that wait for their destinations, and read everything back
+/// Retry deferred deliveries, and verify every destination by reading everything back
 ///
 /// Trains go in version order on each line. A second run does nothing but read. What differs is shown and never overwritten.
 /// What stops one train does not keep the others: with `--watch` they are tried until nothing waits that may pass by itself.

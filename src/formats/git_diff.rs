@@ -62,7 +62,7 @@ pub fn paths(diff: &[u8]) -> Result<BTreeSet<Vec<u8>>> {
     let change = read(diff)?;
     match change.rest.split(|c| *c == b'\n').find(|l| !l.trim_ascii().is_empty()) {
         None => Ok(change.paths()),
-        Some(line) => Err(Error::input(format!("the line `{}` is no part of a change", shown(line)))),
+        Some(line) => Err(Error::input(format!("the line `{}` is not part of a change", shown(line)))),
     }
 }
 

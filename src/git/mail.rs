@@ -157,7 +157,7 @@ fn below(rest: &[u8]) -> Result<bool> {
     match (text, again) {
         (None, None) => Ok(!signed.is_empty() || own.iter().any(|l| known(l))),
         (Some(line), None) => {
-            Err(Error::input(format!("a line below the change is no part of it: `{}`", git_diff::shown(line)))
+            Err(Error::input(format!("a line below the change is not part of it: `{}`", git_diff::shown(line)))
                 .detail("it may be what is left of the change of another file")
                 .hint(git_diff::AGAIN))
         }

@@ -41,7 +41,7 @@ fn text_that_is_no_part_of_the_change_is_refused() {
     refused(&format!("{CHANGE}diff --gi"), "`diff --gi`");
     refused(&format!("{CHANGE}diff --git a/b"), "is cut");
     refused(&format!("{CHANGE}-- \n2.47.3\n\n{OTHER}"), "between the changes of two files");
-    refused(&format!("{CHANGE}\n > diff --git a/b b/b\n"), "no part of it");
+    refused(&format!("{CHANGE}\n > diff --git a/b b/b\n"), "not part of it");
     refused(
         &format!("---\n\nSubmodule deps/z 1234567..7654321:\n  > Fix\n{CHANGE}"),
         "Submodule deps/z 1234567..7654321",
