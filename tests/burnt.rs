@@ -51,7 +51,12 @@ fn a_burnt_version_is_refused_on_every_machine() {
     planned_elsewhere(&train).ends_with(0);
     train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
     let ran = train.run(&["abandon", "--reason", "the fix is wrong"]).ends_with(0);
-    assert!(ran.stdout.contains("signatures over 1.0.5, 2.0.2 exist, so these versions are burnt"), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .contains("signatures over 1.0.5, 2.0.2 exist, so these versions are retired: they will never be released"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains("the index of store `mirror` says so"), "{}", ran.stdout);
     assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
     let first = index(&train).counter;

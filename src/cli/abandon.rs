@@ -17,8 +17,8 @@ use crate::model::{RunnerName, StoreName, TrainName};
 
 /// Give a train up, before anything of it is public
 ///
-/// Its jobs are ended and their files removed. Versions that somebody approved are burnt: signatures over them exist, so they
-/// are never released. The index of each store says so at once if the store can be reached, or with the next `refresh` or the
+/// Its jobs are ended and their files removed. Versions that somebody approved are retired: signatures over them exist, so
+/// they are never released. The index of each store says so at once if the store can be reached, or with the next `refresh` or the
 /// next train.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,7 +36,7 @@ struct Told {
     store: StoreName,
     /// Why the staged files are still there; none if they are gone.
     not_cleared: Option<String>,
-    /// Why its index does not say yet that the versions are burnt; none if it does, or if there are none.
+    /// Why its index does not say yet that the versions are retired; none if it does, or if there are none.
     not_told: Option<String>,
 }
 
@@ -152,7 +152,10 @@ fn text(report: &Report) -> String {
     }
     if !report.burnt.is_empty() {
         let burnt: Vec<String> = report.burnt.iter().map(ToString::to_string).collect();
-        text.push_str(&format!("; signatures over {} exist, so these versions are burnt", burnt.join(", ")));
+        text.push_str(&format!(
+            "; signatures over {} exist, so these versions are retired: they will never be released",
+            burnt.join(", ")
+        ));
     }
     for other in &report.spared {
         text.push_str(&format!("\n  not retired, for it is to be released: {other}"));
