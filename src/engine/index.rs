@@ -128,7 +128,9 @@ impl IndexWriter<'_> {
         if self.by_current_key(there) {
             return Ok(ground);
         }
-        ground.counter = 0;
+        // Numbers begin again, but never with the one that is there: made in the same second it would be the same bytes, under
+        // whose digest the earlier key's signature lies.
+        ground.counter = u64::from(there.index.counter == 1);
         ground.burnt.clear();
         for (version, entry) in &there.index.releases {
             let manifest = read_public(store, &format!("releases/{version}/manifest.json")).await?;
