@@ -64,7 +64,7 @@ fn an_index_is_signed_again_and_only_a_good_one() {
     train.run(&["refresh", "--now"]).fails(6, &["index of store `mirror`", "it was not signed again"]);
     assert_eq!(fs::read_to_string(index(&train)).unwrap(), shortened);
     fs::remove_file(index(&train)).unwrap();
-    train.run(&["refresh", "--now"]).fails(6, &["does not list 1.0.5", "somebody put an older index back"]);
+    train.run(&["refresh", "--now"]).fails(6, &["does not list 1.0.5", "`lifeboat reconcile --restore mirror`"]);
 }
 
 /// A train that was killed after it moved the index, and goes on when that one is stale: what it points at is fresh.
