@@ -38,7 +38,7 @@ pub fn pointers(tree: &dyn SourceTree) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// What people are told of the pointers in a tree that is archived; nothing if there are none.
+/// What people are shown about the pointers in a tree that is archived; nothing if there are none.
 ///
 /// # Errors
 /// As [`pointers`].

@@ -311,7 +311,7 @@ fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Man
 /// Stops where Cargo reads a manifest that a bump cannot change: behind a link, or in no commit. `from` leads to it.
 fn readable(sources: &Sources<'_>, path: &str, from: &str) -> Result<()> {
     let shown = crate::model::escape(path);
-    let exclude = "or name its directory in `exclude` of `[version]` if it is no crate of yours";
+    let exclude = "or name its directory in `exclude` of `[version]` if it is not your crate";
     if let Some(link) = sources.symlink_on(path) {
         let link = crate::model::escape(link);
         return Err(Error::input(format!("`{link}` is a symbolic link: the crate behind it cannot be bumped there"))

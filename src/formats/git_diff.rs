@@ -42,7 +42,7 @@ pub struct Change<'a> {
     pub spaced: bool,
     /// Where it ends, in bytes.
     pub end: usize,
-    /// What is left, from the first line that is no part of it.
+    /// What is left, from the first line that is not part of it.
     pub rest: &'a [u8],
 }
 
@@ -57,7 +57,7 @@ impl Change<'_> {
 /// Every path that a change names, before and after; nothing may follow the change.
 ///
 /// # Errors
-/// As [`read`], and text that is no part of the change.
+/// As [`read`], and text that is not part of the change.
 pub fn paths(diff: &[u8]) -> Result<BTreeSet<Vec<u8>>> {
     let change = read(diff)?;
     match change.rest.split(|c| *c == b'\n').find(|l| !l.trim_ascii().is_empty()) {

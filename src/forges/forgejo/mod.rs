@@ -152,7 +152,7 @@ impl Forge for Forgejo {
                     "check `repository`, and that the token may read it: a server answers 404 for what it may not",
                 )
             })?;
-            // A server that forgets the page number shows the first one for ever.
+            // A server that forgets the page number shows the first one forever.
             if found.iter().all(|r| view.releases.iter().any(|seen| seen.id == r.id)) {
                 break;
             }
