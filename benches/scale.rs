@@ -10,7 +10,7 @@
     reason = "a measuring program for people"
 )]
 
-#[path = "../tests/model/made.rs"]
+#[path = "../tests/trains/model/made.rs"]
 mod made;
 mod train;
 

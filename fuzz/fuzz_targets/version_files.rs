@@ -1,8 +1,8 @@
-//! See `tests/bump/rewriters.rs`.
+//! See `tests/verbs/bump/rewriters.rs`.
 #![no_main]
 
 #[allow(dead_code, clippy::unwrap_used, reason = "each target calls one of them, and a broken promise is a crash")]
-#[path = "../../tests/bump/rewriters.rs"]
+#[path = "../../tests/verbs/bump/rewriters.rs"]
 mod rewriters;
 
 libfuzzer_sys::fuzz_target!(|text: &str| {

@@ -1,5 +1,5 @@
 //! One part of GitHub swallows everything, from the start or in the middle of the train: what *released* needs goes on beside
-//! it. (`tests/black_hole.rs` has the network in which all of it is gone.)
+//! it. (`tests/trains/black_hole.rs` has the network in which all of it is gone.)
 
 use std::net::TcpListener;
 use std::time::Instant;

@@ -1,0 +1,111 @@
+//! Each rule fails on a violation that was planted, and lets pass what only looks like one.
+
+use crate::layers::rules;
+use crate::layers::source::Source;
+
+fn found(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) -> Vec<String> {
+    rule(&[Source::new(path, text)])
+}
+
+fn caught(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) {
+    assert_eq!(found(rule, path, text).len(), 1, "{path}: {text}\n{:?}", found(rule, path, text));
+}
+
+fn passes(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) {
+    assert_eq!(found(rule, path, text), Vec::<String>::new(), "{path}: {text}");
+}
+
+#[test]
+fn wrong_imports() {
+    caught(rules::imports, "src/plan/line.rs", "use crate::engine::run;");
+    caught(rules::imports, "src/model/name.rs", "use crate::{error::Error, effects::{Disk, Store}};");
+    caught(rules::imports, "src/stores/filesystem.rs", "fn f() { crate::plan::check(); }");
+    caught(rules::imports, "src/runners/local/mod.rs", "use crate::cli;");
+    caught(rules::imports, "src/plan/line.rs", "use super::super::engine::run;");
+    caught(rules::imports, "src/plan/check/gate.rs", "use super::super::super::engine::run;");
+    caught(rules::imports, "src/newcomer.rs", "fn f() {}");
+    passes(rules::imports, "src/plan/check/gate.rs", "use super::super::line; use crate::step::Step;");
+    passes(rules::imports, "src/plan/line.rs", "// use crate::engine::run;\nconst X: &str = \"crate::engine\";");
+    passes(rules::imports, "src/plan/line.rs", "#[cfg(test)]\nmod tests { use crate::engine; }\nuse crate::step;");
+    passes(rules::imports, "src/cli/ship.rs", "use crate::engine;");
+}
+
+#[test]
+fn impure_modules() {
+    caught(rules::purity, "src/plan/line.rs", "fn f() { std::fs::read(\"x\"); }");
+    caught(rules::purity, "src/model/name.rs", "use std::{fmt, env};");
+    caught(rules::purity, "src/engine/next.rs", "fn f() { jiff::Timestamp::now(); }");
+    caught(rules::purity, "src/journal/fold.rs", "use tokio::time;");
+    caught(rules::purity, "src/step.rs", "use git2::Repository;");
+    caught(rules::purity, "src/trust/judge.rs", "fn f() -> u8 { getrandom::fill(); 0 }");
+    passes(rules::purity, "src/engine/run.rs", "use tokio::task::JoinSet;");
+    passes(rules::purity, "src/config/load.rs", "fn f() { std::env::current_dir(); }");
+    passes(rules::purity, "src/formats/c_header.rs", "use std::{fmt, str}; fn operand() {} const T: &str = \"tokio\";");
+}
+
+#[test]
+fn vendors_in_the_core() {
+    caught(rules::vendors, "src/engine/run.rs", "const PATHS: &[&str] = &[\".github/\"];");
+    caught(rules::vendors, "src/plan/publish.rs", "fn f(s3: u8) {}");
+    passes(rules::vendors, "src/forges/github.rs", "const NAME: &str = \"github\";");
+    passes(rules::vendors, "src/plan/publish.rs", "// such as GitHub\nfn f(s30: u8) {}");
+}
+
+#[test]
+fn adapters_without_a_registry() {
+    let adapter = "#[async_trait::async_trait] impl Store for Ftp {}";
+    let registry = "mod ftp;\n/// All.\npub static STORES: &[&dyn Kind] = &[&ftp::KIND];";
+    let of = |registry: &str| {
+        rules::registries(&[Source::new("src/stores/mod.rs", registry), Source::new("src/stores/ftp.rs", adapter)])
+    };
+    assert_eq!(of(registry), Vec::<String>::new());
+    assert_eq!(of(&registry.replace("&ftp::KIND", "")).len(), 1);
+    assert_eq!(of("mod ftp;").len(), 1);
+    assert_eq!(rules::registries(&[Source::new("src/stores/ftp.rs", adapter)]).len(), 1);
+}
+
+#[test]
+fn long_files_and_vague_names() {
+    // Too long, and then too long for half of the files as well.
+    assert_eq!(found(rules::sizes, "src/plan/line.rs", &"\n".repeat(501)).len(), 2);
+    passes(rules::sizes, "src/plan/line.rs", &"\n".repeat(150));
+    caught(rules::sizes, "src/plan/line.rs", &"\n".repeat(151));
+    caught(rules::names, "src/plan/utils.rs", "");
+    caught(rules::names, "tests/support/git_helpers.rs", "");
+    caught(rules::names, "src/common/name.rs", "");
+    passes(rules::names, "src/plan/line.rs", "");
+}
+
+#[test]
+fn abrupt_ends() {
+    for bad in
+        ["x.unwrap()", "x.expect(\"no\")", "todo!()", "panic!(\"no\")", "println!(\"x\")", "std::process::exit(1)"]
+    {
+        caught(rules::panics, "src/plan/line.rs", &format!("fn f() {{ {bad}; }}"));
+    }
+    caught(rules::panics, "src/plan/line.rs", "#[allow(dead_code)]\nfn f() {}");
+    passes(rules::panics, "src/plan/line.rs", "#[allow(dead_code, reason = \"a fact\")]\nfn f() {}");
+    passes(
+        rules::panics,
+        "src/plan/line.rs",
+        "/// `x.unwrap()`\nfn f() { x.unwrap_or(1); let s = \"panic!\"; let c = '\"'; }",
+    );
+    passes(
+        rules::panics,
+        "src/plan/line.rs",
+        "fn f<'a>(x: &'a str) {}\n#[cfg(test)]\nmod tests { fn g() { x.unwrap(); } }",
+    );
+    passes(rules::panics, "tests/plan.rs", "fn f() { x.unwrap(); }");
+}
+
+/// The reader itself: what is in quotes or comments is not code, and what follows them is.
+#[test]
+fn texts_and_comments_are_told_from_code() {
+    let source = Source::new("src/a.rs", "let a = r#\"x \" crate::b\"#; /* c */ let d = '\\''; let e = \"\\\"f\"; g()");
+    assert!(
+        !source.code.contains("crate") && !source.code.contains('c') && source.code.ends_with("g()"),
+        "{}",
+        source.code
+    );
+    assert!(source.words.contains("crate::b") && !source.words.contains("/* c */"), "{}", source.words);
+}

@@ -1,0 +1,381 @@
+//! The rules, as functions from files to violations.
+
+use std::collections::BTreeMap;
+
+use crate::layers::source::Source;
+
+/// What each module may import. Whoever adds to this list has looked at the direction: an arrow never points back up, from
+/// the ports to the engine, or from the core to an adapter.
+const IMPORTS: &[(&str, &str)] = &[
+    ("error", ""),
+    ("model", "error"),
+    ("formats", "error model"),
+    // Rewriting a tree for a new version: pure over a tree that it is given.
+    ("bump", "error formats model"),
+    ("step", "bump error model"),
+    ("snapshot", "formats model step"),
+    ("config", "bump effects error formats model step"),
+    ("templates", "config error model"),
+    ("site", "config error formats model templates"),
+    ("plan", "config error formats model site snapshot step templates"),
+    ("effects", "bump error formats model step"),
+    ("trust", "effects error formats model"),
+    ("journal", "effects error formats model plan step trust"),
+    ("engine", "bump config effects error formats journal model plan site snapshot step templates trust"),
+    ("verify", "effects error formats model trust"),
+    // Local git work behind its port, and what planning sees of the user's repository.
+    ("git", "bump effects error formats model step"),
+    // It learns from commits, as planning reads them.
+    ("checkout", "bump effects error formats git model"),
+    ("host", "effects error"),
+    // How programs are kept from the machine, for whoever starts one that reads a tree.
+    ("sandbox", "error model"),
+    ("runners", "config effects error formats http model sandbox step"),
+    ("stores", "config effects error formats http model step"),
+    // The client of servers with a REST API, for whoever talks to one.
+    ("http", "effects error model"),
+    ("forges", "config effects error formats http model step"),
+    ("remotes", "config effects error formats git model step"),
+    ("signers", "config effects error formats model step"),
+    ("registries", "config effects error formats model step"),
+    ("advisories", "config effects error formats model step"),
+    ("announcers", "config effects error formats model step"),
+    // What joins the two sides.
+    ("gather", "bump config effects error formats git model snapshot step trust"),
+    (
+        "wiring",
+        "config effects engine error forges gather git host http model remotes runners signers stores registries advisories announcers",
+    ),
+    ("drill", "config effects error formats model signers step trust"),
+    ("cli", "*"),
+    ("main", "*"),
+    ("lib", "*"),
+];
+
+/// Modules that one knows without running them: values in, values out.
+const PURE: &[&str] = &[
+    "model",
+    "formats",
+    "snapshot",
+    "step",
+    "plan",
+    "journal/event",
+    "journal/fold",
+    "journal/outage",
+    "journal/signed",
+    "engine/next",
+    "engine/retry",
+    "trust",
+    "config",
+    "bump",
+    "site",
+    "templates",
+    "error",
+];
+
+/// Their files that do touch the world, through the port to it.
+const IMPURE: &[&str] = &["config/load", "trust/load"];
+
+/// What a pure module never names.
+const OUTSIDE: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::os::unix",
+    "std::thread",
+    "std::env::var",
+    "std::env::args",
+    "std::env::current",
+    "std::env::set",
+    "std::env::temp",
+    "env::var",
+    "SystemTime::now",
+    "Instant::now",
+    "Timestamp::now",
+    "Zoned::now",
+    "tokio",
+    "reqwest",
+    "git2",
+    "getrandom",
+    "rand",
+    "rustix",
+    "HostDisk",
+    "HostClock",
+];
+
+/// Hosts and products. Adapters and the configuration name them, and what shows the configuration to people.
+const VENDORS: &[&str] = &[
+    "github",
+    "gitlab",
+    "gitea",
+    "forgejo",
+    "codeberg",
+    "bitbucket",
+    "buildbot",
+    "slurm",
+    "jenkins",
+    "buildkite",
+    "woodpecker",
+    "s3",
+    "minio",
+    "amazon",
+    "aws",
+    "azure",
+    "cloudflare",
+    "google",
+];
+
+/// The core: what decides.
+const CORE: &[&str] = &[
+    "model",
+    "formats",
+    "snapshot",
+    "step",
+    "plan",
+    "journal",
+    "engine",
+    "trust",
+    "effects",
+    "verify",
+    "templates",
+    "bump",
+    "error",
+];
+
+/// A folder of adapters, with the name of the list of them.
+const ADAPTERS: &[(&str, &str)] = &[
+    ("runners", "RUNNERS"),
+    ("stores", "STORES"),
+    ("forges", "FORGES"),
+    ("remotes", "REMOTES"),
+    ("registries", "REGISTRIES"),
+    ("advisories", "ADVISORIES"),
+    ("announcers", "ANNOUNCERS"),
+];
+
+fn is_word(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+}
+
+/// Where `what` stands as whole words.
+fn words<'a>(text: &'a str, what: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let bytes = text.as_bytes();
+    text.match_indices(what)
+        .map(|(i, _)| i)
+        .filter(move |&i| !is_word(i.checked_sub(1).and_then(|p| bytes.get(p))) && !is_word(bytes.get(i + what.len())))
+}
+
+/// The top-level modules that a file names, by `crate::…` or by climbing with `super::`, with the byte where it does.
+pub(crate) fn imported(source: &Source) -> Vec<(String, usize)> {
+    let mut out = Vec::new();
+    for at in words(&source.code, "crate") {
+        if let Some(rest) = source.code[at..].strip_prefix("crate::") {
+            out.extend(heads(rest).into_iter().map(|m| (m, at)));
+        }
+    }
+    let depth = source.modules().len();
+    let mut skip = 0;
+    for (at, _) in source.code.match_indices("super::") {
+        if at < skip || is_word(at.checked_sub(1).and_then(|p| source.code.as_bytes().get(p))) {
+            continue;
+        }
+        let mut climbed = 0;
+        while source.code[at + 7 * climbed..].starts_with("super::") {
+            climbed += 1;
+        }
+        skip = at + 7 * climbed;
+        if climbed == depth {
+            out.extend(heads(&source.code[skip..]).into_iter().map(|m| (m, at)));
+        }
+    }
+    out
+}
+
+/// The first names of a path, or of each path in braces.
+fn heads(rest: &str) -> Vec<String> {
+    let name = |s: &str| s.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(group) = rest.strip_prefix('{') else { return vec![name(rest)] };
+    let (mut depth, mut out, mut start) = (0, Vec::new(), 0);
+    for (i, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                out.push(name(&group[start..i]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                out.push(name(&group[start..i]));
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    out.retain(|n| !n.is_empty());
+    out
+}
+
+pub(crate) fn imports(files: &[Source]) -> Vec<String> {
+    let allowed: BTreeMap<&str, &str> = IMPORTS.iter().copied().collect();
+    let mut out = Vec::new();
+    for file in files.iter().filter(|f| f.is_product()) {
+        let own = file.modules()[0];
+        let Some(may) = allowed.get(own) else {
+            out.push(format!("{}: module `{own}` has no place in the house: add it to IMPORTS", file.path));
+            continue;
+        };
+        for (module, at) in imported(file) {
+            let known = allowed.contains_key(module.as_str());
+            if known && module != own && *may != "*" && !may.split(' ').any(|m| m == module) {
+                out.push(format!("{}:{}: `{own}` may not import `{module}`", file.path, file.line(at)));
+            }
+        }
+    }
+    out
+}
+
+fn within(file: &Source, place: &str) -> bool {
+    let modules = file.modules().join("/");
+    modules == place || modules.starts_with(&format!("{place}/"))
+}
+
+pub(crate) fn purity(files: &[Source]) -> Vec<String> {
+    let mut out = Vec::new();
+    let pure =
+        |f: &&Source| f.is_product() && PURE.iter().any(|p| within(f, p)) && !IMPURE.iter().any(|p| within(f, p));
+    for file in files.iter().filter(pure) {
+        for outside in OUTSIDE {
+            for at in words(&file.code, outside) {
+                out.push(format!("{}:{}: a pure module names `{outside}`", file.path, file.line(at)));
+            }
+        }
+        // `use std::{fs, io}` names them too.
+        for (at, _) in file.code.match_indices("std::{") {
+            for name in heads(&file.code[at + 5..]) {
+                if matches!(name.as_str(), "fs" | "net" | "process" | "env" | "thread" | "os") {
+                    out.push(format!("{}:{}: a pure module names `std::{name}`", file.path, file.line(at)));
+                }
+            }
+        }
+    }
+    out
+}
+
+pub(crate) fn vendors(files: &[Source]) -> Vec<String> {
+    let mut out = Vec::new();
+    for file in files.iter().filter(|f| f.is_product() && CORE.contains(&f.modules()[0])) {
+        let text = file.words.to_ascii_lowercase();
+        for vendor in VENDORS {
+            for at in words(&text, vendor) {
+                out.push(format!("{}:{}: a core module names `{vendor}`", file.path, file.line(at)));
+            }
+        }
+    }
+    out
+}
+
+pub(crate) fn registries(files: &[Source]) -> Vec<String> {
+    let mut out = Vec::new();
+    for (folder, list) in ADAPTERS {
+        let inside: Vec<&Source> = files.iter().filter(|f| f.is_product() && f.modules()[0] == *folder).collect();
+        let Some(registry) = inside.iter().find(|f| f.modules().len() == 1) else {
+            if !inside.is_empty() {
+                out.push(format!("src/{folder}/mod.rs is missing"));
+            }
+            continue;
+        };
+        let Some(listed) = listed(&registry.code, list) else {
+            out.push(format!("{}: no `{list}` lists the adapters", registry.path));
+            continue;
+        };
+        for file in inside.iter().filter(|f| f.modules().len() == 2) {
+            let name = file.modules()[1];
+            // An adapter implements the port; what several of them share does not.
+            let adapter = file.code.contains(" for ") && words(&file.code, "async_trait").next().is_some();
+            let constant = name.to_ascii_uppercase();
+            let is_listed = words(listed, name).next().is_some() || words(listed, &constant).next().is_some();
+            if adapter && !is_listed {
+                out.push(format!("{}: adapter `{name}` is not in `{list}`", file.path));
+            }
+        }
+    }
+    out
+}
+
+/// The value of a constant, up to its semicolon.
+fn listed<'a>(code: &'a str, name: &str) -> Option<&'a str> {
+    let at = words(code, name)
+        .find(|at| code[..*at].trim_end().ends_with(['t', 'c']) && code[at + name.len()..].starts_with(':'))?;
+    let value = at + code[at..].find('=')?;
+    Some(&code[value..value + code[value..].find("];")?])
+}
+
+/// No file has more lines than this.
+const LINES: usize = 500;
+
+/// Half of the files have no more lines than this.
+const MEDIAN: usize = 150;
+
+pub(crate) fn sizes(files: &[Source]) -> Vec<String> {
+    let mut lines: Vec<usize> = files.iter().map(|f| f.text.lines().count()).collect();
+    let mut out: Vec<String> = files
+        .iter()
+        .zip(&lines)
+        .filter(|(_, n)| **n > LINES)
+        .map(|(f, n)| format!("{}: {n} lines, at most {LINES}", f.path))
+        .collect();
+    lines.sort_unstable();
+    if let Some(median) = lines.get(lines.len() / 2).filter(|m| **m > MEDIAN) {
+        out.push(format!("the median file has {median} lines, at most {MEDIAN}"));
+    }
+    out
+}
+
+/// Names that say nothing.
+const VAGUE: &[&str] =
+    &["util", "utils", "helper", "helpers", "common", "misc", "manager", "handler", "handlers", "stuff", "base"];
+
+pub(crate) fn names(files: &[Source]) -> Vec<String> {
+    let vague = |f: &&Source| f.modules().iter().any(|m| m.split('_').any(|w| VAGUE.contains(&w)));
+    files.iter().filter(vague).map(|f| format!("{}: a name that says nothing", f.path)).collect()
+}
+
+/// What ends a process or writes behind the caller's back.
+const ABRUPT: &[&str] = &[
+    ".unwrap()",
+    ".expect(",
+    "todo!",
+    "unimplemented!",
+    "unreachable!",
+    "panic!",
+    "dbg!",
+    "println!",
+    "eprintln!",
+    "print!",
+    "process::exit",
+    "unsafe {",
+    ".unwrap_err()",
+    ".expect_err(",
+];
+
+pub(crate) fn panics(files: &[Source]) -> Vec<String> {
+    let mut out = Vec::new();
+    for file in files.iter().filter(|f| f.is_product()) {
+        for abrupt in ABRUPT {
+            for (at, _) in file.code.match_indices(abrupt) {
+                let inside_a_word =
+                    !abrupt.starts_with('.') && is_word(at.checked_sub(1).and_then(|p| file.code.as_bytes().get(p)));
+                if !inside_a_word {
+                    out.push(format!("{}:{}: `{abrupt}` outside tests", file.path, file.line(at)));
+                }
+            }
+        }
+        for (at, _) in file.words.match_indices("#[allow(").chain(file.words.match_indices("#![allow(")) {
+            let end = file.words[at..].find(")]").map_or(file.words.len(), |n| at + n);
+            if !file.words[at..end].contains("reason") {
+                out.push(format!("{}:{}: `allow` without a reason", file.path, file.line(at)));
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,21 @@
+//! What holds for a whole train, whatever comes: the plan and its promises, the journal, gates, leaks, layers, verbs at once.
+
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may panic and print; clippy knows only `#[test]` functions"
+)]
+
+mod black_hole;
+mod embargo;
+mod gate;
+mod interleaved;
+mod journal;
+mod layers;
+mod model;
+mod power_loss;
+#[path = "../support/mod.rs"]
+mod support;
+mod together;

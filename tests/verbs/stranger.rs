@@ -1,0 +1,8 @@
+//! A stranger with an address and a digest, and nothing else: an empty home, no checkout, no configuration, no state.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod attacks;
+mod faults;
+mod home;
+mod pages;
+mod verifies;
