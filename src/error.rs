@@ -47,6 +47,8 @@ pub enum Part {
     Uploads,
     /// A git server.
     Git,
+    /// A store's files.
+    Store,
 }
 
 impl fmt::Display for Part {
@@ -55,6 +57,7 @@ impl fmt::Display for Part {
             Self::Api => "api",
             Self::Uploads => "uploads",
             Self::Git => "git",
+            Self::Store => "store",
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
-use crate::model::{PersonId, RemoteName, TrainName, counted};
+use crate::model::{Destination, PersonId, TrainName, counted};
 
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -127,25 +127,21 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         let store = Arc::clone(store);
         let name = store.name().clone();
         let required = config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.required);
-        work.later("store", name.to_string(), Need::of(required).health(), async move {
-            let can = store.check().await?;
-            crate::engine::hidden_from_strangers(&*store).await?;
-            let word = |yes: bool| if yes { "yes" } else { "no" };
-            Ok(format!(
-                "put if absent: {}, conditional replace: {}",
-                word(can.put_if_absent),
-                word(can.conditional_replace)
-            ))
+        let known = Known::of(subjects, Destination::Store(name.clone()));
+        work.later_all("store", name.to_string(), Need::of(required).health(), async move {
+            vec![known.check(name.to_string(), Part::Store, Need::of(required), can(&*store).await)]
         });
     }
     for forge in subjects.forges {
         let forge = Arc::clone(forge);
         let name = forge.name().clone();
         let required = config.and_then(|c| c.forges.iter().find(|f| f.name == name)).is_some_and(|f| f.required);
-        let known = Known::of(subjects, &name);
+        let known = Known::of(subjects, Destination::Forge(name.clone()));
         work.later_all("forge", name.to_string(), Need::of(required).health(), async move {
             let parts = forge.parts().await.into_iter();
-            parts.map(|(part, answer)| known.check("forge", part, Need::of(required), answer)).collect()
+            let answers = |answer: Result<()>| answer.map(|()| ANSWERS.to_owned());
+            let one = |(part, answer)| known.check(format!("{name} {part}"), part, Need::of(required), answers(answer));
+            parts.map(one).collect()
         });
     }
     for (train, off) in subjects.workflows_off {
@@ -160,7 +156,7 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         let remote = Arc::clone(remote);
         let name = remote.name().clone();
         let required = config.and_then(|c| c.remotes.iter().find(|r| r.name == name)).is_some_and(|r| r.required);
-        let known = Known::of(subjects, &name);
+        let known = Known::of(subjects, Destination::Remote(name.clone()));
         let trial = trial.clone().filter(|_| required);
         work.later_all("remote", name.to_string(), Need::of(required).health(), async move {
             let answer = match (remote.probe().await, trial) {
@@ -168,33 +164,46 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
                 (Ok(()), Some((repo, update))) => remote.can_push(&repo, &[update]).await,
                 (answer, _) => answer,
             };
-            vec![known.check("remote", Part::Git, Need::of(required), answer)]
+            let answer = answer.map(|()| ANSWERS.to_owned());
+            vec![known.check(format!("{name} {}", Part::Git), Part::Git, Need::of(required), answer)]
         });
     }
     work.finish().await
 }
 
-/// What the journals tell of one destination.
+/// What a store can do, and that its staging area is closed.
+async fn can(store: &dyn Store) -> Result<String> {
+    let can = store.check().await?;
+    crate::engine::hidden_from_strangers(store).await?;
+    let word = |yes: bool| if yes { "yes" } else { "no" };
+    let (put, replace) = (word(can.put_if_absent), word(can.conditional_replace));
+    Ok(format!("put if absent: {put}, conditional replace: {replace}"))
+}
+
+/// What is said of a destination that has nothing else to say.
+const ANSWERS: &str = "answers";
+
+/// What the journals say of one destination.
 struct Known {
-    name: RemoteName,
+    destination: Destination,
     outages: Vec<(TrainName, Outage)>,
 }
 
 impl Known {
-    fn of(subjects: &Subjects<'_>, name: &RemoteName) -> Self {
-        let outages = subjects.outages.iter().filter(|(_, o)| o.destination == *name).cloned().collect();
-        Self { name: name.clone(), outages }
+    fn of(subjects: &Subjects<'_>, destination: Destination) -> Self {
+        let outages = subjects.outages.iter().filter(|(_, o)| o.destination == destination).cloned().collect();
+        Self { destination, outages }
     }
 
     /// How one part of it is: what it answered now, since when it did not, and what waits for it.
-    fn check(&self, area: &'static str, part: Part, need: Need, answer: Result<()>) -> Check {
+    fn check(&self, name: String, part: Part, need: Need, answer: Result<String>) -> Check {
+        let area = self.destination.kind();
         let told: Vec<_> = self.outages.iter().filter(|(_, o)| o.part == part).collect();
         let waiting: Vec<String> =
             told.iter().flat_map(|(train, o)| o.waiting.iter().map(move |step| format!("{train}: {step}"))).collect();
-        let name = format!("{} {part}", self.name);
         let check = match answer {
-            Ok(()) if waiting.is_empty() => Check::ok(area, name, "answers"),
-            Ok(()) => Check {
+            Ok(says) if waiting.is_empty() => Check::ok(area, name, says),
+            Ok(_) => Check {
                 hint: Some("`lifeboat reconcile` delivers what waits".to_owned()),
                 ..Check::ok(area, name, "answers again")
             },

@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::place::Place;
 use super::{Global, Output};
 use crate::effects::{Effects, Objects, Quiet, Store, locks};
+use crate::engine::Race;
 use crate::engine::TrainDir;
-use crate::engine::index::{IndexWriter, Past, RACES, unlisted};
+use crate::engine::index::{IndexWriter, Past, unlisted};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::Index;
 use crate::model::StoreName;
@@ -104,7 +105,8 @@ impl Refreshing<'_> {
         let (trust, objects, past) = (self.trust, self.objects, &self.past);
         let writer = IndexWriter { effects: self.effects, trust, objects, released: &past.released };
         let none = BTreeSet::new();
-        for _ in 0..RACES {
+        let mut race = Race::of("the index", store);
+        loop {
             let now = self.effects.clock.now();
             let there = read_index(store, self.trust, now).await.map_err(|e| {
                 e.hint("it was not signed again: find out who wrote it, and compare it with another store")
@@ -126,6 +128,7 @@ impl Refreshing<'_> {
                 if writer.beside(store, &there.bytes, &there.signature).await? {
                     return Ok(report(Done::Kept, Some(&there.index), &none));
                 }
+                race.lost()?;
                 continue;
             }
             let (now, expires) = writer.now()?;
@@ -135,8 +138,8 @@ impl Refreshing<'_> {
             {
                 return Ok(report(Done::Signed, Some(&next), &burn));
             }
+            race.lost()?;
         }
-        Err(Error::transient("another writer keeps moving it"))
     }
 }
 

@@ -226,7 +226,7 @@ fn text(r: &TrainReport, every_step: bool) -> String {
         }
     }
     for outage in &r.down {
-        let (name, part, since) = (&outage.destination, outage.part, outage.since.strftime("%FT%TZ"));
+        let (name, part, since) = (outage.destination.name(), outage.part, outage.since.strftime("%FT%TZ"));
         let (what, n) =
             if outage.waiting.len() == 1 { ("delivery waits", 1) } else { ("deliveries wait", outage.waiting.len()) };
         out.push_str(&format!("\n  down       {name} {part} since {since}: {n} {what}"));

@@ -18,6 +18,18 @@ pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
     if multi_threaded() { tokio::task::block_in_place(work) } else { work() }
 }
 
+/// Runs `work`, which only looks and may never end (on a dead mount), on a thread that nobody waits for; `None` if it
+/// panicked. So a deadline around it counts. Where there is no multi-threaded runtime it runs in place, as [`blocking`] does.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if !multi_threaded() {
+        return Some(work());
+    }
+    let (tell, answer) = tokio::sync::oneshot::channel();
+    // Nobody may listen any more when it ends.
+    std::thread::spawn(move || drop(tell.send(work())));
+    answer.await.ok()
+}
+
 /// Runs `work`, which may have effects, for every item, on all processors if the runtime is multi-threaded, and else one
 /// after the other on this thread. To be called outside of [`blocking`], or inside it.
 ///

@@ -28,7 +28,7 @@ pub use advisories::{Advisories, AdvisoryState, SeenAdvisory};
 pub use automation::{
     Automation, PullRequests, PullState, PullText, RunState, SeenPull, SeenRun, SeenWorkflow, Switch,
 };
-pub use blocking::{blocking, each};
+pub use blocking::{aside, blocking, each};
 pub use breaker::{Breaker, Failure};
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile};
@@ -43,8 +43,8 @@ pub use scratch::Scratch;
 pub use signer::{Keys, Role, Signer};
 pub use store::{Area, Capabilities, PutNew, STAGED_NOTE, Store, read_public};
 
-use crate::error::Result;
-use crate::model::{RemoteName, Secret, SecretRef, StoreName};
+use crate::error::{Error, Result};
+use crate::model::{Destination, RemoteName, Secret, SecretRef, StoreName};
 
 /// Reads the secret that a reference names.
 pub type SecretResolver = Arc<dyn Fn(&SecretRef) -> Result<Secret> + Send + Sync>;
@@ -72,4 +72,40 @@ pub struct Effects {
     pub clock: Arc<dyn Clock>,
     /// Who watches.
     pub progress: Arc<dyn Progress>,
+}
+
+impl Effects {
+    /// The store of this name.
+    ///
+    /// # Errors
+    /// The configuration does not have it any more.
+    pub fn store(&self, name: &StoreName) -> Result<Arc<dyn Store>> {
+        self.stores.get(name).cloned().ok_or_else(|| not_configured(&Destination::Store(name.clone())))
+    }
+
+    /// The forge of this name.
+    ///
+    /// # Errors
+    /// The configuration does not have it any more.
+    pub fn forge(&self, name: &RemoteName) -> Result<Arc<dyn Forge>> {
+        self.forges.get(name).cloned().ok_or_else(|| not_configured(&Destination::Forge(name.clone())))
+    }
+
+    /// The git remote of this name.
+    ///
+    /// # Errors
+    /// The configuration does not have it any more.
+    pub fn remote(&self, name: &RemoteName) -> Result<Arc<dyn Remote>> {
+        self.remotes.get(name).cloned().ok_or_else(|| not_configured(&Destination::Remote(name.clone())))
+    }
+}
+
+fn not_configured(destination: &Destination) -> Error {
+    let (kind, name) = (destination.kind(), destination.name());
+    let table = match destination {
+        Destination::Forge(_) => format!("[forge.{name}]"),
+        _ => format!("[[{kind}]]"),
+    };
+    Error::input(format!("the configuration has no {kind} `{name}`, which the plan needs"))
+        .hint(format!("put the `{table}` table back: an adopted plan never changes"))
 }

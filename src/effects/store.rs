@@ -55,6 +55,12 @@ pub trait Store: Send + Sync {
     /// Where a stranger finds a public path.
     fn public_url(&self, path: &str) -> String;
 
+    /// Whether it is there at all; changes nothing.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Unreachable`] of [`crate::error::Part::Store`] with the reason.
+    async fn probe(&self) -> Result<()>;
+
     /// Probes what the store can do, and that staging cannot be read by others.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use semver::Version;
 
+use super::converge::{Race, replaced};
 use crate::effects::{Area, Effects, Objects, Role, Store, read_public};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{FRESH, Index, PATH, signature_path};
@@ -12,9 +13,6 @@ use crate::journal::{State, StepStatus};
 use crate::model::{Sha256, StoreName, TrainName, TrainNonce, whole_seconds};
 use crate::step::{Point, PointLine, Step};
 use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_index};
-
-/// How often an index is tried again when another writer was faster.
-pub const RACES: u32 = 5;
 
 /// What the trains of this machine did: what the indexes that it signs must say.
 #[derive(Debug, Clone, Default)]
@@ -199,7 +197,8 @@ impl IndexWriter<'_> {
     /// # Errors
     /// An index that does not count, or hides a release of ours; the key's, the store's.
     pub async fn burn(&self, store: &dyn Store, versions: &BTreeSet<Version>) -> Result<BTreeSet<Version>> {
-        for _ in 0..RACES {
+        let mut race = Race::of("the index", store);
+        loop {
             let there = read_index(store, self.trust, self.effects.clock.now()).await?;
             self.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
             let (now, expires) = self.now()?;
@@ -219,8 +218,8 @@ impl IndexWriter<'_> {
             {
                 return Ok(new);
             }
+            race.lost()?;
         }
-        Err(Error::transient(format!("another writer keeps moving the index of store `{}`", store.name())))
     }
 }
 
@@ -230,18 +229,17 @@ impl IndexWriter<'_> {
 /// # Errors
 /// The store's; another writer who is always faster.
 pub async fn follow(store: &dyn Store, index: &[u8], path: &str, bytes: &[u8]) -> Result<bool> {
-    for _ in 0..RACES {
+    let mut race = Race::of(&format!("`{path}`"), store);
+    loop {
         let there = read_public(store, path).await?;
         if read_public(store, PATH).await?.as_deref() != Some(index) {
             return Ok(false);
         }
-        if there.as_deref() == Some(bytes)
-            || store.replace_if(path, there.as_deref().map(Sha256::of).as_ref(), bytes).await?
-        {
+        if replaced(store, path, there.as_deref(), bytes).await? {
             return Ok(true);
         }
+        race.lost()?;
     }
-    Err(Error::transient(format!("another writer keeps changing `{path}` in store `{}`", store.name())))
 }
 
 /// Those of the versions that an index neither burns nor lists as released: what is released cannot be taken back by it.

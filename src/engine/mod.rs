@@ -7,6 +7,7 @@ pub mod branches;
 pub mod bring;
 mod clock;
 mod content;
+mod converge;
 pub mod export;
 mod facts;
 pub mod index;
@@ -28,6 +29,7 @@ mod view;
 
 pub use clock::others_agree;
 pub use content::{Approvals, approvals, to_approve};
+pub(crate) use converge::Race;
 pub use facts::Facts;
 pub use next::{Next, Question, next};
 pub use perform::hidden_from_strangers;

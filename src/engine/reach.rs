@@ -1,40 +1,46 @@
-//! Whether destinations that may be down answer: asked once, at the start, beside the work that does not need them.
+//! Whether destinations that may be down answer. Forges and remotes are asked once, at the start, beside the work that does
+//! not need them; a store is asked right before a step that needs it: its answer takes no time, and may be another one soon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::effects::Effects;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{State, StepStatus};
-use crate::model::RemoteName;
-use crate::step::Step;
+use crate::model::Destination;
+
+/// How long a store may take to say whether it is there: one on a dead mount never does.
+const STORE: Duration = Duration::from_secs(8);
 
 /// The answer so far: none yet, or how the probe ended.
 type Answer = Option<Result<(), Arc<Error>>>;
 
 /// What the probes of one run found.
 pub(super) struct Reach {
-    answers: BTreeMap<String, watch::Receiver<Answer>>,
+    answers: BTreeMap<Destination, watch::Receiver<Answer>>,
 }
 
 impl Reach {
     /// Starts a probe of every forge and remote for which a step is still to be done; each has a short deadline of its own.
     pub(super) fn probe(effects: &Effects, state: &State) -> Self {
-        let wanted = wanted(state);
         let mut answers = BTreeMap::new();
-        for (name, forge) in effects.forges.iter().filter(|(n, _)| wanted.contains(n)) {
+        for destination in wanted(state) {
             let (tell, answer) = watch::channel(None);
-            let forge = forge.clone();
-            tokio::spawn(async move { tell.send_replace(Some(forge.probe().await.map_err(Arc::new))) });
-            answers.insert(name.to_string(), answer);
-        }
-        for (name, remote) in effects.remotes.iter().filter(|(n, _)| wanted.contains(n)) {
-            let (tell, answer) = watch::channel(None);
-            let remote = remote.clone();
-            tokio::spawn(async move { tell.send_replace(Some(remote.probe().await.map_err(Arc::new))) });
-            answers.insert(name.to_string(), answer);
+            match &destination {
+                Destination::Store(_) => continue,
+                Destination::Forge(name) => {
+                    let Some(forge) = effects.forges.get(name).cloned() else { continue };
+                    tokio::spawn(async move { tell.send_replace(Some(forge.probe().await.map_err(Arc::new))) });
+                }
+                Destination::Remote(name) => {
+                    let Some(remote) = effects.remotes.get(name).cloned() else { continue };
+                    tokio::spawn(async move { tell.send_replace(Some(remote.probe().await.map_err(Arc::new))) });
+                }
+            }
+            answers.insert(destination, answer);
         }
         Self { answers }
     }
@@ -44,14 +50,21 @@ impl Reach {
         Self { answers: BTreeMap::new() }
     }
 
-    /// Whether a destination answered.
+    /// Whether a destination answers.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`] with the probe's reason.
-    pub(super) async fn reachable(&self, name: &str) -> Result<()> {
-        let Some(answer) = self.answers.get(name) else { return Ok(()) };
+    /// [`ErrorKind::Unreachable`] with the probe's reason; a destination that the configuration does not have.
+    pub(super) async fn reachable(&self, effects: &Effects, destination: &Destination) -> Result<()> {
+        if let Destination::Store(name) = destination {
+            let store = effects.store(name)?;
+            return tokio::time::timeout(STORE, store.probe()).await.unwrap_or_else(|_| {
+                let what = format!("store `{name}` does not answer within {} s", STORE.as_secs());
+                Err(Error::new(ErrorKind::Unreachable, what).of(Part::Store))
+            });
+        }
+        let Some(answer) = self.answers.get(destination) else { return Ok(()) };
         let mut answer = answer.clone();
-        let gone = |_| Error::new(ErrorKind::Unreachable, format!("the probe of `{name}` did not end"));
+        let gone = |_| Error::new(ErrorKind::Unreachable, format!("the probe of {destination} did not end"));
         let answer = answer.wait_for(Option::is_some).await.map_err(gone)?;
         match &*answer {
             Some(Err(e)) => {
@@ -66,21 +79,11 @@ impl Reach {
     }
 }
 
-/// The forges and remotes to which this run may turn. A finished train asks nobody: what it asked would only keep the
-/// program from ending.
-fn wanted(state: &State) -> BTreeSet<&RemoteName> {
+/// The destinations to which this run may turn. A finished train asks nobody: what it asked would only keep the program
+/// from ending.
+fn wanted(state: &State) -> BTreeSet<Destination> {
     let steps = state.graph().plan().steps.iter().enumerate();
     let open =
         steps.filter(|(i, _)| !matches!(state.at(*i).status, StepStatus::Succeeded(_) | StepStatus::Deferred(_)));
-    open.filter_map(|(_, s)| match &s.step {
-        Step::PushGit(push) => Some(&push.remote),
-        Step::ForgeRelease(s) => Some(&s.forge),
-        Step::SeeWorkflows(s) => Some(&s.forge),
-        Step::SuppressWorkflows(s) | Step::RestoreWorkflows(s) => Some(&s.forge),
-        Step::AwaitRuns(s) => Some(&s.forge),
-        Step::DraftAdvisory(s) | Step::PublishAdvisory(s) => Some(&s.forge),
-        Step::MergeBack(s) => Some(&s.forge),
-        _ => None,
-    })
-    .collect()
+    open.filter_map(|(_, s)| s.step.destination()).map(|(destination, _)| destination).collect()
 }

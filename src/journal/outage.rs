@@ -8,14 +8,15 @@ use serde::Serialize;
 use super::event::StepStatus;
 use super::fold::State;
 use crate::error::Part;
-use crate::model::RemoteName;
-use crate::step::{Step, StepId};
+use crate::model::Destination;
+use crate::step::StepId;
 
 /// One part of one destination that did not answer when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outage {
-    /// The forge or remote.
-    pub destination: RemoteName,
+    /// The store, forge or remote.
+    #[serde(flatten)]
+    pub destination: Destination,
     /// Which part of it.
     pub part: Part,
     /// When it first failed to answer, with no success since.
@@ -39,14 +40,14 @@ impl State {
     #[must_use]
     pub fn outages(&self) -> Vec<Outage> {
         let graph = self.graph();
-        let mut found: BTreeMap<(&RemoteName, Part), Told> = BTreeMap::new();
+        let mut found: BTreeMap<(Destination, Part), Told> = BTreeMap::new();
         for i in 0..graph.len() {
             let stands = self.at(i);
             // Deliveries also wait for people, for runs and for each other, at destinations that answer.
             let (Some((first, Some(part))), StepStatus::Deferred(reason)) = (stands.down, &stands.status) else {
                 continue;
             };
-            let Some((name, _)) = destination(&graph.at(i).step) else { continue };
+            let Some((name, _)) = graph.at(i).step.destination() else { continue };
             let last = stands.since.unwrap_or(first);
             let new = || Told { first, last, reason: reason.clone(), steps: BTreeSet::new() };
             let told = found.entry((name, part)).or_insert_with(new);
@@ -59,13 +60,13 @@ impl State {
         found.into_iter().map(|((name, part), told)| self.outage(name, part, told)).collect()
     }
 
-    fn outage(&self, name: &RemoteName, part: Part, told: Told) -> Outage {
+    fn outage(&self, destination: Destination, part: Part, told: Told) -> Outage {
         // A delivery that got through in between began another outage.
-        let between = self.last_success(name, part).filter(|t| *t > told.first && *t < told.last);
+        let between = self.last_success(&destination, part).filter(|t| *t > told.first && *t < told.last);
         let mut waiting = told.steps;
         self.add_those_behind(&mut waiting);
         Outage {
-            destination: name.clone(),
+            destination,
             part,
             since: between.unwrap_or(told.first),
             reason: told.reason,
@@ -74,10 +75,10 @@ impl State {
     }
 
     /// When a delivery to this part of a destination last succeeded; one on a forge needs all of its parts.
-    fn last_success(&self, name: &RemoteName, part: Part) -> Option<Timestamp> {
+    fn last_success(&self, destination: &Destination, part: Part) -> Option<Timestamp> {
         let there = |i: &usize| {
-            destination(&self.graph().at(*i).step)
-                .is_some_and(|(n, usual)| n == name && (usual == Part::Git) == (part == Part::Git))
+            let of = self.graph().at(*i).step.destination();
+            of.is_some_and(|(to, usual)| to == *destination && (usual == Part::Git) == (part == Part::Git))
         };
         let succeeded = |i: &usize| matches!(self.at(*i).status, StepStatus::Succeeded(_));
         (0..self.graph().len()).filter(there).filter(succeeded).filter_map(|i| self.at(i).since).max()
@@ -91,19 +92,5 @@ impl State {
                 waiting.insert(i);
             }
         }
-    }
-}
-
-/// Where a delivery goes, and the part of it that is asked first.
-fn destination(step: &Step) -> Option<(&RemoteName, Part)> {
-    match step {
-        Step::PushGit(s) => Some((&s.remote, Part::Git)),
-        Step::ForgeRelease(s) => Some((&s.forge, Part::Api)),
-        Step::SeeWorkflows(s) => Some((&s.forge, Part::Api)),
-        Step::SuppressWorkflows(s) | Step::RestoreWorkflows(s) => Some((&s.forge, Part::Api)),
-        Step::AwaitRuns(s) => Some((&s.forge, Part::Api)),
-        Step::MergeBack(s) => Some((&s.forge, Part::Api)),
-        Step::DraftAdvisory(s) | Step::PublishAdvisory(s) => Some((&s.forge, Part::Api)),
-        _ => None,
     }
 }

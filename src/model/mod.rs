@@ -3,6 +3,7 @@
 mod advisory;
 mod artifact;
 mod counted;
+mod destination;
 mod digest;
 mod fingerprint;
 mod git;
@@ -16,6 +17,7 @@ mod trigger;
 pub use advisory::{Advisory, Affected, Cve, Severity};
 pub use artifact::Artifact;
 pub use counted::counted;
+pub use destination::Destination;
 pub use digest::{Digests, Sha256, Sha512};
 pub use fingerprint::{Fingerprint, TrainNonce};
 pub use git::{Ident, Oid, check_ref_name};

@@ -1,9 +1,10 @@
-//! Which lines a step acts on, and whose outcomes it reads.
+//! Which lines a step acts on, where it delivers, and whose outcomes it reads.
 
 use semver::Version;
 
 use super::{Step, StepId};
-use crate::model::BranchName;
+use crate::error::Part;
+use crate::model::{BranchName, Destination};
 
 /// One outcome that a step reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,26 @@ impl Step {
             Self::Point(s) => vec![s.store.as_str()],
         };
         StepId::new(self.kind(), &parts)
+    }
+
+    /// Where it delivers, and the part of that place which it asks first; none if it stays on this machine.
+    #[must_use]
+    pub fn destination(&self) -> Option<(Destination, Part)> {
+        Some(match self {
+            Self::PackHistory(s) => (Destination::Store(s.store.clone()), Part::Store),
+            Self::Stage(s) | Self::VerifyStaged(s) | Self::Promote(s) => {
+                (Destination::Store(s.store.clone()), Part::Store)
+            }
+            Self::Point(s) => (Destination::Store(s.store.clone()), Part::Store),
+            Self::PushGit(s) => (Destination::Remote(s.remote.clone()), Part::Git),
+            Self::ForgeRelease(s) => (Destination::Forge(s.forge.clone()), Part::Api),
+            Self::SeeWorkflows(s) => (Destination::Forge(s.forge.clone()), Part::Api),
+            Self::SuppressWorkflows(s) | Self::RestoreWorkflows(s) => (Destination::Forge(s.forge.clone()), Part::Api),
+            Self::AwaitRuns(s) => (Destination::Forge(s.forge.clone()), Part::Api),
+            Self::MergeBack(s) => (Destination::Forge(s.forge.clone()), Part::Api),
+            Self::DraftAdvisory(s) | Self::PublishAdvisory(s) => (Destination::Forge(s.forge.clone()), Part::Api),
+            _ => return None,
+        })
     }
 
     /// The steps whose outcomes it reads.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::StoreKind;
 use crate::config::StoreConfig;
-use crate::effects::{Area, Capabilities, Disk, PutNew, Store, blocking};
+use crate::effects::{Area, Capabilities, Disk, PutNew, Store, aside, blocking};
 use crate::error::{Error, Result};
 use crate::model::{Digests, Sha256, StoreName, escape};
 use crate::step::Exposure;
@@ -68,6 +68,7 @@ struct FilesystemStore {
 }
 
 /// The directory behind a store, and the port to it.
+#[derive(Clone)]
 struct Tree {
     name: StoreName,
     root: PathBuf,
@@ -93,6 +94,12 @@ impl Store for FilesystemStore {
 
     fn public_url(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
+    }
+
+    async fn probe(&self) -> Result<()> {
+        let tree = self.tree.clone();
+        let answer = aside(move || tree.is_there().map_err(|e| tree.explained(e))).await;
+        answer.unwrap_or_else(|| Err(Error::fatal(format!("the probe of store `{}` ended early", self.tree.name))))
     }
 
     async fn check(&self) -> Result<Capabilities> {

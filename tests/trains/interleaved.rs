@@ -107,6 +107,10 @@ impl Store for Between {
         self.inner.public_url(path)
     }
 
+    async fn probe(&self) -> Result<()> {
+        self.inner.probe().await
+    }
+
     async fn check(&self) -> Result<Capabilities> {
         self.inner.check().await
     }

@@ -62,6 +62,10 @@ impl Store for RecordingStore {
         self.inner.public_url(path)
     }
 
+    async fn probe(&self) -> Result<()> {
+        self.inner.probe().await
+    }
+
     async fn check(&self) -> Result<Capabilities> {
         self.inner.check().await
     }

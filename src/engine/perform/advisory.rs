@@ -1,91 +1,93 @@
-//! `draft-advisory` and `publish-advisory`: look, decide, act, and look again until the advisory is there and equal.
+//! `draft-advisory` and `publish-advisory`: a security advisory on a forge, there and equal.
 
 use std::sync::Arc;
 
 use super::Acting;
-use super::deeds::{Deeds, LOOKS, pause};
-use crate::effects::{Advisories, Effects, Forge};
+use crate::effects::{Advisories, Effects, Forge, SeenAdvisory};
 use crate::engine::advisory::{AdvisoryMove, Until, next_move};
-use crate::error::{Error, ErrorKind, Part, Result};
+use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
+use crate::error::{Error, Result};
 use crate::step::{ForgeAdvisory, Outcome};
 
 pub(super) async fn draft(acting: &Acting<'_>, step: &ForgeAdvisory) -> Result<Outcome> {
-    deliver(acting, step, Until::Draft).await
+    let seen = deliver(acting, step, Until::Draft).await?;
+    Ok(Outcome::AdvisoryDrafted { id: seen.id })
 }
 
 pub(super) async fn publish(acting: &Acting<'_>, step: &ForgeAdvisory) -> Result<Outcome> {
-    deliver(acting, step, Until::Published).await
+    let SeenAdvisory { id, location, cve, .. } = deliver(acting, step, Until::Published).await?;
+    Ok(Outcome::AdvisoryPublished { id, location, cve })
 }
 
 /// Reads a published advisory back and compares it.
 pub(super) async fn prove(effects: &Effects, step: &ForgeAdvisory) -> Result<()> {
-    let forge = forge(effects, step)?;
-    let mut looks = 0;
-    loop {
-        let there = advisories(&*forge)?.find(&step.advisory).await?;
-        match next_move(&step.advisory, &there, Until::Published, true) {
-            AdvisoryMove::Done(_) => return Ok(()),
-            _ if looks < LOOKS => pause(&*effects.clock, 1 << looks).await,
-            AdvisoryMove::Conflict(lines) => return Err(conflict(step, lines)),
-            _ => return Err(conflict(step, vec!["it is not public any more".to_owned()])),
-        }
-        looks += 1;
-    }
+    let forge = effects.forge(&step.forge)?;
+    let mut advisory = OnForge { forge, step, until: Until::Published, asked: true };
+    converge::prove(&*effects.clock, &mut advisory).await.map(drop)
 }
 
-async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Result<Outcome> {
-    let forge = forge(acting.effects, step)?;
-    acting.reach.reachable(step.forge.as_str()).await?;
-    let port = advisories(&*forge)?;
-    let clock = &*acting.effects.clock;
-    // Publishing follows a draft step that asked.
-    let mut asked = until == Until::Published;
-    let mut deeds = Deeds::default();
+async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Result<SeenAdvisory> {
+    let forge = acting.forge(&step.forge).await?;
+    let mut writes = Writes::default();
     // One that was made twice stays: a forge does not remove advisories. So nothing is made again on one look alone.
     match until {
-        Until::Published => deeds.took(CREATED),
-        Until::Draft if acting.attempt > 1 => deeds.may_have(CREATED),
+        Until::Published => writes.took(CREATED),
+        Until::Draft if acting.attempt > 1 => writes.may_have(CREATED),
         Until::Draft => {}
     }
-    let mut lost: Option<Error> = None;
-    loop {
-        let there = port.find(&step.advisory).await?;
-        let next = next_move(&step.advisory, &there, until, asked);
-        let names = names(&next);
-        // Asks for something that was done, or shows trouble: the look itself may be old.
-        let waits = matches!(next, AdvisoryMove::Conflict(_));
-        if deeds.doubt(clock, &names, waits).await {
-            continue;
+    // Publishing follows a draft step that asked.
+    let mut advisory = OnForge { forge, step, until, asked: until == Until::Published };
+    converge(&*acting.effects.clock, writes, &mut advisory).await
+}
+
+/// An advisory on its way to a forge.
+struct OnForge<'a> {
+    forge: Arc<dyn Forge>,
+    step: &'a ForgeAdvisory,
+    until: Until,
+    /// Whether a CVE number was asked for: the number itself comes days later. Asking twice for one is one request.
+    asked: bool,
+}
+
+#[async_trait::async_trait]
+impl Wanted for OnForge<'_> {
+    type Act = AdvisoryMove;
+    type Done = SeenAdvisory;
+
+    async fn look(&mut self) -> Result<Seen<AdvisoryMove, SeenAdvisory>> {
+        let there = advisories(&*self.forge)?.find(&self.step.advisory).await?;
+        Ok(match next_move(&self.step.advisory, &there, self.until, self.asked) {
+            AdvisoryMove::Done(seen) => Seen::Done(*seen),
+            AdvisoryMove::Conflict(lines) => Seen::Stops(conflict(self.step, lines)),
+            lacks => Seen::Lacks(lacks),
+        })
+    }
+
+    fn names(&self, act: &AdvisoryMove) -> Vec<String> {
+        names(act)
+    }
+
+    async fn act(&mut self, act: AdvisoryMove, _writes: &mut Writes) -> Result<()> {
+        let port = advisories(&*self.forge)?;
+        match act {
+            AdvisoryMove::Create => port.draft(&self.step.advisory).await,
+            AdvisoryMove::Update(id) => port.update(&id, &self.step.advisory).await,
+            AdvisoryMove::RequestCve(id) => port.request_cve(&id).await.map(|()| self.asked = true),
+            AdvisoryMove::Publish(id) => port.publish_advisory(&id).await,
+            AdvisoryMove::Done(_) | AdvisoryMove::Conflict(_) => Ok(()),
         }
-        if let Some(name) = deeds.enough(&names) {
-            let what = format!("`{}` does not show {name} of advisory `{}`", step.forge, step.advisory.id);
-            let error = Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
-            return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
-        }
-        let done = match &next {
-            AdvisoryMove::Done(seen) => {
-                let (id, location, cve) = (seen.id.clone(), seen.location.clone(), seen.cve.clone());
-                return Ok(match until {
-                    Until::Draft => Outcome::AdvisoryDrafted { id },
-                    Until::Published => Outcome::AdvisoryPublished { id, location, cve },
-                });
-            }
-            AdvisoryMove::Conflict(lines) => return Err(conflict(step, lines.clone())),
-            AdvisoryMove::Create => port.draft(&step.advisory).await,
-            AdvisoryMove::Update(id) => port.update(id, &step.advisory).await,
-            // The number itself comes days later. Asking twice for one advisory is one request.
-            AdvisoryMove::RequestCve(id) => port.request_cve(id).await.map(|()| asked = true),
-            AdvisoryMove::Publish(id) => port.publish_advisory(id).await,
-        };
-        match done {
-            Err(e) if e.kind() != ErrorKind::Transient => {
-                return Err(e.context(format!("advisory `{}`", step.advisory.id)));
-            }
-            done => {
-                deeds.did(names, done.is_ok());
-                lost = done.err();
-            }
-        }
+    }
+
+    fn what(&self) -> String {
+        format!("advisory `{}`", self.step.advisory.id)
+    }
+
+    fn missing(&self, name: &str) -> String {
+        format!("`{}` does not show {name} of advisory `{}`", self.step.forge, self.step.advisory.id)
+    }
+
+    fn changed(&self, _names: &[String]) -> Error {
+        conflict(self.step, vec!["it is not public any more".to_owned()])
     }
 }
 
@@ -108,11 +110,6 @@ fn conflict(step: &ForgeAdvisory, lines: Vec<String>) -> Error {
     let error =
         Error::conflict(what).hint("nothing was overwritten; fix it there if it is wrong, then `lifeboat reconcile`");
     lines.into_iter().fold(error, Error::detail)
-}
-
-fn forge(effects: &Effects, step: &ForgeAdvisory) -> Result<Arc<dyn Forge>> {
-    let found = effects.forges.get(&step.forge).cloned();
-    found.ok_or_else(|| Error::input(format!("the configuration has no forge `{}`, which the plan needs", step.forge)))
 }
 
 fn advisories(forge: &dyn Forge) -> Result<&dyn Advisories> {

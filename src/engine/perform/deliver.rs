@@ -9,8 +9,7 @@ use crate::model::{Oid, TagName};
 use crate::step::{Outcome, PushGit, Step, StepId};
 
 pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outcome> {
-    let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| no_remote(step))?;
-    acting.reach.reachable(step.remote.as_str()).await?;
+    let remote = acting.remote(&step.remote).await?;
     let wanted = wanted_refs(&acting.state, step)?;
     let updates = missing(acting, &*remote, step, &wanted).await?;
     if !updates.is_empty() {
@@ -50,7 +49,7 @@ pub(super) fn wanted_refs(state: &State, step: &PushGit) -> Result<Vec<RefUpdate
 
 /// What would stop a push, asked at the gate while nothing is public: a branch that moved on, a tag that is taken.
 pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<()> {
-    let remote = acting.effects.remotes.get(&step.remote).cloned().ok_or_else(|| no_remote(step))?;
+    let remote = acting.effects.remote(&step.remote)?;
     // A branch that is reached by a pull request may move on meanwhile.
     for (branch, line) in step.lines.iter().filter(|(_, l)| l.via.is_none()) {
         let head = prepared(&acting.state, &line.prepare)?.head;
@@ -169,7 +168,7 @@ fn elsewhere(acting: &Acting<'_>, step: &PushGit, want: &RefUpdate, have: &Oid) 
 
 /// Reads a remote back: a tag is the object that the train put there, a branch is where the train put it or further.
 pub(super) async fn prove(effects: &Effects, train: &Train, step: &PushGit) -> Result<()> {
-    let remote = effects.remotes.get(&step.remote).ok_or_else(|| no_remote(step))?;
+    let remote = effects.remote(&step.remote)?;
     let state = train.state();
     let wanted = wanted_refs(&state, step)?;
     let names: Vec<String> = wanted.iter().map(|w| w.name.clone()).collect();
@@ -205,8 +204,4 @@ fn differs(step: &PushGit, want: &RefUpdate, have: &Oid) -> Error {
         .detail(format!("there: {have}"))
         .detail(format!("ours:  {}", want.new))
         .hint("nothing was changed: find out who moved it; a tag never moves, and a branch only forward")
-}
-
-fn no_remote(step: &PushGit) -> Error {
-    Error::input(format!("the configuration has no remote `{}`, which the plan needs", step.remote))
 }

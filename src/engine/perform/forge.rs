@@ -1,16 +1,17 @@
-//! `forge-release`: look, decide, act, and look again until the release is there and equal.
+//! `forge-release`: a release on a forge, there and equal.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::deeds::{Deeds, LOOKS, pause};
 use super::{Acting, sealed, summed};
 use crate::effects::{AssetFile, Discard, Effects, Forge, Latest, ReleaseText};
+use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
+use crate::engine::neighbours::Quiet;
 use crate::engine::release::{Move, WantedRelease, next_move};
 use crate::engine::train::Train;
-use crate::error::{Context as _, Error, ErrorKind, Part, Result};
+use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::manifest::NOTES;
 use crate::journal::State;
 use crate::model::Digests;
@@ -20,42 +21,19 @@ use crate::step::{ForgeRelease, Outcome};
 const PARALLEL: usize = 4;
 
 pub(super) async fn forge_release(acting: &Acting<'_>, step: &ForgeRelease) -> Result<Outcome> {
-    let forge = forge(acting.effects, step)?;
-    acting.reach.reachable(step.forge.as_str()).await?;
+    let forge = acting.forge(&step.forge).await?;
     let wanted = wanted(acting.train, &acting.state, step)?;
-    Ok(Outcome::Released { location: deliver(acting, &forge, &wanted).await? })
+    // A draft would be made twice, an upload would go to a release.
+    let writes = Writes::after(acting.recent);
+    let mut release = OnForge { forge, wanted, acting: Some(acting) };
+    Ok(Outcome::Released { location: converge(&*acting.effects.clock, writes, &mut release).await? })
 }
 
 /// Reads a release back and compares it.
 pub(super) async fn prove(effects: &Effects, train: &Train, step: &ForgeRelease) -> Result<()> {
-    let forge = forge(effects, step)?;
     let wanted = wanted(train, &train.state(), step)?;
-    let mut looks = 0;
-    loop {
-        match next_move(&wanted, &forge.observe(&wanted.text.tag).await?) {
-            Move::Done(_) => return Ok(()),
-            _ if looks < LOOKS => pause(&*effects.clock, 1 << looks).await,
-            Move::Conflict(lines) => return Err(conflict(&*forge, &wanted, lines)),
-            other => {
-                return Err(Error::conflict(format!(
-                    "release {} on `{}` is no longer whole: it needs {}",
-                    wanted.text.tag,
-                    forge.name(),
-                    keys(&other).join(", ")
-                ))
-                .hint("nothing was changed; find out who changed it"));
-            }
-        }
-        looks += 1;
-    }
-}
-
-pub(super) fn forge(effects: &Effects, step: &ForgeRelease) -> Result<Arc<dyn Forge>> {
-    effects
-        .forges
-        .get(&step.forge)
-        .cloned()
-        .ok_or_else(|| Error::input(format!("the configuration has no forge `{}`, which the plan needs", step.forge)))
+    let mut release = OnForge { forge: effects.forge(&step.forge)?, wanted, acting: None };
+    converge::prove(&*effects.clock, &mut release).await.map(drop)
 }
 
 /// The release as the train's outcomes make it: no guesses.
@@ -98,14 +76,6 @@ fn wanted(train: &Train, state: &State, step: &ForgeRelease) -> Result<WantedRel
     })
 }
 
-fn conflict(forge: &dyn Forge, wanted: &WantedRelease, lines: Vec<String>) -> Error {
-    let what = format!("`{}` has something else for release {}", forge.name(), wanted.text.tag);
-    let error = Error::conflict(what).hint(
-        "nothing was overwritten; find out who made it, remove it there if it is wrong, then `lifeboat reconcile`",
-    );
-    lines.into_iter().fold(error, Error::detail)
-}
-
 /// How the names of uploads begin.
 const ASSET: &str = "asset `";
 
@@ -115,8 +85,7 @@ const LATEST: &str = "`latest` at the highest version";
 /// What a move does, by name, for comparing it with what was done before.
 fn keys(next: &Move) -> Vec<String> {
     match next {
-        Move::Done(_) => vec![],
-        Move::AwaitTag => vec!["its tag".to_owned()],
+        Move::Done(_) | Move::Conflict(_) | Move::AwaitTag | Move::AwaitDigests(_) => vec![],
         Move::Create => vec!["a draft".to_owned()],
         Move::Discard(list) => list
             .iter()
@@ -126,82 +95,94 @@ fn keys(next: &Move) -> Vec<String> {
             })
             .collect(),
         Move::Upload(_, assets) => assets.iter().map(|a| format!("{ASSET}{}`", a.name)).collect(),
-        Move::AwaitDigests(names) => names.iter().map(|n| format!("the digest of `{n}`")).collect(),
         Move::Publish(..) => vec!["publishing".to_owned()],
         Move::SetLatest(_) => vec![LATEST.to_owned()],
-        Move::Conflict(_) => vec!["a decision".to_owned()],
     }
 }
 
-/// Brings the release home. Every round begins with a look, so a crash, a lost answer and a second run are one case.
-async fn deliver(acting: &Acting<'_>, forge: &Arc<dyn Forge>, wanted: &WantedRelease) -> Result<String> {
-    let clock = &*acting.effects.clock;
-    let mut deeds = Deeds::default();
-    // Whether what an earlier attempt did may still be hidden: a draft would be made twice, an upload would go to a release.
-    let mut hidden = acting.recent;
-    let mut last: Option<Error> = None;
-    loop {
-        let next = next_move(wanted, &forge.observe(&wanted.text.tag).await?);
-        let keys = keys(&next);
-        let waits = matches!(next, Move::AwaitTag | Move::AwaitDigests(_) | Move::Conflict(_));
-        let unsure = hidden && !matches!(next, Move::Done(_));
-        // Asks for something that was done, or shows trouble: the look itself may be old.
-        if deeds.doubt(clock, &keys, waits || unsure).await {
-            continue;
-        }
-        hidden = false;
-        if let Some(key) = deeds.enough(&keys).filter(|_| !waits) {
-            return Err(gave_up(&**forge, wanted, key, last));
-        }
-        match &next {
-            Move::Discard(_) => deeds.forget(|name| name.starts_with(ASSET)),
-            // Another release may show as `latest` until this one does.
-            Move::Publish(_, Latest::Yes) => deeds.may_have(LATEST),
-            _ => {}
-        }
-        // Held until it has acted.
-        let _quiet = match next {
-            Move::Publish(..) | Move::SetLatest(_) => super::workflows::keep_off(acting).await?,
-            _ => Vec::new(),
-        };
-        let done = match next {
-            Move::Done(location) => return Ok(location),
-            Move::Conflict(lines) => return Err(conflict(&**forge, wanted, lines)),
+/// A release on its way to a forge.
+struct OnForge<'a> {
+    forge: Arc<dyn Forge>,
+    wanted: WantedRelease,
+    /// None where it is only looked at.
+    acting: Option<&'a Acting<'a>>,
+}
+
+#[async_trait::async_trait]
+impl Wanted for OnForge<'_> {
+    type Act = Move;
+    type Done = String;
+
+    async fn look(&mut self) -> Result<Seen<Move, String>> {
+        let name = self.forge.name();
+        Ok(match next_move(&self.wanted, &self.forge.observe(&self.wanted.text.tag).await?) {
+            Move::Done(location) => Seen::Done(location),
+            Move::Conflict(lines) => {
+                let error = Error::conflict(format!("`{name}` has something else for release {}", self.wanted.text.tag))
+                    .hint("nothing was overwritten; find out who made it, remove it there if it is wrong, then `lifeboat reconcile`");
+                Seen::Stops(lines.into_iter().fold(error, Error::detail))
+            }
             Move::AwaitTag => {
-                let what = format!("`{}` does not have tag `{}` yet", forge.name(), wanted.text.tag);
-                return Err(Error::new(ErrorKind::Unreachable, what)
-                    .hint("push it there: a `[[remote]]`, named as `remote` in the forge's table, does it by itself"));
+                let what = format!("`{name}` does not have tag `{}` yet", self.wanted.text.tag);
+                Seen::Stops(
+                    Error::new(ErrorKind::Unreachable, what).hint(
+                        "push it there: a `[[remote]]`, named as `remote` in the forge's table, does it by itself",
+                    ),
+                )
             }
             Move::AwaitDigests(names) => {
-                let what = format!("`{}` shows no digest of asset `{}`", forge.name(), names.join("`, `"));
-                return Err(Error::new(ErrorKind::Unreachable, what)
-                    .hint("nothing is published before every asset is confirmed; a forge of your own needs a version that shows digests"));
+                let what = format!("`{name}` shows no digest of asset `{}`", names.join("`, `"));
+                Seen::Stops(Error::new(ErrorKind::Unreachable, what).hint(
+                    "nothing is published before every asset is confirmed; a forge of your own needs a version that shows digests",
+                ))
             }
-            Move::Create => forge.create_draft(&wanted.text).await,
-            Move::Discard(list) => discard(&**forge, list).await,
-            Move::Upload(draft, assets) => upload(forge, draft, assets).await,
-            Move::Publish(draft, latest) => forge.publish(draft, latest).await,
-            Move::SetLatest(release) => forge.set_latest(release).await,
-        };
-        match done {
-            Err(e) if e.kind() != ErrorKind::Transient => {
-                return Err(e.context(format!("release {}", wanted.text.tag)));
-            }
-            done => {
-                deeds.did(keys, done.is_ok());
-                last = done.err();
-            }
+            lacks => Seen::Lacks(lacks),
+        })
+    }
+
+    fn names(&self, act: &Move) -> Vec<String> {
+        keys(act)
+    }
+
+    async fn hold(&mut self, act: &Move) -> Result<Vec<Quiet>> {
+        match (act, self.acting) {
+            (Move::Publish(..) | Move::SetLatest(_), Some(acting)) => super::workflows::keep_off(acting).await,
+            _ => Ok(Vec::new()),
         }
     }
-}
 
-fn gave_up(forge: &dyn Forge, wanted: &WantedRelease, key: &str, last: Option<Error>) -> Error {
-    let what = format!("release {} on `{}` still needs {key}", wanted.text.tag, forge.name());
-    let part = last.as_ref().and_then(Error::part).unwrap_or(Part::Api);
-    let error = Error::new(ErrorKind::Unreachable, what).of(part).hint("`lifeboat reconcile` tries again");
-    match last {
-        Some(e) => error.detail(e.message().to_owned()),
-        None => error.detail("the forge took it and does not show it"),
+    async fn act(&mut self, act: Move, writes: &mut Writes) -> Result<()> {
+        match act {
+            Move::Create => self.forge.create_draft(&self.wanted.text).await,
+            Move::Discard(list) => {
+                writes.forget(|name| name.starts_with(ASSET));
+                discard(&*self.forge, list).await
+            }
+            Move::Upload(draft, assets) => upload(&self.forge, draft, assets).await,
+            Move::Publish(draft, latest) => {
+                if latest == Latest::Yes {
+                    // Another release may show as `latest` until this one does.
+                    writes.may_have(LATEST);
+                }
+                self.forge.publish(draft, latest).await
+            }
+            Move::SetLatest(release) => self.forge.set_latest(release).await,
+            Move::Done(_) | Move::Conflict(_) | Move::AwaitTag | Move::AwaitDigests(_) => Ok(()),
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("release {}", self.wanted.text.tag)
+    }
+
+    fn missing(&self, name: &str) -> String {
+        format!("release {} on `{}` still needs {name}", self.wanted.text.tag, self.forge.name())
+    }
+
+    fn changed(&self, names: &[String]) -> Error {
+        let (tag, forge) = (&self.wanted.text.tag, self.forge.name());
+        Error::conflict(format!("release {tag} on `{forge}` is no longer whole: it needs {}", names.join(", ")))
+            .hint("nothing was changed; find out who changed it")
     }
 }
 

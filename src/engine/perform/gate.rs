@@ -48,7 +48,7 @@ async fn clock_is_right(acting: &Acting<'_>, step: &Gate, now: Timestamp) -> Res
     happened.extend(records.max().map(|at| Witness::new("the journal's last record", at)));
     for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
         let Step::Point(point) = &planned.step else { continue };
-        let store = acting.store(&point.store)?;
+        let store = acting.store(&point.store).await?;
         if let Some(there) = read_index(&*store, acting.train.trust(), now).await.ok().flatten() {
             let what = format!("the index of store `{}` was made at", point.store);
             happened.push(Witness::new(what, there.index.generated));
@@ -93,7 +93,7 @@ async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()>
         }
         if let Step::ForgeRelease(to) = &planned.step {
             // A token that is not taken, or a repository that is not there, should not be found half-way.
-            let forge = super::forge::forge(acting.effects, to)?;
+            let forge = acting.effects.forge(&to.forge)?;
             let tag = super::deliver::tag(acting, &to.seal)?;
             forge.observe(tag).await.map_err(|e| e.context(format!("forge `{}`, which the train needs", to.forge)))?;
         }
@@ -102,7 +102,7 @@ async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()>
         }
         let Step::Promote(on) = &planned.step else { continue };
         super::promote::page_can_be_made(acting, on, approved_by)?;
-        let store = acting.store(&on.store)?;
+        let store = acting.store(&on.store).await?;
         let staging = Area::Staging(acting.staging(on)?);
         let dir = directory(&on.version);
         for artifact in summed(&acting.state, &on.checksum)?.files() {

@@ -1,6 +1,5 @@
 //! `pack-history`: what a store's repository needs of the project's history, packed before anything is public and kept.
 
-use super::stage;
 use super::{Acting, wrong};
 use crate::effects::{CheckedReader, PackFiles, Served, StaticContent, StaticFile, blocking, read_public};
 use crate::error::{Context as _, Error, Result};
@@ -8,7 +7,7 @@ use crate::model::Oid;
 use crate::step::{KeptPack, Outcome, PackHistory, Step, StepId};
 
 pub(super) async fn pack(acting: &Acting<'_>, step: &PackHistory) -> Result<Outcome> {
-    let store = stage::store(acting.effects, &step.store)?;
+    let store = acting.store(&step.store).await?;
     let refs = read_public(&*store, &format!("git/{}.git/info/refs", step.project)).await?;
     let served = Served::read(&[], refs.as_deref().unwrap_or_default())?;
     let mut without: Vec<Oid> =

@@ -1,27 +1,25 @@
 //! `merge-back`: a pull request brings a line into its protected branch; people merge it, however they like.
 
-use std::sync::Arc;
-
-use super::deeds::{LOOKS, pause};
 use super::{Acting, prepared};
-use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, SeenPull, blocking};
+use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, Remote, SeenPull, blocking};
+use crate::engine::converge::{Seen, Wanted, Writes, converge};
 use crate::engine::train::Train;
-use crate::error::{Error, ErrorKind, Part, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Oid;
 use crate::step::{MergeBack, MergedAs, Outcome};
 
 pub(super) async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<Outcome> {
-    acting.reach.reachable(step.remote.as_str()).await?;
+    let remote = acting.remote(&step.remote).await?;
     let ours = prepared(&acting.state, &step.prepare)?.head;
     blocking(|| acting.repository_with(&step.prepare).map(drop))?;
-    if let Some((how, commit)) = merged(acting.effects, acting.train, step, ours).await? {
+    if let Some((how, commit)) = merged(acting.effects, acting.train, (&*remote, step), ours).await? {
         return Ok(Outcome::MergedBack { how, commit });
     }
-    acting.reach.reachable(step.forge.as_str()).await?;
-    let forge = forge(acting.effects, step)?;
+    let forge = acting.forge(&step.forge).await?;
     // People may merge at any time.
     let quiet = super::workflows::keep_off(acting).await?;
-    let pull = opened(acting, &*forge, step).await?;
+    let mut opened = Opened { pulls: pull_requests(&*forge)?, step };
+    let pull = converge(&*acting.effects.clock, Writes::after(acting.recent), &mut opened).await?;
     drop(quiet);
     let (number, location) = (pull.number, &pull.location);
     match pull.state {
@@ -47,15 +45,9 @@ pub(super) async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<
 /// Reads the branch again: it still has everything.
 pub(super) async fn prove(effects: &Effects, train: &Train, step: &MergeBack) -> Result<()> {
     let state = train.state();
-    let made = prepared(&state, &step.prepare)?;
-    blocking(|| {
-        effects.git.ensure(train.repository())?;
-        if !effects.git.has_commit(train.repository(), made.head)? {
-            effects.git.import_pack(train.repository(), &train.objects().get(&made.pack)?)?;
-        }
-        Ok::<_, Error>(())
-    })?;
-    match merged(effects, train, step, made.head).await? {
+    let ours = prepared(&state, &step.prepare)?.head;
+    blocking(|| super::repository_with(effects, train, &state, &step.prepare).map(drop))?;
+    match merged(effects, train, (&*effects.remote(&step.remote)?, step), ours).await? {
         Some(_) => Ok(()),
         None => Err(Error::conflict(format!("branch `{}` of `{}` has lost the release", step.branch, step.remote))
             .hint("nothing was changed; find out who moved it back")),
@@ -63,10 +55,12 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &MergeBack) ->
 }
 
 /// How the branch got our commits; none if it lacks something.
-async fn merged(effects: &Effects, train: &Train, step: &MergeBack, ours: &Oid) -> Result<Option<(MergedAs, Oid)>> {
-    let remote = effects.remotes.get(&step.remote).ok_or_else(|| {
-        Error::input(format!("the configuration has no remote `{}`, which the plan needs", step.remote))
-    })?;
+async fn merged(
+    effects: &Effects,
+    train: &Train,
+    (remote, step): (&dyn Remote, &MergeBack),
+    ours: &Oid,
+) -> Result<Option<(MergedAs, Oid)>> {
     let repo = train.repository();
     let name = format!("refs/heads/{}", step.branch);
     let Some(there) = remote.fetch(&repo.dir, &name).await? else { return Ok(None) };
@@ -74,43 +68,44 @@ async fn merged(effects: &Effects, train: &Train, step: &MergeBack, ours: &Oid) 
 }
 
 /// The pull request that counts: one that is open, else the last; opened if there is none.
-async fn opened(acting: &Acting<'_>, forge: &dyn Forge, step: &MergeBack) -> Result<SeenPull> {
-    let pulls = pull_requests(forge)?;
-    let mut lost: Option<Error> = None;
-    let mut looks = 0;
-    loop {
-        let there = pulls.pulls(&step.via, &step.branch).await?;
-        let open = there.iter().find(|p| p.state == PullState::Open);
-        if let Some(pull) = open.or_else(|| there.iter().max_by_key(|p| p.number)) {
-            return Ok(pull.clone());
-        }
-        if looks == LOOKS {
-            let what = format!("`{}` does not show the pull request from `{}`", step.forge, step.via);
-            let error = Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
-            return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
-        }
-        // Opened once: what the forge took and does not show yet is only waited for. A lost answer is another matter.
-        if looks == 0 || lost.is_some() {
-            let text = PullText {
-                from: step.via.clone(),
-                into: step.branch.clone(),
-                title: step.title.clone(),
-                text: step.text.clone(),
-            };
-            lost = match pulls.open_pull(&text).await {
-                Ok(()) => None,
-                Err(e) if e.kind() == ErrorKind::Transient => Some(e),
-                Err(e) => return Err(e),
-            };
-        }
-        pause(&*acting.effects.clock, 1 << looks).await;
-        looks += 1;
-    }
+struct Opened<'a> {
+    pulls: &'a dyn PullRequests,
+    step: &'a MergeBack,
 }
 
-fn forge(effects: &Effects, step: &MergeBack) -> Result<Arc<dyn Forge>> {
-    let found = effects.forges.get(&step.forge).cloned();
-    found.ok_or_else(|| Error::input(format!("the configuration has no forge `{}`, which the plan needs", step.forge)))
+#[async_trait::async_trait]
+impl Wanted for Opened<'_> {
+    type Act = ();
+    type Done = SeenPull;
+
+    async fn look(&mut self) -> Result<Seen<(), SeenPull>> {
+        let there = self.pulls.pulls(&self.step.via, &self.step.branch).await?;
+        let open = there.iter().find(|p| p.state == PullState::Open);
+        let counts = open.or_else(|| there.iter().max_by_key(|p| p.number));
+        Ok(counts.cloned().map_or(Seen::Lacks(()), Seen::Done))
+    }
+
+    fn names(&self, (): &()) -> Vec<String> {
+        vec!["the pull request".to_owned()]
+    }
+
+    async fn act(&mut self, (): (), _writes: &mut Writes) -> Result<()> {
+        let text = PullText {
+            from: self.step.via.clone(),
+            into: self.step.branch.clone(),
+            title: self.step.title.clone(),
+            text: self.step.text.clone(),
+        };
+        self.pulls.open_pull(&text).await
+    }
+
+    fn what(&self) -> String {
+        format!("pull request from `{}`", self.step.via)
+    }
+
+    fn missing(&self, name: &str) -> String {
+        format!("`{}` does not show {name} from `{}`", self.step.forge, self.step.via)
+    }
 }
 
 fn pull_requests(forge: &dyn Forge) -> Result<&dyn PullRequests> {

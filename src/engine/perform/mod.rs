@@ -4,7 +4,6 @@ mod advisory;
 mod approved;
 mod bundle;
 pub(in crate::engine) mod commits;
-mod deeds;
 mod deliver;
 mod forge;
 mod gate;
@@ -23,14 +22,17 @@ mod workflows;
 
 pub use stage::hidden_from_strangers;
 
+use std::sync::Arc;
+
+use super::converge;
 use super::pools::Pools;
 use super::reach::Reach;
 use super::train::Train;
 use super::view::View;
-use crate::effects::{Effects, PrivateRepo, ProgressEvent, blocking};
+use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Store, blocking};
 use crate::error::{Error, Result};
 use crate::journal::{State, StepState};
-use crate::model::Oid;
+use crate::model::{Destination, Oid, RemoteName, StoreName};
 use crate::step::{Exposure, OnStore, Outcome, PlannedStep, Sealed, Step, StepId};
 
 /// What a step acts with.
@@ -56,7 +58,7 @@ pub(super) async fn perform(
     before: &StepState,
     attempt: u32,
 ) -> Result<Outcome> {
-    let recent = deeds::recent(before, effects.clock.now());
+    let recent = converge::recent(before, effects.clock.now());
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt, recent };
     let before = &before.status;
     if step.exposure == Exposure::Public {
@@ -205,6 +207,26 @@ pub(super) fn sealed<'a>(state: &'a State, id: &StepId) -> Result<&'a Sealed> {
 }
 
 impl Acting<'_> {
+    /// A forge to act on, if it answers.
+    pub(super) async fn forge(&self, name: &RemoteName) -> Result<Arc<dyn Forge>> {
+        let forge = self.effects.forge(name)?;
+        self.reach.reachable(self.effects, &Destination::Forge(name.clone())).await?;
+        Ok(forge)
+    }
+
+    /// A git remote to act on, if it answers.
+    pub(super) async fn remote(&self, name: &RemoteName) -> Result<Arc<dyn Remote>> {
+        let remote = self.effects.remote(name)?;
+        self.reach.reachable(self.effects, &Destination::Remote(name.clone())).await?;
+        Ok(remote)
+    }
+
+    /// A store to act on, if it is there.
+    pub(super) async fn store(&self, name: &StoreName) -> Result<Arc<dyn Store>> {
+        self.reach.reachable(self.effects, &Destination::Store(name.clone())).await?;
+        self.effects.store(name)
+    }
+
     /// The train as it was when the step started, to be read.
     pub(super) fn view(&self) -> View {
         View::new(self.state.clone(), self.train.objects().clone(), self.train.trust_shared())

@@ -1,6 +1,6 @@
 //! `promote`: the staged bytes become public, files first.
 
-use super::stage::{self, digests_at, directory, same_or_conflict};
+use super::stage::{digests_at, directory, same_or_conflict};
 use super::{Acting, prepared, sealed, summed};
 use crate::effects::{Area, Effects, Store, blocking, read_public};
 use crate::engine::train::Train;
@@ -14,7 +14,7 @@ use crate::templates::AdvisoryText;
 use crate::trust;
 
 pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
-    let store = acting.store(&step.store)?;
+    let store = acting.store(&step.store).await?;
     let train = acting.staging(step)?;
     let dir = directory(&step.version);
     let made = summed(&acting.state, &step.checksum)?;
@@ -54,7 +54,7 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
 
 /// Reads a release in a store back and compares it.
 pub(super) async fn prove(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
-    let (state, store) = (train.state(), stage::store(effects, &step.store)?);
+    let (state, store) = (train.state(), effects.store(&step.store)?);
     let dir = directory(&step.version);
     let made = summed(&state, &step.checksum)?;
     let signed = step.seal.as_ref().map(|seal| sealed(&state, seal)).transpose()?;
@@ -94,7 +94,7 @@ pub(super) async fn put_public(acting: &Acting<'_>, store: &dyn Store, path: &st
 /// Whether the release's page can be made of this train's own data, asked while nothing is public. What is not signed yet is
 /// there by its name.
 pub(super) fn page_can_be_made(acting: &Acting<'_>, step: &OnStore, approved_by: &[PersonId]) -> Result<()> {
-    let store = acting.store(&step.store)?;
+    let store = acting.effects.store(&step.store)?;
     let Some(id) = &step.seal else { return Ok(()) };
     let graph = acting.train.graph();
     let Some(Step::Seal(seal)) = graph.position(id).map(|at| &graph.at(at).step) else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! `await-runs`: the runs of the project's own workflows that a delivery starts, and what they may not have changed.
 
-use super::workflows::{automation, forge, reached};
+use super::workflows::automation;
 use super::{Acting, prepared};
 use crate::effects::{Automation, Effects, Forge, RunState, SeenRun};
 use crate::error::{Error, ErrorKind, Result};
@@ -9,7 +9,7 @@ use crate::model::Oid;
 use crate::step::{AwaitRuns, Outcome, PassedRun, Step, WantedRun};
 
 pub(super) async fn await_runs(acting: &Acting<'_>, step: &AwaitRuns) -> Result<Outcome> {
-    let forge = reached(acting, &step.forge).await?;
+    let forge = acting.forge(&step.forge).await?;
     let commit = prepared(&acting.state, &step.prepare)?.head;
     let runs = passed(&*forge, step, commit).await?;
     // What they did to the line's release is compared as well: nothing added, nothing replaced, the tag where it was.
@@ -26,7 +26,7 @@ pub(super) async fn await_runs(acting: &Acting<'_>, step: &AwaitRuns) -> Result<
 
 /// Reads the runs again: none failed or vanished since.
 pub(super) async fn prove(effects: &Effects, state: &State, step: &AwaitRuns) -> Result<()> {
-    let forge = forge(effects, &step.forge)?;
+    let forge = effects.forge(&step.forge)?;
     passed(&*forge, step, prepared(state, &step.prepare)?.head).await.map(drop)
 }
 

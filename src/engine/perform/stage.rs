@@ -11,20 +11,12 @@ use crate::engine::view::View;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
 use crate::journal::State;
-use crate::model::{Artifact, Digests, StoreName};
+use crate::model::{Artifact, Digests};
 use crate::step::{OnStore, Outcome};
-use std::sync::Arc;
 
 /// Where a line's files are in a store, in both areas.
 pub(super) fn directory(version: &semver::Version) -> String {
     format!("releases/{version}")
-}
-
-pub(super) fn store(effects: &Effects, name: &StoreName) -> Result<Arc<dyn Store>> {
-    effects.stores.get(name).cloned().ok_or_else(|| {
-        Error::input(format!("the configuration has no store `{name}`, which the plan needs"))
-            .hint("put the `[[store]]` table back; an adopted plan never changes")
-    })
 }
 
 /// Whether strangers see nothing of a store's staging area.
@@ -46,10 +38,6 @@ fn staging(state: &State, on: &OnStore) -> Result<String> {
 }
 
 impl Acting<'_> {
-    pub(super) fn store(&self, name: &StoreName) -> Result<Arc<dyn Store>> {
-        store(self.effects, name)
-    }
-
     /// The directory in the staging area where a line's files are.
     pub(super) fn staging(&self, on: &OnStore) -> Result<String> {
         staging(&self.state, on)
@@ -89,7 +77,7 @@ fn staged_files(made: &Summed<'_>, step: &OnStore) -> Vec<(String, Artifact)> {
 }
 
 pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
-    let store = acting.store(&step.store)?;
+    let store = acting.store(&step.store).await?;
     if store.staging_exposure() == crate::step::Exposure::Public {
         return Err(Error::fatal(format!("strangers can read the staging area of store `{}`", step.store))
             .hint("mend its permissions; `lifeboat doctor` shows what they are"));
@@ -129,7 +117,7 @@ pub(super) async fn again(
 
 /// Puts every staged file of a line that a store does not list there again.
 pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
-    let (store, state) = (store(effects, &step.store)?, train.state());
+    let (store, state) = (effects.store(&step.store)?, train.state());
     let area = Area::Staging(staging(&state, step)?);
     let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
     for (path, artifact) in staged_files(&summed(&state, &step.checksum)?, step) {
@@ -148,7 +136,7 @@ pub(super) async fn verify_staged(acting: &Acting<'_>, step: &OnStore) -> Result
 
 /// Reads every staged file back, compares, and finds files that are not ours; says how many there are.
 pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
-    let store = store(effects, &step.store)?;
+    let store = effects.store(&step.store)?;
     let area = Area::Staging(staging(state, step)?);
     let files = staged_files(&summed(state, &step.checksum)?, step);
     let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();

@@ -3,15 +3,14 @@
 //! What was on is recorded before anything is switched off, so whoever comes after a crash knows what to switch on again.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use jiff::SignedDuration;
 
 use super::Acting;
-use super::deeds::{LOOKS, pause};
-use crate::effects::{Automation, Effects, Forge, Switch};
+use crate::effects::{Automation, Forge, Switch};
+use crate::engine::converge::{Seen, Wanted, Writes, converge, pause};
 use crate::engine::neighbours::{self, Quiet};
-use crate::error::{Context as _, Error, ErrorKind, Part, Result};
+use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::Event;
 use crate::model::RemoteName;
 use crate::step::{Outcome, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows};
@@ -21,7 +20,7 @@ use crate::step::{Outcome, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows}
 const SETTLES: i64 = 60;
 
 pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Outcome> {
-    let forge = reached(acting, &step.forge).await?;
+    let forge = acting.forge(&step.forge).await?;
     let automation = automation(&*forge)?;
     let mut on = Vec::new();
     for file in &step.files {
@@ -67,7 +66,7 @@ async fn switch_off(acting: &Acting<'_>, (id, key, step): (&StepId, StepKey, &Sw
     let known = acting.train.state().to_be_restored(step);
     // A plan of an earlier version names those that it saw on, and no others.
     let files = if step.files.is_empty() { &known } else { &step.files };
-    let forge = reached(acting, &step.forge).await?;
+    let forge = acting.forge(&step.forge).await?;
     let automation = automation(&*forge)?;
     let mut on = Vec::new();
     for file in files {
@@ -114,49 +113,48 @@ pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Resu
 
 /// Switches until a look shows that all stand as they should.
 async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to: Switch) -> Result<()> {
-    let forge = reached(acting, name).await?;
-    let automation = automation(&*forge)?;
+    let forge = acting.forge(name).await?;
     for file in files {
-        let mut looks = 0;
-        let mut lost: Option<Error> = None;
-        loop {
-            let there = automation.workflow(file).await?;
-            if there.is_some_and(|w| w.on == (to == Switch::On)) {
-                break;
-            }
-            // Looks at once, and then as often as at anything else that a forge may show late.
-            if looks > LOOKS {
-                let what = format!("workflow `{file}` of `{name}` does not switch");
-                let error =
-                    Error::new(ErrorKind::Unreachable, what).of(Part::Api).hint("`lifeboat reconcile` tries again");
-                return Err(lost.into_iter().fold(error, |e, l| e.detail(l.message().to_owned())));
-            }
-            if looks > 0 {
-                pause(&*acting.effects.clock, 1 << (looks - 1)).await;
-            }
-            // What the forge took and does not show yet is only waited for.
-            if looks == 0 || lost.is_some() {
-                lost = match automation.switch(file, to).await {
-                    Ok(()) => None,
-                    Err(e) if e.kind() == ErrorKind::Transient => Some(e),
-                    Err(e) => return Err(e),
-                };
-            }
-            looks += 1;
-        }
+        let mut switched = Switched { automation: automation(&*forge)?, name, file, to };
+        converge(&*acting.effects.clock, Writes::default(), &mut switched).await?;
     }
     Ok(())
 }
 
-pub(super) async fn reached(acting: &Acting<'_>, name: &RemoteName) -> Result<Arc<dyn Forge>> {
-    let forge = forge(acting.effects, name)?;
-    acting.reach.reachable(name.as_str()).await?;
-    Ok(forge)
+/// A workflow that is to be on, or off.
+struct Switched<'a> {
+    automation: &'a dyn Automation,
+    name: &'a RemoteName,
+    file: &'a str,
+    to: Switch,
 }
 
-pub(super) fn forge(effects: &Effects, name: &RemoteName) -> Result<Arc<dyn Forge>> {
-    let found = effects.forges.get(name).cloned();
-    found.ok_or_else(|| Error::input(format!("the configuration has no forge `{name}`, which the plan needs")))
+#[async_trait::async_trait]
+impl Wanted for Switched<'_> {
+    type Act = ();
+    type Done = ();
+
+    async fn look(&mut self) -> Result<Seen<(), ()>> {
+        let there = self.automation.workflow(self.file).await?;
+        let stands = there.is_some_and(|w| w.on == (self.to == Switch::On));
+        Ok(if stands { Seen::Done(()) } else { Seen::Lacks(()) })
+    }
+
+    fn names(&self, (): &()) -> Vec<String> {
+        vec!["the switch".to_owned()]
+    }
+
+    async fn act(&mut self, (): (), _writes: &mut Writes) -> Result<()> {
+        self.automation.switch(self.file, self.to).await
+    }
+
+    fn what(&self) -> String {
+        format!("workflow `{}`", self.file)
+    }
+
+    fn missing(&self, _name: &str) -> String {
+        format!("workflow `{}` of `{}` does not switch", self.file, self.name)
+    }
 }
 
 pub(super) fn automation(forge: &dyn Forge) -> Result<&dyn Automation> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Tree;
 use super::areas::{HELD, LOCKS, PROBE, STAGING, modes};
 use crate::effects::{Area, EntryKind, Lock, PutNew, files};
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::digests::{self, Hasher};
 use crate::model::{Digests, Sha256};
 use crate::stores::path;
@@ -157,16 +157,24 @@ impl Tree {
         Ok(self.root.join(relative))
     }
 
+    /// Refuses a root that is not there.
+    pub(super) fn is_there(&self) -> Result<()> {
+        let at = self.root.join(".");
+        if self.disk.entry(&at).context(format!("cannot look at `{}`", at.display()))?.is_some() {
+            return Ok(());
+        }
+        let root = self.root.display();
+        let what = format!("store `{}`: there is no directory `{root}`", self.name);
+        Err(Error::new(ErrorKind::Unreachable, what).of(Part::Store).hint(format!(
+            "mount it, or create it with `mkdir -p {root}`; it is not created by itself, lest an empty mount point be filled"
+        )))
+    }
+
     /// Refuses a root that is not there, and links and files where directories should be: through a link, bytes would
     /// land outside the root, and staged ones where others read them. The root itself may be a link: its owner made it.
     fn refuse_detours(&self, relative: &str) -> Result<()> {
+        self.is_there()?;
         let look = |p: &Path| self.disk.entry(p).context(format!("cannot look at `{}`", p.display()));
-        let root = look(&self.root.join("."))?;
-        if root.is_none() {
-            let root = self.root.display();
-            return Err(Error::new(ErrorKind::Unreachable, format!("store `{}`: there is no directory `{root}`", self.name))
-                .hint(format!("mount it, or create it with `mkdir -p {root}`; it is not created by itself, lest an empty mount point be filled")));
-        }
         let mut at = self.root.clone();
         let mut parts = relative.split('/').peekable();
         while let Some(part) = parts.next() {
@@ -326,12 +334,22 @@ impl Tree {
 
     /// Adds to a failure of the file system what it means for the store, and what to do.
     pub(super) fn explained(&self, e: Error) -> Error {
-        let cause = std::error::Error::source(&e).and_then(|s| s.downcast_ref::<io::Error>()).map(io::Error::kind);
+        let cause = std::error::Error::source(&e).and_then(|s| s.downcast_ref::<io::Error>());
+        let (cause, broken) = (cause.map(io::Error::kind), cause.is_some_and(is_down));
         let name = &self.name;
         match cause {
             Some(io::ErrorKind::ReadOnlyFilesystem) => {
                 Error::new(ErrorKind::Unreachable, format!("store `{name}` is read-only: {}", e.message()))
+                    .of(Part::Store)
                     .hint(format!("remount `{}` for writing and run `lifeboat ship` again", self.root.display()))
+            }
+            Some(_) if broken => {
+                Error::new(ErrorKind::Unreachable, format!("store `{name}` does not answer: {}", e.message()))
+                    .of(Part::Store)
+                    .hint(format!(
+                        "see to the disk or mount at `{}`, then run `lifeboat ship` again",
+                        self.root.display()
+                    ))
             }
             Some(io::ErrorKind::PermissionDenied) => e
                 .context(format!("store `{name}`"))
@@ -343,6 +361,25 @@ impl Tree {
             None => e,
         }
     }
+}
+
+/// Whether an error of the operating system says that what the directory is on is not there: a mount whose server is gone, a
+/// disk that fails.
+fn is_down(e: &io::Error) -> bool {
+    use io::ErrorKind as Io;
+    const EIO: i32 = 5;
+    let gone = [
+        Io::NotConnected,
+        Io::StaleNetworkFileHandle,
+        Io::HostUnreachable,
+        Io::NetworkUnreachable,
+        Io::NetworkDown,
+        Io::ConnectionAborted,
+        Io::ConnectionRefused,
+        Io::ConnectionReset,
+        Io::TimedOut,
+    ];
+    gone.contains(&e.kind()) || e.raw_os_error() == Some(EIO)
 }
 
 /// Passes bytes on and fails at the end unless they are the expected ones.

@@ -9,7 +9,8 @@ use super::super::{Acting, summed};
 use super::pages;
 use crate::effects::{Effects, Store};
 use crate::engine::Train;
-use crate::engine::index::{IndexWriter, RACES, unlisted};
+use crate::engine::converge::Race;
+use crate::engine::index::{IndexWriter, unlisted};
 use crate::error::{Error, Result};
 use crate::formats::index::{self, Entry, Index};
 use crate::step::Point;
@@ -62,7 +63,8 @@ fn entries(acting: &Acting<'_>, step: &Point) -> Result<BTreeMap<Version, Entry>
 /// Adds the train's releases, and what other trains burnt, to the index and signs it; an equal index is left as it is.
 pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<Index> {
     let (entries, writer) = (entries(acting, step)?, writer(acting));
-    for _ in 0..RACES {
+    let mut race = Race::of("the index", store);
+    loop {
         let there = signed_index(acting, store).await?;
         let (now, expires) = writer.now()?;
         let old = match &there {
@@ -78,14 +80,18 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
         let current = there.as_ref().is_some_and(|t| writer.by_current_key(t));
         let next =
             if has_all && current && old.expires > now { old } else { old.next(entries.clone(), burn, now, expires)? };
-        let Some(signature) = writer.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await? else { continue };
+        let old = there.as_ref().map(|t| &t.bytes[..]);
+        let Some(signature) = writer.put(store, old, &next).await? else {
+            race.lost()?;
+            continue;
+        };
         // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
         let bytes = next.to_bytes()?;
         if writer.beside(store, &bytes, &signature).await? && pages::write(acting, step, store, &next, &bytes).await? {
             return Ok(next);
         }
+        race.lost()?;
     }
-    Err(Error::transient(format!("another writer keeps moving the index of store `{}`", store.name())))
 }
 
 /// Whether the store's index, which must be signed, lists the train's releases.

@@ -11,14 +11,12 @@ use super::super::history;
 use super::super::stage::{digests_at, same_or_conflict};
 use super::super::{Acting, prepared, sealed};
 use super::listed::signed_index;
-use crate::effects::{Area, PutNew, Served, StaticContent, StaticFile, Store, blocking, read_public};
+use crate::effects::{Area, Served, StaticContent, StaticFile, Store, blocking, read_public};
 use crate::engine::Train;
+use crate::engine::converge::{Race, replaced};
 use crate::error::{Error, Result};
-use crate::model::{BranchName, Digests, Oid, Sha256, escape};
+use crate::model::{BranchName, Oid, escape};
 use crate::step::Point;
-
-/// How often everything is read again when another writer was faster.
-const ROUNDS: u32 = 10;
 
 const HEAD: &str = "HEAD";
 const PACKS: &str = "objects/info/packs";
@@ -33,7 +31,8 @@ fn root(step: &Point) -> String {
 pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
     let tips = blocking(|| tips(acting, step))?;
     let names: Vec<String> = tips.iter().map(|(name, _)| name.clone()).collect();
-    for _ in 0..ROUNDS {
+    let mut race = Race::of("the served refs", store);
+    loop {
         let seen = Seen::read(step, store, &names).await?;
         let newest = match signed_index(acting, store).await? {
             Some(there) => there.index.latest.overall,
@@ -44,8 +43,8 @@ pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) 
         if seen.write(acting, store, files).await? {
             return Ok(());
         }
+        race.lost()?;
     }
-    Err(Error::transient(format!("another writer keeps moving the served refs of store `{}`", store.name())))
 }
 
 /// The files to write over what is `served`: what the lines stand on was packed before the gate.
@@ -252,7 +251,7 @@ impl Seen {
 
     /// Writes what differs, each file only if it still is what was seen; says whether all of it is there afterwards.
     async fn write(&self, acting: &Acting<'_>, store: &dyn Store, files: Vec<StaticFile>) -> Result<bool> {
-        let mut replaced = Vec::new();
+        let mut moved = Vec::new();
         for file in files {
             let path = self.path(&file.path);
             match file.content {
@@ -263,38 +262,24 @@ impl Seen {
                     let found = digests_at(store, &Area::Public, &path).await?;
                     same_or_conflict(store, &path, &digests, found)?;
                 }
-                StaticContent::Replaced(bytes) => replaced.push((file.path, bytes)),
+                StaticContent::Replaced(bytes) => moved.push((file.path, bytes)),
             }
         }
         // A repository without `HEAD` cannot be cloned, so the first one comes before the refs.
         if self.bytes(HEAD).is_some() {
-            replaced.sort_by_key(|(name, _)| name == HEAD);
+            moved.sort_by_key(|(name, _)| name == HEAD);
         }
-        for (name, bytes) in &replaced {
-            if !self.replace(acting, store, name, bytes).await? {
+        for (name, bytes) in &moved {
+            if !replaced(store, &self.path(name), self.bytes(name), bytes).await? {
                 return Ok(false);
             }
         }
         // A writer who saw these files as they were before may have replaced one after it was written here.
-        for (name, bytes) in &replaced {
+        for (name, bytes) in &moved {
             if read_public(store, &self.path(name)).await?.as_deref() != Some(bytes) {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    async fn replace(&self, acting: &Acting<'_>, store: &dyn Store, name: &str, bytes: &[u8]) -> Result<bool> {
-        let path = self.path(name);
-        match self.bytes(name) {
-            Some(seen) if seen == bytes => Ok(true),
-            Some(seen) => store.replace_if(&path, Some(&Sha256::of(seen)), bytes).await,
-            None => {
-                let digests: Digests = acting.train.objects().put(bytes)?;
-                let object = acting.train.objects().path(&digests.sha256);
-                let put = store.put_new(&Area::Public, &path, &object, &digests).await?;
-                Ok(put == PutNew::Created || read_public(store, &path).await?.as_deref() == Some(bytes))
-            }
-        }
     }
 }
