@@ -3,7 +3,14 @@
 //! `git apply` skips what it does not understand, so it takes the half of a mail that was cut for the whole. Whoever means
 //! to ship a change asks here first what it is.
 
+mod hunk;
+mod names;
+
 use std::collections::BTreeSet;
+
+pub use hunk::Hunk;
+use hunk::Ranges;
+use names::{is_named, same_name, side, unquoted, within};
 
 use crate::error::{Error, Result};
 use crate::model::escape;
@@ -23,6 +30,8 @@ pub struct FileChange {
     pub binary: bool,
     /// Whether more of it might have followed: nothing in the change itself says that it ends here.
     pub open: bool,
+    /// The hunks of a text file, in their order.
+    pub hunks: Vec<Hunk>,
 }
 
 impl FileChange {
@@ -272,10 +281,10 @@ impl<'a> Reader<'a> {
     }
 
     fn hunks(&mut self, title: &[u8], file: &mut FileChange) -> Result<()> {
-        let mut any = false;
         while let Some(line) = self.text().filter(|l| l.starts_with(b"@@ ")) {
-            let Some((mut old, mut new)) = lengths(line) else { return Err(damaged(title, line)) };
-            any = true;
+            let Some(ranges) = Ranges::read(line) else { return Err(damaged(title, line)) };
+            let (mut old, mut new) = (ranges.old, ranges.new);
+            let from = self.at;
             self.at += 1;
             while old > 0 || new > 0 {
                 let Some(line) = self.line() else { return Err(cut(title)) };
@@ -296,11 +305,13 @@ impl<'a> Reader<'a> {
             while self.line().is_some_and(|l| l.starts_with(b"\\ ") && l.ends_with(b"\n")) {
                 self.at += 1;
             }
+            let lines = self.lines[from..self.at].iter().map(|l| l.to_vec()).collect();
+            file.hunks.push(Hunk { start: ranges.start, lines });
         }
-        match (any, self.text()) {
-            (true, _) => Ok(()),
-            (false, Some(line)) if !line.is_empty() => Err(damaged(title, line)),
-            (false, _) => Err(cut(title)),
+        match self.text() {
+            _ if !file.hunks.is_empty() => Ok(()),
+            Some(line) if !line.is_empty() => Err(damaged(title, line)),
+            _ => Err(cut(title)),
         }
     }
 
@@ -349,98 +360,6 @@ fn ids_of(text: &[u8]) -> Option<(String, String)> {
     let (old, new) = text.split(' ').next()?.split_once("..")?;
     let id = |id: &str| id.len() >= 4 && id.bytes().all(|c| c.is_ascii_hexdigit());
     (id(old) && id(new)).then(|| (old.to_owned(), new.to_owned()))
-}
-
-/// `@@ -12,3 +12,4 @@ …`: the length on each side.
-fn lengths(line: &[u8]) -> Option<(u64, u64)> {
-    let text = String::from_utf8_lossy(line);
-    let (old, rest) = text.strip_prefix("@@ -")?.split_once(" +")?;
-    let (new, _) = rest.split_once(" @@")?;
-    let range = |s: &str| -> Option<u64> {
-        let (start, len) = s.split_once(',').unwrap_or((s, "1"));
-        start.parse::<u64>().ok()?;
-        len.parse().ok()
-    };
-    Some((range(old)?, range(new)?))
-}
-
-/// A name after `--- ` or `+++ `; none for `/dev/null`.
-fn side(text: &[u8]) -> Option<Vec<u8>> {
-    let name = unquoted(text.split(|c| *c == b'\t').next().unwrap_or_default());
-    (name != b"/dev/null").then_some(name)
-}
-
-/// The name without its first directory.
-fn within(name: &[u8]) -> Option<Vec<u8>> {
-    let at = name.iter().position(|c| *c == b'/')?;
-    Some(name[at + 1..].to_vec()).filter(|n| !n.is_empty())
-}
-
-/// The two names of a `diff --git` line in every way that it can be read.
-fn pairs(names: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    if names.starts_with(b"\"") || names.ends_with(b"\"") {
-        let quoted_end = |from: usize| {
-            let mut at = from + 1;
-            while at < names.len() && names[at] != b'"' {
-                at += if names[at] == b'\\' { 2 } else { 1 };
-            }
-            at
-        };
-        let split = match names.starts_with(b"\"") {
-            true => quoted_end(0) + 1,
-            false => names.windows(2).position(|w| w == b" \"").unwrap_or(names.len()),
-        };
-        let (Some(old), Some(new)) = (names.get(..split), names.get(split + 1..)) else { return Vec::new() };
-        return vec![(unquoted(old), unquoted(new))];
-    }
-    let blanks = names.iter().enumerate().filter(|(_, c)| **c == b' ');
-    blanks.map(|(i, _)| (names[..i].to_vec(), names[i + 1..].to_vec())).collect()
-}
-
-/// The path of a file that is not renamed: both names are the same but for their first directories, which are not.
-fn same_name(names: &[u8]) -> Option<Vec<u8>> {
-    pairs(names).into_iter().find_map(|(old, new)| {
-        let path = within(&old)?;
-        (old != new && within(&new)? == path).then_some(path)
-    })
-}
-
-/// Whether the title of a renamed or copied file names what its own lines do, below a first directory.
-fn is_named(title: &[u8], (from, to): &(Vec<u8>, Vec<u8>)) -> bool {
-    let names = title.strip_prefix(b"diff --git ").unwrap_or_default();
-    pairs(names).iter().any(|(old, new)| within(old).as_ref() == Some(from) && within(new).as_ref() == Some(to))
-}
-
-/// Undoes git's C-style quotes.
-fn unquoted(text: &[u8]) -> Vec<u8> {
-    let Some(inner) = text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")) else { return text.to_vec() };
-    let mut out = Vec::new();
-    let mut bytes = inner.iter().copied();
-    while let Some(c) = bytes.next() {
-        if c != b'\\' {
-            out.push(c);
-            continue;
-        }
-        match bytes.next() {
-            Some(d @ b'0'..=b'3') => {
-                let mut value = d - b'0';
-                for _ in 0..2 {
-                    value = (value << 3) | bytes.next().map_or(0, |c| c.wrapping_sub(b'0') & 7);
-                }
-                out.push(value);
-            }
-            Some(b'n') => out.push(b'\n'),
-            Some(b't') => out.push(b'\t'),
-            Some(b'r') => out.push(b'\r'),
-            Some(b'a') => out.push(7),
-            Some(b'b') => out.push(8),
-            Some(b'v') => out.push(11),
-            Some(b'f') => out.push(12),
-            Some(other) => out.push(other),
-            None => {}
-        }
-    }
-    out
 }
 
 /// A line as people are shown it.

@@ -188,17 +188,17 @@ fn apply(
 
 fn misfit(repo: &Repository, base: &Oid, tree: git2::Oid, patch: &Patch, said: &str) -> Result<Error> {
     let now = repo.find_tree(tree).map_err(|e| git_error(&format!("cannot read tree `{tree}`"), e))?;
-    let files = hunk::parse(&patch.diff);
-    let outside = |path: &&String| path.split('/').any(|part| matches!(part, "" | "." | ".." | ".git"));
+    let files = git_diff::read(&patch.diff).map_err(|e| e.context(shown(patch)))?.files;
+    let outside = |path: &&Vec<u8>| path.split(|c| *c == b'/').any(|part| matches!(part, b"" | b"." | b".." | b".git"));
     if let Some(path) = files.iter().flat_map(|f| f.old.iter().chain(&f.new)).find(outside) {
         return Ok(Error::input(format!(
             "{} touches `{}`, which is not a path of the tree",
             shown(patch),
-            escape(path)
+            escape(&String::from_utf8_lossy(path))
         ))
         .hint("make it again with `git format-patch --binary` in the repository's top directory"));
     }
-    let found = hunk::first_misfit(&patch.diff, &mut |path| tree::read(repo, &now, path))?;
+    let found = hunk::first_misfit(&files, &mut |path| tree::read(repo, &now, path))?;
     let mut e = match found {
         Some(found) => {
             let mut e = Error::input(format!("{} does not apply: {}", shown(patch), found.place));
