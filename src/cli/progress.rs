@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 
 use super::paint;
 use crate::effects::{Progress, ProgressEvent};
@@ -123,7 +124,7 @@ pub(super) fn spent(took: Duration) -> String {
 fn keep_beating(ended: &Receiver<()>, beat: Duration, table: &Mutex<Table>) {
     let (mut pause, mut before) = (beat, Vec::new());
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
-        let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = table.lock();
         let now: Vec<StepId> = table.running.keys().cloned().collect();
         for line in table.beat() {
             // With standard error closed there is nobody left to tell.
@@ -144,12 +145,12 @@ struct Watch {
 
 impl Progress for Watch {
     fn event(&self, event: ProgressEvent) {
-        let took = self.table.lock().unwrap_or_else(PoisonError::into_inner).take(&event);
+        let took = self.table.lock().take(&event);
         self.show.show(&event, took);
     }
 
     fn times(&self) -> Vec<(StepId, Duration)> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).took.clone()
+        self.table.lock().took.clone()
     }
 }
 
@@ -170,7 +171,7 @@ static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Does something with the terminal, with no bar in the way: a bar draws over what stands in its line.
 pub(super) fn suspended<T>(work: impl FnOnce() -> T) -> T {
-    let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let shown = SHOWN.lock().clone();
     match shown {
         Some(bar) => bar.suspend(work),
         None => work(),
@@ -193,7 +194,7 @@ impl Bar {
 
     /// Puts the bar on the terminal, or takes it away.
     fn display(&self, now: bool) {
-        let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = SHOWN.lock();
         if now == shown.is_some() {
             return;
         }

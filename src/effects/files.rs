@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::disk::Disk;
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -203,16 +204,16 @@ pub(super) struct Writing(PathBuf);
 impl Writing {
     /// Waits until no other thread writes `path`.
     pub(super) fn begin(path: &Path) -> Self {
-        let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = WRITTEN.lock();
         while !written.insert(path.to_owned()) {
-            written = FINISHED.wait(written).unwrap_or_else(PoisonError::into_inner);
+            FINISHED.wait(&mut written);
         }
         Self(path.to_owned())
     }
 
     /// The first of `paths` that no thread writes now.
     pub(super) fn first_free(paths: impl IntoIterator<Item = PathBuf>) -> Option<Self> {
-        let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = WRITTEN.lock();
         paths.into_iter().find(|p| written.insert(p.clone())).map(Self)
     }
 
@@ -224,7 +225,7 @@ impl Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        WRITTEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        WRITTEN.lock().remove(&self.0);
         FINISHED.notify_all();
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::index::Past;
 use super::view::View;
@@ -293,7 +294,7 @@ impl Train {
     /// The journal, for one caller at a time.
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
         // A panic while recording leaves the file whole or torn, which the journal repairs: the lock itself is sound.
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        self.journal.lock()
     }
 
     /// A copy of the state now.
@@ -345,12 +346,12 @@ impl Train {
 
     /// Held while the private repository is made or filled, which one step at a time may do.
     pub fn repository_lock(&self) -> MutexGuard<'_, ()> {
-        self.repo_lock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.repo_lock.lock()
     }
 
     /// Held by the one delivery of this train that acts on a forge's workflows.
     pub(super) fn forge_turn(&self, forge: &RemoteName) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.forge_turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.forge_turns.lock();
         turns.entry(forge.clone()).or_default().clone()
     }
 
@@ -360,7 +361,7 @@ impl Train {
         when: Timestamp,
         judge: impl FnOnce() -> Result<Vec<Approval>>,
     ) -> Result<Vec<Approval>> {
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut judged = self.judged.lock();
         if let Some(known) = judged.get(&when) {
             return Ok(known.clone());
         }

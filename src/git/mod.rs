@@ -30,9 +30,9 @@ mod tree;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 pub use address::is_address;
 pub use output::Output;
@@ -72,7 +72,7 @@ impl LocalGit {
 
 impl Git for LocalGit {
     fn ensure(&self, repo: &PrivateRepo) -> Result<()> {
-        let mut checked = self.checked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut checked = self.checked.lock();
         let check = if checked.contains(&repo.dir) { private::Check::Frame } else { private::Check::Objects };
         private::ensure(repo, check)?;
         checked.insert(repo.dir.clone());

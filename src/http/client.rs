@@ -3,10 +3,11 @@
 mod token;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, Url};
 use sha2::{Digest as _, Sha256 as Hasher};
@@ -165,7 +166,7 @@ impl Client {
             Host::Api => &self.api,
             Host::Uploads => &self.uploads,
         };
-        state.lock().unwrap_or_else(PoisonError::into_inner)
+        state.lock()
     }
 
     /// An address below the API's base.
@@ -390,7 +391,7 @@ impl Client {
     }
 
     fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 
     /// "Not modified" costs nothing of the rate limit: the answer is the one that was kept.

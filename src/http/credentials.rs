@@ -1,13 +1,12 @@
 //! What a request authorizes itself with: a token as it is, or one that is fetched for a GitHub App and kept until shortly
 //! before it expires (docs.github.com, "Authenticating as a GitHub App installation").
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::{Mutex, MutexGuard};
 use reqwest::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +35,7 @@ pub(crate) struct Kept(Mutex<Option<Bearer>>);
 
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Option<Bearer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// The header, if it lasts for another while.

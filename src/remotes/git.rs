@@ -1,9 +1,11 @@
 //! Remotes that the user's own git program reaches: paths, ssh, https.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::RemoteKind;
 use super::porcelain;
@@ -47,7 +49,7 @@ struct Watched {
 
 impl Watched {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.breaker.lock()
     }
 }
 

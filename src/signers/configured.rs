@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::gpg::GpgSigner;
 use super::openpgp::{SecretKey, generate};
@@ -92,7 +94,7 @@ impl ConfiguredKeys {
 impl Keys for ConfiguredKeys {
     fn signer(&self, role: &Role) -> Result<Arc<dyn Signer>> {
         // Held while a passphrase is asked for, so that it is asked for once.
-        let mut unlocked = self.unlocked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unlocked = self.unlocked.lock();
         if let Some(signer) = unlocked.get(role) {
             return Ok(Arc::clone(signer));
         }

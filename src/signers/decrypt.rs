@@ -60,16 +60,16 @@ pub fn with_file(
             .hint("was it encrypted to you? if the key is in gpg, leave `--key` out")
     };
     let helper = Helper { cert: &cert, policy: &policy, passphrase };
-    let builder = DecryptorBuilder::from_reader(Shared(std::sync::Mutex::new(message))).map_err(failed)?;
+    let builder = DecryptorBuilder::from_reader(Shared(parking_lot::Mutex::new(message))).map_err(failed)?;
     let mut plain = builder.with_policy(&policy, SystemTime::from(now), helper).map_err(failed)?;
     files::copy(&mut plain, out).map(drop).context("cannot decrypt it: it is damaged")
 }
 
-struct Shared(std::sync::Mutex<Box<dyn Read + Send>>);
+struct Shared(parking_lot::Mutex<Box<dyn Read + Send>>);
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).read(buffer)
+        self.0.get_mut().read(buffer)
     }
 }
 

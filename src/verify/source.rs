@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::bounds::too_long;
 use super::web::Web;
@@ -66,8 +68,8 @@ impl Source {
         }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Vec<u8>>>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> parking_lot::MutexGuard<'_, BTreeMap<String, Option<Vec<u8>>>> {
+        self.read.lock()
     }
 
     /// The bytes of a small file, or `None` if it is absent.

@@ -1,7 +1,5 @@
 //! Security advisories of a forge that is looked at and not changed.
 
-use std::sync::PoisonError;
-
 use super::RecordingForge;
 use crate::effects::{Advisories, AdvisoryState, Forge as _, SeenAdvisory};
 use crate::error::{Error, Result};
@@ -25,14 +23,14 @@ impl RecordingForge {
             affected: advisory.affected.clone(),
             location: "not written: a dry run".to_owned(),
         };
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(advisory.id.to_string(), seen);
+        self.written.lock().insert(advisory.id.to_string(), seen);
     }
 }
 
 #[async_trait::async_trait]
 impl Advisories for RecordingForge {
     async fn find(&self, advisory: &Advisory) -> Result<Vec<SeenAdvisory>> {
-        let would = self.written.lock().unwrap_or_else(PoisonError::into_inner).get(advisory.id.as_str()).cloned();
+        let would = self.written.lock().get(advisory.id.as_str()).cloned();
         if let Some(would) = would {
             return Ok(vec![would]);
         }
@@ -59,7 +57,7 @@ impl Advisories for RecordingForge {
 
     async fn publish_advisory(&self, id: &str) -> Result<()> {
         self.record("publish advisory", id.to_owned(), None);
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written.lock();
         for advisory in written.values_mut().filter(|a| a.id == id) {
             advisory.state = AdvisoryState::Published;
         }

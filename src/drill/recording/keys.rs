@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::SignedDuration;
+use parking_lot::Mutex;
 
 use crate::effects::{Clock, Keys, Role, Signer};
 use crate::error::{Context as _, Error, Result};
@@ -80,7 +81,7 @@ impl Throwaway {
 impl Keys for Throwaway {
     fn signer(&self, role: &Role) -> Result<Arc<dyn Signer>> {
         let name = name(role);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         if let Some(signer) = open.get(&name) {
             return Ok(signer.clone());
         }

@@ -7,8 +7,9 @@ mod keys;
 mod outward;
 mod store;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::model::Sha256;
@@ -40,12 +41,12 @@ pub struct Recording(Arc<Mutex<Vec<Recorded>>>, Arc<Mutex<Vec<String>>>);
 impl Recording {
     /// Adds one.
     pub fn add(&self, recorded: Recorded) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(recorded);
+        self.0.lock().push(recorded);
     }
 
     /// Notes what could not be looked at from here, once.
     pub fn leave(&self, what: String) {
-        let mut left = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.1.lock();
         if !left.contains(&what) {
             left.push(what);
         }
@@ -54,13 +55,13 @@ impl Recording {
     /// What could not be looked at from here.
     #[must_use]
     pub fn left(&self) -> Vec<String> {
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.1.lock().clone()
     }
 
     /// All so far.
     #[must_use]
     pub fn all(&self) -> Vec<Recorded> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     fn bytes(&self, destination: &str, verb: &'static str, path: &str, size: u64, digest: &Sha256) {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Recorded, Recording};
 use crate::effects::{
@@ -39,12 +41,12 @@ impl Remote for RecordingRemote {
 
     async fn observe(&self, refs: &[String]) -> Result<Vec<Option<Oid>>> {
         let there = self.inner.observe(refs).await?;
-        let would = self.would.lock().unwrap_or_else(PoisonError::into_inner);
+        let would = self.would.lock();
         Ok(refs.iter().zip(there).map(|(name, oid)| would.get(name).cloned().or(oid)).collect())
     }
 
     async fn holds(&self, repo: &Path, name: &str, commit: &Oid) -> Result<bool> {
-        let would = self.would.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let would = self.would.lock().get(name).cloned();
         match would {
             Some(oid) => Ok(oid == *commit),
             None => self.inner.holds(repo, name, commit).await,
@@ -64,7 +66,7 @@ impl Remote for RecordingRemote {
     }
 
     async fn push(&self, _repo: &Path, updates: &[RefUpdate]) -> Result<()> {
-        let mut would = self.would.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut would = self.would.lock();
         for update in updates {
             self.recording.add(Recorded {
                 destination: self.name().to_string(),
@@ -120,12 +122,12 @@ impl RecordingForge {
     }
 
     fn would(&self) -> MutexGuard<'_, Vec<SeenRelease>> {
-        self.would.lock().unwrap_or_else(PoisonError::into_inner)
+        self.would.lock()
     }
 
     /// The tag that this dry run made latest.
     fn made_latest(&self) -> MutexGuard<'_, Option<String>> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        self.latest.lock()
     }
 
     /// Changes a release that exists in this dry run only, or one that is really there.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::Recording;
 use crate::effects::{Area, Capabilities, Disk, PutNew, STAGED_NOTE, Store};
@@ -36,11 +38,11 @@ impl RecordingStore {
     }
 
     fn would(&self, path: &str) -> Option<Would> {
-        self.would.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+        self.would.lock().get(path).cloned()
     }
 
     fn set(&self, path: &str, would: Would) {
-        self.would.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), would);
+        self.would.lock().insert(path.to_owned(), would);
     }
 
     async fn there(&self, path: &str) -> Result<bool> {

@@ -6,8 +6,9 @@
 mod http;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -111,7 +112,7 @@ impl Forgejo {
     async fn assets(&self, release: u64, attachments: Vec<Attachment>) -> Result<Vec<SeenAsset>> {
         let mut out: Vec<SeenAsset> = Vec::new();
         for a in attachments {
-            self.releases.lock().unwrap_or_else(PoisonError::into_inner).insert(a.id, release);
+            self.releases.lock().insert(a.id, release);
             // A try whose answer was lost, made again: one of the two is enough.
             let whole = out.iter().all(|other| other.name != a.name);
             let digest = if whole { Some(self.digest(&a).await?) } else { None };
@@ -121,12 +122,12 @@ impl Forgejo {
     }
 
     async fn digest(&self, attachment: &Attachment) -> Result<Sha256> {
-        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&attachment.uuid).copied();
+        let known = self.digests.lock().get(&attachment.uuid).copied();
         if let Some(known) = known {
             return Ok(known);
         }
         let found = self.http.hash(&attachment.uuid).await?;
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(attachment.uuid.clone(), found);
+        self.digests.lock().insert(attachment.uuid.clone(), found);
         Ok(found)
     }
 }
@@ -188,7 +189,7 @@ impl Forge for Forgejo {
         let path = match what {
             Discard::Draft(id) => self.path(&format!("/releases/{id}")),
             Discard::Asset(id) => {
-                let of = self.releases.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+                let of = self.releases.lock().get(&id).copied();
                 let of = of.ok_or_else(|| Error::fatal(format!("asset {id} of `{}` was never seen", self.name)))?;
                 self.path(&format!("/releases/{of}/assets/{id}"))
             }

@@ -8,9 +8,10 @@ mod tests;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use reqwest::{Method, Url};
 
 use self::answers::{Asset, Change, GitRef, Release};
@@ -108,7 +109,7 @@ impl GitHub {
     /// Remembers where a release takes its assets.
     fn keep_upload_url(&self, release: &Release) {
         let url = release.upload_url.split('{').next().unwrap_or_default().to_owned();
-        self.upload_urls.lock().unwrap_or_else(PoisonError::into_inner).insert(release.id, url);
+        self.upload_urls.lock().insert(release.id, url);
     }
 
     async fn upload_url(&self, release: u64) -> Result<Url> {
@@ -116,7 +117,7 @@ impl GitHub {
             let text = format!("{base}{}", self.path(&format!("/releases/{release}/assets")));
             return Url::parse(&text).context(format!("`{text}` is not an address"));
         }
-        let known = self.upload_urls.lock().unwrap_or_else(PoisonError::into_inner).get(&release).cloned();
+        let known = self.upload_urls.lock().get(&release).cloned();
         let text = match known {
             Some(url) => url,
             None => {

@@ -1,13 +1,13 @@
 //! Messages that only the holders of some certificates can read.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use openpgp::cert::ValidCert;
 use openpgp::policy::StandardPolicy;
 use openpgp::serialize::stream::{Armorer, Encryptor, LiteralWriter, Message, Recipient};
+use parking_lot::Mutex;
 use sequoia_openpgp as openpgp;
 
 use super::{Certificate, cause};
@@ -21,11 +21,11 @@ struct Shared<'a>(Mutex<&'a mut (dyn Write + Send)>);
 
 impl Write for Shared<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        self.0.get_mut().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner).flush()
+        self.0.get_mut().flush()
     }
 }
 
