@@ -3,8 +3,8 @@
 use super::Work;
 use super::families::admits_line;
 use super::rules::{Style, VersionFile};
-use super::tree::glob;
 use crate::error::{Error, Result};
+use crate::formats::glob::matches_path;
 use crate::formats::splice::{Splice, line_of, splice, whole_words};
 use crate::formats::{c_header, version_text};
 
@@ -33,7 +33,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, file: &VersionFile) -> Result<()> {
         return one(work, file, &file.path, (&old, &new))
             .and_then(|fits| if fits { Ok(()) } else { Err(none_fits(work, file, &old)) });
     }
-    let paths: Vec<String> = work.sources.paths().iter().filter(|p| glob(&file.path, p)).cloned().collect();
+    let paths: Vec<String> = work.sources.paths().iter().filter(|p| matches_path(&file.path, p)).cloned().collect();
     let mut any = false;
     for path in paths {
         any |= one(work, file, &path, (&old, &new))?;

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::{Version, VersionReq};
 
 use super::rules::{Family, Unpublished, VersionRules};
-use super::tree::glob;
 use super::workspace::{Crate, Workspace, twice};
 use super::{Decision, moving};
 use crate::error::{Error, Result};
+use crate::formats::glob::matches_path;
 use crate::model::VersionStep;
 
 /// Applies `step` to every family of the workspace.
@@ -173,7 +173,7 @@ pub(super) fn unique(workspace: &Workspace, moving: &BTreeSet<&str>) -> Result<(
 }
 
 fn named(patterns: &[String], name: &str) -> bool {
-    patterns.iter().any(|p| glob(p, name))
+    patterns.iter().any(|p| matches_path(p, name))
 }
 
 /// The version that a family takes when the project's went `from` → `to`.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 
 use super::Work;
-use super::tree::{file_in, glob, join, parent};
+use super::tree::{file_in, join, parent};
 use super::workspace::{Crate, Workspace};
 use crate::error::{Error, Result};
 use crate::formats::cargo_lock::{self, Lock, LockedPackage, Moved};
 use crate::formats::cargo_manifest;
+use crate::formats::glob::matches_path;
 
 /// Rewrites every lock file of the tree that holds a crate that moves, at its old version. The lock of a workspace fits its
 /// manifests afterwards, as far as they can be known without an index, or the bump stops.
@@ -21,7 +22,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, exclude: &[Str
     let sources = work.sources;
     for path in sources.paths().iter().filter(|p| is_lock(p)) {
         let dir = parent(path);
-        if exclude.iter().any(|e| glob(e, dir) || glob(&format!("{e}/**"), dir)) {
+        if exclude.iter().any(|e| matches_path(e, dir) || matches_path(&format!("{e}/**"), dir)) {
             continue;
         }
         let root = file_in(dir, "Cargo.toml");

@@ -35,7 +35,7 @@ pub use rules::{
 };
 pub use tagged::AtTag;
 use tree::Sources;
-pub use tree::{Entry, EntryKind, MemoryTree, SourceTree, fits_part, has_any};
+pub use tree::{Entry, EntryKind, MemoryTree, SourceTree, has_any};
 use workspace::{Crate, Workspace};
 
 /// What is asked of a bump.

@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use semver::Version;
 
-use super::tree::{Sources, file_in, glob, join, parent};
+use super::tree::{Sources, file_in, join, parent};
 use crate::error::{Error, Result};
 use crate::formats::cargo_manifest::{self, Dependency, Manifest, PackageVersion, Publish, Text};
+use crate::formats::glob::matches_path;
 use crate::formats::requirement::admits;
 use crate::formats::splice::line_of;
 
@@ -265,12 +266,13 @@ fn is_manifest(path: &str) -> bool {
 
 /// Whether `dir` matches `pattern` or lies below what does.
 fn within(pattern: &str, dir: &str) -> bool {
-    glob(pattern, dir) || glob(&format!("{pattern}/**"), dir)
+    matches_path(pattern, dir) || matches_path(&format!("{pattern}/**"), dir)
 }
 
 /// Whether the workspace at directory `root` leaves `dir` out: `members` wins over `exclude`, as in Cargo.
 fn excludes(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> bool {
-    let member = workspace.members.iter().filter_map(|m| join(root, m)).any(|m| !m.contains('*') && glob(&m, dir));
+    let member =
+        workspace.members.iter().filter_map(|m| join(root, m)).any(|m| !m.contains('*') && matches_path(&m, dir));
     !member && excludes_glob(workspace, root, dir)
 }
 
@@ -281,9 +283,9 @@ fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Man
     if let Some(workspace) = &manifest.workspace {
         for member in workspace.members.iter().filter_map(|m| join(dir, m)) {
             if member.contains(['*', '?', '[']) {
-                let matching = all.iter().filter(|p| glob(&member, parent(p)));
+                let matching = all.iter().filter(|p| matches_path(&member, parent(p)));
                 out.extend(matching.filter(|p| !excludes_glob(workspace, dir, parent(p))).map(|p| (*p).clone()));
-                let links = sources.symlinks().filter(|p| is_manifest(p) && glob(&member, parent(p)));
+                let links = sources.symlinks().filter(|p| is_manifest(p) && matches_path(&member, parent(p)));
                 out.extend(links.filter(|p| !excludes_glob(workspace, dir, parent(p))).cloned());
             } else {
                 out.push(file_in(&member, "Cargo.toml"));

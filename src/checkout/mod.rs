@@ -9,8 +9,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::bump::{Entry, EntryKind, SourceTree, fits_part, has_any};
+use crate::bump::{Entry, EntryKind, SourceTree, has_any};
 use crate::error::{Context as _, Error, Result};
+use crate::formats::glob;
 
 pub use apply::{Applied, Change, GUARD, apply, guard, recover, settle};
 use clone::Clone;
@@ -231,7 +232,7 @@ impl Checkout {
         }
         let found = fs::read_dir(self.top.join(dir)).into_iter().flatten().flatten();
         let names = found.filter(|e| e.path().is_dir()).filter_map(|e| e.file_name().into_string().ok());
-        names.filter(|n| fits_part(part, n)).map(|n| within(&n)).collect()
+        names.filter(|n| glob::matches_path(part, n)).map(|n| within(&n)).collect()
     }
 }
 

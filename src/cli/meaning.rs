@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::Output;
 use super::place::Place;
-use crate::config::{Unused, glob_matches, refuse};
+use crate::config::{Unused, refuse};
 use crate::error::{Context as _, Result};
+use crate::formats::glob;
 use crate::git::GitProgram;
 use crate::git::facts::UserRepository;
 use crate::model::{BranchName, Oid};
@@ -26,7 +27,9 @@ pub(super) fn check(place: &Place) -> Result<()> {
     for named in Unused::candidates(&text) {
         let name = named.name.clone();
         let why = match named.what {
-            "filter over branches" if name == "*" || seen.branches.iter().any(|b| glob_matches(&name, b.as_str())) => {
+            "filter over branches"
+                if name == "*" || seen.branches.iter().any(|b| glob::matches_name(&name, b.as_str())) =>
+            {
                 None
             }
             "filter over branches" => Some((

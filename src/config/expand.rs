@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
-use super::glob::glob_matches;
 use super::reserved::reserved;
 use super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
 use super::template::{Values, render};
 use crate::error::{Error, Result};
+use crate::formats::glob;
 use crate::model::{ArtifactName, BranchName, TagName, TargetName};
 use crate::step::{ArtifactPath, Isolation, Job};
 
@@ -98,7 +98,7 @@ pub fn jobs(config: &Config, line: &LineFacts) -> Result<Vec<PlannedJob>> {
 }
 
 fn on_line(branches: &[String], line: &LineFacts) -> bool {
-    branches.is_empty() || branches.iter().any(|b| glob_matches(b, line.branch.as_str()))
+    branches.is_empty() || branches.iter().any(|b| glob::matches_name(b, line.branch.as_str()))
 }
 
 /// Fills in the templates of one target or assembly.

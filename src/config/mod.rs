@@ -7,7 +7,6 @@ mod advisory;
 mod document;
 pub mod expand;
 mod fault;
-mod glob;
 mod load;
 mod raw;
 mod reserved;
@@ -19,7 +18,6 @@ mod template;
 mod train;
 mod unused;
 
-pub use glob::glob_matches;
 pub use load::{load, load_train};
 pub use reserved::reserved;
 pub use resolve::{RUNNER_KINDS, parse};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bump::VersionRules;
+use crate::formats::glob;
 use crate::model::{
     Advisory, AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
     StoreName, TargetName, TrainName, Trigger, VersionStep,
@@ -255,7 +256,7 @@ impl RemoteConfig {
     /// How a branch comes there.
     #[must_use]
     pub fn push_mode(&self, branch: &BranchName) -> PushMode {
-        let found = self.push.iter().find(|(pattern, _)| super::glob_matches(pattern, branch.as_str()));
+        let found = self.push.iter().find(|(pattern, _)| glob::matches_name(pattern, branch.as_str()));
         found.map_or(PushMode::Direct, |(_, mode)| *mode)
     }
 }

@@ -12,6 +12,7 @@ pub mod content;
 pub mod digests;
 pub mod git_diff;
 pub mod git_pack;
+pub mod glob;
 pub mod index;
 pub mod manifest;
 pub mod openpgp;

@@ -20,6 +20,7 @@ use crate::bump::{Bump, BumpRequest, SourceTree, bump, pointers_note};
 use crate::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use crate::effects::{Clock, Disk, Git as _, PrivateRepo, Scratch};
 use crate::error::{Error, Result};
+use crate::formats::glob;
 use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
 use crate::git::series::{from_remote, noting_mailbox, on_base};
@@ -264,7 +265,7 @@ struct Seeing<'a> {
 
 impl Seeing<'_> {
     fn line(&self, line: &TrainLine, unknown: &mut Vec<String>) -> Result<(LineFacts, Vec<u8>)> {
-        if !config::glob_matches(&self.config.project.branches, line.branch.as_str()) && line.kind != LineKind::Carry {
+        if !glob::matches_name(&self.config.project.branches, line.branch.as_str()) && line.kind != LineKind::Carry {
             return Err(Error::input(format!("no release branch: `branches` says `{}`", self.config.project.branches))
                 .hint("mend `branches` in `[project]`, or say `kind = \"carry\"` for a branch that gets no release"));
         }

@@ -10,6 +10,7 @@ use super::tree::{self, DIRECTORY, SUBMODULE, walk};
 use super::{find_commit, git_error, private};
 use crate::effects::PrivateRepo;
 use crate::error::{Error, Result};
+use crate::formats::glob;
 use crate::model::{BranchName, Oid, TagName, escape};
 
 pub use super::submodules::{SubmoduleFact, Where};
@@ -123,7 +124,7 @@ impl UserRepository {
         for name in self.refs.keys() {
             let short = name.strip_prefix("refs/heads/").or_else(|| remote_branch(name).map(|(_, branch)| branch));
             // A branch whose name is outside the grammar cannot be a line.
-            if let Some(name) = short.filter(|s| fits(pattern, s)).and_then(|s| BranchName::new(s).ok()) {
+            if let Some(name) = short.filter(|s| glob::matches_name(pattern, s)).and_then(|s| BranchName::new(s).ok()) {
                 names.insert(name);
             }
         }
@@ -355,53 +356,4 @@ fn refs(program: &GitProgram, git_dir: &Path, what: &str) -> Result<Refs> {
 /// `refs/remotes/<remote>/<branch>`, for remotes without `/` in their names.
 fn remote_branch(full: &str) -> Option<(&str, &str)> {
     full.strip_prefix("refs/remotes/")?.split_once('/')
-}
-
-/// Whether `text` fits a pattern of `*` (any characters, `/` too) and `?` (one).
-fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => {
-                let Some((at, from)) = star else { return false };
-                // The last star takes one character more.
-                star = Some((at, from + 1));
-                p = at + 1;
-                t = from + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns() {
-        for (pattern, text, want) in [
-            ("release-*", "release-36.0.0", true),
-            ("release-*", "main", false),
-            ("*", "a/b", true),
-            ("v?.x", "v1.x", true),
-            ("v?.x", "v10.x", false),
-            ("*-*.0", "release-1.0.0", true),
-            ("", "", true),
-            ("", "a", false),
-            ("a*b*c", "aXbYbZc", true),
-        ] {
-            assert_eq!(fits(pattern, text), want, "{pattern} {text}");
-        }
-    }
 }

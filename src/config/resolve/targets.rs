@@ -8,7 +8,6 @@ use toml::Spanned;
 
 use super::super::expand::{self, LineFacts};
 use super::super::fault::{Fault, Faults, did_you_mean, one_of};
-use super::super::glob::{glob_matches, is_pattern};
 use super::super::raw::{
     RawArtifact, RawAssemble, RawNamedRecipe, RawRecipe, RawTarget, RawVariant, Text, TextOr, Texts, in_order,
 };
@@ -16,6 +15,7 @@ use super::super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Con
 use super::super::template::{Values, render};
 use super::recipe::{self, Recipe, check_template};
 use super::{branch_patterns, grammar_fault, meaning};
+use crate::formats::glob;
 use crate::model::{BranchName, TargetName};
 
 const IN_TARGET: [&str; 8] = ["name", "base", "variant", "triple", "version", "branch", "project", "tag"];
@@ -241,7 +241,7 @@ fn target_artifacts(
         let (path, patterns) = parts(item);
         check_template(path, item.span(), &IN_TARGET, faults);
         check_path(path, item.span(), faults);
-        let matching: Vec<&Text> = patterns.iter().filter(|p| glob_matches(p.get_ref(), name)).collect();
+        let matching: Vec<&Text> = patterns.iter().filter(|p| glob::matches_name(p.get_ref(), name)).collect();
         used.extend(matching.iter().map(|p| p.get_ref().clone()));
         if patterns.is_empty() || !matching.is_empty() {
             out.push(ArtifactTemplate { path: path.to_owned(), from: None });
@@ -264,7 +264,8 @@ fn assembled_artifacts(raw: &RawRecipe, from: &[AssembleFrom], faults: &mut Faul
         check_template(path, item.span(), &WITH_FROM, faults);
         let mut used = BTreeSet::new();
         for taken in from {
-            let mut matching = patterns.iter().filter(|p| glob_matches(p.get_ref(), taken.target.as_str())).peekable();
+            let mut matching =
+                patterns.iter().filter(|p| glob::matches_name(p.get_ref(), taken.target.as_str())).peekable();
             if matching.peek().is_some() {
                 out.push(ArtifactTemplate { path: path.to_owned(), from: Some(taken.target.clone()) });
             }
@@ -319,8 +320,9 @@ fn takes(
         check_template(item.get_ref(), item.span(), &["name"], faults);
         let values = Values::from([("name", assembly.as_str())]);
         let Ok(wanted) = render(item.get_ref(), &values) else { continue };
-        let presence = if is_pattern(&wanted) { Presence::IfBuilt } else { Presence::Required };
-        let found: Vec<&TargetConfig> = targets.iter().filter(|t| glob_matches(&wanted, t.name.as_str())).collect();
+        let presence = if glob::is_pattern(&wanted) { Presence::IfBuilt } else { Presence::Required };
+        let found: Vec<&TargetConfig> =
+            targets.iter().filter(|t| glob::matches_name(&wanted, t.name.as_str())).collect();
         if found.is_empty() {
             let known = targets.iter().map(|t| t.name.as_str());
             let fault = Fault::new(
@@ -354,7 +356,7 @@ fn directory(layout: Option<&Spanned<TextOr<Texts>>>, target: &str) -> String {
         // The first pattern that matches, in the order of the file.
         Some(TextOr::Other(table)) => in_order(table)
             .into_iter()
-            .find(|(pattern, _)| glob_matches(pattern.get_ref(), target))
+            .find(|(pattern, _)| glob::matches_name(pattern.get_ref(), target))
             .map_or_else(default, |(_, template)| template.get_ref().clone()),
     }
 }
