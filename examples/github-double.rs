@@ -64,7 +64,7 @@ fn kind_name(kind: github_double::faults::Kind) -> String {
 
 fn fault(text: &str) -> Result<Fault, String> {
     let names = || KINDS.map(kind_name).join(", ");
-    let wrong = || format!("`{text}` is no failure: expected `CALL#N=KIND`, with KIND one of {}", names());
+    let wrong = || format!("`{text}` is not a failure: expected `CALL#N=KIND`, with KIND one of {}", names());
     let (at, kind) = text.rsplit_once('=').ok_or_else(wrong)?;
     let (call, nth) = at.rsplit_once('#').ok_or_else(wrong)?;
     let kind = KINDS.into_iter().find(|k| kind_name(*k) == kind).ok_or_else(wrong)?;

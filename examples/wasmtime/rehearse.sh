@@ -106,7 +106,7 @@ done
 
 export LIFEBOAT_CONFIG="$work/lifeboat.toml" LIFEBOAT_STATE="$work/state"
 run() { printf '\n$ lifeboat %s\n' "$*"; "$lifeboat" "$@"; }
-# Starts `lifeboat ship` and kills it after a random time up to $1 seconds, $kills times; one that ended by itself is no kill.
+# Starts `lifeboat ship` and kills it after a random time up to $1 seconds, $kills times; one that ended by itself is not a kill.
 killed() {
   limit=$1; shift
   done=0

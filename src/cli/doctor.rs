@@ -104,7 +104,7 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
     if let Some(config) = config {
         let clock = crate::wiring::watched(config, Arc::new(crate::host::HostClock));
         work.later_all("machine", "clock".to_owned(), Health::Warn, async move {
-            // Nobody who can be asked is no fault.
+            // That nobody can be asked is not a fault.
             let told = clock.elsewhere().await;
             let judged = crate::engine::others_agree(clock.now(), &told);
             judged.err().map(|e| Check::from_error("machine", "clock", Health::Fail, &e)).into_iter().collect()

@@ -194,7 +194,7 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
 /// A value as an inline table, without what is at its default.
 fn inline<T: serde::Serialize>(value: &T) -> Result<String> {
     let toml::Value::Table(mut table) = toml::Value::try_from(value).context("a rule")? else {
-        return Err(Error::fatal("a rule is no table"));
+        return Err(Error::fatal("a rule is not a table"));
     };
     if table.get("missing").and_then(toml::Value::as_str) == Some("stop") {
         table.remove("missing");

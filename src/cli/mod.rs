@@ -140,7 +140,7 @@ pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
             return Output::new(&Global { json: true, ..Global::default() }).fail(&command_line(&e));
         }
         Err(e) => {
-            // Help and version are printed to standard output and are no failure.
+            // Help and version are printed to standard output and are not failures.
             drop(e.print());
             return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
         }

@@ -218,7 +218,7 @@ async fn home((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors:
     effects.progress.event(ProgressEvent::Ended);
     let Reconciled { ended, equal, differ } = done?;
     let state = train.state();
-    // What could not be read is no difference: it waits for its destination as a delivery does.
+    // What could not be read is not a difference: it waits for its destination as a delivery does.
     let (unread, differ): (Vec<_>, Vec<_>) = differ.into_iter().partition(|(_, e)| passes(e));
     let unread: Vec<Waiting> = unread
         .into_iter()

@@ -161,7 +161,7 @@ pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
 
 fn package(root: &dyn TableLike) -> Result<Option<Package>, ManifestError> {
     let Some(item) = root.get("package").or_else(|| root.get("project")) else { return Ok(None) };
-    let Some(table) = item.as_table_like() else { return Err(fault(item, "`package` is no table")) };
+    let Some(table) = item.as_table_like() else { return Err(fault(item, "`package` is not a table")) };
     let Some(name) = text(table, "name")? else { return Err(fault(item, "`[package]` has no `name`")) };
     let version = match table.get("version") {
         None => PackageVersion::Absent,
@@ -193,7 +193,7 @@ fn package(root: &dyn TableLike) -> Result<Option<Package>, ManifestError> {
 fn stamped(table: &dyn TableLike, out: &mut Vec<Text>) {
     for (key, item) in table.iter() {
         if let Some(inner) = item.as_table_like() {
-            // Wishes are no stamps.
+            // Wishes are not stamps.
             if !key.ends_with("dependencies") {
                 stamped(inner, out);
             }
@@ -208,7 +208,7 @@ fn stamped(table: &dyn TableLike, out: &mut Vec<Text>) {
 
 fn workspace(root: &dyn TableLike) -> Result<Option<Workspace>, ManifestError> {
     let Some(item) = root.get("workspace") else { return Ok(None) };
-    let Some(table) = item.as_table_like() else { return Err(fault(item, "`workspace` is no table")) };
+    let Some(table) = item.as_table_like() else { return Err(fault(item, "`workspace` is not a table")) };
     let list = |key: &str| -> Vec<String> {
         let array = table.get(key).and_then(Item::as_array);
         array.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
@@ -290,7 +290,7 @@ fn text(table: &dyn TableLike, key: &str) -> Result<Option<Text>, ManifestError>
         None => Ok(None),
         Some(item) => match string(item) {
             Some(t) => Ok(Some(t)),
-            None => Err(fault(item, &format!("`{key}` is no string"))),
+            None => Err(fault(item, &format!("`{key}` is not a string"))),
         },
     }
 }

@@ -54,7 +54,7 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
     out
 }
 
-/// What is no text of a document's own: code between fences, and comments.
+/// What is not text of a document's own: code between fences, and comments.
 #[derive(Debug, Default)]
 struct Quoted {
     /// The fence that is open: its mark, how often.
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(dated(&passed, "Unreleased", "Released {date}", None).unwrap(), after);
         assert_eq!(dated("## 1.2.4\n\nUnreleased.\n", "Unreleased", "Released {date}", None), None);
         assert_eq!(dated("## 1.2.30\n\nUnreleased.\n", "Unreleased", "Released {date}", None), None);
-        // A list item that mentions the word is no date line.
+        // A list item that mentions the word is not a date line.
         let prose = "## 1.2.3\n\nReleased 2026-05-21.\n\n### Fixed\n\n* Unreleased memory\n";
         assert_eq!(dated(prose, "Unreleased", "Released {date}", None).unwrap(), prose);
         // Nor is a link of that name in a section that has its version by now.

@@ -47,7 +47,7 @@ pub fn date_as_before(text: &str, old: &Version, new: &Version, day: Date) -> Op
         for range in whole_words(&heading, &old).into_iter().rev() {
             heading.replace_range(range, &new);
         }
-        // A link that compares two versions names the one before the old one too: that cannot be told from here.
+        // A link that compares two versions names the one before the old one too: that cannot be known from here.
         let compares = heading.contains("...") || heading.contains("://") && heading.matches(&new).count() > 1;
         let span = own.start..own.start + own.heading.len();
         return (!empty && !other && !compares).then(|| Splice::new(span, heading));

@@ -109,7 +109,7 @@ impl<W: Write> Write for Summed<W> {
     }
 }
 
-/// How many objects a pack says it has; `None` if this is no pack of version 2 or 3.
+/// How many objects a pack says it has; `None` if this is not a pack of version 2 or 3.
 #[must_use]
 pub fn object_count(pack: &[u8]) -> Option<u32> {
     let header: &[u8; 12] = pack.first_chunk()?;

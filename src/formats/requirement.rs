@@ -17,7 +17,7 @@ pub enum Lift {
     Refuses,
     /// It does not admit the old version: the tree is inconsistent.
     Inconsistent,
-    /// It is no requirement (<https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html>).
+    /// It is not a requirement (<https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html>).
     Malformed,
 }
 

@@ -156,7 +156,7 @@ impl Workflow {
     }
 }
 
-/// Whether an act brings an event about, as far as can be told.
+/// Whether an act brings an event about, as far as can be known.
 fn brings_about(act: Act<'_>, event: &str, filters: &Map<String, Value>) -> bool {
     match (event, act) {
         // Not an act's own doing: [`Workflow::follows`] decides.
@@ -193,7 +193,7 @@ fn brings_about(act: Act<'_>, event: &str, filters: &Map<String, Value>) -> bool
     }
 }
 
-/// Whether filters on names take one; none if that cannot be told.
+/// Whether filters on names take one; none if that cannot be known.
 fn narrowed(filters: &Map<String, Value>, (take, leave): (&str, &str), name: &str) -> Option<bool> {
     if filters.contains_key(take) {
         return list_takes(&list(filters, take)?, name);
@@ -204,7 +204,7 @@ fn narrowed(filters: &Map<String, Value>, (take, leave): (&str, &str), name: &st
     Some(true)
 }
 
-/// Whether filters on paths let a push through, as far as can be told.
+/// Whether filters on paths let a push through, as far as can be known.
 fn paths_take(filters: &Map<String, Value>, changed: Option<&[String]>) -> bool {
     let Some(changed) = changed.filter(|c| c.len() <= PATHS_COMPARED) else { return true };
     changed.iter().any(|path| narrowed(filters, ("paths", "paths-ignore"), path) != Some(false))

@@ -35,7 +35,7 @@ pub fn pattern_matches(pattern: &str, text: &str) -> Option<bool> {
 }
 
 /// Whether a list of patterns takes `text`: the last one that matches decides, and one with `!` excludes; none if that
-/// cannot be told.
+/// cannot be known.
 #[must_use]
 pub fn list_takes(patterns: &[String], text: &str) -> Option<bool> {
     let mut taken = Some(false);

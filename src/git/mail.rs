@@ -279,7 +279,7 @@ pub(super) fn without_cr(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The encoding of a file that is no text of bytes: what `>` of some shells writes.
+/// The encoding of a file whose text is not in bytes: what `>` of some shells writes.
 pub(super) fn wide_encoding(file: &[u8]) -> Option<&'static str> {
     // Every header is ASCII, so every other byte would be zero.
     let zeros = |from: usize| file.len() > 3 && file.iter().skip(from).step_by(2).take(16).all(|c| *c == 0);

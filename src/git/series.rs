@@ -29,7 +29,7 @@ const FETCH: Duration = Duration::from_secs(600);
 /// to the user, for intermediate files; they are removed.
 ///
 /// # Errors
-/// No mail there; what is no mail by its name, or no file; numbers in another order than the names; a mail without author,
+/// No mail there; what is not a mail by its name, or no file; numbers in another order than the names; a mail without author,
 /// date or change; what git cannot read.
 pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result<Series> {
     noting_mailbox(program, path, scratch).map(|(series, _)| series)
@@ -200,7 +200,7 @@ fn author(program: &GitProgram, info: &mail::MailInfo, what: &str) -> Result<(Id
         return Err(Error::input(said.message())
             .detail(format!("author: {} <{}>", escape(&info.author), escape(&info.email)))
             .detail(format!("date: {}", escape(&info.date)))
-            .hint("mend the mail's `From:` and `Date:`; a date is `Tue, 24 Feb 2026 10:00:00 -0600`"));
+            .hint("fix the mail's `From:` and `Date:`; a date is `Tue, 24 Feb 2026 10:00:00 -0600`"));
     }
     let line = line.checked(what)?;
     signature(&line).ok_or_else(|| {

@@ -113,7 +113,7 @@ impl Disk for HostDisk {
                 .file_name()
                 .into_string()
                 .map_err(|name| io::Error::new(ErrorKind::InvalidData, format!("the name {name:?} is not UTF-8")))?;
-            // An entry that was removed since the directory was opened is no entry any more.
+            // An entry that was removed since the directory was opened is not an entry any more.
             if let Some(meta) = absent(item.metadata())? {
                 out.push(describe(name, &meta));
             }

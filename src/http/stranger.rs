@@ -93,7 +93,7 @@ impl<C: Clock> Clock for WatchedClock<C> {
                 told.extend(one.ok().flatten());
             }
         };
-        // Who has not answered by then is no witness.
+        // Who has not answered by then is not a witness.
         drop(tokio::time::timeout(MOMENT, all).await);
         told.sort();
         told

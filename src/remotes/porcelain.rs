@@ -267,7 +267,7 @@ mod tests {
         assert_eq!(failure(&RemoteName::new("o").unwrap(), &output(""), &denied).kind(), ErrorKind::Fatal);
     }
 
-    /// What a server says of every ref while it is down is no refusal.
+    /// What a server says of every ref while it is down is not a refusal.
     #[test]
     fn a_server_that_breaks_at_a_push_is_down() {
         for says in ["[remote rejected] (Internal Server Error)", "[remote rejected] (fatal error in commit_refs)"] {

@@ -36,7 +36,7 @@ pub struct KeySpec<'a> {
     pub user_id: &'a str,
     /// When it says it was made.
     pub created: Timestamp,
-    /// How long it is good; for ever if none.
+    /// How long it is good; forever if none.
     pub valid_for: Option<Duration>,
     /// Protects the secret key.
     pub passphrase: Option<&'a Secret>,

@@ -62,7 +62,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Even people who are trusted cannot make this machine read for ever.
+/// Even people who are trusted cannot make this machine read forever.
 fn bounded(artifacts: &[Artifact]) -> Result<()> {
     if artifacts.len() > MAX_COUNT {
         return Err(Error::verification(format!("{} files are more than the {MAX_COUNT} allowed", artifacts.len())));

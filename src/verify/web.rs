@@ -18,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a file may take beside what its bytes take at [`SLOWEST`].
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Bytes per second that a file must come with: below, a server could hold this machine for ever, byte by byte.
+/// Bytes per second that a file must come with: below, a server could hold this machine forever, byte by byte.
 const SLOWEST: u64 = 8 << 10;
 /// How many redirects within the origin are followed.
 const REDIRECTS: usize = 5;

@@ -255,7 +255,7 @@ async fn what_is_ours_and_too_much_is_removed_and_what_differs_is_told() {
         let Move::Conflict(lines) = next_move(&wanted, &view) else { panic!("{}: {view:?}", adapter.kind) };
         assert!(lines[0].contains("asset `a.tar.gz` has 5 bytes, sha256"), "{lines:?}");
         forge.discard(Discard::Asset(view.releases[0].assets[0].id)).await.unwrap();
-        // What is gone already is no error.
+        // What is gone already is not an error.
         forge.discard(Discard::Asset(view.releases[0].assets[0].id)).await.unwrap();
         let (moves, _) = deliver(&*forge, &wanted).await;
         assert_eq!(moves, ["Upload", "Publish"], "{}", adapter.kind);

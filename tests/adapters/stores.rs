@@ -153,7 +153,7 @@ async fn what_a_dead_writer_left_unfinished_goes_with_the_next_write() {
     fs::write(&left, "half").unwrap();
     one.put(&Area::Public, &format!("releases/{shares}")).await.unwrap();
     assert!(!left.exists(), "it is still there");
-    assert!(one.root.join("releases/.hidden").exists(), "what is no unfinished write is not ours");
+    assert!(one.root.join("releases/.hidden").exists(), "what is not an unfinished write is not ours");
 }
 
 /// `mkdir` under a strict umask, then a crash: without mending it the release would stay closed to readers.

@@ -82,7 +82,7 @@ async fn what_somebody_changed_afterwards_is_told_and_left() {
         assert_eq!(double.world().state.advisories, changed, "nothing was overwritten");
         double.world().state.advisories = before;
     }
-    // A number that GitHub gives later is no difference.
+    // A number that GitHub gives later is not a difference.
     double.world().state.advisories[1]["cve_id"] = json!("CVE-2026-0002");
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     assert!(done.differ.is_empty() && done.equal.len() == DELIVERIES, "{done:?}");
@@ -110,7 +110,7 @@ async fn a_vector_of_version_4_is_read_back_and_compared() {
     {
         let mut world = double.world();
         let shown = world.state.advisories.last_mut().unwrap();
-        // Somebody adds one of version 3, which is no difference, and then edits ours.
+        // Somebody adds one of version 3, which is not a difference, and then edits ours.
         shown["cvss_severities"]["cvss_v3"] = json!({"vector_string": "CVSS:3.1/AV:L", "score": 1.0});
     }
     let there = port.find(&advisory).await.unwrap();

@@ -84,7 +84,7 @@ async fn a_lightweight_tag_by_hand_is_told_and_left() {
     assert_eq!(project.double.world().state.releases, []);
 }
 
-/// What stands below our commits is not there yet: that passes by itself, and is no outage.
+/// What stands below our commits is not there yet: that passes by itself, and is not an outage.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_branch_that_is_still_behind_is_waited_for() {
     let project = Project::released_without_git().await;

@@ -197,7 +197,7 @@ async fn no_answer_leads_the_token_to_another_host() {
     tokio::net::TcpStream::connect(("localhost", port)).await.unwrap();
 }
 
-/// A list whose pages each name a next one is not read for ever.
+/// A list whose pages each name a next one is not read forever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_without_an_end_is_refused() {
     let (template, double) = (Template::new(), double_with(&[]).await);

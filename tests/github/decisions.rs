@@ -222,7 +222,7 @@ fn chains_are_followed_from_what_runs() {
         triggers: "\"ci.yml\" = \"accept\", \"deploy.yml\" = \"adopt\", \"after.yml\" = \"accept\"",
         ..Case::default()
     };
-    adopted.refused(&["`deploy.yml` cannot be adopted: its run cannot be told to be ours"]);
+    adopted.refused(&["`deploy.yml` cannot be adopted: its run cannot be known to be ours"]);
 }
 
 #[test]

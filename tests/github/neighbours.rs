@@ -113,7 +113,7 @@ async fn nothing_is_switched_on_while_another_process_acts() {
 async fn workflows_stay_off_while_a_train_cannot_be_read() {
     let (template, double) = (Template::new(), double_with(&[]).await);
     let run = template.copy();
-    // Adoption that was interrupted leaves an empty directory, which is no train.
+    // Adoption that was interrupted leaves an empty directory, which is not a train.
     fs::create_dir(run.beside("begun")).unwrap();
     for (file, text) in [("plan.json", "{\"format\":99}"), ("journal.jsonl", "{}\n")] {
         let broken = run.beside("broken");

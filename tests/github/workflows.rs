@@ -133,7 +133,7 @@ async fn what_nobody_decided_about_stops_the_plan() {
         "github publish.yml, release-1.0.0: adopt (`push` of `v1.0.5`)",
         "github ci.yml, release-2.0.0: accept (`push` of `release-2.0.0`)",
         "await-runs/github/release-1.0.0",
-        "unknown: what forge `github` starts that is no workflow file (code scanning by default setup, pages,",
+        "unknown: what forge `github` starts that is not a workflow file (code scanning by default setup, pages,",
     ] {
         assert!(planned.stdout.contains(says), "no `{says}` in:\n{}", planned.stdout);
     }
@@ -212,7 +212,7 @@ async fn what_was_off_before_stays_off_and_a_kill_forgets_nothing() {
     assert!(!world.writes.iter().any(|w| w.starts_with("PUT")), "{:?}", world.writes);
 }
 
-/// A run that succeeds and changes the release meanwhile is no success.
+/// A run that succeeds and changes the release meanwhile is not a success.
 #[tokio::test]
 async fn what_an_adopted_workflow_does_to_the_release_is_compared() {
     let (template, double) = (Template::new(), double_with(&[]).await);

@@ -201,7 +201,7 @@ fn each_record_has_the_oldest_format_that_knows_its_event() {
     let object = Sha256::of(&child.to_bytes().unwrap());
     let child = Arc::new(Graph::new(Arc::new(child)).unwrap());
     let stranger = Arc::new(Graph::new(Arc::new(Plan { parent: None, ..child.plan().as_ref().clone() })).unwrap());
-    assert!(journal.amend(stranger, object, None).is_err(), "amended with a plan that is no child");
+    assert!(journal.amend(stranger, object, None).is_err(), "amended with a plan that is not a child");
     journal.amend(child.clone(), object, Some("the recipe was wrong".to_owned())).unwrap();
     assert_eq!(journal.state().graph().id(), child.id());
     drop(journal);

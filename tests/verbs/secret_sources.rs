@@ -55,7 +55,7 @@ fn a_command_for_a_secret_is_run_as_adopted_and_not_before() {
     for args in [&["ship"][..], &["approve", "--as", "carol", "--yes"], &["reconcile", "drill"]] {
         train.run(args).fails(4, &["comes from another place than the adopted plan says", "plan: ", "now: "]);
     }
-    // A key that the plan does not know of is no better.
+    // A key that the plan does not know of is not better.
     fs::write(
         train.config(),
         good.replace(
@@ -99,7 +99,7 @@ fn a_person_may_keep_the_key_elsewhere() {
     train.to_the_gate();
     train.run(&["approve", "--as", "alice", "--yes"]).fails(2, &["there is no key file", "alice.key"]);
     let file = away("alice").display().to_string();
-    // A key of somebody else is no approval, and neither is one that is not there.
+    // A key of somebody else is not an approval, and neither is one that is not there.
     let wrong = away("bob").display().to_string();
     train
         .run(&["approve", "--as", "alice", "--yes", "--key", &wrong])

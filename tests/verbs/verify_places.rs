@@ -24,7 +24,7 @@ fn a_reader_between_two_writes_finds_the_signature_that_fits() {
     world.verify().require().unwrap();
     fs::remove_file(releases.join("index.json.asc")).unwrap();
     world.verify().require().unwrap();
-    // It is no way around the signature.
+    // It is not a way around the signature.
     fs::write(&by_digest, sign(&old)).unwrap();
     world.refused("`releases/index.json.asc` is missing");
 }
@@ -34,7 +34,7 @@ fn each_store_has_a_memory_of_its_own() {
     let world = World::new();
     world.write_index(&world.index(&world.made, 9), &world.team.freshness);
     world.verify().require().unwrap();
-    // A second store counts by itself, and is no rollback of the first; by another spelling it is the same store.
+    // A second store counts by itself, and is not a rollback of the first; by another spelling it is the same store.
     let second = world.dir.path().join("second");
     let copied = std::process::Command::new("cp").arg("-a").args([world.store(), second.clone()]).status().unwrap();
     assert!(copied.success());

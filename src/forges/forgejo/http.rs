@@ -67,7 +67,7 @@ impl Http {
         self.client.accepted(&answer, method.as_str(), &url)
     }
 
-    /// Removes something; what is gone already is no error.
+    /// Removes something; what is gone already is not an error.
     pub(super) async fn remove(&self, path: &str) -> Result<()> {
         let url = self.client.url(path)?;
         let answer = self.client.change(Host::Api, Method::DELETE, &url, Body::None).await?;

@@ -154,7 +154,7 @@ impl Advisories for GitHub {
         }
         let all: Option<Vec<Seen>> = self.client.get_all(&self.path("/security-advisories")).await?;
         let ours = |s: &SeenAdvisory| s.summary == advisory.summary && s.state != AdvisoryState::Closed;
-        // A token that may not see advisories gets 404: that is no proof that there are none.
+        // A token that may not see advisories gets 404: that does not prove that there are none.
         let all = all.ok_or_else(|| {
             Error::input(format!("`{}` does not show its security advisories: HTTP status 404", self.name)).hint(NEEDS)
         })?;

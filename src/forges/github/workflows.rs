@@ -52,7 +52,7 @@ impl From<Run> for SeenRun {
             file: path.rsplit('/').next().unwrap_or_default().to_owned(),
             event: r.event,
             on: r.head_branch.unwrap_or_default(),
-            // The commit was asked for; an answer of another shape is no run of ours.
+            // The commit was asked for; an answer of another shape is not a run of ours.
             commit: r.head_sha.parse().unwrap_or_else(|_| Oid::from_sha1([0; 20])),
             state,
             location: r.html_url,

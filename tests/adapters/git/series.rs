@@ -216,7 +216,7 @@ fn nothing_in_a_directory_of_patches_is_passed_over() {
     std::fs::remove_dir(s.path("patches/0009-more.patch")).unwrap();
     let made = std::process::Command::new("mkfifo").arg(s.path("patches/0009-x.patch")).status().unwrap();
     assert!(made.success(), "no `mkfifo`: apt-get install coreutils");
-    refused("is no plain file");
+    refused("is not a plain file");
     std::fs::remove_file(s.path("patches/0009-x.patch")).unwrap();
     for name in [".0001-fix.patch.swp", "README.md"] {
         s.write(&format!("patches/{name}"), "x");

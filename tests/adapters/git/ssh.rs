@@ -124,7 +124,7 @@ async fn branch_and_tag_arrive_together_over_ssh_and_are_never_forced() {
     let died = origin.push(&repo.dir, &updates).await;
     assert_eq!(origin.observe(&names).await.unwrap(), [Some(head.clone()), Some(tag.clone())], "{died:?}");
     if let Err(e) = &died {
-        assert_eq!(e.kind(), ErrorKind::Unreachable, "an answer that was lost is no refusal: {}", e.report());
+        assert_eq!(e.kind(), ErrorKind::Unreachable, "an answer that was lost is not a refusal: {}", e.report());
     }
     origin.push(&repo.dir, &updates).await.unwrap();
     assert_eq!(std::fs::read_to_string(s.path("remote.git/arrived")).unwrap(), "once\n");
@@ -151,7 +151,7 @@ async fn branch_and_tag_arrive_together_over_ssh_and_are_never_forced() {
         known.replacen(&format!("[127.0.0.1]:{}", known_port(&known)), &format!("[127.0.0.1]:{}", other.port), 1);
     s.write("known_hosts", &moved);
     let e = other.remote(&s).probe().await.unwrap_err();
-    assert_eq!(e.kind(), ErrorKind::Fatal, "a stranger's server is no outage: {}", e.report());
+    assert_eq!(e.kind(), ErrorKind::Fatal, "a stranger's server is not an outage: {}", e.report());
 }
 
 fn known_port(known: &str) -> &str {

@@ -19,7 +19,7 @@ use crate::model::made::{self, next};
 enum Optional {
     /// As to all others.
     Alike,
-    /// Their destinations are down for ever.
+    /// Their destinations are down forever.
     Down,
     /// They fail for good, and no operator mends them.
     Broken,

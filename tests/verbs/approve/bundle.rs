@@ -141,7 +141,7 @@ fn an_encrypted_bundle_is_for_those_it_names() {
     before.unwrap();
     bob.approve(&bundle, &operator.mail("bob-3.json"))
         .fails(2, &["is encrypted: gpg cannot decrypt it", "--list-secret-keys"]);
-    // A message that was changed on the way is no bundle.
+    // A message that was changed on the way is not a bundle.
     let middle = text.len() / 2;
     let changed = if text.as_bytes()[middle] == b'A' { "B" } else { "A" };
     fs::write(&bundle, [&text[..middle], changed, &text[middle + 1..]].concat()).unwrap();

@@ -104,7 +104,7 @@ fn a_train_whose_journal_is_lost_does_not_begin_again() {
     fs::write(&journal, whole).unwrap();
     train.run(&["ship", "--train", "drill"]).ends_with(0);
 
-    // Adoption itself leaves pinned series, also of an attempt with others that was killed: that is no loss.
+    // Adoption itself leaves pinned series, also of an attempt with others that was killed: that is not a loss.
     let train = SampleTrain::new();
     train.to_the_gate();
     let dir = train.train_dir("drill");

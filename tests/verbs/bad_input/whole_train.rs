@@ -234,7 +234,7 @@ fn every_command_that_a_message_names_exists() {
                     .chars()
                     .take_while(|c| c.is_ascii_lowercase() || *c == '-')
                     .collect();
-                // What the program starts itself with is no command for people.
+                // What the program starts itself with is not a command for people.
                 if [lifeboat::runners::local::VERB, lifeboat::sandbox::VERB].contains(&verb.as_str()) {
                     continue;
                 }

@@ -55,7 +55,7 @@ fn what_commands_add_remove_and_make_executable_is_written_with_the_rest() {
         let mode = |path: &str| std::fs::metadata(dir.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("plain") & 0o111, mode("new/bytes"), mode("new/deep/file")), (0o111, 0o755, 0o644), "{place}");
         assert!(!dir.join("gone").exists() && !dir.join("out").exists());
-        // The diff of the dry run says the same, but for what is no text.
+        // The diff of the dry run says the same, but for what is not text.
         git(&dir, &["stash", "-qu"]);
         let text: Vec<&str> = std::str::from_utf8(&dry.stdout).unwrap().split_inclusive('\n').collect();
         let cut = text.iter().position(|l| l.starts_with("diff --git a/new/bytes")).unwrap();

@@ -248,7 +248,7 @@ fn documents(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
 #[test]
 fn what_is_checked_out_can_be_bumped() {
     let dir = history(documents, 3);
-    // Since the last release: a crate that is no fixture by its manifest, and a document less.
+    // Since the last release: a crate that is not a fixture by its manifest, and a document less.
     git(dir.path(), &["rm", "-q", "docs/old.md"]);
     commit(dir.path(), &[("crates/new/Cargo.toml", "[package]\nname = \"newer\"\nversion = \"0.1.0\"\n")], "new");
     let (written, report) = init(dir.path());

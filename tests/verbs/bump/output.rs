@@ -49,7 +49,7 @@ fn git_applies_the_diff_of_any_text_under_any_name() {
     assert_eq!(
         changed,
         3 * dirs.len(),
-        "all but the texts of a single line that is no snippet:\n{}",
+        "all but the texts of a single line that is not a snippet:\n{}",
         status(dir.path())
     );
     let all = || Command::new("git").arg("-C").arg(dir.path()).args(["diff"]).output().unwrap().stdout;
