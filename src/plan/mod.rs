@@ -189,7 +189,7 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
     let forges: BTreeSet<&RemoteName> = snapshot.lines.iter().flat_map(|line| line.workflows.files.keys()).collect();
     for forge in forges {
         out.push(format!(
-            "what forge `{forge}` starts that is no workflow file (code scanning by default setup, pages, dependency updates, \
+            "what forge `{forge}` starts that is not a workflow file (code scanning by default setup, pages, dependency updates, \
              apps, webhooks), and words in commit messages for which only a script or an action looks: see its settings"
         ));
     }

@@ -311,7 +311,7 @@ fn awaited(forge: &ForgeConfig, file: &str, by: &BTreeSet<Cause>) -> Result<Vec<
         by.iter().partition(|c| !c.merged && AWAITABLE.contains(&c.event.as_str()));
     if let Some(other) = others.iter().find(|c| !c.merged || ours.is_empty()) {
         return Err(Error::input(format!(
-            "`{file}` cannot be adopted: its run cannot be told to be ours ({})",
+            "`{file}` cannot be adopted: its run cannot be known to be ours ({})",
             other.said()
         ))
         .hint(format!("say `\"{file}\" = \"accept\"` or `\"suppress\"` in `triggers` of `[forge.{}]`", forge.name)));
