@@ -90,7 +90,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let approved = approvals(&train.view(), effects.clock.now())?.counted;
     let next = place.advice(&train.state(), &approved, effects.clock.now());
     out.result(
-        format!("\napproved by {}, until {expires}\nnext: {next}", args.person),
+        format!("\napproved by {}, until {}\nnext: {next}", args.person, crate::model::utc(expires)),
         &serde_json::json!({
             "approved": true, "train": name, "person": args.person, "expires": expires, "review": reviewed,
             "advisories": advisories,

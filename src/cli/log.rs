@@ -102,5 +102,5 @@ fn line(record: &Record) -> String {
         }
     };
     let by = record.by.get(record.by.len().saturating_sub(16)..).unwrap_or(&record.by);
-    format!("{:4} {} {by} {what}", record.seq, record.at.strftime("%FT%TZ"))
+    format!("{:4} {} {by} {what}", record.seq, crate::model::utc(record.at))
 }

@@ -15,6 +15,7 @@ mod export;
 pub mod init;
 mod keys;
 mod log;
+mod man;
 mod meaning;
 mod paint;
 mod place;
@@ -125,6 +126,7 @@ enum Verb {
     Init(init::Args),
     Drill(drill::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Parses `argv`, runs the verb and reports; the process should end with the code.
@@ -189,6 +191,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Init(args) => init::run(args, out),
         Verb::Drill(args) => drill::run(global, args, out),
         Verb::Completions(args) => completions::run::<Cli>(args),
+        Verb::Man(args) => man::run::<Cli>(args, out),
     }
 }
 

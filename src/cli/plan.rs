@@ -54,7 +54,7 @@ pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
 /// A plan as people review it on any machine.
 pub(super) fn shared(plan: &Plan) -> Result<String> {
     let id = plan.id()?;
-    let mut out = format!("train {} of {}, dated {}\n", plan.train, plan.project, plan.date);
+    let mut out = format!("train {} of {}, dated {}\n", plan.train, plan.project, crate::model::utc(plan.date));
     if !plan.advisories.is_empty() {
         let ids: Vec<&str> = plan.advisories.iter().map(|a| a.as_str()).collect();
         out.push_str(&format!("fixes {}\n", ids.join(", ")));
@@ -116,7 +116,7 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
     counted(&of(false), &mut out);
     out.push_str(&format!("\n**the gate: {} `lifeboat approve`**", who_approve(plan.threshold)));
     if let Some(at) = plan.not_before {
-        out.push_str(&format!(", and nothing is public before {at}"));
+        out.push_str(&format!(", and nothing is public before {}", crate::model::utc(at)));
     }
     let (public, private): (Vec<_>, Vec<_>) = of(true).into_iter().partition(|s| s.exposure == Exposure::Public);
     if !private.is_empty() {

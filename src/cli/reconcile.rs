@@ -331,7 +331,7 @@ fn list(place: &Place, args: &Args, out: &Output) -> Result<ExitCode> {
 }
 
 fn line(w: &Waiting) -> String {
-    let since = w.since.map(|t| format!("  since {}", t.strftime("%FT%TZ"))).unwrap_or_default();
+    let since = w.since.map(|t| format!("  since {}", crate::model::utc(t))).unwrap_or_default();
     format!("{}  {}{since}\n    {}", w.train, w.step, w.reason)
 }
 

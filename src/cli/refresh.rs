@@ -150,9 +150,11 @@ fn text(reports: &[Report]) -> String {
             if burnt.is_empty() { String::new() } else { format!(", now with {} as retired", burnt.join(", ")) };
         match (r.done, r.counter, r.expires) {
             (Done::Signed, Some(n), Some(until)) => {
-                format!("{}: signed again, number {n}, good until {until}{burnt}", r.store)
+                format!("{}: signed again, number {n}, good until {}{burnt}", r.store, crate::model::utc(until))
             }
-            (_, Some(n), Some(until)) => format!("{}: fresh, number {n}, good until {until}", r.store),
+            (_, Some(n), Some(until)) => {
+                format!("{}: fresh, number {n}, good until {}", r.store, crate::model::utc(until))
+            }
             _ => format!("{}: no release yet", r.store),
         }
     };

@@ -218,7 +218,7 @@ fn text(r: &TrainReport, every_step: bool) -> String {
     for step in &r.steps {
         let shown = every_step || matches!(step.status, "failed" | "deferred" | "started" | "waiting");
         if shown {
-            let since = step.since.map(|t| format!(" since {}", t.strftime("%FT%TZ"))).unwrap_or_default();
+            let since = step.since.map(|t| format!(" since {}", crate::model::utc(t))).unwrap_or_default();
             out.push_str(&format!("\n  {:10} {}{since}", step.status, step.id));
             for line in step.detail.iter().flat_map(|d| d.lines()) {
                 out.push_str(&format!("\n             {line}"));
@@ -226,7 +226,7 @@ fn text(r: &TrainReport, every_step: bool) -> String {
         }
     }
     for outage in &r.down {
-        let (name, part, since) = (outage.destination.name(), outage.part, outage.since.strftime("%FT%TZ"));
+        let (name, part, since) = (outage.destination.name(), outage.part, crate::model::utc(outage.since));
         let (what, n) =
             if outage.waiting.len() == 1 { ("delivery waits", 1) } else { ("deliveries wait", outage.waiting.len()) };
         out.push_str(&format!("\n  down       {name} {part} since {since}: {n} {what}"));
@@ -244,7 +244,7 @@ fn text(r: &TrainReport, every_step: bool) -> String {
 /// Which workflows a train keeps off, and since when.
 pub(super) fn off(off: &SwitchedOff) -> String {
     let files: Vec<&str> = off.files.iter().map(String::as_str).collect();
-    let (files, since) = (files.join("`, `"), off.since.strftime("%FT%TZ"));
+    let (files, since) = (files.join("`, `"), crate::model::utc(off.since));
     format!("workflow `{files}` of `{}` is switched off since {since}", off.forge)
 }
 

@@ -332,7 +332,15 @@ fn show(
         let text = serde_json::to_string_pretty(&shown).context("cannot write the trust root")?;
         return line(out, &text);
     }
-    line(out, &format!("trust root version {} of {}, good until {}", root.version, root.project, root.expires))?;
+    line(
+        out,
+        &format!(
+            "trust root version {} of {}, good until {}",
+            root.version,
+            root.project,
+            crate::model::utc(root.expires)
+        ),
+    )?;
     line(out, &format!("digest: {}", shown.digest))?;
     line(
         out,

@@ -242,7 +242,7 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
                 format!("step: {id}, attempt {attempt}")
             });
             journal.append(Event::Failed { step: step_id, key, class, error: error.report(), retry_at })?;
-            let again = retry_at.map(|at| format!("; tried again at {}", at.strftime("%FT%TZ")));
+            let again = retry_at.map(|at| format!("; tried again at {}", crate::model::utc(at)));
             let told = format!("{}{}", error.message(), again.unwrap_or_default());
             effects.progress.event(ProgressEvent::Failed(id.clone(), told));
             Ok(retry_at.is_none().then_some(error))

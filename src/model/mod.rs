@@ -28,5 +28,5 @@ pub use name::{
 };
 pub use secret::{Secret, SecretRef};
 pub use shell::{shell_path, shell_word};
-pub use time::whole_seconds;
+pub use time::{utc, whole_seconds};
 pub use trigger::Trigger;

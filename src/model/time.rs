@@ -2,15 +2,26 @@
 
 use jiff::Timestamp;
 
-/// The whole second in which a time lies: documents and messages say RFC 3339 in UTC with seconds, not more.
+/// The whole second in which a time lies: documents say RFC 3339 in UTC with seconds, not more.
 #[must_use]
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_millisecond().div_euclid(1000)).unwrap_or(at)
 }
 
+/// As messages write a time, to the second and with its zone: `2026-02-24 16:00:00 UTC`.
+#[must_use]
+pub fn utc(at: Timestamp) -> String {
+    at.strftime("%F %T UTC").to_string()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::whole_seconds;
+    use super::{utc, whole_seconds};
+
+    #[test]
+    fn a_message_says_the_zone() {
+        assert_eq!(utc("2026-02-24T16:00:00.5Z".parse().unwrap()), "2026-02-24 16:00:00 UTC");
+    }
 
     #[test]
     fn seconds_and_no_more() {

@@ -75,7 +75,10 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
         }
     };
     let result = forward.and_then(|()| fresh(index, request.now)).and_then(|()| lists(index, release));
-    let held = report.note(what, result.map(|()| format!("number {}, good until {}", index.counter, index.expires)));
+    let held = report.note(
+        what,
+        result.map(|()| format!("number {}, good until {}", index.counter, crate::model::utc(index.expires))),
+    );
     let version = &release.manifest.version;
     let newer = index.latest.lines.get(&release.manifest.line).filter(|latest| *latest != version);
     if let Some(newer) = newer.filter(|_| held) {
@@ -169,7 +172,11 @@ pub(super) async fn clock_is_not_behind(request: &Request) -> Result<()> {
 
 fn fresh(index: &Index, now: Timestamp) -> Result<()> {
     if now >= index.expires {
-        let why = format!("it is stale: good until {}, and this machine's clock says {now}", index.expires);
+        let why = format!(
+            "it is stale: good until {}, and this machine's clock says {}",
+            crate::model::utc(index.expires),
+            crate::model::utc(now)
+        );
         return Err(Error::verification(why)
             .hint("if the clock is right, this place is cut off or frozen: try another one, and tell the project"));
     }

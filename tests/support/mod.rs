@@ -14,6 +14,7 @@ pub mod kill_points;
 pub mod namespaces;
 pub mod power_loss;
 pub mod sample_train;
+pub mod snapshots;
 pub mod store_contract;
 pub mod sync_site;
 pub mod train_ends;

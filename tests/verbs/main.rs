@@ -18,6 +18,7 @@ mod rehearsal;
 #[path = "../release_world/mod.rs"]
 mod release_world;
 mod secret_sources;
+mod shown;
 mod stranger;
 #[path = "../support/mod.rs"]
 mod support;

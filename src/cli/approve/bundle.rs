@@ -74,9 +74,10 @@ pub(super) fn run(place: &Place, args: &Args, bundle: &Path, to: &Path, out: &Ou
     }
     out.result(
         format!(
-            "\napproved by {}, until {expires}\nnext: send `{}` to the operator, who records it there with\n  lifeboat ship --approval {}\n\
+            "\napproved by {}, until {}\nnext: send `{}` to the operator, who records it there with\n  lifeboat ship --approval {}\n\
              it names the train's branches, so it is embargoed too",
             args.person,
+            crate::model::utc(expires),
             to.display(),
             shell_path(&to.file_name().map_or_else(|| to.to_owned(), PathBuf::from)),
         ),

@@ -95,10 +95,11 @@ pub(super) fn clock(now: Timestamp) -> Check {
     let name = "clock";
     match EPOCH.parse::<Timestamp>() {
         Ok(epoch) if now < epoch => {
-            let e = Error::fatal(format!("the clock shows {now}")).hint("set it: signatures carry their time");
+            let e = Error::fatal(format!("the clock shows {}", crate::model::utc(now)))
+                .hint("set it: signatures carry their time");
             Check::from_error("machine", name, Health::Fail, &e)
         }
-        _ => Check::ok("machine", name, now.to_string()),
+        _ => Check::ok("machine", name, crate::model::utc(now)),
     }
 }
 

@@ -87,7 +87,7 @@ pub(super) fn table(checks: &[Check], person: Option<&PersonId>, out: &mut dyn W
             escape(&check.found)
         ));
         if let Some(since) = check.since {
-            text.push_str(&format!("{:6}down since {}\n", "", since.strftime("%FT%TZ")));
+            text.push_str(&format!("{:6}down since {}\n", "", crate::model::utc(since)));
         }
         for waiting in &check.waiting {
             text.push_str(&format!("{:6}waits: {}\n", "", escape(waiting)));

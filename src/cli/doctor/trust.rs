@@ -38,7 +38,7 @@ pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
     work.now(match found {
         Ok(trust) => {
             let approve = &trust.root.roles.approve;
-            let (need, of, until) = (approve.threshold, approve.people.len(), trust.root.expires);
+            let (need, of, until) = (approve.threshold, approve.people.len(), crate::model::utc(trust.root.expires));
             let found = format!("version {}, {need} of {of} people approve, until {until}", trust.root.version);
             Check::ok("trust", "root", found)
         }
