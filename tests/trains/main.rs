@@ -14,6 +14,7 @@ mod gate;
 mod interleaved;
 mod journal;
 mod layers;
+mod map;
 mod model;
 mod power_loss;
 #[path = "../support/mod.rs"]
