@@ -1,6 +1,6 @@
 //! lifeboat ships a security release when GitHub cannot.
 //!
-//! * Pure: [`model`], [`formats`], [`step`], [`snapshot`], [`plan`], [`bump`], `journal::{event, fold}`, `engine::next`.
+//! * Pure: [`model`], [`formats`], [`table`], [`step`], [`snapshot`], [`plan`], [`bump`], `journal::{event, fold}`, `engine::next`.
 //! * Decisions and their record: [`config`], [`gather`], [`trust`], [`journal`], [`engine`].
 //! * The ports are [`effects`]; their adapters [`host`], [`git`], [`runners`], [`stores`], [`forges`], [`remotes`],
 //!   [`signers`], which share [`http`]; [`wiring`] joins them, [`cli`] parses and renders, [`drill`] simulates, [`verify`] is the consumer's side.
@@ -33,6 +33,7 @@ pub mod site;
 pub mod snapshot;
 pub mod step;
 pub mod stores;
+pub mod table;
 pub mod templates;
 pub mod trust;
 pub mod verify;

@@ -1,9 +1,8 @@
 //! `[[advisory]]` of a train file, checked: the text that forges show.
 
-use super::fault::{Fault, Faults};
-use super::raw::{RawAdvisory, Text};
-use super::resolve::grammar_fault;
+use super::raw::RawAdvisory;
 use crate::model::{Advisory, Affected, Cve, Severity};
+use crate::table::{Fault, Faults, Text, grammar_fault};
 
 /// What a forge takes at most, in characters.
 const SUMMARY: usize = 1024;

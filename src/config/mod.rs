@@ -4,14 +4,12 @@
 //! it is pure but `load`.
 
 mod advisory;
-mod document;
 pub mod expand;
-mod fault;
 mod load;
 mod raw;
 mod reserved;
 mod resolve;
-mod secrets;
+mod sections;
 mod sensitive;
 mod settings;
 mod template;
@@ -21,6 +19,7 @@ mod unused;
 pub use load::{load, load_train};
 pub use reserved::reserved;
 pub use resolve::{RUNNER_KINDS, parse};
+pub use sections::{File, Section, sections};
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
     AppConfig, ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig,

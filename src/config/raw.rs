@@ -1,56 +1,75 @@
 //! The files as they are written: one struct per table, spans kept, unknown keys refused. Nothing is checked beyond
-//! shape and type; [`super::resolve`] does that.
+//! shape and type; [`super::resolve`] does that. The doc comments are the reference of the keys.
 
 use std::collections::BTreeMap;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value};
 use toml::Spanned;
 
-/// A text with its place in the file.
-pub(super) type Text = Spanned<String>;
-/// Keys and values with their places; iterate by [`in_order`].
-pub(super) type Texts = BTreeMap<Text, Text>;
+use crate::table::{Moment, OneOrMany, RawSecret, Text, TextOr, Texts, keys};
 
-/// `[project]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawProject {
-    pub(super) name: Text,
-    pub(super) branches: Option<Text>,
-    pub(super) repository: Option<Text>,
-    pub(super) committer: Text,
-    pub(super) tag: Option<Text>,
-    pub(super) keys: Option<Text>,
-    pub(super) templates: Option<Text>,
-}
+keys! {
+    /// The project: its name, where its clone is, who commits.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawProject {
+        /// The project's name: letters, digits, `-`, `_` and `.`. It names the directory of its trains.
+        pub(super) name: Text,
+        /// A pattern over the branches that may be released, such as `release-*`.
+        pub(super) branches: Option<Text> = r#""*""#,
+        /// The clone of the project, relative to this file.
+        pub(super) repository: Option<Text> = "the directory of this file",
+        /// Who makes the bump commits and tags: `Name <address>`.
+        pub(super) committer: Text,
+        /// The directory of `trust.json` and the certificates, relative to this file.
+        pub(super) keys: Option<Text> = r#""keys""#,
+        /// The directory of the project's own templates, relative to this file.
+        pub(super) templates: Option<Text> = r#""release-templates""#,
+    }
 
-/// `[bundle]`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawBundle {
-    pub(super) vendor: Option<bool>,
-    pub(super) cargo_home: Option<Text>,
-    pub(super) without_submodules: Option<Vec<Text>>,
+    /// What the source bundle holds.
+    #[derive(Debug, Clone, Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawBundle {
+        /// Whether third-party crates are vendored.
+        pub(super) vendor: Option<bool> = "false",
+        /// The cargo home into which the crates were fetched ahead, relative to this file.
+        pub(super) cargo_home: Option<Text> = "the user's own",
+        /// Submodules that are left out, by path.
+        pub(super) without_submodules: Option<Vec<Text>> = "[]",
+    }
 }
 
 macro_rules! with_recipe_keys {
-    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        pub(super) struct $name {
-            $(pub(super) $key: $type,)*
-            labels: Option<Vec<Text>>,
-            env: Option<Texts>,
-            pass_env: Option<Vec<Text>>,
-            secret_env: Option<BTreeMap<Text, RawSecret>>,
-            run: Option<Vec<Text>>,
-            test: Option<Vec<Text>>,
-            artifacts: Option<Vec<Spanned<RawArtifact>>>,
-            network: Option<bool>,
-            timeout: Option<Text>,
+    ($(#[doc = $doc:literal])+ $name:ident {
+        $($(#[doc = $about:literal])+ $key:ident: $type:ty $(= $default:literal)?,)*
+    }) => {
+        keys! {
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub(super) struct $name {
+                $($(#[doc = $about])+ pub(super) $key: $type $(= $default)?,)*
+                /// What the runner must have; one `[[runner]]` must have all of them.
+                labels: Option<Vec<Text>> = "[]",
+                /// The environment of its commands; values are templates.
+                env: Option<Texts> = "{}",
+                /// Variables that are taken over from the environment of `lifeboat`, by name.
+                pass_env: Option<Vec<Text>> = "[]",
+                /// Variables whose values are secrets, each with where its value is found. They are masked in logs.
+                secret_env: Option<BTreeMap<Text, RawSecret>> = "{}",
+                /// Command lines for `sh`; templates over `{name}`, `{version}`, `{branch}`, `{project}` and `{tag}`, in a
+                /// target also over `{base}`, `{variant}` and `{triple}`.
+                run: Option<Vec<Text>>,
+                /// Command lines that test what was built, without network.
+                test: Option<Vec<Text>> = "[]",
+                /// Paths of what it leaves, relative to the source's root; templates.
+                artifacts: Option<Vec<Spanned<RawArtifact>>>,
+                /// Whether its commands may use the network.
+                network: Option<bool> = "false",
+                /// How long it may take: `90s`, `45m`, `1h 30m`; at most `168h`.
+                timeout: Option<Text> = r#""2h""#,
+            }
         }
 
         impl $name {
@@ -73,34 +92,50 @@ macro_rules! with_recipe_keys {
 }
 
 with_recipe_keys! {
-    /// `[recipe.<name>]`: keys that several targets share.
+    /// Keys that several targets or assemblies share; a table that names the recipe may set them again.
     RawNamedRecipe {}
 }
 with_recipe_keys! {
-    /// `[[target]]`: one target, or one for each of `each` times `variants`.
+    /// One build, or one for each of `each` times `variants`.
     RawTarget {
-        name: Option<Text>,
-        triple: Option<Text>,
+        /// Its name, `{name}` in templates.
+        name: Option<Text> = "see `each`",
+        /// The platform triple, `{triple}` in templates.
+        triple: Option<Text> = "none: it is built once, for no platform",
+        /// Names with their triples, instead of `name` and `triple`: one target for each.
         each: Option<Texts>,
-        variants: Option<Vec<Spanned<RawVariant>>>,
-        recipe: Option<Text>,
-        branches: Option<Spanned<OneOrMany>>,
+        /// Suffixes of the name, `{variant}` in templates: one target for each.
+        variants: Option<Vec<Spanned<RawVariant>>> = r#"[""]"#,
+        /// The `[recipe.<name>]` over which this table's keys are laid.
+        recipe: Option<Text> = "none",
+        /// The lines that build it, as patterns over branches.
+        branches: Option<Spanned<OneOrMany>> = "all lines",
     }
 }
 with_recipe_keys! {
-    /// `[[assemble]]`: one assembly, or one for each of `each`.
+    /// A job that makes artifacts of those of targets, which are then not published themselves.
     RawAssemble {
-        name: Option<Text>,
+        /// Its name, `{name}` in templates.
+        name: Option<Text> = "see `each`",
+        /// Names, instead of `name`: one assembly for each.
         each: Option<Vec<Text>>,
+        /// The targets that it takes, by name or pattern; a template over `{name}`.
         from: Vec<Text>,
-        layout: Option<Spanned<TextOr<Texts>>>,
-        recipe: Option<Text>,
-        branches: Option<Spanned<OneOrMany>>,
+        /// The directory into which a target's artifacts are put: a template over `{from}`, or a table of patterns over
+        /// targets, the first that matches counts.
+        layout: Option<Spanned<TextOr<Texts>>> = r#""{from}""#,
+        /// The `[recipe.<name>]` over which this table's keys are laid.
+        recipe: Option<Text> = "none",
+        /// The lines that make it, as patterns over branches.
+        branches: Option<Spanned<OneOrMany>> = "all lines",
     }
 }
 with_recipe_keys! {
-    /// A variant of targets, written as a table.
-    RawVariantTable { suffix: Text, }
+    /// A variant that also changes the recipe.
+    RawVariantTable {
+        /// What it adds to the name; may be empty.
+        suffix: Text,
+    }
 }
 
 /// A variant: a suffix of the name, or a table that also changes the recipe.
@@ -109,12 +144,16 @@ pub(super) type RawVariant = TextOr<Box<RawVariantTable>>;
 /// An artifact: a path, or a path that is made for some names only.
 pub(super) type RawArtifact = TextOr<RawArtifactTable>;
 
-/// An artifact written as a table.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawArtifactTable {
-    pub(super) path: Text,
-    pub(super) r#for: Vec<Text>,
+keys! {
+    /// An artifact that is made for some names only.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawArtifactTable {
+        /// Its path; in an assembly a template over `{from}` too.
+        pub(super) path: Text,
+        /// Patterns over the names of this table, in an assembly over the targets that it takes.
+        pub(super) r#for: Vec<Text>,
+    }
 }
 
 /// What is run, where and what it leaves; of one table or of several laid over each other.
@@ -156,207 +195,194 @@ impl RawRecipe {
     }
 }
 
-/// `[[runner]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRunner {
-    pub(super) name: Text,
-    pub(super) kind: Text,
-    pub(super) labels: Option<Vec<Text>>,
-    pub(super) slots: Option<Spanned<i64>>,
-    pub(super) read: Option<Vec<Text>>,
-    pub(super) same_user: Option<bool>,
-}
+keys! {
+    /// Where jobs run.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawRunner {
+        /// Its name.
+        pub(super) name: Text,
+        /// The adapter.
+        pub(super) kind: Text,
+        /// What it has; a target runs where all of its labels are.
+        pub(super) labels: Option<Vec<Text>> = "the system and the processor of this machine, such as `linux` and `x86_64`",
+        /// How many jobs run at a time: 1 to 1024.
+        pub(super) slots: Option<Spanned<i64>> = "the machine's processors",
+        /// Absolute paths that jobs may read besides the system and the toolchain, such as `/srv/sdk`.
+        pub(super) read: Option<Vec<Text>> = "[]",
+        /// Whether jobs may run with all of the user's rights where the machine cannot isolate them.
+        pub(super) same_user: Option<bool> = "false",
+    }
 
-/// `[[store]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawStore {
-    pub(super) name: Text,
-    pub(super) url: Text,
-    pub(super) public_url: Option<Text>,
-    pub(super) required: Option<bool>,
-}
+    /// Storage of the project's own, from which a release is fetched.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawStore {
+        /// Its name.
+        pub(super) name: Text,
+        /// Where it is. The scheme chooses the adapter; a path alone is relative to this file.
+        pub(super) url: Text,
+        /// Where strangers find it, for pages and messages: `https://…`, `http://…` or `file:///…`.
+        pub(super) public_url: Option<Text> = "`url`",
+        /// Whether the train is *released* only when this store has it.
+        pub(super) required: Option<bool> = "true",
+    }
 
-/// `[[remote]]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRemote {
-    pub(super) name: Text,
-    pub(super) url: Text,
-    pub(super) push: Option<Spanned<TextOr<Texts>>>,
-    pub(super) required: Option<bool>,
-}
+    /// A git repository to which branches and tags are pushed.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawRemote {
+        /// Its name.
+        pub(super) name: Text,
+        /// What `git push` takes; a path is relative to this file.
+        pub(super) url: Text,
+        /// How branches get there: one word for all, or a table of patterns over branches, the first that matches counts.
+        pub(super) push: Option<Spanned<TextOr<Texts>>> ["direct", "pull-request"] = r#""direct""#,
+        /// Whether the train is *released* only when this remote has it.
+        pub(super) required: Option<bool> = "false",
+    }
 
-/// `[forge.<name>]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawForge {
-    pub(super) repository: Text,
-    pub(super) api: Option<Text>,
-    pub(super) uploads: Option<Text>,
-    pub(super) token: Option<RawSecret>,
-    pub(super) app: Option<Spanned<RawApp>>,
-    pub(super) remote: Option<Text>,
-    pub(super) default_branch: Option<Text>,
-    pub(super) triggers: Option<Texts>,
-    pub(super) draft_audience: Option<Text>,
-    pub(super) advisories: Option<Spanned<bool>>,
-    pub(super) required: Option<bool>,
-}
+    /// A forge that shows the releases.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawForge {
+        /// The repository there: `owner/name`.
+        pub(super) repository: Text,
+        /// The base address of its API.
+        pub(super) api: Option<Text> = "the forge's own",
+        /// The base address of the host that takes assets, where the API names a wrong one.
+        pub(super) uploads: Option<Text> = "what the API says",
+        /// Where its token is found.
+        pub(super) token: Option<RawSecret>,
+        /// The app that fetches tokens; instead of `token`.
+        pub(super) app: Option<Spanned<RawApp>>,
+        /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
+        pub(super) remote: Option<Text> = "none",
+        /// Its default branch: some events start that branch's copy of a workflow.
+        pub(super) default_branch: Option<Text> = "as the clone says",
+        /// What becomes of the project's own workflows that a release would start, by file name.
+        pub(super) triggers: Option<Texts> ["adopt", "suppress", "accept"] = "{}",
+        /// Who may see drafts there. `writers`: advisory drafts may hold embargoed text before the gate.
+        pub(super) draft_audience: Option<Text> ["anyone", "writers"] = r#""anyone""#,
+        /// Whether it shows the train's security advisories.
+        pub(super) advisories: Option<Spanned<bool>> = "true where the forge holds advisories",
+        /// Whether the train is *released* only when this forge has it.
+        pub(super) required: Option<bool> = "false",
+    }
 
-/// `app = { id = …, installation = …, private_key = … }` of a forge.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawApp {
-    pub(super) id: Text,
-    pub(super) installation: Spanned<u64>,
-    pub(super) private_key: RawSecret,
-}
+    /// An app that is installed on the forge and fetches tokens.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawApp {
+        /// Its client id, as the app's settings show it, or its number.
+        pub(super) id: Text,
+        /// The number of its installation.
+        pub(super) installation: Spanned<u64>,
+        /// Where its private key is found: RSA, PEM.
+        pub(super) private_key: RawSecret,
+    }
 
-/// `[signing]`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawSigning {
-    pub(super) release: Option<Spanned<RawKey>>,
-    pub(super) freshness: Option<Spanned<RawKey>>,
-    pub(super) operator: Option<Spanned<RawKey>>,
-    pub(super) people: Option<BTreeMap<Text, Spanned<RawKey>>>,
-    pub(super) sign_artifacts: Option<bool>,
-}
+    /// The keys that sign.
+    #[derive(Debug, Clone, Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawSigning {
+        /// Signs tags and artifacts.
+        pub(super) release: Option<Spanned<RawKey>>,
+        /// Signs indexes.
+        pub(super) freshness: Option<Spanned<RawKey>>,
+        /// Signs journal records.
+        pub(super) operator: Option<Spanned<RawKey>> = "a key that is made in the state directory",
+        /// Keys with which people approve on this machine, by person.
+        pub(super) people: Option<BTreeMap<Text, Spanned<RawKey>>> = "{}",
+        /// Whether each artifact gets a signature of the release key.
+        pub(super) sign_artifacts: Option<bool> = "false",
+    }
 
-/// A key: `{ file = …, passphrase = … }` or `{ gpg = … }`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "`{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`")]
-pub(super) struct RawKey {
-    pub(super) file: Option<Text>,
-    pub(super) passphrase: Option<RawSecret>,
-    pub(super) gpg: Option<Text>,
-}
-
-/// Whatever stands where a reference to a secret belongs; looked at by hand, so that no error can quote it.
-pub(super) type RawSecret = Spanned<toml::Value>;
-
-/// The train file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTrain {
-    pub(super) name: Text,
-    pub(super) date: Spanned<toml::Value>,
-    pub(super) not_before: Option<Spanned<toml::Value>>,
-    pub(super) advisories: Option<Vec<Text>>,
-}
-
-/// `[[advisory]]` of the train file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAdvisory {
-    pub(super) id: Text,
-    pub(super) summary: Text,
-    pub(super) description: Text,
-    pub(super) severity: Option<Text>,
-    pub(super) cvss: Option<Text>,
-    pub(super) cwes: Option<Vec<Text>>,
-    pub(super) cve: Option<Text>,
-    pub(super) affected: Vec<RawAffected>,
-}
-
-/// One range of an advisory.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAffected {
-    pub(super) package: Text,
-    pub(super) ecosystem: Option<Text>,
-    pub(super) versions: Text,
-    pub(super) patched: Option<Text>,
-}
-
-/// `[[line]]` of the train file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawLine {
-    pub(super) branch: Text,
-    pub(super) kind: Option<Text>,
-    pub(super) to: Option<Text>,
-    pub(super) patches: Option<Spanned<TextOr<RawRemoteSeries>>>,
-}
-
-/// `patches = { remote = …, branch = … }`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRemoteSeries {
-    pub(super) remote: Text,
-    pub(super) branch: Text,
-}
-
-/// A string, or a table (or list) of another shape; unlike an untagged enum it keeps the spans inside.
-#[derive(Debug, Clone)]
-pub(super) enum TextOr<T> {
-    /// A string.
-    Text(String),
-    /// Anything else that `T` takes.
-    Other(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextOrVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
-            type Value = TextOr<T>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string or a table")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(TextOr::Text(text.to_owned()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(value::MapAccessDeserializer::new(map)).map(TextOr::Other)
-            }
-        }
-
-        deserializer.deserialize_any(TextOrVisitor(PhantomData))
+    /// A key: `{ file = …, passphrase = … }` or `{ gpg = … }`.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields, expecting = "`{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`")]
+    pub(super) struct RawKey {
+        /// An OpenPGP secret key file (Ed25519), armored or binary, relative to this file.
+        pub(super) file: Option<Text>,
+        /// Where the passphrase of the file is found.
+        pub(super) passphrase: Option<RawSecret> = "none: the key has no passphrase",
+        /// The whole fingerprint of a key of the user's gpg; smartcards and HSMs too.
+        pub(super) gpg: Option<Text>,
     }
 }
 
-/// One string or a list of them.
-#[derive(Debug, Clone)]
-pub(super) struct OneOrMany(pub(super) Vec<String>);
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrManyVisitor;
-
-        impl<'de> Visitor<'de> for OneOrManyVisitor {
-            type Value = OneOrMany;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string or a list of strings")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(OneOrMany(vec![text.to_owned()]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut out = Vec::new();
-                while let Some(text) = seq.next_element()? {
-                    out.push(text);
-                }
-                Ok(OneOrMany(out))
-            }
-        }
-
-        deserializer.deserialize_any(OneOrManyVisitor)
+keys! {
+    /// What the train is about.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawTrain {
+        /// The train's name.
+        pub(super) name: Text,
+        /// The time stamped into commits, tags and archives: RFC 3339 with an offset, or a date for 00:00 UTC.
+        pub(super) date: Moment,
+        /// The end of the embargo: nothing is public before.
+        pub(super) not_before: Option<Moment> = "none: the gate opens when people approved",
+        /// The identifiers of the advisories that the train fixes; those of `[[advisory]]` are added.
+        pub(super) advisories: Option<Vec<Text>> = "[]",
     }
-}
 
-/// The entries of a table in the order of the file.
-pub(super) fn in_order<V>(table: &BTreeMap<Text, V>) -> Vec<(&Text, &V)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
+    /// The text of an advisory, for forges that show advisories, and for pages and notes.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawAdvisory {
+        /// Its identifier, such as `GHSA-aaaa-bbbb-cccc`.
+        pub(super) id: Text,
+        /// One line, at most 1024 characters.
+        pub(super) summary: Text,
+        /// Markdown, at most 65535 characters.
+        pub(super) description: Text,
+        /// How severe it is; or give `cvss`.
+        pub(super) severity: Option<Text> ["low", "medium", "high", "critical"],
+        /// A CVSS vector, `CVSS:3.1/…` or `CVSS:4.0/…`; or give `severity`.
+        pub(super) cvss: Option<Text>,
+        /// Kinds of weakness, such as `CWE-79`.
+        pub(super) cwes: Option<Vec<Text>> = "[]",
+        /// Its CVE number, or `request` to ask the forge for one.
+        pub(super) cve: Option<Text> = "none",
+        /// Which versions of which packages are affected, one entry for each range.
+        pub(super) affected: Vec<RawAffected>,
+    }
+
+    /// One range of versions that an advisory affects.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawAffected {
+        /// The package.
+        pub(super) package: Text,
+        /// Where it is published, such as `rust` or `npm`.
+        pub(super) ecosystem: Option<Text> = r#""rust""#,
+        /// A range: `< 24.0.9` or `>= 25.0.0, < 36.0.14`.
+        pub(super) versions: Text,
+        /// The first version that is fixed.
+        pub(super) patched: Option<Text> = "none",
+    }
+
+    /// One release branch of the train.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawLine {
+        /// The branch.
+        pub(super) branch: Text,
+        /// What happens on it: a release, the first release after a candidate, a candidate, or the fix without a version.
+        pub(super) kind: Option<Text> ["release", "first", "candidate", "carry"] = r#""release""#,
+        /// The step of its version: `patch`, `minor`, `rc`, `release` or a version.
+        pub(super) to: Option<Text> = "the usual step of its kind",
+        /// A directory of mailbox files or one mailbox, relative to this file, or a branch of a private remote.
+        pub(super) patches: Option<Spanned<TextOr<RawRemoteSeries>>> = "none: the version bump alone",
+    }
+
+    /// The commits of a private remote's branch that the line does not have.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawRemoteSeries {
+        /// What `git fetch` takes; a path is relative to this file.
+        pub(super) remote: Text,
+        /// The branch there.
+        pub(super) branch: Text,
+    }
 }

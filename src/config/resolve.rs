@@ -14,12 +14,8 @@ use std::path::Path;
 use semver::Version;
 
 pub use self::meaning::RUNNER_KINDS;
-use super::document::Document;
-use super::fault::{Fault, Faults};
-use super::raw::{
-    self, RawApp, RawBundle, RawForge, RawKey, RawProject, RawRemote, RawRunner, RawSigning, RawStore, Text,
-};
-use super::secrets;
+use super::raw::{self, RawApp, RawBundle, RawForge, RawKey, RawProject, RawRemote, RawRunner, RawSigning, RawStore};
+use super::sections;
 use super::settings::{
     AppConfig, BundleConfig, Config, ForgeConfig, KeySource, Project, RemoteConfig, RunnerConfig, SigningConfig,
     StoreConfig, TemplateSet,
@@ -27,7 +23,8 @@ use super::settings::{
 use super::template::{Values, render};
 use crate::bump::VersionRules;
 use crate::error::Result;
-use crate::model::{GrammarError, Label, RemoteName, RunnerName, TagName};
+use crate::model::{Label, RemoteName, RunnerName, TagName};
+use crate::table::{Document, Fault, Faults, OneOrMany, Text, grammar, grammar_fault, not_empty, secrets};
 
 /// Reads the text of a `lifeboat.toml` that lies at `path`; the project's own templates stay empty.
 ///
@@ -47,7 +44,7 @@ pub(super) fn parse_beside(text: &str, path: &Path, state: Option<&Path>) -> Res
     if !faults.is_empty() {
         return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
     }
-    let hidden = secrets::find(document.tree(), &mut faults);
+    let hidden = secrets::find(document.tree(), &sections::secret_keys(), &mut faults);
     let config = resolve(&mut document, path.parent().unwrap_or(Path::new("")), state, &mut faults);
     document.finish(&mut faults);
     match config {
@@ -59,6 +56,11 @@ pub(super) fn parse_beside(text: &str, path: &Path, state: Option<&Path>) -> Res
 fn resolve(document: &mut Document<'_>, base: &Path, state: Option<&Path>, faults: &mut Faults) -> Option<Config> {
     if !document.tree().contains_key("project") {
         faults.add(Fault::new(0..0, "the table `[project]` is missing", "it needs `name` and `committer`"));
+    }
+    if let Some(tag) = document.retired("project", "tag") {
+        let fault = Fault::new(tag.span(), "`tag` in `[project]` means nothing", "remove it");
+        let name = tag.get_ref().as_str().unwrap_or("v{version}");
+        faults.add(fault.help(format!("the name of a tag stands in `[version]`: `tag = \"{name}\"`")));
     }
     let project = document.section::<RawProject>("project", faults).and_then(|raw| project(&raw, base, faults));
     meaning::tag(document.tree(), faults);
@@ -115,24 +117,6 @@ fn resolve(document: &mut Document<'_>, base: &Path, state: Option<&Path>, fault
     Some(config)
 }
 
-/// Checks a text against a grammar of the model; the fault stands at the text.
-fn grammar<T>(text: &Text, faults: &mut Faults) -> Option<T>
-where
-    T: std::str::FromStr<Err = GrammarError>,
-{
-    let parsed = text.get_ref().parse::<T>();
-    faults.keep(parsed.map_err(|e| grammar_fault(text.span(), &e)))
-}
-
-/// Shows a grammar error at a place: what is wrong above, what is valid below the caret.
-pub(super) fn grammar_fault(span: Range<usize>, e: &GrammarError) -> Fault {
-    let text = e.to_string();
-    match text.rsplit_once(": ") {
-        Some((what, valid)) => Fault::new(span, what, valid),
-        None => Fault::new(span, text, ""),
-    }
-}
-
 /// Runs `build` after checking that no two of the names are equal but for case.
 fn unique<T>(faults: &mut Faults, what: &str, names: Vec<&Text>, build: impl FnOnce(&mut Faults) -> T) -> T {
     let mut seen: BTreeMap<String, Range<usize>> = BTreeMap::new();
@@ -154,21 +138,9 @@ fn unique<T>(faults: &mut Faults, what: &str, names: Vec<&Text>, build: impl FnO
     build(faults)
 }
 
-fn not_empty(text: &Text, faults: &mut Faults) -> Option<()> {
-    if text.get_ref().is_empty() || text.get_ref().contains(['\0', '\n']) {
-        faults.add(Fault::new(text.span(), "an empty or broken text", "write something on one line"));
-        return None;
-    }
-    Some(())
-}
-
 fn project(raw: &RawProject, base: &Path, faults: &mut Faults) -> Option<Project> {
     let name = grammar(&raw.name, faults);
     let committer = grammar(&raw.committer, faults);
-    if let Some(tag) = &raw.tag {
-        let fault = Fault::new(tag.span(), "`tag` in `[project]` means nothing", "remove it");
-        faults.add(fault.help(format!("the name of a tag stands in `[version]`: `tag = \"{}\"`", tag.get_ref())));
-    }
     let path = |text: &Option<Text>, default: &str| base.join(text.as_ref().map_or(default, |t| t.get_ref()));
     Some(Project {
         name: name?,
@@ -433,7 +405,7 @@ fn key_source(raw: &toml::Spanned<RawKey>, base: &Path, faults: &mut Faults) -> 
 }
 
 /// Checks patterns over branches.
-fn branch_patterns(raw: &toml::Spanned<raw::OneOrMany>, faults: &mut Faults) -> Vec<String> {
+fn branch_patterns(raw: &toml::Spanned<OneOrMany>, faults: &mut Faults) -> Vec<String> {
     for pattern in &raw.get_ref().0 {
         let name = pattern.replace(['*', '?'], "x");
         if let Err(e) = crate::model::BranchName::new(name) {

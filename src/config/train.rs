@@ -5,17 +5,15 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use toml::Spanned;
 
 use super::advisory::advisory;
-use super::document::Document;
-use super::fault::{Fault, Faults};
-use super::raw::{RawAdvisory, RawLine, RawTrain, Text, TextOr};
-use super::resolve::{git_address, grammar_fault};
-use super::secrets;
+use super::raw::{RawAdvisory, RawLine, RawTrain};
+use super::resolve::git_address;
+use super::sections;
 use super::settings::{SeriesSource, TrainLine, TrainRequest};
 use crate::error::Result;
 use crate::model::{Advisory, LineKind, VersionStep};
+use crate::table::{Document, Fault, Faults, Moment, Text, TextOr, grammar_fault, secrets};
 
 /// Reads the text of a train file that lies at `path`.
 ///
@@ -27,7 +25,7 @@ pub fn parse_train(text: &str, path: &Path) -> Result<TrainRequest> {
     if !faults.is_empty() {
         return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
     }
-    let hidden = secrets::find(document.tree(), &mut faults);
+    let hidden = secrets::find(document.tree(), &sections::secret_keys(), &mut faults);
     let request = resolve(&mut document, path.parent().unwrap_or(Path::new("")), &mut faults);
     match request {
         Some(request) if faults.is_empty() => Ok(request),
@@ -72,7 +70,7 @@ fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Opt
 }
 
 /// RFC 3339, or a date alone for its first second in UTC.
-fn timestamp(raw: &Spanned<toml::Value>, faults: &mut Faults) -> Option<Timestamp> {
+fn timestamp(raw: &Moment, faults: &mut Faults) -> Option<Timestamp> {
     let text = match raw.get_ref() {
         toml::Value::String(s) => s.clone(),
         toml::Value::Datetime(d) => d.to_string(),

@@ -6,9 +6,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{Fault, Faults};
-use super::secrets;
 use crate::error::{Error, Result};
+use crate::table::{Fault, Faults, secrets};
 
 /// A name in a configuration that must mean something in the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -248,7 +248,13 @@ pub fn destinations(config: &Config) -> BTreeMap<String, String> {
     };
     let apis = config.forges.iter().map(|f| base("api", f, &f.api));
     let uploads = config.forges.iter().map(|f| base("uploads", f, &f.uploads));
-    stores.chain(remotes).chain(forges).chain(apis).chain(uploads).chain(places).collect()
+    // Whoever the app is acts there: another one, or another installation, may do other things.
+    let app = |f: &ForgeConfig| {
+        let app = f.app.as_ref()?;
+        Some((format!("app of forge {}", f.name), format!("{}, installation {}", app.id, app.installation)))
+    };
+    let apps = config.forges.iter().filter_map(app);
+    stores.chain(remotes).chain(forges).chain(apis).chain(uploads).chain(apps).chain(places).collect()
 }
 
 /// What is said of a runner with `same_user`.

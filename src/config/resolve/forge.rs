@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::fault::{Fault, Faults};
-use super::super::raw::{RawRemote, Text, TextOr, Texts, in_order};
+use super::super::raw::RawRemote;
 use super::super::settings::{DraftAudience, PushMode};
-use super::grammar;
 use crate::model::{RemoteName, Trigger};
+use crate::table::{Fault, Faults, Text, TextOr, Texts, grammar, in_order};
 
 /// The one adapter that switches workflows, opens pull requests and holds advisories.
 pub(super) const GITHUB: &str = "github";

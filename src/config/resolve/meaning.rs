@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use toml::de::DeTable;
 
-use super::super::fault::{Fault, Faults, did_you_mean, one_of};
-use super::super::raw::{RawRunner, Text};
+use super::super::raw::RawRunner;
 use super::super::template::{Values, placeholders, render};
-use super::{grammar_fault, machine_labels};
+use super::machine_labels;
 use crate::model::TagName;
+use crate::table::{Fault, Faults, Text, did_you_mean, grammar_fault, one_of};
 
 /// The kinds of runner that there are.
 pub const RUNNER_KINDS: &[&str] = &["local"];

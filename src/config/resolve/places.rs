@@ -2,9 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::super::fault::{Fault, Faults};
-use super::super::raw::Text;
 use super::super::settings::StoreConfig;
+use crate::table::{Fault, Faults, Text};
 
 /// Checks the places of stores against each other, the project's checkout and the state directory, as they are written:
 /// links are not followed.

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::super::fault::{Fault, Faults, did_you_mean, one_of};
-use super::super::raw::{RawRecipe, Text, in_order};
-use super::super::secrets;
+use super::super::raw::RawRecipe;
 use super::super::template::placeholders;
-use super::grammar;
 use crate::model::{Label, SecretRef};
+use crate::table::{Fault, Faults, Text, did_you_mean, grammar, in_order, one_of, secrets};
 
 /// Two hours.
 const DEFAULT_TIMEOUT_S: u64 = 2 * 60 * 60;

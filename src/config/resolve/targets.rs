@@ -7,16 +7,14 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::super::expand::{self, LineFacts};
-use super::super::fault::{Fault, Faults, did_you_mean, one_of};
-use super::super::raw::{
-    RawArtifact, RawAssemble, RawNamedRecipe, RawRecipe, RawTarget, RawVariant, Text, TextOr, Texts, in_order,
-};
+use super::super::raw::{RawArtifact, RawAssemble, RawNamedRecipe, RawRecipe, RawTarget, RawVariant};
 use super::super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
 use super::super::template::{Values, render};
 use super::recipe::{self, Recipe, check_template};
-use super::{branch_patterns, grammar_fault, meaning};
+use super::{branch_patterns, meaning};
 use crate::formats::glob;
 use crate::model::{BranchName, TargetName};
+use crate::table::{Fault, Faults, Text, TextOr, Texts, did_you_mean, grammar_fault, in_order, one_of};
 
 const IN_TARGET: [&str; 8] = ["name", "base", "variant", "triple", "version", "branch", "project", "tag"];
 const IN_ASSEMBLY: [&str; 5] = ["name", "version", "branch", "project", "tag"];

@@ -11,10 +11,12 @@ const IMPORTS: &[(&str, &str)] = &[
     ("model", "error"),
     ("formats", "error model"),
     // Rewriting a tree for a new version: pure over a tree that it is given.
-    ("bump", "error formats model"),
+    // The keys of tables in configuration files, and how they are read.
+    ("table", "error model"),
+    ("bump", "error formats model table"),
     ("step", "bump error model"),
     ("snapshot", "formats model step"),
-    ("config", "bump effects error formats model step"),
+    ("config", "bump effects error formats model step table"),
     ("templates", "config error model"),
     ("site", "config error formats model templates"),
     ("plan", "config error formats model site snapshot step templates"),
@@ -67,6 +69,7 @@ const PURE: &[&str] = &[
     "engine/retry",
     "trust",
     "config",
+    "table",
     "bump",
     "site",
     "templates",

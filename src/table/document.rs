@@ -9,14 +9,14 @@ use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 use super::fault::{Fault, Faults, did_you_mean, one_of};
 
 /// The top level of a file, from which its tables are taken one by one.
-pub(super) struct Document<'t> {
+pub(crate) struct Document<'t> {
     table: DeTable<'t>,
     known: Vec<&'static str>,
 }
 
 impl<'t> Document<'t> {
     /// Parses the text; what cannot be parsed becomes faults.
-    pub(super) fn parse(text: &'t str, faults: &mut Faults) -> Self {
+    pub(crate) fn parse(text: &'t str, faults: &mut Faults) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         for e in errors {
             faults.add(Fault::new(e.span().unwrap_or_default(), "this is not TOML", e.message()));
@@ -25,12 +25,25 @@ impl<'t> Document<'t> {
     }
 
     /// The tree as it was parsed.
-    pub(super) fn tree(&self) -> &DeTable<'t> {
+    pub(crate) fn tree(&self) -> &DeTable<'t> {
         &self.table
     }
 
+    /// Takes a key out of a table that has it no more, so that its refusal can say where it went.
+    pub(crate) fn retired(&mut self, table: &str, key: &str) -> Option<Spanned<DeValue<'t>>> {
+        let (at, value) = self.table.remove_entry(table)?;
+        let span = value.span();
+        let mut value = value.into_inner();
+        let found = match &mut value {
+            DeValue::Table(keys) => keys.remove(key),
+            _ => None,
+        };
+        self.table.insert(at, Spanned::new(span, value));
+        found
+    }
+
     /// Takes `[key]`, if it is there and has the right shape.
-    pub(super) fn section<T: DeserializeOwned>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
+    pub(crate) fn section<T: DeserializeOwned>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
         let (_, value) = self.take(key)?;
         if !value.get_ref().is_table() {
             let found = value.get_ref().type_str();
@@ -45,7 +58,7 @@ impl<'t> Document<'t> {
     }
 
     /// Takes every `[[key]]` that has the right shape, with its place.
-    pub(super) fn list<T: DeserializeOwned>(
+    pub(crate) fn list<T: DeserializeOwned>(
         &mut self,
         key: &'static str,
         faults: &mut Faults,
@@ -65,7 +78,7 @@ impl<'t> Document<'t> {
     }
 
     /// Takes every `[key.<name>]` that has the right shape.
-    pub(super) fn named<T: DeserializeOwned>(
+    pub(crate) fn named<T: DeserializeOwned>(
         &mut self,
         key: &'static str,
         faults: &mut Faults,
@@ -90,7 +103,7 @@ impl<'t> Document<'t> {
     }
 
     /// Reads the keys that are left as one struct: those of a file's top level.
-    pub(super) fn rest<T: DeserializeOwned>(&mut self, faults: &mut Faults) -> Option<T> {
+    pub(crate) fn rest<T: DeserializeOwned>(&mut self, faults: &mut Faults) -> Option<T> {
         let table = std::mem::take(&mut self.table);
         let valid_too = self.known.iter().copied();
         let read = T::deserialize(ValueDeserializer::from(Spanned::new(0..0, DeValue::Table(table))));
@@ -98,7 +111,7 @@ impl<'t> Document<'t> {
     }
 
     /// Refuses every key that was not taken.
-    pub(super) fn finish(self, faults: &mut Faults) {
+    pub(crate) fn finish(self, faults: &mut Faults) {
         for key in self.table.keys() {
             faults.add(unknown_key(key.span(), key.get_ref(), self.known.iter().copied()));
         }

@@ -10,7 +10,7 @@ use crate::model::escape;
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub struct Fault {
     span: Range<usize>,
     message: String,
     label: String,
@@ -21,18 +21,18 @@ pub(super) struct Fault {
 
 impl Fault {
     /// A fault at these bytes of the file; `label` says below the caret what would be valid there.
-    pub(super) fn new(span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Self {
+    pub fn new(span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Self {
         Self { span, message: escape(&message.into()), label: escape(&label.into()), help: None, other: None }
     }
 
     /// Adds what to do instead.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(escape(&help.into()));
         self
     }
 
     /// Points at another place that has to do with it.
-    pub(super) fn see(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+    pub fn see(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.other = Some(Box::new((span, escape(&label.into()))));
         self
     }
@@ -40,30 +40,30 @@ impl Fault {
 
 /// All faults of one file.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub struct Faults {
     list: Vec<Fault>,
 }
 
 impl Faults {
     /// Adds a fault, once: one line of a table that stands for many targets is one fault.
-    pub(super) fn add(&mut self, fault: Fault) {
+    pub fn add(&mut self, fault: Fault) {
         if !self.list.contains(&fault) {
             self.list.push(fault);
         }
     }
 
     /// Adds the fault if there is one, and passes the value on.
-    pub(super) fn keep<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
+    pub fn keep<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
         result.map_err(|fault| self.add(fault)).ok()
     }
 
     /// Whether there is none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// One error that shows them all; `hidden` are the bytes of the text that must not be shown.
-    pub(super) fn into_error(mut self, path: &Path, text: &str, hidden: &[Range<usize>]) -> Error {
+    pub fn into_error(mut self, path: &Path, text: &str, hidden: &[Range<usize>]) -> Error {
         self.list.sort_by_key(|f| f.span.start);
         let path = escape(&path.display().to_string());
         let shown = hide(text, hidden);
@@ -126,7 +126,7 @@ fn hide(text: &str, hidden: &[Range<usize>]) -> String {
 }
 
 /// The closest of the valid words, if it is close enough to be what was meant.
-pub(super) fn did_you_mean<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = word.to_ascii_lowercase().replace('-', "_");
     valid
         .into_iter()
@@ -137,7 +137,7 @@ pub(super) fn did_you_mean<'a>(word: &str, valid: impl IntoIterator<Item = &'a s
 }
 
 /// "`a`, `b` or `c`".
-pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(|w| format!("`{w}`")).collect();
     match words.split_last() {
         Some((last, [])) => last.clone(),

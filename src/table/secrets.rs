@@ -1,5 +1,6 @@
 //! Secrets that stand in a file where only references may: found, refused, and kept out of the error that says so.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Faults};
-use super::raw::RawSecret;
+use super::text::RawSecret;
 use crate::model::SecretRef;
 
 /// How a reference is written.
@@ -19,7 +20,7 @@ const TOKEN_STARTS: [&str; 10] =
     ["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA"];
 
 /// Whether a variable or key of this name holds a secret, by the endings that people give to such names.
-pub(super) fn names_a_secret(name: &str) -> bool {
+pub fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     [
         "TOKEN",
@@ -39,7 +40,7 @@ pub(super) fn names_a_secret(name: &str) -> bool {
 
 /// Whether a variable of this name may not be passed to jobs as it is: its value is a credential, or leads to one. Stricter
 /// than [`names_a_secret`], because nobody sees here what the value is.
-pub(super) fn may_not_pass(name: &str) -> bool {
+pub fn may_not_pass(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     names_a_secret(&name)
         || matches!(name.as_str(), "SSH_AUTH_SOCK" | "SSH_AGENT_PID" | "GNUPGHOME" | "GPG_AGENT_INFO" | "PAT")
@@ -64,12 +65,20 @@ fn password_in_url(text: &str) -> bool {
 
 /// Walks a file: adds a fault for every text that is a secret by its look or its key, and returns the bytes to hide in
 /// whatever is shown of the file.
-pub(super) fn find(tree: &DeTable<'_>, faults: &mut Faults) -> Vec<Range<usize>> {
-    let mut hidden = Vec::new();
+///
+/// `secret` are the names of the keys at which a reference to a secret belongs.
+pub fn find(tree: &DeTable<'_>, secret: &BTreeSet<&str>, faults: &mut Faults) -> Vec<Range<usize>> {
+    let mut search = Search { secret, faults, hidden: Vec::new() };
     for (key, value) in tree {
-        walk(key.get_ref(), value, Inside::Open, faults, &mut hidden);
+        search.walk(key.get_ref(), value, Inside::Open);
     }
-    hidden
+    search.hidden
+}
+
+struct Search<'a> {
+    secret: &'a BTreeSet<&'a str>,
+    faults: &'a mut Faults,
+    hidden: Vec<Range<usize>>,
 }
 
 /// What a value's keys say about it.
@@ -83,40 +92,43 @@ enum Inside {
     Secret,
 }
 
-fn walk(key: &str, value: &Spanned<DeValue<'_>>, inside: Inside, faults: &mut Faults, hidden: &mut Vec<Range<usize>>) {
-    let inside = match (inside, key) {
-        (Inside::Secret, "env" | "file" | "command") => Inside::Open,
-        (Inside::Secret, _) | (_, "token" | "passphrase" | "private_key" | "secret_env") => Inside::Secret,
-        (Inside::Environment, _) => Inside::Environment,
-        (_, "env") => Inside::Environment,
-        _ => Inside::Open,
-    };
-    match value.get_ref() {
-        DeValue::Table(table) => {
-            // The keys of `secret_env` are variables, one of which may be called `env` or `file`.
-            for (k, v) in table {
-                let k = if key == "secret_env" { "" } else { k.get_ref() };
-                walk(k, v, inside, faults, hidden);
+impl Search<'_> {
+    fn walk(&mut self, key: &str, value: &Spanned<DeValue<'_>>, inside: Inside) {
+        let inside = match (inside, key) {
+            (Inside::Secret, "env" | "file" | "command") => Inside::Open,
+            (Inside::Secret, _) => Inside::Secret,
+            (_, key) if self.secret.contains(key) => Inside::Secret,
+            (Inside::Environment, _) => Inside::Environment,
+            (_, "env") => Inside::Environment,
+            _ => Inside::Open,
+        };
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                // The keys of `secret_env` are variables, one of which may be called `env` or `file`.
+                for (k, v) in table {
+                    let k = if key == "secret_env" { "" } else { k.get_ref() };
+                    self.walk(k, v, inside);
+                }
             }
-        }
-        DeValue::Array(items) => {
-            for item in items {
-                walk(key, item, inside, faults, hidden);
+            DeValue::Array(items) => {
+                for item in items {
+                    self.walk(key, item, inside);
+                }
             }
-        }
-        _ if inside == Inside::Secret => hidden.push(value.span()),
-        DeValue::String(text) => {
-            let by_name = inside == Inside::Environment && key != "env" && names_a_secret(key);
-            if by_name || looks_like_a_secret(text) {
-                hidden.push(value.span());
-                faults.add(written(value.span()).help(if inside == Inside::Environment {
-                    "put the variable under `secret_env`, with a reference to where its value is found"
-                } else {
-                    "keep it in a file or an environment variable, and remove it from this file's history"
-                }));
+            _ if inside == Inside::Secret => self.hidden.push(value.span()),
+            DeValue::String(text) => {
+                let by_name = inside == Inside::Environment && key != "env" && names_a_secret(key);
+                if by_name || looks_like_a_secret(text) {
+                    self.hidden.push(value.span());
+                    self.faults.add(written(value.span()).help(if inside == Inside::Environment {
+                        "put the variable under `secret_env`, with a reference to where its value is found"
+                    } else {
+                        "keep it in a file or an environment variable, and remove it from this file's history"
+                    }));
+                }
             }
+            _ => {}
         }
-        _ => {}
     }
 }
 
@@ -128,7 +140,7 @@ fn written(span: Range<usize>) -> Fault {
 ///
 /// # Errors
 /// Anything but a reference; the fault does not quote the value.
-pub(super) fn reference(raw: &RawSecret, base: &Path) -> Result<SecretRef, Fault> {
+pub fn reference(raw: &RawSecret, base: &Path) -> Result<SecretRef, Fault> {
     let wrong = || Fault::new(raw.span(), "this is not a reference to a secret", VALID);
     let table = match raw.get_ref() {
         toml::Value::Table(table) if table.len() == 1 => table,
@@ -149,13 +161,13 @@ pub(super) fn reference(raw: &RawSecret, base: &Path) -> Result<SecretRef, Fault
 }
 
 /// Whether a text can name an environment variable (POSIX.1-2017 §8.1).
-pub(super) fn is_variable(name: &str) -> bool {
+pub fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The bytes to hide where a file could not be parsed: what follows a key that names a secret on its line.
-pub(super) fn hide_by_line(text: &str) -> Vec<Range<usize>> {
+pub fn hide_by_line(text: &str) -> Vec<Range<usize>> {
     let mut out = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {

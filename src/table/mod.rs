@@ -1,0 +1,18 @@
+//! How a table of a configuration file is read: its keys and what they mean, its values with their places, its faults.
+//!
+//! A table is a struct in `keys!`: the doc comment of each field is the reference of that key. The
+//! same list makes the generated reference and the JSON Schema, and says which keys hold references to secrets.
+
+mod document;
+mod fault;
+mod key;
+pub mod secrets;
+mod text;
+
+pub(crate) use document::Document;
+pub use fault::{Fault, Faults, did_you_mean, one_of};
+pub(crate) use key::keys;
+pub use key::{Key, Keys, Type, Written, keys_of};
+#[doc(hidden)]
+pub use key::{default_of, name_of, words_of};
+pub use text::{Moment, OneOrMany, RawSecret, Text, TextOr, Texts, grammar, grammar_fault, in_order, not_empty};
