@@ -41,7 +41,21 @@ const COMMANDS: &[(&str, &[&str], i32)] = &[
     ("alice", &["approve", "--as", "alice", "--yes"], 0),
     ("bob", &["approve", "--as", "bob", "--yes"], 0),
     ("finish", &["ship"], 0),
+    ("bring", &["ship", "--approval", "approvals/alice.json", "--approval", "approvals/bob.json"], 0),
 ];
+
+/// The command that takes the place of the approvals here and of what follows them.
+const BRING: usize = 6;
+
+/// The name of what is kept of the beginning of a command.
+fn begins_as(command: usize) -> &'static str {
+    if command == BRING { "alice" } else { COMMANDS[command].0 }
+}
+
+/// This command and those that follow it to the end of the train.
+fn to_the_end(command: usize) -> std::ops::Range<usize> {
+    if command == BRING { BRING..BRING + 1 } else { command..BRING }
+}
 
 /// A world, its beginnings of commands, the numbers of the calls that change it, and how it ended without a crash.
 struct Lane {
@@ -60,7 +74,10 @@ struct Ran {
 }
 
 fn run(world: &World, command: usize, tracer: &[String]) -> Ran {
-    let (_, arguments, _) = COMMANDS[command];
+    typed(world, COMMANDS[command].1, tracer)
+}
+
+fn typed(world: &World, arguments: &[&str], tracer: &[String]) -> Ran {
     let program = env!("CARGO_BIN_EXE_lifeboat").to_owned();
     let line: Vec<String> = tracer.iter().cloned().chain([program]).collect();
     let out = Command::new(&line[0])
@@ -100,13 +117,32 @@ fn changes(line: &str, name: &str, world: &World) -> bool {
     below && (name != "openat" || line.contains("O_CREAT"))
 }
 
+/// Makes a review bundle, and an approval of each person from it, as on other machines.
+fn approve_elsewhere(world: &World) {
+    fs::create_dir_all(world.dir().join("approvals")).unwrap();
+    let bundle = "approvals/bundle";
+    let ran = typed(world, &["export", "--to", bundle], &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    for (person, to) in [("alice", "approvals/alice.json"), ("bob", "approvals/bob.json")] {
+        let ran = typed(world, &["approve", "--bundle", bundle, "--as", person, "--yes", "--out", to], &[]);
+        assert_eq!(ran.code, Some(0), "{}", ran.said);
+    }
+}
+
 impl Lane {
     fn new() -> Self {
         let dir = scratch();
         let world = World::create(dir.path());
         let mut calls: BTreeMap<(usize, &'static str), Vec<u64>> = BTreeMap::new();
+        let mut end = None;
         for (i, (name, _, code)) in COMMANDS.iter().enumerate() {
-            world.keep_as(name);
+            if i == BRING {
+                end = Some(Reader::new(&world, true).read().unwrap());
+                world.restore_from(begins_as(i));
+                approve_elsewhere(&world);
+            } else {
+                world.keep_as(name);
+            }
             let ran = run(&world, i, &strace(&world, &["-e", &traced_calls()]));
             assert_eq!(ran.code, Some(*code), "{name}: {}", ran.said);
             let lines = log(&world);
@@ -116,14 +152,15 @@ impl Lane {
                 calls.insert((i, call), changing.map(|(_, n)| n).collect());
             }
         }
-        let reader = Reader::new(&world, true);
-        let end = reader.read().unwrap();
+        let (reader, end) = (Reader::new(&world, true), end.unwrap());
+        let difference = difference(&end, &reader.read().unwrap());
+        assert!(difference.is_empty(), "approved elsewhere: {difference}");
         Self { _dir: dir, world, reader, calls, end }
     }
 
     /// Kills a command at its `n`th call and repeats it, then goes on to the end; false if there was no such call.
     fn kill(&self, command: usize, call: &str, n: u64) -> Result<bool, String> {
-        self.world.restore_from(COMMANDS[command].0);
+        self.world.restore_from(begins_as(command));
         let inject = format!("inject={call}:signal=KILL:when={n}");
         let killed = run(&self.world, command, &strace(&self.world, &["-e", &format!("trace={call}"), "-e", &inject]));
         if !killed.killed {
@@ -140,7 +177,8 @@ impl Lane {
             return Err(format!("public before the gate: {early:?}"));
         }
         let fixed = self.reader.fixed();
-        for (i, (name, _, code)) in COMMANDS.iter().enumerate().skip(command) {
+        for i in to_the_end(command) {
+            let (name, _, code) = &COMMANDS[i];
             let ran = run(&self.world, i, &[]);
             // The killed command may have come as far as its record.
             let amended = *name == "amend" && i == command && ran.said.contains("nothing differs");
@@ -161,7 +199,7 @@ impl Lane {
 #[test]
 fn a_program_that_is_killed_in_any_system_call_goes_on() {
     let begun = Instant::now();
-    let report = lanes::sweep([5, 0, 1, 2, 3, 4], Lane::new, |lane, command| {
+    let report = lanes::sweep([5, BRING, 0, 1, 2, 3, 4], Lane::new, |lane, command| {
         let mut tried = Tried::default();
         for (call, some) in CALLS {
             let all = &lane.calls[&(*command, *call)];
@@ -187,7 +225,7 @@ fn one_thread_makes_all_changes() {
     let trace = format!("{},clone,clone3", traced_calls());
     let mut others = Vec::new();
     let mut seen = 0;
-    for (i, (name, _, code)) in COMMANDS.iter().enumerate() {
+    for (i, (name, _, code)) in COMMANDS.iter().enumerate().take(BRING) {
         let ran = run(&world, i, &strace(&world, &["-f", "-e", &trace]));
         assert_eq!(ran.code, Some(*code), "{name}: {}", ran.said);
         let lines = log(&world);

@@ -12,16 +12,17 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::config::{self, Config};
 use lifeboat::drill::{PEOPLE, Sample, THRESHOLD};
-use lifeboat::effects::{Clock, Effects, Objects};
+use lifeboat::effects::{Clock, Disk, Effects, Objects, Quiet};
 use lifeboat::engine::amend::amend;
-use lifeboat::engine::approve::{approve, review};
-use lifeboat::engine::{Ended, Question, Train, TrainDir, run};
-use lifeboat::error::Result;
+use lifeboat::engine::approve::{Reviewing, approve, review, sign};
+use lifeboat::engine::{self, Ended, Question, Train, TrainDir, View, bring, export, run};
+use lifeboat::error::{Error, Result};
 use lifeboat::gather;
 use lifeboat::host::HostDisk;
 use lifeboat::model::{PersonId, TrainName};
 use lifeboat::plan::{Graph, Plan};
-use lifeboat::trust::{self, RootChoice};
+use lifeboat::trust::{self, Carried, RootChoice};
+use lifeboat::wiring;
 
 /// How far ahead of the real time the train's stands: signatures are dated by the real one, and none may be from the
 /// future.
@@ -41,10 +42,28 @@ pub enum Leg {
     Approve,
     /// Runs from the gate to the end.
     Finish,
+    /// Instead of the two before: records approvals that came from elsewhere ([`World::approve_elsewhere`]), and runs to
+    /// the end.
+    Bring,
 }
 
 impl Leg {
+    /// The legs of one train.
     pub const ALL: [Self; 4] = [Self::Ship, Self::Amend, Self::Approve, Self::Finish];
+
+    /// Every leg, also the one that takes the place of others.
+    pub const EACH: [Self; 5] = [Self::Finish, Self::Bring, Self::Ship, Self::Amend, Self::Approve];
+
+    /// This leg and those that follow it to the end of a train.
+    pub fn to_the_end(self) -> impl Iterator<Item = Self> {
+        let own = (self == Self::Bring).then_some(self);
+        own.into_iter().chain(Self::ALL.into_iter().filter(move |l| *l >= self))
+    }
+
+    /// The leg that begins where this one does.
+    fn begins_as(self) -> Self {
+        if self == Self::Bring { Self::Approve } else { self }
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -52,11 +71,12 @@ impl Leg {
             Self::Amend => "amend",
             Self::Approve => "approve",
             Self::Finish => "finish",
+            Self::Bring => "bring",
         }
     }
 
     pub fn of(name: &str) -> Self {
-        Self::ALL.into_iter().find(|l| l.name() == name).unwrap()
+        Self::EACH.into_iter().find(|l| l.name() == name).unwrap()
     }
 }
 
@@ -183,7 +203,7 @@ sign_artifacts = true
 
     /// Puts the beginning of a leg in place of what is in `live/`.
     pub fn restore(&self, leg: Leg) {
-        self.restore_from(leg.name());
+        self.restore_from(leg.begins_as().name());
     }
 
     /// The same under any name.
@@ -228,11 +248,20 @@ sign_artifacts = true
             let (have, need) = (Vec::new(), THRESHOLD);
             return Ok(Ended::Asks(Question::Approve { have, need }));
         }
+        if leg == Leg::Bring {
+            let read = |person: &String| {
+                let file = self.approval(person);
+                let bytes = fs::read(&file).unwrap();
+                Ok((person.clone(), bring::read(&bytes, &file.display().to_string())?))
+            };
+            let files = self.approvers().iter().map(read).collect::<Result<Vec<_>>>()?;
+            bring::bring(&train, &files, effects.clock.now())?;
+        }
         let ended = runtime.block_on(run(effects, train.clone()));
         assert_eq!(Arc::strong_count(&train), 1, "a step is still at work: {ended:?}");
         let ended = ended?;
         match (&ended, leg) {
-            (Ended::Asks(Question::Approve { .. }), Leg::Ship | Leg::Amend) | (Ended::Done(_), Leg::Finish) => {
+            (Ended::Asks(Question::Approve { .. }), Leg::Ship | Leg::Amend) | (Ended::Done(_), Leg::Finish | Leg::Bring) => {
                 Ok(ended)
             }
             (Ended::Stuck(_), _) => {
@@ -242,6 +271,46 @@ sign_artifacts = true
             }
             (ended, leg) => panic!("{leg:?} ended with {ended:?}"),
         }
+    }
+
+    /// As many people as are needed.
+    pub fn approvers(&self) -> Vec<String> {
+        PEOPLE.iter().take(THRESHOLD as usize).map(ToString::to_string).collect()
+    }
+
+    /// The file of an approval that was made elsewhere.
+    pub fn approval(&self, person: &str) -> PathBuf {
+        self.dir.join("approvals").join(format!("{person}.json"))
+    }
+
+    /// Approves the train from a review bundle as people on other machines do: into files outside `live/`, in which
+    /// nothing changes.
+    pub fn approve_elsewhere(&self) -> Result<()> {
+        let disk: Arc<dyn Disk> = Arc::new(HostDisk);
+        let clock = StandingClock::at(self.now());
+        let trust = || Ok::<_, Error>(Arc::new(gather::trusted(&self.config(), &self.root(), &*disk, self.now())?));
+        let (view, recorded) = View::open(&disk, trust()?, &self.train())?;
+        let mut bundle = Vec::new();
+        export::write(&view, &recorded, false, self.now(), &mut bundle)?;
+        fs::create_dir_all(self.dir.join("approvals")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for person in self.approvers() {
+            let desk = self.dir.join("approvals").join(format!("desk-{person}"));
+            let opened = export::open(&disk, trust()?, &desk, &mut &bundle[..])?;
+            let (kept, here) = (wiring::Credentials::kept(), TrainDir::new(desk.clone()));
+            let quiet = Arc::new(Quiet);
+            let effects =
+                wiring::effects(&self.config(), &self.root(), &here, disk.clone(), clock.clone(), quiet, kept)?;
+            let repository = self.config().project.repository;
+            let how = Reviewing { clone: &repository, scratch: &desk.join("review.git"), bundled: true };
+            let reviewed = runtime.block_on(engine::review::review(&effects, &opened.view, how))?;
+            let (approval, _) = sign(&effects, &opened.view, &reviewed, &PersonId::new(person.as_str())?)?;
+            let header = opened.header;
+            let carried = Carried::new(header.project, header.train, header.name, approval);
+            fs::write(self.approval(&person), carried.to_bytes()?).unwrap();
+            fs::remove_dir_all(desk).unwrap();
+        }
+        Ok(())
     }
 
     /// Amends the train with the other recipe, unless that was done before.
