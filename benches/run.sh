@@ -15,6 +15,7 @@ scale plan
 scale fold
 scale finish "$dir/train"
 scale ship "$dir/train"
+scale sandbox
 
 head -c "${gib}G" /dev/urandom >"$dir/big.bin"
 scale hash "$dir/big.bin"

@@ -14,6 +14,7 @@
 mod made;
 mod train;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use lifeboat::host::HostDisk;
 use lifeboat::journal::{Event, FailureClass, Journal, Record, State};
 use lifeboat::model::{Digests, Sha256};
 use lifeboat::plan::{Graph, check, plan};
+use lifeboat::sandbox::{Sandbox, View};
 
 fn main() {
     // `cargo bench` adds `--bench`; `cargo test --benches` says nothing: then there is nothing to measure.
@@ -42,9 +44,10 @@ fn main() {
         ["copy", file, dir] => {
             memory(&format!("copy {file} into objects and a store"), || copying(Path::new(file), Path::new(dir)))
         }
+        ["sandbox"] => sandboxed(),
         ["archive", repo, commit] => memory(&format!("archive {commit}"), || archiving(Path::new(repo), commit)),
         _ => println!(
-            "usage: cargo bench --bench scale -- plan | fold | finish DIR | ship DIR | hash FILE | copy FILE DIR | archive REPO COMMIT"
+            "usage: cargo bench --bench scale -- plan | fold | finish DIR | ship DIR | hash FILE | copy FILE DIR | sandbox | archive REPO COMMIT"
         ),
     }
 }
@@ -94,6 +97,25 @@ fn planning() {
     );
     println!("  of that {:8.1} ms are the check", ms(checked));
     println!("  memory  {:8.1} MiB peak of the process (bar 50 MiB: {})", peak(), verdict(50.0, peak()));
+}
+
+/// What isolation adds to a job: `true` in a sandbox and without one, by turns.
+fn sandboxed() {
+    let program = Path::new(env!("CARGO_BIN_EXE_lifeboat"));
+    let sandbox = Sandbox::probe(program).unwrap();
+    let line = ["/bin/true".to_owned()];
+    let run = |mut command: Command| assert!(command.current_dir("/").status().unwrap().success());
+    let plain = || run(Command::new(&line[0]));
+    let inside = || {
+        let view = View::system(false).at(Path::new("/"));
+        run(sandbox.command(program, view, &BTreeMap::new(), &line).unwrap());
+    };
+    let (_, without) = timed(50, plain);
+    let (best, with) = timed(50, inside);
+    let more = ms(with) - ms(without);
+    println!("`true` in a sandbox, 50 times");
+    println!("  time    {:8.1} ms best, {:.1} ms median; {:.1} ms without a sandbox", ms(best), ms(with), ms(without));
+    println!("  of that {more:8.1} ms are the sandbox (bar 50 ms: {})", verdict(50.0, more));
 }
 
 fn folding() {

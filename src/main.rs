@@ -9,8 +9,8 @@ use lifeboat::sandbox;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    // This program is started again to watch over a job, to be the first process of a sandbox, or to watch over files that
-    // are being replaced; such a process does nothing else.
+    // This program is started again to watch over a job, to be the first process of a sandbox, to watch over files that
+    // are being replaced, or to try a template; such a process does nothing else.
     if let (Some(verb), Some(dir)) = (arguments.next(), arguments.next()) {
         if verb == local::VERB || verb == checkout::GUARD {
             // Without it they do their work all the same.
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
         }
         if verb == checkout::GUARD {
             return ExitCode::from(checkout::guard(Path::new(&dir)));
+        }
+        if verb == lifeboat::cli::TRY_TEMPLATE {
+            return ExitCode::from(lifeboat::cli::try_template());
         }
     }
     lifeboat::cli::main(std::env::args_os())

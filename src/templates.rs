@@ -8,6 +8,7 @@ mod harmless;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use advisory::AdvisoryText;
 pub use harmless::{active, without_language};
@@ -40,7 +41,15 @@ const PARTS: &[(&str, &str)] = &[
 ];
 
 /// How much a text of a project's own may cost: steps, and memory at about 64 bytes a unit.
-const FUEL: u64 = 200_000;
+pub const FUEL: u64 = 200_000;
+
+/// How much it is in this process.
+static GIVEN: AtomicU64 = AtomicU64::new(FUEL);
+
+/// From now on a text of a project's own may cost this much in this process, if that is less.
+pub fn less_fuel(fuel: u64) {
+    GIVEN.fetch_min(fuel, Ordering::Relaxed);
+}
 
 /// The longest text, in bytes.
 const LONGEST: usize = 8 << 20;
@@ -118,7 +127,7 @@ pub fn render(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result
     // Said here rather than left to the library's list of extensions, which has gaps.
     env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     // Those built in cost what the release is long.
-    env.set_fuel(set.texts.contains_key(name).then_some(FUEL));
+    env.set_fuel(set.texts.contains_key(name).then(|| GIVEN.load(Ordering::Relaxed)));
     let mut out = Bounded(Vec::new());
     let mut fill = || {
         for (part, text) in PARTS {

@@ -133,6 +133,7 @@ fn plan_again(place: &Place, train: &Train, args: &Args, request: TrainRequest) 
         pinned.series.insert(line.branch.clone(), train.objects().get(&line.series)?);
     }
     let to = place.destinations()?;
+    super::trial::check(&place.config.templates)?;
     let gathered = gather::gather_pinned(
         &place.config,
         (&args.file, request),

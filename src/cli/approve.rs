@@ -9,7 +9,7 @@ use super::place::Place;
 use super::{Global, Output, ask};
 use crate::config::KeySource;
 use crate::engine::approve::{Review, approve, review};
-use crate::engine::{Train, approvals};
+use crate::engine::{NOTE, Train, approvals};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Fingerprint, PersonId, TrainName, escape};
 use crate::trust::TrustedRoot;
@@ -157,7 +157,8 @@ pub(super) fn text(review: &Review) -> String {
             out.push_str(&format!("\n  ! the project's own commands changed `{}` in the bump commit", escape(path)));
         }
         for warning in &line.warnings {
-            out.push_str(&format!("\n  ! {}", escape(warning)));
+            let mark = if warning.starts_with(NOTE) { "" } else { "! " };
+            out.push_str(&format!("\n  {mark}{}", escape(warning)));
         }
         if line.version.is_some() {
             out.push_str(&format!(

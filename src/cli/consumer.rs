@@ -1,16 +1,14 @@
 //! Verbs that work without a configuration: `verify`, `trust`, `doctor`.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::paint::Stdout;
 use super::place::{Place, state_dir};
 use super::{Global, Output, doctor, trust, verify};
 use crate::effects::{Clock as _, Disk, Quiet};
 use crate::engine::TrainDir;
-use crate::error::{Context as _, Result};
+use crate::error::Result;
 use crate::host::{HostClock, HostDisk};
 use crate::model::{ProjectName, whole_seconds};
 
@@ -27,11 +25,11 @@ fn project_state(global: &Global, project: &ProjectName) -> Option<PathBuf> {
     state_dir(global).ok().map(|dir| dir.join(project.as_str()))
 }
 
-/// Runs a verb that writes its own text.
-fn printing<T>(global: &Global, verb: impl FnOnce(&mut Stdout) -> Result<T>) -> Result<T> {
-    let mut out = Output::new(global).stdout();
-    let done = verb(&mut out);
-    let written = out.flush().context("cannot write to standard output");
+/// Runs a verb that writes its own text, and prints that as any other result.
+fn printing<T>(global: &Global, verb: impl FnOnce(&mut Vec<u8>) -> Result<T>) -> Result<T> {
+    let mut text = Vec::new();
+    let done = verb(&mut text);
+    let written = Output::new(global).written(&text);
     done.and_then(|done| written.map(|()| done))
 }
 

@@ -88,8 +88,8 @@ pub(super) fn digest(text: &str) -> std::result::Result<Sha256, String> {
 pub(super) fn unpinned(what: &str, location: &str) -> Error {
     Error::input("no trust root is pinned on this machine, and no `--pin` says which one counts")
         .hint(format!(
-            "take the digest from where you trust the project, and not from its store: lifeboat verify --pin DIGEST {what} {location}"
+            "take the digest from where you trust the project, and not from its store: `lifeboat verify --pin DIGEST {what} {location}`"
         ))
-        .hint("to have it counted from now on: lifeboat trust pin DIGEST ADDRESS")
+        .hint("to have it counted from now on: `lifeboat trust pin DIGEST ADDRESS`")
         .hint("or name a directory with `trust.json` and certificates that you vouch for: --keys DIR")
 }

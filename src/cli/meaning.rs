@@ -15,6 +15,7 @@ use crate::model::{BranchName, Oid};
 /// Refuses names in the configuration that mean nothing in the repository as it is, and stores that lie in the checkout by
 /// way of a link.
 pub(super) fn check(place: &Place) -> Result<()> {
+    super::trial::check(&place.config.templates)?;
     let path = &place.path;
     let bytes = place.disk.read(path).context(format!("cannot read `{}`", path.display()))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);

@@ -30,6 +30,7 @@ mod rivals;
 mod ship;
 mod status;
 mod today;
+mod trial;
 pub mod trust;
 pub mod verify;
 
@@ -43,6 +44,7 @@ use crate::model::shell_path;
 
 pub use paint::Color;
 pub use render::Output;
+pub use trial::{VERB as TRY_TEMPLATE, child as try_template};
 
 /// Exit codes, as the help and the documentation list them.
 const EXIT_CODES: &str = "\

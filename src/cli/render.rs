@@ -50,9 +50,16 @@ impl Output {
         out
     }
 
-    /// Where a verb writes that makes its own text; flush it.
-    pub(super) fn stdout(&self) -> Stdout {
-        Stdout::new(if self.json { Color::Never } else { self.color })
+    /// Prints what a verb wrote by itself: text for people, or JSON as it is.
+    ///
+    /// # Errors
+    /// A closed standard output.
+    pub(super) fn written(&self, text: &[u8]) -> Result<()> {
+        let text = String::from_utf8_lossy(text);
+        let (text, color) =
+            if self.json { (text.into_owned(), Color::Never) } else { (self.pasteable(&text), self.color) };
+        let mut out = Stdout::new(color);
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
     }
 
     /// Whether the result is one JSON value.

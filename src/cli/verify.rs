@@ -120,7 +120,7 @@ async fn check(
         },
         (None, _) => {
             return Err(Error::input(format!("where is {}?", escape(&args.wanted)))
-                .hint(format!("name the store's address: lifeboat verify {} https://…", escape(&args.wanted))));
+                .hint(format!("name the store's address: `lifeboat verify {} https://…`", escape(&args.wanted))));
         }
     };
     let source = Source::new(&location, Arc::clone(disk))?;

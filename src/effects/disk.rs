@@ -163,3 +163,20 @@ pub trait Disk: Send + Sync {
     /// The operating system's; a symbolic link at `path`.
     fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }
+
+/// Says which disk is full, how much room it has and what was to be written; any other error as it is.
+#[must_use]
+pub fn full(path: &Path, needed: usize, e: io::Error) -> io::Error {
+    let what = match e.kind() {
+        io::ErrorKind::StorageFull => "no space left on the disk",
+        io::ErrorKind::QuotaExceeded => "the quota is used up on the disk",
+        _ => return e,
+    };
+    let dir = path.ancestors().skip(1).find(|d| d.is_dir()).unwrap_or(Path::new("/"));
+    let room = match rustix::fs::statvfs(dir) {
+        Ok(fs) if fs.f_files > 0 && fs.f_favail == 0 => "no more files can be made".to_owned(),
+        Ok(fs) => format!("{} bytes free, at least {needed} needed", fs.f_bavail.saturating_mul(fs.f_frsize)),
+        Err(_) => format!("at least {needed} bytes needed"),
+    };
+    io::Error::new(e.kind(), format!("{what} of `{}`: {room}", dir.display()))
+}

@@ -31,7 +31,7 @@ pub use automation::{
 pub use blocking::{aside, blocking, each};
 pub use breaker::{Breaker, Failure};
 pub use clock::Clock;
-pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile};
+pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile, full};
 pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 pub use git::{ArchiveSpec, Git, PackFiles, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, hash_files};

@@ -90,13 +90,22 @@ pub fn to_approve(view: &View) -> Result<(Content, BTreeMap<BranchName, LineSums
 }
 
 /// Judges the approvals that the journal holds, as of `now`: the one way in which they count, before the gate and after it.
+///
+/// What is public already goes on under the root by which its gate opened: somebody who left the root since did approve. Their
+/// keys are judged by all that is known of them now, so one that was revoked for good counts for nothing.
 fn judge(view: &View, content: &Content, now: Timestamp) -> Result<Judgement> {
     let sums = sums(view.objects(), content)?;
     let window = Window::of_plan(view.plan().date, now);
-    let case = ApprovalCase { trust: view.trust(), content, sums: &sums, window };
     let recorded: Vec<Recorded<'_>> =
         view.state().approvals().iter().map(|(approval, at)| Recorded { approval, at: Some(*at) }).collect();
-    judge_approvals(&case, &recorded)
+    let under = |trust| judge_approvals(&ApprovalCase { trust, content, sums: &sums, window }, &recorded);
+    let judged = under(view.trust())?;
+    if judged.require().is_ok() || !view.state().anything_public() {
+        return Ok(judged);
+    }
+    let before = view.trust().before(&view.plan().trust_root);
+    let mut earlier = before.iter().filter_map(|trust| under(trust).ok());
+    Ok(earlier.find(|j| j.require().is_ok()).unwrap_or(judged))
 }
 
 /// The approvals that count as of `now`, one of each person, sorted by person.

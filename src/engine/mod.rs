@@ -32,7 +32,7 @@ pub use content::{Approvals, approvals, to_approve};
 pub(crate) use converge::Race;
 pub use facts::Facts;
 pub use next::{Next, Question, next};
-pub use perform::hidden_from_strangers;
+pub use perform::{NOTE, hidden_from_strangers};
 pub use recorded::Recorded;
 pub use run::{Ended, run};
 pub use train::{Adopted, Train, TrainDir};

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Seeing;
 use crate::config::{Config, SeriesSource, TrainRequest};
 use crate::effects::{Disk, Scratch};
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, ErrorKind, Result};
 use crate::git::GitProgram;
 use crate::git::facts::UserRepository;
 use crate::model::{BranchName, Oid, Sha256};
@@ -45,7 +45,13 @@ pub fn series_now(
             }
         };
         if there {
-            out.insert(line.branch.clone(), seeing.series(line, base, &mut Vec::new()).and_then(|s| s.digest()));
+            let now = seeing.series(line, base, &mut Vec::new()).and_then(|s| s.digest());
+            // A full disk or an interrupted call says nothing of the patches.
+            let now = match now {
+                Err(e) if e.kind() == ErrorKind::Transient => return Err(e),
+                now => now,
+            };
+            out.insert(line.branch.clone(), now);
         }
     }
     Ok(out)

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use git2::Repository;
 
 use super::{from_oid, git_error, pack};
-use crate::effects::PrivateRepo;
+use crate::effects::{PrivateRepo, full};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::git_pack;
 use crate::model::Oid;
@@ -278,10 +278,9 @@ fn write_if_other(path: &Path, bytes: &[u8]) -> Result<()> {
     let what = || format!("cannot write `{}`", path.display());
     let partial = path.with_extension("partial");
     remove_file(&partial)?;
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).context(what())?;
-    file.write_all(bytes).context(what())?;
-    drop(file);
-    fs::rename(&partial, path).context(what())
+    let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
+    let written = written.and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&partial, path));
+    written.map_err(|e| full(path, bytes.len(), e)).context(what())
 }
 
 pub(super) fn remove_file(path: &Path) -> Result<()> {

@@ -12,7 +12,7 @@ use super::commit::When;
 use super::program::{Call, Configuration, GitProgram};
 use super::silence::STILL;
 use super::{apply, find_commit, from_oid, git_error, mail, names, private, to_oid};
-use crate::effects::PrivateRepo;
+use crate::effects::{PrivateRepo, full};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::git_diff;
 use crate::formats::series::{Patch, Series};
@@ -151,6 +151,7 @@ fn was_room(dir: &Path, len: usize) -> Result<()> {
         f.sync_data()
     });
     let removed = fs::remove_file(&file);
+    let written = written.map_err(|e| full(&file, len + BLOCKS, e));
     written.and(removed).context(format!("cannot write in `{}`", dir.display()))
 }
 
@@ -351,15 +352,15 @@ fn parts(content: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn make_dir(dir: &Path) -> Result<()> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.context(format!("cannot create directory `{}`", dir.display()))
+    made.map_err(|e| full(dir, 1, e)).context(format!("cannot create directory `{}`", dir.display()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write as _;
     let what = || format!("cannot write `{}`", path.display());
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).context(what())?;
-    file.write_all(bytes).context(what())
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(bytes));
+    written.map_err(|e| full(path, bytes.len(), e)).context(what())
 }
 
 #[cfg(test)]

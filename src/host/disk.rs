@@ -5,12 +5,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rustix::fs::OFlags;
 
-use crate::effects::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile};
+use crate::effects::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile, full};
 
 /// The machine's own files and directories.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,21 +68,24 @@ fn regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-struct HostFile(File);
+struct HostFile {
+    file: File,
+    path: PathBuf,
+}
 
 impl Write for HostFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
+        self.file.write(buf).map_err(|e| full(&self.path, buf.len(), e))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.file.flush()
     }
 }
 
 impl DiskFile for HostFile {
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all().map_err(|e| full(&self.path, 1, e))
     }
 }
 
@@ -126,7 +129,7 @@ impl Disk for HostDisk {
         match DirBuilder::new().mode(mode).create(path) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
-            Err(e) => return Err(e),
+            Err(e) => return Err(full(path, 1, e)),
         }
         if fs::symlink_metadata(path)?.mode() & 0o777 != mode {
             fs::set_permissions(path, Permissions::from_mode(mode))?;
@@ -135,7 +138,8 @@ impl Disk for HostDisk {
     }
 
     fn create_new(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(HostFile(create(path, mode, OpenOptions::new().write(true))?)))
+        let file = create(path, mode, OpenOptions::new().write(true)).map_err(|e| full(path, 1, e))?;
+        Ok(Box::new(HostFile { file, path: path.to_owned() }))
     }
 
     fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>> {
@@ -144,9 +148,9 @@ impl Disk for HostDisk {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {
                 OpenOptions::new().append(true).custom_flags(no_follow()).open(path)?
             }
-            made => made?,
+            made => made.map_err(|e| full(path, 1, e))?,
         };
-        Ok(Box::new(HostFile(file)))
+        Ok(Box::new(HostFile { file, path: path.to_owned() }))
     }
 
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()> {
@@ -156,11 +160,11 @@ impl Disk for HostDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        fs::rename(from, to).map_err(|e| full(to, 1, e))
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)
+        fs::hard_link(from, to).map_err(|e| full(to, 1, e))
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {

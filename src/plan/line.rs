@@ -176,12 +176,21 @@ fn plan_release(
             date: request.date,
         }),
     )?;
+    let own = own_names(&stem(config, &version));
     let mut from = vec![bundle.clone()];
     let mut tests = Vec::new();
     let mut made: BTreeMap<crate::model::TargetName, StepId> = BTreeMap::new();
     let names = expand::LineFacts { branch: branch.clone(), version: version.clone(), tag: tag.clone() };
     for planned in expand::jobs(config, &names)? {
         let parts = [branch.as_str(), planned.name.as_str()];
+        if let Some(a) = planned.build.artifacts.iter().find(|a| own.contains(&a.name.as_str().to_ascii_lowercase())) {
+            return Err(Error::input(format!(
+                "line `{branch}`: artifact `{}` of target `{}` has a name that lifeboat gives",
+                a.name, planned.name
+            ))
+            .detail("the source archive, the vendored crates and the git bundle of a release are called so")
+            .hint("give it another name in `artifacts`"));
+        }
         let id = match planned.kind {
             JobKind::Target => sketch.add(
                 StepId::new("build", &parts),
@@ -289,6 +298,11 @@ fn plan_release(
         verified.insert(store.name.clone(), seen);
     }
     Ok(ShippedRelease { version, tag, checksum, verified })
+}
+
+/// The names of what lifeboat makes of a line's source, in lower case: some file systems ignore it.
+fn own_names(stem: &str) -> [String; 3] {
+    ["-source.tar.gz", "-vendor.tar.gz", ".bundle"].map(|end| format!("{stem}{end}").to_ascii_lowercase())
 }
 
 /// How the names of the source archive and the git bundle begin: with a `v` before the version where the project's tags have

@@ -46,7 +46,7 @@ pub fn pinned(disk: &dyn Disk, state_dir: &Path) -> Result<Option<Sha256>> {
     let text = String::from_utf8_lossy(&bytes);
     let digest = text.trim_end().parse().map_err(|e| {
         Error::verification(format!("`{}` does not hold one SHA-256 digest", path.display())).because(e).hint(
-            "remove the file, ask another maintainer for the digest by voice, then pin it: lifeboat trust pin DIGEST",
+            "remove the file, ask another maintainer for the digest by voice, then pin it: `lifeboat trust pin DIGEST`",
         )
     })?;
     Ok(Some(digest))
@@ -313,7 +313,17 @@ fn trusted(keys: Keys<'_>, found: &Found, accepted: &BTreeSet<Sha256>) -> Result
     let (root, accepted) = (found.root.clone(), accepted.clone());
     let (published, earlier_freshness) = (BTreeMap::new(), BTreeSet::new());
     let fetched = matches!(keys.files, KeyFiles::Fetched { .. });
-    Ok(TrustedRoot { root, digest: found.digest, accepted, earlier_freshness, certificates, fetched, published })
+    let earlier = BTreeMap::new();
+    Ok(TrustedRoot {
+        root,
+        digest: found.digest,
+        accepted,
+        earlier_freshness,
+        certificates,
+        earlier,
+        fetched,
+        published,
+    })
 }
 
 /// Reads `trust.json` and its certificates from the directory `keys`. With a pin, every root from the pinned one on must
@@ -385,6 +395,18 @@ fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, 
         {
             out.certificates.insert(key.clone(), found);
         }
+    }
+    for earlier in &chain[1..] {
+        let mut known = certificates(keys, &earlier.root)?;
+        // Whoever left may have taken the file along.
+        for fingerprint in earlier.root.certificates() {
+            if let (false, Some(m)) = (known.contains_key(fingerprint), keys.memory)
+                && let Some(seen) = remembered(m.disk, &m.state_dir.join(REMEMBERED), fingerprint)?
+            {
+                known.insert(fingerprint.clone(), seen);
+            }
+        }
+        out.earlier.insert(earlier.digest, (earlier.root.clone(), known));
     }
     out.published = published(keys, &chain)?;
     Ok(out)

@@ -22,6 +22,8 @@ pub struct TrustedRoot {
     pub earlier_freshness: BTreeSet<Fingerprint>,
     /// By fingerprint, with those of `earlier_freshness`; those that are missing on disk are missing here.
     pub certificates: BTreeMap<Fingerprint, Certificate>,
+    /// The roots before it as far as they are known, by digest, each with the certificates that it names.
+    pub earlier: BTreeMap<Sha256, (Root, BTreeMap<Fingerprint, Certificate>)>,
     /// Whether they came from a store: what is missing there is not the fault of whoever reads it.
     pub fetched: bool,
     /// What a store publishes beside the releases, by name: the roots, their signatures and the certificates.
@@ -57,6 +59,22 @@ impl TrustedRoot {
             .or_else(|| role("release", &self.root.roles.release.keys))
             .or_else(|| role("freshness", &self.root.roles.freshness.keys))
             .unwrap_or_else(|| "nobody in this root".to_owned())
+    }
+
+    /// What counted under each root before this one, back to `first`, the newest first.
+    pub fn before(&self, first: &Sha256) -> Vec<Self> {
+        let since = self.earlier.get(first).map(|(root, _)| root.version);
+        let mut found: Vec<_> =
+            self.earlier.iter().filter(|(_, (r, _))| since.is_some_and(|v| r.version >= v)).collect();
+        found.sort_by_key(|(_, (root, _))| std::cmp::Reverse(root.version));
+        let one = |(digest, (root, certificates)): (&Sha256, &(Root, BTreeMap<Fingerprint, Certificate>))| Self {
+            root: root.clone(),
+            digest: *digest,
+            certificates: certificates.clone(),
+            earlier: BTreeMap::new(),
+            ..self.clone()
+        };
+        found.into_iter().map(one).collect()
     }
 
     /// Checks that the root still counts.

@@ -261,9 +261,8 @@ sign_artifacts = true
         assert_eq!(Arc::strong_count(&train), 1, "a step is still at work: {ended:?}");
         let ended = ended?;
         match (&ended, leg) {
-            (Ended::Asks(Question::Approve { .. }), Leg::Ship | Leg::Amend) | (Ended::Done(_), Leg::Finish | Leg::Bring) => {
-                Ok(ended)
-            }
+            (Ended::Asks(Question::Approve { .. }), Leg::Ship | Leg::Amend)
+            | (Ended::Done(_), Leg::Finish | Leg::Bring) => Ok(ended),
             (Ended::Stuck(_), _) => {
                 let Ended::Stuck(mut errors) = ended else { unreachable!() };
                 let (id, error) = errors.remove(0);

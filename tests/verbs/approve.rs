@@ -5,7 +5,7 @@
 
 mod bundle;
 mod forged;
-mod homes;
+pub mod homes;
 mod rivals;
 mod tampered;
 mod terminal;

@@ -7,9 +7,11 @@
 
 mod advisories;
 mod amend;
+mod bombs;
 mod commands;
 mod losses;
 mod meaning;
+mod names;
 mod patches;
 mod recipes;
 mod small_print;

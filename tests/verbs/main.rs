@@ -13,6 +13,8 @@ mod bad_input;
 mod bump;
 mod burnt;
 mod drill;
+mod left;
+mod machine;
 mod refresh;
 mod rehearsal;
 #[path = "../release_world/mod.rs"]

@@ -104,16 +104,21 @@ fn a_revocation_cannot_be_taken_back() {
 
 /// The certificate, revoked for good by its own key.
 fn revoked(key: &Key) -> String {
+    revoked_by_itself(&key.armored, at(NOW))
+}
+
+/// The certificate of a secret key, revoked for good.
+pub fn revoked_by_itself(armored: &str, when: jiff::Timestamp) -> String {
     use sequoia_openpgp as pgp;
     use sequoia_openpgp::parse::Parse as _;
     use sequoia_openpgp::serialize::SerializeInto as _;
-    let secret = pgp::Cert::from_bytes(key.armored.as_bytes()).unwrap();
+    let secret = pgp::Cert::from_bytes(armored.as_bytes()).unwrap();
     let mut signer = secret.primary_key().key().clone().parts_into_secret().unwrap().into_keypair().unwrap();
     let reason = pgp::types::ReasonForRevocation::KeyCompromised;
     let revocation = pgp::cert::CertRevocationBuilder::new()
         .set_reason_for_revocation(reason, b"")
         .unwrap()
-        .set_signature_creation_time(at(NOW).into())
+        .set_signature_creation_time(when.into())
         .unwrap()
         .build(&mut signer, &secret, None)
         .unwrap();

@@ -26,10 +26,9 @@ pub(super) fn examine(config: &Config, subjects: &Subjects<'_>, person: &PersonI
     });
     trust::repository(config, work);
     match source {
-        Some(source) => machine::key(name, source, Health::Fail, work),
+        Some(source) => machine::key_of_approver(name, source, work),
         None => {
-            let e = Error::fatal("no key is configured for this person on this machine")
-                .hint(format!("`lifeboat approve --as {person}` takes one with `--gpg FINGERPRINT` or `--key FILE`"));
+            let e = Error::fatal("no key is configured for this person on this machine").hint(own_key(person.as_str()));
             work.now(Check::from_error("key", name, Health::Warn, &e));
         }
     }
@@ -43,6 +42,11 @@ pub(super) fn examine(config: &Config, subjects: &Subjects<'_>, person: &PersonI
             Ok(format!("its staging area can be read ({} staged)", staged.len()))
         });
     }
+}
+
+/// How a person names a key that the configuration does not.
+pub(super) fn own_key(person: &str) -> String {
+    format!("`lifeboat approve --as {person}` takes one with `--gpg FINGERPRINT` or `--key FILE`")
 }
 
 /// Whether the trust root lets this person approve, with the configured key.

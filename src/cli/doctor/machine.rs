@@ -129,20 +129,39 @@ pub(super) fn keys(config: &Config, work: &mut Work) {
     }
 }
 
+/// Whether the key of a person who approves here is here; the person may have another one.
+pub(super) fn key_of_approver(person: String, source: &KeySource, work: &mut Work) {
+    key_or(person, source, Health::Fail, work, |check| {
+        let own = super::approver::own_key(&check.name);
+        let hint = check.hint.as_ref().map_or_else(|| own.clone(), |hint| format!("{hint}; or {own}"));
+        Check { hint: Some(hint), ..check }
+    });
+}
+
 /// Whether one key is here; its absence is as bad as `missing`.
 pub(super) fn key(role: String, source: &KeySource, missing: Health, work: &mut Work) {
+    key_or(role, source, missing, work, move |check| elsewhere(check, missing));
+}
+
+fn key_or(
+    role: String,
+    source: &KeySource,
+    missing: Health,
+    work: &mut Work,
+    absent: impl FnOnce(Check) -> Check + Send + 'static,
+) {
     match source.clone() {
         KeySource::File { path, passphrase } => {
             let mut check = key_file(role.clone(), &path, passphrase.as_ref());
             if check.health == Health::Fail {
-                check = elsewhere(Check { health: missing, ..check }, missing);
+                check = absent(Check { health: missing, ..check });
             }
             work.now(check);
         }
         KeySource::Gpg { fingerprint } => work.later_all("key", role.clone(), missing, async move {
             vec![match gpg_key(fingerprint).await {
                 Ok(found) => Check::ok("key", role, found),
-                Err(e) => elsewhere(Check::from_error("key", role, missing, &e), missing),
+                Err(e) => absent(Check::from_error("key", role, missing, &e)),
             }]
         }),
     }

@@ -50,6 +50,7 @@ pub fn throwaway(real: &TrustedRoot, clock: Arc<dyn Clock>) -> Result<(Throwaway
     let mut known = real.certificates.clone();
     known.extend(certificates);
     let trusted = TrustedRoot {
+        earlier: std::collections::BTreeMap::new(),
         root,
         digest,
         accepted,

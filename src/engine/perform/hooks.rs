@@ -22,6 +22,9 @@ use crate::step::{ArtifactPath, Isolation, Job, JobInput, Prepare};
 /// Seconds that all commands of a line may take together.
 const TIMEOUT_S: u64 = 3600;
 
+/// How a warning begins that names nothing wrong, only what was not looked at.
+pub const NOTE: &str = "note: ";
+
 /// Where the job leaves what the commands changed, and which of them failed: a number each; `lock` and a number for a lock
 /// that Cargo does not find fitting, with what it said in lines that begin with two blanks.
 const CHANGED: &str = "lifeboat-after-changed.tar";
@@ -193,8 +196,10 @@ fn failures(step: &Prepare, asked: &Asked<'_>, list: &[u8]) -> Result<Vec<String
             LockFit::Unknown => {
                 let said = said.join("\n");
                 let why = crate::model::escape(LockFit::reason(&said));
-                warnings
-                    .push(format!("{what} is not checked by Cargo (`cargo fetch --locked` ahead would help): {why}"));
+                warnings.push(format!(
+                    "{NOTE}{what} was not checked by Cargo: {why} (nothing wrong was found; `cargo fetch --locked` on the \
+                     branch, ahead, lets Cargo check it)"
+                ));
             }
         }
     }

@@ -20,6 +20,7 @@ mod stage;
 pub(in crate::engine) mod sum;
 mod workflows;
 
+pub use hooks::NOTE;
 pub use stage::hidden_from_strangers;
 
 use std::sync::Arc;
@@ -235,7 +236,11 @@ impl Acting<'_> {
     /// Tells the operator what does not stop the step.
     fn warn(&self, warnings: &[String]) {
         for text in warnings {
-            let text = format!("warning   {}: {}", self.step.id, crate::model::escape(text));
+            let (word, text) = match text.strip_prefix(hooks::NOTE) {
+                Some(text) => ("note", text),
+                None => ("warning", text.as_str()),
+            };
+            let text = format!("{word:<9} {}: {}", self.step.id, crate::model::escape(text));
             self.effects.progress.event(ProgressEvent::Note(text));
         }
     }
