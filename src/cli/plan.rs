@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::{Global, Output, rivals};
-use crate::bump::LockCheck;
 use crate::error::{Error, Result};
 use crate::gather;
 use crate::model::{Sha256, escape, shell_path};
 use crate::plan::{Graph, Plan, PlanId, plan};
-use crate::step::{Exposure, Isolation, PlannedStep, Step};
+use crate::step::{Checksum, Exposure, Gate, PlannedStep};
 
 /// Show what a train would do; nothing is done and nothing is kept
 #[derive(Debug, clap::Args)]
@@ -107,10 +106,10 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
         out.push_str(&format!("  {}\n", escape(&command)));
     }
     let graph = Graph::new(Arc::new(plan.clone()))?;
-    let gated = graph.dominated_by(|s| matches!(s.step, Step::Gate(_)));
+    let gated = graph.dominated_by(|s| s.step.is_a::<Gate>());
     let of = |after: bool| {
         let steps = graph.order().iter().filter(|&&i| gated[i] == after).map(|&i| graph.at(i));
-        steps.filter(|s| !matches!(s.step, Step::Gate(_))).collect::<Vec<_>>()
+        steps.filter(|s| !s.step.is_a::<Gate>()).collect::<Vec<_>>()
     };
     out.push_str("\nbefore the gate, seen by this machine and the team alone:\n");
     counted(&of(false), &mut out);
@@ -147,39 +146,9 @@ pub(super) fn of_lines(plan: &Plan) -> impl Iterator<Item = String> {
 /// Every distinct command line with what it may reach, in the order of the steps.
 fn commands(plan: &Plan) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
-    let mut add = |text: String| {
-        if !out.contains(&text) {
-            out.push(text);
-        }
-    };
-    for step in &plan.steps {
-        let job = match &step.step {
-            Step::Build(s) => &s.job,
-            Step::Assemble(s) => &s.job,
-            Step::Test(s) => &s.job,
-            Step::Prepare(s) => {
-                for hook in s.bump.iter().flat_map(|b| &b.rules.after) {
-                    add(format!("after the bump: {}", hook.run));
-                }
-                for check in s.bump.iter().flat_map(|b| LockCheck::possible(&b.rules.manifests)) {
-                    add(format!(
-                        "after the bump, if it changes {}, by Cargo, which runs what `.cargo/config.toml` of the tree names: {}",
-                        check.path, check.command
-                    ));
-                }
-                continue;
-            }
-            Step::Bundle(s) if s.vendor_from.is_some() => {
-                add("vendoring, by Cargo, which runs what `.cargo/config.toml` of the tree names: cargo vendor --locked --offline".to_owned());
-                continue;
-            }
-            _ => continue,
-        };
-        let network = if job.isolation == Isolation::Network { ", with the network" } else { "" };
-        let passed: Vec<&str> = job.pass_env.iter().chain(job.secret_env.keys()).map(String::as_str).collect();
-        let passed = if passed.is_empty() { String::new() } else { format!(", given {}", passed.join(" ")) };
-        for run in &job.run {
-            add(format!("{}{network}{passed}: {run}", step.step.kind()));
+    for command in plan.steps.iter().flat_map(|step| step.step.commands()) {
+        if !out.contains(&command) {
+            out.push(command);
         }
     }
     out
@@ -187,15 +156,8 @@ fn commands(plan: &Plan) -> Vec<String> {
 
 /// The files that a line's recipes leave and the release lists.
 fn artifacts(plan: &Plan, line: &crate::plan::PlannedLine) -> Vec<String> {
-    let listed = plan.steps.iter().find_map(|s| match &s.step {
-        Step::Checksum(c) if c.branch == line.branch => Some(&c.from),
-        _ => None,
-    });
-    let jobs = listed.into_iter().flatten().filter_map(|id| match plan.step(id).map(|s| &s.step) {
-        Some(Step::Build(b)) => Some(&b.job),
-        Some(Step::Assemble(a)) => Some(&a.job),
-        _ => None,
-    });
+    let listed = plan.of_line::<Checksum>(&line.branch).map(|(_, sums)| &sums.from);
+    let jobs = listed.into_iter().flatten().filter_map(|id| plan.step(id)?.step.job());
     jobs.flat_map(|j| &j.artifacts).map(|a| a.name.to_string()).collect()
 }
 

@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn a_heartbeat_names_what_runs_and_where_its_log_is() {
         let mut table = Table::default();
-        let id = |n: usize| StepId::new("build", &["main", &format!("t{n}")]);
+        let id = |n: usize| serde_json::from_value::<StepId>(format!("build/main/t{n}").into()).unwrap();
         for n in 0..6 {
             table.take(&ProgressEvent::Started(id(n)));
         }

@@ -17,7 +17,7 @@ use crate::engine::{Ended, Train};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus, TrainState};
 use crate::model::{BranchName, StoreName, TrainName, counted};
-use crate::step::{Step, StepId};
+use crate::step::{RestoreWorkflows, StepId};
 
 /// Retry deferred deliveries, and verify every destination by reading everything back
 ///
@@ -153,7 +153,7 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
 /// Whether a step switches workflows on again, for which other trains may have to be home.
 fn switches_on(seen: &Seen, step: &StepId) -> bool {
     let plan = seen.state.graph().plan();
-    plan.step(step).is_some_and(|s| matches!(s.step, Step::RestoreWorkflows(_)))
+    plan.step_of::<RestoreWorkflows>(step).is_some()
 }
 
 /// The trains that can be read; the others are told and left.

@@ -13,7 +13,7 @@ use crate::engine::{Train, restore};
 use crate::error::{Error, Result};
 use crate::formats::index;
 use crate::model::{StoreName, TrainName, shell_word};
-use crate::step::{Step, StepId};
+use crate::step::{Point, StepId};
 
 #[derive(Serialize)]
 struct Report {
@@ -72,7 +72,7 @@ pub(super) fn run(place: &Place, store: &StoreName, out: &Output) -> Result<Exit
 /// When a train's pointers in a store were moved.
 fn pointed_at(seen: &Seen, store: &StoreName) -> Option<jiff::Timestamp> {
     let graph = seen.state.graph();
-    let point = (0..graph.len()).find(|&i| matches!(&graph.at(i).step, Step::Point(p) if p.store == *store));
+    let point = (0..graph.len()).find(|&i| graph.at(i).step.as_a().is_some_and(|p: &Point| p.store == *store));
     point.and_then(|i| seen.state.at(i).since)
 }
 

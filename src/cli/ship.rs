@@ -294,14 +294,7 @@ fn drive(place: &Place, effects: &Effects, train: Train, approvals: Vec<Came>, o
 fn locations(train: &Train) -> Vec<String> {
     let state = train.state();
     let outcomes = train.plan().steps.iter().filter_map(|s| state.outcome(&s.id));
-    outcomes
-        .filter_map(|o| match o {
-            crate::step::Outcome::Promoted { location } | crate::step::Outcome::Released { location } => {
-                Some(location.clone())
-            }
-            _ => None,
-        })
-        .collect()
+    outcomes.filter_map(|made| made.release_location().map(str::to_owned)).collect()
 }
 
 /// The documented exit code of how a run ended.

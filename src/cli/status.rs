@@ -9,7 +9,7 @@ use super::{Global, Output};
 use crate::error::Result;
 use crate::journal::{Outage, State, StepStatus, SwitchedOff, TrainState};
 use crate::model::{BranchName, PersonId, TrainName, escape};
-use crate::step::{Step, StepId};
+use crate::step::StepId;
 use crate::trust::Approval;
 
 /// Show how the trains of this project stand
@@ -95,7 +95,7 @@ fn report(place: &Place, seen: &Seen) -> TrainReport {
     let plan = state.graph().plan();
     let lines = plan.lines.iter().map(|line| {
         let of_line: Vec<usize> =
-            (0..state.graph().len()).filter(|&i| branch(&state.graph().at(i).step) == Some(&line.branch)).collect();
+            (0..state.graph().len()).filter(|&i| state.graph().at(i).step.line() == Some(&line.branch)).collect();
         let done = of_line.iter().filter(|&&i| matches!(state.at(i).status, StepStatus::Succeeded(_))).count();
         LineReport {
             branch: line.branch.clone(),
@@ -170,26 +170,6 @@ fn step_report(state: &State, i: usize) -> StepReport {
         since: stands.since,
         detail,
         required: !step.deferrable,
-    }
-}
-
-/// The line that a step belongs to.
-fn branch(step: &Step) -> Option<&BranchName> {
-    match step {
-        Step::Prepare(s) => Some(&s.branch),
-        Step::Bundle(s) => Some(&s.branch),
-        Step::Build(s) => Some(&s.branch),
-        Step::Assemble(s) => Some(&s.branch),
-        Step::Test(s) => Some(&s.branch),
-        Step::Checksum(s) => Some(&s.branch),
-        Step::Stage(s) | Step::VerifyStaged(s) | Step::Promote(s) => Some(&s.branch),
-        Step::Seal(s) => Some(&s.branch),
-        Step::ForgeRelease(s) => Some(&s.branch),
-        Step::AwaitRuns(s) => Some(&s.branch),
-        Step::MergeBack(s) => Some(&s.branch),
-        Step::DraftAdvisory(_) | Step::PublishAdvisory(_) => None,
-        Step::SeeWorkflows(_) | Step::SuppressWorkflows(_) | Step::RestoreWorkflows(_) => None,
-        Step::PackHistory(_) | Step::Gate(_) | Step::PushGit(_) | Step::Point(_) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::engine::{Facts, Train};
 use crate::journal::State;
 use crate::model::{PersonId, StoreName, TrainName, shell_path, shell_word};
 use crate::plan::{Plan, amend::changes, plan};
-use crate::step::{Outcome, Step};
+use crate::step::Point;
 
 impl Place {
     /// A train's file as a shell reads it, or a placeholder where it is not known any more.
@@ -31,9 +31,7 @@ impl Place {
     pub(super) fn fetch(&self, state: &State) -> Option<String> {
         let plan = state.graph().plan();
         let serves = |name: &StoreName| {
-            plan.steps.iter().any(|s| {
-                matches!((&s.step, state.outcome(&s.id)), (Step::Point(p), Some(Outcome::Pointed { .. })) if p.store == *name)
-            })
+            plan.all::<Point>().any(|(step, point)| point.store == *name && state.outcome(&step.id).is_some())
         };
         let store = self.config.stores.iter().find(|s| serves(&s.name))?;
         let base = store.public_url.as_ref().unwrap_or(&store.url).trim_end_matches('/');

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::journal::{State, StepStatus};
 use crate::model::PersonId;
 use crate::plan::{Graph, amend::keepable, amend::moved};
-use crate::step::{Handle, Step, StepId};
+use crate::step::{Handle, Stage, StepId};
 
 /// What amending a train keeps and what it costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ fn left(state: &State, child: &Graph) -> Vec<String> {
     let moved = moved(plan, child.plan());
     let mut out = BTreeSet::new();
     for (i, step) in plan.steps.iter().enumerate() {
-        let Step::Stage(on) = &step.step else { continue };
+        let Some(Stage(on)) = step.step.as_a() else { continue };
         let name = format!("store {}", on.store);
         if state.at(i).attempts > 0 && moved.contains(name.as_str()) {
             let at = plan.destinations.get(&name).map_or("its place", String::as_str);
@@ -80,11 +80,10 @@ fn changing_jobs(state: &State, child: &Graph) -> (Vec<Handle>, bool) {
     let mut unknown = false;
     for i in 0..state.graph().len() {
         let step = state.graph().at(i);
-        let is_job = matches!(step.step, Step::Prepare(_) | Step::Build(_) | Step::Assemble(_) | Step::Test(_));
         match &state.at(i).status {
             _ if equal.contains(&step.id) => {}
             StepStatus::Waiting(handle) => handles.push(handle.clone()),
-            StepStatus::Started => unknown |= is_job,
+            StepStatus::Started => unknown |= step.step.starts_jobs(),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use super::train::Train;
 use crate::effects::{Effects, Store};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{BranchName, Sha256, TrainName, TrainNonce, escape};
-use crate::step::{Point, Step};
+use crate::step::Point;
 
 /// Who holds a branch; for people too, so it is text.
 #[derive(Serialize, Deserialize)]
@@ -79,11 +79,8 @@ fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
 }
 
 fn in_stores<'a>(effects: &'a Effects, train: &'a Train, required: bool) -> Vec<Held<'a>> {
-    let steps = train.plan().steps.iter().filter(|s| !(required && s.deferrable));
-    let ends = steps.filter_map(|s| match &s.step {
-        Step::Point(point) => Some((point, effects.stores.get(&point.store)?)),
-        _ => None,
-    });
+    let points = train.plan().all::<Point>().filter(|(s, _)| !(required && s.deferrable));
+    let ends = points.filter_map(|(_, point)| Some((point, effects.stores.get(&point.store)?)));
     ends.map(|(point, store)| Held { point, store: &**store, train }).collect()
 }
 

@@ -11,7 +11,7 @@ use crate::formats::content::{CarryLine, Content, ContentLine};
 use crate::formats::manifest::Manifest;
 use crate::journal::State;
 use crate::model::{BranchName, PersonId, escape};
-use crate::step::{Gate, Outcome, Step, StepId};
+use crate::step::{Checksum, Gate, Prepare, Prepared, StepId, Summed};
 use crate::trust::{Approval, ApprovalCase, Judgement, LineSums, Recorded, Refused, Window, judge_approvals};
 
 fn not_yet(id: &StepId) -> Error {
@@ -24,8 +24,8 @@ pub(super) fn content(state: &State, objects: &Objects, gate: &Gate) -> Result<C
     let nonce = state.nonce().cloned().ok_or_else(|| Error::fatal("the train has no nonce"))?;
     let mut lines = Vec::new();
     for id in &gate.checksums {
-        let (Some(Step::Checksum(step)), Some(Outcome::Summed { manifest, sha256sums, sha512sums, .. })) =
-            (plan.step(id).map(|s| &s.step), state.outcome(id))
+        let (Some(step), Some(Summed { manifest, sha256sums, sha512sums, .. })) =
+            (plan.step_of::<Checksum>(id), state.made(id))
         else {
             return Err(not_yet(id));
         };
@@ -43,9 +43,7 @@ pub(super) fn content(state: &State, objects: &Objects, gate: &Gate) -> Result<C
     }
     let mut carries = Vec::new();
     for id in &gate.carries {
-        let (Some(Step::Prepare(step)), Some(Outcome::Prepared { head, .. })) =
-            (plan.step(id).map(|s| &s.step), state.outcome(id))
-        else {
+        let (Some(step), Some(Prepared { head, .. })) = (plan.step_of::<Prepare>(id), state.made(id)) else {
             return Err(not_yet(id));
         };
         carries.push(CarryLine { branch: step.branch.clone(), commit: head.clone() });
@@ -152,8 +150,7 @@ pub fn approvals(view: &View, now: Timestamp) -> Result<Approvals> {
 
 /// When the gate opened.
 pub(super) fn opened(state: &State) -> Option<Timestamp> {
-    let steps = &state.graph().plan().steps;
-    let gate = steps.iter().find(|s| matches!(s.step, Step::Gate(_)))?;
+    let (gate, _) = state.graph().plan().all::<Gate>().next()?;
     state.outcome(&gate.id)?;
     state.step(&gate.id)?.since
 }
@@ -161,9 +158,6 @@ pub(super) fn opened(state: &State) -> Option<Timestamp> {
 /// The gate of a plan.
 pub(super) fn gate(state: &State) -> Result<&Gate> {
     let plan = state.graph().plan();
-    let found = plan.steps.iter().find_map(|s| match &s.step {
-        Step::Gate(gate) => Some(gate),
-        _ => None,
-    });
-    found.ok_or_else(|| Error::fatal("the plan has no gate"))
+    let (_, gate) = plan.all::<Gate>().next().ok_or_else(|| Error::fatal("the plan has no gate"))?;
+    Ok(gate)
 }

@@ -20,7 +20,7 @@ use crate::formats::signed::Document as _;
 use crate::journal::{Event, Record};
 use crate::model::Sha256;
 use crate::plan::{Plan, check};
-use crate::step::{Outcome, Step};
+use crate::step::{Prepared, Summed};
 use crate::trust::TrustedRoot;
 
 /// What a bundle says of itself, in the file and on the screen.
@@ -91,17 +91,14 @@ fn objects_of(view: &View, records: &[Record], bytes: bool) -> Result<BTreeMap<S
         }
     }
     for step in &plan.steps {
-        match (&step.step, state.outcome(&step.id)) {
-            (Step::Prepare(_), Some(Outcome::Prepared { pack, notes, by_hooks, .. })) => {
-                out.extend([Some(*pack), *notes, *by_hooks].into_iter().flatten().map(|id| (id, None)));
-                out.extend(hooks::pinned_paths(view.objects(), by_hooks.as_ref())?.into_values().map(|id| (id, None)));
-            }
-            (Step::Checksum(_), Some(Outcome::Summed { manifest, sha256sums, sha512sums, artifacts })) => {
-                let sums = [manifest, sha256sums, sha512sums];
-                let files = sums.into_iter().chain(artifacts.iter().filter(|_| bytes));
-                out.extend(files.map(|a| (a.digests.sha256, Some(a.digests.size))));
-            }
-            _ => {}
+        if let Some(Prepared { pack, notes, by_hooks, .. }) = state.made(&step.id) {
+            out.extend([Some(*pack), *notes, *by_hooks].into_iter().flatten().map(|id| (id, None)));
+            out.extend(hooks::pinned_paths(view.objects(), by_hooks.as_ref())?.into_values().map(|id| (id, None)));
+        }
+        if let Some(Summed { manifest, sha256sums, sha512sums, artifacts }) = state.made(&step.id) {
+            let sums = [manifest, sha256sums, sha512sums];
+            let files = sums.into_iter().chain(artifacts.iter().filter(|_| bytes));
+            out.extend(files.map(|a| (a.digests.sha256, Some(a.digests.size))));
         }
     }
     Ok(out)

@@ -11,7 +11,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{FRESH, Index, PATH, signature_path};
 use crate::journal::{State, StepStatus};
 use crate::model::{Sha256, StoreName, TrainName, TrainNonce, whole_seconds};
-use crate::step::{Point, PointLine, Step};
+use crate::step::{Point, PointLine};
 use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_index};
 
 /// What the trains of this machine did: what the indexes that it signs must say.
@@ -54,10 +54,7 @@ impl Released {
     pub fn of(state: &State) -> Vec<Self> {
         let (graph, Some(nonce)) = (state.graph(), state.nonce()) else { return Vec::new() };
         let done = (0..graph.len()).filter(|&i| matches!(state.at(i).status, StepStatus::Succeeded(_)));
-        let points = done.filter_map(|i| match &graph.at(i).step {
-            Step::Point(point) => Some(point),
-            _ => None,
-        });
+        let points = done.filter_map(|i| graph.at(i).step.as_a::<Point>());
         let one = |point: &Point, line: &PointLine| Self {
             store: point.store.clone(),
             version: line.version.clone(),

@@ -10,7 +10,7 @@ use crate::effects::{Disk, Effects, EntryKind, Lock, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus};
 use crate::model::{RemoteName, TrainName};
-use crate::step::Step;
+use crate::step::SuppressWorkflows;
 
 /// How often a forge that another process acts on is asked for: five seconds in all.
 const TRIES: u32 = 25;
@@ -66,7 +66,7 @@ pub(super) fn keep_off(
             matches!(stands.status, StepStatus::Succeeded(_)) && stands.since.is_some_and(|at| at <= settled)
         };
         for i in 0..graph.len() {
-            let Step::SuppressWorkflows(off) = &graph.at(i).step else { continue };
+            let Some(SuppressWorkflows(off)) = graph.at(i).step.as_a() else { continue };
             let delivers = off.starters.iter().filter_map(|id| graph.position(id)).any(|n| !done(n));
             if off.forge == *forge && state.at(i).attempts > 0 && delivers {
                 out.extend(off.files.iter().map(|file| (file.clone(), graph.plan().train.clone())));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::journal::{State, StepStatus};
 use crate::model::PersonId;
-use crate::step::{Step, StepId};
+use crate::step::{Gate, Step, StepId};
 
 /// What a train needs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ enum GateStands {
 
 /// Every step but the gate is open.
 fn gate(approved: &[PersonId], step: &Step, now: Timestamp) -> GateStands {
-    let Step::Gate(gate) = step else { return GateStands::Open };
+    let Some(gate) = step.as_a::<Gate>() else { return GateStands::Open };
     if (approved.len() as u64) < u64::from(gate.threshold) {
         return GateStands::Asks(Question::Approve { have: approved.to_vec(), need: gate.threshold });
     }

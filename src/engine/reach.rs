@@ -85,5 +85,5 @@ fn wanted(state: &State) -> BTreeSet<Destination> {
     let steps = state.graph().plan().steps.iter().enumerate();
     let open =
         steps.filter(|(i, _)| !matches!(state.at(*i).status, StepStatus::Succeeded(_) | StepStatus::Deferred(_)));
-    open.filter_map(|(_, s)| s.step.destination()).map(|(destination, _)| destination).collect()
+    open.filter_map(|(_, s)| s.step.destination()).collect()
 }

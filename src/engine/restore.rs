@@ -9,18 +9,23 @@ use super::train::Train;
 use crate::effects::Effects;
 use crate::error::Result;
 use crate::journal::State;
-use crate::model::StoreName;
-use crate::step::{Outcome, Step, StepId};
+use crate::model::{Destination, StoreName};
+use crate::step::{Phase, Point, Pointed, StepId};
 
 /// The steps that put something of a train into a store, files first, as far as they succeeded.
 #[must_use]
 pub fn made_in(state: &State, store: &StoreName) -> Vec<StepId> {
     let graph = state.graph();
-    let steps = graph.order().iter().map(|&i| graph.at(i));
-    let there = steps.filter(|s| matches!(&s.step, Step::Promote(on) if on.store == *store));
-    let pointed = graph.order().iter().map(|&i| graph.at(i));
-    let pointed = pointed.filter(|s| matches!(&s.step, Step::Point(point) if point.store == *store));
-    there.chain(pointed).filter(|s| state.outcome(&s.id).is_some()).map(|s| s.id.clone()).collect()
+    let to = Some(Destination::Store(store.clone()));
+    let of = |phase: Phase| {
+        let steps = graph.order().iter().map(|&i| graph.at(i)).filter(move |s| s.step.phase() == phase);
+        steps.filter(|s| s.step.destination() == to)
+    };
+    of(Phase::Files)
+        .chain(of(Phase::Pointers))
+        .filter(|s| state.outcome(&s.id).is_some())
+        .map(|s| s.id.clone())
+        .collect()
 }
 
 /// The number that an index which is made anew begins after, so that readers of the lost one go on from it: the highest
@@ -28,12 +33,10 @@ pub fn made_in(state: &State, store: &StoreName) -> Vec<StepId> {
 #[must_use]
 pub fn floor(state: &State, store: &StoreName, now: jiff::Timestamp) -> u64 {
     let graph = state.graph();
-    let of_store = |i: &usize| matches!(&graph.at(*i).step, Step::Point(point) if point.store == *store);
+    let of_store = |i: &usize| graph.at(*i).step.as_a().is_some_and(|point: &Point| point.store == *store);
     let numbers = (0..graph.len()).filter(of_store).map(|i| {
-        let counter = match state.outcome(&graph.at(i).id) {
-            Some(Outcome::Pointed { counter, .. }) => counter.unwrap_or_default(),
-            _ => return 0,
-        };
+        let Some(Pointed { counter, .. }) = state.made(&graph.at(i).id) else { return 0 };
+        let counter = counter.unwrap_or_default();
         let minutes = state.at(i).since.map_or(0, |at| now.as_second().saturating_sub(at.as_second()) / 60);
         counter.saturating_add(u64::try_from(minutes).unwrap_or_default())
     });

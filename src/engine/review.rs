@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::content;
-use super::perform::{self, commits};
+use super::perform::{self, prepare as commits};
 use super::view::View;
 use crate::config;
 use crate::effects::{ArchiveSpec, Effects, Git, PrivateRepo, blocking};
@@ -16,7 +16,9 @@ use crate::formats::digests::Hasher;
 use crate::formats::unified_diff::unified_diff;
 use crate::model::{BranchName, Oid, Sha256, escape};
 use crate::snapshot::PatchFacts;
-use crate::step::{Bundle, OnStore, Outcome, PlannedStep, Prepare, Step};
+use crate::step::{
+    Build, Built, Bundle, Bundled, Checksum, Kind, OnStore, PlannedStep, Prepare, Prepared, VerifyStaged,
+};
 use crate::trust::LineSums;
 
 /// What a person approves, after everything was made and read again.
@@ -87,17 +89,10 @@ pub async fn review(effects: &Effects, train: &View, how: Reviewing<'_>) -> Resu
     let mut lines = Vec::new();
     let plan = train.plan();
     for planned in &plan.lines {
-        let steps = || plan.steps.iter().map(|s| &s.step);
-        let prepare = steps().find_map(|s| match s {
-            Step::Prepare(p) if p.branch == planned.branch => Some(p),
-            _ => None,
-        });
-        let bundle = steps().find_map(|s| match s {
-            Step::Bundle(b) if b.branch == planned.branch => Some(b),
-            _ => None,
-        });
-        let prepare =
-            prepare.ok_or_else(|| Error::fatal(format!("line `{}` has no `prepare` step", planned.branch)))?;
+        let bundle = plan.of_line::<Bundle>(&planned.branch).map(|(_, bundle)| bundle);
+        let (_, prepare) = plan
+            .of_line::<Prepare>(&planned.branch)
+            .ok_or_else(|| Error::fatal(format!("line `{}` has no `prepare` step", planned.branch)))?;
         let again = blocking(|| make_again(effects, train, &scratch, prepare, bundle))?;
         if again.patches != planned.patches {
             return Err(Error::verification(format!(
@@ -142,13 +137,9 @@ struct Again {
 /// Manifest and sums again, from the outcomes that were just checked: what is signed is what was reviewed.
 fn sums_again(train: &View, branch: &BranchName) -> Result<()> {
     let state = train.state();
-    let steps = train.plan().steps.iter();
-    for (id, step) in steps.filter_map(|s| match &s.step {
-        Step::Checksum(c) if c.branch == *branch => Some((&s.id, c)),
-        _ => None,
-    }) {
-        let again = blocking(|| perform::sum::write_sums(train.objects(), state, step))?;
-        if state.outcome(id) != Some(&again) {
+    if let Some((planned, step)) = train.plan().of_line::<Checksum>(branch) {
+        let again = blocking(|| perform::checksum::write_sums(train.objects(), state, step))?;
+        if state.made(&planned.id) != Some(&again) {
             return Err(Error::verification(format!(
                 "line `{branch}`: the recorded sums are not those of its commits and artifacts"
             ))
@@ -182,8 +173,7 @@ fn make_again(
     let branch = &prepare.branch;
     let git = &*effects.git;
     git.ensure(scratch)?;
-    let recorded = plan_outcome(train, |s| matches!(s, Step::Prepare(p) if p.branch == *branch));
-    let Some(Outcome::Prepared { head, by_hooks, .. }) = recorded else {
+    let Some(Prepared { head, by_hooks, .. }) = made_by::<Prepare>(train, branch) else {
         return Err(Error::input(format!("line `{branch}` is not prepared yet")).hint("run `lifeboat ship` first"));
     };
     let series = commits::series(train.objects(), prepare)?;
@@ -220,8 +210,7 @@ fn make_again(
         head: made.head.clone(),
     };
     let Some(bundle) = bundle else { return Ok(again) };
-    let recorded = plan_outcome(train, |s| matches!(s, Step::Bundle(b) if b.branch == *branch));
-    let Some(Outcome::Bundled { source, git_bundle, .. }) = recorded else {
+    let Some(Bundled { source, git_bundle, .. }) = made_by::<Bundle>(train, branch) else {
         return Err(Error::input(format!("line `{branch}` is not bundled yet")).hint("run `lifeboat ship` first"));
     };
     let spec =
@@ -247,21 +236,21 @@ fn make_again(
 
 /// What preparing a line recorded for the person who approves: files changed by commands, and warnings.
 fn told(train: &View, branch: &BranchName) -> Result<(Vec<String>, Vec<String>)> {
-    match plan_outcome(train, |s| matches!(s, Step::Prepare(p) if p.branch == *branch)) {
-        Some(Outcome::Prepared { by_hooks, warnings, .. }) => {
+    match made_by::<Prepare>(train, branch) {
+        Some(Prepared { by_hooks, warnings, .. }) => {
             let edits = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
             let mut warnings = warnings.clone();
             warnings.extend(crate::plan::not_isolated(train.plan()));
             warnings.extend(lost(train, branch));
             Ok((edits.into_iter().map(|(path, _)| path).collect(), warnings))
         }
-        _ => Ok((Vec::new(), Vec::new())),
+        None => Ok((Vec::new(), Vec::new())),
     }
 }
 
 /// The jobs of a line that were lost: something on the runner's machine ended what watched over them.
 fn lost(train: &View, branch: &BranchName) -> Vec<String> {
-    let of_line = |s: &&PlannedStep| s.step.acts_on().iter().any(|(b, _)| *b == branch);
+    let of_line = |s: &&PlannedStep| s.step.lines().iter().any(|(b, _)| *b == branch);
     let steps = train.plan().steps.iter().filter(of_line);
     let lost = steps.filter_map(|s| Some((&s.id, train.state().step(&s.id)?.lost))).filter(|(_, lost)| *lost > 0);
     lost.map(|(id, lost)| {
@@ -271,9 +260,10 @@ fn lost(train: &View, branch: &BranchName) -> Vec<String> {
     .collect()
 }
 
-fn plan_outcome(train: &View, is: impl Fn(&Step) -> bool) -> Option<&Outcome> {
-    let step = train.plan().steps.iter().find(|s| is(&s.step))?;
-    train.state().outcome(&step.id)
+/// What a line's step of a kind made.
+fn made_by<'a, K: Kind>(train: &'a View, branch: &BranchName) -> Option<&'a K::Outcome> {
+    let (step, _) = train.plan().of_line::<K>(branch)?;
+    train.state().made(&step.id)
 }
 
 struct HashOnly(Hasher);
@@ -301,33 +291,31 @@ struct Read {
 async fn read_again(effects: &Effects, train: &View, branch: &BranchName, bundled: bool) -> Result<Read> {
     let state = train.state();
     let mut read = Read::default();
-    for step in &train.plan().steps {
-        match &step.step {
-            Step::VerifyStaged(on) if on.branch == *branch => {
-                if state.outcome(&step.id).is_none() {
-                    if step.deferrable {
-                        continue;
-                    }
-                    return Err(Error::input(format!("step `{}` has not succeeded yet", step.id))
-                        .hint("run `lifeboat ship` until it asks for approvals"));
-                }
-                read.files += match perform::read_staged(effects, state, on).await {
-                    // Other bytes than recorded are what a review is there to find, wherever else the right ones are.
-                    Err(e) if bundled && e.kind() != ErrorKind::Conflict && e.kind() != ErrorKind::Verification => {
-                        let (files, why) = blocking(|| carried(train, on, e))?;
-                        read.from_bundle.push(why);
-                        files
-                    }
-                    read => read?,
-                };
-            }
-            Step::Build(b) if b.branch == *branch => {
-                if let Some(Outcome::Built { artifacts, .. }) = state.outcome(&step.id) {
-                    read.built_once.extend(artifacts.iter().map(|a| a.name.to_string()));
-                }
-            }
-            _ => {}
+    for (step, _) in train.plan().all::<Build>().filter(|(_, build)| build.branch == *branch) {
+        if let Some(Built { artifacts, .. }) = state.made(&step.id) {
+            read.built_once.extend(artifacts.iter().map(|a| a.name.to_string()));
         }
+    }
+    for (step, VerifyStaged(on)) in train.plan().all() {
+        if on.branch != *branch {
+            continue;
+        }
+        if state.outcome(&step.id).is_none() {
+            if step.deferrable {
+                continue;
+            }
+            return Err(Error::input(format!("step `{}` has not succeeded yet", step.id))
+                .hint("run `lifeboat ship` until it asks for approvals"));
+        }
+        read.files += match perform::read_staged(effects, state, on).await {
+            // Other bytes than recorded are what a review is there to find, wherever else the right ones are.
+            Err(e) if bundled && e.kind() != ErrorKind::Conflict && e.kind() != ErrorKind::Verification => {
+                let (files, why) = blocking(|| carried(train, on, e))?;
+                read.from_bundle.push(why);
+                files
+            }
+            read => read?,
+        };
     }
     read.built_once.sort();
     Ok(read)

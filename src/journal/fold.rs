@@ -11,7 +11,7 @@ use super::train_state::TrainState;
 use crate::error::{Error, Part, Result};
 use crate::model::TrainNonce;
 use crate::plan::{Graph, PlanId, amend};
-use crate::step::{Exposure, OnStore, Outcome, Step, StepId, StepKey};
+use crate::step::{Exposure, Gate, Member, OnStore, Outcome, Phase, Stage, StepId, StepKey, SuppressWorkflows};
 use crate::trust::Approval;
 
 /// How one step stands.
@@ -134,7 +134,7 @@ impl State {
             }
             Event::FoundOn { step, key, files } => {
                 let i = self.known(step, *key).map_err(illegal)?;
-                let Step::SuppressWorkflows(off) = &self.graph.at(i).step else {
+                let Some(SuppressWorkflows(off)) = self.graph.at(i).step.as_a() else {
                     return Err(illegal(format!("{step}: it switches no workflows off")));
                 };
                 if self.steps[i].attempts == 0 {
@@ -257,7 +257,7 @@ impl State {
         if !outcome.is_of(step) {
             return Err(format!("what it made is not what this `{}` step makes", step.kind()));
         }
-        let Step::Gate(gate) = step else { return Ok(()) };
+        let Some(gate) = step.as_a::<Gate>() else { return Ok(()) };
         let people: BTreeSet<_> = self.approvals.iter().map(|(a, _)| &a.person).collect();
         if (people.len() as u64) < u64::from(gate.threshold) {
             return Err(format!("it opened after {} of {} approvals", people.len(), gate.threshold));
@@ -271,10 +271,8 @@ impl State {
     /// Whether everything that people approve is made: every gate's sums and carried commits.
     #[must_use]
     pub fn all_is_made(&self) -> bool {
-        self.graph.plan().steps.iter().all(|s| match &s.step {
-            Step::Gate(gate) => gate.checksums.iter().chain(&gate.carries).all(|id| self.outcome(id).is_some()),
-            _ => true,
-        })
+        let mut gates = self.graph.plan().all::<Gate>();
+        gates.all(|(_, gate)| gate.checksums.iter().chain(&gate.carries).all(|id| self.outcome(id).is_some()))
     }
 
     fn known(&self, step: &StepId, key: StepKey) -> Result<usize, String> {
@@ -312,8 +310,8 @@ impl State {
     /// nothing. Files that a child plan makes anew have another one than those of its parent: both have the same names.
     #[must_use]
     pub fn staging(&self, on: &OnStore) -> Option<String> {
-        let of = |step: &Step| matches!(step, Step::Stage(s) if s.store == on.store && s.branch == on.branch);
-        let at = (0..self.steps.len()).find(|&i| of(&self.graph.at(i).step))?;
+        let of = |Stage(s): &Stage| s.store == on.store && s.branch == on.branch;
+        let at = (0..self.steps.len()).find(|&i| self.graph.at(i).step.as_a().is_some_and(of))?;
         Some(area(self.nonce()?, self.steps[at].generation))
     }
 
@@ -360,6 +358,12 @@ impl State {
             StepStatus::Succeeded(outcome) => Some(outcome),
             _ => None,
         }
+    }
+
+    /// What a step produced, if it succeeded and that is of this kind.
+    #[must_use]
+    pub fn made<O: Member<Outcome>>(&self, id: &StepId) -> Option<&O> {
+        self.outcome(id)?.as_a()
     }
 
     /// The approvals recorded so far, with the time of the record; a person's later one comes later.
@@ -421,16 +425,14 @@ impl State {
         }
         let all = |is: &dyn Fn(usize) -> bool| (0..self.steps.len()).filter(|&i| is(i)).all(|i| self.succeeded(i));
         let required = |i: usize| !self.graph.at(i).deferrable;
-        let kind = |i: usize| &self.graph.at(i).step;
+        let phase = |i: usize| self.graph.at(i).step.phase();
         let mut state = TrainState::Drafted;
         let ladder: [(TrainState, &dyn Fn(usize) -> bool); 7] = [
-            (TrainState::Prepared, &|i| matches!(kind(i), Step::Prepare(_))),
-            (TrainState::Built, &|i| matches!(kind(i), Step::Bundle(_) | Step::Build(_) | Step::Assemble(_))),
-            (TrainState::Verified, &|i| matches!(kind(i), Step::Test(_) | Step::Checksum(_))),
-            (TrainState::Staged, &|i| {
-                required(i) && matches!(kind(i), Step::PackHistory(_) | Step::Stage(_) | Step::VerifyStaged(_))
-            }),
-            (TrainState::Approved, &|i| matches!(kind(i), Step::Gate(_))),
+            (TrainState::Prepared, &|i| phase(i) == Phase::Preparation),
+            (TrainState::Built, &|i| phase(i) == Phase::Building),
+            (TrainState::Verified, &|i| phase(i) == Phase::Checking),
+            (TrainState::Staged, &|i| required(i) && phase(i) == Phase::Staging),
+            (TrainState::Approved, &|i| phase(i) == Phase::Gate),
             (TrainState::Released, &required),
             (TrainState::Reconciled, &|_| true),
         ];

@@ -47,7 +47,7 @@ impl State {
             let (Some((first, Some(part))), StepStatus::Deferred(reason)) = (stands.down, &stands.status) else {
                 continue;
             };
-            let Some((name, _)) = graph.at(i).step.destination() else { continue };
+            let Some(name) = graph.at(i).step.destination() else { continue };
             let last = stands.since.unwrap_or(first);
             let new = || Told { first, last, reason: reason.clone(), steps: BTreeSet::new() };
             let told = found.entry((name, part)).or_insert_with(new);
@@ -78,7 +78,9 @@ impl State {
     fn last_success(&self, destination: &Destination, part: Part) -> Option<Timestamp> {
         let there = |i: &usize| {
             let of = self.graph().at(*i).step.destination();
-            of.is_some_and(|(to, usual)| to == *destination && (usual == Part::Git) == (part == Part::Git))
+            // What goes to a git remote waits for git, what goes to a forge for all of its parts.
+            let usual = |to: &Destination| matches!(to, Destination::Remote(_));
+            of.is_some_and(|to| to == *destination && usual(&to) == (part == Part::Git))
         };
         let succeeded = |i: &usize| matches!(self.at(*i).status, StepStatus::Succeeded(_));
         (0..self.graph().len()).filter(there).filter(succeeded).filter_map(|i| self.at(i).since).max()

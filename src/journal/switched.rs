@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::event::StepStatus;
 use super::fold::State;
 use crate::model::RemoteName;
-use crate::step::{Outcome, Step, StepId, SwitchWorkflows};
+use crate::step::{RestoreWorkflows, StepId, SuppressWorkflows, SwitchWorkflows, WorkflowsSeen};
 
 /// Workflows of one forge that are off because of a train, or may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,11 +30,11 @@ impl State {
     #[must_use]
     pub fn to_be_restored(&self, restore: &SwitchWorkflows) -> BTreeSet<String> {
         let mut out = BTreeSet::new();
-        if let Some(Outcome::WorkflowsSeen { on }) = self.outcome(&restore.seen) {
+        if let Some(WorkflowsSeen { on }) = self.made(&restore.seen) {
             out.extend(on.iter().cloned());
         }
-        for step in &self.graph().plan().steps {
-            if matches!(&step.step, Step::SuppressWorkflows(off) if off.seen == restore.seen) {
+        for (step, SuppressWorkflows(off)) in self.graph().plan().all() {
+            if off.seen == restore.seen {
                 out.extend(self.found_on(&step.id).map(|(file, _)| file.clone()));
             }
         }
@@ -47,7 +47,7 @@ impl State {
         let graph = self.graph();
         let mut out = Vec::new();
         for i in 0..graph.len() {
-            let Step::RestoreWorkflows(restore) = &graph.at(i).step else { continue };
+            let Some(RestoreWorkflows(restore)) = graph.at(i).step.as_a() else { continue };
             let files = self.to_be_restored(restore);
             let Some(since) = self.off_since(restore).filter(|_| !files.is_empty()) else { continue };
             if matches!(self.at(i).status, StepStatus::Succeeded(_)) {
@@ -69,7 +69,7 @@ impl State {
     fn off_since(&self, restore: &SwitchWorkflows) -> Option<Timestamp> {
         let graph = self.graph();
         let mut steps = (0..graph.len()).filter(|&i| {
-            matches!(&graph.at(i).step, Step::SuppressWorkflows(off) if off.seen == restore.seen)
+            graph.at(i).step.as_a().is_some_and(|SuppressWorkflows(off)| off.seen == restore.seen)
                 && self.at(i).attempts > 0
         });
         steps.next().and_then(|i| self.at(i).since)

@@ -5,17 +5,13 @@ use super::sketch::{Delivery, Sketch};
 use crate::config::{Config, DraftAudience, ForgeConfig, TrainRequest};
 use crate::error::Result;
 use crate::model::Advisory;
-use crate::step::{Audience, Exposure, ForgeAdvisory, Step, StepId};
+use crate::step::{Audience, DraftAdvisory, ForgeAdvisory, Kind as _, PublishAdvisory, StepId};
 
 fn audience(forge: &ForgeConfig) -> Audience {
     match forge.draft_audience {
         DraftAudience::Anyone => Audience::Anyone,
         DraftAudience::Writers => Audience::Writers,
     }
-}
-
-fn named(kind: &str, forge: &ForgeConfig, advisory: &Advisory) -> StepId {
-    StepId::new(kind, &[forge.name.as_str(), advisory.id.as_str()])
 }
 
 fn data(forge: &ForgeConfig, advisory: &Advisory) -> ForgeAdvisory {
@@ -25,10 +21,7 @@ fn data(forge: &ForgeConfig, advisory: &Advisory) -> ForgeAdvisory {
 impl Plan {
     /// Every publication of an advisory, by forge and advisory.
     pub fn published_advisories(&self) -> impl Iterator<Item = &ForgeAdvisory> {
-        self.steps.iter().filter_map(|s| match &s.step {
-            Step::PublishAdvisory(a) => Some(a),
-            _ => None,
-        })
+        self.all::<PublishAdvisory>().map(|(_, publish)| &publish.0)
     }
 }
 
@@ -37,9 +30,7 @@ pub(super) fn plan_private_drafts(config: &Config, request: &TrainRequest, sketc
     let private = |f: &&ForgeConfig| f.advisories && audience(f) == Audience::Writers;
     for forge in config.forges.iter().filter(private) {
         for advisory in &request.advisory_texts {
-            let step = Step::DraftAdvisory(data(forge, advisory));
-            let id = named("draft-advisory", forge, advisory);
-            sketch.add(id, Vec::new(), Exposure::Private, Delivery::Deferrable, step)?;
+            sketch.add(DraftAdvisory(data(forge, advisory)), Vec::new(), Delivery::Deferrable)?;
         }
     }
     Ok(())
@@ -54,16 +45,13 @@ pub(super) fn plan_advisories(
 ) -> Result<()> {
     for forge in config.forges.iter().filter(|f| f.advisories) {
         for advisory in &request.advisory_texts {
-            let draft = named("draft-advisory", forge, advisory);
-            if audience(forge) == Audience::Anyone {
-                let step = Step::DraftAdvisory(data(forge, advisory));
-                sketch.add(draft.clone(), shown.to_vec(), Exposure::Public, Delivery::Deferrable, step)?;
-            }
+            let draft = DraftAdvisory(data(forge, advisory));
             let mut needs = shown.to_vec();
-            needs.push(draft);
-            let step = Step::PublishAdvisory(data(forge, advisory));
-            let id = named("publish-advisory", forge, advisory);
-            sketch.add(id, needs, Exposure::Public, Delivery::Deferrable, step)?;
+            needs.push(draft.name());
+            if audience(forge) == Audience::Anyone {
+                sketch.add(draft, shown.to_vec(), Delivery::Deferrable)?;
+            }
+            sketch.add(PublishAdvisory(data(forge, advisory)), needs, Delivery::Deferrable)?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Graph, Plan, PlannedLine};
 use crate::model::escape;
-use crate::step::{PlannedStep, Step, StepId};
+use crate::step::{Exposure, Gate, PlannedStep, StepId};
 
 /// Why a plan cannot amend another, one reason a line: amending fixes how a train is made, not what it is about.
 #[must_use]
@@ -109,7 +109,7 @@ fn of_step(before: &PlannedStep, now: &PlannedStep, out: &mut Vec<String>) {
     let mut fields = Vec::new();
     differing("", &old, &new, &mut fields);
     // Gates and advisories repeat what is said of the whole plan.
-    if matches!(now.step, Step::Gate(_)) {
+    if now.step.is_a::<Gate>() {
         fields.retain(|f| !f.starts_with("threshold") && !f.starts_with("not_before"));
     }
     out.extend(fields.into_iter().map(|field| format!("{}: {}", now.id, escape(&field))));
@@ -145,14 +145,14 @@ fn shown(value: &serde_json::Value) -> String {
 /// this is another.
 #[must_use]
 pub fn keepable(parent: &Graph, child: &Graph) -> BTreeSet<StepId> {
-    let is_gate = |s: &PlannedStep| matches!(s.step, Step::Gate(_));
+    let is_gate = |s: &PlannedStep| s.step.is_a::<Gate>();
     let gated = child.dominated_by(is_gate);
     let moved = moved(parent.plan(), child.plan());
     let mut keeps = vec![false; child.len()];
     for &i in child.order() {
         let step = child.at(i);
         let equal = parent.position(&step.id).is_some_and(|p| parent.at(p).key == step.key);
-        let there = place(&step.step).is_none_or(|at| !moved.iter().any(|m| m.ends_with(&at)));
+        let there = place(step).is_none_or(|at| !moved.iter().any(|m| m.ends_with(&at)));
         let needs = child.needs(i).iter().all(|&n| keeps[n]);
         keeps[i] = equal && there && needs && !gated[i] && !is_gate(step);
     }
@@ -166,12 +166,11 @@ pub fn moved<'a>(parent: &'a Plan, child: &'a Plan) -> BTreeSet<&'a str> {
     names.filter(|n| parent.destinations.get(*n) != child.destinations.get(*n)).map(String::as_str).collect()
 }
 
-/// Where a step before the gate leaves something, as the plan names the destination.
-fn place(step: &Step) -> Option<String> {
-    match step {
-        Step::Stage(s) | Step::VerifyStaged(s) => Some(format!("store {}", s.store)),
-        Step::SeeWorkflows(s) => Some(format!("forge {}", s.forge)),
-        Step::DraftAdvisory(s) => Some(format!("forge {}", s.forge)),
-        _ => None,
+/// Where a step leaves something, as the plan names the destination. What is packed for a store stays here, and is good
+/// for any store that serves the same.
+fn place(step: &PlannedStep) -> Option<String> {
+    if step.exposure == Exposure::Local {
+        return None;
     }
+    step.step.destination().map(|to| to.to_string())
 }

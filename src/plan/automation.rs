@@ -9,7 +9,10 @@ use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, RemoteName};
 use crate::snapshot::Snapshot;
-use crate::step::{AwaitRuns, Exposure, MergeBack, SeeWorkflows, Step, StepId, SwitchWorkflows};
+use crate::step::{
+    AwaitRuns, ForgeRelease, MergeBack, PushGit, RestoreWorkflows, SeeWorkflows, StepId, SuppressWorkflows,
+    SwitchWorkflows,
+};
 
 /// What was decided for each forge.
 pub(super) struct Automation(BTreeMap<RemoteName, ForgeWorkflows>);
@@ -33,22 +36,22 @@ impl Quiet {
 
 /// The deliveries that would start a workflow that must not run.
 fn starters(forge: &ForgeConfig, of: &ForgeWorkflows, lines: &[ShippedLine]) -> BTreeSet<StepId> {
-    let name = forge.name.as_str();
+    let name = &forge.name;
     let release = |branch: &BranchName| {
         let has = lines.iter().any(|l| l.planned.branch == *branch && l.release.is_some());
-        has.then(|| StepId::new("forge-release", &[name, branch.as_str()]))
+        has.then(|| ForgeRelease::id(name, branch))
     };
     let step = |(branch, starter): &(BranchName, Starter)| match starter {
         // Where somebody else pushes, the release comes after it: it waits for its tag.
         Starter::Push => push_step(forge).or_else(|| release(branch)),
         Starter::Release => release(branch),
-        Starter::MergeBack => Some(StepId::new("merge-back", &[name, branch.as_str()])),
+        Starter::MergeBack => Some(MergeBack::id(name, branch)),
     };
     of.starters.iter().filter_map(step).collect()
 }
 
 fn push_step(forge: &ForgeConfig) -> Option<StepId> {
-    forge.remote.as_ref().map(|r| StepId::new("push-git", &[r.as_str()]))
+    forge.remote.as_ref().map(PushGit::id)
 }
 
 impl Automation {
@@ -108,26 +111,19 @@ impl Automation {
                 ))
                 .hint("set `required = false` for that `[[remote]]`, or suppress no workflow"));
             }
-            let seen = sketch.add(
-                StepId::new("see-workflows", &[forge.name.as_str()]),
-                shown.to_vec(),
-                Exposure::Public,
-                Delivery::to(forge.required),
-                Step::SeeWorkflows(SeeWorkflows { forge: forge.name.clone(), files: files.clone() }),
-            )?;
+            let see = SeeWorkflows { forge: forge.name.clone(), files: files.clone() };
+            let seen = sketch.add(see, shown.to_vec(), Delivery::to(forge.required))?;
             let mut needs = shown.to_vec();
             needs.push(seen.clone());
             let suppress = sketch.add(
-                StepId::new("suppress-workflows", &[forge.name.as_str()]),
-                needs,
-                Exposure::Public,
-                Delivery::to(forge.required),
-                Step::SuppressWorkflows(SwitchWorkflows {
+                SuppressWorkflows(SwitchWorkflows {
                     forge: forge.name.clone(),
                     seen: seen.clone(),
                     files: files.clone(),
                     starters: starters.clone(),
                 }),
+                needs,
+                Delivery::to(forge.required),
             )?;
             if forge.required {
                 quiet.required.extend([seen.clone(), suppress.clone()]);
@@ -149,44 +145,30 @@ impl Automation {
     ) -> Result<()> {
         for forge in &config.forges {
             let name = &forge.name;
-            let released = |line: &ShippedLine| {
-                let branch = &line.planned.branch;
-                line.release.as_ref().map(|_| StepId::new("forge-release", &[name.as_str(), branch.as_str()]))
-            };
+            let released =
+                |line: &ShippedLine| line.release.as_ref().map(|_| ForgeRelease::id(name, &line.planned.branch));
             for line in lines {
                 let branch = &line.planned.branch;
                 let mut needs = shown.to_vec();
                 needs.push(line.prepare.clone());
                 needs.extend(push_step(forge));
                 if config.is_by_pull_request(forge, branch) {
-                    let id = StepId::new("merge-back", &[name.as_str(), branch.as_str()]);
-                    let needs = needs.iter().cloned().chain(quiet.before(&id)).collect();
-                    sketch.add(
-                        id,
-                        needs,
-                        Exposure::Public,
-                        Delivery::Deferrable,
-                        Step::MergeBack(merge_back(request, forge, line)?),
-                    )?;
+                    let pull = merge_back(request, forge, line)?;
+                    let needs = needs.iter().cloned().chain(quiet.before(&MergeBack::id(name, branch))).collect();
+                    sketch.add(pull, needs, Delivery::Deferrable)?;
                 }
                 let runs = self.0.get(name).and_then(|f| f.adopt.get(branch)).filter(|runs| !runs.is_empty());
                 if let Some(runs) = runs {
                     needs.extend(released(line));
                     let pulls = runs.iter().any(|r| r.event == "pull_request");
-                    let pull = StepId::new("merge-back", &[name.as_str(), branch.as_str()]);
-                    needs.extend(pulls.then_some(pull));
-                    sketch.add(
-                        StepId::new("await-runs", &[name.as_str(), branch.as_str()]),
-                        needs,
-                        Exposure::Public,
-                        Delivery::Deferrable,
-                        Step::AwaitRuns(AwaitRuns {
-                            forge: name.clone(),
-                            branch: branch.clone(),
-                            prepare: line.prepare.clone(),
-                            runs: runs.clone(),
-                        }),
-                    )?;
+                    needs.extend(pulls.then(|| MergeBack::id(name, branch)));
+                    let await_runs = AwaitRuns {
+                        forge: name.clone(),
+                        branch: branch.clone(),
+                        prepare: line.prepare.clone(),
+                        runs: runs.clone(),
+                    };
+                    sketch.add(await_runs, needs, Delivery::Deferrable)?;
                 }
             }
             self.plan_restore(forge, (shown, quiet), sketch)?;
@@ -210,15 +192,14 @@ impl Automation {
         let mut needs = shown.to_vec();
         needs.extend([seen.clone(), suppress.clone()]);
         needs.extend(starters.iter().cloned());
-        needs.extend(of.after_runs.iter().map(|b| StepId::new("await-runs", &[name.as_str(), b.as_str()])));
+        needs.extend(of.after_runs.iter().map(|branch| AwaitRuns::id(name, branch)));
         let step = SwitchWorkflows {
             forge: name.clone(),
             seen: seen.clone(),
             files: of.suppress.clone(),
             starters: starters.clone(),
         };
-        let id = StepId::new("restore-workflows", &[name.as_str()]);
-        sketch.add(id, needs, Exposure::Public, Delivery::Deferrable, Step::RestoreWorkflows(step)).map(drop)
+        sketch.add(RestoreWorkflows(step), needs, Delivery::Deferrable).map(drop)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Plan, PlannedLine};
 use crate::config::{TrainLine, TrainRequest};
 use crate::error::Result;
 use crate::model::{Advisory, BranchName, Sha256, VersionStep};
-use crate::step::Step;
+use crate::step::Prepare;
 
 /// Every difference, one for people to a line; `series` are the patches that the file names now, as far as they were seen.
 #[must_use]
@@ -86,9 +86,6 @@ fn of_line(
 }
 
 fn step<'a>(plan: &'a Plan, branch: &BranchName) -> Option<&'a VersionStep> {
-    let prepare = plan.steps.iter().find_map(|s| match &s.step {
-        Step::Prepare(p) if p.branch == *branch => Some(p),
-        _ => None,
-    });
-    prepare?.bump.as_ref().map(|b| &b.to)
+    let (_, prepare) = plan.of_line::<Prepare>(branch)?;
+    prepare.bump.as_ref().map(|b| &b.to)
 }

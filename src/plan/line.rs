@@ -11,7 +11,7 @@ use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{LineKind, StoreName, TagName, VersionStep};
 use crate::snapshot::{Fact, LineFacts};
-use crate::step::{Assemble, Build, Bump, Bundle, Checksum, Exposure, OnStore, Prepare, Step, StepId, Test};
+use crate::step::{Assemble, Build, Bump, Bundle, Checksum, OnStore, Prepare, Stage, StepId, Test, VerifyStaged};
 use crate::templates::{self, AdvisoryText, ReleaseText};
 
 /// A line as the steps after the gate need it.
@@ -76,18 +76,16 @@ pub(super) fn plan_line(
     let bump: Option<Bump> = bump.transpose()?;
     let bump_message = bump.as_ref().map(|b| b.commit_message.clone());
     let prepare = sketch.add(
-        StepId::new("prepare", &[branch]),
-        vec![],
-        Exposure::Local,
-        Delivery::Required,
-        Step::Prepare(Box::new(Prepare {
+        Prepare {
             branch: wanted.branch.clone(),
             base: facts.base.clone(),
             series: facts.series,
-            bump,
+            bump: bump.map(Box::new),
             committer: config.project.committer.clone(),
             date: request.date,
-        })),
+        },
+        vec![],
+        Delivery::Required,
     )?;
     let planned = PlannedLine {
         branch: wanted.branch.clone(),
@@ -159,11 +157,7 @@ fn plan_release(
 ) -> Result<ShippedRelease> {
     let branch = &facts.branch;
     let bundle = sketch.add(
-        StepId::new("bundle", &[branch.as_str()]),
-        vec![prepare.clone()],
-        Exposure::Local,
-        Delivery::Required,
-        Step::Bundle(Bundle {
+        Bundle {
             branch: branch.clone(),
             version: version.clone(),
             prepare: prepare.clone(),
@@ -174,7 +168,9 @@ fn plan_release(
                 config.bundle.cargo_home.as_ref().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default()
             }),
             date: request.date,
-        }),
+        },
+        vec![prepare.clone()],
+        Delivery::Required,
     )?;
     let own = own_names(&stem(config, &version));
     let mut from = vec![bundle.clone()];
@@ -182,7 +178,6 @@ fn plan_release(
     let mut made: BTreeMap<crate::model::TargetName, StepId> = BTreeMap::new();
     let names = expand::LineFacts { branch: branch.clone(), version: version.clone(), tag: tag.clone() };
     for planned in expand::jobs(config, &names)? {
-        let parts = [branch.as_str(), planned.name.as_str()];
         if let Some(a) = planned.build.artifacts.iter().find(|a| own.contains(&a.name.as_str().to_ascii_lowercase())) {
             return Err(Error::input(format!(
                 "line `{branch}`: artifact `{}` of target `{}` has a name that lifeboat gives",
@@ -193,16 +188,14 @@ fn plan_release(
         }
         let id = match planned.kind {
             JobKind::Target => sketch.add(
-                StepId::new("build", &parts),
-                vec![bundle.clone()],
-                Exposure::Local,
-                Delivery::Required,
-                Step::Build(Build {
+                Build {
                     branch: branch.clone(),
                     target: planned.name.clone(),
                     bundle: bundle.clone(),
                     job: planned.build,
-                }),
+                },
+                vec![bundle.clone()],
+                Delivery::Required,
             )?,
             JobKind::Assemble { from } => {
                 let mut inputs = BTreeMap::new();
@@ -218,33 +211,29 @@ fn plan_release(
                 let mut needs: Vec<StepId> = inputs.keys().cloned().collect();
                 needs.push(bundle.clone());
                 sketch.add(
-                    StepId::new("assemble", &parts),
-                    needs,
-                    Exposure::Local,
-                    Delivery::Required,
-                    Step::Assemble(Assemble {
+                    Assemble {
                         branch: branch.clone(),
                         name: planned.name.clone(),
                         bundle: bundle.clone(),
                         from: inputs,
                         job: planned.build,
-                    }),
+                    },
+                    needs,
+                    Delivery::Required,
                 )?
             }
         };
         if let Some(job) = planned.test {
             tests.push(sketch.add(
-                StepId::new("test", &parts),
-                vec![id.clone(), bundle.clone()],
-                Exposure::Local,
-                Delivery::Required,
-                Step::Test(Test {
+                Test {
                     branch: branch.clone(),
                     target: planned.name.clone(),
                     bundle: bundle.clone(),
                     of: id.clone(),
                     job,
-                }),
+                },
+                vec![id.clone(), bundle.clone()],
+                Delivery::Required,
             )?);
         }
         if planned.published {
@@ -256,11 +245,7 @@ fn plan_release(
     needs.extend(tests);
     needs.push(prepare.clone());
     let checksum = sketch.add(
-        StepId::new("checksum", &[branch.as_str()]),
-        needs,
-        Exposure::Local,
-        Delivery::Required,
-        Step::Checksum(Checksum {
+        Checksum {
             project: config.project.name.clone(),
             branch: branch.clone(),
             version: version.clone(),
@@ -268,12 +253,13 @@ fn plan_release(
             prepare: prepare.clone(),
             from,
             date: request.date,
-        }),
+        },
+        needs,
+        Delivery::Required,
     )?;
     let mut verified = BTreeMap::new();
     for store in &config.stores {
         let delivery = if store.required { Delivery::Required } else { Delivery::Deferrable };
-        let parts = [store.name.as_str(), branch.as_str()];
         let on = OnStore {
             branch: branch.clone(),
             version: version.clone(),
@@ -281,20 +267,8 @@ fn plan_release(
             checksum: checksum.clone(),
             seal: None,
         };
-        let stage = sketch.add(
-            StepId::new("stage", &parts),
-            vec![checksum.clone()],
-            Exposure::Private,
-            delivery,
-            Step::Stage(on.clone()),
-        )?;
-        let seen = sketch.add(
-            StepId::new("verify-staged", &parts),
-            vec![stage, checksum.clone()],
-            Exposure::Private,
-            delivery,
-            Step::VerifyStaged(on),
-        )?;
+        let stage = sketch.add(Stage(on.clone()), vec![checksum.clone()], delivery)?;
+        let seen = sketch.add(VerifyStaged(on), vec![stage, checksum.clone()], delivery)?;
         verified.insert(store.name.clone(), seen);
     }
     Ok(ShippedRelease { version, tag, checksum, verified })

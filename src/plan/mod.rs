@@ -27,7 +27,7 @@ use crate::model::{
 };
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
-use crate::step::{PlannedStep, StepId};
+use crate::step::{Kind, PlannedStep, StepId};
 
 pub use check::{check, check_graph};
 pub use differences::{differences, line_differences};
@@ -167,6 +167,23 @@ impl Plan {
     #[must_use]
     pub fn step(&self, id: &StepId) -> Option<&PlannedStep> {
         self.steps.binary_search_by(|s| s.id.cmp(id)).ok().map(|i| &self.steps[i])
+    }
+
+    /// Every step of one kind, in the order of their ids.
+    pub fn all<K: Kind>(&self) -> impl Iterator<Item = (&PlannedStep, &K)> {
+        self.steps.iter().filter_map(|planned| Some((planned, planned.step.as_a()?)))
+    }
+
+    /// The first step of one kind that belongs to a line.
+    #[must_use]
+    pub fn of_line<K: Kind>(&self, line: &BranchName) -> Option<(&PlannedStep, &K)> {
+        self.all::<K>().find(|(_, step)| step.line() == Some(line))
+    }
+
+    /// A step by its id, if it is of a kind.
+    #[must_use]
+    pub fn step_of<K: Kind>(&self, id: &StepId) -> Option<&K> {
+        self.step(id)?.step.as_a()
     }
 
     /// The lines that get a version, a tag and artifacts.

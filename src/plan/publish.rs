@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{BranchName, StoreName};
 use crate::snapshot::Snapshot;
 use crate::step::{
-    Exposure, ForgeRelease, Gate, OnStore, PackHistory, Point, PointLine, PushGit, PushLine, Seal, Step, StepId,
+    ForgeRelease, Gate, OnStore, PackHistory, Point, PointLine, Promote, PushGit, PushLine, Seal, StepId,
 };
 
 pub(super) fn plan_publication(
@@ -34,11 +34,7 @@ pub(super) fn plan_publication(
         let Some(release) = &line.release else { continue };
         let branch = &line.planned.branch;
         let seal = sketch.add(
-            StepId::new("seal", &[branch.as_str()]),
-            vec![gate.clone(), line.prepare.clone(), release.checksum.clone()],
-            Exposure::Private,
-            Delivery::Required,
-            Step::Seal(Seal {
+            Seal {
                 branch: branch.clone(),
                 version: release.version.clone(),
                 tag: release.tag.clone(),
@@ -47,7 +43,9 @@ pub(super) fn plan_publication(
                 sign_artifacts: config.signing.sign_artifacts,
                 tagger: config.project.committer.clone(),
                 date: request.date,
-            }),
+            },
+            vec![gate.clone(), line.prepare.clone(), release.checksum.clone()],
+            Delivery::Required,
         )?;
         seals.insert(branch.clone(), seal);
     }
@@ -77,13 +75,7 @@ fn plan_histories(config: &Config, lines: &[ShippedLine], sketch: &mut Sketch) -
     for store in &config.stores {
         let step =
             PackHistory { project: config.project.name.clone(), store: store.name.clone(), bases: bases.clone() };
-        let id = sketch.add(
-            StepId::new("pack-history", &[store.name.as_str()]),
-            Vec::new(),
-            Exposure::Local,
-            Delivery::to(store.required),
-            Step::PackHistory(step),
-        )?;
+        let id = sketch.add(step, Vec::new(), Delivery::to(store.required))?;
         made.insert(store.name.clone(), id);
     }
     Ok(made)
@@ -113,11 +105,9 @@ fn plan_gate(
         }
     }
     sketch.add(
-        StepId::new("gate", &[]),
+        Gate { threshold: snapshot.trust.threshold, not_before: request.not_before, checksums, carries },
         needs,
-        Exposure::Private,
         Delivery::Required,
-        Step::Gate(Gate { threshold: snapshot.trust.threshold, not_before: request.not_before, checksums, carries }),
     )
 }
 
@@ -133,22 +123,19 @@ fn plan_stores(
     for store in &config.stores {
         for line in lines {
             let (Some(release), Some(seal)) = (&line.release, seals.get(&line.planned.branch)) else { continue };
-            let branch = &line.planned.branch;
             let mut needs = all_sealed.to_vec();
             needs.push(release.checksum.clone());
             needs.extend(release.verified.get(&store.name).cloned());
             let id = sketch.add(
-                StepId::new("promote", &[store.name.as_str(), branch.as_str()]),
-                needs,
-                Exposure::Public,
-                Delivery::to(store.required),
-                Step::Promote(OnStore {
-                    branch: branch.clone(),
+                Promote(OnStore {
+                    branch: line.planned.branch.clone(),
                     version: release.version.clone(),
                     store: store.name.clone(),
                     checksum: release.checksum.clone(),
                     seal: Some(seal.clone()),
                 }),
+                needs,
+                Delivery::to(store.required),
             )?;
             promoted.entry(store.name.clone()).or_default().push(id);
         }
@@ -196,17 +183,15 @@ fn plan_points(
         let history = histories.get(&store.name).cloned();
         needs.extend(history.clone());
         sketch.add(
-            StepId::new("point", &[store.name.as_str()]),
-            needs,
-            Exposure::Public,
-            Delivery::to(store.required),
-            Step::Point(Point {
+            Point {
                 project: config.project.name.clone(),
                 store: store.name.clone(),
                 lines: pointed.clone(),
                 carries: carries.clone(),
                 history,
-            }),
+            },
+            needs,
+            Delivery::to(store.required),
         )?;
     }
     Ok(())
@@ -224,8 +209,7 @@ fn plan_remotes(
     for remote in &config.remotes {
         let mut needs = shown.to_vec();
         // What a push must not start is off before it.
-        let id = StepId::new("push-git", &[remote.name.as_str()]);
-        needs.extend(quiet.before(&id));
+        needs.extend(quiet.before(&PushGit::id(&remote.name)));
         let mut pushed = BTreeMap::new();
         for line in lines {
             needs.push(line.prepare.clone());
@@ -240,13 +224,8 @@ fn plan_remotes(
             };
             pushed.insert(line.planned.branch.clone(), push);
         }
-        let id = sketch.add(
-            id,
-            needs,
-            Exposure::Public,
-            Delivery::to(remote.required),
-            Step::PushGit(PushGit { remote: remote.name.clone(), lines: pushed }),
-        )?;
+        let push = PushGit { remote: remote.name.clone(), lines: pushed };
+        let id = sketch.add(push, needs, Delivery::to(remote.required))?;
         if remote.required {
             required.push(id);
         }
@@ -268,22 +247,19 @@ fn plan_forges(
             let branch = &line.planned.branch;
             let mut needs = shown.to_vec();
             needs.push(release.checksum.clone());
-            let id = StepId::new("forge-release", &[forge.name.as_str(), branch.as_str()]);
-            needs.extend(quiet.before(&id));
+            needs.extend(quiet.before(&ForgeRelease::id(&forge.name, branch)));
             // A forge makes a tag of its own for a release that has none: ours must be there first.
-            needs.extend(forge.remote.as_ref().map(|r| StepId::new("push-git", &[r.as_str()])));
+            needs.extend(forge.remote.as_ref().map(PushGit::id));
             let id = sketch.add(
-                id,
-                needs,
-                Exposure::Public,
-                Delivery::to(forge.required),
-                Step::ForgeRelease(ForgeRelease {
+                ForgeRelease {
                     forge: forge.name.clone(),
                     branch: branch.clone(),
                     version: release.version.clone(),
                     checksum: release.checksum.clone(),
                     seal: seal.clone(),
-                }),
+                },
+                needs,
+                Delivery::to(forge.required),
             )?;
             if forge.required {
                 required.push(id);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::formats::canonical;
-use crate::step::{Exposure, Observability, PlannedStep, Step, StepId, StepKey};
+use crate::step::{Exposure, PlannedStep, Step, StepId, StepKey};
 
 /// Collects steps and computes each one's key from its data and the keys of what it needs.
 #[derive(Default)]
@@ -30,14 +30,10 @@ impl Delivery {
 
 impl Sketch {
     /// Adds a step; what it needs must have been added before, so a plan can have no cycle.
-    pub(crate) fn add(
-        &mut self,
-        id: StepId,
-        mut needs: Vec<StepId>,
-        exposure: Exposure,
-        delivery: Delivery,
-        step: Step,
-    ) -> Result<StepId> {
+    /// The step itself says its name and who could learn of the fix from it.
+    pub(crate) fn add(&mut self, step: impl Into<Step>, mut needs: Vec<StepId>, delivery: Delivery) -> Result<StepId> {
+        let step = step.into();
+        let (id, exposure) = (step.name(), step.exposure());
         needs.sort();
         needs.dedup();
         let mut keys = Vec::new();
@@ -53,8 +49,7 @@ impl Sketch {
             key,
             needs,
             exposure,
-            // Every effect of these steps is read back and compared; steps that cannot be seen come with their adapters.
-            observe: Observability::Exact,
+            observe: step.observability(),
             deferrable: delivery == Delivery::Deferrable,
             step,
         };

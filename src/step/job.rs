@@ -38,6 +38,16 @@ pub struct Job {
     pub artifacts: Vec<ArtifactPath>,
 }
 
+impl Job {
+    /// Each command line, for people, with what it may reach.
+    pub(super) fn commands(&self, kind: &str) -> Vec<String> {
+        let network = if self.isolation == Isolation::Network { ", with the network" } else { "" };
+        let passed: Vec<&str> = self.pass_env.iter().chain(self.secret_env.keys()).map(String::as_str).collect();
+        let passed = if passed.is_empty() { String::new() } else { format!(", given {}", passed.join(" ")) };
+        self.run.iter().map(|run| format!("{kind}{network}{passed}: {run}")).collect()
+    }
+}
+
 /// A file that a job must leave: where, and the name under which it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

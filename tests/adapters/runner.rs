@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fs, io::Write as _};
 use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner};
 use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
 use lifeboat::runners::{self, RunnerSpec, Surroundings};
-use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepId, StepKey};
+use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepKey};
 
 mod attacks;
 mod isolation;
@@ -75,7 +75,7 @@ impl Bench {
             name: ArtifactName::new(p.rsplit('/').next().unwrap()).unwrap(),
         };
         JobRequest {
-            step: StepId::new("build", &["1.2.3", "x"]),
+            step: serde_json::from_str("\"build/1.2.3/x\"").unwrap(),
             key: StepKey(Sha256::of(format!("{run:?}").as_bytes())),
             attempt: 1,
             job: Job {

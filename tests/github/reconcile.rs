@@ -10,7 +10,7 @@ use lifeboat::engine::reconcile::reconcile;
 use lifeboat::error::{Error, Part, Result};
 use lifeboat::journal::TrainState;
 use lifeboat::model::{RemoteName, TagName};
-use lifeboat::step::StepId;
+use lifeboat::step::ForgeRelease;
 
 use crate::essence::essence;
 use crate::github_double::Side;
@@ -159,7 +159,7 @@ async fn what_fails_in_passing_for_good_is_deferred_and_taken_up_again() {
     let waits: Vec<(&str, &str)> = state.deferred().map(|(id, why, _)| (id.as_str(), why)).collect();
     assert_eq!(waits.len(), 3, "{waits:?}");
     assert!(waits.iter().all(|(id, why)| id.starts_with("forge-release/") && *why == "the answer was garbled"));
-    let id = StepId::new("forge-release", &["github", "release-24.0.0"]);
+    let id = ForgeRelease::id(&"github".parse().unwrap(), &"release-24.0.0".parse().unwrap());
     let tries = state.step(&id).unwrap().attempts;
     assert_eq!(tries, 4, "it is tried again before it is put off");
     assert_eq!(state.outages().iter().map(|o| o.part).collect::<Vec<_>>(), [Part::Api]);

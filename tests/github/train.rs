@@ -25,7 +25,10 @@ use lifeboat::model::{
 use lifeboat::plan::{Plan, plan};
 use lifeboat::signers::ConfiguredKeys;
 use lifeboat::snapshot::{LineFacts, Snapshot, TrustFacts};
-use lifeboat::step::{Outcome, PlannedStep, Sealed, SealedFile, Step};
+use lifeboat::step::{
+    Built, Bundled, GateOpened, HistoryPacked, Outcome, PlannedStep, Pointed, Prepared, Promoted, Sealed, SealedFile,
+    Staged, StagedVerified, Step, Summed, Tested,
+};
 use lifeboat::trust::{Act, TrustedRoot, approve};
 
 use serde_json::json;
@@ -166,7 +169,7 @@ fn outcome(step: &PlannedStep, view: &View, files: &[PathBuf]) -> Option<Outcome
     };
     let oid = || COMMIT.parse::<Oid>().unwrap();
     Some(match &step.step {
-        Step::Prepare(s) => Outcome::Prepared {
+        Step::Prepare(s) => Prepared {
             commits: vec![oid()],
             head: oid(),
             tree: oid(),
@@ -175,14 +178,15 @@ fn outcome(step: &PlannedStep, view: &View, files: &[PathBuf]) -> Option<Outcome
             notes: None,
             by_hooks: None,
             warnings: vec![],
-        },
+        }
+        .into(),
         Step::Bundle(_) => {
-            Outcome::Bundled { source: made("source", "s"), git_bundle: made("bundle", "b"), vendor: None }
+            Bundled { source: made("source", "s"), git_bundle: made("bundle", "b"), vendor: None }.into()
         }
         Step::Build(_) | Step::Assemble(_) => {
-            Outcome::Built { runner: "r".into(), artifacts: vec![made("x", "x")], log: Sha256::of(b"") }
+            Built { runner: "r".into(), artifacts: vec![made("x", "x")], log: Sha256::of(b"") }.into()
         }
-        Step::Test(_) => Outcome::Tested { runner: "r".into(), log: Sha256::of(b"") },
+        Step::Test(_) => Tested { runner: "r".into(), log: Sha256::of(b"") }.into(),
         Step::Checksum(s) => {
             let version = &s.version;
             // Twelve with manifest, sums and sealed files; one is larger than what a socket takes at once.
@@ -208,17 +212,18 @@ fn outcome(step: &PlannedStep, view: &View, files: &[PathBuf]) -> Option<Outcome
                 artifacts: artifacts.clone(),
             });
             let manifest = manifest.unwrap().to_bytes().unwrap();
-            Outcome::Summed {
+            Summed {
                 manifest: made("manifest.json", str::from_utf8(&manifest).unwrap()),
                 sha256sums: made("SHA256SUMS", &format!("sums of {version}")),
                 sha512sums: made("SHA512SUMS", &format!("more sums of {version}")),
                 artifacts,
             }
+            .into()
         }
-        Step::PackHistory(_) => Outcome::HistoryPacked { pack: None, without: vec![] },
-        Step::Stage(_) => Outcome::Staged { files: 9, bytes: 9 },
-        Step::VerifyStaged(_) => Outcome::StagedVerified { files: 9 },
-        Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b""), approved_by: vec![] },
+        Step::PackHistory(_) => HistoryPacked { pack: None, without: vec![] }.into(),
+        Step::Stage(_) => Staged { files: 9, bytes: 9 }.into(),
+        Step::VerifyStaged(_) => StagedVerified { files: 9 }.into(),
+        Step::Gate(_) => GateOpened { content: Sha256::of(b""), approved_by: vec![] }.into(),
         Step::Seal(s) => {
             let file = |path: &str, bytes: &[u8]| {
                 let digests = objects.put(bytes).unwrap();
@@ -232,15 +237,11 @@ fn outcome(step: &PlannedStep, view: &View, files: &[PathBuf]) -> Option<Outcome
             for (approval, _) in view.state().approvals() {
                 files.extend(approval.files(&s.branch).unwrap().iter().map(|(path, bytes)| file(path, bytes)));
             }
-            Outcome::Sealed(Sealed {
-                tag: s.tag.clone(),
-                tag_id: tag_id(&s.version.to_string()),
-                tag_object: Sha256::of(b""),
-                files,
-            })
+            Sealed { tag: s.tag.clone(), tag_id: tag_id(&s.version.to_string()), tag_object: Sha256::of(b""), files }
+                .into()
         }
-        Step::Promote(_) => Outcome::Promoted { location: "there".into() },
-        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b""), counter: None },
+        Step::Promote(_) => Promoted { location: "there".into() }.into(),
+        Step::Point(_) => Pointed { index: Sha256::of(b""), counter: None }.into(),
         Step::PushGit(_)
         | Step::ForgeRelease(_)
         | Step::SeeWorkflows(_)

@@ -85,9 +85,9 @@ impl Reader {
                     let files: Vec<&str> = s.files.iter().map(|f| f.path.as_str()).collect();
                     format!("{} {files:?}", s.tag)
                 }
-                Outcome::Summed { artifacts, .. } if self.loose => format!("{artifacts:?}"),
-                Outcome::GateOpened { approved_by, .. } if self.loose => format!("{approved_by:?}"),
-                Outcome::Pointed { .. } | Outcome::Staged { .. } if self.loose => String::new(),
+                Outcome::Summed(s) if self.loose => format!("{:?}", s.artifacts),
+                Outcome::GateOpened(s) if self.loose => format!("{:?}", s.approved_by),
+                Outcome::Pointed(_) | Outcome::Staged(_) if self.loose => String::new(),
                 other => serde_json::to_string(other).unwrap(),
             };
             end.insert(format!("outcome {}", step.id), text);

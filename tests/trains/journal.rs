@@ -78,16 +78,16 @@ impl World {
 }
 
 fn prepare() -> StepId {
-    StepId::new("prepare", &["release-1.0.0"])
+    made::id("prepare/release-1.0.0")
 }
 
 /// What somebody would write who wants another commit released: the outcome of `prepare` names theirs.
 fn falsify(records: &mut [Record]) {
     for record in records.iter_mut() {
         if let Event::Succeeded { outcome, .. } = &mut record.what
-            && let Outcome::Prepared { head, .. } = &mut **outcome
+            && let Outcome::Prepared(prepared) = &mut **outcome
         {
-            *head = lifeboat::model::Oid::from_sha1([0xee; 20]);
+            prepared.head = lifeboat::model::Oid::from_sha1([0xee; 20]);
         }
     }
 }

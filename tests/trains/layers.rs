@@ -37,6 +37,11 @@ fn every_adapter_is_in_its_folder_s_registry() {
 }
 
 #[test]
+fn kinds_of_steps_are_told_apart_in_three_rooms() {
+    judged(rules::kinds);
+}
+
+#[test]
 fn files_are_small() {
     judged(rules::sizes);
 }

@@ -1,4 +1,4 @@
-//! `draft-advisory` and `publish-advisory`: a security advisory on a forge, there and equal.
+//! What `draft-advisory` and `publish-advisory` do: a security advisory on a forge, there and equal.
 
 use std::sync::Arc;
 
@@ -7,17 +7,7 @@ use crate::effects::{Advisories, Effects, Forge, SeenAdvisory};
 use crate::engine::advisory::{AdvisoryMove, Until, next_move};
 use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
 use crate::error::{Error, Result};
-use crate::step::{ForgeAdvisory, Outcome};
-
-pub(super) async fn draft(acting: &Acting<'_>, step: &ForgeAdvisory) -> Result<Outcome> {
-    let seen = deliver(acting, step, Until::Draft).await?;
-    Ok(Outcome::AdvisoryDrafted { id: seen.id })
-}
-
-pub(super) async fn publish(acting: &Acting<'_>, step: &ForgeAdvisory) -> Result<Outcome> {
-    let SeenAdvisory { id, location, cve, .. } = deliver(acting, step, Until::Published).await?;
-    Ok(Outcome::AdvisoryPublished { id, location, cve })
-}
+use crate::step::ForgeAdvisory;
 
 /// Reads a published advisory back and compares it.
 pub(super) async fn prove(effects: &Effects, step: &ForgeAdvisory) -> Result<()> {
@@ -26,7 +16,8 @@ pub(super) async fn prove(effects: &Effects, step: &ForgeAdvisory) -> Result<()>
     converge::prove(&*effects.clock, &mut advisory).await.map(drop)
 }
 
-async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Result<SeenAdvisory> {
+/// Brings an advisory to where it should be; what is there then.
+pub(super) async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Result<SeenAdvisory> {
     let forge = acting.forge(&step.forge).await?;
     let mut writes = Writes::default();
     // One that was made twice stays: a forge does not remove advisories. So nothing is made again on one look alone.

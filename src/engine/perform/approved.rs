@@ -10,7 +10,7 @@ use crate::engine::content;
 use crate::error::{Error, Result};
 use crate::formats::content::{Content, FILE};
 use crate::model::Sha256;
-use crate::step::{Outcome, Seal, Sealed, Step};
+use crate::step::{Seal, Sealed};
 use crate::trust::Approval;
 
 /// Refuses to go on with a public step of a train that not enough people approved.
@@ -25,10 +25,8 @@ pub(super) fn require(acting: &Acting<'_>) -> Result<()> {
     let opened = content::opened(state).ok_or_else(|| Error::fatal("the gate is not open"))?;
     // Approvals lapse; what was judged in time goes on after it.
     counted(acting, &content, opened).map_err(stops)?;
-    for planned in &acting.train.plan().steps {
-        let (Step::Seal(step), Some(Outcome::Sealed(sealed))) = (&planned.step, state.outcome(&planned.id)) else {
-            continue;
-        };
+    for (planned, step) in acting.train.plan().all::<Seal>() {
+        let Some(sealed) = state.made::<Sealed>(&planned.id) else { continue };
         let when = state.step(&planned.id).and_then(|s| s.since).unwrap_or(opened);
         let approvals = counted(acting, &content, when).map_err(stops)?;
         holds(step, sealed, &content, &approvals).map_err(|e| stops(e.context(format!("`{}`", planned.id))))?;

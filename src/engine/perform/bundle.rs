@@ -2,23 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::{Acting, job, prepared};
+use super::{Acting, Perform, job, prepared};
 use crate::effects::{ArchiveSpec, blocking};
 use crate::error::{Error, Result};
 use crate::journal::StepStatus;
 use crate::model::{Artifact, ArtifactName, Label};
-use crate::step::{ArtifactPath, Bundle, Isolation, Job, JobInput, Outcome};
+use crate::step::{ArtifactPath, Bundle, Bundled, Isolation, Job, JobInput};
 
 /// Seconds that copying a project's crates may take.
 const VENDOR_TIMEOUT_S: u64 = 1800;
 
-pub(super) async fn bundle(acting: &Acting<'_>, step: &Bundle, before: &StepStatus) -> Result<Outcome> {
-    let (source, git_bundle) = blocking(|| archives(acting, step))?;
-    let vendor = match &step.vendor_from {
-        Some(home) => Some(vendor(acting, step, home, &source, before).await?),
-        None => None,
-    };
-    Ok(Outcome::Bundled { source, git_bundle, vendor })
+impl Perform for Bundle {
+    async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Bundled> {
+        let (source, git_bundle) = blocking(|| archives(acting, self))?;
+        let vendor = match &self.vendor_from {
+            Some(home) => Some(vendor(acting, self, home, &source, before).await?),
+            None => None,
+        };
+        Ok(Bundled { source, git_bundle, vendor })
+    }
 }
 
 fn archives(acting: &Acting<'_>, step: &Bundle) -> Result<(Artifact, Artifact)> {
@@ -27,9 +29,9 @@ fn archives(acting: &Acting<'_>, step: &Bundle) -> Result<(Artifact, Artifact)> 
     let (git, objects) = (&acting.effects.git, acting.train.objects());
     let base = acting.train.plan().lines.iter().find(|l| l.branch == step.branch).map(|l| l.base.clone());
     let base = base.ok_or_else(|| Error::fatal(format!("the plan has no line `{}`", step.branch)))?;
-    let spec = ArchiveSpec { commit: made.head, prefix: &step.stem, submodules: &step.submodules, date: step.date };
+    let spec = ArchiveSpec { commit: &made.head, prefix: &step.stem, submodules: &step.submodules, date: step.date };
     let source = objects.put_written(|out| git.archive(repo, &spec, out))?;
-    let bundle = objects.put_written(|out| git.bundle(repo, step.branch.as_str(), &base, made.head, out))?;
+    let bundle = objects.put_written(|out| git.bundle(repo, step.branch.as_str(), &base, &made.head, out))?;
     let named = |suffix: &str| ArtifactName::new(format!("{}{suffix}", step.stem));
     Ok((Artifact::new(named("-source.tar.gz")?, source), Artifact::new(named(".bundle")?, bundle)))
 }

@@ -3,25 +3,28 @@
 use jiff::Timestamp;
 
 use super::stage::{again, digests_at, directory, same_or_conflict};
-use super::{Acting, summed};
+use super::{Acting, Perform, summed};
 use crate::effects::{Area, Role};
 use crate::engine::clock::{Witness, judge};
 use crate::engine::{branches, content};
 use crate::error::{Error, Result};
+use crate::journal::StepStatus;
 use crate::model::PersonId;
-use crate::step::{Gate, Outcome, Step};
+use crate::step::{ForgeRelease, Gate, GateOpened, Point, Promote, Seal};
 use crate::trust::{prove_key, read_index};
 
-pub(super) async fn gate(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
-    let opened = opened(acting, step).await;
-    if opened.is_err() {
-        // It is not on its way yet, so it keeps no other one from it; nor does what an interrupted look left.
-        drop(branches::release(acting.effects, acting.train).await);
+impl Perform for Gate {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<GateOpened> {
+        let opened = opened(acting, self).await;
+        if opened.is_err() {
+            // It is not on its way yet, so it keeps no other one from it; nor does what an interrupted look left.
+            drop(branches::release(acting.effects, acting.train).await);
+        }
+        opened
     }
-    opened
 }
 
-async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
+async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<GateOpened> {
     let now = acting.effects.clock.now();
     if let Some(at) = step.not_before.filter(|at| *at > now) {
         return Err(Error::transient(format!("the embargo ends at {at}")));
@@ -34,7 +37,7 @@ async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<Outcome> {
     keys_at_hand(acting)?;
     branches::hold(acting.effects, acting.train).await?;
     ways_clear(acting, &approved_by).await?;
-    Ok(Outcome::GateOpened { content: content.digest()?, approved_by })
+    Ok(GateOpened { content: content.digest()?, approved_by })
 }
 
 /// What is at hand of the time is held against this machine's clock: by it an embargo ends.
@@ -46,8 +49,7 @@ async fn clock_is_right(acting: &Acting<'_>, step: &Gate, now: Timestamp) -> Res
     }
     let records = (0..state.graph().len()).filter_map(|i| state.at(i).since);
     happened.extend(records.max().map(|at| Witness::new("the journal's last record", at)));
-    for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
-        let Step::Point(point) = &planned.step else { continue };
+    for (_, point) in acting.train.plan().all::<Point>().filter(|(s, _)| !s.deferrable) {
         let store = acting.store(&point.store).await?;
         if let Some(there) = read_index(&*store, acting.train.trust(), now).await.ok().flatten() {
             let what = format!("the index of store `{}` was made at", point.store);
@@ -70,11 +72,9 @@ async fn clock_is_right(acting: &Acting<'_>, step: &Gate, now: Timestamp) -> Res
 /// here, not between the files of a release and the index that points at them.
 fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
     let plan = acting.train.plan();
-    for (role, is) in [
-        (Role::Release, (|s| matches!(s, Step::Seal(_))) as fn(&Step) -> bool),
-        (Role::Freshness, |s| matches!(s, Step::Point(_))),
-    ] {
-        if plan.steps.iter().any(|s| is(&s.step)) {
+    let needed = [(Role::Release, plan.all::<Seal>().count() > 0), (Role::Freshness, plan.all::<Point>().count() > 0)];
+    for (role, needed) in needed {
+        if needed {
             let known = &acting.train.trust().root.roles;
             let keys =
                 if role == Role::Release { ("release", &known.release) } else { ("freshness", &known.freshness) };
@@ -88,19 +88,19 @@ fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
 /// All lines or none: what would stop one line of a required store is found before another line is public.
 async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()> {
     for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
-        if let Step::PushGit(to) = &planned.step {
-            super::deliver::foreseeable(acting, to).await?;
+        if let Some(to) = planned.step.as_a() {
+            super::push_git::foreseeable(acting, to).await?;
         }
-        if let Step::ForgeRelease(to) = &planned.step {
+        if let Some(to) = planned.step.as_a::<ForgeRelease>() {
             // A token that is not taken, or a repository that is not there, should not be found half-way.
             let forge = acting.effects.forge(&to.forge)?;
-            let tag = super::deliver::tag(acting, &to.seal)?;
+            let tag = super::push_git::tag(acting, &to.seal)?;
             forge.observe(tag).await.map_err(|e| e.context(format!("forge `{}`, which the train needs", to.forge)))?;
         }
-        if let Step::Point(to) = &planned.step {
+        if let Some(to) = planned.step.as_a() {
             super::point::readable(acting, to).await?;
         }
-        let Step::Promote(on) = &planned.step else { continue };
+        let Some(Promote(on)) = planned.step.as_a() else { continue };
         super::promote::page_can_be_made(acting, on, approved_by)?;
         let store = acting.store(&on.store).await?;
         let staging = Area::Staging(acting.staging(on)?);

@@ -2,11 +2,31 @@
 
 use super::Acting;
 use crate::error::{Error, Result};
-use crate::step::{JobInput, Outcome, StepId};
+use crate::model::Artifact;
+use crate::step::{Built, Bundled, Job, JobInput, StepId};
+
+/// The job of a step that begins from a source archive, and the files that it finds.
+pub(super) fn with_source(acting: &Acting<'_>, job: &Job, bundle: &StepId) -> Result<(Job, Vec<JobInput>)> {
+    let (inputs, setup) = of_bundle(acting, bundle)?;
+    let mut job = job.clone();
+    if let Some(setup) = setup {
+        job.run.insert(0, setup);
+    }
+    Ok((job, inputs))
+}
+
+/// The artifacts of a build or an assembly, put into a directory.
+pub(super) fn artifacts_of(acting: &Acting<'_>, from: &StepId, dir: &str) -> Result<Vec<JobInput>> {
+    let Some(Built { artifacts, .. }) = acting.state.made(from) else {
+        return Err(Error::fatal(format!("step `{from}` did not record artifacts")));
+    };
+    let file = |a: &Artifact| JobInput::File { object: a.digests.sha256, path: format!("{dir}/{}", a.name) };
+    Ok(artifacts.iter().map(file).collect())
+}
 
 /// What a job unpacks: the source and, if there is one, the archive of vendored crates.
-pub(super) fn of_bundle(acting: &Acting<'_>, bundle: &StepId) -> Result<(Vec<JobInput>, Option<String>)> {
-    let Some(Outcome::Bundled { source, vendor, .. }) = acting.state.outcome(bundle) else {
+fn of_bundle(acting: &Acting<'_>, bundle: &StepId) -> Result<(Vec<JobInput>, Option<String>)> {
+    let Some(Bundled { source, vendor, .. }) = acting.state.made(bundle) else {
         return Err(Error::fatal(format!("step `{bundle}` did not record an archive")));
     };
     let mut inputs = vec![JobInput::SourceArchive(source.digests.sha256)];

@@ -1,17 +1,17 @@
-//! `build`, `assemble`, `test`: jobs on runners.
+//! Jobs on runners, for whatever step needs one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, inputs};
+use super::Acting;
 use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking};
 use crate::engine::Facts;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, LOST, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256, shell_path};
-use crate::step::{Assemble, Build, Job, JobInput, Outcome, StepId, Test};
+use crate::step::{Job, JobInput};
 
 /// The longest pause between two looks at a job.
 const SLOWEST_POLL: Duration = Duration::from_millis(500);
@@ -24,44 +24,6 @@ pub(super) struct Done {
     pub(super) runner: String,
     pub(super) artifacts: Vec<Artifact>,
     pub(super) log: Sha256,
-}
-
-pub(super) async fn build(acting: &Acting<'_>, step: &Build, before: &StepStatus) -> Result<Outcome> {
-    let (inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
-    let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
-    Ok(Outcome::Built { runner: done.runner, artifacts: done.artifacts, log: done.log })
-}
-
-pub(super) async fn assemble(acting: &Acting<'_>, step: &Assemble, before: &StepStatus) -> Result<Outcome> {
-    let (mut inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
-    for (from, dir) in &step.from {
-        inputs.extend(files_of(acting, from, dir)?);
-    }
-    let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
-    Ok(Outcome::Built { runner: done.runner, artifacts: done.artifacts, log: done.log })
-}
-
-pub(super) async fn test(acting: &Acting<'_>, step: &Test, before: &StepStatus) -> Result<Outcome> {
-    let (mut inputs, setup) = inputs::of_bundle(acting, &step.bundle)?;
-    inputs.extend(files_of(acting, &step.of, "dist")?);
-    let done = run(acting, &with_setup(&step.job, setup), inputs, before).await?;
-    Ok(Outcome::Tested { runner: done.runner, log: done.log })
-}
-
-fn with_setup(job: &Job, setup: Option<String>) -> Job {
-    let mut job = job.clone();
-    if let Some(setup) = setup {
-        job.run.insert(0, setup);
-    }
-    job
-}
-
-fn files_of(acting: &Acting<'_>, from: &StepId, dir: &str) -> Result<Vec<JobInput>> {
-    let Some(Outcome::Built { artifacts, .. }) = acting.state.outcome(from) else {
-        return Err(Error::fatal(format!("step `{from}` did not record artifacts")));
-    };
-    let file = |a: &Artifact| JobInput::File { object: a.digests.sha256, path: format!("{dir}/{}", a.name) };
-    Ok(artifacts.iter().map(file).collect())
 }
 
 /// Runs a job to its end on a runner that has what it needs, or goes on waiting for the one that a crash left behind.

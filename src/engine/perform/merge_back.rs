@@ -1,19 +1,30 @@
 //! `merge-back`: a pull request brings a line into its protected branch; people merge it, however they like.
 
-use super::{Acting, prepared};
+use super::{Acting, Perform, prepared};
 use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, Remote, SeenPull, blocking};
 use crate::engine::converge::{Seen, Wanted, Writes, converge};
 use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::StepStatus;
 use crate::model::Oid;
-use crate::step::{MergeBack, MergedAs, Outcome};
+use crate::step::{MergeBack, MergedAs, MergedBack};
 
-pub(super) async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<Outcome> {
+impl Perform for MergeBack {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<MergedBack> {
+        merge_back(acting, self).await
+    }
+
+    async fn prove(&self, effects: &Effects, train: &Train) -> Option<Result<()>> {
+        Some(prove(effects, train, self).await)
+    }
+}
+
+async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<MergedBack> {
     let remote = acting.remote(&step.remote).await?;
-    let ours = prepared(&acting.state, &step.prepare)?.head;
+    let ours = &prepared(&acting.state, &step.prepare)?.head;
     blocking(|| acting.repository_with(&step.prepare).map(drop))?;
     if let Some((how, commit)) = merged(acting.effects, acting.train, (&*remote, step), ours).await? {
-        return Ok(Outcome::MergedBack { how, commit });
+        return Ok(MergedBack { how, commit });
     }
     let forge = acting.forge(&step.forge).await?;
     // People may merge at any time.
@@ -43,9 +54,9 @@ pub(super) async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<
 }
 
 /// Reads the branch again: it still has everything.
-pub(super) async fn prove(effects: &Effects, train: &Train, step: &MergeBack) -> Result<()> {
+async fn prove(effects: &Effects, train: &Train, step: &MergeBack) -> Result<()> {
     let state = train.state();
-    let ours = prepared(&state, &step.prepare)?.head;
+    let ours = &prepared(&state, &step.prepare)?.head;
     blocking(|| super::repository_with(effects, train, &state, &step.prepare).map(drop))?;
     match merged(effects, train, (&*effects.remote(&step.remote)?, step), ours).await? {
         Some(_) => Ok(()),

@@ -1,23 +1,34 @@
 //! One step: observe, apply if absent, confirm. The only way in which an effect happens.
+//!
+//! What performs a kind of step is the file of its name.
 
 mod advisory;
 mod approved;
+mod assemble;
+mod await_runs;
+mod build;
 mod bundle;
-pub(in crate::engine) mod commits;
-mod deliver;
-mod forge;
+pub(in crate::engine) mod checksum;
+mod draft_advisory;
+mod forge_release;
 mod gate;
-mod history;
 pub(in crate::engine) mod hooks;
 mod inputs;
 mod job;
 mod merge_back;
+mod pack_history;
 mod point;
+pub(in crate::engine) mod prepare;
 mod promote;
-mod runs;
+mod publish_advisory;
+mod push_git;
+mod restore_workflows;
 mod seal;
+mod see_workflows;
 mod stage;
-pub(in crate::engine) mod sum;
+mod suppress_workflows;
+mod test;
+mod verify_staged;
 mod workflows;
 
 pub use hooks::NOTE;
@@ -32,9 +43,11 @@ use super::train::Train;
 use super::view::View;
 use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Store, blocking};
 use crate::error::{Error, Result};
-use crate::journal::{State, StepState};
-use crate::model::{Destination, Oid, RemoteName, StoreName};
-use crate::step::{Exposure, OnStore, Outcome, PlannedStep, Sealed, Step, StepId};
+use crate::journal::{State, StepState, StepStatus};
+use crate::model::{Destination, RemoteName, StoreName};
+use crate::step::{
+    Exposure, Kind, OnStore, Outcome, PlannedStep, Prepared, Sealed, StepId, Summed, VerifyStaged, with_kind,
+};
 
 /// What a step acts with.
 pub(super) struct Acting<'a> {
@@ -48,6 +61,23 @@ pub(super) struct Acting<'a> {
     pub(super) attempt: u32,
     /// An earlier attempt may have acted so lately that a forge does not show it everywhere.
     pub(super) recent: bool,
+}
+
+/// How a kind of step acts, and what it can do again later.
+trait Perform: Kind {
+    /// Acts, after a look at what is there already, and confirms the effect. `before` is how the step stood when this
+    /// attempt began: a job that a crash left behind is found by it.
+    async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Self::Outcome>;
+
+    /// Puts what it made in a store there again.
+    async fn restore(&self, _acting: &Acting<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Reads what it delivered back and compares it; `None` for kinds that deliver nothing.
+    async fn prove(&self, _effects: &Effects, _train: &Train) -> Option<Result<()>> {
+        None
+    }
 }
 
 /// Performs a step that was recorded as started.
@@ -65,44 +95,20 @@ pub(super) async fn perform(
     if step.exposure == Exposure::Public {
         blocking(|| approved::require(&acting))?;
     }
-    match &step.step {
-        Step::Prepare(s) => commits::prepare(&acting, s, before).await,
-        Step::Bundle(s) => bundle::bundle(&acting, s, before).await,
-        Step::Build(s) => job::build(&acting, s, before).await,
-        Step::Assemble(s) => job::assemble(&acting, s, before).await,
-        Step::Test(s) => job::test(&acting, s, before).await,
-        Step::Checksum(s) => sum::checksum(&acting, s),
-        Step::PackHistory(s) => history::pack(&acting, s).await,
-        Step::Stage(s) => stage::stage(&acting, s).await,
-        Step::VerifyStaged(s) => stage::verify_staged(&acting, s).await,
-        Step::Gate(s) => gate::gate(&acting, s).await,
-        Step::Seal(s) => seal::seal(&acting, s),
-        Step::Promote(s) => promote::promote(&acting, s).await,
-        Step::PushGit(s) => deliver::push_git(&acting, s).await,
-        Step::ForgeRelease(s) => forge::forge_release(&acting, s).await,
-        Step::SeeWorkflows(s) => workflows::see(&acting, s).await,
-        Step::SuppressWorkflows(s) => workflows::suppress(&acting, s).await,
-        Step::RestoreWorkflows(s) => workflows::restore(&acting, s).await,
-        Step::AwaitRuns(s) => runs::await_runs(&acting, s).await,
-        Step::MergeBack(s) => merge_back::merge_back(&acting, s).await,
-        Step::DraftAdvisory(s) => advisory::draft(&acting, s).await,
-        Step::PublishAdvisory(s) => advisory::publish(&acting, s).await,
-        Step::Point(s) => point::point(&acting, s).await,
-    }
+    with_kind!(&step.step, kind => kind.perform(&acting, before).await.map(Outcome::from))
 }
 
 /// Reads every staged file of a line in one store back and compares it; says how many there are.
 pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) -> Result<usize> {
-    stage::read_staged(effects, state, on).await
+    verify_staged::read_staged(effects, state, on).await
 }
 
 /// Stages again what the required stores have lost of a train that waits for approvals. One that cannot be asked is asked
 /// again at the gate.
 pub(super) async fn stage_again(effects: &Effects, train: &Train) {
     let state = train.state();
-    for step in &train.plan().steps {
-        if let Step::VerifyStaged(on) = &step.step
-            && state.outcome(&step.id).is_some()
+    for (step, VerifyStaged(on)) in train.plan().all() {
+        if state.outcome(&step.id).is_some()
             && let Err(e) = stage::all_again(effects, train, on).await
         {
             let text = format!("warning   store `{}`: {}", on.store, e.message());
@@ -120,61 +126,33 @@ pub(super) async fn restore(
 ) -> Result<()> {
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt: 1, recent: false };
     blocking(|| approved::require(&acting))?;
-    match &step.step {
-        Step::Promote(s) => promote::promote(&acting, s).await.map(drop),
-        Step::Point(s) => point::point(&acting, s).await.map(drop),
-        _ => Ok(()),
-    }
+    with_kind!(&step.step, kind => kind.restore(&acting).await)
 }
 
 /// Reads a line's staged files among a train's own objects; how many there are, or `None` if one is not there.
 pub(super) fn read_objects(train: &View, on: &OnStore) -> Result<Option<usize>> {
-    stage::read_objects(train, on)
+    verify_staged::read_objects(train, on)
 }
 
 /// Reads a release on the project's own storage back, where strangers find it; `None` for other steps, and for a store that
 /// these effects do not have. (That of an adopted train is in the configuration, or no command goes on with it.)
 pub(super) async fn prove_stored(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
-    let known = |store| effects.stores.contains_key(store);
-    match &step.step {
-        Step::Promote(s) if known(&s.store) => Some(promote::prove(effects, train, s).await),
-        Step::Point(s) if known(&s.store) => Some(point::prove(effects, train, s).await),
+    match step.step.destination()? {
+        Destination::Store(store) if effects.stores.contains_key(&store) => proved(effects, train, step).await,
         _ => None,
     }
 }
 
 /// Reads a delivery back and compares it with what it should be; `None` for steps that deliver nowhere else.
 pub(super) async fn prove(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
-    match &step.step {
-        Step::PushGit(s) => Some(deliver::prove(effects, train, s).await),
-        Step::ForgeRelease(s) => Some(forge::prove(effects, train, s).await),
-        Step::AwaitRuns(s) => Some(runs::prove(effects, &train.state(), s).await),
-        Step::PublishAdvisory(s) => Some(advisory::prove(effects, s).await),
-        Step::MergeBack(s) => Some(merge_back::prove(effects, train, s).await),
-        _ => None,
+    match step.step.destination()? {
+        Destination::Store(_) => None,
+        Destination::Remote(_) | Destination::Forge(_) => proved(effects, train, step).await,
     }
 }
 
-/// What `prepare` made of a line.
-pub(super) struct Prepared<'a> {
-    pub(super) head: &'a Oid,
-    pub(super) pack: crate::model::Sha256,
-    pub(super) notes: Option<crate::model::Sha256>,
-}
-
-/// What `checksum` made of a line.
-pub(super) struct Summed<'a> {
-    pub(super) manifest: &'a crate::model::Artifact,
-    pub(super) sha256sums: &'a crate::model::Artifact,
-    pub(super) sha512sums: &'a crate::model::Artifact,
-    pub(super) artifacts: &'a [crate::model::Artifact],
-}
-
-impl Summed<'_> {
-    /// All that is staged of a line: the listed files, the manifest and the sums.
-    pub(super) fn files(&self) -> impl Iterator<Item = &crate::model::Artifact> {
-        self.artifacts.iter().chain([self.manifest, self.sha256sums, self.sha512sums])
-    }
+async fn proved(effects: &Effects, train: &Train, step: &PlannedStep) -> Option<Result<()>> {
+    with_kind!(&step.step, kind => kind.prove(effects, train).await)
 }
 
 fn wrong(id: &StepId, what: &str) -> Error {
@@ -182,29 +160,18 @@ fn wrong(id: &StepId, what: &str) -> Error {
 }
 
 /// What the `prepare` step `id` made.
-pub(super) fn prepared<'a>(state: &'a State, id: &StepId) -> Result<Prepared<'a>> {
-    match state.outcome(id) {
-        Some(Outcome::Prepared { head, pack, notes, .. }) => Ok(Prepared { head, pack: *pack, notes: *notes }),
-        _ => Err(wrong(id, "commits")),
-    }
+pub(super) fn prepared<'a>(state: &'a State, id: &StepId) -> Result<&'a Prepared> {
+    state.made(id).ok_or_else(|| wrong(id, "commits"))
 }
 
 /// What the `checksum` step `id` made.
-pub(super) fn summed<'a>(state: &'a State, id: &StepId) -> Result<Summed<'a>> {
-    match state.outcome(id) {
-        Some(Outcome::Summed { manifest, sha256sums, sha512sums, artifacts }) => {
-            Ok(Summed { manifest, sha256sums, sha512sums, artifacts })
-        }
-        _ => Err(wrong(id, "sums")),
-    }
+pub(super) fn summed<'a>(state: &'a State, id: &StepId) -> Result<&'a Summed> {
+    state.made(id).ok_or_else(|| wrong(id, "sums"))
 }
 
 /// What the `seal` step `id` made.
 pub(super) fn sealed<'a>(state: &'a State, id: &StepId) -> Result<&'a Sealed> {
-    match state.outcome(id) {
-        Some(Outcome::Sealed(sealed)) => Ok(sealed),
-        _ => Err(wrong(id, "a seal")),
-    }
+    state.made(id).ok_or_else(|| wrong(id, "a seal"))
 }
 
 impl Acting<'_> {
@@ -262,7 +229,7 @@ fn repository_with<'a>(
     let repo = train.repository();
     let _one_at_a_time = train.repository_lock();
     effects.git.ensure(repo)?;
-    if !effects.git.has_commit(repo, made.head)? {
+    if !effects.git.has_commit(repo, &made.head)? {
         effects.git.import_pack(repo, &train.objects().get(&made.pack)?)?;
     }
     Ok(repo)

@@ -4,18 +4,33 @@ mod listed;
 mod pages;
 mod repository;
 
-use super::Acting;
+use super::{Acting, Perform};
 use crate::effects::{Effects, Store, read_public};
 use crate::engine::Train;
 use crate::engine::branches;
 use crate::engine::converge::{Race, replaced};
 use crate::error::Result;
 use crate::formats::openpgp::Certificate;
+use crate::journal::StepStatus;
 use crate::model::{Fingerprint, Sha256};
-use crate::step::{Outcome, Point};
+use crate::step::{Point, Pointed};
 use crate::trust::{self, Root};
 
-pub(super) async fn point(acting: &Acting<'_>, step: &Point) -> Result<Outcome> {
+impl Perform for Point {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Pointed> {
+        point(acting, self).await
+    }
+
+    async fn restore(&self, acting: &Acting<'_>) -> Result<()> {
+        point(acting, self).await.map(drop)
+    }
+
+    async fn prove(&self, effects: &Effects, train: &Train) -> Option<Result<()>> {
+        Some(prove(effects, train, self).await)
+    }
+}
+
+async fn point(acting: &Acting<'_>, step: &Point) -> Result<Pointed> {
     let store = acting.store(&step.store).await?;
     keys(acting, &*store).await?;
     repository::serve(acting, step, &*store).await?;
@@ -25,7 +40,7 @@ pub(super) async fn point(acting: &Acting<'_>, step: &Point) -> Result<Outcome> 
         store.clear_staging(&area).await?;
     }
     branches::release_in(acting.effects, acting.train, &*store).await?;
-    Ok(Outcome::Pointed { index: digest, counter: Some(index.counter) })
+    Ok(Pointed { index: digest, counter: Some(index.counter) })
 }
 
 /// The trust root and the certificates: for a stranger's keyring, never as evidence. What a machine with a newer root put
@@ -72,7 +87,7 @@ pub(super) async fn readable(acting: &Acting<'_>, step: &Point) -> Result<()> {
 }
 
 /// Reads what a store serves back: its index lists the releases, and its refs are where the train put them or further.
-pub(super) async fn prove(effects: &Effects, train: &Train, step: &Point) -> Result<()> {
+async fn prove(effects: &Effects, train: &Train, step: &Point) -> Result<()> {
     let store = effects.store(&step.store)?;
     listed::prove(effects, train, step, &*store).await?;
     repository::prove(train, step, &*store).await

@@ -1,19 +1,34 @@
 //! `promote`: the staged bytes become public, files first.
 
 use super::stage::{digests_at, directory, same_or_conflict};
-use super::{Acting, prepared, sealed, summed};
+use super::{Acting, Perform, prepared, sealed, summed};
 use crate::effects::{Area, Effects, Store, blocking, read_public};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
+use crate::journal::StepStatus;
 use crate::model::{Artifact, Digests, PersonId, Sha256, StoreName};
 use crate::site::{self, PageFile, PageSigner, ReleasePage};
-use crate::step::{OnStore, Outcome, Sealed, SealedFile, Step};
+use crate::step::{OnStore, Promote, Promoted, Seal, Sealed, SealedFile};
 use crate::templates::AdvisoryText;
 use crate::trust;
 
-pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
+impl Perform for Promote {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Promoted> {
+        promote(acting, &self.0).await
+    }
+
+    async fn restore(&self, acting: &Acting<'_>) -> Result<()> {
+        promote(acting, &self.0).await.map(drop)
+    }
+
+    async fn prove(&self, effects: &Effects, train: &Train) -> Option<Result<()>> {
+        Some(prove(effects, train, &self.0).await)
+    }
+}
+
+async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
     let store = acting.store(&step.store).await?;
     let train = acting.staging(step)?;
     let dir = directory(&step.version);
@@ -49,11 +64,11 @@ pub(super) async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Outco
     if read_public(&*store, &path).await?.is_none() {
         put_public(acting, &*store, &path, &site::release_page(&acting.train.plan().templates, &page)?).await?;
     }
-    Ok(Outcome::Promoted { location: store.public_url(&format!("{dir}/")) })
+    Ok(Promoted { location: store.public_url(&format!("{dir}/")) })
 }
 
 /// Reads a release in a store back and compares it.
-pub(super) async fn prove(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
+async fn prove(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
     let (state, store) = (train.state(), effects.store(&step.store)?);
     let dir = directory(&step.version);
     let made = summed(&state, &step.checksum)?;
@@ -96,8 +111,7 @@ pub(super) async fn put_public(acting: &Acting<'_>, store: &dyn Store, path: &st
 pub(super) fn page_can_be_made(acting: &Acting<'_>, step: &OnStore, approved_by: &[PersonId]) -> Result<()> {
     let store = acting.effects.store(&step.store)?;
     let Some(id) = &step.seal else { return Ok(()) };
-    let graph = acting.train.graph();
-    let Some(Step::Seal(seal)) = graph.position(id).map(|at| &graph.at(at).step) else { return Ok(()) };
+    let Some(seal) = acting.train.plan().step_of::<Seal>(id) else { return Ok(()) };
     let made = summed(&acting.state, &step.checksum)?;
     let mut names: Vec<String> = approved_by.iter().flat_map(trust::sum_signature_names).collect();
     if seal.sign_artifacts {

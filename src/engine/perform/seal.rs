@@ -3,17 +3,24 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::{Acting, summed};
+use super::{Acting, Perform, summed};
 use crate::effects::{CheckedReader, Role, Signer, blocking, each};
 use crate::engine::content;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Hashed, SigningHasher};
 use crate::formats::tag;
+use crate::journal::StepStatus;
 use crate::model::Oid;
-use crate::step::{Outcome, Seal, Sealed, SealedFile};
+use crate::step::{Seal, Sealed, SealedFile};
 use crate::trust::{Window, judge_own};
 
-pub(super) fn seal(acting: &Acting<'_>, step: &Seal) -> Result<Outcome> {
+impl Perform for Seal {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Sealed> {
+        seal(acting, self)
+    }
+}
+
+fn seal(acting: &Acting<'_>, step: &Seal) -> Result<Sealed> {
     blocking(|| {
         let signer = acting.effects.keys.signer(&Role::Release)?;
         let (tag_id, tag_object) = sign_tag(acting, step, &*signer)?;
@@ -24,7 +31,7 @@ pub(super) fn seal(acting: &Acting<'_>, step: &Seal) -> Result<Outcome> {
         }
         files.extend(approvals(acting, step)?);
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Outcome::Sealed(Sealed { tag: step.tag.clone(), tag_id, tag_object, files }))
+        Ok(Sealed { tag: step.tag.clone(), tag_id, tag_object, files })
     })
 }
 
@@ -61,7 +68,7 @@ fn sign_artifacts(acting: &Acting<'_>, step: &Seal, signer: &Arc<dyn Signer>) ->
             .map_err(|e| e.context(format!("artifact `{}`", artifact.name)))?;
         kept(acting, &format!("{}.asc", artifact.name), signature.as_bytes())
     };
-    each(made.artifacts, one)
+    each(&made.artifacts, one)
 }
 
 /// What was signed is judged before anything is public, as strangers judge it.

@@ -1,18 +1,16 @@
-//! `stage` and `verify-staged`: bytes where only the team can read them, read back.
+//! `stage`: bytes where only the team can read them.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 
-use super::{Acting, Summed, summed};
+use super::{Acting, Perform, summed};
 use crate::effects::{Area, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking};
 use crate::engine::staged;
 use crate::engine::train::Train;
-use crate::engine::view::View;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
-use crate::journal::State;
+use crate::journal::{State, StepStatus};
 use crate::model::{Artifact, Digests};
-use crate::step::{OnStore, Outcome};
+use crate::step::{OnStore, Stage, Staged, Summed};
 
 /// Where a line's files are in a store, in both areas.
 pub(super) fn directory(version: &semver::Version) -> String {
@@ -33,7 +31,7 @@ pub async fn hidden_from_strangers(store: &dyn Store) -> Result<()> {
     }
 }
 
-fn staging(state: &State, on: &OnStore) -> Result<String> {
+pub(super) fn staging(state: &State, on: &OnStore) -> Result<String> {
     state.staging(on).ok_or_else(|| Error::fatal("the train has no nonce, or stages nothing there"))
 }
 
@@ -71,12 +69,18 @@ pub(super) fn same_or_conflict(store: &dyn Store, path: &str, want: &Digests, fo
     }
 }
 
-fn staged_files(made: &Summed<'_>, step: &OnStore) -> Vec<(String, Artifact)> {
+pub(super) fn staged_files(made: &Summed, step: &OnStore) -> Vec<(String, Artifact)> {
     let dir = directory(&step.version);
     made.files().map(|a| (format!("{dir}/{}", a.name), a.clone())).collect()
 }
 
-pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
+impl Perform for Stage {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Staged> {
+        stage(acting, &self.0).await
+    }
+}
+
+async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
     let store = acting.store(&step.store).await?;
     if store.staging_exposure() == crate::step::Exposure::Public {
         return Err(Error::fatal(format!("strangers can read the staging area of store `{}`", step.store))
@@ -87,7 +91,7 @@ pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome
     let note = staged::Note::bytes_of(acting.train.plan(), acting.nonce()?)?;
     let note = acting.train.objects().put(&note)?;
     store.put_new(&area, STAGED_NOTE, &acting.train.objects().path(&note.sha256), &note).await?;
-    let files = staged_files(&summed(&acting.state, &step.checksum)?, step);
+    let files = staged_files(summed(&acting.state, &step.checksum)?, step);
     let mut bytes = 0;
     for (path, artifact) in &files {
         let source = acting.train.objects().path(&artifact.digests.sha256);
@@ -97,7 +101,7 @@ pub(super) async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome
         }
         bytes += artifact.digests.size;
     }
-    Ok(Outcome::Staged { files: files.len() as u64, bytes })
+    Ok(Staged { files: files.len() as u64, bytes })
 }
 
 /// Puts a staged file that a store has lost there again: its bytes are kept with the train.
@@ -120,69 +124,10 @@ pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) 
     let (store, state) = (effects.store(&step.store)?, train.state());
     let area = Area::Staging(staging(&state, step)?);
     let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
-    for (path, artifact) in staged_files(&summed(&state, &step.checksum)?, step) {
+    for (path, artifact) in staged_files(summed(&state, &step.checksum)?, step) {
         if !listed.contains(&path) {
             again((effects, train), (&*store, step), &path, &artifact).await?;
         }
     }
     Ok(())
-}
-
-pub(super) async fn verify_staged(acting: &Acting<'_>, step: &OnStore) -> Result<Outcome> {
-    all_again(acting.effects, acting.train, step).await?;
-    let files = read_staged(acting.effects, &acting.state, step).await?;
-    Ok(Outcome::StagedVerified { files: files as u64 })
-}
-
-/// Reads every staged file back, compares, and finds files that are not ours; says how many there are.
-pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
-    let store = effects.store(&step.store)?;
-    let area = Area::Staging(staging(state, step)?);
-    let files = staged_files(&summed(state, &step.checksum)?, step);
-    let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
-    let ours: BTreeSet<String> = files.iter().map(|(p, _)| p.clone()).collect();
-    if let Some(extra) = listed.difference(&ours).next() {
-        return Err(Error::conflict(format!("store `{}` holds a staged file that is not ours: `{extra}`", step.store))
-            .hint("remove it from the staging area, then `lifeboat ship`"));
-    }
-    let made = summed(state, &step.checksum)?;
-    for (path, artifact) in &files {
-        let Some(mut bytes) = store.get(&area, path).await? else {
-            return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", step.store))
-                .hint("`lifeboat ship`, where the train is, puts it there again; nothing of it is public"));
-        };
-        // What people approve may not be disguised; manifest and sums are what they say.
-        let listed = made.artifacts.contains(artifact);
-        let found = blocking(|| {
-            let start = if listed { super::sum::refuse_disguised(artifact, &mut *bytes)? } else { Vec::new() };
-            let name = store.name();
-            digests::read(&mut std::io::Cursor::new(start).chain(bytes))
-                .context(format!("cannot read `{path}` in store `{name}`"))
-        })?;
-        same_or_conflict(&*store, path, &artifact.digests, Some(found))?;
-    }
-    Ok(files.len())
-}
-
-/// Reads the same files among a train's own objects, where a store does not show them; `None` if one is not there.
-pub(super) fn read_objects(train: &View, step: &OnStore) -> Result<Option<usize>> {
-    let made = summed(train.state(), &step.checksum)?;
-    let mut count = 0;
-    for artifact in made.files() {
-        if !train.objects().has(&artifact.digests.sha256)? {
-            return Ok(None);
-        }
-        let mut bytes = train.objects().open(&artifact.digests.sha256)?;
-        let listed = made.artifacts.contains(artifact);
-        let start = if listed { super::sum::refuse_disguised(artifact, &mut *bytes)? } else { Vec::new() };
-        let name = &artifact.name;
-        let found = digests::read(&mut std::io::Cursor::new(start).chain(bytes))
-            .context(format!("cannot read `{name}` of the bundle"))?;
-        if found != artifact.digests {
-            return Err(Error::verification(format!("`{name}` of the bundle has other bytes than recorded"))
-                .hint("do not approve: ask for the bundle again, and compare its digest by voice"));
-        }
-        count += 1;
-    }
-    Ok(Some(count))
 }

@@ -1,4 +1,4 @@
-//! `see-workflows`, `suppress-workflows`, `restore-workflows`: the project's own workflows, off around a delivery.
+//! What `see-workflows`, `suppress-workflows` and `restore-workflows` do: the project's own workflows, off around a delivery.
 //!
 //! What was on is recorded before anything is switched off, so whoever comes after a crash knows what to switch on again.
 
@@ -13,13 +13,14 @@ use crate::engine::neighbours::{self, Quiet};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::Event;
 use crate::model::RemoteName;
-use crate::step::{Outcome, SeeWorkflows, Step, StepId, StepKey, SwitchWorkflows};
+use crate::step::{SeeWorkflows, StepId, StepKey, SuppressWorkflows, SwitchWorkflows};
 
 /// How long after a delivery workflows stay off, in seconds. A forge looks at a push some seconds after it took it, and
 /// promises no bound.
 const SETTLES: i64 = 60;
 
-pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Outcome> {
+/// Which of these workflows are on.
+pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Vec<String>> {
     let forge = acting.forge(&step.forge).await?;
     let automation = automation(&*forge)?;
     let mut on = Vec::new();
@@ -30,7 +31,7 @@ pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Outc
             None => return Err(unseen(&step.forge, file)),
         }
     }
-    Ok(Outcome::WorkflowsSeen { on })
+    Ok(on)
 }
 
 fn unseen(forge: &RemoteName, file: &str) -> Error {
@@ -40,20 +41,19 @@ fn unseen(forge: &RemoteName, file: &str) -> Error {
         .hint("bring the file to the default branch, or mend the token, then `lifeboat reconcile`; or plan the train with `accept` for it")
 }
 
-pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
+/// Switches workflows off; which are to be on again afterwards.
+pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Vec<String>> {
     let of = (&acting.step.id, acting.step.key, step);
     switch_off(acting, of).await?;
-    Ok(Outcome::WorkflowsSuppressed { off: acting.train.state().to_be_restored(step).into_iter().collect() })
+    Ok(acting.train.state().to_be_restored(step).into_iter().collect())
 }
 
 /// Looks again right before a delivery that would start workflows which must not run: they were switched off, perhaps days
 /// ago, and somebody may have switched one on since. While what it returns is held, no other train of this machine does.
 pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<Vec<Quiet>> {
     let mut held = Vec::new();
-    for planned in &acting.train.plan().steps {
-        if let Step::SuppressWorkflows(step) = &planned.step
-            && step.starters.contains(&acting.step.id)
-        {
+    for (planned, SuppressWorkflows(step)) in acting.train.plan().all() {
+        if step.starters.contains(&acting.step.id) {
             held.push(neighbours::quiet(acting.effects, acting.train, &step.forge).await?);
             switch_off(acting, (&planned.id, planned.key, step)).await?;
         }
@@ -89,10 +89,11 @@ async fn switch_off(acting: &Acting<'_>, (id, key, step): (&StepId, StepKey, &Sw
     switch_all(acting, &step.forge, &on, Switch::Off).await
 }
 
-pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Outcome> {
+/// Switches on again what was on before; which those are.
+pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Result<Vec<String>> {
     let on = acting.train.state().to_be_restored(step);
     if on.is_empty() {
-        return Ok(Outcome::WorkflowsRestored { on: Vec::new() });
+        return Ok(Vec::new());
     }
     let clock = &*acting.effects.clock;
     pause(clock, SETTLES).await;
@@ -103,7 +104,7 @@ pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Resu
     let free: Vec<String> = on.iter().filter(|f| !needed.contains_key(*f)).cloned().collect();
     switch_all(acting, &step.forge, &free, Switch::On).await?;
     match on.iter().find_map(|f| needed.get_key_value(f)) {
-        None => Ok(Outcome::WorkflowsRestored { on: free }),
+        None => Ok(free),
         Some((file, train)) => {
             let what = format!("workflow `{file}` of `{}` stays off: train `{train}` still delivers there", step.forge);
             Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` switches it on after that train"))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::broken;
 use crate::error::Result;
 use crate::plan::{Graph, Plan, PlannedLine};
-use crate::step::{Step, StepId};
+use crate::step::{Bundle, Checksum, Kind, Point, Prepare, Promote, Seal, VerifyStaged};
 
 pub(super) fn check(graph: &Graph, gate: usize) -> Result<()> {
     let plan = graph.plan();
@@ -45,10 +45,7 @@ fn distinct(plan: &Plan) -> Result<()> {
 
 /// What people review of a line is what its first step does.
 fn prepared_as_reviewed(plan: &Plan, line: &PlannedLine) -> Result<()> {
-    let mut prepares = plan.steps.iter().filter_map(|s| match &s.step {
-        Step::Prepare(p) if p.branch == line.branch => Some(p),
-        _ => None,
-    });
+    let mut prepares = plan.all::<Prepare>().map(|(_, p)| p).filter(|p| p.branch == line.branch);
     let (Some(prepare), None) = (prepares.next(), prepares.next()) else {
         return Err(broken("each line is prepared by exactly one step", &named(line)));
     };
@@ -64,54 +61,46 @@ fn prepared_as_reviewed(plan: &Plan, line: &PlannedLine) -> Result<()> {
 
 /// Released means: some required store has the line, read back before the gate, and points at it.
 fn reaches_a_required_store(graph: &Graph, gate: usize, line: &PlannedLine) -> Result<()> {
-    let before = graph.ancestors(gate);
-    let one = |what: &str, is: &dyn Fn(&Step) -> bool| -> Result<StepId> {
-        let mut found = graph.plan().steps.iter().filter(|s| is(&s.step));
-        match (found.next(), found.next()) {
-            (Some(step), None) => Ok(step.id.clone()),
-            _ => Err(broken(&format!("each release has exactly one `{what}` step"), &named(line))),
-        }
-    };
-    one("bundle", &|s| matches!(s, Step::Bundle(b) if b.branch == line.branch))?;
-    one("checksum", &|s| matches!(s, Step::Checksum(c) if c.branch == line.branch))?;
-    one("seal", &|s| matches!(s, Step::Seal(c) if c.branch == line.branch))?;
+    let (plan, before) = (graph.plan(), graph.ancestors(gate));
+    one::<Bundle>(plan, line)?;
+    one::<Checksum>(plan, line)?;
+    one::<Seal>(plan, line)?;
     for (i, is_before) in before.iter().enumerate() {
         let step = graph.at(i);
-        let Step::Promote(promote) = &step.step else {
-            if let Step::VerifyStaged(on) = &step.step
-                && on.branch == line.branch
-                && !step.deferrable
-                && !is_before
-            {
-                return Err(broken("the gate waits for every line's verification", &format!("step `{}`", step.id)));
-            }
-            continue;
-        };
-        if promote.branch != line.branch {
+        if step.step.line() != Some(&line.branch) {
             continue;
         }
+        if step.step.is_a::<VerifyStaged>() && !step.deferrable && !is_before {
+            return Err(broken("the gate waits for every line's verification", &format!("step `{}`", step.id)));
+        }
+        let Some(Promote(promote)) = step.step.as_a() else { continue };
         let ancestors = graph.ancestors(i);
-        let read_back = (0..graph.len()).find(|&j| {
-            matches!(&graph.at(j).step, Step::VerifyStaged(v) if v.branch == line.branch && v.store == promote.store)
-        });
+        let reads_back = |v: &VerifyStaged| v.0.branch == line.branch && v.0.store == promote.store;
+        let read_back = (0..graph.len()).find(|&j| graph.at(j).step.as_a().is_some_and(reads_back));
         if !read_back.is_some_and(|j| ancestors[j]) {
             return Err(broken("what is promoted was staged and read back", &format!("step `{}`", step.id)));
         }
     }
-    let ships = graph.plan().steps.iter().any(|s| {
-        let Step::Promote(promote) = &s.step else { return false };
-        let pointed = graph.plan().steps.iter().any(|p| {
-            !p.deferrable && matches!(&p.step, Step::Point(to) if to.store == promote.store && to.lines.contains_key(&line.branch))
-        });
+    let ships = plan.all().any(|(s, Promote(promote))| {
+        let points = |to: &Point| to.store == promote.store && to.lines.contains_key(&line.branch);
+        let pointed = plan.all().any(|(p, to)| !p.deferrable && points(to));
         promote.branch == line.branch && !s.deferrable && pointed
     });
     if ships { Ok(()) } else { Err(broken("some required store serves every release, and points at it", &named(line))) }
 }
 
+/// A release consists of one step of each of these kinds.
+fn one<K: Kind>(plan: &Plan, line: &PlannedLine) -> Result<()> {
+    if plan.all::<K>().filter(|(_, step)| step.line() == Some(&line.branch)).count() == 1 {
+        return Ok(());
+    }
+    Err(broken(&format!("each release has exactly one `{}` step", K::NAME), &named(line)))
+}
+
 /// No step acts on a line that people do not see, or on another version of it.
 fn no_line_unseen(plan: &Plan) -> Result<()> {
     for step in &plan.steps {
-        for (branch, version) in step.step.acts_on() {
+        for (branch, version) in step.step.lines() {
             let line = plan.lines.iter().find(|l| l.branch == *branch);
             let same = line.is_some_and(|l| version.is_none_or(|v| l.new.as_ref() == Some(v)));
             if !same {

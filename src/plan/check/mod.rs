@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::sketch::key_of;
 use super::{FORMAT, Graph, Plan};
 use crate::error::{Error, Result};
-use crate::step::Step;
+use crate::step::Gate;
 
 /// Checks a plan against the promises of the design.
 ///
@@ -35,7 +35,7 @@ pub fn check_graph(graph: &Graph) -> Result<()> {
     if plan.threshold == 0 {
         return Err(broken("somebody must approve", "the gate"));
     }
-    let gates: Vec<usize> = (0..graph.len()).filter(|&i| matches!(graph.at(i).step, Step::Gate(_))).collect();
+    let gates: Vec<usize> = (0..graph.len()).filter(|&i| graph.at(i).step.is_a::<Gate>()).collect();
     let [gate] = gates[..] else {
         return Err(broken("there is exactly one gate", "the plan"));
     };

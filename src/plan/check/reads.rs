@@ -17,7 +17,7 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
             if !read.kinds.contains(&made.kind()) {
                 return Err(broken(&format!("it reads what `{}` makes", read.kinds.join("` or `")), &who()));
             }
-            if read.of.is_some_and(|line| made.acts_on().iter().all(|(b, _)| *b != line)) {
+            if read.of.is_some_and(|line| made.lines().iter().all(|(b, _)| *b != line)) {
                 return Err(broken("a step reads what was made for its own line", &who()));
             }
         }

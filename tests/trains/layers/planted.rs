@@ -52,6 +52,21 @@ fn vendors_in_the_core() {
 }
 
 #[test]
+fn kinds_of_steps_told_apart_outside() {
+    caught(rules::kinds, "src/cli/status.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Prepare(_)) }");
+    caught(rules::kinds, "src/engine/review.rs", "fn f(o: Outcome) { if let crate::step::Outcome::Built(_) = o {} }");
+    caught(rules::kinds, "src/engine/perform/gate.rs", "use crate::step::Step::{Gate, Seal};");
+    caught(rules::kinds, "src/engine/run.rs", "use crate::step::Outcome::*;");
+    passes(rules::kinds, "src/plan/amend.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Gate(_)) }");
+    passes(rules::kinds, "src/engine/run.rs", "fn f() { Outcome::from(made); VersionStep::Patch; Step::name(s); }");
+    passes(rules::kinds, "src/engine/run.rs", "#[cfg(test)]\nmod tests { use crate::step::Step::Gate; }");
+    let kind = Source::new("src/step/sign.rs", "impl Kind for Sign {}");
+    assert_eq!(rules::kinds(std::slice::from_ref(&kind)).len(), 1);
+    let performed = Source::new("src/engine/perform/sign.rs", "impl Perform for Sign {}");
+    assert_eq!(rules::kinds(&[kind, performed]), Vec::<String>::new());
+}
+
+#[test]
 fn adapters_without_a_registry() {
     let adapter = "#[async_trait::async_trait] impl Store for Ftp {}";
     let registry = "mod ftp;\n/// All.\npub static STORES: &[&dyn Kind] = &[&ftp::KIND];";

@@ -313,6 +313,34 @@ fn listed<'a>(code: &'a str, name: &str) -> Option<&'a str> {
     Some(&code[value..value + code[value..].find("];")?])
 }
 
+/// Where kinds of steps are told apart. Everybody else asks the step, or for the type of one kind.
+const KINDS: &[&str] = &["step", "plan", "journal"];
+
+/// Nobody else names the variants of the enums over all kinds, and what performs a kind is the file of its name.
+pub(crate) fn kinds(files: &[Source]) -> Vec<String> {
+    let mut out = Vec::new();
+    for file in files.iter().filter(|f| f.is_product() && !KINDS.contains(&f.modules()[0])) {
+        for of in ["Step", "Outcome"] {
+            for at in words(&file.code, of) {
+                let variant = file.code[at + of.len()..].strip_prefix("::");
+                if variant.is_some_and(|v| v.starts_with(|c: char| c.is_ascii_uppercase() || c == '*' || c == '{')) {
+                    let place = format!("{}:{}", file.path, file.line(at));
+                    out.push(format!(
+                        "{place}: it names a variant of `{of}`: ask the step, or for the kind's own type"
+                    ));
+                }
+            }
+        }
+    }
+    for file in files.iter().filter(|f| f.is_product() && within(f, "step") && f.code.contains("impl Kind for ")) {
+        let performs = file.path.replace("src/step/", "src/engine/perform/");
+        if !files.iter().any(|f| f.path == performs && f.code.contains("impl Perform for ")) {
+            out.push(format!("{}: no `{performs}` performs it", file.path));
+        }
+    }
+    out
+}
+
 /// No file has more lines than this.
 const LINES: usize = 500;
 

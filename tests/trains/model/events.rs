@@ -7,7 +7,7 @@ use lifeboat::effects::Handle;
 use lifeboat::journal::{Event, FailureClass, Plans, Record, State, StepStatus, TrainState};
 use lifeboat::model::Sha256;
 use lifeboat::plan::{Graph, PlanId};
-use lifeboat::step::{Exposure, Outcome, PlannedStep, Step, StepId, StepKey};
+use lifeboat::step::{Exposure, Outcome, PlannedStep, Step, StepKey, SuppressWorkflows};
 use proptest::prelude::*;
 
 use crate::model::configs::{EMBARGO, Shape, at, shapes};
@@ -86,7 +86,7 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
             let child = child(graph);
             let mut carried = state.kept_by(&child);
             match how {
-                4 => carried.extend([StepId::new("gate", &[])]),
+                4 => carried.extend([made::id("gate")]),
                 5 => carried.extend([step]),
                 _ => {}
             }
@@ -102,8 +102,8 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
 fn fits(outcome: &Outcome, step: &Step) -> bool {
     let expected = made::outcome(step);
     match (outcome, &expected) {
-        (Outcome::Prepared { version, .. }, Outcome::Prepared { version: wanted, .. }) => version == wanted,
-        (Outcome::Built { artifacts, .. }, Outcome::Built { artifacts: wanted, .. }) => artifacts == wanted,
+        (Outcome::Prepared(made), Outcome::Prepared(wanted)) => made.version == wanted.version,
+        (Outcome::Built(made), Outcome::Built(wanted)) => made.artifacts == wanted.artifacts,
         (Outcome::Sealed(sealed), Outcome::Sealed(wanted)) => sealed.tag == wanted.tag,
         _ => std::mem::discriminant(outcome) == std::mem::discriminant(&expected),
     }
@@ -181,7 +181,7 @@ impl Watch {
             Event::FoundOn { step, key, files } => {
                 let planned = graph.plan().step(step).unwrap();
                 assert_eq!(planned.key, *key);
-                let Step::SuppressWorkflows(off) = &planned.step else { panic!("{event:?}") };
+                let Step::SuppressWorkflows(SuppressWorkflows(off)) = &planned.step else { panic!("{event:?}") };
                 assert!(files.is_subset(&off.files), "{event:?}");
                 assert!(self.attempts.contains_key(step.as_str()), "{step} never started");
             }

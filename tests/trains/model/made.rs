@@ -9,7 +9,11 @@ use lifeboat::formats::approval::Statement;
 use lifeboat::journal::State;
 use lifeboat::model::{Artifact, ArtifactName, Digests, Oid, PersonId, Sha256, TrainNonce};
 use lifeboat::plan::PlanId;
-use lifeboat::step::{MergedAs, Outcome, Sealed, Step};
+use lifeboat::step::{
+    AdvisoryDrafted, AdvisoryPublished, Built, Bundled, GateOpened, HistoryPacked, MergedAs, MergedBack, Outcome,
+    Pointed, Prepared, Promoted, Pushed, Released, RunsPassed, Sealed, Staged, StagedVerified, Step, StepId, Summed,
+    Tested, WorkflowsRestored, WorkflowsSeen, WorkflowsSuppressed,
+};
 use lifeboat::trust::Approval;
 
 fn artifact(name: &str) -> Artifact {
@@ -21,11 +25,17 @@ fn oid(of: &str) -> Oid {
     Oid::from_sha1(std::array::from_fn(|i| digest.0[i]))
 }
 
+/// A step's name, as a stored plan has it.
+#[allow(dead_code, reason = "benchmarks name no step")]
+pub fn id(text: &str) -> StepId {
+    serde_json::from_value(text.into()).unwrap()
+}
+
 /// What a step could have made.
 pub fn outcome(step: &Step) -> Outcome {
     let (runner, log) = ("local".to_owned(), Sha256::of(b"log"));
     match step {
-        Step::Prepare(s) => Outcome::Prepared {
+        Step::Prepare(s) => Prepared {
             commits: vec![oid(s.branch.as_str())],
             head: oid(s.branch.as_str()),
             tree: oid("tree"),
@@ -34,54 +44,55 @@ pub fn outcome(step: &Step) -> Outcome {
             notes: None,
             by_hooks: None,
             warnings: Vec::new(),
-        },
-        Step::Bundle(s) => Outcome::Bundled {
+        }
+        .into(),
+        Step::Bundle(s) => Bundled {
             source: artifact(&format!("{}-src.tar.gz", s.stem)),
             git_bundle: artifact(&format!("{}.bundle", s.stem)),
             vendor: None,
-        },
-        Step::Build(s) => Outcome::Built {
-            runner,
-            log,
-            artifacts: s.job.artifacts.iter().map(|a| artifact(a.name.as_str())).collect(),
-        },
-        Step::Assemble(s) => Outcome::Built {
-            runner,
-            log,
-            artifacts: s.job.artifacts.iter().map(|a| artifact(a.name.as_str())).collect(),
-        },
-        Step::Test(_) => Outcome::Tested { runner, log },
-        Step::Checksum(_) => Outcome::Summed {
+        }
+        .into(),
+        Step::Build(s) => {
+            Built { runner, log, artifacts: s.job.artifacts.iter().map(|a| artifact(a.name.as_str())).collect() }.into()
+        }
+        Step::Assemble(s) => {
+            Built { runner, log, artifacts: s.job.artifacts.iter().map(|a| artifact(a.name.as_str())).collect() }.into()
+        }
+        Step::Test(_) => Tested { runner, log }.into(),
+        Step::Checksum(_) => Summed {
             manifest: artifact("manifest.json"),
             sha256sums: artifact("SHA256SUMS"),
             sha512sums: artifact("SHA512SUMS"),
             artifacts: Vec::new(),
-        },
-        Step::PackHistory(_) => Outcome::HistoryPacked { pack: None, without: Vec::new() },
-        Step::Stage(_) => Outcome::Staged { files: 3, bytes: 3 },
-        Step::VerifyStaged(_) => Outcome::StagedVerified { files: 3 },
-        Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b"content"), approved_by: Vec::new() },
-        Step::Seal(s) => Outcome::Sealed(Sealed {
+        }
+        .into(),
+        Step::PackHistory(_) => HistoryPacked { pack: None, without: Vec::new() }.into(),
+        Step::Stage(_) => Staged { files: 3, bytes: 3 }.into(),
+        Step::VerifyStaged(_) => StagedVerified { files: 3 }.into(),
+        Step::Gate(_) => GateOpened { content: Sha256::of(b"content"), approved_by: Vec::new() }.into(),
+        Step::Seal(s) => Sealed {
             tag: s.tag.clone(),
             tag_id: oid(s.tag.as_str()),
             tag_object: Sha256::of(b"tag"),
             files: Vec::new(),
-        }),
-        Step::Promote(s) => Outcome::Promoted { location: format!("https://releases.example.org/{}", s.version) },
-        Step::PushGit(_) => Outcome::Pushed { refs: Vec::new() },
-        Step::ForgeRelease(s) => Outcome::Released { location: format!("https://forge.example.org/{}", s.version) },
-        Step::SeeWorkflows(s) => Outcome::WorkflowsSeen { on: s.files.iter().cloned().collect() },
-        Step::SuppressWorkflows(_) => Outcome::WorkflowsSuppressed { off: Vec::new() },
-        Step::RestoreWorkflows(_) => Outcome::WorkflowsRestored { on: Vec::new() },
-        Step::AwaitRuns(_) => Outcome::RunsPassed { runs: Vec::new() },
-        Step::DraftAdvisory(s) => Outcome::AdvisoryDrafted { id: s.advisory.id.to_string() },
-        Step::PublishAdvisory(s) => Outcome::AdvisoryPublished {
-            id: s.advisory.id.to_string(),
+        }
+        .into(),
+        Step::Promote(s) => Promoted { location: format!("https://releases.example.org/{}", s.0.version) }.into(),
+        Step::PushGit(_) => Pushed { refs: Vec::new() }.into(),
+        Step::ForgeRelease(s) => Released { location: format!("https://forge.example.org/{}", s.version) }.into(),
+        Step::SeeWorkflows(s) => WorkflowsSeen { on: s.files.iter().cloned().collect() }.into(),
+        Step::SuppressWorkflows(_) => WorkflowsSuppressed { off: Vec::new() }.into(),
+        Step::RestoreWorkflows(_) => WorkflowsRestored { on: Vec::new() }.into(),
+        Step::AwaitRuns(_) => RunsPassed { runs: Vec::new() }.into(),
+        Step::DraftAdvisory(s) => AdvisoryDrafted { id: s.0.advisory.id.to_string() }.into(),
+        Step::PublishAdvisory(s) => AdvisoryPublished {
+            id: s.0.advisory.id.to_string(),
             location: "https://forge.example.org".to_owned(),
             cve: None,
-        },
-        Step::MergeBack(s) => Outcome::MergedBack { how: MergedAs::Merge, commit: oid(s.branch.as_str()) },
-        Step::Point(_) => Outcome::Pointed { index: Sha256::of(b"index"), counter: None },
+        }
+        .into(),
+        Step::MergeBack(s) => MergedBack { how: MergedAs::Merge, commit: oid(s.branch.as_str()) }.into(),
+        Step::Point(_) => Pointed { index: Sha256::of(b"index"), counter: None }.into(),
     }
 }
 

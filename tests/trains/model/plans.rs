@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lifeboat::model::LineKind;
 use lifeboat::plan::{Plan, check};
-use lifeboat::step::{Exposure, Step, StepId};
+use lifeboat::step::{Exposure, Outcome, Pointed, Step, StepId};
 use proptest::prelude::*;
 
 use crate::model::configs::{Shape, shapes};
+use crate::model::made::id;
 
 /// Everything that must have succeeded before each step, by a plain search.
 fn before(plan: &Plan) -> BTreeMap<&StepId, BTreeSet<&StepId>> {
@@ -34,7 +35,7 @@ proptest! {
         let plan = shape.plan();
         check(&plan).unwrap();
         let before = before(&plan);
-        let gate = StepId::new("gate", &[]);
+        let gate = id("gate");
         let optional_stores: Vec<String> =
             shape.stores.iter().enumerate().filter(|(_, r)| !**r).map(|(i, _)| format!("/s{i}/")).collect();
         for step in &plan.steps {
@@ -68,10 +69,10 @@ proptest! {
             for s in 0..shape.stores.len() {
                 let store = format!("s{s}");
                 for kind_of_step in ["stage", "verify-staged", "promote"] {
-                    let id = StepId::new(kind_of_step, &[&store, line.as_str()]);
+                    let id = id(&format!("{kind_of_step}/{store}/{line}"));
                     prop_assert_eq!(plan.step(&id).is_some(), *kind != LineKind::Carry, "{}", id);
                 }
-                let point = plan.step(&StepId::new("point", &[&store])).unwrap();
+                let point = plan.step(&id(&format!("point/{store}"))).unwrap();
                 let Step::Point(to) = &point.step else { panic!("{}", point.id) };
                 prop_assert_eq!(to.lines.contains_key(&line), *kind != LineKind::Carry);
             }
@@ -86,7 +87,7 @@ proptest! {
         snapshot.lines[line].series = lifeboat::model::Sha256::of(b"another series");
         let new = lifeboat::plan::plan(&shape.config(), &snapshot, &shape.request()).unwrap();
         let before = before(&old);
-        let changed = StepId::new("prepare", &[crate::model::configs::branch(line).as_str()]);
+        let changed = id(&format!("prepare/{}", crate::model::configs::branch(line)));
         prop_assert_ne!(old.id().unwrap(), new.id().unwrap());
         prop_assert_eq!(old.steps.len(), new.steps.len());
         for (a, b) in old.steps.iter().zip(&new.steps) {
@@ -96,7 +97,7 @@ proptest! {
         }
         // So the other lines keep their outcomes up to the gate.
         let others = old.steps.iter().filter(|s| {
-            !before[&s.id].contains(&StepId::new("gate", &[])) && s.step.kind() != "gate" && !s.step.acts_on().iter().any(|(b, _)| **b == crate::model::configs::branch(line))
+            !before[&s.id].contains(&id("gate")) && s.step.kind() != "gate" && !s.step.lines().iter().any(|(b, _)| **b == crate::model::configs::branch(line))
         });
         for step in others {
             prop_assert_eq!(step.key, new.step(&step.id).unwrap().key, "{}", step.id);
@@ -146,7 +147,7 @@ fn what_was_added_is_absent_in_older_plans() {
     assert!(!text.contains("history"), "{text}");
     assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), point);
     let index = lifeboat::model::Sha256::of(b"index");
-    let pointed = lifeboat::step::Outcome::Pointed { index, counter: None };
+    let pointed = Outcome::from(Pointed { index, counter: None });
     let text = serde_json::to_string(&pointed).unwrap();
     assert!(!text.contains("counter"), "{text}");
     assert_eq!(serde_json::from_str::<lifeboat::step::Outcome>(&text).unwrap(), pointed);

@@ -9,7 +9,7 @@ use lifeboat::journal::{Event, Journal};
 use lifeboat::model::Sha256;
 use lifeboat::plan::{Graph, Plan};
 use lifeboat::signers::openpgp::SecretKey;
-use lifeboat::step::{Outcome, Sealed, Step};
+use lifeboat::step::{GateOpened, Outcome, Sealed, Step};
 use lifeboat::trust::Approval;
 
 use crate::support::sample_train::SampleTrain;
@@ -41,14 +41,15 @@ fn unsigned(person: &str) -> Event {
 fn open_the_gate(journal: &mut Journal, graph: &Graph, files: impl Fn(&Step) -> Vec<lifeboat::step::SealedFile>) {
     for &i in graph.order() {
         let step = graph.at(i);
-        let outcome = match &step.step {
-            Step::Gate(_) => Outcome::GateOpened { content: Sha256::of(b"content"), approved_by: Vec::new() },
-            Step::Seal(s) => Outcome::Sealed(Sealed {
+        let outcome: Outcome = match &step.step {
+            Step::Gate(_) => GateOpened { content: Sha256::of(b"content"), approved_by: Vec::new() }.into(),
+            Step::Seal(s) => Sealed {
                 tag: s.tag.clone(),
                 tag_id: "a".repeat(40).parse().unwrap(),
                 tag_object: Sha256::of(b"tag"),
                 files: files(&step.step),
-            }),
+            }
+            .into(),
             _ => continue,
         };
         let (id, key) = (step.id.clone(), step.key);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use super::super::history;
+use super::super::pack_history;
 use super::super::stage::{digests_at, same_or_conflict};
 use super::super::{Acting, prepared, sealed};
 use super::listed::signed_index;
@@ -57,7 +57,7 @@ fn files(
     blocking(|| {
         let (git, repo) = (&acting.effects.git, acting.train.repository());
         let mut files = Vec::new();
-        let packed = step.history.as_ref().map(|id| history::packed(acting, id, &served)).transpose()?.flatten();
+        let packed = step.history.as_ref().map(|id| pack_history::packed(acting, id, &served)).transpose()?.flatten();
         if let Some(history) = packed {
             served.packed = history.bases;
             files = history.files;

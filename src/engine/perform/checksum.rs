@@ -2,28 +2,30 @@
 
 use std::io::Read;
 
-use super::{Acting, prepared};
+use super::{Acting, Perform, prepared};
 use crate::effects::{Objects, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::manifest::{Contents, Manifest, ManifestTag};
 use crate::formats::{checksums, manifest, tag};
-use crate::journal::State;
+use crate::journal::{State, StepStatus};
 use crate::model::{Artifact, ArtifactName, Digests, Sha256, TrainNonce};
-use crate::step::{Checksum, Outcome, Step, StepId};
+use crate::step::{Checksum, Outcome, Prepare, StepId, Summed};
 
-pub(super) fn checksum(acting: &Acting<'_>, step: &Checksum) -> Result<Outcome> {
-    let objects = acting.train.objects();
-    blocking(|| {
-        for artifact in collect(objects, &acting.state, step)? {
-            refuse_disguised(&artifact, &mut *objects.open(&artifact.digests.sha256)?)?;
-        }
-        write_sums(objects, &acting.state, step)
-    })
+impl Perform for Checksum {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Summed> {
+        let objects = acting.train.objects();
+        blocking(|| {
+            for artifact in collect(objects, &acting.state, self)? {
+                refuse_disguised(&artifact, &mut *objects.open(&artifact.digests.sha256)?)?;
+            }
+            write_sums(objects, &acting.state, self)
+        })
+    }
 }
 
 /// Writes manifest and sums from what the other steps recorded; the same records, the same bytes. Approvers do it again.
-pub(in crate::engine) fn write_sums(objects: &Objects, state: &State, step: &Checksum) -> Result<Outcome> {
-    let head = prepared(state, &step.prepare)?.head;
+pub(in crate::engine) fn write_sums(objects: &Objects, state: &State, step: &Checksum) -> Result<Summed> {
+    let head = &prepared(state, &step.prepare)?.head;
     let artifacts = collect(objects, state, step)?;
     let manifest = Manifest::new(Contents {
         project: step.project.clone(),
@@ -43,7 +45,7 @@ pub(in crate::engine) fn write_sums(objects: &Objects, state: &State, step: &Che
         let digests: Digests = objects.put(bytes)?;
         Ok(Artifact::new(ArtifactName::new(name)?, digests))
     };
-    Ok(Outcome::Summed {
+    Ok(Summed {
         manifest: Artifact::new(ArtifactName::new(manifest::FILE)?, of_manifest),
         sha256sums: put(checksums::SHA256SUMS, &checksums::sha256sums(&listed))?,
         sha512sums: put(checksums::SHA512SUMS, &checksums::sha512sums(&listed))?,
@@ -55,13 +57,8 @@ pub(in crate::engine) fn write_sums(objects: &Objects, state: &State, step: &Che
 fn collect(objects: &Objects, state: &State, step: &Checksum) -> Result<Vec<Artifact>> {
     let mut all: Vec<(Artifact, String)> = Vec::new();
     for id in &step.from {
-        let found: Vec<Artifact> = match state.outcome(id) {
-            Some(Outcome::Built { artifacts, .. }) => artifacts.clone(),
-            Some(Outcome::Bundled { source, git_bundle, vendor }) => {
-                [source.clone(), git_bundle.clone()].into_iter().chain(vendor.clone()).collect()
-            }
-            _ => return Err(Error::fatal(format!("step `{id}` did not record artifacts"))),
-        };
+        let found = state.outcome(id).and_then(Outcome::artifacts);
+        let found = found.ok_or_else(|| Error::fatal(format!("step `{id}` did not record artifacts")))?;
         for artifact in found {
             let same = |(a, _): &&(Artifact, String)| a.name.as_str().eq_ignore_ascii_case(artifact.name.as_str());
             if let Some((_, other)) = all.iter().find(same) {
@@ -73,7 +70,7 @@ fn collect(objects: &Objects, state: &State, step: &Checksum) -> Result<Vec<Arti
                     "give one of them another name in the configuration: names are compared without regard to case",
                 ));
             }
-            all.push((artifact, id.to_string()));
+            all.push((artifact.clone(), id.to_string()));
         }
     }
     let mut artifacts: Vec<Artifact> = all.into_iter().map(|(a, _)| a).collect();
@@ -91,9 +88,8 @@ fn nonce(state: &State) -> Result<TrainNonce> {
 
 /// The unsigned tag object of the line that a `prepare` step made.
 fn payload_of(state: &State, prepare: &StepId) -> Result<Vec<u8>> {
-    let head = prepared(state, prepare)?.head;
-    let planned = state.graph().plan().step(prepare).map(|s| &s.step);
-    let Some(Step::Prepare(line)) = planned else {
+    let head = &prepared(state, prepare)?.head;
+    let Some(line) = state.graph().plan().step_of::<Prepare>(prepare) else {
         return Err(Error::fatal(format!("the plan has no step `{prepare}`")));
     };
     let bump = line.bump.as_ref().ok_or_else(|| Error::fatal(format!("`{prepare}` bumps no version")))?;

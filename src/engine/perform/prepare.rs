@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::Acting;
 use super::hooks::{self, Edits};
+use super::{Acting, Perform};
 use crate::bump::{self, BumpRequest, LockCheck};
 use crate::effects::{Git, Objects, PrivateRepo, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
 use crate::journal::StepStatus;
 use crate::model::Oid;
-use crate::step::{Bump, Outcome, Prepare};
+use crate::step::{Bump, Prepare, Prepared};
 use crate::templates::{self, AdvisoryText, ReleaseText};
 
 /// The commits of one line, before anything of them is stored for good.
@@ -112,7 +112,13 @@ fn notes(acting: &Acting<'_>, step: &Prepare, bump: &Bump, changelog: Option<&st
     templates::notes(&plan.templates, &text, changelog)
 }
 
-pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepStatus) -> Result<Outcome> {
+impl Perform for Prepare {
+    async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Prepared> {
+        prepare(acting, self, before).await
+    }
+}
+
+async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepStatus) -> Result<Prepared> {
     let (git, repo, objects) = (&*acting.effects.git, acting.train.repository(), acting.train.objects());
     let series = series(objects, step)?;
     let mut made = blocking(|| {
@@ -145,7 +151,7 @@ pub(super) async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepSt
             }
             None => None,
         };
-        Ok(Outcome::Prepared {
+        Ok(Prepared {
             commits: made.commits,
             head: made.head,
             tree,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Acting, sealed, summed};
+use super::{Acting, Perform, sealed, summed};
 use crate::effects::{AssetFile, Discard, Effects, Forge, Latest, ReleaseText};
 use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
 use crate::engine::neighbours::Quiet;
@@ -13,20 +13,26 @@ use crate::engine::release::{Move, WantedRelease, next_move};
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::manifest::NOTES;
-use crate::journal::State;
+use crate::journal::{State, StepStatus};
 use crate::model::Digests;
-use crate::step::{ForgeRelease, Outcome};
+use crate::step::{ForgeRelease, Released};
 
 /// How many assets go up at once.
 const PARALLEL: usize = 4;
 
-pub(super) async fn forge_release(acting: &Acting<'_>, step: &ForgeRelease) -> Result<Outcome> {
-    let forge = acting.forge(&step.forge).await?;
-    let wanted = wanted(acting.train, &acting.state, step)?;
-    // A draft would be made twice, an upload would go to a release.
-    let writes = Writes::after(acting.recent);
-    let mut release = OnForge { forge, wanted, acting: Some(acting) };
-    Ok(Outcome::Released { location: converge(&*acting.effects.clock, writes, &mut release).await? })
+impl Perform for ForgeRelease {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Released> {
+        let forge = acting.forge(&self.forge).await?;
+        let wanted = wanted(acting.train, &acting.state, self)?;
+        // A draft would be made twice, an upload would go to a release.
+        let writes = Writes::after(acting.recent);
+        let mut release = OnForge { forge, wanted, acting: Some(acting) };
+        Ok(Released { location: converge(&*acting.effects.clock, writes, &mut release).await? })
+    }
+
+    async fn prove(&self, effects: &Effects, train: &Train) -> Option<Result<()>> {
+        Some(prove(effects, train, self).await)
+    }
 }
 
 /// Reads a release back and compares it.

@@ -1,12 +1,19 @@
 //! `pack-history`: what a store's repository needs of the project's history, packed before anything is public and kept.
 
-use super::{Acting, wrong};
+use super::{Acting, Perform, wrong};
 use crate::effects::{CheckedReader, PackFiles, Served, StaticContent, StaticFile, blocking, read_public};
 use crate::error::{Context as _, Error, Result};
+use crate::journal::StepStatus;
 use crate::model::Oid;
-use crate::step::{KeptPack, Outcome, PackHistory, Step, StepId};
+use crate::step::{HistoryPacked, KeptPack, PackHistory, StepId};
 
-pub(super) async fn pack(acting: &Acting<'_>, step: &PackHistory) -> Result<Outcome> {
+impl Perform for PackHistory {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<HistoryPacked> {
+        pack(acting, self).await
+    }
+}
+
+async fn pack(acting: &Acting<'_>, step: &PackHistory) -> Result<HistoryPacked> {
     let store = acting.store(&step.store).await?;
     let refs = read_public(&*store, &format!("git/{}.git/info/refs", step.project)).await?;
     let served = Served::read(&[], refs.as_deref().unwrap_or_default())?;
@@ -22,12 +29,12 @@ pub(super) async fn pack(acting: &Acting<'_>, step: &PackHistory) -> Result<Outc
         tips.sort();
         tips.dedup();
         let Some(files) = git.pack_history(repo, &tips, &without)? else {
-            return Ok(Outcome::HistoryPacked { pack: None, without });
+            return Ok(HistoryPacked { pack: None, without });
         };
         let (pack, idx) = (objects.put_file(&files.pack)?, objects.put_file(&files.idx)?);
         git.forget_pack(&files)?;
         let pack = Some(KeptPack { name: files.name, pack, idx });
-        Ok(Outcome::HistoryPacked { pack, without })
+        Ok(HistoryPacked { pack, without })
     })
 }
 
@@ -43,14 +50,13 @@ pub(super) struct Packed {
 
 /// What the step `id` packed, its bytes checked; `None` where the store has lost what the pack leaves out.
 pub(super) fn packed(acting: &Acting<'_>, id: &StepId, served: &Served) -> Result<Option<Packed>> {
-    let graph = acting.train.graph();
-    let bases = match graph.position(id).map(|at| &graph.at(at).step) {
-        Some(Step::PackHistory(step)) => step.bases.values().cloned().collect(),
-        _ => return Err(Error::fatal(format!("the plan has no step `{id}` that packs history"))),
+    let bases = match acting.train.plan().step_of::<PackHistory>(id) {
+        Some(step) => step.bases.values().cloned().collect(),
+        None => return Err(Error::fatal(format!("the plan has no step `{id}` that packs history"))),
     };
     // A destination that may be down is not waited for.
     let Some(outcome) = acting.state.outcome(id) else { return Ok(None) };
-    let Outcome::HistoryPacked { pack, without } = outcome else { return Err(wrong(id, "a pack of history")) };
+    let Some(HistoryPacked { pack, without }) = outcome.as_a() else { return Err(wrong(id, "a pack of history")) };
     let (git, repo) = (&acting.effects.git, acting.train.repository());
     for left_out in without {
         let mut holds = false;

@@ -1,33 +1,35 @@
 //! `await-runs`: the runs of the project's own workflows that a delivery starts, and what they may not have changed.
 
 use super::workflows::automation;
-use super::{Acting, prepared};
+use super::{Acting, Perform, forge_release, prepared};
 use crate::effects::{Automation, Effects, Forge, RunState, SeenRun};
+use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::State;
+use crate::journal::{State, StepStatus};
 use crate::model::Oid;
-use crate::step::{AwaitRuns, Outcome, PassedRun, Step, WantedRun};
+use crate::step::{AwaitRuns, ForgeRelease, PassedRun, RunsPassed, WantedRun};
 
-pub(super) async fn await_runs(acting: &Acting<'_>, step: &AwaitRuns) -> Result<Outcome> {
-    let forge = acting.forge(&step.forge).await?;
-    let commit = prepared(&acting.state, &step.prepare)?.head;
-    let runs = passed(&*forge, step, commit).await?;
-    // What they did to the line's release is compared as well: nothing added, nothing replaced, the tag where it was.
-    for planned in &acting.train.plan().steps {
-        if let Step::ForgeRelease(release) = &planned.step
-            && release.forge == step.forge
-            && release.branch == step.branch
-        {
-            super::forge::prove(acting.effects, acting.train, release).await?;
+impl Perform for AwaitRuns {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<RunsPassed> {
+        let forge = acting.forge(&self.forge).await?;
+        let commit = &prepared(&acting.state, &self.prepare)?.head;
+        let runs = passed(&*forge, self, commit).await?;
+        // What they did to the line's release is compared as well: nothing added, nothing replaced, the tag where it was.
+        if let Some(release) = acting.train.plan().step_of(&ForgeRelease::id(&self.forge, &self.branch)) {
+            forge_release::prove(acting.effects, acting.train, release).await?;
         }
+        Ok(RunsPassed { runs })
     }
-    Ok(Outcome::RunsPassed { runs })
+
+    async fn prove(&self, effects: &Effects, train: &Train) -> Option<Result<()>> {
+        Some(prove(effects, &train.state(), self).await)
+    }
 }
 
 /// Reads the runs again: none failed or vanished since.
-pub(super) async fn prove(effects: &Effects, state: &State, step: &AwaitRuns) -> Result<()> {
+async fn prove(effects: &Effects, state: &State, step: &AwaitRuns) -> Result<()> {
     let forge = effects.forge(&step.forge)?;
-    passed(&*forge, step, prepared(state, &step.prepare)?.head).await.map(drop)
+    passed(&*forge, step, &prepared(state, &step.prepare)?.head).await.map(drop)
 }
 
 async fn passed(forge: &dyn Forge, step: &AwaitRuns, commit: &Oid) -> Result<Vec<PassedRun>> {

@@ -1,14 +1,24 @@
 //! `push-git`: a destination that may be down.
 
-use super::{Acting, prepared, sealed};
+use super::{Acting, Perform, prepared, sealed};
 use crate::effects::{Effects, PrivateRepo, RefUpdate, Remote, blocking};
 use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::State;
+use crate::journal::{State, StepStatus};
 use crate::model::{Oid, TagName};
-use crate::step::{Outcome, PushGit, Step, StepId};
+use crate::step::{PushGit, Pushed, Seal, StepId};
 
-pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outcome> {
+impl Perform for PushGit {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Pushed> {
+        push(acting, self).await
+    }
+
+    async fn prove(&self, effects: &Effects, train: &Train) -> Option<Result<()>> {
+        Some(prove(effects, train, self).await)
+    }
+}
+
+async fn push(acting: &Acting<'_>, step: &PushGit) -> Result<Pushed> {
     let remote = acting.remote(&step.remote).await?;
     let wanted = wanted_refs(&acting.state, step)?;
     let updates = missing(acting, &*remote, step, &wanted).await?;
@@ -26,11 +36,11 @@ pub(super) async fn push_git(acting: &Acting<'_>, step: &PushGit) -> Result<Outc
             return Err(Error::transient(format!("remote `{}` does not show what was just pushed", step.remote)));
         }
     }
-    Ok(Outcome::Pushed { refs: wanted.into_iter().map(|w| (w.name, w.new)).collect() })
+    Ok(Pushed { refs: wanted.into_iter().map(|w| (w.name, w.new)).collect() })
 }
 
 /// What a remote should have.
-pub(super) fn wanted_refs(state: &State, step: &PushGit) -> Result<Vec<RefUpdate>> {
+fn wanted_refs(state: &State, step: &PushGit) -> Result<Vec<RefUpdate>> {
     let mut wanted: Vec<RefUpdate> = Vec::new();
     for (branch, line) in &step.lines {
         let head = prepared(state, &line.prepare)?.head.clone();
@@ -52,7 +62,7 @@ pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<(
     let remote = acting.effects.remote(&step.remote)?;
     // A branch that is reached by a pull request may move on meanwhile.
     for (branch, line) in step.lines.iter().filter(|(_, l)| l.via.is_none()) {
-        let head = prepared(&acting.state, &line.prepare)?.head;
+        let head = &prepared(&acting.state, &line.prepare)?.head;
         let name = format!("refs/heads/{branch}");
         let there = remote.observe(std::slice::from_ref(&name)).await?.into_iter().flatten().next();
         if let Some(there) = there.filter(|t| t != head && *t != line.base) {
@@ -80,7 +90,7 @@ pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<(
 async fn let_in(acting: &Acting<'_>, step: &PushGit, remote: &dyn Remote) -> Result<()> {
     let mut updates = Vec::new();
     for (branch, line) in &step.lines {
-        let head = prepared(&acting.state, &line.prepare)?.head;
+        let head = &prepared(&acting.state, &line.prepare)?.head;
         let name = format!("refs/heads/{}", line.via.as_ref().unwrap_or(branch));
         updates.push(RefUpdate { name, old: Some(line.base.clone()), new: head.clone() });
         if let Some(seal) = line.seal.as_ref().filter(|s| acting.state.outcome(s).is_none()) {
@@ -99,10 +109,9 @@ async fn let_in(acting: &Acting<'_>, step: &PushGit, remote: &dyn Remote) -> Res
 
 /// The tag that a `seal` step is going to make.
 pub(super) fn tag<'a>(acting: &'a Acting<'_>, seal: &StepId) -> Result<&'a TagName> {
-    let graph = acting.train.graph();
-    match graph.position(seal).map(|at| &graph.at(at).step) {
-        Some(Step::Seal(step)) => Ok(&step.tag),
-        _ => Err(Error::fatal(format!("the plan has no step `{seal}` that makes a tag"))),
+    match acting.train.plan().step_of::<Seal>(seal) {
+        Some(step) => Ok(&step.tag),
+        None => Err(Error::fatal(format!("the plan has no step `{seal}` that makes a tag"))),
     }
 }
 
@@ -167,7 +176,7 @@ fn elsewhere(acting: &Acting<'_>, step: &PushGit, want: &RefUpdate, have: &Oid) 
 }
 
 /// Reads a remote back: a tag is the object that the train put there, a branch is where the train put it or further.
-pub(super) async fn prove(effects: &Effects, train: &Train, step: &PushGit) -> Result<()> {
+async fn prove(effects: &Effects, train: &Train, step: &PushGit) -> Result<()> {
     let remote = effects.remote(&step.remote)?;
     let state = train.state();
     let wanted = wanted_refs(&state, step)?;

@@ -1,0 +1,12 @@
+//! `suppress-workflows`: workflows off before a delivery.
+
+use super::{Acting, Perform, workflows};
+use crate::error::Result;
+use crate::journal::StepStatus;
+use crate::step::{SuppressWorkflows, WorkflowsSuppressed};
+
+impl Perform for SuppressWorkflows {
+    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<WorkflowsSuppressed> {
+        Ok(WorkflowsSuppressed { off: workflows::suppress(acting, &self.0).await? })
+    }
+}
