@@ -16,6 +16,7 @@ use crate::effects::{Clock as _, ProgressEvent};
 use crate::engine::approve::{approve, review};
 use crate::engine::{Ended, Question, Train, run as engine_run};
 use crate::error::{Context as _, Error, Result};
+use crate::formats::layout;
 use crate::gather;
 use crate::host::HostClock;
 use crate::model::{PersonId, TrainName, shell_path, shell_word};
@@ -187,11 +188,11 @@ fn stranger(shown: &Path, train: &Train) -> Vec<String> {
     let store = shown.join("store");
     let at = |path: &str| shell_path(&store.join(path));
     // The shell fills the star in, so it stands outside of the quotes.
-    let mut out = vec![format!("export GNUPGHOME=$(mktemp -d) && gpg --quiet --import {}/*.asc", at("keys"))];
+    let mut out = vec![format!("export GNUPGHOME=$(mktemp -d) && gpg --quiet --import {}/*.asc", at(layout::KEYS))];
     let mut tags = Vec::new();
     for line in train.plan().releases() {
         let (Some(version), Some(tag)) = (&line.new, &line.tag) else { continue };
-        let dir = format!("releases/{version}");
+        let dir = layout::release(version);
         out.push(format!("(cd {} && sha256sum -c SHA256SUMS)", at(&dir)));
         for person in train.state().approvals().iter().map(|(a, _)| &a.person) {
             let (signature, sums) = (format!("{dir}/SHA256SUMS.{person}.asc"), format!("{dir}/SHA256SUMS"));
@@ -203,7 +204,7 @@ fn stranger(shown: &Path, train: &Train) -> Vec<String> {
     // Its memory lies in the drill's directory: the next drill there is another project to it.
     let (program, state, root) = (program(), shell_path(&shown.join("stranger")), train.trust().digest);
     out.push(format!("{program} --state {state} verify --pin {root} latest {}", shell_path(&store)));
-    out.push(format!("git clone --quiet {} {name}-clone", at(&format!("git/{name}.git"))));
+    out.push(format!("git clone --quiet {} {name}-clone", at(&layout::repository(name))));
     for tag in tags {
         out.push(format!("git -C {name}-clone tag -v {}", shell_word(&tag)));
     }

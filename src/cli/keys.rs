@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use crate::effects::Disk;
 use crate::error::{Context as _, Error, Result};
+use crate::formats::layout::KEYS;
 use crate::model::{ProjectName, Sha256};
 use crate::trust::{FILE, KeyFiles, Root};
-use crate::verify::{KEYS, Source, fetch_keys};
+use crate::verify::{Source, fetch_keys};
 
 /// Where they are, read if they come from a store.
 pub(super) enum KeysFrom {

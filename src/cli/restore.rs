@@ -11,7 +11,7 @@ use super::reconcile::readable;
 use crate::effects::{ProgressEvent, read_public};
 use crate::engine::{Train, restore};
 use crate::error::{Error, Result};
-use crate::formats::index;
+use crate::formats::layout;
 use crate::model::{StoreName, TrainName, shell_word};
 use crate::step::{Point, StepId};
 
@@ -85,7 +85,7 @@ pub(super) fn lost(place: &Place) -> Result<Vec<String>> {
     for (name, store) in &to.stores {
         let released = past.released.iter().any(|r| r.store == *name);
         // One that cannot be asked is not lost.
-        if released && matches!(runtime.block_on(read_public(&**store, index::PATH)), Ok(None)) {
+        if released && matches!(runtime.block_on(read_public(&**store, layout::INDEX)), Ok(None)) {
             out.push(hint(name));
         }
     }

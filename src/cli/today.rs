@@ -6,6 +6,7 @@ use super::Output;
 use super::place::{Place, advice};
 use crate::config;
 use crate::engine::{Facts, Train};
+use crate::formats::layout;
 use crate::journal::State;
 use crate::model::{PersonId, StoreName, TrainName, shell_path, shell_word};
 use crate::plan::{Plan, amend::changes, plan};
@@ -36,7 +37,11 @@ impl Place {
         let store = self.config.stores.iter().find(|s| serves(&s.name))?;
         let base = store.public_url.as_ref().unwrap_or(&store.url).trim_end_matches('/');
         let branches: Vec<&str> = plan.lines.iter().map(|l| l.branch.as_str()).collect();
-        Some(format!("git fetch {} {}", shell_word(&format!("{base}/git/{}.git", plan.project)), branches.join(" ")))
+        Some(format!(
+            "git fetch {} {}",
+            shell_word(&format!("{base}/{}", layout::repository(&plan.project))),
+            branches.join(" ")
+        ))
     }
 
     /// In what a plan of today would differ from the adopted one, as far as the facts that it was made from tell.

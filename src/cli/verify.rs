@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::keys::{KeysFrom, digest, has_root, unpinned};
 use crate::effects::{Disk, EntryKind, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::formats::layout;
 use crate::model::{ArtifactName, BranchName, ProjectName, Sha256, escape};
 use crate::trust::{self, Memory, RootChoice, TrustedRoot};
 use crate::verify::{Kept, Layout, Report, Request, Search, Source, Verdict, Wanted, find, verify};
@@ -144,7 +145,7 @@ async fn check(
         only.insert(name.clone(), Some(path.clone()));
     }
     let directory = match layout {
-        Layout::Store => format!("releases/{}", found.version),
+        Layout::Store => layout::release(&found.version),
         Layout::Release => String::new(),
     };
     let request = Request {

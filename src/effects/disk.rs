@@ -33,6 +33,9 @@ pub struct Entry {
     pub mode: u32,
     /// Device and number of the inode: the same as long as it is the same file.
     pub inode: (u64, u64),
+    /// When its bytes, its mode or its number of names last changed: seconds and nanoseconds since 1970 by the file system's
+    /// own clock (`st_ctim`). No program can set it.
+    pub changed: (i64, i64),
 }
 
 /// A file open for writing.

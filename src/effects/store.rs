@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::blocking;
 use crate::error::{Context as _, Result};
-use crate::model::{Digests, Sha256, StoreName};
+use crate::model::{Digests, Sha256, Stat, StoreName};
 use crate::step::Exposure;
 
 /// Which part of a store a path is in.
@@ -76,13 +76,20 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
+    /// What is known of an object without reading it, or `None` if it is absent. Any write after this call gives it another
+    /// token.
+    ///
+    /// # Errors
+    /// The store's.
+    async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>>;
+
     /// Opens an object, or `None` if it is absent.
     ///
     /// # Errors
     /// The store's.
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>>;
 
-    /// The signatures that lie under the digests of indexes, by path; see [`crate::formats::index::signature_path`].
+    /// The signatures that lie under the digests of indexes, by path; see [`crate::formats::layout::index_signature`].
     ///
     /// # Errors
     /// The store's.

@@ -8,7 +8,8 @@ use semver::Version;
 use super::converge::{Race, replaced};
 use crate::effects::{Area, Effects, Objects, Role, Store, read_public};
 use crate::error::{Context as _, Error, Result};
-use crate::formats::index::{FRESH, Index, PATH, signature_path};
+use crate::formats::index::{FRESH, Index};
+use crate::formats::{layout, manifest};
 use crate::journal::{State, StepStatus};
 use crate::model::{Sha256, StoreName, TrainName, TrainNonce, whole_seconds};
 use crate::step::{Point, PointLine};
@@ -128,7 +129,7 @@ impl IndexWriter<'_> {
         ground.counter = u64::from(there.index.counter == 1);
         ground.burnt.clear();
         for (version, entry) in &there.index.releases {
-            let manifest = read_public(store, &format!("releases/{version}/manifest.json")).await?;
+            let manifest = read_public(store, &layout::release_file(version, manifest::FILE)).await?;
             if manifest.as_deref().map(Sha256::of) != Some(entry.manifest) {
                 ground.releases.remove(version);
             }
@@ -139,7 +140,7 @@ impl IndexWriter<'_> {
     /// Whether readers take the signature: after the freshness key was replaced, what the old one signed is signed again.
     #[must_use]
     pub fn by_current_key(&self, there: &SignedIndex) -> bool {
-        let signature = [(signature_path(&there.bytes), there.signature.clone())];
+        let signature = [(layout::index_signature(&there.bytes), there.signature.clone())];
         let now = self.effects.clock.now();
         check_index(self.trust, &there.bytes, &signature, IndexSigners::Current, now).is_ok()
     }
@@ -152,7 +153,7 @@ impl IndexWriter<'_> {
     pub async fn put(&self, store: &dyn Store, old: Option<&[u8]>, next: &Index) -> Result<Option<Vec<u8>>> {
         let bytes = next.to_bytes()?;
         let signature = self.effects.keys.signer(&Role::Freshness)?.sign(&mut &bytes[..])?.into_bytes();
-        let name = signature_path(&bytes);
+        let name = layout::index_signature(&bytes);
         let now = self.effects.clock.now();
         let signed = [(name.clone(), signature.clone())];
         check_index(self.trust, &bytes, &signed, IndexSigners::Current, now).map_err(|e| {
@@ -167,12 +168,12 @@ impl IndexWriter<'_> {
         if old == Some(&bytes[..]) {
             return Ok(Some(signature));
         }
-        if !store.replace_if(PATH, old.map(Sha256::of).as_ref(), &bytes).await? {
+        if !store.replace_if(layout::INDEX, old.map(Sha256::of).as_ref(), &bytes).await? {
             return Ok(None);
         }
         // Whoever put one of these before the index moved here was too late, and makes another; readers on their way may
         // still want that of the index before this one.
-        let kept = [Some(name), old.map(signature_path)];
+        let kept = [Some(name), old.map(layout::index_signature)];
         for path in before.iter().filter(|path| !kept.iter().flatten().any(|k| k == *path)) {
             // It is of no use, and does no harm.
             drop(store.remove_index_signature(path).await);
@@ -185,7 +186,7 @@ impl IndexWriter<'_> {
     /// # Errors
     /// As [`follow`].
     pub async fn beside(&self, store: &dyn Store, index: &[u8], signature: &[u8]) -> Result<bool> {
-        follow(store, index, &format!("{PATH}.asc"), signature).await
+        follow(store, index, layout::INDEX_SIGNATURE, signature).await
     }
 
     /// Sees to it that the index of a store lists these versions as burnt, but for those that it lists as released; says
@@ -229,7 +230,7 @@ pub async fn follow(store: &dyn Store, index: &[u8], path: &str, bytes: &[u8]) -
     let mut race = Race::of(&format!("`{path}`"), store);
     loop {
         let there = read_public(store, path).await?;
-        if read_public(store, PATH).await?.as_deref() != Some(index) {
+        if read_public(store, layout::INDEX).await?.as_deref() != Some(index) {
             return Ok(false);
         }
         if replaced(store, path, there.as_deref(), bytes).await? {

@@ -19,6 +19,7 @@ mod reach;
 pub mod reconcile;
 mod recorded;
 pub mod release;
+mod release_files;
 pub mod restore;
 mod retry;
 pub mod review;

@@ -6,12 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::layout;
 use super::signed::{self, Document};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, ProjectName, Sha256, TagName, TrainNonce};
-
-/// Its path within a store.
-pub const PATH: &str = "releases/index.json";
 
 /// How long an index counts as fresh (DESIGN §5).
 pub const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -25,12 +23,6 @@ pub const MOST: u64 = 1 << 40;
 
 /// By how much a number may be higher than one that a reader saw before: one a minute for twenty years.
 pub const LEAP: u64 = 10_000_000;
-
-/// Where the signature of an index with these bytes lies that no later index replaces.
-#[must_use]
-pub fn signature_path(index: &[u8]) -> String {
-    format!("releases/index.{}.asc", Sha256::of(index))
-}
 
 /// Which releases there are, signed by the freshness key (`releases/index.json.asc`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,7 +183,7 @@ impl Index {
     /// # Errors
     /// As [`signed::from_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        signed::from_bytes(bytes, PATH)
+        signed::from_bytes(bytes, layout::INDEX)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod git_diff;
 pub mod git_pack;
 pub mod glob;
 pub mod index;
+pub mod layout;
 pub mod manifest;
 pub mod openpgp;
 pub mod prose;

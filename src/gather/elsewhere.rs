@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::effects::{Area, RefUpdate, Remote, Served, Store, read_public};
 use crate::error::{Error, ErrorKind, Result};
-use crate::formats::index;
+use crate::formats::{layout, manifest};
 use crate::model::{BranchName, Oid, ProjectName, RemoteName, StoreName, TagName};
 use crate::snapshot::{Elsewhere, Fact};
 use crate::trust::{TrustedRoot, read_index};
@@ -81,12 +81,12 @@ async fn in_time(look: impl Future<Output = Result<Option<String>>>) -> Fact<Opt
 }
 
 async fn in_store(store: &dyn Store, version: &Version, trust: &TrustedRoot, now: Timestamp) -> Result<Option<String>> {
-    let path = format!("releases/{version}/manifest.json");
+    let path = layout::release_file(version, manifest::FILE);
     if store.get(&Area::Public, &path).await?.is_some() {
         return Ok(Some(format!("`{path}` is there")));
     }
     // An index that nobody of ours signed says nothing; the gate refuses to go on from it.
-    let index = read_index(store, trust, now).await.map_err(|e| e.context(format!("`{}`", index::PATH)))?;
+    let index = read_index(store, trust, now).await.map_err(|e| e.context(format!("`{}`", layout::INDEX)))?;
     let burnt = index.is_some_and(|there| there.index.burnt.contains(version));
     Ok(burnt
         .then(|| "its index lists it as retired, because a train that had signatures for it was abandoned".to_owned()))
@@ -143,7 +143,7 @@ pub(super) fn heads(
         .build()
         .map_err(|e| Error::fatal("cannot start a runtime").because(e))?;
     let names: Vec<String> = branches.iter().map(|b| format!("refs/heads/{b}")).collect();
-    let path = format!("git/{project}.git/info/refs");
+    let path = layout::repository_file(project, "info/refs");
     runtime.block_on(async {
         let mut asked = JoinSet::new();
         for (name, store) in &to.stores {

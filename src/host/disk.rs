@@ -42,7 +42,7 @@ fn describe(name: String, meta: &fs::Metadata) -> Entry {
         EntryKind::Other
     };
     let (size, inode) = (if t.is_file() { meta.len() } else { 0 }, (meta.dev(), meta.ino()));
-    Entry { name, kind, size, mode: meta.mode() & 0o7777, inode }
+    Entry { name, kind, size, mode: meta.mode() & 0o7777, inode, changed: (meta.ctime(), meta.ctime_nsec()) }
 }
 
 /// The umask has cut `mode` when the file was made; it may only have become stricter, so there is no moment of exposure.

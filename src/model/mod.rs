@@ -11,6 +11,7 @@ mod line;
 mod name;
 mod secret;
 mod shell;
+mod stat;
 mod time;
 mod trigger;
 
@@ -28,5 +29,6 @@ pub use name::{
 };
 pub use secret::{Secret, SecretRef};
 pub use shell::{shell_path, shell_word};
+pub use stat::Stat;
 pub use time::{utc, whole_seconds};
 pub use trigger::Trigger;

@@ -40,13 +40,6 @@ pub struct Summed {
     pub artifacts: Vec<Artifact>,
 }
 
-impl Summed {
-    /// All that is staged of a line: the listed files, the manifest and the sums.
-    pub fn files(&self) -> impl Iterator<Item = &Artifact> {
-        self.artifacts.iter().chain([&self.manifest, &self.sha256sums, &self.sha512sums])
-    }
-}
-
 impl Kind for Checksum {
     const NAME: &'static str = "checksum";
     type Outcome = Summed;

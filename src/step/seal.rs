@@ -5,7 +5,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Checksum, Kind, Made, Phase, Prepare, Read, StepId};
-use crate::model::{BranchName, Ident, Oid, Sha256, TagName};
+use crate::model::{BranchName, Digests, Ident, Oid, Sha256, Sha512, TagName};
 
 /// Signs the tag and, if wanted, each artifact with the release key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +51,17 @@ pub struct SealedFile {
     pub sha256: Sha256,
     /// Its length in bytes.
     pub size: u64,
+    /// The other digest of its content; none in records of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha512: Option<Sha512>,
+}
+
+impl SealedFile {
+    /// A file with these digests.
+    #[must_use]
+    pub fn new(path: impl Into<String>, digests: &Digests) -> Self {
+        Self { path: path.into(), sha256: digests.sha256, size: digests.size, sha512: Some(digests.sha512) }
+    }
 }
 
 impl Kind for Seal {

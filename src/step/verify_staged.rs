@@ -1,10 +1,12 @@
 //! `verify-staged`: reads staged files back.
 
+use std::collections::BTreeMap;
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::{Kind, Made, OnStore, Phase, Read, StepId};
-use crate::model::{BranchName, Destination};
+use crate::model::{BranchName, Destination, Stat};
 
 /// Reads the staged bytes back and compares them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +18,9 @@ pub struct VerifyStaged(pub OnStore);
 pub struct StagedVerified {
     /// How many files were read back.
     pub files: u64,
+    /// What the store said of each right before, by its path: one of which it says the same later need not be read again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<String, Stat>,
 }
 
 impl Kind for VerifyStaged {

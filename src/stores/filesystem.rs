@@ -9,6 +9,7 @@ mod holds;
 mod objects;
 mod probe;
 mod signatures;
+mod stat;
 mod strangers;
 
 use std::io::Read;
@@ -19,7 +20,7 @@ use super::StoreKind;
 use crate::config::StoreConfig;
 use crate::effects::{Area, Capabilities, Disk, PutNew, Store, aside, blocking};
 use crate::error::{Error, Result};
-use crate::model::{Digests, Sha256, StoreName, escape};
+use crate::model::{Digests, Sha256, Stat, StoreName, escape};
 use crate::step::Exposure;
 
 /// The kind of store that is a directory.
@@ -122,6 +123,10 @@ impl Store for FilesystemStore {
 
     async fn remove_index_signature(&self, path: &str) -> Result<()> {
         self.run(|tree| tree.remove_index_signature(path))
+    }
+
+    async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>> {
+        self.run(|tree| tree.stat(area, path))
     }
 
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {

@@ -9,7 +9,8 @@ use super::root::KeyRole;
 use super::trusted::TrustedRoot;
 use crate::effects::{Store, read_public};
 use crate::error::{Error, Result};
-use crate::formats::index::{Index, PATH, signature_path};
+use crate::formats::index::Index;
+use crate::formats::layout;
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::model::Fingerprint;
 
@@ -84,9 +85,9 @@ pub fn check_index(
 /// # Errors
 /// As [`check_index`]; the store's.
 pub async fn read_index(store: &dyn Store, trust: &TrustedRoot, now: Timestamp) -> Result<Option<SignedIndex>> {
-    let Some(bytes) = read_public(store, PATH).await? else { return Ok(None) };
+    let Some(bytes) = read_public(store, layout::INDEX).await? else { return Ok(None) };
     let mut signatures = Vec::new();
-    for name in [signature_path(&bytes), format!("{PATH}.asc")] {
+    for name in [layout::index_signature(&bytes), layout::INDEX_SIGNATURE.to_owned()] {
         if let Some(signature) = read_public(store, &name).await? {
             signatures.push((name, signature));
         }

@@ -12,6 +12,7 @@ use super::{Layout, MAX_SIZE, Source};
 use crate::effects::Disk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::index::Index;
+use crate::formats::layout;
 use crate::formats::manifest::{self, Manifest};
 use crate::model::{ArtifactName, BranchName, Digests, Sha256, escape};
 use crate::trust::TrustedRoot;
@@ -102,7 +103,7 @@ pub async fn find(search: Search<'_>, wanted: &Wanted) -> Result<Found> {
     match wanted {
         Wanted::Version(version) if index.releases.contains_key(version) => Ok(plain(version)),
         Wanted::Version(version) => {
-            let there = source.read(&format!("releases/{version}/{}", manifest::FILE), DOCUMENT).await?;
+            let there = source.read(&layout::release_file(version, manifest::FILE), DOCUMENT).await?;
             // Something that the index does not list lies there: the check says so.
             if there.is_some() { Ok(plain(version)) } else { Err(no_such(source, &index, version)) }
         }
@@ -195,7 +196,7 @@ async fn of_file(source: &Source, index: &Index, disk: &dyn Disk, path: &Path) -
     let name = named(path).ok();
     let mut by_name = None;
     for (version, entry) in index.releases.iter().rev() {
-        let Some(bytes) = source.read(&format!("releases/{version}/{}", manifest::FILE), DOCUMENT).await? else {
+        let Some(bytes) = source.read(&layout::release_file(version, manifest::FILE), DOCUMENT).await? else {
             continue;
         };
         if Sha256::of(&bytes) != entry.manifest {

@@ -9,7 +9,8 @@ use super::release::{DOCUMENT, Release, SIGNATURE};
 use super::{Layout, Report, Request, Source, Verdict};
 use crate::effects::{Disk, files, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
-use crate::formats::index::{Index, LEAP, PATH, signature_path};
+use crate::formats::index::{Index, LEAP};
+use crate::formats::layout;
 use crate::model::Sha256;
 use crate::trust::{IndexSigners, SKEW, SignedIndex, TrustedRoot, check_index, explain};
 
@@ -129,8 +130,8 @@ fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex, trust: &TrustedR
 /// the one under the index's own digest was there before.
 async fn read(judge: Judge<'_>) -> Result<SignedIndex> {
     let missing = |name: &str| Error::verification(format!("`{name}` is missing"));
-    let beside = format!("{PATH}.asc");
-    let bytes = judge.source.read(PATH, DOCUMENT).await?.ok_or_else(|| missing(PATH))?;
+    let beside = layout::INDEX_SIGNATURE.to_owned();
+    let bytes = judge.source.read(layout::INDEX, DOCUMENT).await?.ok_or_else(|| missing(layout::INDEX))?;
     let check = |name: String, signature: Vec<u8>| {
         check_index(judge.trust, &bytes, &[(name, signature)], IndexSigners::Reader, judge.now)
     };
@@ -139,7 +140,7 @@ async fn read(judge: Judge<'_>) -> Result<SignedIndex> {
         None => Err(missing(&beside)),
     };
     let Err(why) = first else { return first };
-    let by_digest = signature_path(&bytes);
+    let by_digest = layout::index_signature(&bytes);
     match judge.source.read(&by_digest, SIGNATURE).await {
         // What is wrong with the usual one tells more than what is wrong with the other.
         Ok(Some(signature)) => check(by_digest, signature).map_err(|_| why),
@@ -155,7 +156,7 @@ async fn read(judge: Judge<'_>) -> Result<SignedIndex> {
 /// # Errors
 /// [`ErrorKind::Input`] with both times.
 pub(super) async fn clock_is_not_behind(request: &Request) -> Result<()> {
-    let Ok(Some(bytes)) = request.source.read(PATH, DOCUMENT).await else { return Ok(()) };
+    let Ok(Some(bytes)) = request.source.read(layout::INDEX, DOCUMENT).await else { return Ok(()) };
     let Ok(index) = Index::from_bytes(&bytes) else { return Ok(()) };
     let made = index.generated;
     if made.saturating_sub(SKEW).is_ok_and(|earliest| request.now >= earliest) {

@@ -6,11 +6,9 @@ use std::collections::BTreeMap;
 use super::Source;
 use super::release::{DOCUMENT, SIGNATURE};
 use crate::error::{Error, Result};
+use crate::formats::layout;
 use crate::model::{Sha256, escape};
 use crate::trust::{FILE, Root};
-
-/// Where they lie in a store.
-pub const DIRECTORY: &str = "keys";
 
 /// How many roots back the pinned one may be.
 const ROOTS: usize = 64;
@@ -28,13 +26,13 @@ pub async fn fetch_keys(source: &Source, pin: Option<Sha256>) -> Result<BTreeMap
     let mut name = FILE.to_owned();
     let mut roots: Vec<(String, Root)> = Vec::new();
     loop {
-        let Some(bytes) = source.read(&format!("{DIRECTORY}/{name}"), DOCUMENT).await? else {
+        let Some(bytes) = source.read(&layout::key(&name), DOCUMENT).await? else {
             if roots.is_empty() {
                 return Err(no_store(source));
             }
             break;
         };
-        let root = Root::from_bytes(&bytes, &format!("{DIRECTORY}/{name}")).map_err(|e| no_root(source, &bytes, e))?;
+        let root = Root::from_bytes(&bytes, &layout::key(&name)).map_err(|e| no_root(source, &bytes, e))?;
         let (version, previous, digest) = (root.version, root.previous, Sha256::of(&bytes));
         out.insert(name.clone(), bytes);
         roots.push((name.clone(), root));
@@ -62,7 +60,7 @@ pub async fn fetch_keys(source: &Source, pin: Option<Sha256>) -> Result<BTreeMap
 }
 
 async fn fetch(source: &Source, name: String, limit: u64, out: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
-    if let Some(bytes) = source.read(&format!("{DIRECTORY}/{name}"), limit).await? {
+    if let Some(bytes) = source.read(&layout::key(&name), limit).await? {
         out.insert(name, bytes);
     }
     Ok(())
@@ -71,7 +69,7 @@ async fn fetch(source: &Source, name: String, limit: u64, out: &mut BTreeMap<Str
 /// There is no root: most likely the address is not that of a store.
 fn no_store(source: &Source) -> Error {
     let place = source.place();
-    let error = Error::input(format!("there is no `{DIRECTORY}/{FILE}` below `{}`", escape(&place)));
+    let error = Error::input(format!("there is no `{}` below `{}`", layout::key(FILE), escape(&place)));
     match place.find("/releases").or_else(|| place.find("/keys")).or_else(|| place.find("/git/")) {
         Some(at) => error.hint(format!("give the base of the store: `{}`", escape(&place[..=at]))),
         None => error.hint("give the base of a store: the address below which `releases/` and `keys/` lie"),

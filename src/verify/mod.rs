@@ -26,13 +26,14 @@ use semver::Version;
 
 use crate::effects::Disk;
 use crate::error::{Error, Result};
+use crate::formats::layout;
 use crate::model::{ArtifactName, BranchName, ProjectName};
 use crate::trust::{TrustedRoot, Window};
 
 pub use find::{Found, Search, Wanted, find};
 pub use index::SEEN_SUFFIX;
 pub use keep::Kept;
-pub use keys::{DIRECTORY as KEYS, fetch_keys};
+pub use keys::fetch_keys;
 pub use report::{Check, Report, Verdict};
 pub use source::Source;
 
@@ -81,7 +82,7 @@ impl Request {
     /// The path of a file of the release, relative to the source.
     fn path(&self, name: &str) -> String {
         match self.layout {
-            Layout::Store => format!("releases/{}/{name}", self.version),
+            Layout::Store => layout::release_file(&self.version, name),
             Layout::Release => name.to_owned(),
         }
     }
@@ -120,7 +121,7 @@ impl Request {
     /// The directory of the release, relative to the source.
     fn directory(&self) -> String {
         match self.layout {
-            Layout::Store => format!("releases/{}", self.version),
+            Layout::Store => layout::release(&self.version),
             Layout::Release => String::new(),
         }
     }

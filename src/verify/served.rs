@@ -6,6 +6,7 @@ use super::tag::parse_refs;
 use super::{Report, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::content::{self, Content};
+use crate::formats::layout;
 use crate::model::escape;
 
 /// Files that send git to another place for objects.
@@ -13,7 +14,7 @@ const ELSEWHERE: [&str; 2] = ["objects/info/http-alternates", "objects/info/alte
 
 pub(super) async fn check(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
     latest(request, report).await?;
-    let git = format!("git/{}.git", request.project());
+    let git = layout::repository(request.project());
     let Some(bytes) = request.source.read(&format!("{git}/info/refs"), DOCUMENT).await? else { return Ok(()) };
     let mut elsewhere = None;
     for path in ELSEWHERE {
@@ -65,7 +66,7 @@ async fn branches(request: &Request, release: &Release, refs: &[u8], report: &mu
 
 /// `releases/latest` says what the signed index says. Nobody signs it, and it is written after the index.
 async fn latest(request: &Request, report: &mut Report) -> Result<()> {
-    const PATH: &str = "releases/latest";
+    const PATH: &str = layout::LATEST;
     const LINE: u64 = 256;
     let index = match current(request.judge(), None).await {
         Ok(index) => index,

@@ -53,7 +53,7 @@ impl Source {
     /// Whether one release lies there by itself, rather than a store.
     pub async fn is_one_release(&self) -> bool {
         let has = async |path| matches!(self.read(path, super::release::DOCUMENT).await, Ok(Some(_)));
-        !has(crate::formats::index::PATH).await && has(crate::formats::manifest::FILE).await
+        !has(crate::formats::layout::INDEX).await && has(crate::formats::manifest::FILE).await
     }
 
     /// Where it is, the same for every way of writing it: the base address, or the absolute path.

@@ -6,6 +6,7 @@ use super::release::{DOCUMENT, Release, document};
 use super::source::Source;
 use super::{Layout, Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::formats::layout;
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::formats::tag::{FILE, parse, split};
 use crate::model::{Oid, Sha256, escape};
@@ -29,7 +30,7 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
         report.note("tag ref in the clone", under_its_name(&refs, &name, &id));
     }
     if request.layout == Layout::Store {
-        let git = format!("git/{}.git", request.project());
+        let git = layout::repository(request.project());
         match served(&request.source, &git, &name, &id).await {
             Ok(Some(found)) => drop(report.note(what, Ok(found))),
             Ok(None) => report.not_checked(what, format!("there is no `{git}/info/refs`")),

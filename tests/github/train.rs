@@ -222,12 +222,12 @@ fn outcome(step: &PlannedStep, view: &View, files: &[PathBuf]) -> Option<Outcome
         }
         Step::PackHistory(_) => HistoryPacked { pack: None, without: vec![] }.into(),
         Step::Stage(_) => Staged { files: 9, bytes: 9 }.into(),
-        Step::VerifyStaged(_) => StagedVerified { files: 9 }.into(),
+        Step::VerifyStaged(_) => StagedVerified { files: 9, seen: BTreeMap::new() }.into(),
         Step::Gate(_) => GateOpened { content: Sha256::of(b""), approved_by: vec![] }.into(),
         Step::Seal(s) => {
             let file = |path: &str, bytes: &[u8]| {
                 let digests = objects.put(bytes).unwrap();
-                SealedFile { path: path.into(), sha256: digests.sha256, size: digests.size }
+                SealedFile::new(path, &digests)
             };
             let (content, _) = to_approve(view).unwrap();
             let mut files = vec![

@@ -72,7 +72,11 @@ impl Disk for CountingDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Option<Box<dyn Read + Send>>> {
-        self.inner.open(path)
+        let opened = self.inner.open(path)?;
+        if opened.is_some() {
+            self.points.read(path);
+        }
+        Ok(opened)
     }
 
     fn entry(&self, path: &Path) -> io::Result<Option<Entry>> {

@@ -1,6 +1,8 @@
 //! One counter of all state-changing calls, which ends the world at the Nth.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -23,6 +25,7 @@ pub struct KillPoints {
     count: AtomicU64,
     dead: AtomicBool,
     log: Mutex<Vec<String>>,
+    reads: Mutex<BTreeMap<PathBuf, u32>>,
 }
 
 impl KillPoints {
@@ -34,7 +37,7 @@ impl KillPoints {
     /// Kills at call `at`, the first being 1.
     pub fn at(at: u64, action: Action) -> Arc<Self> {
         let (count, dead, log) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Vec::new()));
-        Arc::new(Self { at, action, count, dead, log })
+        Arc::new(Self { at, action, count, dead, log, reads: Mutex::default() })
     }
 
     /// A call that changes state is about to be made.
@@ -72,6 +75,16 @@ impl KillPoints {
     /// Whether the chosen call was reached.
     pub fn reached(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
+    }
+
+    /// A file was opened to be read.
+    pub fn read(&self, path: &Path) {
+        *self.reads.lock().unwrap().entry(path.to_owned()).or_default() += 1;
+    }
+
+    /// How often each file was opened to be read.
+    pub fn reads(&self) -> BTreeMap<PathBuf, u32> {
+        self.reads.lock().unwrap().clone()
     }
 
     /// The labels of all calls, in order.

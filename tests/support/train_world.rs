@@ -191,9 +191,11 @@ sign_artifacts = true
         text
     }
 
-    /// Keeps what is in `live/` now as the beginning of a leg.
+    /// Keeps what is in `live/` now as the beginning of a leg, and goes on from a copy, as each run that begins there: its
+    /// files are others than those that were verified.
     pub fn keep(&self, leg: Leg) {
         self.keep_as(leg.name());
+        self.restore(leg);
     }
 
     /// The same under any name.
@@ -336,7 +338,7 @@ sign_artifacts = true
     }
 
     /// The train, adopted now or before.
-    fn open(&self, effects: &Effects) -> Result<Train> {
+    pub fn open(&self, effects: &Effects) -> Result<Train> {
         let config = self.config();
         let trust = Arc::new(gather::trusted(&config, &self.root(), &*effects.disk, effects.clock.now())?);
         let dir = self.train();

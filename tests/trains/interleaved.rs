@@ -21,7 +21,7 @@ use lifeboat::error::Result;
 use lifeboat::formats::index::Index;
 use lifeboat::gather::{self, Destinations};
 use lifeboat::host::HostDisk;
-use lifeboat::model::{Digests, PersonId, Sha256, StoreName};
+use lifeboat::model::{Digests, PersonId, Sha256, Stat, StoreName};
 use lifeboat::step::Exposure;
 use lifeboat::trust::TrustedRoot;
 use lifeboat::wiring;
@@ -113,6 +113,10 @@ impl Store for Between {
 
     async fn check(&self) -> Result<Capabilities> {
         self.inner.check().await
+    }
+
+    async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>> {
+        self.inner.stat(area, path).await
     }
 
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {

@@ -17,6 +17,7 @@ mod layers;
 mod map;
 mod model;
 mod power_loss;
+mod reads;
 mod stored;
 #[path = "../support/mod.rs"]
 mod support;

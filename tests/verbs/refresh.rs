@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use crate::support::sample_train::{Ran, SampleTrain};
 use lifeboat::effects::Signer as _;
-use lifeboat::formats::index::{Index, signature_path};
+use lifeboat::formats::index::Index;
+use lifeboat::formats::layout;
 use lifeboat::signers::openpgp::SecretKey;
 
 fn index(train: &SampleTrain) -> PathBuf {
@@ -84,7 +85,7 @@ fn a_train_that_goes_on_after_its_index_expired_signs_it_again() {
     let key = SecretKey::parse(&fs::read(train.key("freshness")).unwrap(), "freshness", None, now).unwrap();
     let signature = key.sign(&mut &bytes[..]).unwrap();
     fs::write(index(&train), &bytes).unwrap();
-    for name in [signature_path(&bytes), "releases/index.json.asc".to_owned()] {
+    for name in [layout::index_signature(&bytes), layout::INDEX_SIGNATURE.to_owned()] {
         fs::write(train.store().join(name), &signature).unwrap();
     }
     train.ship().ends_with(0);

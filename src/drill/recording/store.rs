@@ -11,7 +11,7 @@ use super::Recording;
 use crate::effects::{Area, Capabilities, Disk, PutNew, STAGED_NOTE, Store};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
-use crate::model::{Digests, Sha256, StoreName};
+use crate::model::{Digests, Sha256, Stat, StoreName};
 use crate::step::Exposure;
 
 /// What the public area would hold now.
@@ -74,6 +74,14 @@ impl Store for RecordingStore {
 
     async fn seen_by_strangers(&self) -> Result<Option<String>> {
         self.inner.seen_by_strangers().await
+    }
+
+    async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>> {
+        match (area, self.would(path)) {
+            (Area::Public, Some(Would::Staged(train))) => self.inner.stat(&Area::Staging(train), path).await,
+            (Area::Public, Some(Would::Local(_) | Would::Bytes(_))) => Ok(None),
+            _ => self.inner.stat(area, path).await,
+        }
     }
 
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {

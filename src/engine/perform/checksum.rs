@@ -16,7 +16,7 @@ impl Perform for Checksum {
         let objects = acting.train.objects();
         blocking(|| {
             for artifact in collect(objects, &acting.state, self)? {
-                refuse_disguised(&artifact, &mut *objects.open(&artifact.digests.sha256)?)?;
+                refuse_disguised(artifact.name.as_str(), &mut *objects.open(&artifact.digests.sha256)?)?;
             }
             write_sums(objects, &acting.state, self)
         })
@@ -103,11 +103,11 @@ fn payload_of(state: &State, prepare: &StepId) -> Result<Vec<u8>> {
 }
 
 /// Refuses an artifact that could be taken for something else that the release key signs. Its first bytes are read.
-pub(super) fn refuse_disguised(artifact: &Artifact, bytes: &mut dyn Read) -> Result<Vec<u8>> {
+pub(super) fn refuse_disguised(name: &str, bytes: &mut dyn Read) -> Result<Vec<u8>> {
     let mut start = Vec::new();
-    bytes.take(64).read_to_end(&mut start).context(format!("cannot read artifact `{}`", artifact.name))?;
-    if artifact.name.as_str() != manifest::NOTES && masquerades(&start) {
-        return Err(Error::verification(format!("artifact `{}` is written like a git object", artifact.name))
+    bytes.take(64).read_to_end(&mut start).context(format!("cannot read artifact `{name}`"))?;
+    if name != manifest::NOTES && masquerades(&start) {
+        return Err(Error::verification(format!("artifact `{name}` is written like a git object"))
             .hint("its signature by the release key could be taken for that of a tag: find out what made it"));
     }
     Ok(start)

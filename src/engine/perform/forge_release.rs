@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Acting, Perform, sealed, summed};
+use super::{Acting, Perform};
 use crate::effects::{AssetFile, Discard, Effects, Forge, Latest, ReleaseText};
 use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
 use crate::engine::neighbours::Quiet;
 use crate::engine::release::{Move, WantedRelease, next_move};
+use crate::engine::release_files::Release;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::manifest::NOTES;
 use crate::journal::{State, StepStatus};
-use crate::model::Digests;
 use crate::step::{ForgeRelease, Released};
 
 /// How many assets go up at once.
@@ -44,24 +44,17 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &ForgeRelease)
 
 /// The release as the train's outcomes make it: no guesses.
 fn wanted(train: &Train, state: &State, step: &ForgeRelease) -> Result<WantedRelease> {
-    let made = summed(state, &step.checksum)?;
-    let seal = sealed(state, &step.seal)?;
-    let objects = train.objects();
+    let release = Release::on_forge(state, step)?;
+    let (seal, objects) = (release.seal()?, train.objects());
     let mut assets = Vec::new();
     let mut notes = String::new();
-    for artifact in made.files() {
-        if artifact.name.as_str() == NOTES {
-            let bytes = objects.get(&artifact.digests.sha256)?;
-            notes = String::from_utf8(bytes).context("the release notes are not UTF-8")?;
+    for file in release.files(objects)? {
+        if file.name == NOTES {
+            notes = String::from_utf8(objects.get(&file.digests.sha256)?).context("the release notes are not UTF-8")?;
         }
-        let (name, path) = (artifact.name.to_string(), objects.path(&artifact.digests.sha256));
-        assets.push(AssetFile { name, path, digests: artifact.digests });
-    }
-    for file in &seal.files {
-        let bytes = objects.get(&file.sha256)?;
         // An asset's name has no directory.
-        let name = file.path.replace('/', ".");
-        assets.push(AssetFile { name, path: objects.path(&file.sha256), digests: Digests::of(&bytes) });
+        let (name, path) = (file.name.replace('/', "."), objects.path(&file.digests.sha256));
+        assets.push(AssetFile { name, path, digests: file.digests });
     }
     let mut names = BTreeSet::new();
     if let Some(twice) = assets.iter().find(|a| !names.insert(a.name.to_ascii_lowercase())) {

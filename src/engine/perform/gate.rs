@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::stage::{again, digests_at, directory, same_or_conflict};
-use super::{Acting, Perform, summed};
+use super::stage::{again, digests_at, is_unchanged, same_or_conflict};
+use super::{Acting, Perform};
 use crate::effects::{Area, Role};
 use crate::engine::clock::{Witness, judge};
+use crate::engine::release_files::Release;
 use crate::engine::{branches, content};
 use crate::error::{Error, Result};
 use crate::journal::StepStatus;
@@ -104,21 +105,24 @@ async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()>
         super::promote::page_can_be_made(acting, on, approved_by)?;
         let store = acting.store(&on.store).await?;
         let staging = Area::Staging(acting.staging(on)?);
-        let dir = directory(&on.version);
-        for artifact in summed(&acting.state, &on.checksum)?.files() {
-            let path = format!("{dir}/{}", artifact.name);
+        let release = Release::staged(&acting.state, on)?;
+        for file in release.summed_files() {
+            let path = release.path(&file);
             let there = digests_at(&*store, &Area::Public, &path).await?;
             if there.is_some() {
-                same_or_conflict(&*store, &path, &artifact.digests, there)
+                same_or_conflict(&*store, &path, &file.digests, there)
                     .map_err(|e| e.detail(format!("it is in the way of `{}`", planned.id)))?;
+                continue;
+            }
+            if is_unchanged(&acting.state, (&*store, on), &path).await? {
                 continue;
             }
             let mut staged = digests_at(&*store, &staging, &path).await?;
             if staged.is_none() {
-                again((acting.effects, acting.train), (&*store, on), &path, artifact).await?;
+                again((acting.effects, acting.train), (&*store, on), &path, &file.digests).await?;
                 staged = digests_at(&*store, &staging, &path).await?;
             }
-            same_or_conflict(&*store, &path, &artifact.digests, staged)?;
+            same_or_conflict(&*store, &path, &file.digests, staged)?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::{Acting, Perform, wrong};
 use crate::effects::{CheckedReader, PackFiles, Served, StaticContent, StaticFile, blocking, read_public};
 use crate::error::{Context as _, Error, Result};
+use crate::formats::layout;
 use crate::journal::StepStatus;
 use crate::model::Oid;
 use crate::step::{HistoryPacked, KeptPack, PackHistory, StepId};
@@ -15,7 +16,7 @@ impl Perform for PackHistory {
 
 async fn pack(acting: &Acting<'_>, step: &PackHistory) -> Result<HistoryPacked> {
     let store = acting.store(&step.store).await?;
-    let refs = read_public(&*store, &format!("git/{}.git/info/refs", step.project)).await?;
+    let refs = read_public(&*store, &layout::repository_file(&step.project, "info/refs")).await?;
     let served = Served::read(&[], refs.as_deref().unwrap_or_default())?;
     let mut without: Vec<Oid> =
         served.refs.into_iter().filter(|(name, _)| !name.ends_with("^{}")).map(|(_, oid)| oid).collect();

@@ -10,6 +10,7 @@ use crate::engine::Train;
 use crate::engine::branches;
 use crate::engine::converge::{Race, replaced};
 use crate::error::Result;
+use crate::formats::layout;
 use crate::formats::openpgp::Certificate;
 use crate::journal::StepStatus;
 use crate::model::{Fingerprint, Sha256};
@@ -47,14 +48,14 @@ async fn point(acting: &Acting<'_>, step: &Point) -> Result<Pointed> {
 /// there stays.
 async fn keys(acting: &Acting<'_>, store: &dyn Store) -> Result<()> {
     let trust = acting.train.trust();
-    let path = format!("keys/{}", trust::FILE);
+    let path = layout::key(trust::FILE);
     if let Some(bytes) = read_public(store, &path).await?
         && Root::from_bytes(&bytes, &path).is_ok_and(|r| r.version > trust.root.version)
     {
         return Ok(());
     }
     for (name, bytes) in &trust.published {
-        let path = format!("keys/{name}");
+        let path = layout::key(name);
         match name.strip_suffix(".asc").filter(|n| n.parse::<Fingerprint>().is_ok()) {
             Some(_) => merge(store, &path, bytes).await?,
             None => replace(store, &path, bytes).await?,

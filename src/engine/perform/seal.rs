@@ -37,7 +37,7 @@ fn seal(acting: &Acting<'_>, step: &Seal) -> Result<Sealed> {
 
 fn kept(acting: &Acting<'_>, path: &str, bytes: &[u8]) -> Result<SealedFile> {
     let digests = acting.train.objects().put(bytes)?;
-    Ok(SealedFile { path: path.to_owned(), sha256: digests.sha256, size: digests.size })
+    Ok(SealedFile::new(path, &digests))
 }
 
 fn sign_tag(acting: &Acting<'_>, step: &Seal, signer: &dyn Signer) -> Result<(Oid, crate::model::Sha256)> {

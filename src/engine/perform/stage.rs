@@ -2,20 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Acting, Perform, summed};
+use super::{Acting, Perform};
 use crate::effects::{Area, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking};
+use crate::engine::release_files::Release;
 use crate::engine::staged;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, Result};
-use crate::formats::digests;
+use crate::formats::{digests, layout};
 use crate::journal::{State, StepStatus};
-use crate::model::{Artifact, Digests};
-use crate::step::{OnStore, Stage, Staged, Summed};
-
-/// Where a line's files are in a store, in both areas.
-pub(super) fn directory(version: &semver::Version) -> String {
-    format!("releases/{version}")
-}
+use crate::model::Digests;
+use crate::step::{OnStore, Stage, Staged, StagedVerified, VerifyStaged};
 
 /// Whether strangers see nothing of a store's staging area.
 ///
@@ -69,9 +65,12 @@ pub(super) fn same_or_conflict(store: &dyn Store, path: &str, want: &Digests, fo
     }
 }
 
-pub(super) fn staged_files(made: &Summed, step: &OnStore) -> Vec<(String, Artifact)> {
-    let dir = directory(&step.version);
-    made.files().map(|a| (format!("{dir}/{}", a.name), a.clone())).collect()
+/// Whether a staged file is the one that was read when it was verified, as far as the store says without reading it.
+pub(super) async fn is_unchanged(state: &State, (store, on): (&dyn Store, &OnStore), path: &str) -> Result<bool> {
+    let same = |(_, verified): &(_, &VerifyStaged)| verified.0.store == on.store && verified.0.branch == on.branch;
+    let verified = state.graph().plan().all().find(same).and_then(|(step, _)| state.made(&step.id));
+    let Some(then) = verified.and_then(|v: &StagedVerified| v.seen.get(path)) else { return Ok(false) };
+    Ok(store.stat(&Area::Staging(staging(state, on)?), path).await?.as_ref() == Some(then))
 }
 
 impl Perform for Stage {
@@ -91,17 +90,19 @@ async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
     let note = staged::Note::bytes_of(acting.train.plan(), acting.nonce()?)?;
     let note = acting.train.objects().put(&note)?;
     store.put_new(&area, STAGED_NOTE, &acting.train.objects().path(&note.sha256), &note).await?;
-    let files = staged_files(summed(&acting.state, &step.checksum)?, step);
-    let mut bytes = 0;
-    for (path, artifact) in &files {
-        let source = acting.train.objects().path(&artifact.digests.sha256);
-        if store.put_new(&area, path, &source, &artifact.digests).await? == PutNew::Existed {
-            let found = digests_at(&*store, &area, path).await?;
-            same_or_conflict(&*store, path, &artifact.digests, found)?;
+    let release = Release::staged(&acting.state, step)?;
+    let (mut files, mut bytes) = (0, 0);
+    for file in release.summed_files() {
+        let path = release.path(&file);
+        let source = acting.train.objects().path(&file.digests.sha256);
+        if store.put_new(&area, &path, &source, &file.digests).await? == PutNew::Existed {
+            let found = digests_at(&*store, &area, &path).await?;
+            same_or_conflict(&*store, &path, &file.digests, found)?;
         }
-        bytes += artifact.digests.size;
+        files += 1;
+        bytes += file.digests.size;
     }
-    Ok(Staged { files: files.len() as u64, bytes })
+    Ok(Staged { files, bytes })
 }
 
 /// Puts a staged file that a store has lost there again: its bytes are kept with the train.
@@ -109,11 +110,11 @@ pub(super) async fn again(
     (effects, train): (&Effects, &Train),
     (store, step): (&dyn Store, &OnStore),
     path: &str,
-    artifact: &Artifact,
+    digests: &Digests,
 ) -> Result<()> {
     let area = Area::Staging(staging(&train.state(), step)?);
-    let source = train.objects().path(&artifact.digests.sha256);
-    store.put_new(&area, path, &source, &artifact.digests).await?;
+    let source = train.objects().path(&digests.sha256);
+    store.put_new(&area, path, &source, digests).await?;
     let text = format!("staged    store `{}` had lost the staged `{path}`; it was put there again", store.name());
     effects.progress.event(ProgressEvent::Note(text));
     Ok(())
@@ -123,10 +124,12 @@ pub(super) async fn again(
 pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
     let (store, state) = (effects.store(&step.store)?, train.state());
     let area = Area::Staging(staging(&state, step)?);
-    let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
-    for (path, artifact) in staged_files(summed(&state, &step.checksum)?, step) {
+    let listed: BTreeSet<String> = store.list(&area, &layout::release(&step.version)).await?.into_iter().collect();
+    let release = Release::staged(&state, step)?;
+    for file in release.summed_files() {
+        let path = release.path(&file);
         if !listed.contains(&path) {
-            again((effects, train), (&*store, step), &path, &artifact).await?;
+            again((effects, train), (&*store, step), &path, &file.digests).await?;
         }
     }
     Ok(())

@@ -1,22 +1,36 @@
 //! `verify-staged`: staged bytes read back, from a store or from a train's own objects.
 
-use std::collections::BTreeSet;
-use std::io::Read as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
-use super::stage::{all_again, directory, same_or_conflict, staged_files, staging};
-use super::{Acting, Perform, summed};
+use super::stage::{all_again, same_or_conflict, staging};
+use super::{Acting, Perform};
 use crate::effects::{Area, Effects, blocking};
+use crate::engine::release_files::{Origin, Release, ReleaseFile};
 use crate::engine::view::View;
 use crate::error::{Context as _, Error, Result};
-use crate::formats::digests;
+use crate::formats::{digests, layout};
 use crate::journal::{State, StepStatus};
+use crate::model::Digests;
 use crate::step::{OnStore, StagedVerified, VerifyStaged};
 
 impl Perform for VerifyStaged {
     async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<StagedVerified> {
-        all_again(acting.effects, acting.train, &self.0).await?;
-        let files = read_staged(acting.effects, &acting.state, &self.0).await?;
-        Ok(StagedVerified { files: files as u64 })
+        let step = &self.0;
+        let store = acting.store(&step.store).await?;
+        all_again(acting.effects, acting.train, step).await?;
+        let area = Area::Staging(acting.staging(step)?);
+        let release = Release::staged(&acting.state, step)?;
+        let mut seen = BTreeMap::new();
+        for file in release.summed_files() {
+            // Before its bytes are read: whatever is written later gives it another token.
+            let path = release.path(&file);
+            if let Some(stat) = store.stat(&area, &path).await? {
+                seen.insert(path, stat);
+            }
+        }
+        let files = read_staged(acting.effects, &acting.state, step).await?;
+        Ok(StagedVerified { files: files as u64, seen })
     }
 }
 
@@ -24,47 +38,44 @@ impl Perform for VerifyStaged {
 pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
     let store = effects.store(&step.store)?;
     let area = Area::Staging(staging(state, step)?);
-    let files = staged_files(summed(state, &step.checksum)?, step);
-    let listed: BTreeSet<String> = store.list(&area, &directory(&step.version)).await?.into_iter().collect();
+    let release = Release::staged(state, step)?;
+    let files: Vec<(String, ReleaseFile)> = release.summed_files().map(|f| (release.path(&f), f)).collect();
+    let listed: BTreeSet<String> = store.list(&area, &layout::release(&step.version)).await?.into_iter().collect();
     let ours: BTreeSet<String> = files.iter().map(|(p, _)| p.clone()).collect();
     if let Some(extra) = listed.difference(&ours).next() {
         return Err(Error::conflict(format!("store `{}` holds a staged file that is not ours: `{extra}`", step.store))
             .hint("remove it from the staging area, then `lifeboat ship`"));
     }
-    let made = summed(state, &step.checksum)?;
-    for (path, artifact) in &files {
-        let Some(mut bytes) = store.get(&area, path).await? else {
+    for (path, file) in &files {
+        let Some(bytes) = store.get(&area, path).await? else {
             return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", step.store))
                 .hint("`lifeboat ship`, where the train is, puts it there again; nothing of it is public"));
         };
-        // What people approve may not be disguised; manifest and sums are what they say.
-        let listed = made.artifacts.contains(artifact);
-        let found = blocking(|| {
-            let start = if listed { super::checksum::refuse_disguised(artifact, &mut *bytes)? } else { Vec::new() };
-            let name = store.name();
-            digests::read(&mut std::io::Cursor::new(start).chain(bytes))
-                .context(format!("cannot read `{path}` in store `{name}`"))
-        })?;
-        same_or_conflict(&*store, path, &artifact.digests, Some(found))?;
+        let what = || format!("cannot read `{path}` in store `{}`", store.name());
+        let found = blocking(|| read_reviewed(file, bytes, what))?;
+        same_or_conflict(&*store, path, &file.digests, Some(found))?;
     }
     Ok(files.len())
 }
 
+/// The digests of a file that people approve, which may not be disguised; manifest and sums are what they say.
+fn read_reviewed(file: &ReleaseFile, mut bytes: Box<dyn Read + Send>, what: impl Fn() -> String) -> Result<Digests> {
+    let disguises = file.origin == Origin::Listed;
+    let start = if disguises { super::checksum::refuse_disguised(&file.name, &mut *bytes)? } else { Vec::new() };
+    digests::read(&mut std::io::Cursor::new(start).chain(bytes)).context(what())
+}
+
 /// Reads the same files among a train's own objects, where a store does not show them; `None` if one is not there.
 pub(super) fn read_objects(train: &View, step: &OnStore) -> Result<Option<usize>> {
-    let made = summed(train.state(), &step.checksum)?;
+    let release = Release::staged(train.state(), step)?;
     let mut count = 0;
-    for artifact in made.files() {
-        if !train.objects().has(&artifact.digests.sha256)? {
+    for file in release.summed_files() {
+        if !train.objects().has(&file.digests.sha256)? {
             return Ok(None);
         }
-        let mut bytes = train.objects().open(&artifact.digests.sha256)?;
-        let listed = made.artifacts.contains(artifact);
-        let start = if listed { super::checksum::refuse_disguised(artifact, &mut *bytes)? } else { Vec::new() };
-        let name = &artifact.name;
-        let found = digests::read(&mut std::io::Cursor::new(start).chain(bytes))
-            .context(format!("cannot read `{name}` of the bundle"))?;
-        if found != artifact.digests {
+        let name = &file.name;
+        let bytes = train.objects().open(&file.digests.sha256)?;
+        if read_reviewed(&file, bytes, || format!("cannot read `{name}` of the bundle"))? != file.digests {
             return Err(Error::verification(format!("`{name}` of the bundle has other bytes than recorded"))
                 .hint("do not approve: ask for the bundle again, and compare its digest by voice"));
         }

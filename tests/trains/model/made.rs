@@ -1,7 +1,7 @@
 //! Made-up outcomes and approvals, each of the kind that its step makes. `benches/` uses them too.
 #![allow(unreachable_pub, clippy::unwrap_used, missing_docs, reason = "shared by tests and benchmarks")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use lifeboat::engine::Next;
@@ -68,7 +68,7 @@ pub fn outcome(step: &Step) -> Outcome {
         .into(),
         Step::PackHistory(_) => HistoryPacked { pack: None, without: Vec::new() }.into(),
         Step::Stage(_) => Staged { files: 3, bytes: 3 }.into(),
-        Step::VerifyStaged(_) => StagedVerified { files: 3 }.into(),
+        Step::VerifyStaged(_) => StagedVerified { files: 3, seen: BTreeMap::new() }.into(),
         Step::Gate(_) => GateOpened { content: Sha256::of(b"content"), approved_by: Vec::new() }.into(),
         Step::Seal(s) => Sealed {
             tag: s.tag.clone(),

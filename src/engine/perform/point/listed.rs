@@ -12,7 +12,8 @@ use crate::engine::Train;
 use crate::engine::converge::Race;
 use crate::engine::index::{IndexWriter, unlisted};
 use crate::error::{Error, Result};
-use crate::formats::index::{self, Entry, Index};
+use crate::formats::index::{Entry, Index};
+use crate::formats::layout;
 use crate::step::Point;
 use crate::trust::{SignedIndex, read_index};
 
@@ -20,7 +21,7 @@ use crate::trust::{SignedIndex, read_index};
 /// else wrote or put back there is never signed on.
 pub(super) async fn signed_index(acting: &Acting<'_>, store: &dyn Store) -> Result<Option<SignedIndex>> {
     let there = read_index(store, acting.train.trust(), acting.effects.clock.now()).await.map_err(|e| {
-        e.context(format!("store `{}`: `{}`", store.name(), index::PATH)).hint(
+        e.context(format!("store `{}`: `{}`", store.name(), layout::INDEX)).hint(
             "somebody else wrote this index: put the last signed one back (its signature lies beside it), or remove it if \
              nothing was released here yet",
         )

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use semver::Version;
+
 use super::super::Acting;
-use super::super::stage::directory;
 use crate::effects::{Store, read_public};
 use crate::engine::index::follow;
 use crate::error::{Error, Result};
 use crate::formats::index::{Entry, Index};
+use crate::formats::layout;
 use crate::formats::manifest::{self, Manifest, NOTES, PAGE_DATA};
 use crate::model::Sha256;
 use crate::site::{self, IndexPage, IndexRelease, ReleasePage, RootPage};
@@ -24,14 +26,14 @@ pub(super) async fn write(
     let templates = &acting.train.plan().templates;
     let mut releases = Vec::new();
     for (version, entry) in &index.releases {
-        let dir = directory(version);
-        let Some(manifest) = manifest(store, &dir, entry).await? else { continue };
-        let page = page_data(store, &dir, &manifest).await?;
+        let Some(manifest) = manifest(store, version, entry).await? else { continue };
+        let page = page_data(store, &manifest).await?;
         let advisories = page.as_ref().map(|p| p.advisories.clone()).unwrap_or_default();
         if let Some(page) = page.filter(|_| step.lines.contains_key(&entry.line)) {
             let newest = index.latest.lines.get(&entry.line).filter(|newest| *newest != version);
             let page = ReleasePage { superseded_by: newest.cloned(), ..page };
-            if !follow(store, bytes, &format!("{dir}/index.html"), &site::release_page(templates, &page)?).await? {
+            let path = layout::release_file(version, layout::RELEASE_PAGE);
+            if !follow(store, bytes, &path, &site::release_page(templates, &page)?).await? {
                 return Ok(false);
             }
         }
@@ -39,32 +41,29 @@ pub(super) async fn write(
         releases.push(IndexRelease { version, branch, date: manifest.date, advisories });
     }
     let page = IndexPage { project: index.project.clone(), releases };
-    if !follow(store, bytes, "releases/index.html", &site::index_page(templates, &page)?).await? {
+    if !follow(store, bytes, layout::INDEX_PAGE, &site::index_page(templates, &page)?).await? {
         return Ok(false);
     }
     let base = Some(store.public_url("").trim_end_matches('/').to_owned());
     let root = RootPage { index: page, base, root: acting.train.trust().digest };
-    if is_ours(store).await? && !follow(store, bytes, ROOT, &site::root_page(templates, &root)?).await? {
+    if is_ours(store).await? && !follow(store, bytes, layout::ROOT_PAGE, &site::root_page(templates, &root)?).await? {
         return Ok(false);
     }
     match &index.latest.overall {
-        Some(latest) => follow(store, bytes, "releases/latest", format!("{latest}\n").as_bytes()).await,
+        Some(latest) => follow(store, bytes, layout::LATEST, format!("{latest}\n").as_bytes()).await,
         None => Ok(true),
     }
 }
 
-/// The page at the store's root.
-const ROOT: &str = "index.html";
-
 /// Whether the page at the root is to be written: a project's own is left alone.
 async fn is_ours(store: &dyn Store) -> Result<bool> {
-    let there = read_public(store, ROOT).await?;
+    let there = read_public(store, layout::ROOT_PAGE).await?;
     Ok(there.is_none_or(|bytes| String::from_utf8_lossy(&bytes).contains(site::MARK)))
 }
 
 /// The manifest of a listed release, which the index names by digest.
-async fn manifest(store: &dyn Store, dir: &str, entry: &Entry) -> Result<Option<Manifest>> {
-    let path = format!("{dir}/{}", manifest::FILE);
+async fn manifest(store: &dyn Store, version: &Version, entry: &Entry) -> Result<Option<Manifest>> {
+    let path = layout::release_file(version, manifest::FILE);
     let Some(bytes) = read_public(store, &path).await? else { return Ok(None) };
     if Sha256::of(&bytes) != entry.manifest {
         return Err(Error::conflict(format!("store `{}`: `{path}` is not the one that the index lists", store.name()))
@@ -74,8 +73,10 @@ async fn manifest(store: &dyn Store, dir: &str, entry: &Entry) -> Result<Option<
 }
 
 /// What the page of a release was made from, if it is there and says of the files what the manifest says: nobody signs it.
-async fn page_data(store: &dyn Store, dir: &str, manifest: &Manifest) -> Result<Option<ReleasePage>> {
-    let Some(bytes) = read_public(store, &format!("{dir}/{PAGE_DATA}")).await? else { return Ok(None) };
+async fn page_data(store: &dyn Store, manifest: &Manifest) -> Result<Option<ReleasePage>> {
+    let Some(bytes) = read_public(store, &layout::release_file(&manifest.version, PAGE_DATA)).await? else {
+        return Ok(None);
+    };
     let Ok(page) = serde_json::from_slice::<ReleasePage>(&bytes) else { return Ok(None) };
     let files = page.files.iter().map(|f| (f.name.as_str(), f.size, f.sha256, f.sha512));
     let listed = manifest.artifacts.iter().map(|a| {

@@ -15,17 +15,13 @@ use crate::effects::{Area, Served, StaticContent, StaticFile, Store, blocking, r
 use crate::engine::Train;
 use crate::engine::converge::{Race, replaced};
 use crate::error::{Error, Result};
+use crate::formats::layout;
 use crate::model::{BranchName, Oid, escape};
 use crate::step::Point;
 
 const HEAD: &str = "HEAD";
 const PACKS: &str = "objects/info/packs";
 const REFS: &str = "info/refs";
-
-/// Where the repository lies in the store.
-fn root(step: &Point) -> String {
-    format!("git/{}.git", step.project)
-}
 
 /// Adds the train's branches and tags to what is served.
 pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
@@ -187,7 +183,7 @@ struct Seen {
 impl Seen {
     /// `HEAD` is read before the refs, and written after them: whoever sees a `HEAD` also sees the tag that it is for.
     async fn read(step: &Point, store: &dyn Store, names: &[String]) -> Result<Self> {
-        let mut seen = Self { root: root(step), files: BTreeMap::new() };
+        let mut seen = Self { root: layout::repository(&step.project), files: BTreeMap::new() };
         let fixed = [HEAD, "config", PACKS, "packed-refs", REFS];
         for name in fixed.into_iter().chain(names.iter().map(String::as_str)) {
             let found = read_public(store, &seen.path(name)).await?;

@@ -1,0 +1,62 @@
+//! Where a store keeps what it serves: the paths of `docs/layout.md`, each in one place.
+
+use semver::Version;
+
+use crate::model::{ProjectName, Sha256};
+
+/// The signed list of releases.
+pub const INDEX: &str = "releases/index.json";
+
+/// The signature of the index that was there a moment ago; see [`index_signature`].
+pub const INDEX_SIGNATURE: &str = "releases/index.json.asc";
+
+/// The list of releases as a page.
+pub const INDEX_PAGE: &str = "releases/index.html";
+
+/// The version of the newest release, one line.
+pub const LATEST: &str = "releases/latest";
+
+/// The page at the store's root.
+pub const ROOT_PAGE: &str = "index.html";
+
+/// The page of a release, within it.
+pub const RELEASE_PAGE: &str = "index.html";
+
+/// The directory of the trust root and of the certificates.
+pub const KEYS: &str = "keys";
+
+/// Where the signature of an index with these bytes lies that no later index replaces.
+#[must_use]
+pub fn index_signature(index: &[u8]) -> String {
+    format!("releases/index.{}.asc", Sha256::of(index))
+}
+
+/// The directory of a release.
+#[must_use]
+pub fn release(version: &Version) -> String {
+    format!("releases/{version}")
+}
+
+/// A file of a release.
+#[must_use]
+pub fn release_file(version: &Version, name: &str) -> String {
+    format!("{}/{name}", release(version))
+}
+
+/// The repository that can be cloned.
+#[must_use]
+pub fn repository(project: &ProjectName) -> String {
+    format!("git/{project}.git")
+}
+
+/// A file of the repository that can be cloned.
+#[must_use]
+pub fn repository_file(project: &ProjectName, name: &str) -> String {
+    format!("{}/{name}", repository(project))
+}
+
+/// A file of the trust root, or a certificate.
+#[must_use]
+pub fn key(name: &str) -> String {
+    format!("{KEYS}/{name}")
+}
