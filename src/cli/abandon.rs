@@ -10,6 +10,7 @@ use super::place::Place;
 use super::{Global, Output, rivals};
 use crate::effects::Effects;
 use crate::engine::index::{IndexWriter, Past};
+use crate::engine::lost::nothing_is_public_yet;
 use crate::engine::{Train, branches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Event, State, StepStatus};
@@ -73,6 +74,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let runtime = super::runtime()?;
     // The same command again finishes what an interrupted one left.
     if state.abandoned().is_none() {
+        runtime.block_on(nothing_is_public_yet(&effects, &state))?;
         let recorded = || train.journal().append(Event::Abandoned { reason: args.reason.clone() });
         if let Err(e) = recorded() {
             // A job may have filled the disk: the jobs end, and their files, which are of no use any more, make room.

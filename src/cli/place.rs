@@ -227,9 +227,12 @@ impl Place {
         let (disk, trains, now) = (self.disk.clone(), self.root.join("trains"), crate::plan::secrets(&self.config));
         Arc::new(move |reference| {
             if matches!(reference, SecretRef::Command(_)) && !reviewed(&*disk, &trains, &now)? {
-                return Err(Error::input("a command that prints a secret is not run before its plan is adopted").hint(
-                    "look at it with `lifeboat plan TRAIN.toml`, then adopt with `lifeboat ship TRAIN.toml --plan …`",
-                ));
+                return Err(Error::input("a command that prints a secret is not run before its plan is adopted")
+                    .hint("look at it with `lifeboat plan TRAIN.toml`, then adopt with `lifeboat ship TRAIN.toml --plan …`")
+                    .hint(
+                        "for a train under way put the operator's key back to where its plan says: it signs the amendment \
+                         too, so it can move to a command only between two trains",
+                    ));
             }
             crate::signers::resolve(reference)
         })

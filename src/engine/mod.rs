@@ -11,6 +11,7 @@ mod converge;
 pub mod export;
 mod facts;
 pub mod index;
+pub mod lost;
 mod neighbours;
 mod next;
 mod perform;

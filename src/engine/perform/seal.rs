@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Acting, Perform, summed};
 use crate::effects::{CheckedReader, Role, Signer, blocking, each};
 use crate::engine::content;
+use crate::engine::lost::nothing_is_public_yet;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Hashed, SigningHasher};
 use crate::formats::tag;
@@ -16,6 +17,7 @@ use crate::trust::{Window, judge_own};
 
 impl Perform for Seal {
     async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Sealed> {
+        nothing_is_public_yet(acting.effects, &acting.state).await?;
         seal(acting, self)
     }
 }

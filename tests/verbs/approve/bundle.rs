@@ -52,6 +52,37 @@ fn a_second_person_on_another_machine_approves() {
     operator.run(&["export", "drill", "--to", &operator.mail("late.tar")]).fails(2, &["nothing left to approve"]);
 }
 
+/// A bundle of an amended train has the plan that counts now; one from before counts for nothing any more.
+#[test]
+fn a_train_that_was_amended_is_exported_as_it_is_now() {
+    let (operator, bob) = two();
+    operator.0.to_the_gate();
+    let before = operator.exported("before.tar", &[]);
+    let config = operator.0.config();
+    let recipe = "run = [\"sh build.sh {name}\"]\nartifacts";
+    operator.0.edit(&config, recipe, "run = [\"sh build.sh {name}; true\"]\nartifacts");
+    fs::copy(&config, bob.project().join("lifeboat.toml")).unwrap();
+    let file = operator.0.train_file().display().to_string();
+    operator.run(&["amend", &file, "--yes"]).ends_with(0);
+    // Not that far yet: the changed step is to be done again.
+    operator.run(&["export", "drill", "--to", &operator.mail("early.tar")]).ends_with(2);
+    operator.0.ship().ends_with(3);
+    let after = operator.exported("after.tar", &["--bytes"]);
+    let old = operator.mail("old.json");
+    bob.approve(&before, &old).ends_with(0);
+    operator.run(&["ship", "--approval", &old]).fails(6, &["bob approved plan", "amended again after the review"]);
+    let new = operator.mail("new.json");
+    let ran = bob.approve(&after, &new).ends_with(0);
+    let status = operator.run(&["status", "--json"]).ends_with(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let plan = status[0]["plan"].as_str().unwrap();
+    assert!(fs::read_to_string(&new).unwrap().contains(plan), "{plan}: {}", ran.stdout);
+    operator.run(&["ship", "--approval", &new]).ends_with(3);
+    operator.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
+    let ran = operator.run(&["ship"]).ends_with(0);
+    assert!(ran.stdout.contains("released"), "{}", ran.stdout);
+}
+
 /// The embargoed parts are gone.
 fn nothing_in_scratch(state: &Path) {
     let left: Vec<_> = fs::read_dir(state.join("scratch")).unwrap().map(|e| e.unwrap().file_name()).collect();

@@ -112,6 +112,36 @@ fn approve_asks_the_same_for_a_bundle() {
     assert!(Path::new(&approval).exists());
 }
 
+#[test]
+fn amend_shows_its_question_and_what_it_costs_first() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
+    train.edit(
+        &train.config(),
+        "run = [\"sh build.sh {name}\"]\nartifacts",
+        "run = [\"sh build.sh {name}; true\"]\nartifacts",
+    );
+    let file = train.train_file().display().to_string();
+    let question = "type the train's name, `drill`, to amend it: ";
+    let mut terminal = Terminal::start(&train, &["amend", &file]);
+    terminal.ends_in(question);
+    for said in ["what differs from the adopted plan", "finished steps made", "approvals lapse: alice"] {
+        assert!(terminal.shown().contains(said), "no `{said}` before the question:\n{}", terminal.shown());
+    }
+    terminal.types("no\n");
+    terminal.ends_in("that was `no`; expected the train's name, `drill` (Ctrl-C stops: not amended): ");
+    terminal.types("\u{4}");
+    let shown = terminal.exits(2);
+    assert!(shown.contains("not amended: there was no answer"), "{shown}");
+    assert!(train.run(&["status"]).ends_with(0).stdout.contains("approved by alice\n"), "something was changed");
+    let mut terminal = Terminal::start(&train, &["amend", &file]);
+    terminal.ends_in(question);
+    terminal.types("drill\n");
+    let shown = terminal.exits(0);
+    assert!(shown.contains("train drill: amended"), "{shown}");
+}
+
 /// A question elsewhere would need its own test on a terminal.
 #[test]
 fn there_is_one_place_that_asks() {

@@ -174,3 +174,41 @@ fn hints_say_what_helps() {
     let ran = train.adopt().fails(2, &["keys/trust.json", "pinned sha256:", "hint: restore that directory"]);
     assert!(!ran.stderr.contains("trust init"), "{}", ran.stderr);
 }
+
+/// A journal that lost its end after the release: nobody is advised to remove good signatures, or to burn what is public.
+#[test]
+fn a_journal_that_was_cut_after_the_gate_is_told_by_what_is_public() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let path = train.train_dir("drill").join("journal.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let first = |words: &[&str]| lines.iter().position(|l| words.iter().all(|w| l.contains(w))).unwrap();
+    let gate = first(&["\"started\"", "\"gate\""]);
+    let seal = first(&["\"started\"", "\"seal/release-1.0.0\""]);
+    let sealed = first(&["\"succeeded\"", "\"seal/release-1.0.0\""]);
+    let served = crate::support::train_ends::files(&train.store());
+    let said = [
+        "is public in store `mirror`, and its journal knows nothing of that",
+        "restore the train's `journal.jsonl` from a backup, then `lifeboat ship --train drill`",
+        "do not give the train up, and remove nothing from the store",
+    ];
+    for cut in [gate, gate + 1, seal, seal + 1, sealed] {
+        fs::write(&path, lines[..cut].iter().map(|l| format!("{l}\n")).collect::<String>()).unwrap();
+        let ran = train.ship().fails(6, &said);
+        assert!(!ran.stderr.contains("remove it if") && !ran.stderr.contains("abandon the train"), "{}", ran.stderr);
+        train.run(&["abandon", "drill", "--reason", "x"]).fails(6, &said);
+        let now: Vec<_> = crate::support::train_ends::files(&train.store());
+        let public = |all: &[(String, u32)]| -> Vec<String> {
+            all.iter()
+                .map(|(p, _)| p.clone())
+                .filter(|p| !p.starts_with(".staging/") && !p.contains("/locks/"))
+                .collect()
+        };
+        assert_eq!(public(&now), public(&served), "cut at {cut}");
+    }
+    fs::write(&path, &whole).unwrap();
+    train.run(&["ship", "--train", "drill"]).ends_with(0);
+    train.run(&["verify", "1.0.5", &train.store().display().to_string()]).ends_with(0);
+}
