@@ -4,4 +4,3 @@ mod clock;
 mod disk;
 mod doctor;
 mod git;
-mod rehearsal;
