@@ -20,7 +20,7 @@ pub const VERB: &str = "try-template";
 /// What a template may take, in bytes of address space; a few of them are the program's own.
 const MEMORY: u64 = 1 << 30;
 /// In seconds of a processor.
-const TIME: u64 = 10;
+const TIME: u64 = 3;
 /// The same while its line is looked for.
 const LITTLE_TIME: u64 = 1;
 
