@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bump::VersionRules;
+use crate::error::{Error, Result};
 use crate::formats::glob;
 use crate::model::{
     Advisory, AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
@@ -329,6 +330,17 @@ pub struct TrainLine {
     pub to: Option<VersionStep>,
     /// Its patches.
     pub series: SeriesSource,
+}
+
+impl TrainLine {
+    /// The step of its version: the one that it names, else the usual one of its kind.
+    ///
+    /// # Errors
+    /// A line that gets no version.
+    pub fn step(&self) -> Result<VersionStep> {
+        let step = self.to.clone().or_else(|| VersionStep::usual(self.kind));
+        step.ok_or_else(|| Error::input(format!("line `{}` only carries the fix: it gets no version", self.branch)))
+    }
 }
 
 /// Where a line's patch series comes from.

@@ -127,13 +127,7 @@ fn kind(raw: Option<&Text>, faults: &mut Faults) -> Option<LineKind> {
 
 /// The step of a line's version: the usual one of its kind unless it names another.
 fn step(kind: LineKind, raw: Option<&Text>, faults: &mut Faults) -> Option<VersionStep> {
-    let usual = match kind {
-        LineKind::Release => Some(VersionStep::Patch),
-        LineKind::First => Some(VersionStep::Release),
-        LineKind::Candidate => Some(VersionStep::Candidate),
-        LineKind::Carry => None,
-    };
-    let Some(raw) = raw else { return usual };
+    let Some(raw) = raw else { return VersionStep::usual(kind) };
     let step = faults.keep(raw.get_ref().parse::<VersionStep>().map_err(|e| grammar_fault(raw.span(), &e)))?;
     let (fits, label) = match (kind, &step) {
         (LineKind::Carry, _) => (false, "a line that carries the fix only has no version: remove `to`"),

@@ -183,7 +183,7 @@ fn look_elsewhere(
     let mut of_line = Vec::new();
     for (i, line) in lines.iter().enumerate() {
         if let Some((_, new)) = &line.versions {
-            versions.push((TagName::new(config.version.tag.replace("{version}", &new.to_string()))?, new.clone()));
+            versions.push((config.tag_name(new)?, new.clone()));
             of_line.push(i);
         }
     }
@@ -306,7 +306,7 @@ impl Seeing<'_> {
         let workflows = self.workflows(&line.branch, &patched, &series, edits, unknown)?;
         let tag_taken = match &versions {
             Some((_, new)) => {
-                let tag = TagName::new(self.config.version.tag.replace("{version}", &new.to_string()))?;
+                let tag = self.config.tag_name(new)?;
                 self.tags.get(&tag).map(|oid| (tag, oid.clone()))
             }
             None => None,
@@ -435,11 +435,7 @@ impl Seeing<'_> {
 
     /// The version before, and a bump of the patched tree, as `prepare` makes it: what is inconsistent stops the plan.
     fn bumped(&self, line: &TrainLine, base: &Oid, patched: &Patched) -> Result<(Version, Bump)> {
-        let to = line.to.clone().unwrap_or(match line.kind {
-            LineKind::First => VersionStep::Release,
-            LineKind::Candidate => VersionStep::Candidate,
-            LineKind::Release | LineKind::Carry => VersionStep::Patch,
-        });
+        let to = line.step()?;
         let date = self.request.date.to_zoned(jiff::tz::TimeZone::UTC).date();
         let request = BumpRequest { to, date, tags: BTreeSet::new() };
         let before = |made: &Bump| made.moves.iter().find(|m| m.new == made.version).map(|m| m.old.clone());

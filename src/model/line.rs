@@ -74,6 +74,19 @@ impl VersionStep {
     }
 }
 
+impl VersionStep {
+    /// What a line's version does unless its train file says otherwise; none where the line gets no version.
+    #[must_use]
+    pub fn usual(kind: LineKind) -> Option<Self> {
+        match kind {
+            LineKind::Release => Some(Self::Patch),
+            LineKind::First => Some(Self::Release),
+            LineKind::Candidate => Some(Self::Candidate),
+            LineKind::Carry => None,
+        }
+    }
+}
+
 impl FromStr for VersionStep {
     type Err = GrammarError;
 

@@ -9,7 +9,7 @@ use super::sketch::{Delivery, Sketch};
 use crate::config::expand::{self, JobKind};
 use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};
-use crate::model::{LineKind, StoreName, TagName, VersionStep};
+use crate::model::{LineKind, StoreName, TagName};
 use crate::snapshot::{Fact, LineFacts};
 use crate::step::{Assemble, Build, Bump, Bundle, Checksum, OnStore, Prepare, Stage, StepId, Test, VerifyStaged};
 use crate::templates::{self, AdvisoryText, ReleaseText};
@@ -43,15 +43,10 @@ pub(super) fn plan_line(
     refuse(config, wanted, facts)?;
     let names = match (&wanted.kind, &facts.versions) {
         (LineKind::Carry, _) => None,
-        (_, Some((_, new))) => Some((new.clone(), tag_name(config, new)?)),
+        (_, Some((_, new))) => Some((new.clone(), config.tag_name(new)?)),
         (_, None) => return Err(Error::input(format!("line `{branch}`: its version is not known"))),
     };
     let bump = names.as_ref().zip(facts.versions.as_ref()).map(|((new, tag), (old, _))| {
-        let to = wanted.to.clone().unwrap_or(match wanted.kind {
-            LineKind::First => VersionStep::Release,
-            LineKind::Candidate => VersionStep::Candidate,
-            LineKind::Release | LineKind::Carry => VersionStep::Patch,
-        });
         let text = ReleaseText {
             project: config.project.name.clone(),
             version: new.clone(),
@@ -66,7 +61,7 @@ pub(super) fn plan_line(
         Ok::<_, Error>(Bump {
             old: old.clone(),
             new: new.clone(),
-            to,
+            to: wanted.step()?,
             rules: config.version.clone(),
             tag: tag.clone(),
             commit_message: templates::commit_message(&config.templates, &text)?,
@@ -140,10 +135,6 @@ fn refuse(config: &Config, wanted: &TrainLine, facts: &LineFacts) -> Result<()> 
         .hint(format!("run `git switch {branch} && cargo fetch --locked` while the registry is up, or set `vendor = false` in `[bundle]`")));
     }
     Ok(())
-}
-
-fn tag_name(config: &Config, version: &Version) -> Result<TagName> {
-    Ok(TagName::new(config.version.tag.replace("{version}", &version.to_string()))?)
 }
 
 fn plan_release(

@@ -14,10 +14,12 @@ mod gate;
 mod interleaved;
 mod journal;
 mod layers;
+mod layout;
 mod map;
 mod model;
 mod power_loss;
 mod reads;
+mod store_down;
 mod stored;
 #[path = "../support/mod.rs"]
 mod support;
