@@ -1,11 +1,13 @@
 //! The content manifest of a train: what people approve. It holds no signatures.
 
+use std::collections::BTreeMap;
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::signed::{self, Document};
 use crate::error::{Error, Result};
-use crate::model::{BranchName, Oid, ProjectName, Sha256, TagName, TrainNonce};
+use crate::model::{AdvisoryId, BranchName, Oid, PersonId, ProjectName, Sha256, TagName, TrainNonce};
 
 /// Its path within a release.
 pub const FILE: &str = "approvals/content.json";
@@ -29,6 +31,24 @@ pub struct Content {
     pub lines: Vec<ContentLine>,
     /// The lines that only carry the fix, sorted by branch.
     pub carries: Vec<CarryLine>,
+    /// The advisories that are published with the train, each with the SHA-256 of its source text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub advisories: BTreeMap<AdvisoryId, Sha256>,
+    /// What was let pass though a check did not, sorted by step: people approve that too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
+}
+
+/// A check that somebody let pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiver {
+    /// The step that did not succeed.
+    pub step: String,
+    /// Who decided.
+    pub person: PersonId,
+    /// Why.
+    pub reason: String,
 }
 
 /// What is released on one line.
@@ -72,6 +92,9 @@ impl Document for Content {
         if !sorted {
             return Err(Error::verification("branches are doubled or out of order"));
         }
+        if !self.waivers.windows(2).all(|p| p[0].step < p[1].step) {
+            return Err(Error::verification("waivers are doubled or out of order"));
+        }
         for (i, line) in self.lines.iter().enumerate() {
             let others = &self.lines[i + 1..];
             if others.iter().any(|o| o.version == line.version || o.tag == line.tag) {
@@ -102,7 +125,17 @@ impl Content {
     ) -> Result<Self> {
         lines.sort_by(|a, b| a.branch.cmp(&b.branch));
         carries.sort_by(|a, b| a.branch.cmp(&b.branch));
-        let out = Self { kind: Self::TYPE.to_owned(), project, train, format: 1, plan, lines, carries };
+        let out = Self {
+            kind: Self::TYPE.to_owned(),
+            project,
+            train,
+            format: 1,
+            plan,
+            lines,
+            carries,
+            advisories: BTreeMap::new(),
+            waivers: Vec::new(),
+        };
         out.check()?;
         Ok(out)
     }
@@ -171,6 +204,24 @@ mod tests {
         let two = content(vec![b, a], &["main"]).unwrap();
         assert_eq!(one.digest().unwrap(), two.digest().unwrap());
         assert_eq!(Content::from_bytes(&one.to_bytes().unwrap()).unwrap(), one);
+    }
+
+    #[test]
+    fn advisories_and_waivers_are_absent_until_there_are_some() {
+        let mut one = content(vec![line("r-1", Version::new(1, 0, 1), "v1.0.1")], &[]).unwrap();
+        let before = one.to_bytes().unwrap();
+        assert!(!String::from_utf8(before.clone()).unwrap().contains("waivers"));
+        one.advisories.insert("GHSA-aaaa-bbbb-cccc".parse().unwrap(), Sha256::of(b"text"));
+        let waiver = |step: &str| Waiver {
+            step: step.to_owned(),
+            person: "alice".parse().unwrap(),
+            reason: "the test is broken".to_owned(),
+        };
+        one.waivers = vec![waiver("test/r-1/a"), waiver("test/r-1/b")];
+        assert_eq!(Content::from_bytes(&one.to_bytes().unwrap()).unwrap(), one);
+        assert_ne!(one.to_bytes().unwrap(), before);
+        one.waivers.reverse();
+        assert!(one.to_bytes().unwrap_err().message().contains("waivers"));
     }
 
     #[test]

@@ -47,6 +47,24 @@ pub struct Index {
     pub latest: Latest,
     /// Versions of abandoned trains, which are never released.
     pub burnt: BTreeSet<Version>,
+    /// Releases that nobody should use any more: they stay listed and served.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub withdrawn: BTreeMap<Version, Withdrawn>,
+    /// SHA-256 of the signed list of the project's advisories; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisories: Option<Sha256>,
+}
+
+/// Why a release should not be used any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawn {
+    /// For people.
+    pub reason: String,
+    /// The release to use instead.
+    pub superseded_by: Option<Version>,
+    /// When it was withdrawn.
+    pub date: Timestamp,
 }
 
 /// A release in the index.
@@ -79,6 +97,12 @@ impl Document for Index {
     fn check(&self) -> Result<()> {
         if let Some(version) = self.burnt.iter().find(|v| self.releases.contains_key(v)) {
             return Err(Error::verification(format!("version {version} is both retired and released")));
+        }
+        for (version, withdrawn) in &self.withdrawn {
+            let unknown = |v: &&Version| !self.releases.contains_key(*v);
+            if let Some(other) = std::iter::once(version).chain(&withdrawn.superseded_by).find(unknown) {
+                return Err(Error::verification(format!("it withdraws {version} and does not list release {other}")));
+            }
         }
         if self.counter > MOST {
             return Err(Error::verification(format!(
@@ -132,6 +156,8 @@ impl Index {
             releases: BTreeMap::new(),
             latest: Latest::default(),
             burnt: BTreeSet::new(),
+            withdrawn: BTreeMap::new(),
+            advisories: None,
         }
     }
 
@@ -237,6 +263,27 @@ mod tests {
         assert!(lies.to_bytes().is_err());
         let burnt = one.next([], [Version::new(1, 0, 6)], generated, expires).unwrap();
         assert!(step(&burnt, &[("r-1", "1.0.6")]).unwrap_err().message().contains("retired"));
+    }
+
+    #[test]
+    fn a_withdrawn_release_stays_listed() {
+        let project = ProjectName::new("sample").unwrap();
+        let zero = Index::empty(project, at("2026-01-01T00:00:00Z"), at("2026-01-08T00:00:00Z"));
+        let mut one = step(&zero, &[("r-1", "1.0.5"), ("r-1", "1.0.6")]).unwrap();
+        let text = String::from_utf8(one.to_bytes().unwrap()).unwrap();
+        assert!(!text.contains("withdrawn") && !text.contains("advisories"), "absent while there is nothing to say");
+        let withdrawn = |by: &str| Withdrawn {
+            reason: "it does not start".to_owned(),
+            superseded_by: Some(by.parse().unwrap()),
+            date: at("2026-01-02T00:00:00Z"),
+        };
+        one.withdrawn.insert(Version::new(1, 0, 5), withdrawn("1.0.6"));
+        one.advisories = Some(Sha256::of(b"advisories"));
+        assert_eq!(Index::from_bytes(&one.to_bytes().unwrap()).unwrap(), one);
+        let next = step(&one, &[("r-1", "1.0.7")]).unwrap();
+        assert_eq!((&next.withdrawn, next.advisories), (&one.withdrawn, one.advisories), "the next index keeps them");
+        one.withdrawn.insert(Version::new(1, 0, 6), withdrawn("1.0.9"));
+        assert!(one.to_bytes().unwrap_err().message().contains("does not list release 1.0.9"));
     }
 
     #[test]

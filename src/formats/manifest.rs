@@ -1,5 +1,7 @@
 //! `manifest.json`: what one line's release consists of.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -7,13 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::checksums::{SHA256SUMS, SHA512SUMS};
 use super::signed::{self, Document};
 use crate::error::{Error, Result};
-use crate::model::{Artifact, ArtifactName, BranchName, Digests, Oid, ProjectName, Sha256, TagName, TrainNonce};
+use crate::model::{
+    Artifact, ArtifactName, BranchName, Digests, Oid, ProjectName, Sha256, TagName, TrainNonce, escape,
+};
 
 /// Its file name in a release.
 pub const FILE: &str = "manifest.json";
 
 /// The release notes, a file of the release like any other: people approve them and the sums list them. No recipe makes it.
 pub const NOTES: &str = "notes.md";
+
+/// How the release was built, an in-toto statement, for releases that have one. No recipe makes it.
+pub const PROVENANCE: &str = "provenance.intoto.jsonl";
 
 /// What the release's pages are made from. No signature covers it, and no recipe makes it.
 pub const PAGE_DATA: &str = "lifeboat-page.json";
@@ -43,6 +50,37 @@ pub struct Manifest {
     pub tag: ManifestTag,
     /// Every file that people signed for, sorted by name; neither this manifest nor the sums.
     pub artifacts: Vec<Artifact>,
+    /// Refs of the served repository and what they name, by their full names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refs: BTreeMap<String, Oid>,
+    /// Crates that are published to a registry with the release, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crates: Vec<ReleasedCrate>,
+    /// Who built which artifact, sorted by artifact.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub built: Vec<BuiltBy>,
+}
+
+/// A crate of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleasedCrate {
+    /// Its name.
+    pub name: String,
+    /// Its version, which need not be the release's.
+    pub version: Version,
+    /// SHA-256 of the `.crate` file, as registries list it.
+    pub sha256: Sha256,
+}
+
+/// Who built an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuiltBy {
+    /// The artifact.
+    pub artifact: ArtifactName,
+    /// The pools that made these bytes, each on its own.
+    pub pools: BTreeSet<String>,
 }
 
 /// The tag of a release.
@@ -65,12 +103,26 @@ impl Document for Manifest {
             }
         }
         for artifact in &self.artifacts {
-            if artifact.name.as_str() != NOTES && is_reserved(artifact.name.as_str()) {
+            let ours = [NOTES, PROVENANCE].contains(&artifact.name.as_str());
+            if !ours && is_reserved(artifact.name.as_str()) {
                 return Err(Error::verification(format!(
                     "artifact `{}` has a name that a release keeps for itself",
                     artifact.name
                 )));
             }
+        }
+        if let Some(name) = self.refs.keys().find(|name| !name.starts_with("refs/")) {
+            return Err(Error::verification(format!("`{}` is not the full name of a ref", escape(name))));
+        }
+        if !self.crates.windows(2).all(|p| p[0].name < p[1].name) {
+            return Err(Error::verification("crates are doubled or out of order"));
+        }
+        if !self.built.windows(2).all(|p| p[0].artifact < p[1].artifact) {
+            return Err(Error::verification("who built what is doubled or out of order"));
+        }
+        let listed = |b: &&BuiltBy| self.artifacts.iter().all(|a| a.name != b.artifact);
+        if let Some(other) = self.built.iter().find(listed) {
+            return Err(Error::verification(format!("it says who built `{}`, which it does not list", other.artifact)));
         }
         Ok(())
     }
@@ -106,7 +158,9 @@ impl Manifest {
         let Contents { project, line, version, train, date, commit, tag, mut artifacts } = contents;
         artifacts.sort_by(|a, b| a.name.cmp(&b.name));
         let kind = Self::TYPE.to_owned();
-        let out = Self { kind, project, line, version, train, format: 1, date, commit, tag, artifacts };
+        let (refs, crates, built) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let out =
+            Self { kind, project, line, version, train, format: 1, date, commit, tag, artifacts, refs, crates, built };
         out.check()?;
         Ok(out)
     }
@@ -144,8 +198,7 @@ impl Manifest {
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let exact =
-        [FILE, super::tag::FILE, "index.html", NOTES, PAGE_DATA, "provenance.intoto.jsonl", "approvals", "latest"];
+    let exact = [FILE, super::tag::FILE, "index.html", NOTES, PAGE_DATA, PROVENANCE, "approvals", "latest"];
     exact.contains(&lower.as_str())
         || lower.ends_with(".asc")
         || lower.ends_with(".sig")
@@ -204,8 +257,32 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_is_not_there_yet_is_absent() {
+        let mut m = manifest(&["a.tar.gz"]).unwrap();
+        let text = String::from_utf8(m.to_bytes().unwrap()).unwrap();
+        assert!(!text.contains("refs") && !text.contains("crates") && !text.contains("built"), "{text}");
+        m.refs.insert("refs/heads/release-1.2".to_owned(), "a".repeat(40).parse().unwrap());
+        let released =
+            ReleasedCrate { name: "sample".to_owned(), version: m.version.clone(), sha256: Sha256::of(b"c") };
+        m.crates.push(released.clone());
+        let pools = ["local".to_owned()].into();
+        m.built.push(BuiltBy { artifact: ArtifactName::new("a.tar.gz").unwrap(), pools });
+        assert_eq!(Manifest::from_bytes(&m.to_bytes().unwrap()).unwrap(), m);
+        let refused = |change: &dyn Fn(&mut Manifest), words: &str| {
+            let mut other = m.clone();
+            change(&mut other);
+            assert!(other.to_bytes().unwrap_err().message().contains(words), "{words}");
+        };
+        refused(&|m| m.crates.push(released.clone()), "crates are doubled");
+        refused(&|m| m.built[0].artifact = ArtifactName::new("b").unwrap(), "which it does not list");
+        refused(&|m| drop(m.refs.insert("main".to_owned(), m.commit.clone())), "not the full name of a ref");
+    }
+
+    #[test]
     fn names_that_collide_or_are_reserved() {
         assert!(manifest(&["a", "notes.md"]).is_ok(), "the notes are approved like every file");
+        assert!(manifest(&["a", "provenance.intoto.jsonl", "sample-v1.2.4.cdx.json"]).is_ok(), "lifeboat lists them");
+        assert!(is_reserved("provenance.intoto.jsonl"), "a recipe may not make it");
         for names in
             [&["a", "a"][..], &["Notes.md"], &["SHA256SUMS"], &["sha512sums.txt"], &["x.asc"], &["Manifest.json"]]
         {

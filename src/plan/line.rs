@@ -174,7 +174,7 @@ fn plan_release(
                 "line `{branch}`: artifact `{}` of target `{}` has a name that lifeboat gives",
                 a.name, planned.name
             ))
-            .detail("the source archive, the vendored crates and the git bundle of a release are called so")
+            .detail("the source archive, the vendored crates, the git bundle and the list of components of a release are called so")
             .hint("give it another name in `artifacts`"));
         }
         let id = match planned.kind {
@@ -266,8 +266,8 @@ fn plan_release(
 }
 
 /// The names of what lifeboat makes of a line's source, in lower case: some file systems ignore it.
-fn own_names(stem: &str) -> [String; 3] {
-    ["-source.tar.gz", "-vendor.tar.gz", ".bundle"].map(|end| format!("{stem}{end}").to_ascii_lowercase())
+fn own_names(stem: &str) -> [String; 4] {
+    ["-source.tar.gz", "-vendor.tar.gz", ".bundle", ".cdx.json"].map(|end| format!("{stem}{end}").to_ascii_lowercase())
 }
 
 /// How the names of the source archive and the git bundle begin: with a `v` before the version where the project's tags have

@@ -36,7 +36,8 @@ pub use secrets::{moved, secrets, shows_commands};
 pub(crate) use sketch::Sketch;
 pub use workflows::StartedWorkflow;
 
-/// The format of plans that this version writes.
+/// The format of plans that this version writes. Those of every format before are read: what a later one added is absent
+/// there, so keys and digests stay as they were.
 pub const FORMAT: u32 = 1;
 
 /// SHA-256 of a plan's canonical bytes.

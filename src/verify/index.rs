@@ -87,6 +87,10 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
         let why = format!("{newer} is the newest release of {}", release.manifest.line);
         report.say("superseded", Verdict::Note, why);
     }
+    if let Some(withdrawn) = index.withdrawn.get(version).filter(|_| held) {
+        let by = withdrawn.superseded_by.as_ref().map(|v| format!("; use {v} instead")).unwrap_or_default();
+        report.say("withdrawn", Verdict::Note, format!("{version}: {}{by}", crate::model::escape(&withdrawn.reason)));
+    }
     Ok(())
 }
 

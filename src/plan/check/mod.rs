@@ -28,8 +28,8 @@ pub fn check(plan: &Plan) -> Result<()> {
 /// As [`check`].
 pub fn check_graph(graph: &Graph) -> Result<()> {
     let plan = graph.plan();
-    if plan.format != FORMAT {
-        return Err(broken(&format!("its format is {FORMAT}"), "the plan"));
+    if !(1..=FORMAT).contains(&plan.format) {
+        return Err(broken(&format!("its format is one of 1 to {FORMAT}"), "the plan"));
     }
     sorted(plan)?;
     if plan.threshold == 0 {

