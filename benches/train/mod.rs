@@ -93,7 +93,7 @@ pub(crate) fn everything(graph: &Graph, now: Timestamp, attempts: impl Fn(&StepI
         }
         let (step, key) = (planned.id.clone(), planned.key);
         out.push(Event::Started { step: step.clone(), key, attempt: attempts(&step) + 1 });
-        out.push(Event::Succeeded { step, key, outcome: Box::new(made::outcome(&planned.step)) });
+        out.push(Event::Succeeded { step, key, outcome: made::outcome(&planned.step).into() });
     }
     out
 }

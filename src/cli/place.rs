@@ -385,6 +385,7 @@ pub(super) fn state_dir(global: &Global) -> Result<PathBuf> {
 /// What a person should do next about a train, if these people's approvals count.
 pub(super) fn advice(state: &State, approved: &[PersonId], now: Timestamp) -> String {
     let waiting = state.deferred().count();
+    let named = |at: usize| &state.graph().at(at).id;
     match next(state, approved, now) {
         Next::Run(_) => "`lifeboat ship` goes on".to_owned(),
         Next::WaitUntil(at, why) => format!("{why} at {}; then `lifeboat ship` goes on", whole_seconds(at)),
@@ -395,12 +396,12 @@ pub(super) fn advice(state: &State, approved: &[PersonId], now: Timestamp) -> St
             )
         }
         Next::Stuck(steps) if state.anything_public() => {
-            format!("fix what stopped `{}`, then run `lifeboat ship`", steps[0])
+            format!("fix what stopped `{}`, then run `lifeboat ship`", named(steps[0]))
         }
         Next::Stuck(steps) => format!(
             "fix what stopped `{}`, then run `lifeboat ship`; a fix in the configuration counts after `lifeboat amend \
              TRAIN.toml`",
-            steps[0]
+            named(steps[0])
         ),
         Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
         Next::Done if waiting > 0 => {

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use crate::journal::{State, StepStatus};
 use crate::model::PersonId;
-use crate::step::{Gate, Step, StepId};
+use crate::step::{Gate, Step};
 
 /// What a train needs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// These steps can act now, most urgent first.
-    Run(Vec<StepId>),
+    /// These steps can act now, most urgent first, by their positions in the plan.
+    Run(Vec<usize>),
     /// Nothing can act before this time, for this reason.
     WaitUntil(Timestamp, String),
     /// A person must act.
@@ -18,7 +18,7 @@ pub enum Next {
     /// Every step has succeeded, or waits for a destination that may be down.
     Done,
     /// Steps failed and nothing else can act: something must be mended first.
-    Stuck(Vec<StepId>),
+    Stuck(Vec<usize>),
 }
 
 /// What a person is asked.
@@ -52,14 +52,14 @@ pub fn next(state: &State, approved: &[PersonId], now: Timestamp) -> Next {
             StepStatus::Succeeded(_) | StepStatus::Deferred(_) => {}
             StepStatus::Failed { retry_at: None, .. } => {
                 required_failed |= !step.deferrable;
-                failed.push(step.id.clone());
+                failed.push(i);
             }
             StepStatus::Failed { retry_at: Some(at), .. } if *at > now => {
                 sooner(&mut wait, *at, format!("`{}` is tried again", step.id));
             }
             StepStatus::Pending | StepStatus::Started | StepStatus::Waiting(_) | StepStatus::Failed { .. } if ready => {
                 match gate(approved, &step.step, now) {
-                    GateStands::Open => run.push(step.id.clone()),
+                    GateStands::Open => run.push(i),
                     GateStands::Asks(question) => ask = ask.or(Some(question)),
                     GateStands::Until(at) => sooner(&mut wait, at, "the embargo ends".to_owned()),
                 }

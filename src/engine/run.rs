@@ -15,7 +15,7 @@ use super::retry::retry_at;
 use super::train::Train;
 use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Event, FailureClass, Journal, State, StepState, StepStatus, TrainState};
+use crate::journal::{Event, FailureClass, State, StepStatus, TrainState};
 use crate::model::PersonId;
 use crate::step::{Outcome, PlannedStep, StepId};
 
@@ -49,7 +49,7 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
 }
 
 /// Steps under way, each with its result.
-type Flying = JoinSet<(StepId, Result<Outcome>)>;
+type Flying = JoinSet<(usize, Result<Outcome>)>;
 
 async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Result<Ended> {
     let total = train.graph().len();
@@ -61,8 +61,8 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
     }
     let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
-    let mut in_flight: BTreeSet<StepId> = BTreeSet::new();
-    let mut errors: Vec<(StepId, Error)> = Vec::new();
+    let mut in_flight: BTreeSet<usize> = BTreeSet::new();
+    let mut errors: Vec<(usize, Error)> = Vec::new();
     loop {
         let approved = approved(train, effects.clock.now())?;
         let decision = next(train.journal().state(), &approved, effects.clock.now());
@@ -70,12 +70,11 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
             // Deliveries that may wait have places of their own: a destination that does not answer takes none that
             // *released* needs.
             for class in [Delivery::Required, Delivery::Deferrable] {
-                let of_class = |id: &StepId| Delivery::of(train, id) == class;
-                let mut busy = in_flight.iter().filter(|id| of_class(id)).count();
-                for id in ready.iter().filter(|id| of_class(id)) {
-                    if busy < slots && !in_flight.contains(id) {
-                        start(effects, train, &ground, id, flying)?;
-                        in_flight.insert(id.clone());
+                let of_class = |at: &&usize| Delivery::of(train.graph().at(**at)) == class;
+                let mut busy = in_flight.iter().filter(of_class).count();
+                for &at in ready.iter().filter(of_class) {
+                    if busy < slots && in_flight.insert(at) {
+                        start(effects, train, &ground, at, flying)?;
                         busy += 1;
                     }
                 }
@@ -88,10 +87,10 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
             () = wait_for(effects, retry), if !flying.is_empty() => continue,
         };
         if let Some(joined) = ended {
-            let (id, result) = joined.map_err(|e| Error::fatal("a step ended in a panic").because(e))?;
-            in_flight.remove(&id);
-            if let Some(error) = finish(effects, train, &id, result)? {
-                errors.push((id, error));
+            let (at, result) = joined.map_err(|e| Error::fatal("a step ended in a panic").because(e))?;
+            in_flight.remove(&at);
+            if let Some(error) = finish(effects, train, at, result)? {
+                errors.push((at, error));
             }
             continue;
         }
@@ -104,9 +103,10 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
                 }
                 return Ok(Ended::Asks(question));
             }
-            Next::Stuck(ids) => {
-                errors.retain(|(id, _)| ids.contains(id));
-                return Ok(Ended::Stuck(errors));
+            Next::Stuck(failed) => {
+                let stuck = errors.into_iter().filter(|(at, _)| failed.contains(at));
+                let named = |(at, error): (usize, Error)| (train.graph().at(at).id.clone(), error);
+                return Ok(Ended::Stuck(stuck.map(named).collect()));
             }
             Next::WaitUntil(at, why) => {
                 if at.as_second() - effects.clock.now().as_second() > PATIENCE_S {
@@ -138,8 +138,8 @@ enum Delivery {
 }
 
 impl Delivery {
-    fn of(train: &Train, id: &StepId) -> Self {
-        if train.plan().step(id).is_some_and(|s| s.deferrable) { Self::Deferrable } else { Self::Required }
+    fn of(step: &PlannedStep) -> Self {
+        if step.deferrable { Self::Deferrable } else { Self::Required }
     }
 }
 
@@ -163,42 +163,34 @@ fn start(
     effects: &Effects,
     train: &Arc<Train>,
     ground: &Arc<(Pools, Reach)>,
-    id: &StepId,
+    at: usize,
     flying: &mut Flying,
 ) -> Result<()> {
-    let (step, before) = step_and_status(train, id)?;
+    let step = train.graph().at(at);
+    let before = train.journal().state().shared(at);
     // A job that a crash left behind is looked for by its handle; recording `Started` again would forget it.
     let attempt = {
-        let mut journal = train.journal();
-        let attempts = journal.state().step(id).map_or(0, |s| s.attempts);
+        let attempts = before.attempts;
         if matches!(before.status, StepStatus::Waiting(_)) {
             attempts
         } else {
-            journal.append(Event::Started { step: id.clone(), key: step.key, attempt: attempts + 1 })?;
+            let started = Event::Started { step: step.id.clone(), key: step.key, attempt: attempts + 1 };
+            train.journal().append(started)?;
             attempts + 1
         }
     };
-    effects.progress.event(ProgressEvent::Started(id.clone()));
-    let (effects, train, ground, id) = (effects.clone(), train.clone(), ground.clone(), id.clone());
+    effects.progress.event(ProgressEvent::Started(step.id.clone()));
+    let (effects, train, ground) = (effects.clone(), train.clone(), ground.clone());
     flying.spawn(async move {
-        let result = perform(&effects, &train, (&ground.0, &ground.1), &step, &before, attempt).await;
-        (id, result)
+        let step = train.graph().at(at);
+        let result = perform(&effects, &train, (&ground.0, &ground.1), step, &before, attempt).await;
+        (at, result)
     });
     Ok(())
 }
 
-fn step_and_status(train: &Train, id: &StepId) -> Result<(PlannedStep, StepState)> {
-    let journal = train.journal();
-    let state = journal.state();
-    match (train.plan().step(id), state.step(id)) {
-        (Some(step), Some(stands)) => Ok((step.clone(), stands.clone())),
-        _ => Err(Error::fatal(format!("the plan has no step `{id}`"))),
-    }
-}
-
 /// Whether a destination that may be down is left alone for now. One that fails in passing, again and again, is down.
-fn given_up(journal: &Journal, id: &StepId, kind: ErrorKind, now: Timestamp) -> bool {
-    let attempt = journal.state().step(id).map_or(1, |s| s.attempts);
+fn given_up(attempt: u32, kind: ErrorKind, now: Timestamp) -> bool {
     match kind {
         ErrorKind::Unreachable => true,
         ErrorKind::Transient => retry_at(FailureClass::Transient, attempt, now).is_none(),
@@ -207,14 +199,15 @@ fn given_up(journal: &Journal, id: &StepId, kind: ErrorKind, now: Timestamp) -> 
 }
 
 /// Records how a step ended; gives its error back if it failed for good.
-fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>) -> Result<Option<Error>> {
-    let (step, _) = step_and_status(train, id)?;
+fn finish(effects: &Effects, train: &Train, at: usize, result: Result<Outcome>) -> Result<Option<Error>> {
+    let step = train.graph().at(at);
     let mut journal = train.journal();
-    let (step_id, key) = (id.clone(), step.key);
+    let attempt = journal.state().at(at).attempts;
+    let (id, step_id, key) = (&step.id, step.id.clone(), step.key);
     match result {
         Ok(outcome) => {
             let before = journal.state().name();
-            journal.append(Event::Succeeded { step: step_id, key, outcome: Box::new(outcome) })?;
+            journal.append(Event::Succeeded { step: step_id, key, outcome: Arc::new(outcome) })?;
             effects.progress.event(ProgressEvent::Succeeded(id.clone()));
             if before < TrainState::Released && journal.state().name() == TrainState::Released {
                 // What is left may take as long as a destination that does not answer.
@@ -223,7 +216,7 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
             }
             Ok(None)
         }
-        Err(error) if step.deferrable && given_up(&journal, id, error.kind(), effects.clock.now()) => {
+        Err(error) if step.deferrable && given_up(attempt, error.kind(), effects.clock.now()) => {
             let reason = error.message().to_owned();
             let deferred = Event::Deferred { step: step_id, key, reason: reason.clone(), part: error.part() };
             journal.append(deferred)?;
@@ -232,7 +225,6 @@ fn finish(effects: &Effects, train: &Train, id: &StepId, result: Result<Outcome>
         }
         Err(error) => {
             let class = FailureClass::from(error.kind());
-            let attempt = journal.state().step(id).map_or(1, |s| s.attempts);
             let retry_at = retry_at(class, attempt, effects.clock.now());
             // Runners name the step themselves.
             let named = error.details().contains(&format!("step: {id}"));

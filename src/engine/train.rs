@@ -297,10 +297,10 @@ impl Train {
         self.journal.lock()
     }
 
-    /// A copy of the state now.
+    /// The state now; what is recorded later is not in it.
     #[must_use]
-    pub fn state(&self) -> State {
-        self.journal().state().clone()
+    pub fn state(&self) -> Arc<State> {
+        self.journal().snapshot()
     }
 
     /// The train as it is now, to be read.

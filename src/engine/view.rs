@@ -13,7 +13,7 @@ use crate::trust::TrustedRoot;
 /// What was recorded of a train up to now, with the objects that it names and the trust root by which approvals count.
 #[derive(Clone)]
 pub struct View {
-    state: State,
+    state: Arc<State>,
     objects: Objects,
     trust: Arc<TrustedRoot>,
 }
@@ -21,8 +21,8 @@ pub struct View {
 impl View {
     /// Of parts that belong together.
     #[must_use]
-    pub fn new(state: State, objects: Objects, trust: Arc<TrustedRoot>) -> Self {
-        Self { state, objects, trust }
+    pub fn new(state: impl Into<Arc<State>>, objects: Objects, trust: Arc<TrustedRoot>) -> Self {
+        Self { state: state.into(), objects, trust }
     }
 
     /// Reads a train's directory, while another process may be at work on it; with the records that it was folded from.
@@ -36,7 +36,7 @@ impl View {
         }
         let state = recorded.state()?;
         super::train::same_root(&trust, state.graph().plan())?;
-        Ok((Self { state, objects: Objects::new(disk.clone(), dir.objects()), trust }, recorded))
+        Ok((Self { state: Arc::new(state), objects: Objects::new(disk.clone(), dir.objects()), trust }, recorded))
     }
 
     /// What was recorded.

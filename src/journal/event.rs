@@ -1,6 +1,7 @@
 //! What a journal records, and which event may follow which.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ pub enum Event {
         /// Its key.
         key: StepKey,
         /// What it made.
-        outcome: Box<Outcome>,
+        outcome: Arc<Outcome>,
     },
     /// A step ended without its effect.
     Failed {
@@ -244,7 +245,7 @@ pub enum StepStatus {
     /// Its job was dispatched.
     Waiting(Handle),
     /// Its effect is confirmed.
-    Succeeded(Box<Outcome>),
+    Succeeded(Arc<Outcome>),
     /// It ended without its effect.
     Failed {
         /// Whether trying again can help.

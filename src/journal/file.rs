@@ -21,7 +21,8 @@ pub struct Journal {
     clock: Arc<dyn Clock>,
     signer: Arc<dyn Signer>,
     path: PathBuf,
-    state: State,
+    /// Shared with whoever reads it while more is recorded.
+    state: Arc<State>,
     seq: u64,
     head: Sha256,
     /// Length of the file in bytes, as far as it is whole.
@@ -66,6 +67,7 @@ impl Journal {
         let head = records.last().map_or(plans.first().id().0, |r| r.hash);
         let seq = records.len() as u64;
         let state = State::fold(plans, &records).map_err(|e| e.context(format!("journal `{}`", path.display())))?;
+        let state = Arc::new(state);
         let entry = disk.entry(&path).context("cannot look at the journal")?;
         if entry.is_some() {
             // Whoever wrote it may have died before a record, or the file's name, was on the disk. What is read here counts
@@ -141,7 +143,7 @@ impl Journal {
         self.len += line.len() as u64;
         self.seq += 1;
         self.head = hash;
-        self.state.apply(&record.what, at)
+        Arc::make_mut(&mut self.state).apply(&record.what, at)
     }
 
     /// Records that the plan is replaced by a child of it, whose bytes are the train's object `object`: steps of equal keys
@@ -151,7 +153,7 @@ impl Journal {
     /// As [`Journal::append`]; a plan that cannot amend the present one.
     pub fn amend(&mut self, child: Arc<Graph>, object: Sha256, reason: Option<String>) -> Result<()> {
         let (plan, carried) = (child.id(), self.state.kept_by(&child));
-        self.state.learn(child)?;
+        Arc::make_mut(&mut self.state).learn(child)?;
         self.append(Event::Amended { plan, object, carried, reason })
     }
 
@@ -159,6 +161,12 @@ impl Journal {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The same, as it is now and stays: what is recorded later is not in it.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<State> {
+        self.state.clone()
     }
 
     /// Whether it ended with an unfinished record when it was opened, which was cut off.

@@ -44,7 +44,8 @@ pub struct State {
     generation: u32,
     nonce: Option<TrainNonce>,
     certificate: Option<String>,
-    steps: Vec<StepState>,
+    /// By position. A copy of the state shares them, and those that nothing happened to are one.
+    steps: Vec<Arc<StepState>>,
     approvals: Vec<(Approval, Timestamp)>,
     /// Approvals of plans that were amended since.
     lapsed: Vec<(Approval, Timestamp)>,
@@ -59,7 +60,7 @@ impl State {
     pub fn new(plans: impl Into<Plans>) -> Self {
         let plans = plans.into();
         let graph = plans.first().clone();
-        let steps = vec![Self::untouched(0); graph.len()];
+        let steps = std::iter::repeat_n(Arc::new(Self::untouched(0)), graph.len()).collect();
         Self {
             plans,
             graph,
@@ -173,7 +174,7 @@ impl State {
             | Event::Failed { step, .. }
             | Event::Deferred { step, .. } => {
                 if let Some(at) = self.graph.position(step) {
-                    let state = &mut self.steps[at];
+                    let state = Arc::make_mut(&mut self.steps[at]);
                     // A job that is found again is not started; nor is one that ended started again from there.
                     state.lost += u32::from(match (&state.status, event) {
                         (StepStatus::Waiting(_), Event::Started { .. }) => true,
@@ -200,14 +201,14 @@ impl State {
             Event::Resumed => {
                 for state in &mut self.steps {
                     if matches!(state.status, StepStatus::Failed { .. }) {
-                        state.status = StepStatus::Pending;
+                        Arc::make_mut(state).status = StepStatus::Pending;
                     }
                 }
             }
             Event::Reconciling => {
                 for state in &mut self.steps {
                     if matches!(state.status, StepStatus::Deferred(_)) {
-                        state.status = StepStatus::Pending;
+                        Arc::make_mut(state).status = StepStatus::Pending;
                     }
                 }
             }
@@ -238,12 +239,15 @@ impl State {
         let equal = amend::keepable(&self.graph, &child);
         let step = |i: usize| {
             let (id, new) = (&child.at(i).id, Self::untouched(self.generation));
-            let Some(before) = self.step(id).filter(|_| equal.contains(id)) else { return new };
+            let before = self.graph.position(id).filter(|_| equal.contains(id)).map(|at| &self.steps[at]);
+            let Some(before) = before else { return Arc::new(new) };
             match before.status {
                 _ if carried.contains(id) => before.clone(),
                 // Its job goes on; an attempt's number is never used twice.
-                StepStatus::Waiting(_) => StepState { generation: self.generation, ..before.clone() },
-                _ => StepState { attempts: before.attempts, ..new },
+                StepStatus::Waiting(_) => {
+                    Arc::new(StepState { generation: self.generation, ..StepState::clone(before) })
+                }
+                _ => Arc::new(StepState { attempts: before.attempts, ..new }),
             }
         };
         self.steps = (0..child.len()).map(step).collect();
@@ -345,10 +349,16 @@ impl State {
         &self.steps[position]
     }
 
+    /// The same, to be kept while the state goes on.
+    #[must_use]
+    pub fn shared(&self, position: usize) -> Arc<StepState> {
+        self.steps[position].clone()
+    }
+
     /// How a step stands, by its id.
     #[must_use]
     pub fn step(&self, id: &StepId) -> Option<&StepState> {
-        self.graph.position(id).map(|i| &self.steps[i])
+        self.graph.position(id).map(|i| &*self.steps[i])
     }
 
     /// What a step produced, if it succeeded.

@@ -291,7 +291,7 @@ impl Template {
                 let (id, key) = (step.id.clone(), step.key);
                 let mut journal = adopted.journal();
                 journal.append(Event::Started { step: id.clone(), key, attempt: 1 }).unwrap();
-                journal.append(Event::Succeeded { step: id, key, outcome: Box::new(outcome) }).unwrap();
+                journal.append(Event::Succeeded { step: id, key, outcome: outcome.into() }).unwrap();
             }
         }
         template

@@ -46,7 +46,7 @@ impl World {
         journal.append(Event::PlanAdopted { plan: world.graph.id(), nonce: made::nonce(), certificate }).unwrap();
         let planned = world.graph.plan().step(&prepare()).unwrap();
         journal.append(Event::Started { step: prepare(), key: planned.key, attempt: 1 }).unwrap();
-        let outcome = Box::new(made::outcome(&planned.step));
+        let outcome = made::outcome(&planned.step).into();
         journal.append(Event::Succeeded { step: prepare(), key: planned.key, outcome }).unwrap();
         world
     }
@@ -85,7 +85,7 @@ fn prepare() -> StepId {
 fn falsify(records: &mut [Record]) {
     for record in records.iter_mut() {
         if let Event::Succeeded { outcome, .. } = &mut record.what
-            && let Outcome::Prepared(prepared) = &mut **outcome
+            && let Outcome::Prepared(prepared) = std::sync::Arc::make_mut(outcome)
         {
             prepared.head = lifeboat::model::Oid::from_sha1([0xee; 20]);
         }

@@ -56,7 +56,7 @@ pub(super) struct Acting<'a> {
     pub(super) pools: &'a Pools,
     pub(super) reach: &'a Reach,
     /// The state when the step started: it has the outcomes of all that the step needs.
-    pub(super) state: State,
+    pub(super) state: Arc<State>,
     pub(super) step: &'a PlannedStep,
     pub(super) attempt: u32,
     /// An earlier attempt may have acted so lately that a forge does not show it everywhere.

@@ -8,7 +8,7 @@ use lifeboat::effects::Handle;
 use lifeboat::engine::{Next, Question};
 use lifeboat::journal::{Event, FailureClass, State, StepStatus, TrainState};
 use lifeboat::plan::Graph;
-use lifeboat::step::{Step, StepId};
+use lifeboat::step::Step;
 use proptest::prelude::*;
 
 use crate::model::configs::{EMBARGO, at, shapes};
@@ -44,16 +44,16 @@ impl World {
     }
 
     /// One step: whatever happens to it, what is recorded is legal.
-    fn act(&mut self, id: &StepId) {
-        let i = self.state.graph().position(id).unwrap();
+    fn act(&mut self, i: usize) {
         let planned = self.state.graph().at(i).clone();
-        let (step, key) = (id.clone(), planned.key);
+        let (step, key) = (planned.id.clone(), planned.key);
         if !matches!(self.state.at(i).status, StepStatus::Waiting(_)) {
             let attempt = self.state.at(i).attempts + 1;
             self.record(Event::Started { step: step.clone(), key, attempt });
         }
         self.started += 1;
-        let fail = |class, retry_at| Event::Failed { step: id.clone(), key, class, error: "no".to_owned(), retry_at };
+        let fail =
+            |class, retry_at| Event::Failed { step: planned.id.clone(), key, class, error: "no".to_owned(), retry_at };
         match self.optional {
             Optional::Down if planned.deferrable => {
                 return self.record(Event::Deferred { step, key, reason: "down".to_owned(), part: None });
@@ -74,7 +74,7 @@ impl World {
             }
             // The process dies: nothing more is recorded of it.
             6 | 7 => {}
-            _ => self.record(Event::Succeeded { step, key, outcome: Box::new(made::outcome(&planned.step)) }),
+            _ => self.record(Event::Succeeded { step, key, outcome: made::outcome(&planned.step).into() }),
         }
     }
 }
@@ -104,8 +104,8 @@ proptest! {
                     prop_assert!(all.len() == ids.len() && !ids.is_empty());
                     // Several at once, as the engine does, in an order that nobody promised.
                     let many = 1 + usize::from(world.draw()) % ids.len();
-                    for id in ids.iter().rev().take(many) {
-                        world.act(id);
+                    for &at in ids.iter().rev().take(many) {
+                        world.act(at);
                     }
                 }
                 Next::WaitUntil(until, why) => {
@@ -119,7 +119,7 @@ proptest! {
                 }
                 Next::Stuck(ids) => {
                     prop_assert!(!ids.is_empty());
-                    let required = ids.iter().any(|id| !graph.plan().step(id).unwrap().deferrable);
+                    let required = ids.iter().any(|&at| !graph.at(at).deferrable);
                     if optional == Optional::Broken && !required {
                         break;
                     }
@@ -171,14 +171,14 @@ fn what_is_optional_hides_no_question() {
     let adopted = Event::PlanAdopted { plan: graph.id(), nonce: made::nonce(), certificate: String::new() };
     state.apply(&adopted, at(0)).unwrap();
     while let Next::Run(ids) = next(&state, at(0)) {
-        for id in ids {
-            let planned = graph.plan().step(&id).unwrap();
-            let (step, key) = (id.clone(), planned.key);
+        for at_position in ids {
+            let planned = graph.at(at_position);
+            let (step, key) = (planned.id.clone(), planned.key);
             state.apply(&Event::Started { step: step.clone(), key, attempt: 1 }, at(0)).unwrap();
             let ended = if planned.deferrable {
                 Event::Failed { step, key, class: FailureClass::Conflict, error: "no".to_owned(), retry_at: None }
             } else {
-                Event::Succeeded { step, key, outcome: Box::new(made::outcome(&planned.step)) }
+                Event::Succeeded { step, key, outcome: made::outcome(&planned.step).into() }
             };
             state.apply(&ended, at(0)).unwrap();
         }

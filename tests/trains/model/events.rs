@@ -64,7 +64,7 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
     };
     match kind {
         0 => Event::Started { step, key, attempt },
-        1 => Event::Succeeded { step, key, outcome: Box::new(made::outcome(made_of)) },
+        1 => Event::Succeeded { step, key, outcome: made::outcome(made_of).into() },
         2 => Event::Waiting { step, key, handle: handle() },
         3 => Event::Failed { step, key, class: FailureClass::Fatal, error: "broken".to_owned(), retry_at: None },
         4 => {

@@ -70,7 +70,7 @@ fn record(disk: Arc<dyn Disk>, root: &Path) -> Result<()> {
     let mut journal = Journal::open(disk, Arc::new(HostClock), signer.clone(), path(root), graph.clone())?;
     let prepare = graph.plan().steps.iter().find(|s| s.step.kind() == "prepare").unwrap();
     let (step, key) = (prepare.id.clone(), prepare.key);
-    let outcome = Box::new(made::outcome(&prepare.step));
+    let outcome = made::outcome(&prepare.step).into();
     let certificate = signer.certificate()?;
     let events = [
         Event::PlanAdopted { plan: graph.id(), nonce: made::nonce(), certificate },
