@@ -54,6 +54,7 @@ pub enum Event {
         /// Its key.
         key: StepKey,
         /// What it made.
+        #[serde(with = "shared")]
         outcome: Arc<Outcome>,
     },
     /// A step ended without its effect.
@@ -118,6 +119,23 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+}
+
+/// An outcome is shared by all states that follow from its record, and written as itself.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::step::Outcome;
+
+    pub(super) fn serialize<S: Serializer>(outcome: &Arc<Outcome>, to: S) -> Result<S::Ok, S::Error> {
+        Outcome::serialize(outcome, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<Outcome>, D::Error> {
+        Outcome::deserialize(from).map(Arc::new)
+    }
 }
 
 /// Whether trying a failed step again can help.
