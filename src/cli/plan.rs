@@ -102,8 +102,15 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
         out.push_str(&format!("  {name}: {}\n", escape(from)));
     }
     out.push_str("\nruns on this machine or its runners:\n");
-    for command in commands(plan) {
-        out.push_str(&format!("  {}\n", escape(&command)));
+    let all = commands(plan);
+    for command in &all {
+        out.push_str(&format!("  {}\n", escape(command)));
+    }
+    if all.iter().any(|command| command.contains(", with the network")) {
+        out.push_str(
+            "  with the network, a command reaches what listens on its own machine too, unix sockets with abstract names among \
+             it\n",
+        );
     }
     let graph = Graph::new(Arc::new(plan.clone()))?;
     let gated = graph.dominated_by(|s| s.step.is_a::<Gate>());

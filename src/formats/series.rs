@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::canonical;
+use super::{canonical, git_diff};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Ident, Sha256};
 
@@ -64,9 +64,12 @@ impl Patch {
         out.into_iter().collect()
     }
 
-    /// The paths that the change touches, sorted, as the diff names them.
+    /// The paths that the change touches, sorted: both of a renamed file.
     #[must_use]
     pub fn touches(&self) -> Vec<String> {
+        if let Ok(paths) = git_diff::paths(&self.diff) {
+            return paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+        }
         let text = String::from_utf8_lossy(&self.diff);
         let mut out: Vec<String> = text.lines().filter_map(header).collect();
         out.sort();
@@ -156,6 +159,23 @@ fn header(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn touched_paths_are_those_of_the_tree() {
+        let diff = "diff --git \"a/gr\\303\\274n.rs\" \"b/gr\\303\\274n.rs\"\nindex 1234567..89abcde 100644\n--- \"a/gr\\303\\274n.rs\"\n\
+                    +++ \"b/gr\\303\\274n.rs\"\n@@ -1 +1 @@\n-a\n+b\n\
+                    diff --git a/x b/build.rs b/x b/build.rs\nindex 1234567..89abcde 100644\n--- a/x b/build.rs\n+++ b/x b/build.rs\n@@ -1 +1 @@\n\
+                    -a\n+b\n";
+        let patch = Patch {
+            origin: "0001.patch".into(),
+            author: "A U Thor <a@example.org>".parse().unwrap(),
+            time: 1,
+            offset: 60,
+            message: "fix\n".into(),
+            diff: diff.as_bytes().to_vec(),
+        };
+        assert_eq!(patch.touches(), ["grün.rs", "x b/build.rs"]);
+    }
 
     #[test]
     fn any_byte_survives() {

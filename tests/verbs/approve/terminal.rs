@@ -14,6 +14,7 @@ use crate::support::sample_train::SampleTrain;
 struct Terminal {
     child: Child,
     shown: Arc<Mutex<String>>,
+    reader: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Terminal {
@@ -28,13 +29,13 @@ impl Terminal {
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{e}: `script` is in Debian's bsdutils"));
         let (shown, mut from) = (Arc::new(Mutex::new(String::new())), child.stdout.take().unwrap());
         let keep = shown.clone();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(n @ 1..) = from.read(&mut buffer) {
                 keep.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..n]));
             }
         });
-        Self { child, shown }
+        Self { child, shown, reader: Some(reader) }
     }
 
     fn shown(&self) -> String {
@@ -61,7 +62,8 @@ impl Terminal {
     #[track_caller]
     fn exits(&mut self, code: i32) -> String {
         let status = self.child.wait().unwrap();
-        std::thread::sleep(Duration::from_millis(50));
+        // All that was printed has been read.
+        drop(self.reader.take().map(std::thread::JoinHandle::join));
         assert_eq!(status.code(), Some(code), "{}", self.shown());
         self.shown()
     }
