@@ -208,13 +208,7 @@ fn copying(file: &Path, dir: &Path) {
     let objects = Objects::new(disk.clone(), dir.join("objects"));
     let digests: Digests = objects.put_file(file).unwrap();
     std::fs::create_dir_all(dir.join("store")).unwrap();
-    let store = lifeboat::config::StoreConfig {
-        name: "mirror".parse().unwrap(),
-        url: format!("file://{}", dir.join("store").display()),
-        public_url: None,
-        required: true,
-    };
-    let store = lifeboat::stores::open(&store, disk).unwrap();
+    let store = lifeboat::stores::directory("mirror".parse().unwrap(), &dir.join("store"), disk);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let staging = Area::Staging("train".to_owned());

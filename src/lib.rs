@@ -8,6 +8,7 @@
 //! What always holds: an adopted plan never changes; nothing is public before the gate; same bytes skip, different bytes
 //! stop; only plan, journal, objects and stores must survive a crash. `ARCHITECTURE.md` says more.
 
+pub mod adapter;
 pub mod bump;
 pub mod checkout;
 pub mod cli;

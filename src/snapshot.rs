@@ -1,6 +1,6 @@
 //! The facts that a plan is made from, as they were seen; nothing here looks at anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use semver::Version;
@@ -34,12 +34,15 @@ pub struct Snapshot {
 }
 
 /// What was seen of the trust root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustFacts {
     /// SHA-256 of `trust.json`.
     pub root: Sha256,
     /// How many people must approve.
     pub threshold: u32,
+    /// The hosts that may receive credentials; unknown to snapshots of a version that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<BTreeSet<String>>,
 }
 
 /// What was seen of one line.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::adapter::{Around, Jobs, Registries};
 use crate::config::{Config, KeySource};
 use crate::effects::{Clock, Disk, Effects, Progress, SecretResolver};
 use crate::engine::TrainDir;
@@ -30,10 +31,21 @@ impl Credentials {
     }
 }
 
+/// Every adapter that is built in.
+#[must_use]
+pub fn registries() -> Registries {
+    Registries {
+        stores: stores::STORES.to_vec(),
+        runners: runners::RUNNERS.to_vec(),
+        remotes: remotes::REMOTES.to_vec(),
+        forges: forges::FORGES.to_vec(),
+    }
+}
+
 /// The real effects of one train: `root` is the project's directory in the state directory.
 ///
 /// # Errors
-/// A table of the configuration that its adapter does not take.
+/// The adapters' own.
 pub fn effects(
     config: &Config,
     root: &Path,
@@ -45,54 +57,32 @@ pub fn effects(
 ) -> Result<Effects> {
     let program = GitProgram::from_env().of_clone(&config.project.repository);
     let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), secrets.clone(), disk.clone(), clock.clone());
-    let to = destinations(config, &disk, &clock)?;
-    let mut of_forges = BTreeMap::new();
-    let around = forges::Surroundings { clock: clock.clone(), secrets: secrets.clone(), hosts };
-    for forge in &config.forges {
-        let spec = forges::ForgeSpec {
-            name: forge.name.clone(),
-            repository: forge.repository.clone(),
-            api: forge.api.clone(),
-            uploads: forge.uploads.clone(),
-            token: forge.token.clone(),
-            app: forge.app.as_ref().map(|app| forges::AppSpec {
-                id: app.id.clone(),
-                installation: app.installation,
-                private_key: app.private_key.clone(),
-            }),
-        };
-        of_forges.insert(forge.name.clone(), forges::open(&spec, &around)?);
-    }
-    let mut of_runners = Vec::new();
-    let surroundings = runners::Surroundings {
-        jobs: dir.jobs(),
+    let jobs = Jobs {
+        dir: dir.jobs(),
         program: this_program()?,
         hidden: hidden(config, root),
         // A train goes on when the program is started again; what has its directory elsewhere is a dry run.
         end_with_program: !dir.path().starts_with(root.join("trains")),
     };
-    for runner in &config.runners {
-        let spec = runners::RunnerSpec {
-            name: runner.name.clone(),
-            kind: runner.kind.clone(),
-            labels: runner.labels.clone(),
-            slots: runner.slots,
-            read: runner.read.clone(),
-            same_user: runner.same_user,
-        };
-        of_runners.push(runners::open(&spec, &surroundings)?);
+    let repository = config.project.repository.clone();
+    let (clock_of_all, secrets_of_all) = (clock.clone(), secrets.clone());
+    let around = Around { disk, clock, secrets, hosts, repository, jobs: Some(jobs) };
+    let to = destinations(config, &around)?;
+    let mut forges = BTreeMap::new();
+    for forge in &config.forges {
+        forges.insert(forge.name.clone(), forge.spec.open(&around)?);
     }
-    let clock: Arc<dyn Clock> = watched(config, clock);
+    let runners = config.runners.iter().map(|r| r.spec.open(&around)).collect::<Result<_>>()?;
     Ok(Effects {
-        disk,
+        disk: around.disk,
         git: Arc::new(LocalGit::new(program)),
-        runners: of_runners,
+        runners,
         stores: to.stores,
-        forges: of_forges,
+        forges,
         remotes: to.remotes,
         keys: Arc::new(keys),
-        secrets,
-        clock,
+        secrets: secrets_of_all,
+        clock: watched(config, clock_of_all),
         progress,
     })
 }
@@ -105,29 +95,28 @@ pub fn watched(config: &Config, clock: Arc<dyn Clock>) -> Arc<dyn Clock> {
 
 /// The web servers of a configuration that can be asked for the time: anybody may.
 fn servers(config: &Config) -> Vec<(String, String)> {
-    let stores = config.stores.iter().filter_map(|s| Some((format!("store `{}`", s.name), s.public_url.clone()?)));
-    let forges = config.forges.iter().map(|f| {
-        let at = f.api.clone().unwrap_or_else(|| forges::address(&f.name).to_owned());
-        (format!("forge `{}`", f.name), forges::clock_address(&f.name, &at))
+    let stores = config.stores.iter().filter_map(|s| {
+        let at = s.public_url.clone().or_else(|| s.spec.clock())?;
+        Some((format!("store `{}`", s.name), at))
     });
+    let forges = config.forges.iter().filter_map(|f| Some((format!("forge `{}`", f.name), f.spec.clock()?)));
     stores.chain(forges).filter(|(_, url)| url.starts_with("http")).collect()
 }
 
 /// The stores and remotes of a configuration.
 ///
 /// # Errors
-/// A table that its adapter does not take.
-pub fn destinations(config: &Config, disk: &Arc<dyn Disk>, clock: &Arc<dyn Clock>) -> Result<Destinations> {
-    let program = GitProgram::from_env().of_clone(&config.project.repository);
+/// The adapters' own.
+pub fn destinations(config: &Config, around: &Around) -> Result<Destinations> {
     let mut to = Destinations::default();
     for store in &config.stores {
-        to.stores.insert(store.name.clone(), stores::open(store, disk.clone())?);
+        to.stores.insert(store.name.clone(), store.spec.open(around)?);
     }
     for remote in &config.remotes {
-        to.remotes.insert(remote.name.clone(), remotes::open(&program, &remote.name, &remote.url, clock)?);
+        to.remotes.insert(remote.name.clone(), remote.spec.open(around)?);
     }
     for forge in &config.forges {
-        to.workflow_dirs.insert(forge.name.clone(), forges::workflow_dirs(&forge.name));
+        to.workflow_dirs.insert(forge.name.clone(), forge.facts.workflow_dirs);
     }
     Ok(to)
 }
@@ -140,10 +129,13 @@ fn hidden(config: &Config, root: &Path) -> Vec<PathBuf> {
         KeySource::File { path, .. } => Some(path.clone()),
         KeySource::Gpg { .. } => None,
     });
-    let stores = config.stores.iter().filter_map(|s| s.url.strip_prefix("file://")).map(PathBuf::from);
+    let adapters = config.stores.iter().flat_map(|s| s.spec.files());
+    let adapters = adapters.chain(config.remotes.iter().flat_map(|r| r.spec.files()));
+    let adapters = adapters.chain(config.forges.iter().flat_map(|f| f.spec.files()));
+    let adapters = adapters.chain(config.runners.iter().flat_map(|r| r.spec.files()));
     let repository = &config.project.repository;
     let git = [repository.join(".git"), repository.clone()].into_iter().find(|dir| dir.exists());
-    keys.chain(stores).chain(git).chain([root.to_owned()]).collect()
+    keys.chain(adapters).chain(git).chain([root.to_owned()]).collect()
 }
 
 /// Where this program is, to start it again; tests of the library name the program that they were built with.

@@ -37,7 +37,7 @@ fn text(dir: &Path) -> String {
 
 /// What a plan of five lines is made from.
 pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snapshot, TrainRequest) {
-    let config = parse(&text(dir), &dir.join("lifeboat.toml")).unwrap();
+    let config = parse(&text(dir), &dir.join("lifeboat.toml"), &lifeboat::wiring::registries()).unwrap();
     let line = |(i, (branch, old, new)): (usize, &(&str, &str, &str))| LineFacts {
         branch: BranchName::new(*branch).unwrap(),
         base: Oid::from_sha1([i as u8; 20]),
@@ -62,7 +62,7 @@ pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snaps
     let snapshot = Snapshot {
         repository: dir.join("wasmtime.git"),
         lines: LINES.iter().enumerate().map(line).collect(),
-        trust: TrustFacts { root, threshold },
+        trust: TrustFacts { root, threshold, hosts: None },
         unknown: Vec::new(),
     };
     let wanted = |(branch, _, _): &(&str, &str, &str)| TrainLine {

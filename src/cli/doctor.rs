@@ -113,8 +113,8 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         trust::repository(config, &mut work);
         machine::keys(config, &mut work);
         expiry::dates(config, subjects, &mut work);
-        if let Err(e) = crate::plan::check_forges(config) {
-            work.now(Check::from_error("forge", "credentials", Health::Fail, &e));
+        if let Err(e) = crate::plan::check_adapters(config) {
+            work.now(Check::from_error("adapters", "credentials", Health::Fail, &e));
         }
         labels(config, subjects.runners, &mut work);
     }

@@ -70,7 +70,8 @@ pub fn run(args: &Args, out: &Output) -> Result<ExitCode> {
     let text = configuration(&name, &learned)?;
     let at = checkout.top().join("lifeboat.toml");
     // What is written must be taken by every verb.
-    crate::config::parse(&text, &at).map_err(|e| e.context("the learned configuration is not valid"))?;
+    crate::config::parse(&text, &at, &crate::wiring::registries())
+        .map_err(|e| e.context("the learned configuration is not valid"))?;
     if !args.dry_run {
         let mut file = std::fs::File::create_new(&at).map_err(|e| {
             Error::input(format!("{}: {e}", at.display())).hint("`--dry-run` shows what would be written")

@@ -24,7 +24,7 @@ pub(super) fn check(place: &Place) -> Result<()> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut found = Vec::new();
     // In the order of the file, as the candidates are.
-    let (mut stores, mut remotes) = (place.config.stores.iter(), place.config.remotes.iter());
+    let mut stores = place.config.stores.iter();
     for named in Unused::candidates(&text) {
         let name = named.name.clone();
         let why = match named.what {
@@ -55,25 +55,12 @@ pub(super) fn check(place: &Place) -> Result<()> {
             "directory of templates" => (!base.join(&name).is_dir()).then(|| {
                 ("there is no such directory".to_owned(), "expected a directory with templates, or no line".to_owned())
             }),
-            "store" => {
-                refused(stores.next().map(|store| crate::stores::open(store, place.disk.clone()))).or_else(|| {
-                    in_checkout(place, base, &name).map(|real| {
-                        (
-                            format!("this store is inside the project's checkout, at `{}`", real.display()),
-                            "expected a directory elsewhere".to_owned(),
-                        )
-                    })
-                })
-            }
-            "remote" => refused(
-                remotes.next().map(|r| crate::remotes::open(&GitProgram::from_env(), &r.name, &r.url, &place.clock)),
-            ),
-            "forge" => {
-                let known: Vec<&str> = crate::forges::FORGES.iter().map(|a| a.kind).collect();
-                (!known.contains(&name.as_str())).then(|| {
-                    (format!("`{name}` is not a kind of forge"), format!("expected `{}`", known.join("` or `")))
-                })
-            }
+            "store" => stores.next().and_then(|store| in_checkout(place, &store.spec.files())).map(|real| {
+                (
+                    format!("this store is inside the project's checkout, at `{}`", real.display()),
+                    "expected a directory elsewhere".to_owned(),
+                )
+            }),
             _ => None,
         };
         if let Some((message, expected)) = why {
@@ -81,12 +68,6 @@ pub(super) fn check(place: &Place) -> Result<()> {
         }
     }
     refuse(&text, path, found)
-}
-
-/// Why an adapter does not take its table, and what it takes.
-fn refused<T>(opened: Option<Result<T>>) -> Option<(String, String)> {
-    let e = opened?.err()?;
-    Some((e.message().to_owned(), e.hints().first().cloned().unwrap_or_default()))
 }
 
 /// What the branches of a repository have.
@@ -133,15 +114,9 @@ impl<'a> Repository<'a> {
 }
 
 /// Where a store really is, if that is in the checkout.
-fn in_checkout(place: &Place, base: &Path, url: &str) -> Option<PathBuf> {
-    let path = match url.split_once("://") {
-        None => base.join(url),
-        Some(("file", path)) => PathBuf::from(path),
-        Some(_) => return None,
-    };
+fn in_checkout(place: &Place, files: &[PathBuf]) -> Option<PathBuf> {
     let checkout = place.config.project.repository.canonicalize().ok()?;
-    let real = real(&path)?;
-    real.starts_with(&checkout).then_some(real)
+    files.iter().filter_map(|path| real(path)).find(|real| real.starts_with(&checkout))
 }
 
 /// A path with every link followed; the part that is not there yet stays as it is.

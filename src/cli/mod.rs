@@ -39,6 +39,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::adapter::Registries;
 use crate::error::{Error, Result};
 use crate::model::shell_path;
 
@@ -92,6 +93,9 @@ pub struct Global {
     /// Away from a terminal, say every so many seconds what runs; 0 for never
     #[arg(long, global = true, value_name = "SECONDS", env = "LIFEBOAT_HEARTBEAT", default_value_t = 30)]
     pub heartbeat: u64,
+    /// Every adapter that the configuration can name.
+    #[arg(skip = crate::wiring::registries())]
+    pub registries: Registries,
 }
 
 impl Global {
@@ -133,13 +137,18 @@ enum Verb {
 
 /// Parses `argv`, runs the verb and reports; the process should end with the code.
 pub fn main(argv: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    main_with(argv, crate::wiring::registries())
+}
+
+/// The same with adapters of one's choice.
+pub fn main_with(argv: impl IntoIterator<Item = std::ffi::OsString>, registries: Registries) -> ExitCode {
     let argv: Vec<std::ffi::OsString> = argv.into_iter().collect();
     let parsed = Cli::command().try_get_matches_from(&argv).and_then(|matches| {
         crate::host::does(matches.subcommand_name().unwrap_or_default());
         Cli::from_arg_matches(&matches)
     });
     let cli = match parsed {
-        Ok(cli) => cli,
+        Ok(cli) => Cli { global: Global { registries, ..cli.global }, ..cli },
         Err(e) if e.use_stderr() && argv.iter().take_while(|a| *a != "--").any(|a| a == "--json") => {
             return Output::new(&Global { json: true, ..Global::default() }).fail(&command_line(&e));
         }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::Global;
+use crate::adapter::Around;
 use crate::config::{self, Config, KeySource};
 use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Objects, Progress, SecretResolver, files, locks};
 use crate::engine::index::{Past, Released};
@@ -60,7 +61,7 @@ impl Place {
             None => find_config(&*disk)?,
         };
         let state = state_dir(global)?;
-        let config = config::load(&path, Some(&state), &*disk)?;
+        let config = config::load(&path, Some(&state), &global.registries, &*disk)?;
         let root = state.join(config.project.name.as_str());
         Ok(Self { config, path, root, disk, clock: Arc::new(HostClock) })
     }
@@ -245,7 +246,15 @@ impl Place {
 
     /// Where the trains of this project go.
     pub(super) fn destinations(&self) -> Result<Destinations> {
-        wiring::destinations(&self.config, &self.disk, &self.clock)
+        let around = Around {
+            disk: self.disk.clone(),
+            clock: self.clock.clone(),
+            secrets: self.secrets(),
+            hosts: self.hosts(),
+            repository: self.config.project.repository.clone(),
+            jobs: None,
+        };
+        wiring::destinations(&self.config, &around)
     }
 
     /// The trust root that is pinned on this machine.

@@ -35,7 +35,8 @@ impl Place {
             plan.all::<Point>().any(|(step, point)| point.store == *name && state.outcome(&step.id).is_some())
         };
         let store = self.config.stores.iter().find(|s| serves(&s.name))?;
-        let base = store.public_url.as_ref().unwrap_or(&store.url).trim_end_matches('/');
+        let place = store.spec.place();
+        let base = store.public_url.as_ref().unwrap_or(&place).trim_end_matches('/');
         let branches: Vec<&str> = plan.lines.iter().map(|l| l.branch.as_str()).collect();
         Some(format!(
             "git fetch {} {}",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::parse_train;
 use super::resolve::parse_beside;
 use super::settings::{Config, TemplateSet, TrainRequest};
+use crate::adapter::Registries;
 use crate::effects::{Disk, EntryKind};
 use crate::error::{Context as _, Error, Result};
 
@@ -13,10 +14,10 @@ use crate::error::{Context as _, Error, Result};
 ///
 /// # Errors
 /// A file that is absent or not UTF-8, and every fault of [`parse`].
-pub fn load(path: &Path, state: Option<&Path>, disk: &dyn Disk) -> Result<Config> {
+pub fn load(path: &Path, state: Option<&Path>, registries: &Registries, disk: &dyn Disk) -> Result<Config> {
     let path = absolute(path)?;
     let hint = "write one, or name it with `--config`";
-    let mut config = parse_beside(&text(&path, "the configuration", hint, disk)?, &path, state)?;
+    let mut config = parse_beside(&text(&path, "the configuration", hint, disk)?, &path, state, registries)?;
     config.templates = templates(&config.project.templates, disk)?;
     Ok(config)
 }

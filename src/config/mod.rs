@@ -18,13 +18,13 @@ mod unused;
 
 pub use load::{load, load_train};
 pub use reserved::reserved;
-pub use resolve::{RUNNER_KINDS, parse};
+pub use resolve::parse;
 pub use sections::{File, Section, sections};
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
-    AppConfig, ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig,
-    KeySource, Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig,
-    TargetConfig, TemplateSet, TrainLine, TrainRequest,
+    ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, KeySource,
+    Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, TargetConfig,
+    TemplateSet, TrainLine, TrainRequest,
 };
 pub use train::parse_train;
 pub use unused::{Unused, refuse};

@@ -202,16 +202,12 @@ keys! {
     pub(super) struct RawRunner {
         /// Its name.
         pub(super) name: Text,
-        /// The adapter.
+        /// The kind of runner.
         pub(super) kind: Text,
         /// What it has; a target runs where all of its labels are.
         pub(super) labels: Option<Vec<Text>> = "the system and the processor of this machine, such as `linux` and `x86_64`",
         /// How many jobs run at a time: 1 to 1024.
         pub(super) slots: Option<Spanned<i64>> = "the machine's processors",
-        /// Absolute paths that jobs may read besides the system and the toolchain, such as `/srv/sdk`.
-        pub(super) read: Option<Vec<Text>> = "[]",
-        /// Whether jobs may run with all of the user's rights where the machine cannot isolate them.
-        pub(super) same_user: Option<bool> = "false",
     }
 
     /// Storage of the project's own, from which a release is fetched.
@@ -220,7 +216,7 @@ keys! {
     pub(super) struct RawStore {
         /// Its name.
         pub(super) name: Text,
-        /// Where it is. The scheme chooses the adapter; a path alone is relative to this file.
+        /// Where it is: the scheme chooses the kind; a path alone is a directory, relative to this file.
         pub(super) url: Text,
         /// Where strangers find it, for pages and messages: `https://…`, `http://…` or `file:///…`.
         pub(super) public_url: Option<Text> = "`url`",
@@ -248,14 +244,6 @@ keys! {
     pub(super) struct RawForge {
         /// The repository there: `owner/name`.
         pub(super) repository: Text,
-        /// The base address of its API.
-        pub(super) api: Option<Text> = "the forge's own",
-        /// The base address of the host that takes assets, where the API names a wrong one.
-        pub(super) uploads: Option<Text> = "what the API says",
-        /// Where its token is found.
-        pub(super) token: Option<RawSecret>,
-        /// The app that fetches tokens; instead of `token`.
-        pub(super) app: Option<Spanned<RawApp>>,
         /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
         pub(super) remote: Option<Text> = "none",
         /// Its default branch: some events start that branch's copy of a workflow.
@@ -268,18 +256,6 @@ keys! {
         pub(super) advisories: Option<Spanned<bool>> = "true where the forge holds advisories",
         /// Whether the train is *released* only when this forge has it.
         pub(super) required: Option<bool> = "false",
-    }
-
-    /// An app that is installed on the forge and fetches tokens.
-    #[derive(Debug, Clone, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    pub(super) struct RawApp {
-        /// Its client id, as the app's settings show it, or its number.
-        pub(super) id: Text,
-        /// The number of its installation.
-        pub(super) installation: Spanned<u64>,
-        /// Where its private key is found: RSA, PEM.
-        pub(super) private_key: RawSecret,
     }
 
     /// The keys that sign.

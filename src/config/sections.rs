@@ -6,8 +6,9 @@ use super::raw::{
     RawAdvisory, RawAssemble, RawBundle, RawForge, RawLine, RawNamedRecipe, RawProject, RawRemote, RawRunner,
     RawSigning, RawStore, RawTarget, RawTrain,
 };
+use crate::adapter::{Kind, Registries};
 use crate::bump::VersionRules;
-use crate::table::{Keys, keys_of};
+use crate::table::{Key, Keys, keys_of};
 
 /// A file that people write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,10 @@ pub struct Section {
     pub file: File,
     /// As it stands in the file: `[project]`, `[[store]]`, `[forge.<name>]`; empty for the top of the file.
     pub header: &'static str,
-    /// Its keys.
+    /// Its keys, those of every kind of adapter.
     pub keys: &'static Keys,
+    /// The kinds of adapter that it may be of, each with further keys of its own.
+    pub kinds: Vec<Kind>,
 }
 
 impl Section {
@@ -36,11 +39,23 @@ impl Section {
         let bare = self.header.trim_matches(['[', ']']);
         bare.split('.').next().unwrap_or(bare)
     }
+
+    /// Every key of the table, of each kind of adapter and of the tables in it, each with its path, once.
+    #[must_use]
+    pub fn flat(&self) -> Vec<(String, &'static Key)> {
+        let mut out = self.keys.flat();
+        for (path, key) in self.kinds.iter().flat_map(|kind| kind.keys.flat()) {
+            if out.iter().all(|(known, _)| *known != path) {
+                out.push((path, key));
+            }
+        }
+        out
+    }
 }
 
 /// Every table, in the order of the reference.
 #[must_use]
-pub fn sections() -> Vec<Section> {
+pub fn sections(registries: &Registries) -> Vec<Section> {
     let config = [
         ("[project]", keys_of::<RawProject>()),
         ("[version]", keys_of::<VersionRules>()),
@@ -56,12 +71,18 @@ pub fn sections() -> Vec<Section> {
     ];
     let train =
         [("", keys_of::<RawTrain>()), ("[[advisory]]", keys_of::<RawAdvisory>()), ("[[line]]", keys_of::<RawLine>())];
-    let config = config.into_iter().map(|(header, keys)| Section { file: File::Config, header, keys });
-    config.chain(train.into_iter().map(|(header, keys)| Section { file: File::Train, header, keys })).collect()
+    let all = config.map(|(header, keys)| (File::Config, header, keys)).into_iter();
+    let all = all.chain(train.map(|(header, keys)| (File::Train, header, keys)));
+    let mut out: Vec<Section> =
+        all.map(|(file, header, keys)| Section { file, header, keys, kinds: Vec::new() }).collect();
+    for section in &mut out {
+        section.kinds = registries.kinds(section.name());
+    }
+    out
 }
 
 /// The names of the keys at which a reference to a secret belongs.
-pub(super) fn secret_keys() -> BTreeSet<&'static str> {
-    let all = sections().into_iter().flat_map(|section| section.keys.flat());
+pub(super) fn secret_keys(registries: &Registries) -> BTreeSet<&'static str> {
+    let all = sections(registries).into_iter().flat_map(|section| section.flat());
     all.filter(|(_, key)| key.written.is_secret()).map(|(_, key)| key.name).collect()
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::{ForgeFacts, Spec};
 use crate::bump::VersionRules;
+use crate::effects::{Forge, Remote, Runner, Store};
 use crate::error::{Error, Result};
 use crate::formats::glob;
 use crate::model::{
@@ -15,7 +17,7 @@ use crate::model::{
 };
 
 /// The whole `lifeboat.toml`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// `[project]`.
     pub project: Project,
@@ -143,50 +145,38 @@ pub enum Presence {
 }
 
 /// `[[runner]]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct RunnerConfig {
     /// Its name.
     pub name: RunnerName,
-    /// The adapter: `local`.
+    /// Its kind: `local`.
     pub kind: String,
     /// What it has.
     pub labels: Vec<Label>,
-    /// How many jobs at a time; the machine's processors if none.
-    pub slots: Option<usize>,
-    /// Absolute paths that jobs may read besides the system and the toolchain, such as `/srv/sdk`.
-    pub read: Vec<PathBuf>,
-    /// Jobs may run with all of the user's rights where the machine cannot isolate them.
-    pub same_user: bool,
+    /// What its adapter made of the table.
+    pub spec: Spec<dyn Runner>,
 }
 
 /// `[[store]]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct StoreConfig {
     /// Its name.
     pub name: StoreName,
-    /// `file:///srv/releases`, or another scheme that an adapter knows.
-    pub url: String,
-    /// Where strangers find it, for pages and messages; `url` if none.
+    /// Where strangers find it, for pages and messages; its place if none.
     pub public_url: Option<String>,
     /// Whether the train is *released* only when this store has it.
     pub required: bool,
+    /// What its adapter made of the table.
+    pub spec: Spec<dyn Store>,
 }
 
 /// `[forge.<name>]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ForgeConfig {
-    /// Its name, which names the adapter too: `github`.
+    /// Its name, which names the adapter too.
     pub name: RemoteName,
     /// `owner/name`.
     pub repository: String,
-    /// The API's base address; the adapter knows the usual one.
-    pub api: Option<String>,
-    /// The base address of the host that takes assets, where the API names a wrong one.
-    pub uploads: Option<String>,
-    /// Where its token is found.
-    pub token: Option<SecretRef>,
-    /// The app that fetches tokens; instead of `token`.
-    pub app: Option<AppConfig>,
     /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
     pub remote: Option<RemoteName>,
     /// Its default branch, where the clone does not tell: some events start that branch's copy of a workflow.
@@ -199,21 +189,14 @@ pub struct ForgeConfig {
     pub draft_audience: DraftAudience,
     /// Whether the train is *released* only when this forge has it.
     pub required: bool,
-}
-
-/// `app` of a forge: a GitHub App that is installed there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppConfig {
-    /// Its client id, or its number.
-    pub id: String,
-    /// The number of its installation.
-    pub installation: u64,
-    /// Where its private key is found: RSA, PEM.
-    pub private_key: SecretRef,
+    /// What is known of its kind.
+    pub facts: ForgeFacts,
+    /// What its adapter made of the table.
+    pub spec: Spec<dyn Forge>,
 }
 
 /// `[[remote]]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct RemoteConfig {
     /// Its name.
     pub name: RemoteName,
@@ -223,6 +206,8 @@ pub struct RemoteConfig {
     pub push: Vec<(String, PushMode)>,
     /// Whether the train is *released* only when this remote has it.
     pub required: bool,
+    /// What its adapter made of the table.
+    pub spec: Spec<dyn Remote>,
 }
 
 /// How a branch comes to a remote.

@@ -11,6 +11,10 @@ const WASMTIME: &str = include_str!("../../examples/wasmtime/lifeboat.toml");
 
 const HEAD: &str = "[project]\nname = \"acme\"\ncommitter = \"Acme <release@acme.example>\"\n";
 
+fn parse(text: &str, path: &Path) -> Result<Config, crate::error::Error> {
+    super::parse(text, path, &crate::wiring::registries())
+}
+
 fn config(body: &str) -> Config {
     parse(&format!("{HEAD}{body}"), Path::new("/src/acme/lifeboat.toml")).unwrap_or_else(|e| panic!("{}", e.report()))
 }
@@ -90,7 +94,7 @@ fn defaults_and_paths() {
     let c = config("[[store]]\nname = \"m\"\nurl = \"../public\"\n");
     assert_eq!(c.project.repository, Path::new("/src/acme"));
     assert_eq!(c.project.keys, Path::new("/src/acme/keys"));
-    assert_eq!(c.stores[0].url, "file:///src/acme/../public");
+    assert_eq!(c.stores[0].spec.place(), "file:///src/public");
     assert!(c.stores[0].required);
     assert_eq!(c.runners.len(), 1);
     assert_eq!(c.runners[0].labels.iter().map(|l| l.as_str()).collect::<Vec<_>>(), ["linux", "x86_64"]);
@@ -112,7 +116,7 @@ fn keys_and_secrets_are_references() {
         Some(KeySource::Gpg { fingerprint: "0123456789ABCDEF0123456789ABCDEF01234567".into() })
     );
     assert_eq!(c.signing.people.len(), 1);
-    assert_eq!(c.forges[0].token, Some(SecretRef::Command(vec!["pass".into(), "gh".into()])));
+    assert_eq!(c.forges[0].spec.secrets(), [("token", &SecretRef::Command(vec!["pass".into(), "gh".into()]))]);
 }
 
 #[test]
@@ -122,11 +126,14 @@ fn a_forge_is_used_with_a_token_or_as_an_app() {
         "[forge.github]\nrepository = \"a/b\"\napi = \"https://ghe.example.org/api/v3/\"\nuploads = \"https://up.example.org\"\n{app}"
     ));
     let forge = &c.forges[0];
-    assert_eq!(forge.api.as_deref(), Some("https://ghe.example.org/api/v3"));
-    assert_eq!(forge.uploads.as_deref(), Some("https://up.example.org"));
-    let got = forge.app.as_ref().unwrap();
-    assert_eq!((got.id.as_str(), got.installation), ("Iv23liA", 7));
-    assert_eq!(got.private_key, SecretRef::File("/src/acme/app.pem".into()));
+    let pins = [
+        ("api", "https://ghe.example.org/api/v3".to_owned()),
+        ("uploads", "https://up.example.org".to_owned()),
+        ("app", "Iv23liA, installation 7".to_owned()),
+    ];
+    assert_eq!(forge.spec.pins(), pins);
+    assert_eq!(forge.spec.secrets(), [("app.private_key", &SecretRef::File("/src/acme/app.pem".into()))]);
+    assert_eq!(forge.spec.hosts(), ["ghe.example.org", "up.example.org"]);
 }
 
 #[test]
@@ -291,7 +298,7 @@ fn faults() {
         }
         assert!(report.contains("lifeboat.toml:"), "{report}");
     }
-    assert!(super::parse("", Path::new("lifeboat.toml")).unwrap_err().report().contains("`[project]` is missing"));
+    assert!(parse("", Path::new("lifeboat.toml")).unwrap_err().report().contains("`[project]` is missing"));
     assert!(
         report("[project]\nname = \"a\"\ncommitter = \"A <a@b>\"\ntag = \"v\"\n")
             .contains("`tag` in `[project]` means nothing")
@@ -438,7 +445,12 @@ fn stores_are_apart_from_each_other_from_the_checkout_and_from_the_state() {
     let stores = |one: &str, two: &str| {
         let text =
             format!("{HEAD}[[store]]\nname = \"one\"\nurl = \"{one}\"\n[[store]]\nname = \"two\"\nurl = \"{two}\"\n");
-        super::resolve::parse_beside(&text, Path::new("/src/acme/lifeboat.toml"), Some(Path::new("/home/me/state")))
+        super::resolve::parse_beside(
+            &text,
+            Path::new("/src/acme/lifeboat.toml"),
+            Some(Path::new("/home/me/state")),
+            &crate::wiring::registries(),
+        )
     };
     stores("file:///srv/a", "file:///srv/ab").unwrap_or_else(|e| panic!("{}", e.report()));
     stores("../a", "../acme-releases").unwrap_or_else(|e| panic!("{}", e.report()));
@@ -447,7 +459,6 @@ fn stores_are_apart_from_each_other_from_the_checkout_and_from_the_state() {
         ("file:///src/a", "../a", "store `two` is in the same place as store `one`"),
         ("file:///srv/a", "file:///srv/a/b", "store `two` is inside store `one`"),
         ("file:///srv/a/b", "file:///srv/a", "store `two` contains store `one`"),
-        ("s3://bucket/a", "s3://bucket/a/", "store `two` is in the same place as store `one`"),
         ("file:///srv/a", "releases", "store `two` is inside the project's checkout"),
         ("file:///srv/a", "../acme", "store `two` is inside the project's checkout"),
         ("file:///srv/a", "file:///home/me/state", "store `two` and the state directory share a place"),

@@ -11,6 +11,7 @@ use super::raw::{RawAdvisory, RawLine, RawTrain};
 use super::resolve::git_address;
 use super::sections;
 use super::settings::{SeriesSource, TrainLine, TrainRequest};
+use crate::adapter::Registries;
 use crate::error::Result;
 use crate::model::{Advisory, LineKind, VersionStep};
 use crate::table::{Document, Fault, Faults, Moment, Text, TextOr, grammar_fault, secrets};
@@ -25,7 +26,7 @@ pub fn parse_train(text: &str, path: &Path) -> Result<TrainRequest> {
     if !faults.is_empty() {
         return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
     }
-    let hidden = secrets::find(document.tree(), &sections::secret_keys(), &mut faults);
+    let hidden = secrets::find(document.tree(), &sections::secret_keys(&Registries::default()), &mut faults);
     let request = resolve(&mut document, path.parent().unwrap_or(Path::new("")), &mut faults);
     match request {
         Some(request) if faults.is_empty() => Ok(request),

@@ -32,7 +32,6 @@ impl Unused {
             }
         }
         for remote in tables(table.get("remote")) {
-            texts(remote.get("url"), "remote", &mut out);
             keys(remote.get("push"), "filter over branches", &mut out);
         }
         for project in tables(table.get("project")) {
@@ -42,7 +41,6 @@ impl Unused {
         for bundle in tables(table.get("bundle")) {
             texts(bundle.get("without_submodules"), "submodule", &mut out);
         }
-        keys(table.get("forge"), "forge", &mut out);
         for (_, forge) in table.get("forge").and_then(|f| f.get_ref().as_table()).into_iter().flatten() {
             for forge in tables(Some(forge)) {
                 texts(forge.get("default_branch"), "branch", &mut out);

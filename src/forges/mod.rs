@@ -4,15 +4,15 @@ mod draft;
 mod forgejo;
 pub mod github;
 
-use std::sync::Arc;
-
+use crate::adapter::Adapter;
 use crate::effects::Forge;
 use crate::error::{Error, Result};
 use crate::http::Account;
 pub use crate::http::{AppSpec, Surroundings};
 use crate::model::{RemoteName, SecretRef};
+use crate::table::{Fault, Faults, Text};
 
-/// A forge as the configuration names it.
+/// The checked table of a forge, as all of ours have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForgeSpec {
     /// Its name, which names the adapter too.
@@ -37,75 +37,38 @@ impl ForgeSpec {
     }
 }
 
-/// One kind of forge.
-#[derive(Clone, Copy)]
-pub struct Adapter {
-    /// `[forge.<kind>]` in the configuration.
-    pub kind: &'static str,
-    /// What it is, in one line, for help and reference pages.
-    pub about: &'static str,
-    /// The directories in which it looks for the project's own workflows.
-    pub workflow_dirs: &'static [&'static str],
-    /// Where its API is if the configuration does not say; empty where it must.
-    pub address: &'static str,
-    /// What anybody may read below that address, for a look at the server's clock.
-    pub open_path: &'static str,
-    /// Makes the forge; touches nothing yet.
-    pub open: fn(&ForgeSpec, &Surroundings) -> Result<Arc<dyn Forge>>,
-}
-
 /// Every kind of forge, sorted by kind.
-pub const FORGES: &[Adapter] = &[
-    Adapter {
-        kind: "forgejo",
-        about: "releases on a Forgejo or Gitea server",
-        workflow_dirs: &[".forgejo/workflows", ".gitea/workflows", ".github/workflows"],
-        address: "",
-        // <https://forgejo.org/docs/latest/user/api-usage/>
-        open_path: "/version",
-        open: forgejo::open,
-    },
-    Adapter {
-        kind: "github",
-        about: "releases on github.com or GitHub Enterprise",
-        workflow_dirs: &[".github/workflows"],
-        address: github::API,
-        // Costs nothing of the limit: <https://docs.github.com/en/rest/rate-limit/rate-limit>
-        open_path: "/rate_limit",
-        open: github::open,
-    },
-];
+pub const FORGES: &[Adapter<dyn Forge>] = &[forgejo::ADAPTER, github::ADAPTER];
 
-/// The directories in which a forge looks for the project's own workflows.
-#[must_use]
-pub fn workflow_dirs(name: &RemoteName) -> &'static [&'static str] {
-    FORGES.iter().find(|a| a.kind == name.as_str()).map_or(&[], |a| a.workflow_dirs)
-}
-
-/// Where a forge's API is if the configuration does not say.
-#[must_use]
-pub fn address(name: &RemoteName) -> &'static str {
-    FORGES.iter().find(|a| a.kind == name.as_str()).map_or("", |a| a.address)
-}
-
-/// Where a server whose API is at `api` shows its clock to anybody.
-#[must_use]
-pub fn clock_address(name: &RemoteName, api: &str) -> String {
-    let path = FORGES.iter().find(|a| a.kind == name.as_str()).map_or("", |a| a.open_path);
-    format!("{}{path}", api.trim_end_matches('/'))
-}
-
-/// Makes the forge that the configuration names; touches nothing yet.
-///
-/// # Errors
-/// A name that no adapter has.
-pub fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
-    match FORGES.iter().find(|a| a.kind == spec.name.as_str()) {
-        Some(adapter) => (adapter.open)(spec, around),
-        None => {
-            let kinds: Vec<String> = FORGES.iter().map(|a| format!("`[forge.{}]`", a.kind)).collect();
-            Err(Error::input(format!("there is no forge of the kind `{}`", spec.name))
-                .hint(format!("expected {}", kinds.join(", "))))
-        }
+/// What every forge lacks that has no credentials: nothing can be delivered there.
+fn has_credentials(spec: &ForgeSpec) -> Result<()> {
+    if spec.token.is_some() || spec.app.is_some() {
+        return Ok(());
     }
+    Err(Error::input(format!(
+        "`[forge.{}]` has neither `token` nor `app`: nothing could ever be delivered there",
+        spec.name
+    ))
+    .hint("add `token = { env = \"NAME\" }`, `{ file = … }` or `{ command = […] }`, or remove the table"))
+}
+
+/// The base address of one of a forge's hosts, which gets a token.
+fn address(address: &Text, why: &str, faults: &mut Faults) -> String {
+    let text = address.get_ref();
+    let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let here = |l: &str| text.strip_prefix(l).is_some_and(|r| r.is_empty() || r.starts_with([':', '/']));
+    if !text.starts_with("https://") && !loopback.into_iter().any(here) {
+        faults.add(Fault::new(address.span(), why, "expected an `https://` address"));
+    }
+    text.trim_end_matches('/').to_owned()
+}
+
+/// The host of an address, without port.
+fn host(address: &str) -> Option<String> {
+    reqwest::Url::parse(address).ok()?.host_str().map(str::to_owned)
+}
+
+/// What the plan pins of a base address that may be left out.
+fn pinned(at: Option<&String>) -> String {
+    at.cloned().unwrap_or_else(|| "the forge's own".to_owned())
 }

@@ -138,7 +138,11 @@ fn see(
     let snapshot = Snapshot {
         repository: user.git_dir().to_owned(),
         lines,
-        trust: TrustFacts { root: trust.digest, threshold: trust.root.roles.approve.threshold },
+        trust: TrustFacts {
+            root: trust.digest,
+            threshold: trust.root.roles.approve.threshold,
+            hosts: Some(trust.root.hosts.clone()),
+        },
         unknown,
     };
     Ok(Gathered { file: file.to_owned(), request, snapshot, series: all_series })

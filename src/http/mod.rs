@@ -16,6 +16,7 @@ mod upload;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::adapter::Around;
 use crate::effects::{Clock, SecretResolver};
 use crate::model::{RemoteName, SecretRef};
 
@@ -49,6 +50,12 @@ pub struct AppSpec {
     pub installation: u64,
     /// Where its private key is found: RSA, PEM.
     pub private_key: SecretRef,
+}
+
+impl From<&Around> for Surroundings {
+    fn from(around: &Around) -> Self {
+        Self { clock: around.clock.clone(), secrets: around.secrets.clone(), hosts: around.hosts.clone() }
+    }
 }
 
 /// What a client needs of this machine.

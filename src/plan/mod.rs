@@ -19,11 +19,12 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ForgeConfig, RunnerConfig, StoreConfig, TemplateSet, TrainRequest};
+use crate::adapter::Settings;
+use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{
-    Advisory, AdvisoryId, BranchName, Label, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName,
+    Advisory, AdvisoryId, BranchName, Label, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName, escape,
 };
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
@@ -223,56 +224,75 @@ impl Plan {
     }
 }
 
-/// Whether every forge can be delivered to: without credentials a train would be released and never end.
+/// Refuses an adapter that could never work, such as a forge without credentials: the train would never end.
 ///
 /// # Errors
-/// Names the forge that has none.
-pub fn check_forges(config: &Config) -> Result<()> {
-    match config.forges.iter().find(|f| f.token.is_none() && f.app.is_none()) {
-        None => Ok(()),
-        Some(forge) => Err(Error::input(format!(
-            "`[forge.{}]` has neither `token` nor `app`: nothing could ever be delivered there",
-            forge.name
-        ))
-        .hint("add `token = { env = \"NAME\" }`, `{ file = … }` or `{ command = […] }`, or remove the table")),
+/// The adapter's own: what it lacks.
+pub fn check_adapters(config: &Config) -> Result<()> {
+    config.stores.iter().try_for_each(|s| s.spec.lacks_nothing())?;
+    config.runners.iter().try_for_each(|r| r.spec.lacks_nothing())?;
+    config.remotes.iter().try_for_each(|r| r.spec.lacks_nothing())?;
+    config.forges.iter().try_for_each(|f| f.spec.lacks_nothing())
+}
+
+/// Refuses an adapter that would send credentials to a host that the trust root does not have: they would never be sent.
+///
+/// # Errors
+/// Names the host and the table.
+pub fn check_hosts(config: &Config, trusted: &BTreeSet<String>) -> Result<()> {
+    let stores = config.stores.iter().map(|s| (format!("store `{}`", s.name), s.spec.hosts()));
+    let runners = config.runners.iter().map(|r| (format!("runner `{}`", r.name), r.spec.hosts()));
+    let remotes = config.remotes.iter().map(|r| (format!("remote `{}`", r.name), r.spec.hosts()));
+    let forges = config.forges.iter().map(|f| (format!("forge `{}`", f.name), f.spec.hosts()));
+    for (who, hosts) in stores.chain(runners).chain(remotes).chain(forges) {
+        if let Some(host) = hosts.iter().find(|host| !trusted.contains(*host)) {
+            return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
+                .detail(format!("{who} sends them there"))
+                .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
+        }
     }
+    Ok(())
 }
 
 /// Where every destination of a configuration is, and every other place that gets bytes, by kind and name.
 #[must_use]
 pub fn destinations(config: &Config) -> BTreeMap<String, String> {
-    let runner = |r: &RunnerConfig| {
+    let mut out = BTreeMap::new();
+    for r in &config.runners {
         let labels: Vec<&str> = r.labels.iter().map(Label::as_str).collect();
         let mut what = format!("{}, labels: {}", r.kind, labels.join(" "));
-        if !r.read.is_empty() {
-            let read: Vec<String> = r.read.iter().map(|path| path.display().to_string()).collect();
-            what.push_str(&format!("; recipes can read {}", read.join(", ")));
+        let place = r.spec.place();
+        if !place.is_empty() {
+            what.push_str(&format!("; {place}"));
         }
-        if r.same_user {
+        if r.spec.may_not_isolate() {
             what.push_str(&format!("; {NOT_ISOLATED}"));
         }
-        (format!("{RUNNER}{}", r.name), what)
-    };
-    let shown = |s: &StoreConfig| {
-        let at = s.public_url.clone().unwrap_or_else(|| "none".to_owned());
-        (format!("public address of store {}", s.name), at)
-    };
-    let places = config.runners.iter().map(runner).chain(config.stores.iter().map(shown));
-    let stores = config.stores.iter().map(|s| (format!("store {}", s.name), s.url.clone()));
-    let remotes = config.remotes.iter().map(|r| (format!("remote {}", r.name), r.url.clone()));
-    let forges = config.forges.iter().map(|f| (format!("forge {}", f.name), f.repository.clone()));
-    let base = |what: &str, f: &ForgeConfig, at: &Option<String>| {
-        (format!("{what} of forge {}", f.name), at.clone().unwrap_or_else(|| "the forge's own".to_owned()))
-    };
-    let apis = config.forges.iter().map(|f| base("api", f, &f.api));
-    let uploads = config.forges.iter().map(|f| base("uploads", f, &f.uploads));
-    // Whoever the app is acts there: another one, or another installation, may do other things.
-    let app = |f: &ForgeConfig| {
-        let app = f.app.as_ref()?;
-        Some((format!("app of forge {}", f.name), format!("{}, installation {}", app.id, app.installation)))
-    };
-    let apps = config.forges.iter().filter_map(app);
-    stores.chain(remotes).chain(forges).chain(apis).chain(uploads).chain(apps).chain(places).collect()
+        out.insert(format!("{RUNNER}{}", r.name), what);
+        pins(&format!("{RUNNER}{}", r.name), &*r.spec, &mut out);
+    }
+    for s in &config.stores {
+        let (name, shown) = (format!("store {}", s.name), s.public_url.clone().unwrap_or_else(|| "none".to_owned()));
+        out.insert(format!("public address of {name}"), shown);
+        pins(&name, &*s.spec, &mut out);
+        out.insert(name, s.spec.place());
+    }
+    for r in &config.remotes {
+        let name = format!("remote {}", r.name);
+        pins(&name, &*r.spec, &mut out);
+        out.insert(name, r.spec.place());
+    }
+    for f in &config.forges {
+        let name = format!("forge {}", f.name);
+        pins(&name, &*f.spec, &mut out);
+        out.insert(name, f.spec.place());
+    }
+    out
+}
+
+/// What a plan pins of an adapter besides its place.
+fn pins<P: ?Sized>(name: &str, spec: &dyn Settings<P>, out: &mut BTreeMap<String, String>) {
+    out.extend(spec.pins().into_iter().map(|(what, at)| (format!("{what} of {name}"), at)));
 }
 
 /// What is said of a runner with `same_user`.
@@ -323,7 +343,10 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         ))
         .hint("set `network = false` and fetch what it needs ahead, or take it out for embargoed trains"));
     }
-    check_forges(config)?;
+    check_adapters(config)?;
+    if let Some(hosts) = &snapshot.trust.hosts {
+        check_hosts(config, hosts)?;
+    }
     // Some are first used after the gate.
     site::check_templates(&config.templates)?;
     let mut sketch = Sketch::default();

@@ -21,15 +21,13 @@ pub fn secrets(config: &Config) -> BTreeMap<String, String> {
     let person = |(person, key): (&PersonId, _)| (format!("signing.people.{person}"), key);
     let people = signing.people.iter().map(person);
     let mut out: BTreeMap<String, String> = roles.chain(people).map(|(name, key)| (name, of_key(key, base))).collect();
-    for forge in &config.forges {
-        if let Some(token) = &forge.token {
-            out.insert(format!("forge.{}.token", forge.name), of_secret(token, base));
-        }
-        if let Some(app) = &forge.app {
-            let from = of_secret(&app.private_key, base);
-            out.insert(format!("forge.{}.app.private_key", forge.name), from);
-        }
-    }
+    let mut of = |kind: &str, name: &str, found: Vec<(&'static str, &SecretRef)>| {
+        out.extend(found.into_iter().map(|(key, from)| (format!("{kind}.{name}.{key}"), of_secret(from, base))));
+    };
+    config.stores.iter().for_each(|s| of("store", s.name.as_str(), s.spec.secrets()));
+    config.runners.iter().for_each(|r| of("runner", r.name.as_str(), r.spec.secrets()));
+    config.remotes.iter().for_each(|r| of("remote", r.name.as_str(), r.spec.secrets()));
+    config.forges.iter().for_each(|f| of("forge", f.name.as_str(), f.spec.secrets()));
     let jobs = config.targets.iter().map(|t| ("target", t));
     let jobs = jobs.chain(config.assemblies.iter().map(|a| ("assemble", &a.recipe)));
     for (kind, job) in jobs {

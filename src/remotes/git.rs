@@ -7,21 +7,43 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::RemoteKind;
 use super::porcelain;
+use crate::adapter::{Adapter, Around, RemoteFacts, RemoteTable, Settings, Spec};
 use crate::effects::{Breaker, Clock, Failure, RefUpdate, Remote};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::git::{Call, Configuration, GitProgram, Output, STILL, is_address};
 use crate::model::{Oid, RemoteName, check_ref_name};
+use crate::table::{Faults, NO_KEYS, Table};
 
-pub(super) const KIND: RemoteKind = RemoteKind {
-    name: "git",
+/// What the user's own git program reaches.
+pub(super) const ADAPTER: Adapter<dyn Remote> = Adapter {
+    kind: "git",
     about: "what the user's own git program reaches: paths, ssh, https, with the user's credentials",
-    takes: is_address,
-    open: |program, name, url, clock| {
-        Ok(Arc::new(GitRemote::new(program.clone(), name.clone(), url).with_breaker(clock.clone())))
-    },
+    example: "what `git push` takes: a path, `ssh://…`, `host:path`, `https://…`, `http://…`, `git://…`, `file://…`",
+    keys: NO_KEYS,
+    facts: RemoteFacts { takes: is_address },
+    parse,
 };
+
+fn parse(common: &RemoteTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Remote>> {
+    table.has_no_more(faults);
+    Some(Arc::new(Configured(common.clone())))
+}
+
+/// A checked table.
+#[derive(Debug)]
+struct Configured(RemoteTable);
+
+impl Settings<dyn Remote> for Configured {
+    fn place(&self) -> String {
+        self.0.url.clone()
+    }
+
+    fn open(&self, around: &Around) -> Result<Arc<dyn Remote>> {
+        let program = GitProgram::from_env().of_clone(&around.repository);
+        Ok(Arc::new(GitRemote::new(program, self.0.name.clone(), &self.0.url).with_breaker(around.clock.clone())))
+    }
+}
 
 /// How long a remote may take to say that it is there.
 const PROBE: Duration = Duration::from_secs(8);

@@ -13,54 +13,107 @@ mod stat;
 mod strangers;
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::StoreKind;
-use crate::config::StoreConfig;
+use crate::adapter::{Adapter, Around, Settings, Spec, StoreFacts, StoreTable};
 use crate::effects::{Area, Capabilities, Disk, PutNew, Store, aside, blocking};
 use crate::error::{Error, Result};
-use crate::model::{Digests, Sha256, Stat, StoreName, escape};
+use crate::model::{Digests, Sha256, Stat, StoreName};
 use crate::step::Exposure;
+use crate::table::{Fault, Faults, NO_KEYS, Table};
 
 /// The kind of store that is a directory.
-pub static FILESYSTEM: Filesystem = Filesystem;
+pub(super) const ADAPTER: Adapter<dyn Store> = Adapter {
+    kind: "file",
+    about: "a directory of this machine, or one that is mounted here",
+    example: "file:///srv/releases",
+    keys: NO_KEYS,
+    facts: StoreFacts { takes_paths: true },
+    parse,
+};
 
-/// See [`FILESYSTEM`].
-#[derive(Debug, Clone, Copy)]
-pub struct Filesystem;
+/// A checked table.
+#[derive(Debug)]
+struct Directory {
+    name: StoreName,
+    root: PathBuf,
+    url: String,
+    public_url: Option<String>,
+}
 
-impl StoreKind for Filesystem {
-    fn scheme(&self) -> &'static str {
-        "file"
-    }
-
-    fn example(&self) -> &'static str {
-        "file:///srv/releases"
-    }
-
-    fn open(&self, config: &StoreConfig, disk: Arc<dyn Disk>) -> Result<Arc<dyn Store>> {
-        let path = config.url.strip_prefix("file://").unwrap_or_default();
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let mut parts = path.split('/');
-        let absolute = parts.next() == Some("");
-        let mut count = 0;
-        let plain = parts.inspect(|_| count += 1).all(|p| !matches!(p, "" | "." | ".."));
-        // A directory of such a name can still be given by a symbolic link; the root may be one.
-        let ambiguous = path.contains(['%', '?', '#']) || path.chars().any(char::is_control);
-        if !absolute || !plain || count == 0 || ambiguous {
-            let url = escape(&config.url);
-            return Err(Error::input(format!("store `{}`: `{url}` is no url of a directory", config.name)).hint(
-                "valid is `file://` and an absolute path without `.` or `..` parts, `%`, `?` and `#`, as in \
-                 `file:///srv/releases`",
-            ));
+fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Store>> {
+    let text = common.url.get_ref();
+    let (url, root) = match text.split_once("://") {
+        None => {
+            let root = plain(&table.base().join(text));
+            (format!("file://{}", root.display()), (!is_ambiguous(text)).then_some(root))
         }
-        let base = config.public_url.clone().unwrap_or_else(|| config.url.clone());
-        Ok(Arc::new(FilesystemStore {
-            base: base.trim_end_matches('/').to_owned(),
-            tree: Tree { name: config.name.clone(), root: PathBuf::from(path), disk },
-        }))
+        Some((_, path)) if !path.starts_with('/') => {
+            let message = "a `file://` address needs an absolute path";
+            let fault = Fault::new(common.url.span(), message, "write `file:///srv/releases`");
+            faults.add(fault.help("a path alone, such as `../releases`, is relative to this file"));
+            return None;
+        }
+        Some(_) => (text.clone(), root_of(text)),
+    };
+    table.has_no_more(faults);
+    let Some(root) = root else {
+        let message = "this is not the address of a directory";
+        let label = "expected `file://` and an absolute path without `.` or `..` parts, `%`, `?` and `#`, as in `file:///srv/releases`";
+        faults.add(Fault::new(common.url.span(), message, label));
+        return None;
+    };
+    Some(Arc::new(Directory { name: common.name.clone(), root, url, public_url: common.public_url.clone() }))
+}
+
+/// The directory of a `file:` address: absolute, and of a name that means itself.
+fn root_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("file://")?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let plain = path.strip_prefix('/')?.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    (plain && !is_ambiguous(path)).then(|| PathBuf::from(path))
+}
+
+/// Whether a path could mean another one in an address. A directory of such a name can still be given by a symbolic link.
+fn is_ambiguous(path: &str) -> bool {
+    path.contains(['%', '?', '#']) || path.chars().any(char::is_control)
+}
+
+/// A path without `.` and `..`, by its names alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(out.pop()),
+            part => out.push(part),
+        }
     }
+    out
+}
+
+impl Settings<dyn Store> for Directory {
+    fn place(&self) -> String {
+        self.url.clone()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.root.clone()]
+    }
+
+    fn open(&self, around: &Around) -> Result<Arc<dyn Store>> {
+        let base = self.public_url.as_ref().unwrap_or(&self.url).trim_end_matches('/').to_owned();
+        let tree = Tree { name: self.name.clone(), root: self.root.clone(), disk: around.disk.clone() };
+        Ok(Arc::new(FilesystemStore { base, tree }))
+    }
+}
+
+/// A directory of this machine as a store, without a configuration.
+#[must_use]
+pub fn directory(name: StoreName, root: &Path, disk: Arc<dyn Disk>) -> Arc<dyn Store> {
+    let base = format!("file://{}", root.display());
+    Arc::new(FilesystemStore { base, tree: Tree { name, root: root.to_owned(), disk } })
 }
 
 struct FilesystemStore {
@@ -163,5 +216,20 @@ impl Store for FilesystemStore {
 
     async fn release(&self, what: &str, holder: &[u8]) -> Result<()> {
         self.run(|tree| tree.release(what, holder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_urls_are_absolute_and_plain() {
+        for bad in ["file://", "file:///", "file:srv", "file://srv/x", "file:///a/../b", "file:///a%20b", "file:///a?b"]
+        {
+            assert_eq!(root_of(bad), None, "{bad}");
+        }
+        assert_eq!(root_of("file:///srv/releases/"), Some("/srv/releases".into()));
+        assert_eq!(plain(Path::new("/src/acme/../releases")), Path::new("/src/releases"));
     }
 }

@@ -1,12 +1,14 @@
 //! A TOML file as a tree of tables, each turned into its struct on its own, so that one run shows the faults of all.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 
 use super::fault::{Fault, Faults, did_you_mean, one_of};
+use super::key::{Written, keys_of};
 
 /// The top level of a file, from which its tables are taken one by one.
 pub(crate) struct Document<'t> {
@@ -77,6 +79,43 @@ impl<'t> Document<'t> {
         items.into_iter().filter_map(|item| Some((item.span(), faults.keep(shape(item))?))).collect()
     }
 
+    /// Takes every `[[key]]`, unread; paths in them are relative to `base`.
+    pub(crate) fn tables(&mut self, key: &'static str, base: &Path, faults: &mut Faults) -> Vec<Table<'t>> {
+        let Some((at, value)) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(items) = value.into_inner() else {
+            let fault = Fault::new(at, format!("`{key}` is a list of tables"), "");
+            faults.add(fault.help(format!("write `[[{key}]]`, once for each")));
+            return Vec::new();
+        };
+        items.into_iter().filter_map(|item| table(item, base, faults)).collect()
+    }
+
+    /// Takes every `[key.<name>]`, unread, in the order of the file.
+    pub(crate) fn named_tables(
+        &mut self,
+        key: &'static str,
+        base: &Path,
+        faults: &mut Faults,
+    ) -> Vec<(Spanned<String>, Table<'t>)> {
+        let Some((at, value)) = self.take(key) else { return Vec::new() };
+        let DeValue::Table(entries) = value.into_inner() else {
+            faults.add(Fault::new(at, format!("`{key}` is a table of tables"), format!("write `[{key}.<name>]`")));
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for (name, value) in entries {
+            let name = Spanned::new(name.span(), name.get_ref().to_string());
+            if value.get_ref().is_table() {
+                out.extend(table(value, base, faults).map(|table| (name, table)));
+            } else {
+                let message = format!("`{key}.{}` is a table", name.get_ref());
+                faults.add(Fault::new(name.span(), message, format!("write `[{key}.<name>]` and its keys below")));
+            }
+        }
+        out.sort_by_key(|(name, _)| name.span().start);
+        out
+    }
+
     /// Takes every `[key.<name>]` that has the right shape.
     pub(crate) fn named<T: DeserializeOwned>(
         &mut self,
@@ -120,6 +159,92 @@ impl<'t> Document<'t> {
     fn take(&mut self, key: &'static str) -> Option<(Range<usize>, Spanned<DeValue<'t>>)> {
         self.known.push(key);
         self.table.remove_entry(key).map(|(k, v)| (k.span(), v))
+    }
+}
+
+fn table<'t>(value: Spanned<DeValue<'t>>, base: &Path, faults: &mut Faults) -> Option<Table<'t>> {
+    let at = value.span();
+    match value.into_inner() {
+        DeValue::Table(keys) => Some(Table { at, keys, known: Vec::new(), base: base.to_owned() }),
+        other => {
+            let found = format!("wrong type: found a {}", other.type_str());
+            faults.add(Fault::new(at, found, "expected a table, `{ … }`"));
+            None
+        }
+    }
+}
+
+/// One table of which some keys may have been read already; adapters read the rest.
+pub struct Table<'t> {
+    at: Range<usize>,
+    keys: DeTable<'t>,
+    known: Vec<&'static str>,
+    base: PathBuf,
+}
+
+impl<'t> Table<'t> {
+    /// Parses a text that holds the keys of one table alone; paths in it are relative to `base`.
+    pub fn parse(text: &'t str, base: &Path, faults: &mut Faults) -> Self {
+        let keys = Document::parse(text, faults).table;
+        Self { at: 0..0, keys, known: Vec::new(), base: base.to_owned() }
+    }
+
+    /// Where the table begins.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        self.at.clone()
+    }
+
+    /// The directory to which its paths are relative: that of the file.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// Whether a key is there.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.keys.contains_key(key)
+    }
+
+    /// Reads the keys of `T`, and leaves the others.
+    pub(crate) fn split<T: DeserializeOwned + Written>(mut self, faults: &mut Faults) -> Option<(T, Self)> {
+        let mut ours = DeTable::new();
+        for key in keys_of::<T>().keys {
+            self.known.push(key.name);
+            if let Some((name, value)) = self.keys.remove_entry(key.name) {
+                ours.insert(name, value);
+            }
+        }
+        match shape(Spanned::new(self.at.clone(), DeValue::Table(ours))) {
+            Ok(read) => Some((read, self)),
+            Err(fault) => {
+                // A key that is missing may be there under a name that is not quite its own.
+                let like = |key: &str| did_you_mean(key, self.known.iter().copied()).is_some();
+                let meant = self.keys.keys().find(|key| like(key.get_ref()));
+                faults.add(match meant {
+                    Some(key) => unknown_key(key.span(), key.get_ref(), self.known.iter().copied()),
+                    None => fault,
+                });
+                None
+            }
+        }
+    }
+
+    /// Reads all keys that are left; any that `T` does not have is refused.
+    pub fn read<T: DeserializeOwned>(self, faults: &mut Faults) -> Option<T> {
+        let read = T::deserialize(ValueDeserializer::from(Spanned::new(self.at.clone(), DeValue::Table(self.keys))));
+        let whole = self.at;
+        faults.keep(read.map_err(|e| {
+            explain(e.span().filter(|s| !s.is_empty()).unwrap_or(whole), e.message(), self.known.iter().copied())
+        }))
+    }
+
+    /// Refuses every key that is left: this kind has none of its own.
+    pub fn has_no_more(self, faults: &mut Faults) {
+        for key in self.keys.keys() {
+            faults.add(unknown_key(key.span(), key.get_ref(), self.known.iter().copied()));
+        }
     }
 }
 

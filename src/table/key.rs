@@ -177,12 +177,15 @@ pub const fn words_of(given: &'static [&'static str], of_type: &'static [&'stati
     if given.is_empty() { of_type } else { given }
 }
 
+/// The keys of a kind that has none of its own.
+pub const NO_KEYS: &Keys = &Keys { about: "", keys: &[] };
+
 /// The keys of a struct that is a table.
 #[must_use]
 pub const fn keys_of<T: Written>() -> &'static Keys {
     match T::TYPE {
         Type::Table(keys) => keys,
-        _ => &Keys { about: "", keys: &[] },
+        _ => NO_KEYS,
     }
 }
 
@@ -201,6 +204,7 @@ pub const fn name_of(field: &'static str, given: &'static [&'static str]) -> &'s
 /// A struct that is a table of a configuration file, with the list of its keys as [`Written::TYPE`]. A field may say its
 /// name in the file (`krate as "crate": …`), the words that it takes (`kind: Text ["a", "b"]`) and its default
 /// (`required: Option<bool> = "true"`).
+#[macro_export]
 macro_rules! keys {
     ($(
         $(#[doc = $doc:literal])+
@@ -242,5 +246,3 @@ macro_rules! keys {
         }
     )+ };
 }
-
-pub(crate) use keys;

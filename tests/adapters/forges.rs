@@ -6,13 +6,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use lifeboat::adapter::{Around, ForgeTable};
 use lifeboat::drill::recording::LeapingClock;
 use lifeboat::effects::{AssetFile, Clock as _, Discard, Forge, ForgeView, Latest, ReleaseText};
 use lifeboat::engine::release::{Move, WantedRelease, next_move};
 use lifeboat::error::{ErrorKind, Part};
-use lifeboat::forges::{FORGES, ForgeSpec, Surroundings, open};
-use lifeboat::host::HostClock;
-use lifeboat::model::{Digests, Oid, Secret, SecretRef};
+use lifeboat::forges::FORGES;
+use lifeboat::host::{HostClock, HostDisk};
+use lifeboat::model::{Digests, Oid, Secret};
+use lifeboat::table::{Faults, Table};
 
 /// A forge with its double.
 enum Double {
@@ -48,16 +50,21 @@ impl Double {
             Self::Forgejo(d) => (d.api(), crate::forgejo_double::TOKEN),
         };
         let token = if wrong_token { "wrong_canary_42" } else { token };
-        let spec = ForgeSpec {
-            name: kind.parse().unwrap(),
-            repository: "example/sample".into(),
-            api: Some(api),
-            uploads: None,
-            token: Some(SecretRef::Env("TOKEN".into())),
-            app: None,
+        let adapter = FORGES.iter().find(|a| a.kind == kind).unwrap();
+        let common = ForgeTable { name: kind.parse().unwrap(), repository: "example/sample".into() };
+        let text = format!("api = \"{api}\"\ntoken = {{ env = \"TOKEN\" }}\n");
+        let mut faults = Faults::default();
+        let table = Table::parse(&text, Path::new("/"), &mut faults);
+        let spec = (adapter.parse)(&common, table, &mut faults).unwrap();
+        let around = Around {
+            disk: Arc::new(HostDisk),
+            clock,
+            secrets: Arc::new(move |_| Ok(Secret::new(token))),
+            hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
+            repository: "/".into(),
+            jobs: None,
         };
-        let hosts = hosts.iter().map(|h| (*h).to_owned()).collect();
-        open(&spec, &Surroundings { clock, secrets: Arc::new(move |_| Ok(Secret::new(token))), hosts }).unwrap()
+        spec.open(&around).unwrap()
     }
 
     /// From now on every answer is a failure of the server.

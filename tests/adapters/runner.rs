@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{collections::BTreeMap, fs, io::Write as _};
 
+use lifeboat::adapter::{Around, Jobs, RunnerTable, Settings as _};
 use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner};
+use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
-use lifeboat::runners::{self, RunnerSpec, Surroundings};
+use lifeboat::runners::local::Local;
 use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepKey};
 
 mod attacks;
@@ -127,19 +129,20 @@ fn program() -> PathBuf {
 }
 
 /// The same, with another configuration.
-fn open_with(dir: &Path, change: impl FnOnce(&mut RunnerSpec, &mut Surroundings)) -> Arc<dyn Runner> {
-    let mut spec = RunnerSpec {
-        name: "here".parse().unwrap(),
-        kind: "local".to_owned(),
-        labels: Vec::new(),
-        slots: Some(2),
-        read: Vec::new(),
-        same_user: false,
+fn open_with(dir: &Path, change: impl FnOnce(&mut Local, &mut Jobs)) -> Arc<dyn Runner> {
+    let common = RunnerTable { name: "here".parse().unwrap(), labels: Vec::new(), slots: Some(2) };
+    let mut spec = Local { common, read: Vec::new(), same_user: false };
+    let mut jobs = Jobs { dir: dir.join("jobs"), program: program(), hidden: Vec::new(), end_with_program: false };
+    change(&mut spec, &mut jobs);
+    let around = Around {
+        disk: Arc::new(HostDisk),
+        clock: Arc::new(HostClock),
+        secrets: Arc::new(lifeboat::signers::resolve),
+        hosts: Default::default(),
+        repository: dir.to_owned(),
+        jobs: Some(jobs),
     };
-    let mut surroundings =
-        Surroundings { jobs: dir.join("jobs"), program: program(), hidden: Vec::new(), end_with_program: false };
-    change(&mut spec, &mut surroundings);
-    runners::open(&spec, &surroundings).unwrap()
+    spec.open(&around).unwrap()
 }
 
 async fn wait(runner: &dyn Runner, handle: &Handle) -> JobStatus {

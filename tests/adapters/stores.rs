@@ -14,7 +14,6 @@ use std::sync::Arc;
 use crate::support::counting::CountingDisk;
 use crate::support::kill_points::{Action, KillPoints};
 use crate::support::store_contract::{Fixture, Interrupted, holds};
-use lifeboat::config::StoreConfig;
 use lifeboat::effects::{Area, Disk, Store};
 use lifeboat::error::ErrorKind;
 use lifeboat::host::HostDisk;
@@ -22,8 +21,7 @@ use lifeboat::model::{Digests, Sha256, StoreName};
 use lifeboat::stores;
 
 fn open(root: &Path, disk: Arc<dyn Disk>) -> Arc<dyn Store> {
-    let (name, url) = (StoreName::new("mirror").unwrap(), format!("file://{}", root.display()));
-    stores::open(&StoreConfig { name, url, public_url: None, required: true }, disk).unwrap()
+    stores::directory(StoreName::new("mirror").unwrap(), root, disk)
 }
 
 /// The regular files below `dir` that another user could read, with their contents.

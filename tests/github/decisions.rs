@@ -37,7 +37,7 @@ impl Case<'_> {
              [forge.github]\nrepository = \"a/b\"\ntoken = {{ env = \"TOKEN\" }}\nremote = \"away\"\ntriggers = {{ {} }}\n",
             self.more, self.triggers
         );
-        let mut config = config::parse(&text, Path::new("/p/lifeboat.toml"))?;
+        let mut config = config::parse(&text, Path::new("/p/lifeboat.toml"), &lifeboat::wiring::registries())?;
         if let Some(commit) = self.commit {
             config.templates.texts.insert("commit.txt".into(), commit.into());
         }
@@ -74,7 +74,7 @@ impl Case<'_> {
         let snapshot = Snapshot {
             repository: "/nowhere".into(),
             lines: vec![line],
-            trust: TrustFacts { root: Sha256::of(b"root"), threshold: 1 },
+            trust: TrustFacts { root: Sha256::of(b"root"), threshold: 1, hosts: None },
             unknown: vec![],
         };
         let request = TrainRequest {

@@ -159,7 +159,8 @@ async fn a_github_of_ones_own_is_used_below_its_own_bases() {
         secrets: std::sync::Arc::new(|_| Ok(lifeboat::model::Secret::new(crate::github_double::TOKEN))),
         hosts: ["127.0.0.1".to_owned()].into(),
     };
-    let forge = lifeboat::forges::open(&spec, &around).unwrap();
+    let forge: std::sync::Arc<dyn lifeboat::effects::Forge> =
+        std::sync::Arc::new(lifeboat::forges::github::GitHub::new(&spec, &around));
     let parts = forge.parts().await;
     assert!(parts.len() == 2 && parts.iter().all(|(_, answer)| answer.is_ok()), "{parts:?}");
     let run = template.copy();
@@ -226,7 +227,8 @@ async fn a_wrong_token_is_told_and_never_shown() {
         secrets: std::sync::Arc::new(move |_| Ok(lifeboat::model::Secret::new(wrong))),
         hosts: ["127.0.0.1".to_owned()].into(),
     };
-    let forge = lifeboat::forges::open(&spec, &around).unwrap();
+    let forge: std::sync::Arc<dyn lifeboat::effects::Forge> =
+        std::sync::Arc::new(lifeboat::forges::github::GitHub::new(&spec, &around));
     let error = forge.observe(&"v48.0.1".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
     let report = format!("{}\n{error:?}", error.report());

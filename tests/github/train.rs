@@ -91,7 +91,7 @@ fn config(dir: &Path) -> Config {
          [forge.github]\nrepository = \"{REPOSITORY}\"\ntoken = {{ env = \"TOKEN\" }}\n\
          triggers = {{ \"publish.yml\" = \"suppress\", \"after.yml\" = \"adopt\" }}\n"
     );
-    config::parse(&text, &dir.join("lifeboat.toml")).unwrap()
+    config::parse(&text, &dir.join("lifeboat.toml"), &lifeboat::wiring::registries()).unwrap()
 }
 
 /// One that is a private draft there already, and one that nobody has written there yet.
@@ -147,7 +147,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
     let snapshot = Snapshot {
         repository: "/nowhere".into(),
         lines: lines.iter().map(facts).collect(),
-        trust: TrustFacts { root: trust.digest, threshold: trust.root.roles.approve.threshold },
+        trust: TrustFacts { root: trust.digest, threshold: trust.root.roles.approve.threshold, hosts: None },
         unknown: vec![],
     };
     let request = TrainRequest {

@@ -149,7 +149,8 @@ impl World {
     }
 
     pub fn config(&self) -> Config {
-        config::load(&self.config_file(), Some(&self.live().join("state")), &HostDisk).unwrap()
+        config::load(&self.config_file(), Some(&self.live().join("state")), &lifeboat::wiring::registries(), &HostDisk)
+            .unwrap()
     }
 
     fn toml(&self) -> String {
@@ -317,7 +318,7 @@ sign_artifacts = true
     /// Amends the train with the other recipe, unless that was done before.
     fn amend(&self, runtime: &tokio::runtime::Runtime, effects: &Effects) -> Result<()> {
         let file = self.config_file().with_file_name(AMENDED);
-        let config = config::load(&file, Some(&self.live().join("state")), &HostDisk)?;
+        let config = config::load(&file, Some(&self.live().join("state")), &lifeboat::wiring::registries(), &HostDisk)?;
         let trust = Arc::new(gather::trusted(&config, &self.root(), &*effects.disk, effects.clock.now())?);
         let train = Train::open_to_amend(effects, trust, &self.train())?;
         if train.state().generation() > 0 {

@@ -15,6 +15,7 @@ mod interleaved;
 mod journal;
 mod layers;
 mod layout;
+mod made_up;
 mod map;
 mod model;
 mod power_loss;

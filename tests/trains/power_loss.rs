@@ -18,7 +18,6 @@ use crate::support::counting::CountingDisk;
 use crate::support::kill_points::{Action, KillPoints};
 use crate::support::power_loss::{PowerLossDisk, Unsynced};
 use crate::support::scratch;
-use lifeboat::config::StoreConfig;
 use lifeboat::effects::{Area, Disk, Objects, Store, files};
 use lifeboat::host::HostDisk;
 use lifeboat::model::{Digests, Sha256, StoreName};
@@ -110,8 +109,7 @@ fn read(path: PathBuf) -> Option<String> {
 }
 
 fn store(disk: Arc<dyn Disk>, root: &Path) -> Arc<dyn Store> {
-    let (name, url) = (StoreName::new("s").unwrap(), format!("file://{}", root.join("store").display()));
-    stores::open(&StoreConfig { name, url, public_url: None, required: true }, disk).unwrap()
+    stores::directory(StoreName::new("s").unwrap(), &root.join("store"), disk)
 }
 
 fn waiting<T>(future: impl Future<Output = T>) -> T {

@@ -33,7 +33,7 @@ pub(super) fn programs(config: Option<&Config>, work: &mut Work) {
         work.later("program", "cargo".to_owned(), Health::Fail, first_line("cargo", &["--version"]));
     }
     // Jobs and the project's own commands; a runner says more about itself.
-    let same_user = config.is_some_and(|c| c.runners.iter().all(|r| r.same_user));
+    let same_user = config.is_some_and(|c| c.runners.iter().all(|r| r.spec.may_not_isolate()));
     work.later("program", "sandbox".to_owned(), Need::of(!same_user).health(), async {
         let program = sandbox::this_program()?;
         blocking(|| Sandbox::probe(&program)).map(|_| "programs that read the tree can be isolated".to_owned())

@@ -55,13 +55,13 @@ impl Forge for Sample {
 fn config(required: bool) -> Config {
     let text = format!(
         "[project]\nname = \"acme\"\ncommitter = \"A <a@a.example>\"\n[[target]]\nname = \"x\"\ntriple = \"t\"\nlabels = [\"windows\"]\nrun = [\"true\"]\nartifacts = [\"x\"]\nnetwork = true\n\
-         [forge.a]\nrepository = \"a/b\"\ntoken = {{ env = \"TOKEN\" }}\nrequired = {required}\n"
+         [forge.github]\nrepository = \"a/b\"\ntoken = {{ env = \"TOKEN\" }}\nrequired = {required}\n"
     );
-    crate::config::parse(&text, Path::new("/nowhere/lifeboat.toml")).unwrap()
+    crate::config::parse(&text, Path::new("/nowhere/lifeboat.toml"), &crate::wiring::registries()).unwrap()
 }
 
 async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
-    let forges: Vec<Arc<dyn Forge>> = vec![Arc::new(Sample("a".parse().unwrap(), mood))];
+    let forges: Vec<Arc<dyn Forge>> = vec![Arc::new(Sample("github".parse().unwrap(), mood))];
     let subjects = Subjects {
         config: Ok(config),
         meaning: None,
@@ -85,10 +85,10 @@ fn find<'a>(checks: &'a [Check], area: &str, name: &str) -> &'a Check {
 #[tokio::test]
 async fn a_forge_that_is_down_is_a_warning_unless_it_is_required() {
     let down = checks(&config(false), Mood::Down).await;
-    assert_eq!(find(&down, "forge", "a api").health, Health::Warn);
-    assert!(find(&down, "forge", "a api").hint.as_ref().unwrap().contains("a train ships without it"));
-    assert_eq!(find(&checks(&config(true), Mood::Down).await, "forge", "a api").health, Health::Fail);
-    assert_eq!(find(&checks(&config(true), Mood::Answers).await, "forge", "a api").health, Health::Ok);
+    assert_eq!(find(&down, "forge", "github api").health, Health::Warn);
+    assert!(find(&down, "forge", "github api").hint.as_ref().unwrap().contains("a train ships without it"));
+    assert_eq!(find(&checks(&config(true), Mood::Down).await, "forge", "github api").health, Health::Fail);
+    assert_eq!(find(&checks(&config(true), Mood::Answers).await, "forge", "github api").health, Health::Ok);
     assert_eq!(find(&down, "program", "git").health, Health::Ok, "this test needs git: apt-get install git");
     assert_eq!(find(&down, "runners", "labels").found, "no runner has the labels of x");
     assert_eq!(find(&down, "trust", "root").health, Health::Fail);
@@ -140,10 +140,4 @@ fn the_table() {
         String::from_utf8(out).unwrap(),
         "ok    store  mirror  put if absent: yes\nwarn  forge  github  down\\u{1b}\n      hint: wait\n\na train can ship; 1 warning\n"
     );
-}
-
-#[test]
-fn the_configuration_knows_every_kind_of_runner() {
-    let kinds: Vec<&str> = crate::runners::RUNNERS.iter().map(|a| a.kind).collect();
-    assert_eq!(kinds, crate::config::RUNNER_KINDS);
 }

@@ -15,6 +15,7 @@ use crate::git::GitProgram;
 use crate::git::facts::{BranchFact, UserRepository};
 use crate::host::HostDisk;
 use crate::model::Fingerprint;
+use crate::plan::check_hosts;
 use crate::trust::{TrustedRoot, check_names};
 
 /// The same judgement as before a plan: pinned, not expired, following from the pinned one; and enough certificates.
@@ -34,6 +35,9 @@ pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
                 work.now(Check::from_error("trust", name, Health::Fail, &e));
             }
         }
+    }
+    if let Some(e) = found.as_ref().ok().and_then(|trust| check_hosts(config, &trust.root.hosts).err()) {
+        work.now(Check::from_error("trust", "hosts", Health::Fail, &e));
     }
     work.now(match found {
         Ok(trust) => {

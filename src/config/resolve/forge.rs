@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use super::super::raw::RawRemote;
 use super::super::settings::{DraftAudience, PushMode};
-use crate::model::{RemoteName, Trigger};
+use crate::adapter::Adapter;
+use crate::effects::Forge;
+use crate::model::Trigger;
 use crate::table::{Fault, Faults, Text, TextOr, Texts, grammar, in_order};
 
-/// The one adapter that switches workflows, opens pull requests and holds advisories.
-pub(super) const GITHUB: &str = "github";
-
 /// `triggers = { "publish.yml" = "suppress" }`.
-pub(super) fn triggers(raw: Option<&Texts>, of_github: bool, faults: &mut Faults) -> BTreeMap<String, Trigger> {
+pub(super) fn triggers(raw: Option<&Texts>, possible: bool, faults: &mut Faults) -> BTreeMap<String, Trigger> {
     let mut out = BTreeMap::new();
     for (file, decision) in raw.into_iter().flat_map(in_order) {
         let name = file.get_ref();
@@ -22,7 +21,7 @@ pub(super) fn triggers(raw: Option<&Texts>, of_github: bool, faults: &mut Faults
         }
         let at = decision.span();
         if let Some(decision) = grammar::<Trigger>(decision, faults) {
-            if !of_github && decision != Trigger::Accept {
+            if !possible && decision != Trigger::Accept {
                 let message =
                     format!("workflows of this forge cannot be switched or waited for: `{decision}` is not possible");
                 faults.add(Fault::new(at, message, "valid here: `accept`"));
@@ -33,28 +32,28 @@ pub(super) fn triggers(raw: Option<&Texts>, of_github: bool, faults: &mut Faults
     out
 }
 
-/// `advisories = false`; one adapter holds any.
-pub(super) fn advisories(raw: Option<&toml::Spanned<bool>>, of_github: bool, faults: &mut Faults) -> bool {
+/// `advisories = false`; only some forges hold any.
+pub(super) fn advisories(raw: Option<&toml::Spanned<bool>>, possible: bool, faults: &mut Faults) -> bool {
     match raw {
-        Some(wanted) if *wanted.get_ref() && !of_github => {
+        Some(wanted) if *wanted.get_ref() && !possible => {
             faults.add(Fault::new(wanted.span(), "this forge holds no security advisories", "valid here: `false`"));
             false
         }
         Some(wanted) => *wanted.get_ref(),
-        None => of_github,
+        None => possible,
     }
 }
 
 /// A branch that is reached by a pull request needs a forge whose pull requests can be opened.
-pub(super) fn pull_requests(forge: &Option<RemoteName>, at: &Text, remote: &RawRemote, faults: &mut Faults) {
-    let Some(forge) = forge.as_ref().filter(|f| f.as_str() != GITHUB) else { return };
+pub(super) fn pull_requests(forge: &Adapter<dyn Forge>, at: &Text, remote: &RawRemote, faults: &mut Faults) {
     let asks = |mode: &str| mode == "pull-request";
     let asked = remote.push.as_ref().is_some_and(|push| match push.get_ref() {
         TextOr::Text(all) => asks(all),
         TextOr::Other(table) => in_order(table).into_iter().any(|(_, mode)| asks(mode.get_ref())),
     });
-    if asked {
-        let message = format!("pull requests of `[forge.{forge}]` cannot be opened, and its remote asks for some");
+    if asked && !forge.facts.automation {
+        let message =
+            format!("pull requests of `[forge.{}]` cannot be opened, and its remote asks for some", forge.kind);
         faults.add(Fault::new(at.span(), message, "say `push = \"direct\"` for that `[[remote]]`"));
     }
 }

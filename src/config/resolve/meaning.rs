@@ -6,33 +6,13 @@ use toml::de::DeTable;
 
 use super::super::raw::RawRunner;
 use super::super::template::{Values, placeholders, render};
-use super::machine_labels;
+use super::adapters::machine_labels;
 use crate::model::TagName;
 use crate::table::{Fault, Faults, Text, did_you_mean, grammar_fault, one_of};
-
-/// The kinds of runner that there are.
-pub const RUNNER_KINDS: &[&str] = &["local"];
 
 /// The labels that a runner has by itself on some machine: its system and its processor.
 const OF_MACHINES: [&str; 9] =
     ["linux", "macos", "windows", "freebsd", "x86_64", "aarch64", "riscv64", "s390x", "powerpc64"];
-
-/// The kind of a runner.
-pub(super) fn kind(raw: &Text, faults: &mut Faults) {
-    let said = raw.get_ref().as_str();
-    if RUNNER_KINDS.contains(&said) {
-        return;
-    }
-    let fault = Fault::new(
-        raw.span(),
-        format!("`{said}` is not a kind of runner"),
-        format!("expected {}", one_of(RUNNER_KINDS.iter().copied())),
-    );
-    faults.add(match did_you_mean(said, RUNNER_KINDS.iter().copied()) {
-        Some(meant) => fault.help(format!("did you mean `{meant}`?")),
-        None => fault,
-    });
-}
 
 /// The labels of each runner. One that has its machine's counts with those of any machine: the file is read on others too.
 pub(super) fn offered(runners: &[&RawRunner]) -> Vec<BTreeSet<String>> {

@@ -8,19 +8,22 @@ use crate::table::{Fault, Faults, Text};
 /// Checks the places of stores against each other, the project's checkout and the state directory, as they are written:
 /// links are not followed.
 pub(super) fn check(
-    stores: &[(StoreConfig, &Text)],
+    stores: &[(StoreConfig, Text)],
     checkout: Option<&Path>,
     state: Option<&Path>,
     faults: &mut Faults,
 ) {
-    let roots: Vec<Option<PathBuf>> = stores.iter().map(|(store, _)| directory(&store.url)).collect();
+    let roots: Vec<Option<PathBuf>> =
+        stores.iter().map(|(store, _)| store.spec.files().first().map(|dir| plain(dir))).collect();
     for (n, (store, url)) in stores.iter().enumerate() {
         for (before, (other, other_url)) in stores[..n].iter().enumerate() {
             let clash = match (&roots[n], &roots[before]) {
                 (Some(root), Some(first)) if root == first => Some("is in the same place as"),
                 (Some(root), Some(first)) if root.starts_with(first) => Some("is inside"),
                 (Some(root), Some(first)) if first.starts_with(root) => Some("contains"),
-                (None, None) if store.url.trim_end_matches('/') == other.url.trim_end_matches('/') => {
+                (None, None)
+                    if store.spec.place().trim_end_matches('/') == other.spec.place().trim_end_matches('/') =>
+                {
                     Some("is in the same place as")
                 }
                 _ => None,
@@ -68,11 +71,6 @@ pub(super) fn public_url(raw: &Text, faults: &mut Faults) -> Option<String> {
     None
 }
 
-/// The directory of a `file:` url.
-fn directory(url: &str) -> Option<PathBuf> {
-    url.strip_prefix("file://").map(|path| plain(Path::new(path)))
-}
-
 /// A path without `.` and `..`, by its names alone.
 fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
@@ -94,7 +92,10 @@ mod tests {
         let head = "[project]\nname = \"acme\"\ncommitter = \"Acme <release@acme.example>\"\n";
         let url = toml::Value::String(url.to_owned());
         let text = format!("{head}[[store]]\nname = \"m\"\nurl = \"file:///srv/x\"\npublic_url = {url}\n");
-        Ok(crate::config::parse(&text, Path::new("/src/acme/lifeboat.toml"))?.stores.remove(0).public_url)
+        Ok(crate::config::parse(&text, Path::new("/src/acme/lifeboat.toml"), &crate::wiring::registries())?
+            .stores
+            .remove(0)
+            .public_url)
     }
 
     #[test]

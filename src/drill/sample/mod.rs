@@ -215,7 +215,7 @@ impl Sample {
                 release: KeyRole { keys: BTreeSet::from([self.key("release", now)?]) },
                 freshness: KeyRole { keys: BTreeSet::from([self.key("freshness", now)?]) },
             },
-            hosts: host_of(github).into_iter().collect(),
+            hosts: host_of(github).into_iter().flat_map(with_uploads).collect(),
         };
         let text =
             String::from_utf8(root.to_bytes()?).map_err(|e| Error::fatal("the trust root is not text").because(e))?;
@@ -310,6 +310,12 @@ sign_artifacts = true
 fn host_of(address: &str) -> Option<String> {
     let (_, rest) = address.split_once("://")?;
     rest.split(['/', ':']).next().filter(|h| !h.is_empty()).map(str::to_owned)
+}
+
+/// A forge's host, and the one that takes its assets.
+fn with_uploads(host: String) -> Vec<String> {
+    let uploads = host.strip_prefix("api.").map(|domain| format!("uploads.{domain}"));
+    uploads.into_iter().chain([host]).collect()
 }
 
 fn private_dir(path: &Path) -> Result<()> {

@@ -14,11 +14,13 @@ use serde::Deserialize;
 
 use self::http::Http;
 use super::draft::new_draft;
-use super::{ForgeSpec, Surroundings};
+use super::{ForgeSpec, has_credentials, host, pinned};
+use crate::adapter::{Adapter, Around, ForgeFacts, ForgeTable, Settings, Spec};
 use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 use crate::error::{Context as _, Error, Result};
 use crate::http::Pages;
-use crate::model::{Oid, RemoteName, Sha256, TagName, escape};
+use crate::model::{Oid, RemoteName, SecretRef, Sha256, TagName, escape};
+use crate::table::{Faults, RawSecret, Table, Text, keys, keys_of, secrets};
 
 /// Releases on one page; servers give no more than 50.
 const PAGE: usize = 50;
@@ -76,19 +78,86 @@ struct Object {
     sha: String,
 }
 
-/// Makes the forge; touches nothing yet.
-pub(super) fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
-    let api = spec.api.as_deref().ok_or_else(|| {
-        Error::input(format!("forge `{}` has no address", spec.name))
-            .hint("add `api = \"https://forge.example.org/api/v1\"` to its table in `lifeboat.toml`")
-    })?;
-    Ok(Arc::new(Forgejo {
-        name: spec.name.clone(),
-        repository: spec.repository.clone(),
-        http: Http::new(spec, api, around)?,
-        releases: Mutex::default(),
-        digests: Mutex::default(),
-    }))
+/// The kind of forge.
+pub(super) const ADAPTER: Adapter<dyn Forge> = Adapter {
+    kind: "forgejo",
+    about: "releases on a Forgejo or Gitea server",
+    example: "[forge.forgejo]",
+    keys: keys_of::<RawForgejo>(),
+    facts: ForgeFacts {
+        workflow_dirs: &[".forgejo/workflows", ".gitea/workflows", ".github/workflows"],
+        automation: false,
+        advisories: false,
+    },
+    parse,
+};
+
+keys! {
+    /// A repository on a Forgejo or Gitea server.
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RawForgejo {
+        /// The base address of its API, such as `https://forge.example.org/api/v1`.
+        api: Text,
+        /// Where its token is found.
+        token: Option<RawSecret> = "none: `plan` refuses it",
+    }
+}
+
+fn parse(common: &ForgeTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Forge>> {
+    let base = table.base().to_owned();
+    let raw: RawForgejo = table.read(faults)?;
+    let api = Some(super::address(&raw.api, "a forge's API is asked over TLS only", faults));
+    let token = raw.token.as_ref().and_then(|t| faults.keep(secrets::reference(t, &base)));
+    let (name, repository) = (common.name.clone(), common.repository.clone());
+    Some(Arc::new(Configured(ForgeSpec { name, repository, api, uploads: None, token, app: None })))
+}
+
+/// A checked table.
+#[derive(Debug)]
+struct Configured(ForgeSpec);
+
+impl Configured {
+    fn api(&self) -> &str {
+        self.0.api.as_deref().unwrap_or_default()
+    }
+}
+
+impl Settings<dyn Forge> for Configured {
+    fn place(&self) -> String {
+        self.0.repository.clone()
+    }
+
+    fn pins(&self) -> Vec<(&'static str, String)> {
+        vec![("api", pinned(self.0.api.as_ref())), ("uploads", pinned(None))]
+    }
+
+    fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        self.0.token.iter().map(|token| ("token", token)).collect()
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        host(self.api()).into_iter().collect()
+    }
+
+    fn lacks_nothing(&self) -> Result<()> {
+        has_credentials(&self.0)
+    }
+
+    fn clock(&self) -> Option<String> {
+        // <https://forgejo.org/docs/latest/user/api-usage/>
+        Some(format!("{}/version", self.api().trim_end_matches('/')))
+    }
+
+    fn open(&self, around: &Around) -> Result<Arc<dyn Forge>> {
+        Ok(Arc::new(Forgejo {
+            name: self.0.name.clone(),
+            repository: self.0.repository.clone(),
+            http: Http::new(&self.0, self.api(), &around.into())?,
+            releases: Mutex::default(),
+            digests: Mutex::default(),
+        }))
+    }
 }
 
 impl Forgejo {

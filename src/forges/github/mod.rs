@@ -3,12 +3,12 @@
 mod advisories;
 mod answers;
 mod pulls;
+mod table;
 #[cfg(test)]
 mod tests;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ use reqwest::{Method, Url};
 use self::answers::{Asset, Change, GitRef, Release};
 use super::draft::new_draft;
 use super::{ForgeSpec, Surroundings};
+use crate::adapter::{Adapter, ForgeFacts};
 use crate::effects::{
     Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenLatest,
     SeenRelease,
@@ -24,6 +25,7 @@ use crate::effects::{
 use crate::error::{Context as _, Error, Part, Result};
 use crate::http::{Body, Client, Dialect, Host, Upload};
 use crate::model::{Oid, RemoteName, TagName, escape};
+use crate::table::keys_of;
 
 pub use crate::http::Deadlines;
 
@@ -57,10 +59,15 @@ pub struct GitHub {
     upload_urls: Mutex<BTreeMap<u64, String>>,
 }
 
-/// Makes the forge; touches nothing yet.
-pub(super) fn open(spec: &ForgeSpec, around: &Surroundings) -> Result<Arc<dyn Forge>> {
-    Ok(Arc::new(GitHub::new(spec, around)))
-}
+/// The kind of forge.
+pub(super) const ADAPTER: Adapter<dyn Forge> = Adapter {
+    kind: "github",
+    about: "releases, workflows, pull requests and advisories on github.com or GitHub Enterprise",
+    example: "[forge.github]",
+    keys: keys_of::<table::RawGitHub>(),
+    facts: ForgeFacts { workflow_dirs: &[".github/workflows"], automation: true, advisories: true },
+    parse: table::parse,
+};
 
 impl GitHub {
     /// The repository that `spec` names; touches nothing yet.

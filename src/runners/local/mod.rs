@@ -17,6 +17,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
@@ -26,12 +27,13 @@ pub use supervisor::{VERB, supervise};
 use self::place::{Place, create_private_dir};
 use self::process::Identity;
 use self::supervisor::{Ended, Orders, READY};
-use super::{RunnerSpec, Surroundings};
+use crate::adapter::{Adapter, Around, Jobs, RunnerTable, Settings, Spec};
 use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName};
 use crate::sandbox::{Sandbox, View};
 use crate::step::{Exposure, Isolation};
+use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
 /// `PATH` of jobs unless the recipe passes or sets another.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -56,21 +58,79 @@ pub struct LocalRunner {
     sandbox: OnceCell<Option<Sandbox>>,
 }
 
-/// Makes a local runner; touches nothing yet.
-pub(super) fn open(spec: &RunnerSpec, surroundings: &Surroundings) -> Arc<dyn Runner> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    Arc::new(LocalRunner {
-        name: spec.name.clone(),
-        labels: spec.labels.clone(),
-        slots: spec.slots.unwrap_or(processors),
-        jobs: surroundings.jobs.clone(),
-        program: surroundings.program.clone(),
-        read: spec.read.clone(),
-        same_user: spec.same_user,
-        hidden: surroundings.hidden.clone(),
-        end_with_program: surroundings.end_with_program,
-        sandbox: OnceCell::new(),
-    })
+/// The kind of runner that is this machine.
+pub(super) const ADAPTER: Adapter<dyn Runner> = Adapter {
+    kind: "local",
+    about: "this machine: each job in a sandbox with its tree and toolchain, with a time limit",
+    example: "kind = \"local\"",
+    keys: keys_of::<RawLocal>(),
+    facts: (),
+    parse,
+};
+
+keys! {
+    /// A runner that is this machine.
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RawLocal {
+        /// Absolute paths that jobs may read besides the system and the toolchain, such as `/srv/sdk`.
+        read: Option<Vec<Text>> = "[]",
+        /// Whether jobs may run with all of the user's rights where the machine cannot isolate them.
+        same_user: Option<bool> = "false",
+    }
+}
+
+/// A checked table.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Its name, labels and slots; as many slots as the machine has processors if none.
+    pub common: RunnerTable,
+    /// Directories and files that jobs see besides the system and the toolchain.
+    pub read: Vec<PathBuf>,
+    /// Jobs may run with the user's own rights where the machine cannot isolate them.
+    pub same_user: bool,
+}
+
+fn parse(common: &RunnerTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Runner>> {
+    let raw: RawLocal = table.read(faults)?;
+    let mut read = Vec::new();
+    for path in raw.read.iter().flatten() {
+        let at = PathBuf::from(path.get_ref());
+        if !at.is_absolute() || at.parent().is_none() {
+            let label = "expected an absolute path, such as `/srv/sdk`";
+            faults.add(Fault::new(path.span(), "jobs cannot be shown this path", label));
+        }
+        read.push(at);
+    }
+    Some(Arc::new(Local { common: common.clone(), read, same_user: raw.same_user.unwrap_or(false) }))
+}
+
+impl Settings<dyn Runner> for Local {
+    fn place(&self) -> String {
+        let read: Vec<String> = self.read.iter().map(|path| path.display().to_string()).collect();
+        if read.is_empty() { String::new() } else { format!("recipes can read {}", read.join(", ")) }
+    }
+
+    fn may_not_isolate(&self) -> bool {
+        self.same_user
+    }
+
+    fn open(&self, around: &Around) -> Result<Arc<dyn Runner>> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let Jobs { dir, program, hidden, end_with_program } = around.jobs()?.clone();
+        Ok(Arc::new(LocalRunner {
+            name: self.common.name.clone(),
+            labels: self.common.labels.clone(),
+            slots: self.common.slots.unwrap_or(processors),
+            jobs: dir,
+            program,
+            read: self.read.clone(),
+            same_user: self.same_user,
+            hidden,
+            end_with_program,
+            sandbox: OnceCell::new(),
+        }))
+    }
 }
 
 impl LocalRunner {

@@ -141,7 +141,8 @@ impl Shape {
 
     pub(crate) fn config(&self) -> Config {
         let text = self.toml();
-        parse(&text, Path::new("/srv/sample/lifeboat.toml")).unwrap_or_else(|e| panic!("{}\n{text}", e.report()))
+        parse(&text, Path::new("/srv/sample/lifeboat.toml"), &lifeboat::wiring::registries())
+            .unwrap_or_else(|e| panic!("{}\n{text}", e.report()))
     }
 
     pub(crate) fn request(&self) -> TrainRequest {
@@ -194,7 +195,7 @@ impl Shape {
         Snapshot {
             repository: "/srv/sample/.git".into(),
             lines: self.lines.iter().enumerate().map(line).collect(),
-            trust: TrustFacts { root: Sha256::of(b"root"), threshold: self.threshold },
+            trust: TrustFacts { root: Sha256::of(b"root"), threshold: self.threshold, hosts: None },
             unknown: vec!["line `main`: the remote did not answer".to_owned()],
         }
     }

@@ -43,7 +43,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         repository: "/srv/sample/.git".into(),
         lines: vec![line],
-        trust: TrustFacts { root: Sha256::of(b"root"), threshold: 2 },
+        trust: TrustFacts { root: Sha256::of(b"root"), threshold: 2, hosts: None },
         unknown: Vec::new(),
     }
 }
@@ -53,7 +53,7 @@ fn request(train: &str) -> TrainRequest {
 }
 
 fn planned(config: &str, train: &str) -> Result<PlanId> {
-    let config = parse(config, Path::new("/srv/sample/lifeboat.toml"))?;
+    let config = parse(config, Path::new("/srv/sample/lifeboat.toml"), &lifeboat::wiring::registries())?;
     let request = parse_train(train, Path::new("/srv/train.toml"))?;
     plan(&config, &snapshot(), &request)?.id()
 }
@@ -99,9 +99,9 @@ fn every_key_changes_the_plan_or_is_refused() {
 /// Every key of both files, by its table and the tables in that.
 fn every_key() -> BTreeSet<String> {
     let mut out = BTreeSet::new();
-    for section in sections() {
+    for section in sections(&lifeboat::wiring::registries()) {
         let table = if section.header.is_empty() { "train" } else { section.name() };
-        out.extend(section.keys.flat().into_iter().map(|(path, _)| format!("{table}.{path}")));
+        out.extend(section.flat().into_iter().map(|(path, _)| format!("{table}.{path}")));
     }
     out
 }
@@ -133,7 +133,7 @@ fn the_keys_are_those_that_the_parser_takes() {
         let list = list.lines().next().unwrap_or_default();
         list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
     };
-    for section in sections() {
+    for section in sections(&lifeboat::wiring::registries()) {
         let (file, header) = match section.header {
             "" => (TRAIN, "\nname = \"spring\"\n".to_owned()),
             header if section.file == File::Train => (TRAIN, format!("{header}\n")),
@@ -145,12 +145,15 @@ fn the_keys_are_those_that_the_parser_takes() {
         let (config, train) =
             if section.file == File::Config { (text.as_str(), TRAIN) } else { (CONFIG, text.as_str()) };
         let listed = known(&planned(config, train).unwrap_err().report());
-        let mut ours: BTreeSet<String> = section.keys.keys.iter().map(|k| k.name.to_owned()).collect();
+        // Of the kind that stands in the configuration.
+        let kind = section.kinds.iter().rfind(|kind| CONFIG.contains(kind.example) || section.kinds.len() == 1);
+        let own = kind.into_iter().flat_map(|kind| kind.keys.keys);
+        let mut ours: BTreeSet<String> = section.keys.keys.iter().chain(own).map(|k| k.name.to_owned()).collect();
         if section.header.is_empty() {
             ours.extend(["advisory".to_owned(), "line".to_owned()]);
         }
         assert_eq!(listed, ours, "{}", section.header);
-        for (path, key) in section.keys.flat() {
+        for (path, key) in section.flat() {
             assert!(key.about.ends_with('.'), "{}: {path} has no sentence: {}", section.header, key.about);
         }
     }

@@ -1,0 +1,273 @@
+//! What an adapter says of itself: its kind, the keys of its table, and what follows from them: places, secrets, hosts.
+//!
+//! An adapter is one file with an [`Adapter`] in it, and one line in the list of its folder. The configuration hands over
+//! the keys that it does not know; the plan, `doctor`, the trust root's hosts and the reference walk [`Registries`].
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::effects::{Clock, Disk, Forge, Remote, Runner, SecretResolver, Store};
+use crate::error::{Error, Result};
+use crate::model::{Label, RemoteName, RunnerName, SecretRef, StoreName};
+use crate::table::{Faults, Keys, Table, Text};
+
+/// A port behind which adapters are.
+pub trait Port: Send + Sync + 'static {
+    /// What the configuration has read of a table before the adapter sees the rest.
+    type Common;
+    /// What is known of an adapter without a table.
+    type Facts: Copy + Send + Sync + 'static;
+}
+
+/// One kind of adapter.
+pub struct Adapter<P: Port + ?Sized> {
+    /// As the configuration names it: the `kind` of a runner, the scheme of a store, `[forge.<kind>]`.
+    pub kind: &'static str,
+    /// What it is, in one line, for help and the reference.
+    pub about: &'static str,
+    /// What names it in a table, for messages and the reference.
+    pub example: &'static str,
+    /// The keys of its own in the table.
+    pub keys: &'static Keys,
+    /// What the core must know of it before it is opened.
+    pub facts: P::Facts,
+    /// Checks the keys of its own; touches nothing.
+    pub parse: fn(&P::Common, Table<'_>, &mut Faults) -> Option<Spec<P>>,
+}
+
+impl<P: Port + ?Sized> Clone for Adapter<P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Port + ?Sized> Copy for Adapter<P> {}
+
+impl<P: Port + ?Sized> fmt::Debug for Adapter<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)
+    }
+}
+
+/// The checked table of one adapter.
+pub type Spec<P> = Arc<dyn Settings<P>>;
+
+/// What a checked table says. Everything but [`Settings::open`] is known without a look at anything.
+pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
+    /// Where it is, as the plan pins it: a train goes nowhere else.
+    fn place(&self) -> String;
+
+    /// What else the plan pins, each by what it is: `api`.
+    fn pins(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Where it finds secrets, by key: `app.private_key`. The plan pins each.
+    fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        Vec::new()
+    }
+
+    /// The hosts that it sends credentials to, without port. `plan` refuses one that the trust root does not have.
+    fn hosts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Refuses what could never work, such as an account without credentials: `plan` and `doctor` ask.
+    ///
+    /// # Errors
+    /// What it lacks, with what to add.
+    fn lacks_nothing(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The files and directories of this machine that it keeps, which no job may see.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Whether jobs may get all rights of the user who ships, where the machine cannot isolate them.
+    fn may_not_isolate(&self) -> bool {
+        false
+    }
+
+    /// An address below which anybody may read, for a look at the server's clock.
+    fn clock(&self) -> Option<String> {
+        None
+    }
+
+    /// Makes it; touches nothing yet.
+    ///
+    /// # Errors
+    /// The adapter's own.
+    fn open(&self, around: &Around) -> Result<Arc<P>>;
+}
+
+/// What an adapter gets of this machine.
+#[derive(Clone)]
+pub struct Around {
+    /// The files of this machine.
+    pub disk: Arc<dyn Disk>,
+    /// The time, and waits.
+    pub clock: Arc<dyn Clock>,
+    /// Reads a secret when it is first needed.
+    pub secrets: SecretResolver,
+    /// The hosts that the trust root lets receive credentials, by name without port.
+    pub hosts: BTreeSet<String>,
+    /// The clone of the project: its git configuration counts for calls to remotes.
+    pub repository: PathBuf,
+    /// Where jobs are; none where no train is run.
+    pub jobs: Option<Jobs>,
+}
+
+impl Around {
+    /// Where jobs are.
+    ///
+    /// # Errors
+    /// There is no train.
+    pub fn jobs(&self) -> Result<&Jobs> {
+        self.jobs.as_ref().ok_or_else(|| Error::fatal("no train is there to run jobs for"))
+    }
+}
+
+/// Where runners keep the files of a train's jobs, and what jobs may not see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jobs {
+    /// The directory of the jobs' files, in the state directory; created when it is first needed.
+    pub dir: PathBuf,
+    /// This program, which adapters start again to watch over jobs: `/proc/self/exe`, or its path.
+    pub program: PathBuf,
+    /// What no job may see wherever it lies: keys, the state, stores, the user's repository.
+    pub hidden: Vec<PathBuf>,
+    /// Jobs end when this program ends, as in a dry run, which nobody goes on with.
+    pub end_with_program: bool,
+}
+
+/// What is read of a `[[store]]` before its adapter sees the rest.
+#[derive(Debug, Clone)]
+pub struct StoreTable {
+    /// Its name.
+    pub name: StoreName,
+    /// Where it is, as it is written.
+    pub url: Text,
+    /// Where strangers find it.
+    pub public_url: Option<String>,
+}
+
+/// What is known of a kind of store.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoreFacts {
+    /// Whether a `url` without a scheme, a path, is of this kind.
+    pub takes_paths: bool,
+}
+
+impl Port for dyn Store {
+    type Common = StoreTable;
+    type Facts = StoreFacts;
+}
+
+/// What is read of a `[[runner]]` before its adapter sees the rest.
+#[derive(Debug, Clone)]
+pub struct RunnerTable {
+    /// Its name.
+    pub name: RunnerName,
+    /// What it has.
+    pub labels: Vec<Label>,
+    /// How many jobs at a time; the adapter's own number if none.
+    pub slots: Option<usize>,
+}
+
+impl Port for dyn Runner {
+    type Common = RunnerTable;
+    type Facts = ();
+}
+
+/// What is read of a `[[remote]]` before its adapter sees the rest.
+#[derive(Debug, Clone)]
+pub struct RemoteTable {
+    /// Its name.
+    pub name: RemoteName,
+    /// What `git push` takes, a path made whole.
+    pub url: String,
+}
+
+/// What is known of a kind of remote.
+#[derive(Debug, Clone, Copy)]
+pub struct RemoteFacts {
+    /// Whether it takes this address.
+    pub takes: fn(&str) -> bool,
+}
+
+impl Port for dyn Remote {
+    type Common = RemoteTable;
+    type Facts = RemoteFacts;
+}
+
+/// What is read of a `[forge.<kind>]` before its adapter sees the rest.
+#[derive(Debug, Clone)]
+pub struct ForgeTable {
+    /// Its name, which names the adapter too.
+    pub name: RemoteName,
+    /// `owner/name`.
+    pub repository: String,
+}
+
+/// What is known of a kind of forge.
+#[derive(Debug, Clone, Copy)]
+pub struct ForgeFacts {
+    /// The directories in which it looks for the project's own workflows.
+    pub workflow_dirs: &'static [&'static str],
+    /// Whether its workflows can be switched and waited for, and its pull requests opened.
+    pub automation: bool,
+    /// Whether it holds security advisories.
+    pub advisories: bool,
+}
+
+impl Port for dyn Forge {
+    type Common = ForgeTable;
+    type Facts = ForgeFacts;
+}
+
+/// Every adapter that a configuration can name.
+#[derive(Debug, Clone, Default)]
+pub struct Registries {
+    /// Kinds of store.
+    pub stores: Vec<Adapter<dyn Store>>,
+    /// Kinds of runner.
+    pub runners: Vec<Adapter<dyn Runner>>,
+    /// Kinds of remote.
+    pub remotes: Vec<Adapter<dyn Remote>>,
+    /// Kinds of forge.
+    pub forges: Vec<Adapter<dyn Forge>>,
+}
+
+impl Registries {
+    /// The kinds of adapter for a table of the configuration, each with its example and its own keys.
+    #[must_use]
+    pub fn kinds(&self, table: &str) -> Vec<Kind> {
+        fn all<P: Port + ?Sized>(adapters: &[Adapter<P>]) -> Vec<Kind> {
+            adapters.iter().map(|a| Kind { name: a.kind, about: a.about, example: a.example, keys: a.keys }).collect()
+        }
+        match table {
+            "store" => all(&self.stores),
+            "runner" => all(&self.runners),
+            "remote" => all(&self.remotes),
+            "forge" => all(&self.forges),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// What the reference says of one kind of adapter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    /// See [`Adapter::kind`].
+    pub name: &'static str,
+    /// See [`Adapter::about`].
+    pub about: &'static str,
+    /// See [`Adapter::example`].
+    pub example: &'static str,
+    /// See [`Adapter::keys`].
+    pub keys: &'static Keys,
+}

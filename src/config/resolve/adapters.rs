@@ -1,0 +1,244 @@
+//! The tables of adapters: what all kinds have is read here, and the rest is handed over to the adapter.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::super::raw::{RawForge, RawRemote, RawRunner, RawStore};
+use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, StoreConfig};
+use super::{forge, git_address, meaning, places, unique};
+use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, StoreTable};
+use crate::effects::{Forge, Store};
+use crate::model::{Label, RemoteName, RunnerName};
+use crate::table::{Document, Fault, Faults, Table, Text, did_you_mean, grammar, not_empty, one_of};
+
+/// `[[runner]]`, and the labels that each offers.
+pub(super) fn runners(
+    document: &mut Document<'_>,
+    base: &Path,
+    registries: &Registries,
+    faults: &mut Faults,
+) -> (Vec<RunnerConfig>, Vec<BTreeSet<String>>) {
+    let tables = document.tables("runner", base, faults);
+    if tables.is_empty() {
+        return (this_machine(base, registries, faults).into_iter().collect(), meaning::offered(&[]));
+    }
+    let tables: Vec<_> = tables.into_iter().filter_map(|table| table.split::<RawRunner>(faults)).collect();
+    let offered = meaning::offered(&tables.iter().map(|(raw, _)| raw).collect::<Vec<_>>());
+    let names = tables.iter().map(|(raw, _)| raw.name.clone()).collect();
+    let runners = unique(faults, "runner", names, |faults| {
+        tables.into_iter().filter_map(|(raw, rest)| runner(&raw, rest, registries, faults)).collect()
+    });
+    (runners, offered)
+}
+
+/// The runner of a configuration that names none: this machine, with its system and processor as labels.
+fn this_machine(base: &Path, registries: &Registries, faults: &mut Faults) -> Option<RunnerConfig> {
+    let adapter = registries.runners.first()?;
+    let common = RunnerTable { name: RunnerName::new(adapter.kind).ok()?, labels: machine_labels(), slots: None };
+    let spec = (adapter.parse)(&common, Table::parse("", base, faults), faults)?;
+    Some(RunnerConfig { name: common.name, kind: adapter.kind.to_owned(), labels: common.labels, spec })
+}
+
+/// The system and the processor for which this program was built, such as `linux` and `x86_64`.
+pub(super) fn machine_labels() -> Vec<Label> {
+    [std::env::consts::OS, std::env::consts::ARCH].into_iter().filter_map(|l| Label::new(l).ok()).collect()
+}
+
+fn runner(raw: &RawRunner, rest: Table<'_>, registries: &Registries, faults: &mut Faults) -> Option<RunnerConfig> {
+    let name = grammar(&raw.name, faults);
+    let adapter = of_kind(&registries.runners, &raw.kind, "runner", faults);
+    let labels = match &raw.labels {
+        Some(labels) => labels.iter().filter_map(|l| grammar(l, faults)).collect(),
+        None => machine_labels(),
+    };
+    let slots = match &raw.slots {
+        Some(n) => match usize::try_from(*n.get_ref()) {
+            Ok(n) if (1..=1024).contains(&n) => Some(n),
+            _ => {
+                faults.add(Fault::new(n.span(), "a runner cannot have this many slots", "expected 1 to 1024"));
+                return None;
+            }
+        },
+        None => None,
+    };
+    let common = RunnerTable { name: name?, labels, slots };
+    let adapter = adapter?;
+    let spec = (adapter.parse)(&common, rest, faults)?;
+    Some(RunnerConfig { name: common.name, kind: adapter.kind.to_owned(), labels: common.labels, spec })
+}
+
+/// The adapter that is named by its kind.
+fn of_kind<'a, P: Port + ?Sized>(
+    adapters: &'a [Adapter<P>],
+    kind: &Text,
+    what: &str,
+    faults: &mut Faults,
+) -> Option<&'a Adapter<P>> {
+    let said = kind.get_ref().as_str();
+    let found = adapters.iter().find(|a| a.kind == said);
+    if found.is_none() {
+        let kinds = adapters.iter().map(|a| a.kind);
+        let message = format!("`{said}` is not a kind of {what}");
+        let fault = Fault::new(kind.span(), message, format!("expected {}", one_of(kinds.clone())));
+        faults.add(match did_you_mean(said, kinds) {
+            Some(meant) => fault.help(format!("did you mean `{meant}`?")),
+            None => fault,
+        });
+    }
+    found
+}
+
+/// `[[store]]`; none may lie in the checkout or in the state directory.
+pub(super) fn stores(
+    document: &mut Document<'_>,
+    base: &Path,
+    (checkout, state): (Option<&Path>, Option<&Path>),
+    registries: &Registries,
+    faults: &mut Faults,
+) -> Vec<StoreConfig> {
+    let tables = document.tables("store", base, faults);
+    let tables: Vec<_> = tables.into_iter().filter_map(|table| table.split::<RawStore>(faults)).collect();
+    let names = tables.iter().map(|(raw, _)| raw.name.clone()).collect();
+    let stores: Vec<_> = unique(faults, "store", names, |faults| {
+        let stores = tables.into_iter().filter_map(|(raw, rest)| {
+            let url = raw.url.clone();
+            Some((store(raw, rest, registries, faults)?, url))
+        });
+        stores.collect()
+    });
+    places::check(&stores, checkout, state, faults);
+    stores.into_iter().map(|(store, _)| store).collect()
+}
+
+fn store(raw: RawStore, rest: Table<'_>, registries: &Registries, faults: &mut Faults) -> Option<StoreConfig> {
+    let name = grammar(&raw.name, faults);
+    not_empty(&raw.url, faults)?;
+    let public_url = raw.public_url.as_ref().and_then(|u| places::public_url(u, faults));
+    let url = raw.url.get_ref();
+    let is_of = |a: &&Adapter<dyn Store>| match url.split_once("://") {
+        Some((scheme, _)) => a.kind == scheme,
+        None => a.facts.takes_paths,
+    };
+    let Some(adapter) = registries.stores.iter().find(is_of) else {
+        let examples = one_of(registries.stores.iter().map(|a| a.example));
+        // The address itself may hold a password: it is shown below, or hidden there.
+        let message = format!("no adapter knows the url of store `{}`", raw.name.get_ref());
+        faults.add(Fault::new(raw.url.span(), message, format!("expected {examples}")));
+        return None;
+    };
+    let common = StoreTable { name: name?, url: raw.url, public_url };
+    let spec = (adapter.parse)(&common, rest, faults)?;
+    let required = raw.required.unwrap_or(true);
+    Some(StoreConfig { name: common.name, public_url: common.public_url, required, spec })
+}
+
+/// `[forge.<name>]` and `[[remote]]`: no two of them have one name.
+pub(super) fn forges_and_remotes(
+    document: &mut Document<'_>,
+    base: &Path,
+    registries: &Registries,
+    faults: &mut Faults,
+) -> (Vec<ForgeConfig>, Vec<RemoteConfig>) {
+    let forges = document.named_tables("forge", base, faults);
+    let forges: Vec<_> = forges
+        .into_iter()
+        .filter_map(|(name, table)| {
+            let (raw, rest) = table.split::<RawForge>(faults)?;
+            Some((name, raw, rest))
+        })
+        .collect();
+    let remotes = document.tables("remote", base, faults);
+    let remotes: Vec<_> = remotes.into_iter().filter_map(|table| table.split::<RawRemote>(faults)).collect();
+    let names = forges.iter().map(|(name, ..)| name).chain(remotes.iter().map(|(r, _)| &r.name)).cloned().collect();
+    unique(faults, "forge or remote", names, |faults| {
+        let raw_remotes: Vec<RawRemote> = remotes.iter().map(|(raw, _)| raw.clone()).collect();
+        let forges = forges.into_iter().filter_map(|(name, raw, rest)| {
+            let adapter = of_kind(&registries.forges, &name, "forge", faults)?;
+            forge(&name, &raw, rest, adapter, &raw_remotes, faults)
+        });
+        let forges = forges.collect();
+        let remotes = remotes.into_iter().filter_map(|(raw, rest)| remote(&raw, rest, base, registries, faults));
+        (forges, remotes.collect())
+    })
+}
+
+fn forge(
+    name: &Text,
+    raw: &RawForge,
+    rest: Table<'_>,
+    adapter: &Adapter<dyn Forge>,
+    remotes: &[RawRemote],
+    faults: &mut Faults,
+) -> Option<ForgeConfig> {
+    let name = grammar(name, faults);
+    let remote = raw.remote.as_ref().and_then(|r| grammar::<RemoteName>(r, faults));
+    if let (Some(text), Some(remote)) = (&raw.remote, &remote) {
+        let of = remotes.iter().find(|r| r.name.get_ref() == remote.as_str());
+        match of {
+            None => {
+                let names: Vec<String> = remotes.iter().map(|r| format!("`{}`", r.name.get_ref())).collect();
+                let valid = if names.is_empty() { "there is no `[[remote]]`".to_owned() } else { names.join(", ") };
+                faults.add(Fault::new(
+                    text.span(),
+                    format!("there is no remote `{remote}`"),
+                    format!("valid here: {valid}"),
+                ));
+            }
+            Some(r) if raw.required.unwrap_or(false) && !r.required.unwrap_or(false) => {
+                let message = format!("the forge is required, and its remote `{remote}` is not");
+                faults.add(Fault::new(text.span(), message, "set `required = true` for that `[[remote]]` as well"));
+            }
+            Some(r) => forge::pull_requests(adapter, text, r, faults),
+        }
+    }
+    let repository = raw.repository.get_ref();
+    let word = |w: &str| {
+        !w.is_empty() && !w.starts_with(['-', '.']) && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    if !repository.split_once('/').is_some_and(|(owner, name)| word(owner) && word(name)) {
+        let message = format!("`{repository}` is not a repository of a forge");
+        faults.add(Fault::new(raw.repository.span(), message, "expected `owner/name`"));
+    }
+    let facts = adapter.facts;
+    let triggers = forge::triggers(raw.triggers.as_ref(), facts.automation, faults);
+    let advisories = forge::advisories(raw.advisories.as_ref(), facts.advisories, faults);
+    let draft_audience = forge::draft_audience(raw.draft_audience.as_ref(), faults);
+    let default_branch = raw.default_branch.as_ref().and_then(|b| grammar(b, faults));
+    let common = ForgeTable { name: name?, repository: repository.clone() };
+    let spec = (adapter.parse)(&common, rest, faults)?;
+    let required = raw.required.unwrap_or(false);
+    let ForgeTable { name, repository } = common;
+    Some(ForgeConfig {
+        name,
+        repository,
+        remote,
+        default_branch,
+        triggers,
+        advisories,
+        draft_audience,
+        required,
+        facts,
+        spec,
+    })
+}
+
+fn remote(
+    raw: &RawRemote,
+    rest: Table<'_>,
+    base: &Path,
+    registries: &Registries,
+    faults: &mut Faults,
+) -> Option<RemoteConfig> {
+    let name = grammar(&raw.name, faults);
+    let url = faults.keep(git_address(&raw.url, base));
+    let push = forge::push_modes(raw.push.as_ref(), faults);
+    let common = RemoteTable { name: name?, url: url? };
+    let Some(adapter) = registries.remotes.iter().find(|a| (a.facts.takes)(&common.url)) else {
+        let message = format!("the url of remote `{}` is not a valid remote address", common.name);
+        let examples: Vec<&str> = registries.remotes.iter().map(|a| a.example).collect();
+        faults.add(Fault::new(raw.url.span(), message, format!("expected {}", examples.join(" or "))));
+        return None;
+    };
+    let spec = (adapter.parse)(&common, rest, faults)?;
+    Some(RemoteConfig { name: common.name, url: common.url, push, required: raw.required.unwrap_or(false), spec })
+}
