@@ -37,6 +37,8 @@ enum Kind {
     PackageJson,
     Plain,
     Script,
+    /// A table of dependencies, one a line.
+    Table,
 }
 
 impl Kind {
@@ -66,7 +68,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
     let traces: BTreeSet<String> = moves.iter().map(trace).collect();
     for path in sources.paths() {
         let Some(kind) = kind(path) else { continue };
-        if path.split('/').any(|part| FOREIGN.contains(&part)) {
+        if is_foreign(path) {
             continue;
         }
         let owner = owner(workspace, path);
@@ -104,10 +106,12 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 let its = own.into_iter().flat_map(|m| prose::own_version(&text, &m.old, &m.new));
                 named.iter().flat_map(|m| document(&text, m)).chain(its).collect()
             }
+            Kind::Table => named.iter().flat_map(|m| prose::pinned(&text, &m.name, &m.old, &m.new)).collect(),
             Kind::Document => named.iter().flat_map(|m| document(&text, m)).collect(),
             Kind::Json => {
                 let (_, places) = version_text::package_json(&text);
-                own.into_iter().flat_map(|m| foreign_manifest(&[], Some(m), "", places.clone())).collect()
+                let its = own.into_iter().flat_map(|m| foreign_manifest(&[], Some(m), "", places.clone()));
+                moves.iter().flat_map(|m| members(&text, path, m)).chain(its).collect()
             }
             Kind::Changelog => changelog(&text, &moves, own, day).into_iter().collect(),
             Kind::Pyproject => {
@@ -117,9 +121,9 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                     .then(|| moves.iter().find(|m| (&m.old, &m.new) == (&work.main.0, &work.main.1)));
                 let own = own.or(top.flatten());
                 let tables = version_text::pyproject(&text).into_iter();
-                tables
-                    .flat_map(|(name, version, at)| foreign_manifest(&moves, own, &name, vec![(version, at)]))
-                    .collect()
+                let its =
+                    tables.flat_map(|(name, version, at)| foreign_manifest(&moves, own, &name, vec![(version, at)]));
+                named.iter().flat_map(|m| prose::pinned(&text, &m.name, &m.old, &m.new)).chain(its).collect()
             }
             Kind::Expected => {
                 let site = |m: &Move| version_text::site_links(&text, &m.name, &m.old, &m.new);
@@ -174,6 +178,7 @@ fn kind(path: &str) -> Option<Kind> {
         _ if ends(&[".md", ".mdx", ".rst", ".adoc"]) && !is_history(path) => Kind::Document,
         _ if ends(&[".rs"]) => Kind::Source,
         _ if ends(&[".json"]) => Kind::Json,
+        _ if ends(&[".tsv"]) => Kind::Table,
         _ if ends(&[".stderr"]) => Kind::Expected,
         _ if ends(&[".h", ".hh", ".hpp", ".h.in"]) => Kind::Header,
         _ if ends(&[".cmake", ".mk", ".sh", ".py", ".rhai"]) => Kind::Script,
@@ -218,6 +223,19 @@ fn document(text: &str, m: &Move) -> Vec<Splice> {
     moved
 }
 
+/// Members of a JSON object that are called after the crate, or, in the manifest of release-please (its documentation,
+/// "Manifest Driven release-please"), after the crate's directory.
+fn members(text: &str, path: &str, m: &Move) -> Vec<Splice> {
+    let listed = path.contains("release-please");
+    // A package of it is a directory, and a workspace may be one.
+    let dir = format!("{}/", parent(&m.manifest));
+    let around = |key: &str| key == "." && dir == "/" || dir.starts_with(&format!("{key}/"));
+    let names = |key: &str| key == m.name || listed && around(key);
+    let all = version_text::json_strings(text).into_iter().filter(|(_, value, _)| *value == m.old.to_string());
+    let ours = all.filter(|(key, ..)| key.strip_prefix('/').is_some_and(names));
+    ours.map(|(_, _, at)| Splice::new(at, m.new.to_string())).collect()
+}
+
 /// Whether a text has the crate's name in one of its spellings.
 fn mentions(text: &str, name: &str) -> bool {
     let upper = || name.to_ascii_uppercase().replace('-', "_");
@@ -235,8 +253,13 @@ fn links(text: &str, m: &Move) -> Vec<Splice> {
     version_text::links(text, &m.name, &m.old, &m.new)
 }
 
+/// Whether a path lies in a directory whose content comes from elsewhere.
+pub(super) fn is_foreign(path: &str) -> bool {
+    path.split('/').any(|part| FOREIGN.contains(&part))
+}
+
 /// The manifest of the crate in whose directory `path` lies.
-fn owner(workspace: &Workspace, path: &str) -> Option<String> {
+pub(super) fn owner(workspace: &Workspace, path: &str) -> Option<String> {
     let mut dir = parent(path);
     loop {
         let manifest = super::tree::file_in(dir, "Cargo.toml");
@@ -293,8 +316,13 @@ fn foreign_manifest(
     let plain = |n: &str| n.rsplit('/').next().unwrap_or(n).to_ascii_lowercase().replace('_', "-");
     let named = moves.iter().find(|m| plain(&m.name) == plain(name));
     let Some(m) = named.or(own) else { return Vec::new() };
-    let ours = places.into_iter().filter(|(version, _)| *version == m.old.to_string());
-    ours.map(|(_, at)| Splice::new(at, m.new.to_string())).collect()
+    let old = m.old.to_string();
+    // Python writes pre-releases without a sign: 1.2.3b1.
+    let python = |rest: &str| rest.starts_with(['a', 'b', 'r']) && rest.ends_with(|c: char| c.is_ascii_digit());
+    let ours = places
+        .into_iter()
+        .filter(|(version, _)| version.strip_prefix(old.as_str()).is_some_and(|rest| rest.is_empty() || python(rest)));
+    ours.map(|(_, at)| Splice::new(at.start..at.start + old.len(), m.new.to_string())).collect()
 }
 
 /// Whose version a file is of that names nobody: the crate's that it lies beside, or the project's at the top of a virtual

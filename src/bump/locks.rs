@@ -96,7 +96,11 @@ fn catch_up(
     for package in lock.packages.iter().filter(|p| p.source.is_none()) {
         found.entry(&package.name).or_default().push(package);
     }
-    let members: Vec<&Crate> = workspace.crates().filter(|c| is_member(workspace, c, root)).collect();
+    let counted = workspace.members(root);
+    let members: Vec<&Crate> = {
+        let own = |c: &&Crate| counted.contains(c.manifest.as_str()) && is_member(workspace, c, root);
+        workspace.crates().filter(own).collect()
+    };
     for krate in &members {
         let Some(version) = &krate.version else { continue };
         let moves = work.moves.get(&krate.manifest).map(|m| m.new.clone());

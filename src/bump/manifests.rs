@@ -63,6 +63,10 @@ pub(super) fn rewrite(
                 None => cuts.extend(follow(work, &wish, krate, (policy, strictness))?),
             }
         }
+        if work.moves.contains_key(path) && policy == Requirements::Lift {
+            let moves = work.moves.values();
+            cuts.extend(moves.flat_map(|m| version_text::silenced(&loaded.text, &m.name, &m.old, &m.new)));
+        }
         if !cuts.is_empty() {
             let text = splice(&loaded.text, cuts);
             work.set(path, text);

@@ -5,6 +5,7 @@
 mod changelogs;
 mod declared;
 mod families;
+mod fields;
 mod found;
 mod listed;
 mod lock_check;
@@ -171,6 +172,7 @@ pub fn bump_listed(
     manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;
     locks::rewrite(&mut work, &workspace, &[])?;
     found::rewrite(&mut work, &workspace, request.date)?;
+    fields::rewrite(&mut work, &workspace)?;
     python_locks::rewrite(&mut work)?;
     Ok(work.finish(main, None, changelogs::Said::default()))
 }

@@ -120,6 +120,37 @@ impl Workspace {
         self.crates.get(path)
     }
 
+    /// What the repository is called, as the manifests say: the one at the top first.
+    pub(super) fn repository(&self) -> Option<String> {
+        let said = |m: &'_ Manifest| {
+            let own = m.package.as_ref().and_then(|p| p.repository.clone());
+            own.or_else(|| m.workspace.as_ref()?.repository.clone())
+        };
+        let address = self.manifests.values().find_map(|l| said(&l.manifest))?;
+        // `https://HOST/OWNER/NAME/…`
+        let name = address.split_once("://")?.1.split('/').nth(2)?;
+        Some(name.strip_suffix(".git").unwrap_or(name).to_owned()).filter(|n| !n.is_empty())
+    }
+
+    /// The manifests that Cargo counts to the workspace at `root`: its members, and what they lead to by paths.
+    pub(super) fn members(&self, root: &str) -> BTreeSet<&str> {
+        let Some((root, loaded)) = self.manifests.get_key_value(root) else { return BTreeSet::new() };
+        let dir = parent(root);
+        let globs = loaded.manifest.workspace.iter().flat_map(|w| &w.members).filter_map(|m| join(dir, m));
+        let globs: Vec<String> = globs.collect();
+        let named = |path: &&String| globs.iter().any(|g| matches_path(g, parent(path)));
+        let mut out = BTreeSet::new();
+        let mut queue: Vec<&str> =
+            self.manifests.keys().filter(named).map(String::as_str).chain([root.as_str()]).collect();
+        while let Some(path) = queue.pop() {
+            let Some(loaded) = self.manifests.get(path).filter(|_| out.insert(path)) else { continue };
+            let paths = loaded.manifest.dependencies.iter().filter_map(|d| join(parent(path), d.path.as_ref()?));
+            let next = paths.map(|p| file_in(&p, "Cargo.toml"));
+            queue.extend(next.filter_map(|p| self.manifests.get_key_value(&p).map(|(p, _)| p.as_str())));
+        }
+        out
+    }
+
     /// Where the version stands that the members of the workspace at `root` inherit.
     pub(super) fn inherited_version(&self, root: &str) -> Option<String> {
         let loaded = self.manifests.get(root)?;
@@ -253,7 +284,8 @@ pub(super) fn twice(a: &Crate, b: &Crate) -> Error {
 }
 
 fn version(path: &str, text: &str, literal: &Text) -> Result<Version> {
-    Version::parse(&literal.value).map_err(|e| {
+    // Cargo takes blanks around it.
+    Version::parse(literal.value.trim()).map_err(|e| {
         let at = place(path, text, literal.span.start);
         Error::input(format!("{at}: `{}` is no version: {e}", crate::model::escape(&literal.value)))
             .hint("valid is a semantic version such as `1.2.3` or `1.2.3-rc.1`")

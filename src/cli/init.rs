@@ -166,7 +166,7 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
         let _ = writeln!(out, "# left out: {}", crate::model::escape(left_out));
     }
     if let Some(why) = &learned.stops {
-        let _ = writeln!(out, "# a patch of what is checked out would stop: {}", crate::model::escape(why));
+        let _ = writeln!(out, "# a bump of what is checked out would stop: {}", crate::model::escape(why));
     }
     if !learned.unseen.is_empty() {
         let _ = writeln!(out, "# in none of those releases, so kept fixed: {}", list(&learned.unseen));
@@ -271,7 +271,7 @@ fn report(learned: &Learned) -> String {
         let _ = writeln!(out, "left out: {}", crate::model::escape(left_out));
     }
     if let Some(why) = &learned.stops {
-        let _ = writeln!(out, "a patch of what is checked out would stop: {why}");
+        let _ = writeln!(out, "a bump of what is checked out would stop: {why}");
     }
     let other: usize = learned.releases.iter().map(|r| r.other.len()).sum();
     if other > 0 {

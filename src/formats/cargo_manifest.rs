@@ -68,6 +68,8 @@ pub struct Package {
     pub workspace: Option<String>,
     /// `documentation` and `homepage`, where they stand: addresses that may name the crate with its version.
     pub addresses: Vec<Text>,
+    /// `repository`, where the manifest says it itself.
+    pub repository: Option<String>,
     /// Strings of `[package.metadata]` under `FileVersion`, `ProductVersion` or `version`, at any depth: what tools stamp into
     /// a program may repeat the crate's version.
     pub stamps: Vec<Text>,
@@ -82,6 +84,8 @@ pub struct Workspace {
     pub exclude: Vec<String>,
     /// `[workspace.package] version`.
     pub version: Option<Text>,
+    /// `[workspace.package] repository`.
+    pub repository: Option<String>,
     /// `[workspace.package] publish`.
     pub publish: Option<bool>,
 }
@@ -186,7 +190,8 @@ fn package(root: &dyn TableLike) -> Result<Option<Package>, ManifestError> {
     if let Some(metadata) = table.get("metadata").and_then(Item::as_table_like) {
         stamped(metadata, &mut stamps);
     }
-    Ok(Some(Package { name, version, publish, workspace, addresses, stamps }))
+    let repository = table.get("repository").and_then(|r| Some(string(r)?.value));
+    Ok(Some(Package { name, version, publish, workspace, addresses, repository, stamps }))
 }
 
 /// The versions that `table` and the tables below it name.
@@ -217,6 +222,7 @@ fn workspace(root: &dyn TableLike) -> Result<Option<Workspace>, ManifestError> {
     if let Some(package) = table.get("package").and_then(Item::as_table_like) {
         out.version = text(package, "version")?;
         out.publish = package.get("publish").and_then(published);
+        out.repository = package.get("repository").and_then(|r| Some(string(r)?.value));
     }
     Ok(Some(out))
 }

@@ -27,6 +27,7 @@ pub mod tag;
 pub mod tag_links;
 pub mod unified_diff;
 pub mod uv_lock;
+pub mod version_fields;
 pub mod version_text;
 pub mod workflow;
 pub mod workflow_pattern;

@@ -79,7 +79,7 @@ pub fn pinned(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Spli
         for (at, _) in text.match_indices(&name) {
             let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
             let rest = &text[at + name.len()..];
-            let signs = ["@", ":", "==", ">=", "~=", " v", "@v", ":v"];
+            let signs = ["@", ":", "==", " == ", ">=", " >= ", "~=", " ~= ", " v", "@v", ":v"];
             let Some(sign) = signs.into_iter().filter(|s| rest.starts_with(s)).max_by_key(|s| s.len()) else {
                 continue;
             };
@@ -259,6 +259,7 @@ mod tests {
             "FROM ghcr.io/x/acme-build:1.2.3-alpine AS acme-build",
             "requires = [\"acme_build>=1.2.3,<1.3\"]",
             "pip install acme_build==1.2.3.",
+            "rt64 = [\"acme-build == 1.2.3\"]",
             "   Compiling acme-build v1.2.3 (/src/acme)",
         ] {
             assert_eq!(after(ours), ours.replace("1.2.3", "1.2.4"));

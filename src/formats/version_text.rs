@@ -11,14 +11,12 @@ use super::splice::{Splice, lines, whole_words};
 
 /// Cargo dependency snippets on `krate`: `krate = "1.2.3"`, `krate = { version = "1.2.3", … }`, `krate.version = "…"`,
 /// `other = { package = "krate", version = "1.2.3" }`, and `[dependencies.krate]` followed by `version`, in any text. A
-/// requirement that names another version stays.
+/// requirement that names another version stays. Within a sentence they stand between backticks.
 #[must_use]
 pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
-    let mut cuts = Vec::new();
+    let mut cuts: Vec<Splice> = Vec::new();
     let mut in_table = false;
-    // Cargo takes `-` and `_` for one another in the names of dependencies, and no two crates differ in them alone.
-    let same =
-        |name: &str| name.len() == krate.len() && name.bytes().zip(krate.bytes()).all(|(a, b)| dash(a) == dash(b));
+    let same = |name: &str| same(name, krate);
     for (_, line) in lines(text) {
         // Snippets stand in code blocks, and behind the comment marks of a program's documentation.
         let bare = line.trim_start().trim_start_matches(['/', '!', '*', '#', '>', ' ', '\t']);
@@ -28,26 +26,54 @@ pub fn snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Sp
             in_table = kind.ends_with("dependencies") && same(name.trim_matches(['"', '\'']));
             continue;
         }
-        let Some((key, value)) = bare.split_once('=') else { continue };
-        let (key, value) = (key.trim().trim_matches('"'), value.trim());
-        let quoted = if same(key) && !value.starts_with('{')
-            || key.strip_suffix(".version").is_some_and(same)
-            || in_table && key == "version"
-        {
-            string(value)
-        } else if value.starts_with('{') {
-            // Renamed, it is of the crate that `package` says.
-            field(value, "version").filter(|_| field(value, "package").map_or_else(|| same(key), same))
-        } else {
-            None
-        };
-        let Some(requirement) = quoted else { continue };
-        if let Lift::To(after) = lift(requirement, old, new) {
-            let begin = requirement.as_ptr() as usize - text.as_ptr() as usize;
-            cuts.push(Splice::new(begin..begin + requirement.len(), after));
+        let of_table = || bare.split_once('=').filter(|(key, _)| in_table && key.trim() == "version");
+        let whole = wished(bare, krate).or_else(|| of_table().and_then(|(_, value)| string(value.trim())));
+        // Every other part between backticks is code.
+        let inside = bare.split('`').skip(1).step_by(2).filter_map(|code| wished(code, krate));
+        for requirement in whole.into_iter().chain(inside) {
+            if let Lift::To(after) = lift(requirement, old, new) {
+                let begin = requirement.as_ptr() as usize - text.as_ptr() as usize;
+                cuts.push(Splice::new(begin..begin + requirement.len(), after));
+            }
         }
     }
     cuts
+}
+
+/// The requirement on `krate` that an entry of a dependency table makes, on one line.
+fn wished<'a>(entry: &'a str, krate: &str) -> Option<&'a str> {
+    let (key, value) = entry.split_once('=')?;
+    let (key, value) = (key.trim().trim_matches('"'), value.trim());
+    if value.starts_with('{') {
+        // Renamed, it is of the crate that `package` says.
+        let of = field(value, "package").unwrap_or(key);
+        return field(value, "version").filter(|_| same(of, krate));
+    }
+    let own = same(key, krate) || key.strip_suffix(".version").is_some_and(|key| same(key, krate));
+    string(value).filter(|_| own)
+}
+
+/// Cargo takes `-` and `_` for one another in the names of dependencies, and no two crates differ in them alone.
+fn same(name: &str, krate: &str) -> bool {
+    name.len() == krate.len() && name.bytes().zip(krate.bytes()).all(|(a, b)| dash(a) == dash(b))
+}
+
+/// Dependencies on `krate` by a path that stand in a manifest behind `#`: put back one day, they must fit.
+#[must_use]
+pub fn silenced(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+    let commented = lines(text).filter(|(_, line)| line.starts_with('#'));
+    let entries = commented.filter_map(|(_, line)| {
+        let entry = line.trim_start_matches(['#', ' ']);
+        let value = entry.split_once('=')?.1.trim_start();
+        field(value.strip_prefix('{')?, "path")?;
+        wished(entry, krate)
+    });
+    let moved = entries.filter_map(|requirement| {
+        let Lift::To(after) = lift(requirement, old, new) else { return None };
+        let begin = requirement.as_ptr() as usize - text.as_ptr() as usize;
+        Some(Splice::new(begin..begin + requirement.len(), after))
+    });
+    moved.collect()
 }
 
 /// The string of `key` in an inline table on one line.
@@ -351,6 +377,15 @@ mod tests {
         let after = splice(text, snippets(text, "tokio", &v("1.43.3"), &v("1.43.4")));
         let expected = text.replacen("1.43.3", "1.43.4", 2).replace("=1.43.3", "=1.43.4");
         assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn snippets_within_sentences_and_behind_comment_marks() {
+        let text = "//! 2. Enable it: `acme = { version = \"1.2.3\",\n//! features = [] }`, not acme = \"1.2.3\" or `other = \"1.2.3\"`.\n";
+        assert_eq!(splice(text, snippets(text, "acme", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 1));
+        let text =
+            "# acme = { path=\"../acme\", version = \"1.2.3\" }\n# acme = { version = \"1.2.3\" }\n# acme 1.2.3\n";
+        assert_eq!(splice(text, silenced(text, "acme", &v("1.2.3"), &v("1.2.4"))), text.replacen("1.2.3", "1.2.4", 1));
     }
 
     #[test]

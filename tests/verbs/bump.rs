@@ -7,6 +7,7 @@ mod clones;
 mod complete;
 mod conventions;
 mod decisions;
+mod fields;
 mod hooks;
 mod init;
 mod output;

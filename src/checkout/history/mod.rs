@@ -81,7 +81,7 @@ pub struct Learned {
     pub unseen: Vec<String>,
     /// Who committed what is checked out.
     pub committer: Option<Ident>,
-    /// Rules that fit the releases and stop a patch of what is checked out: left out, with the reason.
+    /// Rules that fit the releases and stop a bump of what is checked out: left out, with the reason.
     pub left_out: Vec<String>,
     /// Why a bump of the checked out tree would stop by these rules, if it would.
     pub stops: Option<String>,
@@ -123,7 +123,7 @@ pub fn learn(repository: &Repository, count: usize, wanted: &Wanted, progress: &
     search.stamp()?;
     search.gone()?;
     search.excludes()?;
-    progress("trying a patch of what is checked out");
+    progress("trying a bump of what is checked out");
     let left_out = search.fit_today()?;
     let Search { rules, tried, .. } = search;
     let releases: Vec<Release> =
@@ -309,7 +309,7 @@ impl Search<'_, '_> {
             // One that helps, or that at least brings another fault to light.
             let helps = |rules: &VersionRules| self.now.stops(rules, date).as_ref() != Some(&why);
             let Some((what, rules)) = candidates.into_iter().find(|(_, rules)| helps(rules)) else { break };
-            said.push(format!("{what}: a patch of what is checked out would stop: {why}"));
+            said.push(format!("{what}: a bump of what is checked out would stop: {why}"));
             self.tried = compare::all(&rules, self.pasts)?;
             self.rules = rules;
         }

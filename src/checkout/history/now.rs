@@ -53,9 +53,12 @@ impl<'r> Now<'r> {
         }
     }
 
-    /// Why a bump by these rules would stop here, if it would.
+    /// Why the next release by these rules would stop here, if it would.
     pub(super) fn stops(&self, rules: &VersionRules, date: Date) -> Option<String> {
-        let request = BumpRequest { to: VersionStep::Patch, date, tags: BTreeSet::new() };
+        // Between releases many projects are at the next one's pre-release, such as `1.3.0-dev`.
+        let before = self.main(rules).is_some_and(|v| !v.pre.is_empty());
+        let to = if before { VersionStep::Release } else { VersionStep::Patch };
+        let request = BumpRequest { to, date, tags: BTreeSet::new() };
         bump(self.tree.as_ref()?, rules, &request).err().map(|e| e.message().to_owned())
     }
 

@@ -1,6 +1,7 @@
 //! Rules that would stop what is checked out.
 
 use super::{Stage, day, history, init, patch};
+use crate::bump::checkout::git;
 
 /// A changelog that is dated at each release.
 fn logged(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
@@ -25,4 +26,19 @@ fn a_rule_that_stops_what_is_checked_out_is_left_out_with_the_reason() {
     assert!(report.contains("left out: ") && !report.contains("would stop:\n"), "{report}");
     let out = patch(dir.path());
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn what_is_checked_out_may_be_before_its_release() {
+    let dir = history(logged, 3);
+    // As on the main branch of many projects: the next release's pre-release.
+    let next = "[package]\nname = \"acme\"\nversion = \"1.1.0-dev\"\n";
+    std::fs::write(dir.path().join("Cargo.toml"), next).unwrap();
+    let log = std::fs::read_to_string(dir.path().join("CHANGELOG.md")).unwrap();
+    std::fs::write(dir.path().join("CHANGELOG.md"), log.replace("# Log\n", "# Log\n\n## Unreleased\n\n- x\n")).unwrap();
+    git(dir.path(), &["add", "-A"]);
+    git(dir.path(), &["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-q", "-m", "1.1.0-dev"]);
+    let (written, report) = init(dir.path());
+    assert!(!report.contains("would stop") && !report.contains("left out: "), "{report}");
+    assert!(written.contains("missing = \"stop\"") || !written.contains("missing"), "{written}");
 }
