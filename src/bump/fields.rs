@@ -21,15 +21,17 @@ const OTHER: [&str; 17] = [
     ".csv", ".tsv", ".patch", ".diff",
 ];
 
-/// Rewrites the version fields of files that belong to a crate that moves, or, where nearly all crates that move take one step, of
-/// those that belong to no other crate at that version.
+/// Rewrites the version fields of files that belong to a crate that moves, or, where several crates take one step, of those
+/// that belong to no other crate at that version.
 pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace) -> Result<()> {
     let sources = work.sources;
     let moves: Vec<Move> = work.moves.values().cloned().collect();
     let mut steps: BTreeMap<(&Version, &Version), usize> = BTreeMap::new();
     moves.iter().for_each(|m| *steps.entry((&m.old, &m.new)).or_default() += 1);
-    // Where nearly all take one step, it is the project's.
-    let one = steps.iter().find(|(_, n)| **n * 4 > moves.len() * 3).map(|(step, _)| *step);
+    // A step that several crates take together is the project's, or that of a part of it; a lone crate's is its own.
+    let lone = |n: usize| n == 1 && moves.len() > 1;
+    let shared: Vec<(&Version, &Version)> =
+        steps.iter().filter(|(_, n)| !lone(**n)).map(|(step, _)| *step).filter(|(old, _)| is_distinct(old)).collect();
     let mut names: Vec<String> = moves.iter().map(|m| m.name.to_ascii_lowercase().replace('-', "_")).collect();
     names.extend(workspace.repository().map(|r| r.to_ascii_lowercase().replace('-', "_")));
     for path in sources.paths() {
@@ -41,37 +43,44 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace) -> Result<()> 
         let own = owner.as_ref().and_then(|o| moves.iter().find(|m| m.manifest == *o)).map(|m| (&m.old, &m.new));
         // A crate that stays at that version may have written it.
         let stays = |old: &Version| owner.as_ref().is_some_and(|o| at(workspace, o) == Some(old));
-        let Some((old, new)) = own.or(one.filter(|(old, _)| !stays(old))).filter(|(old, _)| is_distinct(old)) else {
-            continue;
+        let taken: Vec<_> = match own {
+            Some(step) => Some(step).filter(|(old, _)| is_distinct(old)).into_iter().collect(),
+            None => shared.iter().copied().filter(|(old, _)| !stays(old)).collect(),
         };
-        let Some(text) = work.text(path)?.filter(|t| t.contains(&old.to_string()) || kind == Kind::CMake) else {
-            continue;
-        };
-        let column = |s: &Splice| s.span.start - text[..s.span.start].rfind('\n').map_or(0, |i| i + 1);
-        let mut cuts: Vec<Splice> = match kind {
-            Kind::CMake => cmake(&text, &names, old, new),
-            Kind::Json => {
-                let own = version_text::json_strings(&text).into_iter();
-                let own = own.filter(|(at, value, _)| at == "/version" && *value == old.to_string());
-                own.map(|(_, _, at)| Splice::new(at, new.to_string())).collect()
+        for (old, new) in taken {
+            let Some(text) = work.text(path)? else { break };
+            let cuts = found(&text, kind, &names, (old, new));
+            if !cuts.is_empty() {
+                work.set(path, splice(&text, cuts));
             }
-            Kind::Rust | Kind::Lines | Kind::Toml | Kind::Yaml => fields(&text, &names, old, new),
-        };
-        cuts.retain(|cut| {
-            let line = &text[cut.span.start - column(cut)..cut.span.start];
-            match kind {
-                Kind::Toml => in_own_table(&text, cut.span.start),
-                // Indented, it is of an entry.
-                Kind::Yaml => !line.starts_with([' ', '\t', '-']),
-                Kind::Rust => line.contains("const ") || line.contains("static "),
-                _ => true,
-            }
-        });
-        if !cuts.is_empty() {
-            work.set(path, splice(&text, cuts));
         }
     }
     Ok(())
+}
+
+/// The fields of a text that have the old version.
+fn found(text: &str, kind: Kind, names: &[String], (old, new): (&Version, &Version)) -> Vec<Splice> {
+    let mut cuts: Vec<Splice> = match kind {
+        Kind::CMake => cmake(text, names, old, new),
+        Kind::Json => {
+            let own = version_text::json_strings(text).into_iter();
+            let own = own.filter(|(at, value, _)| at == "/version" && *value == old.to_string());
+            own.map(|(_, _, at)| Splice::new(at, new.to_string())).collect()
+        }
+        Kind::Rust | Kind::Lines | Kind::Toml | Kind::Yaml => fields(text, names, old, new),
+    };
+    cuts.retain(|cut| {
+        let start = text[..cut.span.start].rfind('\n').map_or(0, |i| i + 1);
+        let line = &text[start..cut.span.start];
+        match kind {
+            Kind::Toml => in_own_table(text, cut.span.start),
+            // Indented, it is of an entry.
+            Kind::Yaml => !line.starts_with([' ', '\t', '-']),
+            Kind::Rust => line.contains("const ") || line.contains("static "),
+            _ => true,
+        }
+    });
+    cuts
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

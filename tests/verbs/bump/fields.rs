@@ -26,7 +26,7 @@ fn after<'a>(bump: &'a Bump, path: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn where_all_crates_take_one_step_the_fields_of_the_project_follow() {
+fn where_several_crates_take_one_step_the_fields_of_the_project_follow() {
     let json = "{ \"name\": \"acme-editor\",\n  \"version\": \"1.14.2\", \"x\": { \"version\": \"1.14.2\" } }\n";
     let toml = "version = \"1.14.2\"\n[dependencies.x]\nversion = \"1.14.2\"\n";
     let yaml = "version: \"1.14.2\"\nx:\n  version: \"1.14.2\"\n";
