@@ -16,7 +16,7 @@ use crate::engine::reconcile::{Reconciled, reconcile};
 use crate::engine::{Ended, Train};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus, TrainState};
-use crate::model::{BranchName, StoreName, TrainName, counted};
+use crate::model::{BranchName, Destination, StoreName, TrainName, counted};
 use crate::step::{RestoreWorkflows, StepId};
 
 /// Retry deferred deliveries, and verify every destination by reading everything back
@@ -49,6 +49,9 @@ const DOUBTS: u32 = 3;
 struct Waiting {
     train: TrainName,
     step: StepId,
+    /// Where it delivers.
+    #[serde(flatten)]
+    destination: Option<Destination>,
     reason: String,
     since: Option<jiff::Timestamp>,
 }
@@ -172,7 +175,10 @@ pub(super) fn readable(place: &Place, errors: &mut Vec<Error>) -> Result<Vec<See
 fn behind(before: &Report, seen: &Seen) -> Option<Report> {
     let (train, state) = (seen.name().clone(), seen.state.name());
     let why = format!("train `{}` comes first on a line that they share", before.train);
-    let wait = |step| Waiting { train: train.clone(), step, reason: why.clone(), since: None };
+    let wait = |step| {
+        let destination = delivers(&seen.state, &step);
+        Waiting { train: train.clone(), destination, step, reason: why.clone(), since: None }
+    };
     let waiting: Vec<Waiting> = open_steps(&seen.state).into_iter().map(wait).collect();
     let again = before.again;
     (!waiting.is_empty()).then(|| Report {
@@ -224,6 +230,7 @@ async fn home((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors:
         .into_iter()
         .map(|(step, e)| Waiting {
             train: name.clone(),
+            destination: delivers(&state, &step),
             step,
             reason: format!("it is there, and could not be read back: {}", e.message()),
             since: None,
@@ -305,6 +312,11 @@ fn open_steps(state: &State) -> Vec<StepId> {
     (0..state.graph().len()).filter(open).map(|i| state.graph().at(i).id.clone()).collect()
 }
 
+/// Where a step delivers.
+fn delivers(state: &State, step: &StepId) -> Option<Destination> {
+    state.graph().plan().step(step)?.step.destination()
+}
+
 fn waiting(state: &State) -> Vec<Waiting> {
     let train = &state.graph().plan().train;
     let one = |step: StepId| {
@@ -313,7 +325,7 @@ fn waiting(state: &State) -> Vec<Waiting> {
             Some((_, reason, since)) => (reason.to_owned(), since),
             None => ("waits for a delivery before it".to_owned(), None),
         };
-        Waiting { train: train.clone(), step, reason, since }
+        Waiting { train: train.clone(), destination: delivers(state, &step), step, reason, since }
     };
     open_steps(state).into_iter().map(one).collect()
 }
