@@ -8,6 +8,7 @@ use lifeboat::runners::local;
 use lifeboat::sandbox;
 
 fn main() -> ExitCode {
+    lifeboat::host::keep_descriptors();
     let mut arguments = std::env::args_os().skip(1);
     // This program is started again to watch over a job, to be the first process of a sandbox, to watch over files that
     // are being replaced, or to try a template; such a process does nothing else.

@@ -8,8 +8,10 @@
 
 mod caps;
 mod init;
+mod kept;
 mod loopback;
 mod mounts;
+mod scope;
 mod view;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context as _, Error, Result};
 
 pub use init::{REFUSED, VERB, init, refused};
+pub use kept::{BELOW_HOME, Kept};
 pub use view::{Mount, View};
 
 /// How long the probe may take.

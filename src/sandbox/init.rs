@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
-use super::{ORDERS, Orders, PREFIX, caps, loopback, mounts};
+use super::{ORDERS, Orders, PREFIX, caps, loopback, mounts, scope};
 
 /// The hidden verb by which the program becomes the first process of a sandbox: `lifeboat sandbox-init -- COMMAND…`.
 pub const VERB: &str = "sandbox-init";
@@ -61,6 +61,9 @@ fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<u8> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(said("cannot hide from tracing"))?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(said("cannot end with the parent"))?;
     caps::drop()?;
+    if view.network() {
+        scope::no_sockets_of_the_machine()?;
+    }
     let mut command = Command::new(&program);
     command.args(arguments).env_clear().envs(environment()).current_dir(view.dir()).stdin(Stdio::null());
     let child = command.spawn().map_err(|e| {

@@ -57,10 +57,13 @@ pub(super) fn make(view: &View) -> io::Result<()> {
     std::env::set_current_dir("/")?;
     tmpfs(Path::new(NEW), 0o755)?;
     devices()?;
+    let mut layers = Vec::new();
     for (number, mount) in view.mounts().iter().enumerate() {
-        one(number, mount)?;
+        if one(number, mount)? == Shown::AsItIs {
+            layers.push(number);
+        }
     }
-    read_only(view)?;
+    read_only(view, &layers)?;
     proc()?;
     let new = Path::new(NEW);
     remount(new, MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV)?;
@@ -85,8 +88,17 @@ fn below(root: &str, path: &Path) -> PathBuf {
     Path::new(root).join(path.strip_prefix("/").unwrap_or(path))
 }
 
-fn one(number: usize, mount: &Mount) -> io::Result<()> {
-    match mount {
+/// How a mount was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// As it says.
+    AsAsked,
+    /// A directory that should have got a writable layer, and has none: it must not be written.
+    AsItIs,
+}
+
+fn one(number: usize, mount: &Mount) -> io::Result<Shown> {
+    let made = match mount {
         Mount::Read { from, to } | Mount::Write { from, to } => bind(&outside(from), &inside(to)),
         Mount::Empty { at: path, mode } => {
             directory(&inside(path))?;
@@ -105,14 +117,18 @@ fn one(number: usize, mount: &Mount) -> io::Result<()> {
             directory(&inside(to))?;
             let disk = overlay(number, &outside(lower), &outside(upper), &inside(to));
             if *must || disk.is_ok() {
-                return disk.map_err(at("lay a writable layer over", lower));
+                return disk.map(|()| Shown::AsAsked).map_err(at("lay a writable layer over", lower));
             }
             // The file system of `upper` may be one that cannot be a layer, as a container's often is.
             let memory = PathBuf::from(format!("/layer-{number}"));
             directory(&memory)?;
-            overlay(number, &outside(lower), &memory, &inside(to)).or_else(|_| bind(&outside(lower), &inside(to)))
+            if overlay(number, &outside(lower), &memory, &inside(to)).is_ok() {
+                return Ok(Shown::AsAsked);
+            }
+            return bind(&outside(lower), &inside(to)).map(|()| Shown::AsItIs);
         }
-    }
+    };
+    made.map(|()| Shown::AsAsked)
 }
 
 /// Lays an overlay; its parts are bound to plain names first, since some characters mean something in its options.
@@ -215,13 +231,15 @@ fn remount(path: &Path, flags: MountFlags) -> io::Result<()> {
     rustix::mount::mount_remount(path, MountFlags::BIND | flags, c"").map_err(at("make read-only", path))
 }
 
-/// Makes everything read-only that the view only shows, with what is mounted below it.
-fn read_only(view: &View) -> io::Result<()> {
+/// Makes everything read-only that the view only shows, with what is mounted below it, and the mounts of these numbers.
+fn read_only(view: &View, more: &[usize]) -> io::Result<()> {
     let shown: Vec<(PathBuf, bool)> = view
         .mounts()
         .iter()
-        .filter_map(|mount| match mount {
+        .enumerate()
+        .filter_map(|(number, mount)| match mount {
             Mount::Read { to, .. } => Some((inside(to), true)),
+            Mount::Overlay { to, .. } if more.contains(&number) => Some((inside(to), true)),
             Mount::Hidden { path } => Some((inside(path), true)),
             Mount::Write { to, .. } | Mount::Overlay { to, .. } | Mount::Empty { at: to, .. } => {
                 Some((inside(to), false))

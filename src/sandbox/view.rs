@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::kept::Kept;
+use crate::error::{Error, Result};
+
 /// Directories of the system: programs and libraries.
 const SYSTEM: [&str; 13] = [
     "/usr",
@@ -237,54 +240,64 @@ impl View {
     }
 
     /// Shows the toolchain that the environment of the command names: what cargo and rustup keep (`CARGO_HOME`,
-    /// `RUSTUP_HOME`), without credentials, and the directories of `PATH`. Of those in the user's home only the ones that
-    /// hold a Rust toolchain: the others are full of what is not for everybody. What cargo writes goes to `private`.
-    pub fn tools(&mut self, env: &BTreeMap<String, String>, private: &Path, home: Option<&Path>) {
-        let named = |name: &str| env.get(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        if let Some(dir) = named("CARGO_HOME") {
-            self.cargo(&dir, private);
+    /// `RUSTUP_HOME`), without credentials, and the directories of `PATH`; nothing that is kept. Of those in the user's home
+    /// only the ones that hold a Rust toolchain: the others are full of what is not for everybody. What cargo writes goes to
+    /// `private`.
+    ///
+    /// # Errors
+    /// A home of cargo or rustup that is kept. Directories of `PATH` that are kept are left out.
+    pub fn tools(&mut self, env: &BTreeMap<String, String>, private: &Path, kept: &Kept) -> Result<()> {
+        let named = |name: &str| match env.get(name).map(PathBuf::from).filter(|p| p.is_absolute()) {
+            None => Ok(None),
+            Some(dir) => match kept.forbids(name, &dir) {
+                None => Ok(Some(dir)),
+                Some(why) => Err(Error::input(format!("a job cannot have `{name}` = `{}`: {why}", dir.display()))
+                    .hint(format!("let the recipe take the runner's own: `pass_env = [\"{name}\"]`"))
+                    .hint("or name a directory without secrets in `read` of the runner")),
+            },
+        };
+        if let Some(dir) = named("CARGO_HOME")? {
+            self.cargo(&dir, private, kept);
         }
-        if let Some(dir) = named("RUSTUP_HOME").filter(|dir| self.may_show(dir, home)) {
+        if let Some(dir) = named("RUSTUP_HOME")? {
             self.read(&dir);
             // A toolchain that was linked is a link to where it was built.
             let linked = std::fs::read_dir(dir.join("toolchains")).into_iter().flatten().flatten();
-            for toolchain in linked.map(|e| e.path()).filter(|p| p.is_symlink()) {
+            for toolchain in linked.map(|e| e.path()).filter(|p| p.is_symlink() && kept.never(p).is_none()) {
                 self.read(&toolchain);
             }
         }
-        let home = home.and_then(|h| h.canonicalize().ok());
         for dir in std::env::split_paths(env.get("PATH").map_or("", String::as_str)).filter(|d| d.is_absolute()) {
             let Ok(real) = dir.canonicalize() else { continue };
-            let at_home = home.as_ref().is_some_and(|h| real.starts_with(h));
+            let at_home = kept.home().is_some_and(|h| real.starts_with(h));
             let tools: Vec<PathBuf> = TOOLCHAIN.iter().map(|t| dir.join(t)).filter(|t| t.is_file()).collect();
-            if self.may_show(&dir, home.as_deref()) && (!at_home || !tools.is_empty()) {
+            if kept.forbids("PATH", &real).is_none() && (!at_home || !tools.is_empty()) {
                 self.read(&dir);
-                for tool in tools.iter().filter(|t| t.is_symlink()) {
+                for tool in tools.iter().filter(|t| t.is_symlink() && kept.never(t).is_none()) {
                     self.read(tool);
                 }
             }
         }
-    }
-
-    /// Whether a directory can be shown without showing the root or the user's whole home.
-    fn may_show(&self, dir: &Path, home: Option<&Path>) -> bool {
-        dir.canonicalize().is_ok_and(|real| {
-            real.parent().is_some()
-                && home.and_then(|h| h.canonicalize().ok()).is_none_or(|home| !home.starts_with(&real))
-        })
+        Ok(())
     }
 
     /// Cargo's home: programs, registries and checkouts, nothing else.
-    fn cargo(&mut self, dir: &Path, private: &Path) {
+    fn cargo(&mut self, dir: &Path, private: &Path, kept: &Kept) {
         let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         self.write_at(&private.join("home"), dir);
+        let may = |path: &PathBuf| kept.never(path).is_none();
         for name in ["registry", "git"] {
-            self.overlay(&real.join(name), &private.join(name), false);
+            let lower = real.join(name);
+            if may(&lower) {
+                self.overlay(&lower, &private.join(name), false);
+            }
         }
         let bin = real.join("bin");
-        self.read(&bin);
+        if may(&bin) {
+            self.read(&bin);
+        }
         for config in ["config.toml", "config"].map(|name| real.join(name)) {
-            if std::fs::read_to_string(&config).is_ok_and(|text| !has_credentials(&text)) {
+            if may(&config) && std::fs::read_to_string(&config).is_ok_and(|text| !has_credentials(&text)) {
                 self.read(&config);
             }
         }

@@ -41,7 +41,11 @@ pub struct Job {
 impl Job {
     /// Each command line, for people, with what it may reach.
     pub(super) fn commands(&self, kind: &str) -> Vec<String> {
-        let network = if self.isolation == Isolation::Network { ", with the network" } else { "" };
+        let network = if self.isolation == Isolation::Network {
+            ", with this machine's network and what listens on it"
+        } else {
+            ""
+        };
         let passed: Vec<&str> = self.pass_env.iter().chain(self.secret_env.keys()).map(String::as_str).collect();
         let passed = if passed.is_empty() { String::new() } else { format!(", given {}", passed.join(" ")) };
         self.run.iter().map(|run| format!("{kind}{network}{passed}: {run}")).collect()

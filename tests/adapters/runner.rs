@@ -15,6 +15,7 @@ use lifeboat::runners::local::Local;
 use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepKey};
 
 mod attacks;
+mod chosen;
 mod isolation;
 
 /// A state directory with a local runner in it.

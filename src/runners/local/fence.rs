@@ -15,12 +15,10 @@ use tempfile::TempDir;
 
 use super::place::create_scratch_dir;
 use crate::error::{Context as _, Result};
-use crate::sandbox::{Sandbox, View, cannot, refused, this_program};
+use crate::sandbox::{BELOW_HOME, Kept, Sandbox, View, cannot, refused, this_program};
 
 /// The variables that a command sees, if they are set: none of them carries a credential.
 const ENVIRONMENT: [&str; 6] = ["PATH", "LANG", "LC_ALL", "TERM", "RUSTUP_TOOLCHAIN", "SOURCE_DATE_EPOCH"];
-/// Where cargo and rustup find their own directories: the variable, and the place in the home without it.
-const TOOLS: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
 /// How much of a command's output is kept, in bytes: its end.
 const OUTPUT: usize = 4096;
 
@@ -195,10 +193,10 @@ impl Fence {
     /// Runs a line, and says whether it was reached at all.
     fn attempt(&self, line: &str, network: bool, way: &Sandbox, layer: Layer) -> Result<(Ended, bool)> {
         let scratch = self.scratch.0.path();
-        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|h| h.is_absolute());
+        let kept = Kept::new(&[], &[]);
         let mut env: BTreeMap<String, String> =
             ENVIRONMENT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
-        let tools = TOOLS.iter().filter_map(|(name, below)| Some(((*name).to_owned(), tool(name, below)?)));
+        let tools = BELOW_HOME.iter().filter_map(|(name, below)| Some(((*name).to_owned(), tool(name, below)?)));
         env.extend(tools.map(|(name, dir)| (name, dir.display().to_string())));
         for (name, dir) in [("HOME", "home"), ("TMPDIR", "tmp")] {
             env.insert(name.to_owned(), scratch.join(dir).display().to_string());
@@ -207,8 +205,9 @@ impl Fence {
             env.insert("CARGO_NET_OFFLINE".to_owned(), "true".to_owned());
         }
         let mut view = View::system(network);
-        view.hide(home.as_deref());
-        view.tools(&env, &scratch.join("cargo"), home.as_deref());
+        view.hide(kept.home());
+        view.tools(&env, &scratch.join("cargo"), &kept)?;
+        view.hide(kept.hidden());
         for dir in ["home", "tmp"] {
             view.write(&scratch.join(dir));
         }

@@ -31,14 +31,12 @@ use crate::adapter::{Adapter, Around, Jobs, RunnerTable, Settings, Spec};
 use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName};
-use crate::sandbox::{Sandbox, View};
+use crate::sandbox::{BELOW_HOME, Kept, Sandbox, View};
 use crate::step::{Exposure, Isolation};
 use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
 /// `PATH` of jobs unless the recipe passes or sets another.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Where programs look below `HOME` unless a variable says otherwise: rustup's and cargo's books, "Environment variables".
-const BELOW_HOME: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
 /// Runs the command lines that it is given as arguments, one after the other, and says which.
 const EACH: &str = "set -eu; for line in \"$@\"; do printf '+ %s\\n' \"$line\"; /bin/sh -eu -c \"$line\"; done";
 /// How long a supervisor may take until its job runs.
@@ -158,29 +156,32 @@ impl LocalRunner {
 
     /// What a job sees.
     fn view(&self, request: &JobRequest, place: &Place, env: &BTreeMap<String, String>, root: &Path) -> Result<View> {
-        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|h| h.is_absolute());
+        let kept = Kept::new(&self.hidden, &self.read);
         let mut view = View::system(request.job.isolation == Isolation::Network);
-        view.hide(self.hidden.iter().chain(&home).map(PathBuf::as_path));
-        view.tools(env, &place.cargo(), home.as_deref());
+        view.hide(kept.home());
+        view.tools(env, &place.cargo(), &kept)?;
         for path in &self.read {
-            self.may_read(path, home.as_deref())?;
+            self.may_read(path, &kept)?;
             view.read(path);
         }
+        // Last of all: whatever shows them, they are not there.
+        view.hide(kept.hidden());
         view.write(&place.inside());
         Ok(view.at_with(root, &place.tmp()))
     }
 
     /// Refuses a path of `read` that is not there, or that shows what jobs must not see.
-    fn may_read(&self, path: &Path, home: Option<&Path>) -> Result<()> {
+    fn may_read(&self, path: &Path, kept: &Kept) -> Result<()> {
         let what = || format!("runner `{}` cannot show `{}` to jobs", self.name, path.display());
         let real = path.canonicalize().map_err(|e| Error::input(what()).because(e).hint("fix `read` of the runner"))?;
-        let hidden = self.hidden.iter().filter_map(|h| h.canonicalize().ok());
-        let mut kept = hidden.chain(home.and_then(|h| h.canonicalize().ok()));
-        match kept.find(|kept| kept.starts_with(&real)) {
-            None => Ok(()),
-            Some(kept) => Err(Error::input(format!("{}: it holds `{}`", what(), kept.display()))
-                .hint("name the directory below it that recipes need in `read` of the runner")),
+        let refused = |why: String| {
+            Error::input(format!("{}: {why}", what()))
+                .hint("name the directory below it that recipes need in `read` of the runner")
+        };
+        if let Some(inside) = kept.hidden().find(|hidden| hidden.starts_with(&real) && hidden.exists()) {
+            return Err(refused(format!("it holds `{}`", inside.display())));
         }
+        kept.never(&real).map_or(Ok(()), |why| Err(refused(why)))
     }
 
     async fn start(&self, request: &JobRequest, place: &Place, root: PathBuf) -> Result<()> {
@@ -397,8 +398,8 @@ impl Runner for LocalRunner {
             Some(_) => "isolates jobs",
             None => "does NOT isolate jobs (`same_user`): they can read keys and change everything that this user can",
         };
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        blocking(|| self.read.iter().try_for_each(|path| self.may_read(path, home.as_deref())))?;
+        let kept = Kept::new(&self.hidden, &self.read);
+        blocking(|| self.read.iter().try_for_each(|path| self.may_read(path, &kept)))?;
         let labels: Vec<&str> = self.labels.iter().map(Label::as_str).collect();
         Ok(format!(
             "this machine; {}; labels: {}; {isolated}",
