@@ -1,11 +1,13 @@
 //! Joins the ports to their adapters, as the configuration says.
 
+mod hidden;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapter::{Around, Jobs, Registries};
-use crate::config::{Config, KeySource};
+use crate::config::Config;
 use crate::effects::{Clock, Disk, Effects, Progress, SecretResolver};
 use crate::engine::TrainDir;
 use crate::error::{Context as _, Result};
@@ -60,7 +62,7 @@ pub fn effects(
     let jobs = Jobs {
         dir: dir.jobs(),
         program: this_program()?,
-        hidden: hidden(config, root),
+        hidden: hidden::hidden(config, root),
         // A train goes on when the program is started again; what has its directory elsewhere is a dry run.
         end_with_program: !dir.path().starts_with(root.join("trains")),
     };
@@ -119,23 +121,6 @@ pub fn destinations(config: &Config, around: &Around) -> Result<Destinations> {
         to.workflow_dirs.insert(forge.name.clone(), forge.facts.workflow_dirs);
     }
     Ok(to)
-}
-
-/// What no job may see, wherever it lies.
-fn hidden(config: &Config, root: &Path) -> Vec<PathBuf> {
-    let signing = &config.signing;
-    let keys = [&signing.release, &signing.freshness, &signing.operator].into_iter().flatten();
-    let keys = keys.chain(signing.people.values()).filter_map(|source| match source {
-        KeySource::File { path, .. } => Some(path.clone()),
-        KeySource::Gpg { .. } => None,
-    });
-    let adapters = config.stores.iter().flat_map(|s| s.spec.files());
-    let adapters = adapters.chain(config.remotes.iter().flat_map(|r| r.spec.files()));
-    let adapters = adapters.chain(config.forges.iter().flat_map(|f| f.spec.files()));
-    let adapters = adapters.chain(config.runners.iter().flat_map(|r| r.spec.files()));
-    let repository = &config.project.repository;
-    let git = [repository.join(".git"), repository.clone()].into_iter().find(|dir| dir.exists());
-    keys.chain(adapters).chain(git).chain([root.to_owned()]).collect()
 }
 
 /// Where this program is, to start it again; tests of the library name the program that they were built with.
