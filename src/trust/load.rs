@@ -133,7 +133,10 @@ fn certificate(files: KeyFiles<'_>, fingerprint: &Fingerprint) -> Result<Option<
     let name = format!("{fingerprint}.asc");
     let Some(bytes) = files.read(&name)? else { return Ok(None) };
     let path = files.path(&name);
-    let certificate = Certificate::parse(&bytes, &path)?;
+    let certificate = match files {
+        KeyFiles::Directory { .. } => Certificate::parse(&bytes, &path)?,
+        KeyFiles::Fetched { .. } => Certificate::parse_fetched(&bytes, &path)?,
+    };
     if certificate.fingerprint() != fingerprint {
         let found = certificate.fingerprint();
         return Err(Error::verification(format!("`{path}` holds the certificate {found}"))

@@ -35,12 +35,34 @@ pub enum Standing {
     Unusable(String),
 }
 
+/// Whether the revocations of those whom an owner designated for it count, unchecked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Revokers {
+    /// In a directory that people look after.
+    Believed,
+    /// In what a server sent.
+    Ignored,
+}
+
 impl Certificate {
     /// Reads one certificate, ASCII-armored or binary; `name` is the file, for messages.
     ///
     /// # Errors
     /// Anything else: several certificates, a secret key.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self> {
+        Self::parse_with(bytes, name, Revokers::Believed)
+    }
+
+    /// The same, from somebody who is not believed: what a designated revoker said counts for nothing, since its signature is
+    /// not checked.
+    ///
+    /// # Errors
+    /// As [`Certificate::parse`].
+    pub fn parse_fetched(bytes: &[u8], name: &str) -> Result<Self> {
+        Self::parse_with(bytes, name, Revokers::Ignored)
+    }
+
+    fn parse_with(bytes: &[u8], name: &str, revokers: Revokers) -> Result<Self> {
         let broken = |e: openpgp::anyhow::Error| {
             Error::verification(format!("`{name}` is not one OpenPGP certificate"))
                 .because(cause(&e))
@@ -52,7 +74,7 @@ impl Certificate {
                 .hint("export the certificate alone, and treat the key as known to others if the file was shared"));
         }
         let fingerprint = cert.fingerprint().to_hex().parse()?;
-        Ok(Self { cert: own_word(&cert).map_err(broken)?, fingerprint })
+        Ok(Self { cert: own_word(&cert, revokers).map_err(broken)?, fingerprint })
     }
 
     /// The certificate of a secret key, ASCII-armored or binary; nothing is unlocked. `name` is the file, for messages.
@@ -237,9 +259,11 @@ impl Certificate {
 
 /// A certificate as its owner speaks of it: keys, user ids and what they signed themselves. What others put to it says
 /// nothing that counts here, and an unchecked revocation by a third party would silence the owner. A revoker whom the owner
-/// designated is believed.
-fn own_word(cert: &openpgp::Cert) -> openpgp::Result<openpgp::Cert> {
-    let designated: Vec<openpgp::KeyHandle> = {
+/// designated is believed where the copy itself is.
+fn own_word(cert: &openpgp::Cert, revokers: Revokers) -> openpgp::Result<openpgp::Cert> {
+    let designated: Vec<openpgp::KeyHandle> = if revokers == Revokers::Ignored {
+        Vec::new()
+    } else {
         let of_ids = cert.userids().flat_map(|u| u.self_signatures());
         let all = of_ids.chain(cert.primary_key().self_signatures());
         all.flat_map(|s| s.revocation_keys()).map(|k| openpgp::KeyHandle::from(k.revoker().1.clone())).collect()
@@ -280,4 +304,36 @@ fn revoked(status: &RevocationStatus<'_>) -> Option<Standing> {
         if text.is_empty() { code.to_string() } else { format!("{code}: {text}") }
     });
     Some(Standing::Revoked(reason.unwrap_or_else(|| "no reason given".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use openpgp::cert::CertBuilder;
+    use openpgp::packet::signature::SignatureBuilder;
+    use openpgp::serialize::SerializeInto as _;
+    use openpgp::types::{ReasonForRevocation, SignatureType};
+
+    use super::*;
+
+    /// Anybody can write a signature that says it is the revoker's.
+    #[test]
+    fn a_revoker_s_word_from_a_server_counts_for_nothing() {
+        let key = |name: &str| CertBuilder::general_purpose(Some(name)).generate().unwrap().0;
+        let (revoker, mallory) = (key("revoker"), key("mallory"));
+        let owner = CertBuilder::general_purpose(Some("owner")).set_revocation_keys(vec![(&revoker).into()]);
+        let owner = owner.generate().unwrap().0;
+        let mut pair = mallory.primary_key().key().clone().parts_into_secret().unwrap().into_keypair().unwrap();
+        let forged = SignatureBuilder::new(SignatureType::KeyRevocation)
+            .set_reason_for_revocation(ReasonForRevocation::KeyCompromised, b"")
+            .unwrap()
+            .set_issuer_fingerprint(revoker.fingerprint())
+            .unwrap()
+            .sign_direct_key(&mut pair, owner.primary_key().key())
+            .unwrap();
+        let bytes = owner.strip_secret_key_material().insert_packets(forged).unwrap().0.armored().to_vec().unwrap();
+        let now = Timestamp::now();
+        let curated = Certificate::parse(&bytes, "x").unwrap().standing_now(now);
+        assert!(matches!(curated, Standing::Revoked(_)), "the forgery is none: {curated:?}");
+        assert_eq!(Certificate::parse_fetched(&bytes, "x").unwrap().standing_now(now), Standing::Good);
+    }
 }
