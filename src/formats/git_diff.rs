@@ -15,6 +15,9 @@ use names::{is_named, same_name, side, unquoted, within};
 use crate::error::{Error, Result};
 use crate::model::escape;
 
+/// The longest `diff --git` line, in bytes: two paths of the longest length that systems have.
+const LONGEST_TITLE: usize = 8 << 10;
+
 /// The change of one file.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct FileChange {
@@ -155,6 +158,10 @@ impl<'a> Reader<'a> {
     /// A change with git's own header.
     fn git_file(&mut self, names: &[u8]) -> Result<FileChange> {
         let title = self.text().unwrap_or_default();
+        if title.len() > LONGEST_TITLE {
+            return Err(Error::input(format!("the line `{}` is longer than {LONGEST_TITLE} bytes", shown(title)))
+                .hint("no file has such a name: make the patch again with `git format-patch --binary`"));
+        }
         if !self.line().is_some_and(|l| l.ends_with(b"\n")) {
             return Err(cut(title));
         }

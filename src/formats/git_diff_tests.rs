@@ -90,3 +90,17 @@ fn text_between_two_files_ends_the_change() {
     assert_eq!(paths(TWO.as_bytes()).unwrap().len(), 2);
     assert!(read(TWO.replace("diff --git a/b b", "\ndiff --git a/b b").as_bytes()).unwrap().spaced);
 }
+
+#[test]
+fn a_title_of_blanks_costs_little() {
+    let diff = |blanks: usize| format!("diff --git {}\nold mode 100644\nnew mode 100755\n", " ".repeat(blanks));
+    // Refused by its length, before it is taken apart.
+    let e = read(diff(1 << 20).as_bytes()).unwrap_err();
+    assert!(e.message().contains("longer than 8192 bytes") && e.message().len() < 300, "{}", e.report());
+    let started = std::time::Instant::now();
+    assert!(
+        read(diff(8 << 10).as_bytes().get(12..).map(|rest| [b"diff --git a", rest].concat()).unwrap().as_slice())
+            .is_err()
+    );
+    assert!(started.elapsed().as_secs() < 5);
+}
