@@ -30,6 +30,9 @@ const OBJECTS: &str = "objects/";
 /// The most that any file but an object may hold: far more than a plan or a journal of hundreds of lines needs.
 const SMALL: u64 = 256 << 20;
 
+/// The most that the notice and the header may hold: what follows is judged by them.
+const FIRST: u64 = 16 << 20;
+
 /// What a bundle is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,10 +191,11 @@ pub fn read(source: &mut dyn Read, mut object: impl FnMut(&Sha256, &mut dyn Read
                 let what = format!("it has `{}` where `{expected}` should be", escape(&name));
                 return Err(broken(if small.is_empty() { "it is not a review bundle".to_owned() } else { what }));
             }
+            let limit = if [NOTICE, HEADER].contains(expected) { FIRST } else { SMALL };
             let mut bytes = Vec::new();
-            entry.by_ref().take(SMALL + 1).read_to_end(&mut bytes).map_err(not_one)?;
-            if bytes.len() as u64 > SMALL {
-                return Err(broken(format!("`{name}` in it is larger than {} MiB", SMALL >> 20)));
+            entry.by_ref().take(limit + 1).read_to_end(&mut bytes).map_err(not_one)?;
+            if bytes.len() as u64 > limit {
+                return Err(broken(format!("`{name}` in it is larger than {} MiB", limit >> 20)));
             }
             if name == HEADER {
                 header = Some(signed::from_bytes(&bytes, HEADER)?);

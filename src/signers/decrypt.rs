@@ -22,6 +22,43 @@ use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::cause;
 use crate::model::{Secret, escape};
 
+/// How much larger than the message what is in it may be: texts shrink about tenfold when they are compressed, and a message of a
+/// few bytes may hold a disk full of zeros.
+const GROWTH: u64 = 32;
+/// What it may be in any case.
+const SMALL: u64 = 64 << 20;
+
+/// Takes what is decrypted, as far as the size of the message makes it likely.
+pub struct Plain<'a> {
+    out: &'a mut (dyn Write + Send),
+    left: u64,
+    limit: u64,
+}
+
+impl<'a> Plain<'a> {
+    /// For a message of this size.
+    pub fn of(message: u64, out: &'a mut (dyn Write + Send)) -> Self {
+        let limit = message.saturating_mul(GROWTH).saturating_add(SMALL);
+        Self { out, left: limit, limit }
+    }
+}
+
+impl Write for Plain<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            let why = format!("it holds more than {} MiB, far more than its size makes likely", self.limit >> 20);
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why));
+        };
+        self.left = left;
+        self.out.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Whether a key file has a key that can read messages; a file that only signs leaves that to gpg.
 #[must_use]
 pub fn decrypts(key: &[u8], now: Timestamp) -> bool {
@@ -62,7 +99,15 @@ pub fn with_file(
     let helper = Helper { cert: &cert, policy: &policy, passphrase };
     let builder = DecryptorBuilder::from_reader(Shared(parking_lot::Mutex::new(message))).map_err(failed)?;
     let mut plain = builder.with_policy(&policy, SystemTime::from(now), helper).map_err(failed)?;
-    files::copy(&mut plain, out).map(drop).context("cannot decrypt it: it is damaged")
+    match files::copy(&mut plain, out) {
+        Err(e) if e.kind() == std::io::ErrorKind::FileTooLarge => Err(too_large(e)),
+        copied => copied.map(drop).context("cannot decrypt it: it is damaged"),
+    }
+}
+
+/// A message that is a bomb, or that somebody compressed far too well.
+fn too_large(e: std::io::Error) -> Error {
+    Error::verification("cannot decrypt it").because(e).hint("ask for another one: `lifeboat export TRAIN --to FILE`")
 }
 
 struct Shared(parking_lot::Mutex<Box<dyn Read + Send>>);
@@ -135,6 +180,10 @@ pub fn with_gpg(message: &mut dyn Read, out: &mut (dyn Write + Send)) -> Result<
         reader.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread ended in a panic")))
     });
     let output = child.wait_with_output().context("cannot wait for gpg")?;
+    let copied = match copied {
+        Err(e) if e.kind() == std::io::ErrorKind::FileTooLarge => return Err(too_large(e)),
+        copied => copied,
+    };
     if !output.status.success() {
         let mut error = Error::input("gpg cannot decrypt it");
         for line in String::from_utf8_lossy(&output.stderr).lines().take(10) {
@@ -143,4 +192,26 @@ pub fn with_gpg(message: &mut dyn Read, out: &mut (dyn Write + Send)) -> Result<
         return Err(error.hint("`gpg --list-secret-keys` shows which keys are here; was it encrypted to one of them?"));
     }
     copied.map(drop).context("cannot write what gpg decrypted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_message_holds_no_disk_full() {
+        let mut got = Vec::new();
+        let mut plain = Plain { out: &mut got, left: 10, limit: 10 };
+        plain.write_all(b"12345").unwrap();
+        let refused = plain.write_all(b"678901").unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::FileTooLarge);
+        assert_eq!(got, b"12345");
+        let mut out = std::io::sink();
+        let limit = |size| Plain::of(size, &mut std::io::sink()).limit;
+        assert_eq!(limit(0), SMALL);
+        assert_eq!(limit(1 << 30), SMALL + (GROWTH << 30));
+        assert_eq!(limit(u64::MAX), u64::MAX);
+        let e = files::copy(&mut std::io::repeat(0), &mut Plain { out: &mut out, left: 1 << 20, limit: 1 << 20 });
+        assert!(too_large(e.unwrap_err()).report().contains("more than 1 MiB"));
+    }
 }

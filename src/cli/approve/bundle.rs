@@ -167,12 +167,16 @@ impl<'a> Desk<'a> {
             }
             _ => None,
         };
-        files::make_new(&*place.disk, &plain, 0o600, |out| match key {
-            Some((bytes, name, passphrase)) => {
-                let passphrase = passphrase.map(|p| (effects.secrets)(&p)).transpose()?;
-                decrypt::with_file(&bytes, &name, passphrase.as_ref(), place.clock.now(), message, out)
+        let size = place.disk.entry(bundle).context(format!("cannot look at `{shown}`"))?.map_or(0, |e| e.size);
+        files::make_new(&*place.disk, &plain, 0o600, |out| {
+            let mut out = decrypt::Plain::of(size, out);
+            match key {
+                Some((bytes, name, passphrase)) => {
+                    let passphrase = passphrase.map(|p| (effects.secrets)(&p)).transpose()?;
+                    decrypt::with_file(&bytes, &name, passphrase.as_ref(), place.clock.now(), message, &mut out)
+                }
+                None => decrypt::with_gpg(&mut *message, &mut out),
             }
-            None => decrypt::with_gpg(&mut *message, out),
         })
         .map_err(|e| e.context(format!("bundle `{shown}` is encrypted")))?;
         Ok(plain)
