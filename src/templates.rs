@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use advisory::AdvisoryText;
-pub use harmless::{active, without_language};
+pub use harmless::{POLICY, active, has_policy, without_language};
 
 use jiff::Timestamp;
 use minijinja::syntax::SyntaxConfig;
@@ -166,6 +166,12 @@ pub fn own_page(set: &TemplateSet, name: &str, context: &impl Serialize) -> Resu
             return Err(Error::input(format!("`release-templates/{name}`: line {line} of {what}: {why}"))
                 .hint("a page that the project publishes is read by people who check releases: it may run nothing and fetch nothing from elsewhere; remove it"));
         }
+    }
+    if set.texts.contains_key(name) && !has_policy(&page) {
+        return Err(Error::input(format!(
+            "`release-templates/{name}`: the head of the page does not begin with its policy"
+        ))
+        .hint(format!("put this line first into `<head>`: {POLICY}")));
     }
     Ok(page)
 }
@@ -332,6 +338,12 @@ mod tests {
             assert!(e.message().contains(line), "{}", e.report());
             assert_eq!(e.kind(), crate::error::ErrorKind::Input);
         }
+        // What is overlooked, a browser does not do: so much is asked of every page.
+        let e =
+            check(&own("release.html", "<!doctype html>\n<html><head><title>x</title></head><p>y</p>")).unwrap_err();
+        assert!(e.hints()[0].contains("first into `<head>`: <meta http-equiv="), "{}", e.report());
+        let page = format!("<!doctype html>\n<html><head>{POLICY}<title>x</title></head><p>y</p>");
+        check(&own("release.html", &page)).unwrap();
     }
 
     #[test]

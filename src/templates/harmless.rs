@@ -22,6 +22,13 @@ pub fn active(html: &str) -> Option<(usize, String)> {
             return Some((line(at), format!("`{bad}` in a style fetches or runs something")));
         }
     }
+    for (at, _) in lower.match_indices("<style") {
+        let style = &lower[at..];
+        let style = &style[..style.find("</style").unwrap_or(style.len())];
+        if let Some(bad) = bad_style(style) {
+            return Some((line(at), format!("`{bad}` in a style can fetch something")));
+        }
+    }
     for (at, _) in lower.match_indices('<') {
         let rest = &lower[at + 1..];
         let name: String = rest.chars().take_while(|c| !c.is_ascii_whitespace() && !"/>".contains(*c)).collect();
@@ -40,19 +47,26 @@ pub fn active(html: &str) -> Option<(usize, String)> {
     None
 }
 
+/// What of a style's functions or escapes can name an address in another way than `url(`.
+fn bad_style(style: &str) -> Option<&'static str> {
+    ["\\", "image(", "image-set", "src("].into_iter().find(|bad| style.contains(bad))
+}
+
 fn bad_attribute(element: &str, name: &str, value: &str) -> Option<String> {
+    // Browsers take `\` for `/` in an address.
+    let value = &value.replace('\\', if name == "style" { "\\" } else { "/" });
     let address = |v: &str| v.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'));
+    let elsewhere = |v: &str| (address(v) || v.starts_with("//")) && !v.starts_with("data:image/");
     let allowed = ["https:", "http:", "mailto:"].iter().any(|scheme| value.starts_with(scheme));
     match name {
         _ if name.starts_with("on") => Some(format!("`{name}` in `<{element}>` runs something")),
         "srcdoc" => Some(format!("`{name}` in `<{element}>` embeds something")),
+        "style" if bad_style(value).is_some() => Some(format!("`{name}` in `<{element}>` can fetch something")),
         "http-equiv" if value != "content-security-policy" => {
             Some(format!("`<{element} http-equiv=\"{value}\">` changes what the page does"))
         }
-        _ if FETCHED.contains(&name)
-            && (address(value) || value.starts_with("//"))
-            && !value.starts_with("data:image/") =>
-        {
+        // A set of addresses: `a.png 1x, b.png 2x`. Blanks are gone here.
+        _ if FETCHED.contains(&name) && (elsewhere(value) || name == "srcset" && value.split(',').any(elsewhere)) => {
             Some(format!("`{name}` in `<{element}>` fetches something from elsewhere"))
         }
         "href" if address(value) && !allowed => {
@@ -101,24 +115,69 @@ fn plain(value: &str) -> String {
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).unwrap_or(rest.len());
-        let name = &rest[..end];
-        let number = name
-            .strip_prefix("#x")
-            .map(|n| u32::from_str_radix(n, 16))
-            .or_else(|| name.strip_prefix('#').map(str::parse));
-        match (number, name) {
-            (Some(Ok(code)), _) => out.extend(char::from_u32(code)),
-            (_, "colon") => out.push(':'),
-            (_, "tab" | "newline") => {}
-            (_, "amp") => out.push('&'),
-            (_, "sol") => out.push('/'),
-            _ => out.push_str(name),
-        }
+        let (code, end) = reference(rest);
+        out.extend(code);
         rest = rest[end..].strip_prefix(';').unwrap_or(&rest[end..]);
     }
     out.push_str(rest);
     out.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect()
+}
+
+/// What the reference behind a `&` stands for, and where it ends. A number ends with its last digit: the `;` may be missing.
+fn reference(text: &str) -> (Option<char>, usize) {
+    let digits = |from: usize, radix: u32| {
+        let end = text[from..].find(|c: char| !c.is_digit(radix)).map_or(text.len(), |n| from + n);
+        (u32::from_str_radix(&text[from..end], radix).ok().and_then(char::from_u32), end)
+    };
+    if text.starts_with("#x") {
+        return digits(2, 16);
+    }
+    if text.starts_with('#') {
+        return digits(1, 10);
+    }
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let named = match &text[..end] {
+        "colon" => ':',
+        "sol" => '/',
+        "bsol" => '\\',
+        "amp" => '&',
+        "tab" | "newline" => '\n',
+        // Any other stays as it is written.
+        _ => return (None, 0),
+    };
+    (Some(named), end)
+}
+
+/// The line with which a page's head must begin: it lets a browser run and fetch nothing of what the search above overlooks.
+pub const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'\">";
+
+/// The same without images, as in the pages built in.
+const STRICTER: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";
+
+/// Whether the head of a page begins with [`POLICY`]; only elements `<meta>` that say nothing to a browser may stand before it. Where
+/// anything else does, a browser begins the page's body, and takes no policy from there.
+#[must_use]
+pub fn has_policy(html: &str) -> bool {
+    let mut rest = html.trim_start();
+    for tag in ["<!doctype html", "<html", "<head"] {
+        if rest.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag)) {
+            let Some(end) = rest.find('>') else { return false };
+            rest = rest[end + 1..].trim_start();
+        } else if tag == "<head" {
+            return false;
+        }
+    }
+    loop {
+        if [POLICY, STRICTER].iter().any(|line| rest.starts_with(line)) {
+            return true;
+        }
+        let Some(after) = rest.strip_prefix("<meta ") else { return false };
+        let Some(end) = after.find('>') else { return false };
+        if attributes(&after[..=end].to_ascii_lowercase()).iter().any(|(name, _)| name == "http-equiv") {
+            return false;
+        }
+        rest = after[end + 1..].trim_start();
+    }
 }
 
 /// A template's text without its own language: what stands in the page whatever is filled in.
@@ -177,12 +236,24 @@ mod tests {
             "<svg onload=x>",
             "<form action=https://example.org>",
             "<!-- <script> -->",
+            "<a href=\"javascript&#58alert(1)\">",
+            "<a href=\"javascript&#x3Avoid(0)\">",
+            "<img src=\"\\\\evil\\x.png\">",
+            "<img src='/\\evil/x.png'>",
+            "<img src='&bsol;&bsol;evil/x.png'>",
+            "<img srcset=\"a.png 1x, //evil/y.png 2x\">",
+            "<img srcset='a.png 1x,https://evil/y.png 2x'>",
+            "<style>p { background: image-set(\"https://evil/x.png\" 1x) }</style>",
+            "<style>p { background: u\\72l(https://evil) }</style>",
+            "<p style='background: u\\72l(https://evil)'>",
+            "<p style='background: -webkit-image-set(\"//evil\" 1x)'>",
         ] {
             assert!(active(bad).is_some(), "{bad}");
         }
         for good in [
             "<!doctype html><p class=one title='<'>a < b, on = 1</p>",
             "<a href='https://example.org/a:b'>x</a> <a href=../index.html>y</a> <a href='#x'>z</a>",
+            "<img srcset='a.png 1x, b/c.png 2x'> <p>C:\\x, image-set()</p> <a href='?a=1&b=2&copy;'>x</a>",
             "<img src=logo.png> <img src='data:image/png;base64,AA=='>",
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">",
         ] {
@@ -190,5 +261,29 @@ mod tests {
         }
         assert_eq!(active("a\nb\n<p onclick=x>").unwrap().0, 3);
         assert_eq!(without_language("<scr{% if x\n %}ipt{# no #}>{{ y }}{"), "<scr\nipt>{");
+    }
+
+    #[test]
+    fn a_head_begins_with_the_policy() {
+        for good in [
+            format!("<!doctype html>\n<html lang=\"en\">\n<head>\n{POLICY}\n<title>x</title>"),
+            format!("<head><meta charset=\"utf-8\">\n<meta name=generator content='a'>{STRICTER}"),
+        ] {
+            assert!(has_policy(&good), "{good}");
+        }
+        for bad in [
+            String::new(),
+            POLICY.to_owned(),
+            format!("<!doctype html><p>x<head>{POLICY}"),
+            format!("<!doctype html><html><head><title>x</title>{POLICY}"),
+            format!("<head><meta http-equiv=refresh content=0>{POLICY}"),
+            format!("<head><!-- {POLICY} -->"),
+            format!("<head>{}", POLICY.replace("'none'; style", "*; style")),
+            format!("<head>{}", POLICY.replace("http-equiv", "name")),
+            format!("<body>{POLICY}"),
+            format!("<head"),
+        ] {
+            assert!(!has_policy(&bad), "{bad}");
+        }
     }
 }
