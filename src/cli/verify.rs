@@ -128,7 +128,14 @@ async fn check(
     let layout = match args.layout {
         Some(LayoutArg::Store) => Layout::Store,
         Some(LayoutArg::Release) => Layout::Release,
-        None if source.is_one_release().await => Layout::Release,
+        None if source.is_one_release().await => {
+            // Whoever serves it would choose what is checked: without an index nothing says which release is the latest, or
+            // that one was retired.
+            if !source.is_local() {
+                return Err(one_release(&location));
+            }
+            Layout::Release
+        }
         None => Layout::Store,
     };
     let keys = keys(args, &source, layout, disk).await?;
@@ -162,6 +169,14 @@ async fn check(
         now,
     };
     Ok((verify(request).await?, source, directory))
+}
+
+/// A server that has one release where a store should be: its own word must not decide what is checked.
+fn one_release(location: &str) -> Error {
+    let base = location.split("/releases/").next().unwrap_or(location);
+    Error::input(format!("`{}` serves one release by itself, and no `{}`", escape(location), layout::INDEX))
+        .hint(format!("give the base of the store, which has the index: for example `{}`", escape(base)))
+        .hint("or check that release alone: `--layout release`; whether it is the latest, or was retired, is not checked then")
 }
 
 /// Where the trust root and the certificates come from: as named, else from the project that is configured or lies here, else

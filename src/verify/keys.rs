@@ -14,8 +14,12 @@ use crate::trust::{FILE, Root};
 const ROOTS: usize = 64;
 /// How many certificates a chain of roots may name.
 const CERTIFICATES: usize = 512;
+/// How many signatures of people a chain of roots may have.
+const SIGNATURES: usize = 512;
 /// The longest certificate that is read.
 const CERTIFICATE: u64 = 1 << 20;
+/// How much is read in all.
+const TOTAL: usize = 64 << 20;
 
 /// Reads `keys/` of a store, as far as a chain of roots from the newest to `pin` names it.
 ///
@@ -25,6 +29,7 @@ pub async fn fetch_keys(source: &Source, pin: Option<Sha256>) -> Result<BTreeMap
     let mut out = BTreeMap::new();
     let mut name = FILE.to_owned();
     let mut roots: Vec<(String, Root)> = Vec::new();
+    let mut ends_at_pin = false;
     loop {
         let Some(bytes) = source.read(&layout::key(&name), DOCUMENT).await? else {
             if roots.is_empty() {
@@ -34,12 +39,26 @@ pub async fn fetch_keys(source: &Source, pin: Option<Sha256>) -> Result<BTreeMap
         };
         let root = Root::from_bytes(&bytes, &layout::key(&name)).map_err(|e| no_root(source, &bytes, e))?;
         let (version, previous, digest) = (root.version, root.previous, Sha256::of(&bytes));
-        out.insert(name.clone(), bytes);
+        if roots.last().is_some_and(|(_, after)| after.previous != Some(digest)) {
+            // Whatever it is, no root that counts leads here: loading says so.
+            out.insert(name, bytes);
+            return Ok(out);
+        }
+        insert(&mut out, name.clone(), bytes)?;
+        ends_at_pin |= Some(digest) == pin;
         roots.push((name.clone(), root));
         if Some(digest) == pin || previous.is_none() || version < 2 || roots.len() >= ROOTS {
             break;
         }
         name = format!("trust.{}.json", version - 1);
+    }
+    if pin.is_some() && !ends_at_pin {
+        // Nothing vouches for these roots, so nothing that they name is asked for: loading says which root was expected.
+        return Ok(out);
+    }
+    let people = roots.iter().map(|(_, root)| root.roles.root.people.len()).sum::<usize>();
+    if people > SIGNATURES {
+        return Err(Error::verification(format!("the trust roots name more than {SIGNATURES} people who sign roots")));
     }
     let mut certificates = 0;
     for (n, (name, root)) in roots.iter().enumerate() {
@@ -60,9 +79,22 @@ pub async fn fetch_keys(source: &Source, pin: Option<Sha256>) -> Result<BTreeMap
 }
 
 async fn fetch(source: &Source, name: String, limit: u64, out: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
-    if let Some(bytes) = source.read(&layout::key(&name), limit).await? {
-        out.insert(name, bytes);
+    match source.read(&layout::key(&name), limit).await? {
+        Some(bytes) => insert(out, name, bytes),
+        None => Ok(()),
     }
+}
+
+/// Keeps a file, as long as all of them together are not more than anybody needs.
+fn insert(out: &mut BTreeMap<String, Vec<u8>>, name: String, bytes: Vec<u8>) -> Result<()> {
+    let total = bytes.len() + out.values().map(Vec::len).sum::<usize>();
+    if total > TOTAL {
+        return Err(Error::verification(format!(
+            "`keys/` has more than {} MiB of roots and certificates",
+            TOTAL >> 20
+        )));
+    }
+    out.insert(name, bytes);
     Ok(())
 }
 

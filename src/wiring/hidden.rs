@@ -93,7 +93,7 @@ mod tests {
         "#;
         let text = text.replace("DIR", &dir.path().display().to_string());
         std::fs::write(dir.path().join("command.pass"), "x").unwrap();
-        let config = crate::config::parse(&text, &dir.path().join("lifeboat.toml"), &super::super::registries());
+        let config = crate::config::parse(&text, &dir.path().join("lifeboat.toml"), &crate::wiring::registries());
         let config = config.unwrap_or_else(|e| panic!("{}", e.report()));
         let found = hidden(&config, Path::new("/var/state/acme"));
         for name in [

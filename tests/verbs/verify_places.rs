@@ -154,3 +154,29 @@ fn an_incomplete_copy_is_its_owners_own_fault() {
     fs::write(world.release().join("sample.tar.gz"), b"the whole SOURCE").unwrap();
     assert_eq!(alone(&world).require().unwrap_err().kind().exit_code(), 6);
 }
+
+#[test]
+fn nothing_is_asked_for_on_the_word_of_roots_that_nobody_pinned() {
+    let world = World::new();
+    let served = tempfile::tempdir().unwrap();
+    let keys = served.path().join("keys");
+    let mut root = world.team.root();
+    world.team.write_keys(&keys, &root);
+    let fetched = |pin: &[u8]| {
+        let disk = std::sync::Arc::new(lifeboat::host::HostDisk);
+        let source = lifeboat::verify::Source::new(served.path().to_str().unwrap(), disk).unwrap();
+        run(lifeboat::verify::fetch_keys(&source, Some(lifeboat::model::Sha256::of(pin))))
+    };
+    let bytes = fs::read(keys.join("trust.json")).unwrap();
+    assert_eq!(fetched(&bytes).unwrap().len(), 7);
+    let names: Vec<String> = fetched(b"another root").unwrap().into_keys().collect();
+    assert_eq!(names, ["trust.json"]);
+    // A root that was pinned may still not cost more than a machine has.
+    let crowd = (0..600).map(|n| (person(&format!("p{n}")), root.people[&person("bob")].clone()));
+    root.people.extend(crowd.collect::<Vec<_>>());
+    root.roles.root.people = root.people.keys().cloned().collect();
+    let bytes = lifeboat::formats::signed::to_bytes(&root).unwrap();
+    fs::write(keys.join("trust.json"), &bytes).unwrap();
+    let said = fetched(&bytes).unwrap_err().report();
+    assert!(said.contains("more than 512 people"), "{said}");
+}

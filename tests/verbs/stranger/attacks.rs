@@ -58,6 +58,23 @@ fn files_of_another_release_or_project() {
     assert!(ran.stdout.contains("changed: person alice"), "{}", ran.stdout);
 }
 
+/// Without the index nothing is known of freshness, rollback and retired releases: whoever withholds it must not switch that off.
+#[test]
+fn an_old_release_in_the_place_of_the_store() {
+    let (served, stranger) = (Served::new(), Stranger::new());
+    let keys = tempfile::tempdir().unwrap();
+    copy(&served.path("keys"), &keys.path().join("keys"));
+    let old = keys.path().join("old");
+    copy(&served.path("releases/1.0.5"), &old);
+    served.serves(&old);
+    let keys = keys.path().join("keys").display().to_string();
+    let said = ["serves one release by itself, and no `releases/index.json`", "--layout release", "give the base"];
+    stranger.verify(&["1.0.5", &served.url, "--keys", &keys]).fails(2, &said);
+    stranger.verify(&["1.0.5", &served.url, "--keys", &keys, "--layout", "release"]).ends_with(0);
+    // What was downloaded lies there by its owner's own doing.
+    stranger.verify(&["1.0.5", &old.display().to_string(), "--keys", &keys]).ends_with(0);
+}
+
 #[test]
 fn what_a_clone_and_a_script_would_read() {
     let (served, stranger) = (Served::new(), Stranger::new());
