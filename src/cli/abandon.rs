@@ -150,12 +150,12 @@ async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past:
 fn text(report: &Report) -> String {
     let mut text = format!("train `{}` is abandoned", report.train);
     if report.burnt.is_empty() && report.spared.is_empty() {
-        text.push_str("; nobody had approved, so its versions are free again");
+        text.push_str("; nobody had approved and no bundle of it was written, so its versions are free again");
     }
     if !report.burnt.is_empty() {
         let burnt: Vec<String> = report.burnt.iter().map(ToString::to_string).collect();
         text.push_str(&format!(
-            "; signatures over {} exist, so these versions are retired: they will never be released",
+            "; signatures over {} exist, or may exist with people who have its bundle, so these versions are retired: they will never be released",
             burnt.join(", ")
         ));
     }

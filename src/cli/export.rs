@@ -60,6 +60,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let certificates = recipients(&trust, &args.encrypt_to, now)?;
     let (view, recorded) = View::open(&place.disk, trust.clone(), &place.dir(&name))?;
     let shown = args.to.display();
+    // Before the bundle: whoever has it may approve, and nothing here would know of that.
+    let mark = place.dir(&name).exported();
+    files::replace(&*place.disk, &mark, 0o600, &mut format!("{now}\n").as_bytes())?;
     let mut header = None;
     let made = files::make_new(&*place.disk, &args.to, 0o600, |file| {
         let mut write = |out: &mut dyn std::io::Write| {

@@ -18,6 +18,7 @@ use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
 use crate::journal::{Record, State, TrainState};
 use crate::model::{PersonId, SecretRef, TrainName, counted, escape, whole_seconds};
+use crate::plan::Plan;
 use crate::signers::ConfiguredKeys;
 use crate::wiring::{self, Credentials};
 
@@ -38,6 +39,8 @@ pub(super) struct Place {
 pub(super) struct Seen {
     pub(super) state: State,
     pub(super) now: Timestamp,
+    /// Whether a review bundle of it was written.
+    exported: bool,
 }
 
 impl Seen {
@@ -102,7 +105,12 @@ impl Place {
                 lost?;
             }
         }
-        Ok(Seen { state: recorded.state()?, now: self.clock.now() })
+        Ok(Seen { state: recorded.state()?, now: self.clock.now(), exported: self.exported(&dir)? })
+    }
+
+    fn exported(&self, dir: &TrainDir) -> Result<bool> {
+        let path = dir.exported();
+        Ok(self.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?.is_some())
     }
 
     /// Whose approvals of a train count, judged by the trust root that is pinned here.
@@ -177,7 +185,7 @@ impl Place {
     }
 
     /// An adopted train goes where its plan says, whatever the configuration says now.
-    fn same_destinations(&self, plan: &crate::plan::Plan) -> Result<()> {
+    fn same_destinations(&self, plan: &Plan) -> Result<()> {
         let now = crate::plan::destinations(&self.config);
         if let Some((name, planned, found)) = crate::plan::elsewhere(&plan.destinations, &now) {
             let file = self.train_file(&plan.train);
@@ -192,7 +200,7 @@ impl Place {
 
     /// Keys and secrets of an adopted train come from where its plan says. A command among them would run as whoever
     /// ships: one that nobody reviewed must not.
-    fn same_secrets(&self, plan: &crate::plan::Plan) -> Result<()> {
+    fn same_secrets(&self, plan: &Plan) -> Result<()> {
         let now = crate::plan::secrets(&self.config);
         if let Some(name) = crate::plan::moved(&plan.secrets, &now).first() {
             let text = |from: Option<&String>| from.map_or("nowhere", String::as_str).to_owned();
@@ -234,6 +242,26 @@ impl Place {
                         "for a train under way put the operator's key back to where its plan says: it signs the amendment \
                          too, so it can move to a command only between two trains",
                     ));
+            }
+            crate::signers::resolve(reference)
+        })
+    }
+
+    /// The same for who approves by a bundle: a command is run if the bundle's plan shows it, or if it is the one for this
+    /// person's own passphrase, and only once the person has agreed to `plan`.
+    pub(super) fn secrets_by_bundle(&self, person: &PersonId, plan: Option<&Plan>) -> SecretResolver {
+        let own = match self.config.signing.people.get(person) {
+            Some(KeySource::File { passphrase, .. }) => passphrase.clone(),
+            _ => None,
+        };
+        let now = crate::plan::secrets(&self.config);
+        let (agreed, shown) = (plan.is_some(), plan.is_some_and(|p| crate::plan::shows_commands(&p.secrets, &now)));
+        Arc::new(move |reference| {
+            let mine = agreed && own.as_ref() == Some(reference);
+            if matches!(reference, SecretRef::Command(_)) && !shown && !mine {
+                return Err(Error::input("a command that prints a secret is not run before its plan was reviewed")
+                    .hint("if the bundle is encrypted: `gpg --output plain.tar --decrypt BUNDLE`, then approve `plain.tar`")
+                    .hint("or use the key that gpg has, with `--gpg`"));
             }
             crate::signers::resolve(reference)
         })
@@ -315,7 +343,7 @@ impl Place {
     pub(super) fn past(&self) -> Result<Past> {
         // A train that cannot be read must not stop another: what an index lists already stays there in any case.
         let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
-        let mut burnt: BTreeSet<Version> = seen.iter().flat_map(|s| burns(&s.state)).collect();
+        let mut burnt: BTreeSet<Version> = seen.iter().flat_map(|s| burns(&s.state, s.exported)).collect();
         // What another machine is about to release stays free for it.
         for other in super::rivals::with(self, &burnt)? {
             burnt.retain(|v| !other.note.versions.contains(v));
@@ -326,7 +354,7 @@ impl Place {
     /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.
     pub(super) fn release_claims(&self, train: &Train) -> Result<BTreeSet<Version>> {
         let versions = train.plan().releases().filter_map(|l| l.new.clone());
-        let burnt = burns(&train.state());
+        let burnt = burns(&train.state(), self.exported(train.dir())?);
         if !burnt.is_empty() {
             return Ok(burnt);
         }
@@ -351,9 +379,11 @@ fn reviewed(disk: &dyn Disk, trains: &Path, now: &BTreeMap<String, String>) -> R
     Ok(dirs.filter_map(|e| plan(e.name)).any(|p| crate::plan::shows_commands(&p.secrets, now)))
 }
 
-/// What a train burns if it is given up: every version over which signatures exist.
-fn burns(state: &State) -> BTreeSet<Version> {
-    if state.abandoned().is_none() || (state.approvals().is_empty() && state.lapsed().is_empty()) {
+/// What a train burns if it is given up: every version over which signatures exist, or may exist with people who approved by
+/// its review bundle.
+fn burns(state: &State, exported: bool) -> BTreeSet<Version> {
+    let signed = exported || !state.approvals().is_empty() || !state.lapsed().is_empty();
+    if state.abandoned().is_none() || !signed {
         return BTreeSet::new();
     }
     state.graph().plan().releases().filter_map(|l| l.new.clone()).collect()

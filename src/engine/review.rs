@@ -200,7 +200,7 @@ fn make_again(
     for patch in &series.patches {
         sensitive.extend(patch.submodules());
         // Names in a patch are its author's; those of the trees decide.
-        sensitive.extend(patch.touches().into_iter().filter(|p| config::is_sensitive(p) && changed.contains(p)));
+        sensitive.extend(patch.names().into_iter().filter(|p| config::is_sensitive(p) && changed.contains(p)));
     }
     let again = Again {
         patches: series.patches.iter().map(PatchFacts::of).collect(),

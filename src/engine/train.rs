@@ -52,6 +52,12 @@ impl TrainDir {
         self.0.join("objects")
     }
 
+    /// It is there once a review bundle was written: people elsewhere may have approved since.
+    #[must_use]
+    pub fn exported(&self) -> PathBuf {
+        self.0.join("exported")
+    }
+
     /// The lock that one process at a time holds.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

@@ -33,6 +33,8 @@ pub struct FileChange {
     pub binary: bool,
     /// Whether more of it might have followed: nothing in the change itself says that it ends here.
     pub open: bool,
+    /// Whether it is a submodule's commit.
+    pub submodule: bool,
     /// The hunks of a text file, in their order.
     pub hunks: Vec<Hunk>,
 }
@@ -77,6 +79,9 @@ pub fn paths(diff: &[u8]) -> Result<BTreeSet<Vec<u8>>> {
         Some(line) => Err(Error::input(format!("the line `{}` is not part of a change", shown(line)))),
     }
 }
+
+/// The lines of a header that end with a mode.
+const MODES: [&[u8]; 5] = [b"index ", b"old mode ", b"new mode ", b"new file mode ", b"deleted file mode "];
 
 /// Whether a line begins the change of a file; `next` is the line below it.
 #[must_use]
@@ -170,6 +175,8 @@ impl<'a> Reader<'a> {
         let mut header = Header::default();
         while let Some(line) = self.text() {
             let name = |prefix: &[u8]| line.strip_prefix(prefix).map(unquoted);
+            // The mode of a commit in a tree.
+            file.submodule |= line.ends_with(b" 160000") && MODES.iter().any(|with| line.starts_with(with));
             if let Some(from) = name(b"rename from ").or_else(|| name(b"copy from ")).or_else(|| name(b"rename old ")) {
                 file.old = Some(from);
                 header.moved = true;

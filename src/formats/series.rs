@@ -1,10 +1,12 @@
 //! A pinned patch series: what is applied to one line, whatever it came from.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{canonical, git_diff};
+use super::canonical;
+use super::git_diff::{self, FileChange};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Ident, Sha256};
 
@@ -47,35 +49,30 @@ impl Patch {
     /// The submodules that the change adds, moves to another commit or removes, sorted.
     #[must_use]
     pub fn submodules(&self) -> Vec<String> {
-        let text = String::from_utf8_lossy(&self.diff);
-        let mut out = std::collections::BTreeSet::new();
-        let mut path = None;
-        // Lines of a file's contents begin with a space, a plus or a minus.
-        for line in text.lines() {
-            if line.starts_with("diff --git ") {
-                path = header(line);
-            } else if (line.starts_with("index ") || line.contains("file mode ") || line.starts_with("new mode "))
-                && !line.starts_with([' ', '+', '-'])
-                && line.ends_with(" 160000")
-            {
-                out.extend(path.take());
-            }
-        }
-        out.into_iter().collect()
+        sorted(self.files().iter().filter(|f| f.submodule).map(FileChange::path))
     }
 
-    /// The paths that the change touches, sorted: both of a renamed file.
+    /// The paths that the change touches, sorted; of a file that moves, the new one.
     #[must_use]
     pub fn touches(&self) -> Vec<String> {
-        if let Ok(paths) = git_diff::paths(&self.diff) {
-            return paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect();
-        }
-        let text = String::from_utf8_lossy(&self.diff);
-        let mut out: Vec<String> = text.lines().filter_map(header).collect();
-        out.sort();
-        out.dedup();
-        out
+        sorted(self.files().iter().map(FileChange::path))
     }
+
+    /// Every path that the change names, before and after, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        sorted(self.files().iter().flat_map(|f| f.old.iter().chain(&f.new)).map(Vec::as_slice))
+    }
+
+    /// A change that cannot be read has no files: it is not applied either.
+    fn files(&self) -> Vec<FileChange> {
+        git_diff::read(&self.diff).map(|change| change.files).unwrap_or_default()
+    }
+}
+
+fn sorted<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    let sorted: BTreeSet<String> = paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect();
+    sorted.into_iter().collect()
 }
 
 impl Series {
@@ -148,34 +145,9 @@ mod bytes {
     }
 }
 
-/// The path that a `diff --git` line names.
-fn header(line: &str) -> Option<String> {
-    let rest = line.strip_prefix("diff --git ")?;
-    // Both names are equal but for their prefix, unless the file is renamed; then the second one is meant.
-    let (_, new) = rest.rsplit_once(" b/").or_else(|| rest.rsplit_once(" \"b/"))?;
-    Some(new.trim_end_matches('"').to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn touched_paths_are_those_of_the_tree() {
-        let diff = "diff --git \"a/gr\\303\\274n.rs\" \"b/gr\\303\\274n.rs\"\nindex 1234567..89abcde 100644\n--- \"a/gr\\303\\274n.rs\"\n\
-                    +++ \"b/gr\\303\\274n.rs\"\n@@ -1 +1 @@\n-a\n+b\n\
-                    diff --git a/x b/build.rs b/x b/build.rs\nindex 1234567..89abcde 100644\n--- a/x b/build.rs\n+++ b/x b/build.rs\n@@ -1 +1 @@\n\
-                    -a\n+b\n";
-        let patch = Patch {
-            origin: "0001.patch".into(),
-            author: "A U Thor <a@example.org>".parse().unwrap(),
-            time: 1,
-            offset: 60,
-            message: "fix\n".into(),
-            diff: diff.as_bytes().to_vec(),
-        };
-        assert_eq!(patch.touches(), ["grün.rs", "x b/build.rs"]);
-    }
 
     #[test]
     fn any_byte_survives() {
@@ -189,5 +161,28 @@ mod tests {
         };
         let series = Series { format: 1, patches: vec![patch(b"text\n"), patch(b"\xff\0\x80")] };
         assert_eq!(Series::from_bytes(&series.to_bytes().unwrap()).unwrap(), series);
+    }
+
+    #[test]
+    fn paths_are_those_that_git_would_change() {
+        let patch = |diff: &str| Patch {
+            origin: "0001.patch".into(),
+            author: "A U Thor <a@example.org>".parse().unwrap(),
+            time: 1,
+            offset: 60,
+            message: "fix".into(),
+            diff: diff.into(),
+        };
+        // Any two first directories will do for git.
+        let odd = "diff --git i/build.sh w/build.sh\nindex 1111111..2222222 100755\n--- i/build.sh\n+++ w/build.sh\n@@ -1 +1 @@\n-a\n+b\n";
+        assert_eq!(patch(odd).touches(), ["build.sh"]);
+        assert!(patch(odd).submodules().is_empty());
+        let moved = "diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\n";
+        assert_eq!(
+            (patch(moved).touches(), patch(moved).names()),
+            (vec!["y".to_owned()], vec!["x".to_owned(), "y".to_owned()])
+        );
+        let module = "diff --git a/sub b/sub\nindex 1111111..2222222 160000\n--- a/sub\n+++ b/sub\n@@ -1 +1 @@\n-Subproject commit 1111111\n+Subproject commit 2222222\n";
+        assert_eq!(patch(module).submodules(), ["sub"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a stranger sees: requests without any credentials, which follow nowhere.
+//! What a stranger sees: requests without any credentials.
 
 use std::time::Duration;
 
@@ -20,11 +20,15 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// What is read of an answer.
 const LIMIT: usize = 1 << 20;
 
-async fn ask(url: &str) -> Result<Response> {
+/// Redirects that are followed, as browsers and `curl -L` do: a server that sends `http` to `https`, or to another host, gives
+/// the file all the same.
+const REDIRECTS: usize = 5;
+
+async fn ask(url: &str, redirects: Policy) -> Result<Response> {
     let what = format!("cannot read `{url}`");
     let client = Client::builder()
         .user_agent(concat!("lifeboat/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::none())
+        .redirect(redirects)
         .referer(false)
         .connect_timeout(PATIENCE)
         .timeout(PATIENCE)
@@ -38,7 +42,7 @@ async fn ask(url: &str) -> Result<Response> {
 /// # Errors
 /// A server that does not answer.
 pub(crate) async fn read(url: &str) -> Result<Option<Vec<u8>>> {
-    let mut answer = ask(url).await?;
+    let mut answer = ask(url, Policy::limited(REDIRECTS)).await?;
     if !answer.status().is_success() {
         return Ok(None);
     }
@@ -54,7 +58,7 @@ pub(crate) async fn read(url: &str) -> Result<Option<Vec<u8>>> {
 
 /// The time that a server gives with its answer (RFC 9110 §6.6.1), whatever it answers.
 async fn time(url: &str) -> Option<Timestamp> {
-    let answer = ask(url).await.ok()?;
+    let answer = ask(url, Policy::none()).await.ok()?;
     let date = answer.headers().get(header::DATE)?.to_str().ok()?;
     jiff::fmt::rfc2822::parse(date).ok().map(|zoned| zoned.timestamp())
 }

@@ -18,7 +18,7 @@ use crate::engine::review::review;
 use crate::engine::{TrainDir, View};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::MESSAGE_BEGIN;
-use crate::model::{escape, shell_path};
+use crate::model::{PersonId, SecretRef, escape, shell_path};
 use crate::signers::decrypt;
 use crate::trust::Carried;
 
@@ -30,10 +30,8 @@ pub(super) fn run(place: &Place, args: &Args, bundle: &Path, to: &Path, out: &Ou
     let desk = Desk::open(place)?;
     let source = own_key(args)?;
     let mut effects = place.effects_in(&TrainDir::new(desk.dir().to_owned()), out.progress())?;
+    effects.secrets = place.secrets_by_bundle(&args.person, None);
     let plain = desk.plain(&effects, bundle, args, source.as_ref())?;
-    if let Some(source) = source {
-        effects.keys = place.keys_with(&effects, &args.person, source);
-    }
     let opened = desk.read(&plain).map_err(|e| e.context(format!("bundle `{shown}`")))?;
     let view = &opened.view;
     let plan = view.plan();
@@ -47,7 +45,7 @@ pub(super) fn run(place: &Place, args: &Args, bundle: &Path, to: &Path, out: &Ou
     let how = Reviewing { clone: &place.config.project.repository, scratch: &scratch, bundled: true };
     let reviewed = super::super::runtime()?.block_on(review(&effects, view, how))?;
     let mut told = head(&opened, &shown) + &super::super::plan::shared(plan)?;
-    for note in notes(place, view) {
+    for note in notes(place, view, &args.person) {
         told.push_str(&format!("\n! {note}\n"));
     }
     told.push('\n');
@@ -65,6 +63,10 @@ pub(super) fn run(place: &Place, args: &Args, bundle: &Path, to: &Path, out: &Ou
     }
     if !args.yes {
         ask::for_word("the train's name", name.as_str(), "to approve all of this", ("--yes", "not approved"))?;
+    }
+    effects.secrets = place.secrets_by_bundle(&args.person, Some(plan));
+    if let Some(source) = source.or_else(|| place.config.signing.people.get(&args.person).cloned()) {
+        effects.keys = place.keys_with(&effects, &args.person, source);
     }
     let (approval, expires) = sign(&effects, view, &reviewed, &args.person)?;
     let header = &opened.header;
@@ -107,8 +109,13 @@ fn head(opened: &Opened, shown: &str) -> String {
 }
 
 /// What this machine knows about it that the bundle does not say.
-fn notes(place: &Place, view: &View) -> Vec<String> {
+fn notes(place: &Place, view: &View, person: &PersonId) -> Vec<String> {
     let mut out = Vec::new();
+    if let Some(KeySource::File { passphrase: Some(SecretRef::Command(command)), .. }) =
+        place.config.signing.people.get(person)
+    {
+        out.push(format!("if you approve, this runs for your passphrase: `{}`", escape(&command.join(" "))));
+    }
     let plan = view.plan();
     if let Ok(own) = place.see(&plan.train)
         && own.under_way()
