@@ -53,6 +53,8 @@ struct Jobs {
 struct Report {
     train: TrainName,
     burnt: BTreeSet<Version>,
+    /// Whether an approval was recorded here, now or before it lapsed.
+    signed: bool,
     /// The trains of other machines for which versions stay free.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     spared: Vec<String>,
@@ -94,7 +96,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let stores = runtime.block_on(tell(&effects, &train, &burnt, &past));
     let down = runners.iter().any(|r| r.not_ended.is_some())
         || stores.iter().any(|s| s.not_cleared.is_some() || s.not_told.is_some());
-    let report = Report { train: name, burnt, spared, runners, stores };
+    let signed = !state.approvals().is_empty() || !state.lapsed().is_empty();
+    let report = Report { train: name, burnt, signed, spared, runners, stores };
     out.result(text(&report), &report)?;
     Ok(if down { ExitCode::from(ErrorKind::Unreachable.exit_code()) } else { ExitCode::SUCCESS })
 }
@@ -154,10 +157,11 @@ fn text(report: &Report) -> String {
     }
     if !report.burnt.is_empty() {
         let burnt: Vec<String> = report.burnt.iter().map(ToString::to_string).collect();
-        text.push_str(&format!(
-            "; signatures over {} exist, or may exist with people who have its bundle, so these versions are retired: they will never be released",
-            burnt.join(", ")
-        ));
+        let (versions, end) = (burnt.join(", "), "so these versions are retired: they will never be released");
+        text.push_str(&match report.signed {
+            true => format!("; signatures over {versions} exist, {end}"),
+            false => format!("; its review bundle was written, and whoever has it may have signed {versions}, {end}"),
+        });
     }
     for other in &report.spared {
         text.push_str(&format!("\n  not retired, for it is to be released: {other}"));

@@ -34,16 +34,22 @@ impl Output {
         Self { json, quiet, verbose, heartbeat, color, options }
     }
 
-    /// The commands in a text, each with the options of this one: whoever pastes it means the same project and state.
+    /// The commands in a text, each with the options of this one: whoever pastes it means the same project and state. A
+    /// command for another machine stands behind "there: " and stays as it is.
     #[must_use]
     pub fn pasteable(&self, text: &str) -> String {
         const COMMAND: &str = "`lifeboat ";
         if self.options.is_empty() {
             return text.to_owned();
         }
+        const ELSEWHERE: &str = "there: ";
         let mut parts = text.split(COMMAND);
         let mut out = parts.next().unwrap_or_default().to_owned();
         for part in parts {
+            if out.ends_with(ELSEWHERE) {
+                out.push_str(&format!("{COMMAND}{part}"));
+                continue;
+            }
             let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(part.len());
             out.push_str(&format!("{COMMAND}{}{}{}", &part[..end], self.options, &part[end..]));
         }
@@ -190,5 +196,7 @@ mod tests {
              'my project/lifeboat.toml' --state /srv/state pin DIGEST` (`git log keys/`)"
         );
         assert_eq!(Output::new(&plain).pasteable(said), said);
+        let elsewhere = "ask the operator for a bundle, there: `lifeboat export TRAIN --to FILE`";
+        assert_eq!(Output::new(&global).pasteable(elsewhere), elsewhere);
     }
 }

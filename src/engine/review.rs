@@ -348,7 +348,7 @@ fn carried(train: &View, on: &OnStore, why: Error) -> Result<(usize, String)> {
             nonce(train)
         ))
         .hint("reach that store from this machine and name where it is in `lifeboat.toml`")
-        .hint("or ask for a bundle with the files: `lifeboat export TRAIN --to FILE --bytes`"));
+        .hint("or ask the operator for a bundle with the files, there: `lifeboat export TRAIN --to FILE --bytes`"));
     };
     Ok((files, why))
 }

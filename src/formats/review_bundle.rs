@@ -162,7 +162,8 @@ pub struct Parts {
 }
 
 fn broken(what: impl Into<String>) -> Error {
-    Error::verification(what).hint("fetch the file again, or ask for another one: `lifeboat export TRAIN --to FILE`")
+    Error::verification(what)
+        .hint("fetch the file again, or ask the operator for another one, there: `lifeboat export TRAIN --to FILE`")
 }
 
 /// Reads a bundle; each object is given to `object` under the digest that it must have.

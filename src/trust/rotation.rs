@@ -38,7 +38,7 @@ pub fn check_successor(
     let window = Window { earliest: Timestamp::MIN, recorded: None, good_at: None, now };
     let mut judgement = Judgement::new(format!("signatures of trust root version {}", next.version), role);
     judgement.cure = "a new root counts when enough people of the old root's role `root` have signed the file: \
-                      `gpg --armor --detach-sign --output trust.json.PERSON.asc trust.json` in the directory of keys";
+                      `gpg --armor --digest-algo SHA512 --output trust.json.PERSON.asc --detach-sign trust.json` in the directory of keys";
     for (person, signature) in signatures {
         let name = format!("trust.json.{person}.asc");
         let counted = Detached::parse(signature, &name).and_then(|signature| {

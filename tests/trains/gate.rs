@@ -277,10 +277,15 @@ struct Web {
 
 impl Web {
     fn over(dir: &Path, hides: bool, offset: i64, port: u16) -> Self {
-        let mut child = Command::new("python3")
-            .args(["-c", WEB])
-            .arg(dir)
-            .args([if hides { "yes" } else { "no" }, &offset.to_string(), &port.to_string()])
+        let mut command = Command::new("python3");
+        command.args(["-c", WEB]).arg(dir);
+        command.args([if hides { "yes" } else { "no" }, &offset.to_string(), &port.to_string()]);
+        Self::started(&mut command)
+    }
+
+    /// Runs a server that prints its port.
+    fn started(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -327,6 +332,30 @@ fn a_staging_area_that_strangers_can_read_is_refused_before_anything_is_staged()
     drop(web);
     let _web = Web::over(&train.store(), false, 0, port);
     train.adopt().fails(1, &told);
+}
+
+/// A server that sends everybody to another one, as one does from `http` to `https`.
+const AWAY: &str = r"
+import http.server, sys
+class Away(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(301)
+        self.send_header('Location', 'http://127.0.0.1:' + sys.argv[1] + self.path)
+        self.end_headers()
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Away)
+print(server.server_port, flush=True)
+server.serve_forever()
+";
+
+#[test]
+fn a_redirect_hides_nothing_from_strangers() {
+    let train = SampleTrain::new();
+    without_forge(&train);
+    let web = Web::over(&train.store(), false, 0, 0);
+    let away = Web::started(Command::new("python3").args(["-c", AWAY, &web.port.to_string()]));
+    with_public_url(&train, away.port);
+    let file = train.train_file().display().to_string();
+    train.run(&["plan", &file]).fails(1, &["strangers can read a file of the staging area"]);
 }
 
 #[test]

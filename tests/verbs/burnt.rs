@@ -72,6 +72,19 @@ fn a_burnt_version_is_refused_on_every_machine() {
 }
 
 #[test]
+fn a_version_that_people_elsewhere_may_have_signed_is_retired() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let bundle = train.root().join("bundle.tar").display().to_string();
+    train.run(&["export", "--to", &bundle]).ends_with(0);
+    let ran = train.run(&["abandon", "--reason", "the fix is wrong"]).ends_with(0);
+    let said = "its review bundle was written, and whoever has it may have signed 1.0.5, 2.0.2";
+    assert!(ran.stdout.contains(said), "{}", ran.stdout);
+    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    planned_elsewhere(&train).fails(4, &["retired", "choose the next version"]);
+}
+
+#[test]
 fn a_version_that_nobody_approved_is_not_burnt() {
     let train = SampleTrain::new();
     train.to_the_gate();

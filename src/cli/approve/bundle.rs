@@ -193,7 +193,7 @@ impl<'a> Desk<'a> {
         let found = self.place.disk.open(path).context(format!("cannot read `{}`", path.display()))?;
         found.ok_or_else(|| {
             Error::input(format!("there is no file `{}`", path.display()))
-                .hint("the operator of the train makes it with `lifeboat export TRAIN --to FILE`")
+                .hint("the operator of the train makes it, there: `lifeboat export TRAIN --to FILE`")
         })
     }
 

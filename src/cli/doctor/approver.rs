@@ -37,7 +37,7 @@ pub(super) fn examine(config: &Config, subjects: &Subjects<'_>, person: &PersonI
         work.later("store", store.name().to_string(), Health::Warn, async move {
             // Approving only reads: what a store can do is the operator's to know.
             let staged = store.staged().await.map_err(|e| {
-                e.hint("its staged files cannot be read from here: ask for a bundle with `lifeboat export TRAIN --to FILE --bytes`")
+                e.hint("its staged files cannot be read from here: ask the operator for a bundle, there: `lifeboat export TRAIN --to FILE --bytes`")
             })?;
             Ok(format!("its staging area can be read ({} staged)", staged.len()))
         });

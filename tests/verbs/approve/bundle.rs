@@ -194,6 +194,40 @@ fn an_encrypted_bundle_is_for_those_it_names() {
 }
 
 #[test]
+fn a_passphrase_from_a_command_is_read_after_the_review_only() {
+    let (operator, bob) = two();
+    operator.0.to_the_gate();
+    let (key, file) = (bob.key.to_string(), operator.mail("bob.key"));
+    let unlocked = ["--pinentry-mode", "loopback", "--passphrase", "correct horse"];
+    bob.gpg(&[&unlocked[..], &["--passwd", &key]].concat());
+    fs::write(&file, bob.gpg(&[&unlocked[..], &["--armor", "--export-secret-keys", &key]].concat())).unwrap();
+    let ran = operator.mail("asked");
+    let config = bob.project().join("lifeboat.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let command = format!("[\"sh\", \"-c\", \"touch {ran}; echo correct horse\"]");
+    let mine = format!("bob = {{ file = \"{file}\", passphrase = {{ command = {command} }} }}\n");
+    let lines = text.lines().map(|l| if l.starts_with("bob = ") { mine.clone() } else { format!("{l}\n") });
+    fs::write(&config, lines.collect::<String>()).unwrap();
+    let approval = operator.mail("bob.json");
+    // Encrypted: what runs is known only once it is open.
+    let closed = operator.exported("closed.asc", &["--encrypt-to", "bob"]);
+    let before = bob.run(&["approve", "--bundle", &closed, "--as", "bob", "--yes", "--out", &approval]);
+    before.fails(2, &["not run before its plan was reviewed", "gpg --output plain.tar --decrypt"]);
+    assert!(!Path::new(&ran).exists());
+    let bundle = operator.exported("bundle.tar", &[]);
+    let review = bob.run(&["approve", "--bundle", &bundle, "--as", "bob", "--json", "--out", &approval]);
+    assert_eq!(review.code, Some(3), "{review:?}");
+    assert!(!Path::new(&ran).exists());
+    let approved = bob.run(&["approve", "--bundle", &bundle, "--as", "bob", "--yes", "--out", &approval]).ends_with(0);
+    assert!(
+        approved.stdout.contains("! if you approve, this runs for your passphrase: `sh -c touch"),
+        "{}",
+        approved.stdout
+    );
+    assert!(Path::new(&ran).exists() && Path::new(&approval).exists());
+}
+
+#[test]
 fn a_review_as_json_asks_nothing_and_approves_nothing() {
     let (operator, bob) = two();
     operator.0.to_the_gate();
