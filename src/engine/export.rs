@@ -36,11 +36,10 @@ pub fn write(view: &View, recorded: &Recorded, bytes: bool, now: Timestamp, out:
     let (content, _) = content::to_approve(view)?;
     let listed = objects_of(view, &recorded.records, bytes)?;
     let nonce = content.train.clone();
-    let stores = plan.destinations.iter().filter_map(|(name, at)| Some((name.strip_prefix("store ")?, at)));
-    let staged = stores.map(|(store, address)| StagedAt {
-        store: store.to_owned(),
-        address: address.clone(),
-        directory: format!(".staging/{nonce}"),
+    let staged = state.staged_in().into_iter().map(|(store, directory)| StagedAt {
+        address: plan.destinations.get(&format!("store {store}")).cloned().unwrap_or_default(),
+        store: store.to_string(),
+        directory: format!(".staging/{directory}"),
     });
     let header = Header {
         kind: Header::TYPE.to_owned(),

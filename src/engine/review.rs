@@ -345,14 +345,10 @@ fn carried(train: &View, on: &OnStore, why: Error) -> Result<(usize, String)> {
             "the plan has store `{}` at {}; the files are below `.staging/{}/`",
             on.store,
             escape(at),
-            nonce(train)
+            train.state().staging(on).unwrap_or_default()
         ))
         .hint("reach that store from this machine and name where it is in `lifeboat.toml`")
         .hint("or ask the operator for a bundle with the files, there: `lifeboat export TRAIN --to FILE --bytes`"));
     };
     Ok((files, why))
-}
-
-fn nonce(train: &View) -> String {
-    train.state().nonce().map_or_else(String::new, ToString::to_string)
 }

@@ -9,7 +9,7 @@ use super::event::{Event, FailureClass, Record, StepStatus, name, transition};
 use super::plans::Plans;
 use super::train_state::TrainState;
 use crate::error::{Error, Part, Result};
-use crate::model::TrainNonce;
+use crate::model::{StoreName, TrainNonce};
 use crate::plan::{Graph, PlanId, amend};
 use crate::step::{Exposure, Gate, Member, OnStore, Outcome, Phase, Stage, StepId, StepKey, SuppressWorkflows};
 use crate::trust::Approval;
@@ -317,6 +317,13 @@ impl State {
         let of = |Stage(s): &Stage| s.store == on.store && s.branch == on.branch;
         let at = (0..self.steps.len()).find(|&i| self.graph.at(i).step.as_a().is_some_and(of))?;
         Some(area(self.nonce()?, self.steps[at].generation))
+    }
+
+    /// The train's directories in the staging area of each store, for the lines as the plan has them now.
+    #[must_use]
+    pub fn staged_in(&self) -> BTreeSet<(StoreName, String)> {
+        let stages = (0..self.steps.len()).filter_map(|i| self.graph.at(i).step.as_a::<Stage>());
+        stages.filter_map(|Stage(on)| Some((on.store.clone(), self.staging(on)?))).collect()
     }
 
     /// Every directory that the train may have in a store's staging area.

@@ -115,12 +115,27 @@ fn approvals_lapse_and_staged_files_of_the_parent_are_in_nobodys_way() {
     with_recipe(&train, recipe);
     amend(&train, &["--yes"]).ends_with(0);
     train.ship().ends_with(3);
+    bundle_names_the_staged_files(&train);
     train.release();
     verifies(&train);
     let archive = train.store().join("releases/1.0.5/sample-v1.0.5-other.tar.gz");
     let tar = std::process::Command::new("tar").args(["xzO", "-f"]).arg(archive).output().unwrap();
     assert!(String::from_utf8_lossy(&tar.stdout).contains("# more"));
     amend(&train, &["--yes"]).fails(2, &["train `drill` cannot be amended: something of it is public"]);
+}
+
+/// The bundle of an amended train says where the files are that are approved now, not those of its parent.
+fn bundle_names_the_staged_files(train: &SampleTrain) {
+    let file = train.root().join("bundle.tar").display().to_string();
+    let ran = train.run(&["export", "--to", &file, "--json"]).ends_with(0);
+    let bundle: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let staged: Vec<_> =
+        bundle["staged"].as_array().unwrap().iter().map(|s| s["directory"].as_str().unwrap()).collect();
+    let archive = staged.iter().map(|dir| train.store().join(dir).join("releases/1.0.5/sample-v1.0.5-other.tar.gz"));
+    let archive = archive.filter(|path| path.exists()).collect::<Vec<_>>();
+    assert_eq!(archive.len(), 1, "{staged:?}");
+    let tar = std::process::Command::new("tar").args(["xzO", "-f"]).arg(&archive[0]).output().unwrap();
+    assert!(String::from_utf8_lossy(&tar.stdout).contains("# more"), "{staged:?}");
 }
 
 #[test]
