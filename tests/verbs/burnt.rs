@@ -30,7 +30,7 @@ fn planned_elsewhere(train: &SampleTrain) -> Ran {
 }
 
 /// The same lines again under another name, at these steps; without the patches once the branches have them.
-fn again(train: &SampleTrain, name: &str, to: &str) {
+pub(crate) fn again(train: &SampleTrain, name: &str, to: &str) {
     let text = fs::read_to_string(train.train_file()).unwrap();
     let there = to == "patch";
     let dropped = |l: &&str| l.starts_with("to = ") || (there && l.starts_with("patches"));
