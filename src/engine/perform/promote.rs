@@ -7,9 +7,10 @@ use crate::engine::release_files::{Origin, Release, ReleaseFile};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
-use crate::formats::{canonical, layout};
+use crate::formats::openpgp::{Detached, Hashed};
+use crate::formats::{canonical, layout, tag};
 use crate::journal::StepStatus;
-use crate::model::{Digests, PersonId, StoreName};
+use crate::model::{Digests, Fingerprint, PersonId, StoreName};
 use crate::site::{self, PageFile, PageSigner, ReleasePage};
 use crate::step::{OnStore, Promote, Promoted, Seal, Sealed, SealedFile};
 use crate::templates::AdvisoryText;
@@ -56,8 +57,11 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
         same_or_conflict(&*store, &path, &file.digests, found)?;
     }
     let page = blocking(|| page(acting, step, &*store, seal))?;
-    let data = canonical::to_bytes(&page)?;
-    put_public(acting, &*store, &layout::release_file(&step.version, PAGE_DATA), &data).await?;
+    // What is there may have been made under the trust root before this one: it names the keys of then.
+    let data = layout::release_file(&step.version, PAGE_DATA);
+    if read_public(&*store, &data).await?.is_none() {
+        put_public(acting, &*store, &data, &canonical::to_bytes(&page)?).await?;
+    }
     // A page that is there says more by now, such as what superseded the release: the index's writers see to it.
     let path = layout::release_file(&step.version, layout::RELEASE_PAGE);
     if read_public(&*store, &path).await?.is_none() {
@@ -133,9 +137,13 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -
         PageFile { signature: has(&signature).then_some(signature), name: f.name, size, sha256, sha512 }
     };
     let trust = acting.train.trust();
+    let objects = acting.train.objects();
+    let bytes = |path: &str| seal.files.iter().find(|f| f.path == path).and_then(|f| objects.get(&f.sha256).ok());
+    let sums = Hashed::of(&objects.get(&release.made.sha256sums.digests.sha256)?)?;
     let signer = |(person, known): (&PersonId, &trust::Person)| {
         let [signature, _] = trust::sum_signature_names(person);
-        let fingerprint = known.certificates.iter().next()?;
+        let made = bytes(&signature).and_then(|bytes| signed_by(acting, &known.certificates, &bytes, &sums));
+        let fingerprint = made.or_else(|| known.certificates.iter().next().cloned())?;
         has(&signature).then(|| PageSigner {
             person: person.to_string(),
             fingerprint: fingerprint.to_string(),
@@ -147,7 +155,13 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -
         Some(file) => Some(String::from_utf8_lossy(&acting.train.objects().get(&file.digests.sha256)?).into_owned()),
         None => None,
     };
-    let release_key = trust.root.roles.release.keys.iter().next();
+    let keys = &trust.root.roles.release.keys;
+    let tag = objects.get(&seal.tag_object).ok();
+    let made = tag.as_deref().and_then(|tag| {
+        let (payload, signature) = tag::split(tag).ok()?;
+        signed_by(acting, keys, signature, &Hashed::of(payload).ok()?)
+    });
+    let release_key = made.or_else(|| keys.iter().next().cloned());
     let manifest = Manifest::from_bytes(&acting.train.objects().get(&release.made.manifest.digests.sha256)?)?;
     Ok(ReleasePage {
         project: plan.project.clone(),
@@ -162,11 +176,24 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -
         files: listed.into_iter().map(file).collect(),
         others: others.into_iter().map(|f| f.name).collect(),
         signers: trust.root.people.iter().filter_map(signer).collect(),
-        release_key: release_key.map(ToString::to_string),
-        release_certificate: release_key.map(|key| format!("../../keys/{key}.asc")),
+        release_certificate: release_key.as_ref().map(|key| format!("../../keys/{key}.asc")),
+        release_key: release_key.map(|key| key.to_string()),
         advisories: AdvisoryText::all(&plan.advisories, &plan.advisory_texts),
         notes,
         forges: plan.forges(),
         superseded_by: None,
     })
+}
+
+/// Which of several certificates made a signature: the one that readers must import. `None` for one that is not made yet.
+fn signed_by<'a>(
+    acting: &Acting<'_>,
+    known: impl IntoIterator<Item = &'a Fingerprint>,
+    signature: &[u8],
+    content: &Hashed,
+) -> Option<Fingerprint> {
+    let signature = Detached::parse(signature, "the signature").ok()?;
+    let (trust, now) = (acting.train.trust(), acting.effects.clock.now());
+    let made = |key: &&Fingerprint| trust.certificate(key).is_ok_and(|c| c.check(&signature, content, now).is_ok());
+    known.into_iter().find(made).cloned()
 }
