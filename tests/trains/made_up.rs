@@ -66,7 +66,7 @@ fn made_up_adapters_pass_plan_doctor_and_a_train() {
         assert_eq!(world.run(&["approve", "--as", person, "--yes"]), ended(0));
     }
     assert_eq!(world.run(&["ship"]), ended(0));
-    assert!(world.0.store().join("index.json").is_file(), "the store has the release");
+    assert!(world.0.store().join("releases/index.json").is_file(), "the store has the release");
     let plan = Plan::from_bytes(&fs::read(world.0.train_dir("drill").join("plan.json")).unwrap()).unwrap();
     let places = |name: &str| plan.destinations.get(name).map(String::as_str);
     assert_eq!(places("store mirror").unwrap(), format!("boxed://{}", world.0.store().display()));

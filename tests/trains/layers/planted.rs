@@ -47,6 +47,7 @@ fn impure_modules() {
 fn vendors_in_the_core() {
     caught(rules::vendors, "src/engine/run.rs", "const PATHS: &[&str] = &[\".github/\"];");
     caught(rules::vendors, "src/plan/publish.rs", "fn f(s3: u8) {}");
+    caught(rules::vendors, "src/config/resolve/forge.rs", "fn f(github: bool) {}");
     passes(rules::vendors, "src/forges/github.rs", "const NAME: &str = \"github\";");
     passes(rules::vendors, "src/plan/publish.rs", "// such as GitHub\nfn f(s30: u8) {}");
 }

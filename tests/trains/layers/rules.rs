@@ -108,7 +108,7 @@ const OUTSIDE: &[&str] = &[
     "HostClock",
 ];
 
-/// Hosts and products. Adapters and the configuration name them, and what shows the configuration to people.
+/// Hosts and products. Adapters name them, and what shows the configuration to people.
 const VENDORS: &[&str] = &[
     "github",
     "gitlab",
@@ -132,6 +132,9 @@ const VENDORS: &[&str] = &[
 
 /// The core: what decides.
 const CORE: &[&str] = &[
+    "adapter",
+    "config",
+    "table",
     "model",
     "formats",
     "snapshot",
@@ -146,6 +149,9 @@ const CORE: &[&str] = &[
     "bump",
     "error",
 ];
+
+/// Where products are named for what their files mean, whoever made them: paths that no patch changes unseen.
+const PRODUCTS: &[&str] = &["config/sensitive"];
 
 /// A folder of adapters, with the name of the list of them.
 const ADAPTERS: &[(&str, &str)] = &[
@@ -268,7 +274,8 @@ pub(crate) fn purity(files: &[Source]) -> Vec<String> {
 
 pub(crate) fn vendors(files: &[Source]) -> Vec<String> {
     let mut out = Vec::new();
-    for file in files.iter().filter(|f| f.is_product() && CORE.contains(&f.modules()[0])) {
+    let decides = |f: &&Source| CORE.contains(&f.modules()[0]) && !PRODUCTS.iter().any(|place| within(f, place));
+    for file in files.iter().filter(|f| f.is_product()).filter(decides) {
         let text = file.words.to_ascii_lowercase();
         for vendor in VENDORS {
             for at in words(&text, vendor) {
