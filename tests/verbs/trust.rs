@@ -61,7 +61,9 @@ fn a_root_follows_from_the_pinned_one() {
 
     let two = next(&one);
     rotate(dir.path(), &two, &[("alice", &team.alice)]);
-    assert!(loaded(dir.path(), first).unwrap_err().report().contains("1 of 2 people count"));
+    let short = loaded(dir.path(), first).unwrap_err().report();
+    // A root is signed by hand: no approval of a train helps.
+    assert!(short.contains("1 of 2 people count") && !short.contains("lifeboat approve"), "{short}");
     fs::rename(dir.path().join("trust.1.json"), dir.path().join("trust.json")).unwrap();
     rotate(dir.path(), &two, &[("alice", &team.alice), ("bob", &team.alice2)]);
     assert!(loaded(dir.path(), first).unwrap_err().report().contains("no certificate of bob"));
