@@ -362,6 +362,13 @@ impl Call<'_> {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
+        if self.configuration == Configuration::Private && self.repository.is_none() {
+            // No repository is meant: neither the user's clone, in which this program may run, nor one above the directory,
+            // whose settings would count.
+            let directory = self.directory.as_deref().unwrap_or(Path::new("/"));
+            command.current_dir(directory);
+            command.env("GIT_CEILING_DIRECTORIES", directory.parent().unwrap_or(directory));
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if self.deadline.is_some() || self.cancelled.is_some() {
             // git talks to remotes through children (ssh, git-remote-https); one signal must reach them all.

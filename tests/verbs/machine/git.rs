@@ -56,7 +56,7 @@ const SETTINGS: &str = "\
 	safecrlf = true
 	quotePath = true
 	whitespace = cr-at-eol,tab-in-indent
-	commentChar = ;
+	commentChar = %
 	abbrev = 5
 	attributesFile = ~/attributes
 	excludesFile = ~/excludes
@@ -86,7 +86,6 @@ const SETTINGS: &str = "\
 	context = 9
 	algorithm = histogram
 	external = false
-	orderFile = ~/none
 	suppressBlankEmpty = true
 [apply]
 	whitespace = fix
