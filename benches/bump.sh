@@ -13,23 +13,23 @@ trap 'rm -rf "$work"' EXIT
 cp -r "$checkout" "$work/tree"
 cd "$work/tree"
 
-# Runs "$@" in the tree as it was, and prints the milliseconds that it took.
+# Runs "$@" in the tree as it was, and prints the milliseconds that it took: by the clock, and of the processor.
 once() {
     git checkout -q . && git status --porcelain > /dev/null
-    local start end
-    start=$(date +%s%N)
-    "$@" > "$work/log" 2>&1 || { tail -n 5 "$work/log" >&2; return 1; }
-    end=$(date +%s%N)
-    echo $(((end - start) / 1000000))
+    local TIMEFORMAT='%R %U %S'
+    { time "$@" > "$work/log" 2>&1; } 2> "$work/time" || { tail -n 5 "$work/log" >&2; return 1; }
+    awk '{ printf "%d %d\n", $1 * 1000, ($2 + $3) * 1000 }' "$work/time"
 }
 
-median() { sort -n | sed -n "$((rounds / 2 + 1))p"; }
+# The median of a column of what `once` printed.
+median() { cut -d' ' -f"$1" | sort -n | sed -n "$((rounds / 2 + 1))p"; }
 
-ours=$(for _ in $(seq "$rounds"); do once "$lifeboat" bump --config "$config" --to "$new" --date 2026-01-01 --no-hooks; done | median)
-echo "lifeboat bump: $ours ms (median of $rounds)"
+all=$(for _ in $(seq "$rounds"); do once "$lifeboat" bump --config "$config" --to "$new" --date 2026-01-01 --no-hooks; done)
+ours=$(median 1 <<< "$all")
+echo "lifeboat bump: $ours ms, $(median 2 <<< "$all") ms of the processor (medians of $rounds; load $(cut -d' ' -f1 /proc/loadavg))"
 if cargo set-version --version > /dev/null 2>&1; then
     # It knows no families: it raises every crate by a patch, and needs the same tree.
-    theirs=$(for _ in $(seq "$rounds"); do once cargo set-version --offline --workspace --bump patch; done | median)
+    theirs=$(for _ in $(seq "$rounds"); do once cargo set-version --offline --workspace --bump patch; done | median 1)
     echo "cargo set-version: $theirs ms, $((theirs / (ours > 0 ? ours : 1))) times as long ($old to $new)"
 else
     echo "cargo set-version: not installed (cargo install cargo-edit)"

@@ -164,7 +164,9 @@ fn follow(
         Lift::Stays => Ok(None),
         Lift::Admits if policy == Requirements::Keep => Ok(None),
         Lift::Raise(_) | Lift::Admits
-            if strictness == Strictness::Lockstep && wish.unheard().is_none() && !requirement.value.contains(',') =>
+            if strictness == Strictness::Lockstep
+                && wish.unheard().is_none()
+                && !requirement.value.contains([',', '>', '<']) =>
         {
             Err(Error::input(format!("{}, but the crate is at {version}", says()))
                 .detail(format!("{}: `{}` is at {version}", krate.place, krate.name))

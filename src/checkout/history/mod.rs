@@ -116,6 +116,7 @@ pub fn learn(repository: &Repository, count: usize, wanted: &Wanted, progress: &
     let found = families::found(start, &pasts, &now)?;
     let mut search =
         Search { tried: compare::all(&found.rules, &pasts)?, rules: found.rules, pasts: &pasts, now: &now };
+    search.entrances()?;
     search.families(&found.members)?;
     search.toggles()?;
     progress("learning which files carry the version");
@@ -165,6 +166,23 @@ impl Search<'_, '_> {
         }
         if (nearer, wrong(&self.tried)) > (farther, wrong(&tried)) {
             (self.rules, self.tried) = (candidate, tried);
+        }
+        Ok(())
+    }
+
+    /// Manifests of crates that moved and to which nothing leads from the top: workspaces of their own beside it.
+    fn entrances(&mut self) -> Result<()> {
+        let (Some(past), Some(tried)) = (self.pasts.first(), self.tried.first()) else { return Ok(()) };
+        let unreached = past.moved.keys().filter(|path| tried.differing.contains_key(*path)).cloned();
+        let all: Vec<String> = unreached.filter(|path| self.now.has(path).unwrap_or(false)).collect();
+        let fits = self.now.stops(&self.rules, past.date).is_none();
+        for more in [all.as_slice()].into_iter().chain(all.chunks(1)).filter(|more| !more.is_empty()) {
+            let manifests: BTreeSet<String> = self.rules.manifests.iter().chain(more).cloned().collect();
+            let candidate = VersionRules { manifests: manifests.into_iter().collect(), ..self.rules.clone() };
+            if fits && self.now.stops(&candidate, past.date).is_some() {
+                continue;
+            }
+            self.offer(candidate)?;
         }
         Ok(())
     }

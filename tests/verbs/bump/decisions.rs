@@ -88,6 +88,11 @@ fn it_never_guesses() {
         says.contains("crates/tool/Cargo.toml:9: requires `acme-ir` \"0.9.0\", but the crate is at 0.9.1"),
         "{says}"
     );
+    // An open bound is meant to be wide: it says nothing about where the crate was.
+    let mut open = tree();
+    open.files.insert("crates/tool/Cargo.toml".into(), TOOL.replace("0.9.1", ">=0.8").into());
+    let bumped = run(&open, FAMILIES, "patch").unwrap();
+    assert!(bumped.edits.iter().all(|e| e.path != "crates/tool/Cargo.toml"));
     let mut wrong = tree();
     wrong.files.insert("crates/tool/Cargo.toml".into(), TOOL.replace("0.9.1", "0.8.0").into());
     assert!(refusal(&wrong, FAMILIES, "patch").contains("crates/tool/Cargo.toml:9: requires"));

@@ -42,3 +42,26 @@ fn what_is_checked_out_may_be_before_its_release() {
     assert!(!report.contains("would stop") && !report.contains("left out: "), "{report}");
     assert!(written.contains("missing = \"stop\"") || !written.contains("missing"), "{written}");
 }
+
+/// A tool beside the workspace, with a workspace of its own, that moves with it.
+fn beside(n: u64, stage: Stage) -> Vec<(&'static str, String)> {
+    let v = if stage == Stage::After { n } else { n - 1 };
+    let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"1.0.{v}\"\n");
+    let path = format!("[dependencies]\nacme = {{ path = \"..\", version = \"1.0.{v}\" }}\n");
+    vec![
+        ("Cargo.toml", format!("{}[workspace]\nexclude = [\"tool\"]\n", package("acme"))),
+        ("tool/Cargo.toml", format!("{}{path}[workspace]\n", package("acme-tool"))),
+    ]
+}
+
+#[test]
+fn a_workspace_beside_the_one_at_the_top_is_entered() {
+    let dir = history(beside, 3);
+    let (written, report) = init(dir.path());
+    assert!(written.contains("manifests = [\"Cargo.toml\", \"tool/Cargo.toml\"]"), "{written}\n{report}");
+    assert!(report.contains("confidence: high"), "{report}");
+    let out = patch(dir.path());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let tool = std::fs::read_to_string(dir.path().join("tool/Cargo.toml")).unwrap();
+    assert_eq!(tool.matches("1.0.4").count(), 2, "{tool}");
+}
