@@ -19,6 +19,7 @@ mod refresh;
 mod rehearsal;
 #[path = "../release_world/mod.rs"]
 mod release_world;
+mod schemas;
 mod secret_sources;
 mod shown;
 mod stranger;

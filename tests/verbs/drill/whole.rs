@@ -36,4 +36,5 @@ fn the_same_command_goes_on_after_a_kill_and_after_the_end() {
     }
     ends_well(dir.path(), "after two kills");
     ends_well(dir.path(), "after the end");
+    crate::schemas::describe(&dir.path().join("lifeboat-drill/store"));
 }
