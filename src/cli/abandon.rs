@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Event, State, StepStatus};
 use crate::model::{RunnerName, StoreName, TrainName};
 
-/// Give a train up, before anything of it is public
+/// Abandon a train before anything of it is public
 ///
 /// Its jobs are ended and their files removed. Versions that somebody approved are retired: signatures over them exist, so
 /// they are never released. The index of each store says so at once if the store can be reached, or with the next `refresh` or the
@@ -69,7 +69,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let train = Train::open_to_abandon(&effects, place.trust()?, &place.dir(&name))?;
     let state = train.state();
     if state.anything_public() {
-        return Err(Error::input(format!("train `{name}` cannot be given up: something of it is public")).hint(
+        return Err(Error::input(format!("train `{name}` cannot be abandoned: something of it is public")).hint(
             "from here a train only goes forward, with `lifeboat ship`; what is wrong in it is superseded by another",
         ));
     }

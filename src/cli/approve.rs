@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// Review the train in this bundle, which `lifeboat export` made on the operator's machine
     #[arg(long, value_name = "FILE", requires = "to")]
     bundle: Option<PathBuf>,
-    /// Write the approval of a bundle to this file; one that is there already is never overwritten
+    /// Write the approval of a bundle to this file; an existing file is never overwritten
     #[arg(id = "to", long = "out", value_name = "FILE", requires = "bundle")]
     to: Option<PathBuf>,
     /// Who approves, as the trust root names them
@@ -79,7 +79,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         out.result("", &value)?;
         return Ok(ExitCode::from(WAITS));
     }
-    out.text(shown)?;
+    out.text(shown.trim_end())?;
     if args.diff {
         out.text(diffs(&reviewed))?;
     }
@@ -106,7 +106,7 @@ fn chosen(place: &Place, args: &Args) -> Result<TrainName> {
     let seen = place.see(&name)?;
     if args.train.is_none() && !seen.under_way() {
         let how = match seen.state.abandoned() {
-            Some(reason) => format!("was given up: {}", escape(reason)),
+            Some(reason) => format!("was abandoned: {}", escape(reason)),
             None => "is not under way any more".to_owned(),
         };
         return Err(elsewhere(Error::input(format!("train `{name}` {how}, and no other one is under way"))));

@@ -31,10 +31,10 @@ pub(super) struct Args {
     /// The train [default: the one under way]
     #[arg(value_name = "TRAIN")]
     train: Option<TrainName>,
-    /// The file to write; one that is there already is never overwritten
+    /// The file to write; an existing file is never overwritten
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// Put the staged files in, for a person who cannot reach the store
+    /// Include the staged files, for a person who cannot reach the store
     #[arg(long)]
     bytes: bool,
     /// Encrypt it to this person of the trust root; may be given several times

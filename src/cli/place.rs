@@ -442,7 +442,7 @@ pub(super) fn advice(state: &State, approved: &[PersonId], now: Timestamp) -> St
              TRAIN.toml`",
             named(steps[0])
         ),
-        Next::Done if state.abandoned().is_some() => "nothing: the train was given up".to_owned(),
+        Next::Done if state.abandoned().is_some() => "nothing: the train was abandoned".to_owned(),
         Next::Done if waiting > 0 => {
             format!(
                 "{} {}: `lifeboat reconcile` retries and checks every destination, `lifeboat reconcile --list` lists them",

@@ -31,10 +31,10 @@ pub(super) struct Args {
     /// Only list what waits; ask no destination
     #[arg(long, conflicts_with = "watch")]
     list: bool,
-    /// Try again until every delivery is home
+    /// Try again until every delivery is done
     #[arg(long)]
     watch: bool,
-    /// Make a store that was lost again, from what the trains of this machine keep; what it has is left as it is
+    /// Rebuild a lost store from the trains of this machine; what the store has already is left as it is
     #[arg(long, value_name = "STORE", conflicts_with_all = ["train", "list", "watch"])]
     restore: Option<StoreName>,
     /// Seconds between two tries of `--watch`
@@ -336,7 +336,7 @@ fn list(place: &Place, args: &Args, out: &Output) -> Result<ExitCode> {
     let waiting: Vec<Waiting> = all.iter().flat_map(|s| waiting(&s.state)).collect();
     let mut text: Vec<String> = waiting.iter().map(line).collect();
     if text.is_empty() {
-        text.push("nothing waits: every delivery is home".to_owned());
+        text.push("nothing waits: every delivery is done".to_owned());
     }
     out.result(text.join("\n"), &waiting)?;
     Ok(ExitCode::SUCCESS)

@@ -24,9 +24,9 @@ const SOON: SignedDuration = SignedDuration::from_hours(24 * 3);
 
 /// Sign the index of every store again before it goes stale; for cron, once a day
 ///
-/// Each index counts for seven days, and is left alone while three of them are left. Only an index that the freshness key
-/// signed is signed again, and only if it lists every release that this machine made there. Versions that abandoned trains
-/// burnt are added.
+/// An index is valid for seven days, and is not signed again while three of them are left. Only an index that the freshness
+/// key signed is signed again, and only if it lists every release that this machine made there. Retired versions of abandoned
+/// trains are added.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Sign again however fresh it is

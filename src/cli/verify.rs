@@ -29,7 +29,7 @@ pub struct Args {
     /// directory of FILE
     #[arg(value_name = "ADDRESS")]
     pub location: Option<String>,
-    /// What lies there [default: found out]
+    /// What lies there [default: detected]
     #[arg(long, value_enum)]
     pub layout: Option<LayoutArg>,
     /// The branch that the release should be of

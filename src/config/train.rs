@@ -93,7 +93,8 @@ fn lines(raw: &[&RawLine], base: &Path, faults: &mut Faults) -> Vec<TrainLine> {
     for line in raw {
         if let Some(first) = seen.insert(line.branch.get_ref(), line.branch.span()) {
             let message = format!("two lines are on branch `{}`", line.branch.get_ref());
-            faults.add(Fault::new(line.branch.span(), message, "a line is there once").see(first, "the first is here"));
+            faults
+                .add(Fault::new(line.branch.span(), message, "a branch has one line").see(first, "the first is here"));
         }
         let branch = faults.keep(line.branch.get_ref().parse().map_err(|e| grammar_fault(line.branch.span(), &e)));
         let kind = kind(line.kind.as_ref(), faults);

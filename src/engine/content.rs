@@ -67,7 +67,7 @@ pub(super) fn sums(objects: &Objects, content: &Content) -> Result<BTreeMap<Bran
 pub(super) fn open_to_approvals(state: &State) -> Result<()> {
     if let Some(reason) = state.abandoned() {
         let train = &state.graph().plan().train;
-        return Err(Error::input(format!("train `{train}` was given up: {}", escape(reason)))
+        return Err(Error::input(format!("train `{train}` was abandoned: {}", escape(reason)))
             .hint("plan it again under another name, with `lifeboat plan TRAIN.toml`"));
     }
     if state.anything_public() {

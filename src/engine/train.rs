@@ -82,7 +82,8 @@ impl TrainDir {
         let bytes = disk.read(&path).context(format!("cannot read `{}`", path.display()))?;
         let Some(bytes) = bytes else {
             self.plan_is_not_lost(disk)?;
-            return Err(Error::input(format!("there is no train in `{}`", self.0.display())));
+            return Err(Error::input(format!("there is no train in `{}`", self.0.display()))
+                .hint("`lifeboat status` lists the trains of this project"));
         };
         let plan = Plan::from_bytes(&bytes).map_err(|e| e.detail(format!("file: {}", path.display())))?;
         // It was checked before it was adopted: the file was changed since.
@@ -199,7 +200,7 @@ impl Train {
         let name = &self.plan().train;
         match self.journal().state().abandoned() {
             None => Ok(()),
-            Some(reason) => Err(Error::input(format!("train `{name}` was given up: {}", escape(reason)))
+            Some(reason) => Err(Error::input(format!("train `{name}` was abandoned: {}", escape(reason)))
                 .hint("plan it again under another name, with `lifeboat plan TRAIN.toml`")),
         }
     }

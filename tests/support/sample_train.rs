@@ -205,7 +205,7 @@ impl Ran {
 
     /// Every `lifeboat VERB` that it names must be one of the program's verbs.
     #[track_caller]
-    fn hints_exist(&self) {
+    pub fn hints_exist(&self) {
         let verbs = verbs();
         for text in [&self.stdout, &self.stderr] {
             for (at, _) in text.match_indices("`lifeboat ") {

@@ -6,7 +6,7 @@ use std::path::Path;
 use regex::Regex;
 use snapbox::{Assert, Data};
 
-use super::sample_train::{Ran, SampleTrain};
+use super::sample_train::SampleTrain;
 
 /// A file of this name under `tests/snapshots` must hold `text`.
 #[track_caller]
@@ -35,8 +35,9 @@ impl<'a> Session<'a> {
     }
 
     /// Runs the program and keeps what it shows, with an explanation above it.
-    pub fn shows(&mut self, why: &str, args: &[&str], code: i32) -> Ran {
-        let ran = self.train.run(args).ends_with(code);
+    pub fn shows(&mut self, why: &str, args: &[&str]) {
+        let ran = self.train.run(args);
+        ran.hints_exist();
         if !self.text.is_empty() {
             self.text.push('\n');
         }
@@ -44,10 +45,11 @@ impl<'a> Session<'a> {
         if !ran.stderr.is_empty() {
             self.text.push_str(&format!("--- standard error\n{}", in_order(&ran.stderr)));
         }
-        if code != 0 {
-            self.text.push_str(&format!("--- exit code {code}\n"));
+        match ran.code {
+            Some(0) => {}
+            Some(code) => self.text.push_str(&format!("--- exit code {code}\n")),
+            None => panic!("killed: lifeboat {args:?}"),
         }
-        ran
     }
 
     /// The whole session must be that of the file.
@@ -82,7 +84,7 @@ const VOLATILE: &[(&str, &str)] = &[
     // Programs of this machine.
     (r"(program +(git|ssh|gpg) +).*", "$1[VERSION]"),
     // Whether Cargo runs with an empty home depends on who installed it.
-    (r".*`Cargo\.lock` is not checked by Cargo .*\n", ""),
+    (r".*`Cargo\.lock` was not checked by Cargo.*\n", ""),
 ];
 
 /// The text without what changes from run to run: paths, digests, times.

@@ -15,6 +15,7 @@ mod burnt;
 mod drill;
 mod left;
 mod machine;
+mod reference;
 mod refresh;
 mod rehearsal;
 #[path = "../release_world/mod.rs"]

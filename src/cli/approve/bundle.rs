@@ -57,7 +57,7 @@ pub(super) fn run(place: &Place, args: &Args, bundle: &Path, to: &Path, out: &Ou
         out.result("", &value)?;
         return Ok(ExitCode::from(super::WAITS));
     }
-    out.text(told)?;
+    out.text(told.trim_end())?;
     if args.diff {
         out.text(diffs(&reviewed))?;
     }

@@ -255,8 +255,8 @@ fn approvals_of_another_train_find_no_train() {
     let approval = operator.mail("bob.json");
     bob.approve(&operator.exported("bundle.tar", &[]), &approval).ends_with(0);
     operator.run(&["abandon", "--reason", "other patches"]).ends_with(0);
-    operator.run(&["ship", "--approval", &approval]).fails(2, &["train `drill` was given up"]);
-    operator.run(&["export", "drill", "--to", &operator.mail("late")]).fails(2, &["train `drill` was given up"]);
+    operator.run(&["ship", "--approval", &approval]).fails(2, &["train `drill` was abandoned"]);
+    operator.run(&["export", "drill", "--to", &operator.mail("late")]).fails(2, &["train `drill` was abandoned"]);
     // Bob has signed 1.0.5 and 2.0.2: they are retired.
     crate::burnt::again(&operator.0, "again", "minor");
     operator.0.to_the_gate();

@@ -161,7 +161,7 @@ fn an_approval_of_the_parent_counts_for_nothing_when_it_is_put_back() {
     // Given up now, the versions stay retired: signatures over them exist.
     let ran = train.run(&["abandon", "drill", "--reason", "x"]).ends_with(0);
     assert!(ran.stdout.contains("1.0.5, 2.0.2"), "{}", ran.stdout);
-    amend(&train, &["--yes"]).fails(2, &["train `drill` was given up"]);
+    amend(&train, &["--yes"]).fails(2, &["train `drill` was abandoned"]);
 }
 
 #[test]
@@ -265,6 +265,6 @@ fn a_train_that_was_given_up_is_not_said_to_go_on() {
     let train = SampleTrain::new();
     train.to_the_gate();
     train.run(&["abandon", "drill", "--reason", "wrong"]).ends_with(0);
-    let ran = train.adopt().fails(2, &["train `drill` was given up: wrong"]);
+    let ran = train.adopt().fails(2, &["train `drill` was abandoned: wrong"]);
     assert!(!ran.stderr.contains("going on"), "{}", ran.stderr);
 }

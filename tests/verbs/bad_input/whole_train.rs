@@ -60,10 +60,10 @@ fn abandoned_train() {
     let train = SampleTrain::new();
     train.to_the_gate();
     train.run(&["abandon", "--reason", "wrong fix"]).ends_with(0);
-    train.ship().fails(2, &["train `drill` was given up", "wrong fix", "hint: "]);
-    train.run(&["approve", "--as", "alice", "--yes"]).fails(2, &["train `drill` was given up"]);
+    train.ship().fails(2, &["train `drill` was abandoned", "wrong fix", "hint: "]);
+    train.run(&["approve", "--as", "alice", "--yes"]).fails(2, &["train `drill` was abandoned"]);
     train.run(&["abandon", "--reason", "again"]).ends_with(0);
-    train.adopt().fails(2, &["train `drill` was given up"]);
+    train.adopt().fails(2, &["train `drill` was abandoned"]);
     assert!(!train.store().join("releases").exists());
     let staged = fs::read_dir(train.store().join(".staging")).unwrap();
     let left: Vec<_> = staged.map(|e| e.unwrap().file_name()).filter(|n| n != ".locks").collect();

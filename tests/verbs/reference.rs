@@ -1,0 +1,186 @@
+//! `docs/config.md` and the JSON Schemas of the two files that people write, generated from the keys that the program reads.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use lifeboat::config::{File, Section, sections};
+use lifeboat::table::{Key, Keys, Type};
+use serde_json::{Map, Value, json};
+
+use crate::schemas::Schema;
+use crate::support::sample_train::{REFUSING, SampleTrain};
+use crate::support::snapshots::same_file;
+
+const FILES: [(File, &str, &str); 2] =
+    [(File::Config, "lifeboat.toml", "config"), (File::Train, "the train file", "train")];
+
+/// A cell of a table in Markdown.
+fn cell(text: &str) -> String {
+    text.trim().replace('|', "\\|")
+}
+
+fn kind(key: &Key) -> String {
+    match key.words {
+        [] => cell(&key.written.to_string()),
+        words => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// What holds without the key; a value stands as it would in the file, words as they are.
+fn default(key: &Key) -> String {
+    match key.default {
+        _ if key.required => "required".to_owned(),
+        Some(default) if format!("x = {default}").parse::<toml::Table>().is_ok() => format!("`{}`", cell(default)),
+        Some(words) => cell(words),
+        None => String::new(),
+    }
+}
+
+fn rows(section: &Section) -> String {
+    let mut out = format!("{}\n\n| key | type | default | meaning |\n|---|---|---|---|\n", section.keys.about.trim());
+    for (path, key) in section.keys.flat() {
+        writeln!(out, "| `{path}` | {} | {} | {} |", kind(key), default(key), cell(key.about)).unwrap();
+    }
+    out
+}
+
+fn reference() -> String {
+    let mut out = "# Configuration reference\n\n\
+        This page is generated from the program; [CONTRIBUTING](../CONTRIBUTING.md) says how. A key with dots stands in a table of\n\
+        its own: `app.id` is the key `id` of the table `app`. Paths are relative to the file. Unknown keys are refused.\n\n\
+        A *reference to a secret* says where the secret is, and is never the secret itself: `{ env = \"NAME\" }`,\n\
+        `{ file = \"PATH\" }` or `{ command = [\"program\", \"argument\"] }`.\n\n\
+        Editors that know JSON Schema can use [config](schemas/config.schema.json) and [train](schemas/train.schema.json).\n"
+        .to_owned();
+    for (file, name, _) in FILES {
+        let name = if name.contains(' ') { name.to_owned() } else { format!("`{name}`") };
+        write!(out, "\n## {}{}\n", name[..1].to_uppercase(), &name[1..]).unwrap();
+        for section in sections().iter().filter(|s| s.file == file) {
+            let header =
+                if section.header.is_empty() { "Top of the file".to_owned() } else { format!("`{}`", section.header) };
+            write!(out, "\n### {header}\n\n{}", rows(section)).unwrap();
+        }
+    }
+    out
+}
+
+fn of_type(written: &Type) -> Value {
+    match written {
+        Type::Text => json!({ "type": "string" }),
+        // A date of TOML, which validators see as text.
+        Type::Time => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}" }),
+        Type::Whole => json!({ "type": "integer" }),
+        Type::Flag => json!({ "type": "boolean" }),
+        Type::List(of) => json!({ "type": "array", "items": of_type(of) }),
+        Type::Map(of) => json!({ "type": "object", "additionalProperties": of_type(of) }),
+        Type::Table(keys) => of_keys(keys),
+        Type::Either(one, other) => json!({ "anyOf": [of_type(one), of_type(other)] }),
+        Type::Secret => json!({
+            "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
+            "properties": {
+                "env": { "type": "string" },
+                "file": { "type": "string" },
+                "command": { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+            },
+        }),
+    }
+}
+
+fn of_keys(keys: &Keys) -> Value {
+    let property = |key: &Key| {
+        let mut schema = of_type(&key.written);
+        schema["description"] = json!(key.about.trim());
+        if !key.words.is_empty() {
+            schema["enum"] = json!(key.words);
+        }
+        (key.name.to_owned(), schema)
+    };
+    let mut out = json!({
+        "type": "object",
+        "description": keys.about.trim(),
+        "properties": keys.keys.iter().map(property).collect::<Map<_, _>>(),
+        "additionalProperties": false,
+    });
+    let required: Vec<&str> = keys.keys.iter().filter(|k| k.required).map(|k| k.name).collect();
+    if !required.is_empty() {
+        out["required"] = json!(required);
+    }
+    out
+}
+
+fn schema(file: File, name: &str) -> Value {
+    let mut out = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": name,
+        "type": "object",
+        "properties": {},
+        "additionalProperties": false,
+    });
+    for section in sections().iter().filter(|s| s.file == file) {
+        let keys = of_keys(section.keys);
+        if section.header.is_empty() {
+            out["description"] = keys["description"].clone();
+            out["required"] = keys["required"].clone();
+            for (name, property) in keys["properties"].as_object().unwrap() {
+                out["properties"][name] = property.clone();
+            }
+        } else if section.header.starts_with("[[") {
+            out["properties"][section.name()] = json!({ "type": "array", "items": keys });
+        } else if section.header.contains('<') {
+            out["properties"][section.name()] = json!({ "type": "object", "additionalProperties": keys });
+        } else {
+            out["properties"][section.name()] = keys;
+        }
+    }
+    out
+}
+
+#[test]
+fn the_reference_is_that_of_the_keys() {
+    same_file(Path::new("docs/config.md"), &reference());
+    for (file, name, short) in FILES {
+        let text = serde_json::to_string_pretty(&schema(file, name)).unwrap() + "\n";
+        same_file(&Path::new("docs/schemas").join(format!("{short}.schema.json")), &text);
+    }
+}
+
+/// A file as validators of JSON Schema see it.
+fn as_json(path: &Path) -> Value {
+    fn plain(value: toml::Value) -> Value {
+        match value {
+            toml::Value::Datetime(at) => json!(at.to_string()),
+            toml::Value::Array(list) => list.into_iter().map(plain).collect(),
+            toml::Value::Table(table) => Value::Object(table.into_iter().map(|(k, v)| (k, plain(v))).collect()),
+            other => serde_json::to_value(other).unwrap(),
+        }
+    }
+    let text = std::fs::read_to_string(path).unwrap();
+    plain(toml::Value::Table(text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()))))
+}
+
+#[test]
+fn files_that_work_fit_the_schemas() {
+    let train = SampleTrain::unpinned(REFUSING);
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/wasmtime");
+    for (name, paths) in [
+        ("config", [train.config(), examples.join("lifeboat.toml")]),
+        ("train", [train.train_file(), examples.join("train-2026-02-24.toml")]),
+    ] {
+        let schema = Schema::load(name);
+        for path in paths {
+            let value = as_json(&path);
+            schema.judge(&value).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            // Nothing unknown, nothing of another kind, nothing left out that is required.
+            let mut unknown = value.clone();
+            unknown["surprise"] = json!(1);
+            schema.judge(&unknown).unwrap_err();
+            let (place, key) = if name == "config" { ("/project", "name") } else { ("", "name") };
+            let mut other = value.clone();
+            other.pointer_mut(place).unwrap()[key] = json!(7);
+            schema.judge(&other).unwrap_err();
+            let mut less = value;
+            less.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(key);
+            schema.judge(&less).unwrap_err();
+        }
+    }
+}
