@@ -22,7 +22,14 @@ fn cell(text: &str) -> String {
 fn kind(key: &Key) -> String {
     match key.words {
         [] => cell(&key.written.to_string()),
-        words => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
+        words => {
+            let words = words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
+            match key.written {
+                Type::List(_) => format!("list of {words}"),
+                Type::Map(_) => format!("table of {words}"),
+                _ => words,
+            }
+        }
     }
 }
 
@@ -64,17 +71,19 @@ fn reference() -> String {
     out
 }
 
-fn of_type(written: &Type) -> Value {
+/// What may stand there; `words` are the texts, if there are only some.
+fn of_type(written: &Type, words: &[&str]) -> Value {
     match written {
-        Type::Text => json!({ "type": "string" }),
+        Type::Text if words.is_empty() => json!({ "type": "string" }),
+        Type::Text => json!({ "type": "string", "enum": words }),
         // A date of TOML, which validators see as text.
         Type::Time => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}" }),
         Type::Whole => json!({ "type": "integer" }),
         Type::Flag => json!({ "type": "boolean" }),
-        Type::List(of) => json!({ "type": "array", "items": of_type(of) }),
-        Type::Map(of) => json!({ "type": "object", "additionalProperties": of_type(of) }),
+        Type::List(of) => json!({ "type": "array", "items": of_type(of, words) }),
+        Type::Map(of) => json!({ "type": "object", "additionalProperties": of_type(of, words) }),
         Type::Table(keys) => of_keys(keys),
-        Type::Either(one, other) => json!({ "anyOf": [of_type(one), of_type(other)] }),
+        Type::Either(one, other) => json!({ "anyOf": [of_type(one, words), of_type(other, words)] }),
         Type::Secret => json!({
             "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
             "properties": {
@@ -88,11 +97,8 @@ fn of_type(written: &Type) -> Value {
 
 fn of_keys(keys: &Keys) -> Value {
     let property = |key: &Key| {
-        let mut schema = of_type(&key.written);
+        let mut schema = of_type(&key.written, key.words);
         schema["description"] = json!(key.about.trim());
-        if !key.words.is_empty() {
-            schema["enum"] = json!(key.words);
-        }
         (key.name.to_owned(), schema)
     };
     let mut out = json!({
