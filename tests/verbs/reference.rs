@@ -43,10 +43,37 @@ fn default(key: &Key) -> String {
     }
 }
 
-fn rows(section: &Section) -> String {
-    let mut out = format!("{}\n\n| key | type | default | meaning |\n|---|---|---|---|\n", section.keys.about.trim());
-    for (path, key) in section.keys.flat() {
+fn rows(keys: &Keys) -> String {
+    let mut out = format!("{}\n", keys.about.trim());
+    if !keys.keys.is_empty() {
+        out.push_str("\n| key | type | default | meaning |\n|---|---|---|---|\n");
+    }
+    for (path, key) in keys_below(keys) {
         writeln!(out, "| `{path}` | {} | {} | {} |", kind(key), default(key), cell(key.about)).unwrap();
+    }
+    out
+}
+
+/// Every key with its path; those of a table in it below.
+fn keys_below(keys: &Keys) -> Vec<(String, &Key)> {
+    let mut out = Vec::new();
+    for key in keys.keys {
+        out.push((key.name.to_owned(), key));
+        for inner in key.written.tables() {
+            out.extend(inner.flat().into_iter().map(|(path, k)| (format!("{}.{path}", key.name), k)));
+        }
+    }
+    out
+}
+
+/// A table of the file, and what the kinds of adapter add to it.
+fn table(section: &Section) -> String {
+    let mut out = rows(section.keys);
+    for kind in &section.kinds {
+        write!(out, "\n#### Kind `{}`\n\n{}", kind.name, kind.about.trim()).unwrap();
+        let example = if kind.example.contains('`') { kind.example.to_owned() } else { format!("`{}`", kind.example) };
+        write!(out, "\n\nNamed by {example}.\n\n").unwrap();
+        out.push_str(&rows(kind.keys));
     }
     out
 }
@@ -62,10 +89,10 @@ fn reference() -> String {
     for (file, name, _) in FILES {
         let name = if name.contains(' ') { name.to_owned() } else { format!("`{name}`") };
         write!(out, "\n## {}{}\n", name[..1].to_uppercase(), &name[1..]).unwrap();
-        for section in sections().iter().filter(|s| s.file == file) {
+        for section in sections(&lifeboat::wiring::registries()).iter().filter(|s| s.file == file) {
             let header =
                 if section.header.is_empty() { "Top of the file".to_owned() } else { format!("`{}`", section.header) };
-            write!(out, "\n### {header}\n\n{}", rows(section)).unwrap();
+            write!(out, "\n### {header}\n\n{}", table(section)).unwrap();
         }
     }
     out
@@ -122,8 +149,27 @@ fn schema(file: File, name: &str) -> Value {
         "properties": {},
         "additionalProperties": false,
     });
-    for section in sections().iter().filter(|s| s.file == file) {
-        let keys = of_keys(section.keys);
+    for section in sections(&lifeboat::wiring::registries()).iter().filter(|s| s.file == file) {
+        let mut keys = of_keys(section.keys);
+        for kind in &section.kinds {
+            let own = of_keys(kind.keys);
+            for (name, property) in own["properties"].as_object().unwrap() {
+                if keys["properties"].get(name).is_none() {
+                    keys["properties"][name] = property.clone();
+                }
+            }
+            if let Some(required) = own.get("required").filter(|_| keys["properties"].get("kind").is_some()) {
+                let of_kind = json!({ "properties": { "kind": { "const": kind.name } }, "required": ["kind"] });
+                let rule = json!({ "if": of_kind, "then": { "required": required } });
+                match keys.get_mut("allOf").and_then(Value::as_array_mut) {
+                    Some(rules) => rules.push(rule),
+                    None => keys["allOf"] = json!([rule]),
+                }
+            }
+        }
+        if let Some(kind) = keys["properties"].get_mut("kind").filter(|_| !section.kinds.is_empty()) {
+            kind["enum"] = section.kinds.iter().map(|kind| kind.name).collect();
+        }
         if section.header.is_empty() {
             out["description"] = keys["description"].clone();
             out["required"] = keys["required"].clone();
