@@ -81,6 +81,22 @@ fn prepare() -> StepId {
     made::id("prepare/release-1.0.0")
 }
 
+/// Hundreds of steps may look at the state while thousands of outcomes are in it.
+#[test]
+fn a_snapshot_stays_and_shares_what_does_not_change() {
+    let world = World::new();
+    let mut journal = world.open(&world.alice).unwrap();
+    let before = journal.snapshot();
+    let (done, next) = (world.graph.position(&prepare()).unwrap(), made::id("prepare/release-2.0.0"));
+    let at = world.graph.position(&next).unwrap();
+    let started = Event::Started { step: next, key: world.graph.at(at).key, attempt: 1 };
+    journal.append(started).unwrap();
+    let after = journal.snapshot();
+    assert_eq!((before.at(at).attempts, after.at(at).attempts), (0, 1));
+    assert!(Arc::ptr_eq(&before.shared(done), &after.shared(done)), "outcomes are copied for each snapshot");
+    assert!(Arc::ptr_eq(&after, &journal.snapshot()), "a state is copied for each who reads it");
+}
+
 /// What somebody would write who wants another commit released: the outcome of `prepare` names theirs.
 fn falsify(records: &mut [Record]) {
     for record in records.iter_mut() {

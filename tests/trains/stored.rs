@@ -42,6 +42,12 @@ fn a_train_of_the_revision_before_is_read_as_it_was_written() {
     let state = State::fold(plans, &records).unwrap();
     assert_eq!(state.name(), TrainState::Reconciled);
     assert!((0..child.len()).all(|i| state.outcome(&child.at(i).id).is_some()));
+    for step in &child.plan().steps {
+        // The tag in stored plans, the name in code and the beginning of the id are one.
+        assert_eq!(serde_json::to_value(&step.step).unwrap()["do"], step.step.kind());
+        assert_eq!(step.id.as_str().split('/').next(), Some(step.step.kind()));
+        assert_eq!(step.exposure, step.step.exposure(), "{}", step.id);
+    }
     let kinds: std::collections::BTreeSet<_> = child.plan().steps.iter().map(|s| s.step.kind()).collect();
     assert_eq!(kinds.len(), 22, "{kinds:?}");
     let amended = records.iter().filter(|r| matches!(r.what, Event::Amended { .. })).count();
