@@ -18,8 +18,13 @@ use crate::support::train_ports::{Signatures, effects};
 use crate::support::train_world::{Leg, World};
 
 fn ports(world: &World, points: &Arc<KillPoints>) -> Effects {
+    signing_as(&Signatures::fresh(), world, points)
+}
+
+/// Two runs with the same signatures make the same calls: the names of objects follow from them.
+fn signing_as(signatures: &Arc<Signatures>, world: &World, points: &Arc<KillPoints>) -> Effects {
     let runner = InstantRunner::port(world.train().jobs());
-    effects(world, Arc::new(HostDisk), points, &Signatures::fresh(), Some(runner))
+    effects(world, Arc::new(HostDisk), points, signatures, Some(runner))
 }
 
 /// Each approver looks at everything, as on machines of their own.
@@ -113,12 +118,13 @@ fn a_staged_file_that_was_changed_after_the_gate_opened_does_not_become_public()
     approve_one_by_one(&world, &points);
     world.keep(Leg::Finish);
     let (staged, public) = an_artifact(&world);
-    let counted = KillPoints::counting();
-    world.go(&ports(&world, &counted), Leg::Finish).unwrap();
+    let (counted, signatures) = (KillPoints::counting(), Signatures::fresh());
+    world.go(&signing_as(&signatures, &world, &counted), Leg::Finish).unwrap();
     let links = |call: &String| call.starts_with("disk hard_link") && call.ends_with(&*public.to_string_lossy());
     let at = counted.log().iter().position(links).unwrap() as u64 + 1;
     world.restore(Leg::Finish);
-    world.go(&ports(&world, &KillPoints::at(at, Action::Fail)), Leg::Finish).unwrap_err();
+    let killed = KillPoints::at(at, Action::Fail);
+    world.go(&signing_as(&signatures, &world, &killed), Leg::Finish).unwrap_err();
     assert!(!public.exists() && staged.exists());
     tamper(&staged);
     let error = world.go(&ports(&world, &points), Leg::Finish).unwrap_err();
