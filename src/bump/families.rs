@@ -42,7 +42,7 @@ pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &Version
         };
         if moves && new <= old {
             return Err(Error::input(format!(
-                "`{}` cannot go from {old} to {new}: that is no later version",
+                "`{}` cannot go from {old} to {new}: that is not a later version",
                 family.of
             ))
             .hint(format!("valid is any version after {old}, or a step such as `patch`")));

@@ -31,7 +31,7 @@ enum Kind {
     Header,
     Library,
     Readme,
-    /// A program's file that is no library's first one: only its documentation may name versions.
+    /// A program's file that is not a library's first one: only its documentation may name versions.
     Source,
     Pyproject,
     PackageJson,

@@ -287,7 +287,7 @@ fn version(path: &str, text: &str, literal: &Text) -> Result<Version> {
     // Cargo takes blanks around it.
     Version::parse(literal.value.trim()).map_err(|e| {
         let at = place(path, text, literal.span.start);
-        Error::input(format!("{at}: `{}` is no version: {e}", crate::model::escape(&literal.value)))
+        Error::input(format!("{at}: `{}` is not a version: {e}", crate::model::escape(&literal.value)))
             .hint("valid is a semantic version such as `1.2.3` or `1.2.3-rc.1`")
     })
 }

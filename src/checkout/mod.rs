@@ -94,7 +94,7 @@ impl Checkout {
         self.clone.as_ref()?.at_tag(tag, path)
     }
 
-    /// Every file and link that is tracked, or that git would add: all that is no build output.
+    /// Every file and link that is tracked, or that git would add: all that is not build output.
     ///
     /// # Errors
     /// The tree or its state cannot be read.
@@ -247,7 +247,7 @@ fn read_plain(at: &Path, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     file.take(u64::MAX).read_to_end(bytes).map(drop)
 }
 
-/// Lists a directory that git does not know; build output and hidden directories are no source.
+/// Lists a directory that git does not know; build output and hidden directories are not source.
 fn walk(dir: &Path, prefix: &str, out: &mut Vec<Entry>) -> Result<()> {
     for entry in fs::read_dir(dir).context(dir.display())? {
         let entry = entry.context(dir.display())?;

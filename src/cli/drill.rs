@@ -60,7 +60,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let start = Instant::now();
     let dir = std::path::absolute(args.dir()).context("cannot tell where the drill's directory is")?;
     if args.manual {
-        return manual::run(&dir, out);
+        return manual::run(global, &dir, out);
     }
     let (sample, _hole) = prepare(&dir)?;
     out.text(format!(

@@ -134,13 +134,13 @@ pub trait Disk: Send + Sync {
     /// The operating system's.
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
 
-    /// Removes a file; it is no error if there is none.
+    /// Removes a file; it is not an error if there is none.
     ///
     /// # Errors
     /// The operating system's.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
-    /// Removes a directory with all that is in it, following no link; it is no error if there is none.
+    /// Removes a directory with all that is in it, following no link; it is not an error if there is none.
     ///
     /// # Errors
     /// The operating system's.

@@ -161,7 +161,7 @@ pub trait Forge: Send + Sync {
     /// See [`Forge`].
     async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()>;
 
-    /// Removes a half-made asset or a second draft; what is gone already is no error.
+    /// Removes a half-made asset or a second draft; what is gone already is not an error.
     ///
     /// # Errors
     /// See [`Forge`].

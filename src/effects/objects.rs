@@ -61,7 +61,7 @@ impl Objects {
         let incoming = self.dir.join("incoming");
         files::create_dir_all(&*self.disk, &incoming, 0o700)?;
         // The digest that will be its name is not known yet. Numbers are used again, so that what a crash has left in one
-        // is replaced and not kept for ever.
+        // is replaced and not kept forever.
         let slot = Writing::first_free((0..=u64::MAX).map(|n| incoming.join(format!("{n}.partial"))))
             .ok_or_else(|| Error::fatal("cannot put an object: too many are being put at once"))?;
         let tmp = slot.path();

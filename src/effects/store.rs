@@ -135,7 +135,7 @@ pub trait Store: Send + Sync {
     /// The store's.
     async fn staged(&self) -> Result<Vec<String>>;
 
-    /// Removes a train's staging area; it is no error if there is none.
+    /// Removes a train's staging area; it is not an error if there is none.
     ///
     /// # Errors
     /// The store's.
@@ -148,7 +148,7 @@ pub trait Store: Send + Sync {
     /// The store's.
     async fn hold(&self, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// Ends what [`Store::hold`] began; it is no error if `holder` does not have the name.
+    /// Ends what [`Store::hold`] began; it is not an error if `holder` does not have the name.
     ///
     /// # Errors
     /// The store's.

@@ -46,7 +46,7 @@ pub async fn reconcile(effects: &Effects, train: Arc<Train>) -> Result<Reconcile
             continue;
         }
         let found = match prove_stored(effects, &train, step).await {
-            // What is as it should be on our own storage is no delivery; what is not is told.
+            // What is as it should be on our own storage is not a delivery; what is not is told.
             None | Some(Ok(())) => prove(effects, &train, step).await,
             failed => failed,
         };

@@ -16,7 +16,7 @@ pub struct WantedRelease {
     pub tag_id: Oid,
     /// Its exact asset set.
     pub assets: Vec<AssetFile>,
-    /// The highest version of the whole train that is no pre-release.
+    /// The highest version of the whole train that is not a pre-release.
     pub train_latest: Option<Version>,
 }
 

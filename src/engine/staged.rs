@@ -98,7 +98,7 @@ async fn notes(store: &dyn Store) -> Result<Vec<Note>> {
         let mut bytes = Vec::new();
         let read = blocking(|| std::io::Read::read_to_end(&mut std::io::Read::take(&mut *source, LONGEST), &mut bytes));
         read.context(format!("cannot read the note of a staged train in store `{}`", store.name()))?;
-        // One that is no note, or lies in another train's directory, is nobody's word.
+        // One that is not a note, or lies in another train's directory, is nobody's word.
         out.extend(signed::from_bytes::<Note>(&bytes, NOTE).ok().filter(|n| train.starts_with(&n.train.to_string())));
     }
     Ok(out)

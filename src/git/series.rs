@@ -98,7 +98,7 @@ fn mail_files(path: &Path) -> Result<Vec<PathBuf>> {
         }
         let is_file = path.join(&name).is_file();
         if !names::is_mail(&name) || !is_file {
-            let kind = if is_file { "no mail by its name" } else { "no plain file" };
+            let kind = if is_file { "not a mail by its name" } else { "not a plain file" };
             let place = escape(&path.display().to_string());
             return Err(Error::input(format!("`{}` in the patch directory `{place}` is {kind}", escape(&name)))
                 .detail("nothing there is passed over: it could be half of the fix")

@@ -224,7 +224,7 @@ impl State {
             return Err("a train with a public step can only go forward".to_owned());
         }
         let Some(child) = self.plans.get(plan).filter(|g| g.plan().parent == Some(self.graph.id())) else {
-            return Err(format!("amended with plan {plan}, which is no known child of plan {}", self.graph.id()));
+            return Err(format!("amended with plan {plan}, which is not a known child of plan {}", self.graph.id()));
         };
         let keepable = amend::keepable(&self.graph, child);
         match carried.iter().find(|id| !keepable.contains(*id) || self.outcome(id).is_none()) {

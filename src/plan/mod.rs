@@ -155,7 +155,7 @@ impl Plan {
         serde_json::from_slice(bytes).map_err(broken)
     }
 
-    /// The plan's identity. Where this machine keeps its clone and what could not be seen are no part of it: another
+    /// The plan's identity. Where this machine keeps its clone and what could not be seen are not part of it: another
     /// maintainer's machine gives the same plan the same name.
     ///
     /// # Errors

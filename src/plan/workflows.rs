@@ -64,7 +64,7 @@ const SKIP_MARKERS: &[&str] =
 /// A bracketed word below this length says too little without its brackets.
 const BARE_MIN: usize = 6;
 
-/// What is shorter is no marker at all, but an index or a list.
+/// What is shorter is not a marker at all, but an index or a list.
 const MARKER_MIN: usize = 3;
 
 /// The branch under which a line is pushed for a pull request.
@@ -381,7 +381,7 @@ impl Candidate<'_> {
         let bracketed = format!("[{low}]");
         match &self.workflow {
             _ if long && self.text.to_lowercase().contains(&low) => true,
-            // A list of branches has brackets as well, but they are no part of a text.
+            // A list of branches has brackets as well, but they are not part of a text.
             Some(workflow) => workflow.has_text(&bracketed),
             None => self.text.to_lowercase().contains(&bracketed),
         }

@@ -154,7 +154,7 @@ fn a_lock_that_cargo_would_change_stops_the_train() {
         "{}",
         ran.stderr
     );
-    // Beside what approvers must look at it is no alarm.
+    // Beside what approvers must look at it is not an alarm.
     let ran = train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
     assert!(ran.stdout.contains("\n  note: line `release-1.0.0`: `Cargo.lock` was not checked"), "{}", ran.stdout);
 }

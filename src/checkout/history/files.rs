@@ -118,7 +118,7 @@ pub(super) fn changelogs(past: &Past<'_>, path: &str) -> Result<Vec<Changelog>> 
         }
         break;
     }
-    // Where sections are written with the bump itself, a missing one is no reason to stop.
+    // Where sections are written with the bump itself, a missing one is not a reason to stop.
     let lenient: Vec<Changelog> = out.iter().map(|c| Changelog { missing: OnFailure::Warn, ..c.clone() }).collect();
     out.extend(lenient);
     Ok(out)

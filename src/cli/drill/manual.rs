@@ -26,8 +26,8 @@ struct Report {
     commands: Vec<String>,
 }
 
-pub(super) fn run(dir: &Path, out: &Output) -> Result<ExitCode> {
-    let sample = prepare(dir)?;
+pub(super) fn run(global: &Global, dir: &Path, out: &Output) -> Result<ExitCode> {
+    let sample = prepare(global, dir)?;
     let report = Report { directory: dir.to_owned(), prepare: surroundings(&sample)?, commands: commands(&sample) };
     let mut text = format!(
         "the sample is in {}: two release lines, an embargoed fix for each, throwaway keys of {}; its trust root is \
@@ -47,7 +47,7 @@ pub(super) fn run(dir: &Path, out: &Output) -> Result<ExitCode> {
 }
 
 /// The sample, made afresh unless a whole one is there.
-fn prepare(dir: &Path) -> Result<Sample> {
+fn prepare(global: &Global, dir: &Path) -> Result<Sample> {
     let marker = dir.join(MANUAL);
     if marker.exists() {
         return Ok(Sample::at(dir));
@@ -58,11 +58,8 @@ fn prepare(dir: &Path) -> Result<Sample> {
     }
     let begun = begin(dir)?;
     let sample = make(dir, REFUSING)?;
-    let global = Global {
-        config: Some(sample.project().join("lifeboat.toml")),
-        state: Some(sample.state()),
-        ..Global::default()
-    };
+    let global =
+        Global { config: Some(sample.project().join("lifeboat.toml")), state: Some(sample.state()), ..global.clone() };
     pin(&Place::open(&global)?)?;
     std::fs::rename(&begun, &marker).context("cannot mark the sample as whole")?;
     Ok(sample)

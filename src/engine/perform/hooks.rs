@@ -135,7 +135,7 @@ fn commands(asked: &Asked<'_>) -> Result<Job> {
         "find . -type f -newer \"$TMPDIR/before\" ! -path './lifeboat-after/*' ! -path './target/*' -print0 \
          | LC_ALL=C sort -z | tar --null --no-recursion -cf lifeboat-after/{CHANGED} -T -"
     ));
-    // Last, so that what Cargo may leave is no change of the commands.
+    // Last, so that what Cargo may leave is not a change of the commands.
     for (i, check) in asked.checks.iter().enumerate() {
         env.insert(format!("LIFEBOAT_LOCK_{i}"), check.command.clone());
         run.push(format!(
@@ -221,7 +221,7 @@ type Modes<'a> = BTreeMap<&'a [u8], (&'a [u8], bool)>;
 
 /// The first path at which more than the text of a file changed, and how.
 fn gone_or_new(listed: &[u8]) -> Option<(&'static str, Vec<u8>)> {
-    // Names of files are bytes: one in an old encoding is no fault of the tree.
+    // Names of files are bytes: one in an old encoding is not a fault of the tree.
     let mut seen: [Modes<'_>; 3] = Default::default();
     for record in listed.split(|c| *c == 0) {
         let (mark, rest) = record.split_at_checked(1).unwrap_or_default();

@@ -311,7 +311,7 @@ fn status(place: &Place) -> Result<JobStatus> {
 }
 
 fn ended(place: &Place) -> Result<Option<Ended>> {
-    // A file that cannot be read as what we write is no status: the job counts as lost and is run again.
+    // A file that cannot be read as what we write is not a status: the job counts as lost and is run again.
     Ok(read(&place.status())?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 

@@ -24,7 +24,7 @@ use crate::sandbox::{Sandbox, View, this_program};
 pub const VERB: &str = "supervise-job";
 /// What the supervisor says when the job runs.
 pub(super) const READY: &str = "ready";
-/// A log is cut here: a recipe that prints for ever must not fill the disk.
+/// A log is cut here: a recipe that prints forever must not fill the disk.
 const LOG_LIMIT: u64 = 256 * 1024 * 1024;
 /// How often a job that ends with its owner looks whether that lives.
 const OWNER_PAUSE: Duration = Duration::from_millis(200);

@@ -31,7 +31,7 @@ impl Tree {
 
     pub(super) fn list(&self, area: &Area, prefix: &str) -> Result<Vec<String>> {
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-        // The root of an area is no path of its grammar.
+        // The root of an area is not a path of its grammar.
         let dir = if prefix.is_empty() {
             let probe = self.locate(area, "x")?;
             probe.parent().map(Path::to_owned).unwrap_or(probe)
@@ -203,7 +203,7 @@ impl Tree {
         }
         files::create_dir_all(&*self.disk, dir, mode)?;
         if *area == Area::Public {
-            // A crash between making a directory and setting its mode under a strict umask would leave it closed for ever.
+            // A crash between making a directory and setting its mode under a strict umask would leave it closed forever.
             // One that is open to a group only is somebody's choice.
             for at in dir.ancestors().take_while(|p| *p != self.root) {
                 let entry = self.disk.entry(at).context(format!("cannot look at `{}`", at.display()))?;
@@ -256,7 +256,7 @@ impl Tree {
         }
         let created = files::write_new(&*self.disk, target, modes(area).0, source)?;
         if let (Area::Public, Some(dir)) = (area, target.parent()) {
-            // What others left unfinished misleads nobody: that it cannot be removed now is no failure of this write.
+            // What others left unfinished misleads nobody: that it cannot be removed now is not a failure of this write.
             drop(self.tidy(dir, &self.lock_file(target)));
         }
         Ok(if created { PutNew::Created } else { PutNew::Existed })
