@@ -12,6 +12,7 @@ scale() { cargo bench --quiet --profile "$profile" --bench scale -- "$@"; }
 
 echo "machine: $(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg), profile $profile"
 scale plan
+scale builds
 scale fold
 scale finish "$dir/train"
 scale ship "$dir/train"

@@ -14,13 +14,14 @@
 mod made;
 mod train;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lifeboat::effects::{ArchiveSpec, Area, Git as _, Objects, PrivateRepo};
+use lifeboat::engine::Next;
 use lifeboat::formats::openpgp::hash_reader;
 use lifeboat::git::{GitProgram, LocalGit};
 use lifeboat::host::HostDisk;
@@ -28,6 +29,7 @@ use lifeboat::journal::{Event, FailureClass, Journal, Record, State};
 use lifeboat::model::{Digests, Sha256};
 use lifeboat::plan::{Graph, check, plan};
 use lifeboat::sandbox::{Sandbox, View};
+use lifeboat::step::Exposure;
 
 fn main() {
     // `cargo bench` adds `--bench`; `cargo test --benches` says nothing: then there is nothing to measure.
@@ -36,6 +38,7 @@ fn main() {
     match words[..] {
         ["plan"] => planning(),
         ["fold"] => folding(),
+        ["builds"] => builds(),
         ["finish", dir] => train::finished(Path::new(dir)),
         ["ship", dir] => shipping(Path::new(dir)),
         ["hash", file] => memory(&format!("hash {file}"), || {
@@ -47,7 +50,7 @@ fn main() {
         ["sandbox"] => sandboxed(),
         ["archive", repo, commit] => memory(&format!("archive {commit}"), || archiving(Path::new(repo), commit)),
         _ => println!(
-            "usage: cargo bench --bench scale -- plan | fold | finish DIR | ship DIR | hash FILE | copy FILE DIR | sandbox | archive REPO COMMIT"
+            "usage: cargo bench --bench scale -- plan | builds | fold | finish DIR | ship DIR | hash FILE | copy FILE DIR | sandbox | archive REPO COMMIT"
         ),
     }
 }
@@ -97,6 +100,45 @@ fn planning() {
     );
     println!("  of that {:8.1} ms are the check", ms(checked));
     println!("  memory  {:8.1} MiB peak of the process (bar 50 MiB: {})", peak(), verdict(50.0, peak()));
+}
+
+/// How many steps of [`builds`] are in flight at once.
+const IN_FLIGHT: usize = 40;
+
+/// Ten thousand builds: the plan, and the state while each step in flight keeps the one in which it began, as the engine does.
+fn builds() {
+    let (config, snapshot, request) = train::many(5_000);
+    let mut made = None;
+    let (best, _) = timed(3, || made = Some(plan(&config, &snapshot, &request).unwrap()));
+    let plan = Arc::new(made.unwrap());
+    println!("plan of 2 lines, {} steps", plan.steps.len());
+    println!("  time    {:8.1} ms best (bar 1700 ms: {})", ms(best), verdict(1700.0, ms(best)));
+    println!("  memory  {:8.1} MiB peak of the process (bar 100 MiB: {})", peak(), verdict(100.0, peak()));
+    let graph = Arc::new(Graph::new(plan).unwrap());
+    let mut state = Arc::new(State::new(graph.clone()));
+    let adopted = Event::PlanAdopted { plan: graph.id(), nonce: made::nonce(), certificate: String::new() };
+    Arc::make_mut(&mut state).apply(&adopted, request.date).unwrap();
+    let (mut flying, start, mut events) = (VecDeque::new(), Instant::now(), 0_u32);
+    for &at in graph.order() {
+        let planned = graph.at(at);
+        if planned.exposure != Exposure::Local {
+            break;
+        }
+        let (step, key) = (planned.id.clone(), planned.key);
+        let started = Event::Started { step: step.clone(), key, attempt: 1 };
+        let succeeded = Event::Succeeded { step, key, outcome: made::outcome(&planned.step).into() };
+        for event in [started, succeeded] {
+            let Next::Run(ready) = made::next(&state, request.date) else { panic!("nothing is ready") };
+            assert!(!ready.is_empty());
+            Arc::make_mut(&mut state).apply(&event, request.date).unwrap();
+            flying.push_back(state.clone());
+            events += 1;
+        }
+        flying.drain(..flying.len().saturating_sub(IN_FLIGHT));
+    }
+    println!("{events} events with {IN_FLIGHT} snapshots kept");
+    println!("  time    {:8.3} ms for each event, with what is ready then", ms(start.elapsed() / events));
+    println!("  memory  {:8.1} MiB peak of the process (bar 200 MiB: {})", peak(), verdict(200.0, peak()));
 }
 
 /// What isolation adds to a job: `true` in a sandbox and without one, by turns.

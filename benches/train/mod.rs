@@ -82,6 +82,27 @@ pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snaps
     (config, snapshot, request)
 }
 
+/// What a plan of two lines with this many targets each is made from.
+pub(crate) fn many(targets: usize) -> (Config, Snapshot, TrainRequest) {
+    let mut text = "[project]\nname = \"wasmtime\"\nbranches = \"release-*\"\ncommitter = \"A <a@example.org>\"\n\
+        [[store]]\nname = \"s\"\nurl = \"file:///srv/s\"\nrequired = true\n"
+        .to_owned();
+    for n in 0..targets {
+        text.push_str(&format!(
+            "[[target]]\nname = \"t{n}\"\ntriple = \"x86_64-unknown-linux-gnu\"\nrun = [\"sh build.sh\"]\n\
+             artifacts = [\"dist/wasmtime-v{{version}}-t{n}.tar.gz\"]\n"
+        ));
+    }
+    let (_, mut snapshot, mut request) = inputs(Path::new("/srv/wasmtime"), Sha256::of(b"root"), 1);
+    snapshot.lines.truncate(2);
+    request.lines.truncate(2);
+    (
+        parse(&text, Path::new("/srv/wasmtime/lifeboat.toml"), &lifeboat::wiring::registries()).unwrap(),
+        snapshot,
+        request,
+    )
+}
+
 /// Every step done, in their order, one approval before the gate; `attempts` says how often a step was started before.
 pub(crate) fn everything(graph: &Graph, now: Timestamp, attempts: impl Fn(&StepId) -> u32) -> Vec<Event> {
     let expires = now.checked_add(SignedDuration::from_hours(24 * 7)).unwrap();
