@@ -128,7 +128,7 @@ until_gate() { code=0; run "$@" || code=$?; [ "$code" = 3 ] || { echo "rehearse.
 step "the trust root"
 run trust init --project wasmtime --person alice=secret/alice.asc --person bob=secret/bob.asc \
   --person carol=secret/carol.asc --threshold 2 --release secret/release.asc --freshness secret/freshness.asc \
-  --expires "$(python3 -c 'import datetime as d; print((d.date.today() + d.timedelta(300)).isoformat())')T00:00:00Z"
+  --host 192.0.2.1 --expires "$(python3 -c 'import datetime as d; print((d.date.today() + d.timedelta(300)).isoformat())')T00:00:00Z"
 root=$(sha256sum < keys/trust.json | cut -d' ' -f1)
 run trust pin "$root"
 
