@@ -116,8 +116,9 @@ impl Machine {
             format!("kill -0 {neighbour} && test \"$(cat /proc/{neighbour}/comm)\" = sleep"),
             format!("tr '\\0' '\\n' < /proc/{neighbour}/environ | grep -q '^NEIGHBOUR=the key'"),
             format!("ls /proc/{neighbour}/cwd/release.key"),
-            "cat /proc/*/cwd/release.key".to_owned(),
-            format!("cat /proc/*/root/{dir}/secret/release.key"),
+            // Other processes come and go meanwhile: what counts is that one of them leads there.
+            "cat /proc/*/cwd/release.key | grep -q key".to_owned(),
+            format!("cat /proc/*/root/{dir}/secret/release.key | grep -q key"),
             format!("grep -aq {} /proc/*/cmdline", nap(40100).replace("40100", "4010[0]")),
         ];
         let root = [
