@@ -225,7 +225,7 @@ fn each_record_has_the_oldest_format_that_knows_its_event() {
     assert_eq!(records.iter().map(|r| r.format).collect::<Vec<_>>(), [1, 1, 1, 2]);
     // Whoever reads it must know the child: the journal names it, and another file has its bytes.
     let e = world.open(&world.alice).map(drop).unwrap_err();
-    assert!(e.report().contains("no known child"), "{}", e.report());
+    assert!(e.report().contains("not a known child"), "{}", e.report());
     let mut plans = Plans::from(world.graph.clone());
     plans.learn(child.clone()).unwrap();
     let state = State::fold(plans, &records).unwrap();

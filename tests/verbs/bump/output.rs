@@ -75,7 +75,7 @@ fn with_json_the_result_is_one_value() {
     assert!(real.get("diff").is_none());
     let refused = lifeboat(dir.path(), &["bump", "--to", "1.2.4", "--date", "2026-05-21", "--json"]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(json(&refused.stderr)["error"].as_str().unwrap().contains("no later version"));
+    assert!(json(&refused.stderr)["error"].as_str().unwrap().contains("not a later version"));
 }
 
 #[test]
