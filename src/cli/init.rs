@@ -180,7 +180,8 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
             let _ = writeln!(out, "when = {}", quoted(&when.to_string()));
         }
         if let Some(step) = &family.step {
-            let _ = writeln!(out, "step = \"{}\"", format!("{step:?}").to_lowercase());
+            let step = toml::Value::try_from(step).context("a family's step")?;
+            let _ = writeln!(out, "step = {step}");
         }
     }
     // What is written must be read again as what was learned.
