@@ -34,7 +34,7 @@ struct Trial {
 }
 
 /// What came of it, on standard output; nothing if the process was ended.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Came {
     /// Why it is refused: message, details, hints.
     refused: Option<(String, Vec<String>, Vec<String>)>,
@@ -110,5 +110,5 @@ fn start(trial: &Trial) -> Result<Option<Came>> {
     if ended.status.code() == Some(1) {
         return Err(Error::fatal(format!("{}: its process could not be limited", what())));
     }
-    Ok(ended.status.success().then(|| serde_json::from_slice(&ended.stdout).unwrap_or_default()))
+    ended.status.success().then(|| serde_json::from_slice(&ended.stdout).context(what())).transpose()
 }
