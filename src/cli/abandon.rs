@@ -52,7 +52,7 @@ struct Jobs {
 #[derive(Serialize)]
 struct Report {
     train: TrainName,
-    burnt: BTreeSet<Version>,
+    retired: BTreeSet<Version>,
     /// Whether an approval was recorded here, now or before it lapsed.
     signed: bool,
     /// The trains of other machines for which versions stay free.
@@ -87,17 +87,17 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     }
     // Before anybody reads that the train is abandoned: jobs hold the embargoed sources.
     let runners = runtime.block_on(end_jobs(&effects, &state));
-    let mut burnt = place.release_claims(&train)?;
-    let rivals = rivals::with(&place, &burnt)?;
-    burnt.retain(|v| rivals.iter().all(|other| !other.note.versions.contains(v)));
+    let mut retired = place.release_claims(&train)?;
+    let rivals = rivals::with(&place, &retired)?;
+    retired.retain(|v| rivals.iter().all(|other| !other.note.versions.contains(v)));
     let spared = rivals.iter().map(rivals::told).collect();
     // Another train whose journal cannot be read keeps nobody from giving this one up.
     let past = place.past();
-    let stores = runtime.block_on(tell(&effects, &train, &burnt, &past));
+    let stores = runtime.block_on(tell(&effects, &train, &retired, &past));
     let down = runners.iter().any(|r| r.not_ended.is_some())
         || stores.iter().any(|s| s.not_cleared.is_some() || s.not_told.is_some());
     let signed = !state.approvals().is_empty() || !state.lapsed().is_empty();
-    let report = Report { train: name, burnt, signed, spared, runners, stores };
+    let report = Report { train: name, retired, signed, spared, runners, stores };
     out.result(text(&report), &report)?;
     Ok(if down { ExitCode::from(ErrorKind::Unreachable.exit_code()) } else { ExitCode::SUCCESS })
 }
@@ -120,9 +120,9 @@ async fn end_jobs(effects: &Effects, state: &State) -> Vec<Jobs> {
     jobs
 }
 
-/// Clears every store's staging area, and has every store's index say what is burnt. The train is given up and its claims
+/// Clears every store's staging area, and has every store's index say what is retired. The train is given up and its claims
 /// hold already: a store that is down keeps nothing from that.
-async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past: &Result<Past>) -> Vec<Told> {
+async fn tell(effects: &Effects, train: &Train, retired: &BTreeSet<Version>, past: &Result<Past>) -> Vec<Told> {
     let (trust, objects) = (train.trust(), train.objects());
     let areas = train.state().staging_areas();
     let mut told = Vec::new();
@@ -137,11 +137,11 @@ async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past:
         };
         let why = |e: &Error| e.message().to_owned();
         let not_told = match past {
-            _ if burnt.is_empty() => None,
+            _ if retired.is_empty() => None,
             Err(e) => Some(why(e)),
             Ok(past) => {
                 let writer = IndexWriter { effects, trust, objects, released: &past.released };
-                writer.burn(&**store, burnt).await.err().as_ref().map(why)
+                writer.retire(&**store, retired).await.err().as_ref().map(why)
             }
         };
         let not_cleared = cleared.err().as_ref().map(why);
@@ -152,12 +152,12 @@ async fn tell(effects: &Effects, train: &Train, burnt: &BTreeSet<Version>, past:
 
 fn text(report: &Report) -> String {
     let mut text = format!("train `{}` is abandoned", report.train);
-    if report.burnt.is_empty() && report.spared.is_empty() {
+    if report.retired.is_empty() && report.spared.is_empty() {
         text.push_str("; nobody had approved and no bundle of it was written, so its versions are free again");
     }
-    if !report.burnt.is_empty() {
-        let burnt: Vec<String> = report.burnt.iter().map(ToString::to_string).collect();
-        let (versions, end) = (burnt.join(", "), "so these versions are retired: they will never be released");
+    if !report.retired.is_empty() {
+        let retired: Vec<String> = report.retired.iter().map(ToString::to_string).collect();
+        let (versions, end) = (retired.join(", "), "so these versions are retired: they will never be released");
         text.push_str(&match report.signed {
             true => format!("; signatures over {versions} exist, {end}"),
             false => format!("; its review bundle was written, and whoever has it may have signed {versions}, {end}"),
@@ -185,7 +185,7 @@ fn text(report: &Report) -> String {
             )),
         }
         match &told.not_told {
-            _ if report.burnt.is_empty() => {}
+            _ if report.retired.is_empty() => {}
             None => text.push_str(&format!("\n  the index of store `{store}` says so")),
             Some(why) => text.push_str(&format!(
                 "\n  the index of store `{store}` does not say so yet: {why}; `lifeboat refresh` tries again"

@@ -339,24 +339,24 @@ impl Place {
         Ok(())
     }
 
-    /// What trains of this machine burnt and released; the stores' indexes list it.
+    /// What trains of this machine retired and released; the stores' indexes list it.
     pub(super) fn past(&self) -> Result<Past> {
         // A train that cannot be read must not stop another: what an index lists already stays there in any case.
         let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
-        let mut burnt: BTreeSet<Version> = seen.iter().flat_map(|s| burns(&s.state, s.exported)).collect();
+        let mut retired: BTreeSet<Version> = seen.iter().flat_map(|s| retires(&s.state, s.exported)).collect();
         // What another machine is about to release stays free for it.
-        for other in super::rivals::with(self, &burnt)? {
-            burnt.retain(|v| !other.note.versions.contains(v));
+        for other in super::rivals::with(self, &retired)? {
+            retired.retain(|v| !other.note.versions.contains(v));
         }
-        Ok(Past { burnt, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect(), floor: 0 })
+        Ok(Past { retired, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect(), floor: 0 })
     }
 
-    /// Frees the claims of an abandoned train; versions over which signatures exist stay burnt, and are returned.
+    /// Frees the claims of an abandoned train; versions over which signatures exist stay retired, and are returned.
     pub(super) fn release_claims(&self, train: &Train) -> Result<BTreeSet<Version>> {
         let versions = train.plan().releases().filter_map(|l| l.new.clone());
-        let burnt = burns(&train.state(), self.exported(train.dir())?);
-        if !burnt.is_empty() {
-            return Ok(burnt);
+        let retired = retires(&train.state(), self.exported(train.dir())?);
+        if !retired.is_empty() {
+            return Ok(retired);
         }
         let ours = format!("{}\n", train.plan().train);
         for version in versions {
@@ -367,7 +367,7 @@ impl Place {
                 self.disk.remove_file(&path).context(what())?;
             }
         }
-        Ok(burnt)
+        Ok(retired)
     }
 }
 
@@ -379,9 +379,9 @@ fn reviewed(disk: &dyn Disk, trains: &Path, now: &BTreeMap<String, String>) -> R
     Ok(dirs.filter_map(|e| plan(e.name)).any(|p| crate::plan::shows_commands(&p.secrets, now)))
 }
 
-/// What a train burns if it is given up: every version over which signatures exist, or may exist with people who approved by
+/// What a train retires if it is given up: every version over which signatures exist, or may exist with people who approved by
 /// its review bundle.
-fn burns(state: &State, exported: bool) -> BTreeSet<Version> {
+fn retires(state: &State, exported: bool) -> BTreeSet<Version> {
     let signed = exported || !state.approvals().is_empty() || !state.lapsed().is_empty();
     if state.abandoned().is_none() || !signed {
         return BTreeSet::new();

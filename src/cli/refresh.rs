@@ -52,8 +52,8 @@ struct Report {
     done: Done,
     counter: Option<u64>,
     expires: Option<Timestamp>,
-    /// The burnt versions that it lists now and did not before.
-    burnt: BTreeSet<Version>,
+    /// The retired versions that it lists now and did not before.
+    retired: BTreeSet<Version>,
 }
 
 struct Refreshing<'a> {
@@ -95,12 +95,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 
 impl Refreshing<'_> {
     async fn store(&self, store: &dyn Store) -> Result<Report> {
-        let report = |done, index: Option<&Index>, burnt: &BTreeSet<Version>| Report {
+        let report = |done, index: Option<&Index>, retired: &BTreeSet<Version>| Report {
             store: store.name().clone(),
             done,
             counter: index.map(|i| i.counter),
             expires: index.map(|i| i.expires),
-            burnt: burnt.clone(),
+            retired: retired.clone(),
         };
         let (trust, objects, past) = (self.trust, self.objects, &self.past);
         let writer = IndexWriter { effects: self.effects, trust, objects, released: &past.released };
@@ -113,17 +113,17 @@ impl Refreshing<'_> {
             })?;
             writer.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
             let Some(there) = there else {
-                if past.burnt.is_empty() {
+                if past.retired.is_empty() {
                     return Ok(report(Done::Absent, None, &none));
                 }
-                let burnt = writer.burn(store, &past.burnt).await?;
+                let retired = writer.retire(store, &past.retired).await?;
                 let made = read_index(store, self.trust, now).await?;
-                return Ok(report(Done::Signed, made.as_ref().map(|t| &t.index), &burnt));
+                return Ok(report(Done::Signed, made.as_ref().map(|t| &t.index), &retired));
             };
             let soon = now.checked_add(SOON).context("the clock is wrong")?;
             let ground = writer.ground(store, &there).await?;
-            let burn = unlisted(&ground, &past.burnt);
-            if !self.always && burn.is_empty() && there.index.expires >= soon && writer.by_current_key(&there) {
+            let retire = unlisted(&ground, &past.retired);
+            if !self.always && retire.is_empty() && there.index.expires >= soon && writer.by_current_key(&there) {
                 // A writer that was killed may have left the signature of the index before.
                 if writer.beside(store, &there.bytes, &there.signature).await? {
                     return Ok(report(Done::Kept, Some(&there.index), &none));
@@ -132,11 +132,11 @@ impl Refreshing<'_> {
                 continue;
             }
             let (now, expires) = writer.now()?;
-            let next = ground.next([], burn.clone(), now, expires)?;
+            let next = ground.next([], retire.clone(), now, expires)?;
             if let Some(signature) = writer.put(store, Some(&there.bytes), &next).await?
                 && writer.beside(store, &next.to_bytes()?, &signature).await?
             {
-                return Ok(report(Done::Signed, Some(&next), &burn));
+                return Ok(report(Done::Signed, Some(&next), &retire));
             }
             race.lost()?;
         }
@@ -145,12 +145,12 @@ impl Refreshing<'_> {
 
 fn text(reports: &[Report]) -> String {
     let one = |r: &Report| {
-        let burnt: Vec<String> = r.burnt.iter().map(ToString::to_string).collect();
-        let burnt =
-            if burnt.is_empty() { String::new() } else { format!(", now with {} as retired", burnt.join(", ")) };
+        let retired: Vec<String> = r.retired.iter().map(ToString::to_string).collect();
+        let retired =
+            if retired.is_empty() { String::new() } else { format!(", now with {} as retired", retired.join(", ")) };
         match (r.done, r.counter, r.expires) {
             (Done::Signed, Some(n), Some(until)) => {
-                format!("{}: signed again, number {n}, good until {}{burnt}", r.store, crate::model::utc(until))
+                format!("{}: signed again, number {n}, good until {}{retired}", r.store, crate::model::utc(until))
             }
             (_, Some(n), Some(until)) => {
                 format!("{}: fresh, number {n}, good until {}", r.store, crate::model::utc(until))

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::neighbours::Quiet;
+use super::other_trains::Quiet;
 use crate::effects::{Clock, Store};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{StepState, StepStatus};

@@ -18,8 +18,8 @@ use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_ind
 /// What the trains of this machine did: what the indexes that it signs must say.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
-    /// The versions that abandoned trains burnt.
-    pub burnt: BTreeSet<Version>,
+    /// The versions that abandoned trains retired.
+    pub retired: BTreeSet<Version>,
     /// What was released, store by store.
     pub released: Vec<Released>,
     /// The number after which an index begins where there is none: of a store that is made again.
@@ -127,7 +127,7 @@ impl IndexWriter<'_> {
         // Numbers begin again, but never with the one that is there: made in the same second it would be the same bytes, under
         // whose digest the earlier key's signature lies.
         ground.counter = u64::from(there.index.counter == 1);
-        ground.burnt.clear();
+        ground.retired.clear();
         for (version, entry) in &there.index.releases {
             let manifest = read_public(store, &layout::release_file(version, manifest::FILE)).await?;
             if manifest.as_deref().map(Sha256::of) != Some(entry.manifest) {
@@ -189,12 +189,12 @@ impl IndexWriter<'_> {
         follow(store, index, layout::INDEX_SIGNATURE, signature).await
     }
 
-    /// Sees to it that the index of a store lists these versions as burnt, but for those that it lists as released; says
+    /// Sees to it that the index of a store lists these versions as retired, but for those that it lists as released; says
     /// which it had to add. A store without an index gets one.
     ///
     /// # Errors
     /// An index that does not count, or hides a release of ours; the key's, the store's.
-    pub async fn burn(&self, store: &dyn Store, versions: &BTreeSet<Version>) -> Result<BTreeSet<Version>> {
+    pub async fn retire(&self, store: &dyn Store, versions: &BTreeSet<Version>) -> Result<BTreeSet<Version>> {
         let mut race = Race::of("the index", store);
         loop {
             let there = read_index(store, self.trust, self.effects.clock.now()).await?;
@@ -240,9 +240,9 @@ pub async fn follow(store: &dyn Store, index: &[u8], path: &str, bytes: &[u8]) -
     }
 }
 
-/// Those of the versions that an index neither burns nor lists as released: what is released cannot be taken back by it.
+/// Those of the versions that an index neither retires nor lists as released: what is released cannot be taken back by it.
 #[must_use]
 pub fn unlisted(index: &Index, versions: &BTreeSet<Version>) -> BTreeSet<Version> {
-    let new = |v: &&Version| !index.burnt.contains(*v) && !index.releases.contains_key(*v);
+    let new = |v: &&Version| !index.retired.contains(*v) && !index.releases.contains_key(*v);
     versions.iter().filter(new).cloned().collect()
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::perform::restore as restore_step;
-use super::pools::Pools;
-use super::reach::Reach;
+use super::probes::Probes;
+use super::runner_pool::RunnerPool;
 use super::train::Train;
 use crate::effects::Effects;
 use crate::error::Result;
@@ -49,7 +49,7 @@ pub fn floor(state: &State, store: &StoreName, now: jiff::Timestamp) -> u64 {
 /// Other bytes there, an object that is missing here, the store's.
 pub async fn restore(effects: &Effects, train: &Arc<Train>, store: &StoreName) -> Result<Vec<StepId>> {
     let state = train.state();
-    let (pools, reach) = (Pools::new(&effects.runners), Reach::nobody());
+    let (pools, reach) = (RunnerPool::new(&effects.runners), Probes::nobody());
     let made = made_in(&state, store);
     for id in &made {
         if let Some(step) = train.plan().step(id) {

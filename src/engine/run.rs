@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 use super::content;
 use super::next::{Next, Question, next};
 use super::perform::{perform, stage_again};
-use super::pools::Pools;
-use super::reach::Reach;
+use super::probes::Probes;
 use super::retry::retry_at;
+use super::runner_pool::RunnerPool;
 use super::train::Train;
 use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,7 +59,7 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
     if train.journal().state().has_failures() {
         train.journal().append(Event::Resumed)?;
     }
-    let ground = Arc::new((Pools::new(&effects.runners), Reach::probe(effects, &train.state())));
+    let ground = Arc::new((RunnerPool::new(&effects.runners), Probes::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
     let mut in_flight: BTreeSet<usize> = BTreeSet::new();
     let mut errors: Vec<(usize, Error)> = Vec::new();
@@ -162,7 +162,7 @@ async fn wait_for(effects: &Effects, when: Option<Timestamp>) {
 fn start(
     effects: &Effects,
     train: &Arc<Train>,
-    ground: &Arc<(Pools, Reach)>,
+    ground: &Arc<(RunnerPool, Probes)>,
     at: usize,
     flying: &mut Flying,
 ) -> Result<()> {

@@ -46,7 +46,7 @@ pub struct Index {
     /// The newest releases; follows from `releases`.
     pub latest: Latest,
     /// Versions of abandoned trains, which are never released.
-    pub burnt: BTreeSet<Version>,
+    pub retired: BTreeSet<Version>,
     /// Releases that nobody should use any more: they stay listed and served.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub withdrawn: BTreeMap<Version, Withdrawn>,
@@ -95,7 +95,7 @@ impl Document for Index {
     const TYPE: &'static str = "lifeboat-index";
 
     fn check(&self) -> Result<()> {
-        if let Some(version) = self.burnt.iter().find(|v| self.releases.contains_key(v)) {
+        if let Some(version) = self.retired.iter().find(|v| self.releases.contains_key(v)) {
             return Err(Error::verification(format!("version {version} is both retired and released")));
         }
         for (version, withdrawn) in &self.withdrawn {
@@ -155,20 +155,20 @@ impl Index {
             expires,
             releases: BTreeMap::new(),
             latest: Latest::default(),
-            burnt: BTreeSet::new(),
+            retired: BTreeSet::new(),
             withdrawn: BTreeMap::new(),
             advisories: None,
         }
     }
 
-    /// The index after this one: counter plus one, these releases and burnt versions added. Nothing is ever taken away.
+    /// The index after this one: counter plus one, these releases and retired versions added. Nothing is ever taken away.
     ///
     /// # Errors
-    /// A version that is released with another manifest, or burnt.
+    /// A version that is released with another manifest, or retired.
     pub fn next(
         &self,
         add: impl IntoIterator<Item = (Version, Entry)>,
-        burn: impl IntoIterator<Item = Version>,
+        retire: impl IntoIterator<Item = Version>,
         generated: Timestamp,
         expires: Timestamp,
     ) -> Result<Self> {
@@ -184,13 +184,13 @@ impl Index {
                     .detail(format!("found    manifest sha256:{}", old.manifest))
                     .hint("nothing was changed; compare the two releases before anything else"));
             }
-            if out.burnt.contains(&version) {
+            if out.retired.contains(&version) {
                 return Err(Error::conflict(format!("version {version} is retired: the train that would have released it was abandoned"))
                     .hint("signatures over other bytes of that version exist: choose the next version with `to = \"X.Y.Z\"` in the train file"));
             }
             out.releases.insert(version, entry);
         }
-        out.burnt.extend(burn);
+        out.retired.extend(retire);
         out.latest = latest(&out.releases);
         out.check()?;
         Ok(out)
@@ -261,8 +261,8 @@ mod tests {
         let mut lies = one.clone();
         lies.latest.overall = Some(Version::new(9, 0, 0));
         assert!(lies.to_bytes().is_err());
-        let burnt = one.next([], [Version::new(1, 0, 6)], generated, expires).unwrap();
-        assert!(step(&burnt, &[("r-1", "1.0.6")]).unwrap_err().message().contains("retired"));
+        let retired = one.next([], [Version::new(1, 0, 6)], generated, expires).unwrap();
+        assert!(step(&retired, &[("r-1", "1.0.6")]).unwrap_err().message().contains("retired"));
     }
 
     #[test]

@@ -2,16 +2,16 @@
 
 mod again;
 mod crates;
-mod elsewhere;
 mod keys;
+mod remote_state;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use again::series_now;
-pub use elsewhere::Destinations;
 pub use keys::{OwnKey, known, own_keys};
+pub use remote_state::Destinations;
 
 use jiff::Timestamp;
 use semver::Version;
@@ -132,7 +132,7 @@ fn see(
     look_elsewhere(config, to, &mut lines, &trust, now)?;
     if let Some(line) = lines.first() {
         let required: Vec<&RemoteName> = config.remotes.iter().filter(|r| r.required).map(|r| &r.name).collect();
-        unknown.extend(elsewhere::try_pushes(to, &required, (user.git_dir(), &line.base))?);
+        unknown.extend(remote_state::try_pushes(to, &required, (user.git_dir(), &line.base))?);
     }
     refuse_stale(config, to, user, &lines)?;
     let snapshot = Snapshot {
@@ -163,7 +163,7 @@ fn within_reach(request: &TrainRequest, now: Timestamp) -> Result<()> {
 /// A base that lacks what a destination serves already would ship a release without an earlier one's fixes.
 fn refuse_stale(config: &Config, to: &Destinations, user: &UserRepository, lines: &[LineFacts]) -> Result<()> {
     let branches: Vec<BranchName> = lines.iter().map(|l| l.branch.clone()).collect();
-    for (place, name, there) in elsewhere::heads(to, &config.project.name, &branches)? {
+    for (place, name, there) in remote_state::heads(to, &config.project.name, &branches)? {
         let Some(line) = lines.iter().find(|l| name == format!("refs/heads/{}", l.branch)) else { continue };
         if !user.is_ancestor(&there, &line.base)? {
             return Err(Error::conflict(format!("line `{}`: your branch lacks what {place} has", line.branch))
@@ -191,7 +191,7 @@ fn look_elsewhere(
             of_line.push(i);
         }
     }
-    for (i, found) in of_line.into_iter().zip(elsewhere::look(to, &versions, trust, now)?) {
+    for (i, found) in of_line.into_iter().zip(remote_state::look(to, &versions, trust, now)?) {
         lines[i].elsewhere = found;
     }
     Ok(())

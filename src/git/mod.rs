@@ -21,9 +21,9 @@ mod private;
 mod program;
 mod publish;
 pub mod series;
-mod silence;
 mod submodules;
 mod tag;
+mod timeouts;
 mod transport;
 mod tree;
 
@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 pub use address::is_address;
 pub use output::Output;
 pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION};
-pub use silence::STILL;
+pub use timeouts::STILL;
 
 pub use tree::CommitTree;
 

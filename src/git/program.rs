@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::output::Output;
-use super::silence::{Chosen, SETTINGS};
+use super::timeouts::{Chosen, SETTINGS};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 
 /// Whose configuration git reads beside the repository's own.
@@ -331,7 +331,7 @@ impl Call<'_> {
 
     /// Gives a server up after this time, in whole seconds, in which nothing moved: over http by what arrives and leaves
     /// (before the user's `http.lowSpeedLimit`), over ssh by whether the server answers, [as far as the user's ssh can be
-    /// told](super::silence).
+    /// told](super::timeouts).
     #[must_use]
     pub fn still(mut self, still: Duration) -> Self {
         self.still = Some(still);

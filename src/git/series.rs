@@ -10,7 +10,7 @@ use super::address::is_address;
 use super::apply::Order;
 use super::commit::When;
 use super::program::{Call, Configuration, GitProgram};
-use super::silence::STILL;
+use super::timeouts::STILL;
 use super::{apply, find_commit, from_oid, git_error, mail, names, private, to_oid};
 use crate::effects::{PrivateRepo, full};
 use crate::error::{Context as _, Error, Result};

@@ -130,7 +130,7 @@ pub async fn find(search: Search<'_>, wanted: &Wanted) -> Result<Found> {
 
 fn no_such(source: &Source, index: &Index, version: &Version) -> Error {
     let place = escape(&source.place());
-    if index.burnt.contains(version) {
+    if index.retired.contains(version) {
         let what = format!("{version} was retired: its train was abandoned, and it will never be released");
         return there_are(Error::input(what), index);
     }

@@ -194,7 +194,7 @@ fn fresh(index: &Index, now: Timestamp) -> Result<()> {
 fn lists(index: &Index, release: &Release) -> Result<()> {
     let manifest = &release.manifest;
     let version = &manifest.version;
-    if index.burnt.contains(version) {
+    if index.retired.contains(version) {
         return Err(Error::verification(format!("version {version} is retired: its train was abandoned")));
     }
     let entry = index

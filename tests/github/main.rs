@@ -22,8 +22,8 @@ mod git_faults;
 #[path = "../github_double/mod.rs"]
 mod github_double;
 mod lag;
-mod neighbours;
 mod order;
+mod other_trains;
 mod pull_requests;
 mod reconcile;
 #[path = "../release_world/mod.rs"]

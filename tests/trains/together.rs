@@ -258,7 +258,7 @@ impl World {
                 // Whatever another verb did before: the train was given up, or is public.
                 (_, 2) => abandoned || stage >= Stage::Approved,
                 ("ship" | "approve" | "export", 3) | (_, 0) => true,
-                // A train that was given up frees its versions, or burns them; one that is public has them.
+                // A train that was given up frees its versions, or retires them; one that is public has them.
                 ("plan" | "ship", 4) => abandoned || stage >= Stage::Approved,
                 _ => false,
             };

@@ -11,7 +11,6 @@
 mod approve;
 mod bad_input;
 mod bump;
-mod burnt;
 mod drill;
 mod left;
 mod machine;
@@ -20,6 +19,7 @@ mod refresh;
 mod rehearsal;
 #[path = "../release_world/mod.rs"]
 mod release_world;
+mod retired;
 mod schemas;
 mod secret_sources;
 mod shown;

@@ -55,7 +55,7 @@ fn an_index_is_signed_again_and_only_a_good_one() {
 
     // Nobody's index but ours is signed.
     let good = fs::read_to_string(index(&train)).unwrap();
-    fs::write(index(&train), good.replace("\"burnt\"", "\"burnt\" ")).unwrap();
+    fs::write(index(&train), good.replace("\"retired\"", "\"retired\" ")).unwrap();
     train.run(&["refresh", "--now"]).fails(6, &["index of store `mirror`"]);
     let shortened = good.replace("1.0.5", "1.0.6");
     assert_ne!(shortened, good);

@@ -332,9 +332,9 @@ fn the_index_is_fresh_and_moves_forward() {
     let old = make(3, &"b".repeat(40).parse().unwrap());
     world.write_index(&world.index(&old, 8), &world.team.freshness);
     world.refused("does not list version 1.2.4");
-    let mut burnt = world.index(&old, 9);
-    burnt.burnt.insert(semver::Version::new(1, 2, 4));
-    world.write_index(&burnt, &world.team.freshness);
+    let mut retired = world.index(&old, 9);
+    retired.retired.insert(semver::Version::new(1, 2, 4));
+    world.write_index(&retired, &world.team.freshness);
     world.refused("is retired");
     let mut stale = world.index(&world.made, 10);
     stale.expires = at("2026-02-25T00:00:00Z");

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::{Acting, Perform};
 use crate::effects::{AssetFile, Discard, Effects, Forge, Latest, ReleaseText};
 use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
-use crate::engine::neighbours::Quiet;
+use crate::engine::other_trains::Quiet;
 use crate::engine::release::{Move, WantedRelease, next_move};
 use crate::engine::release_files::Release;
 use crate::engine::train::Train;

@@ -37,8 +37,8 @@ pub use stage::hidden_from_strangers;
 use std::sync::Arc;
 
 use super::converge;
-use super::pools::Pools;
-use super::reach::Reach;
+use super::probes::Probes;
+use super::runner_pool::RunnerPool;
 use super::train::Train;
 use super::view::View;
 use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Store, blocking};
@@ -53,8 +53,8 @@ use crate::step::{
 pub(super) struct Acting<'a> {
     pub(super) effects: &'a Effects,
     pub(super) train: &'a Train,
-    pub(super) pools: &'a Pools,
-    pub(super) reach: &'a Reach,
+    pub(super) pools: &'a RunnerPool,
+    pub(super) reach: &'a Probes,
     /// The state when the step started: it has the outcomes of all that the step needs.
     pub(super) state: Arc<State>,
     pub(super) step: &'a PlannedStep,
@@ -84,7 +84,7 @@ trait Perform: Kind {
 pub(super) async fn perform(
     effects: &Effects,
     train: &Train,
-    (pools, reach): (&Pools, &Reach),
+    (pools, reach): (&RunnerPool, &Probes),
     step: &PlannedStep,
     before: &StepState,
     attempt: u32,
@@ -121,7 +121,7 @@ pub(super) async fn stage_again(effects: &Effects, train: &Train) {
 pub(super) async fn restore(
     effects: &Effects,
     train: &Train,
-    (pools, reach): (&Pools, &Reach),
+    (pools, reach): (&RunnerPool, &Probes),
     step: &PlannedStep,
 ) -> Result<()> {
     let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt: 1, recent: false };

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::Acting;
 use crate::effects::{Automation, Forge, Switch};
 use crate::engine::converge::{Seen, Wanted, Writes, converge, pause};
-use crate::engine::neighbours::{self, Quiet};
+use crate::engine::other_trains::{self, Quiet};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::Event;
 use crate::model::RemoteName;
@@ -54,7 +54,7 @@ pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<Vec<Quiet>> {
     let mut held = Vec::new();
     for (planned, SuppressWorkflows(step)) in acting.train.plan().all() {
         if step.starters.contains(&acting.step.id) {
-            held.push(neighbours::quiet(acting.effects, acting.train, &step.forge).await?);
+            held.push(other_trains::quiet(acting.effects, acting.train, &step.forge).await?);
             switch_off(acting, (&planned.id, planned.key, step)).await?;
         }
     }
@@ -98,9 +98,9 @@ pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Resu
     let clock = &*acting.effects.clock;
     pause(clock, SETTLES).await;
     // Another train may have begun to deliver meanwhile, and one may act just now.
-    let _quiet = neighbours::quiet(acting.effects, acting.train, &step.forge).await?;
+    let _quiet = other_trains::quiet(acting.effects, acting.train, &step.forge).await?;
     let settled = clock.now().checked_sub(SignedDuration::from_secs(SETTLES)).context("the clock is out of range")?;
-    let needed = neighbours::keep_off(&*acting.effects.disk, acting.train.dir(), &step.forge, settled)?;
+    let needed = other_trains::keep_off(&*acting.effects.disk, acting.train.dir(), &step.forge, settled)?;
     let free: Vec<String> = on.iter().filter(|f| !needed.contains_key(*f)).cloned().collect();
     switch_all(acting, &step.forge, &free, Switch::On).await?;
     match on.iter().find_map(|f| needed.get_key_value(f)) {

@@ -151,7 +151,7 @@ impl GitHub {
 }
 
 /// A tag name that belonged to an immutable release, which somebody removed, is given to no other one.
-fn burnt(forge: &RemoteName, tag: &TagName, says: &str) -> Error {
+fn used_tag(forge: &RemoteName, tag: &TagName, says: &str) -> Error {
     Error::conflict(format!("`{forge}` takes no release of tag `{tag}` any more: an immutable one was removed there"))
         .detail(format!("it says: {}", escape(says)))
         .hint("nothing brings that name back: the project's own stores have the release; for this forge, ship the next version")
@@ -240,7 +240,7 @@ impl Forge for GitHub {
         let body = new_draft(text)?;
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::Json(body)).await?;
         if answer.status == 422 && answer.refusal().says("immutable release") {
-            return Err(burnt(&self.name, &text.tag, &answer.refusal().message));
+            return Err(used_tag(&self.name, &text.tag, &answer.refusal().message));
         }
         let made: Release = self.client.json(&answer, "POST", &url)?;
         self.keep_upload_url(&made);

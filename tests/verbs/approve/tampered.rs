@@ -258,7 +258,7 @@ fn approvals_of_another_train_find_no_train() {
     operator.run(&["ship", "--approval", &approval]).fails(2, &["train `drill` was abandoned"]);
     operator.run(&["export", "drill", "--to", &operator.mail("late")]).fails(2, &["train `drill` was abandoned"]);
     // Bob has signed 1.0.5 and 2.0.2: they are retired.
-    crate::burnt::again(&operator.0, "again", "minor");
+    crate::retired::again(&operator.0, "again", "minor");
     operator.0.to_the_gate();
     let said = ["an approval of another train: `drill`", "this train is `again`", "`lifeboat export again --to FILE`"];
     operator.run(&["ship", "--train", "again", "--approval", &approval]).fails(6, &said);

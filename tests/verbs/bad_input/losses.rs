@@ -175,7 +175,7 @@ fn hints_say_what_helps() {
     assert!(!ran.stderr.contains("trust init"), "{}", ran.stderr);
 }
 
-/// A journal that lost its end after the release: nobody is advised to remove good signatures, or to burn what is public.
+/// A journal that lost its end after the release: nobody is advised to remove good signatures, or to retire what is public.
 #[test]
 fn a_journal_that_was_cut_after_the_gate_is_told_by_what_is_public() {
     let train = SampleTrain::new();

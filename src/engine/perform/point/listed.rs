@@ -61,7 +61,7 @@ fn entries(acting: &Acting<'_>, step: &Point) -> Result<BTreeMap<Version, Entry>
     Ok(entries)
 }
 
-/// Adds the train's releases, and what other trains burnt, to the index and signs it; an equal index is left as it is.
+/// Adds the train's releases, and what other trains retired, to the index and signs it; an equal index is left as it is.
 pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<Index> {
     let (entries, writer) = (entries(acting, step)?, writer(acting));
     let mut race = Race::of("the index", store);
@@ -75,12 +75,15 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
                 Index { counter: floor, ..Index::empty(step.project.clone(), now, expires) }
             }
         };
-        let burn = unlisted(&old, &acting.train.past().burnt);
-        let has_all = burn.is_empty() && entries.iter().all(|(v, e)| old.releases.get(v) == Some(e));
+        let retire = unlisted(&old, &acting.train.past().retired);
+        let has_all = retire.is_empty() && entries.iter().all(|(v, e)| old.releases.get(v) == Some(e));
         // Interrupted after the index was moved: only what follows it is left, unless it has expired meanwhile.
         let current = there.as_ref().is_some_and(|t| writer.by_current_key(t));
-        let next =
-            if has_all && current && old.expires > now { old } else { old.next(entries.clone(), burn, now, expires)? };
+        let next = if has_all && current && old.expires > now {
+            old
+        } else {
+            old.next(entries.clone(), retire, now, expires)?
+        };
         let old = there.as_ref().map(|t| &t.bytes[..]);
         let Some(signature) = writer.put(store, old, &next).await? else {
             race.lost()?;

@@ -19,11 +19,11 @@ const STORE: Duration = Duration::from_secs(8);
 type Answer = Option<Result<(), Arc<Error>>>;
 
 /// What the probes of one run found.
-pub(super) struct Reach {
+pub(super) struct Probes {
     answers: BTreeMap<Destination, watch::Receiver<Answer>>,
 }
 
-impl Reach {
+impl Probes {
     /// Starts a probe of every forge and remote for which a step is still to be done; each has a short deadline of its own.
     pub(super) fn probe(effects: &Effects, state: &State) -> Self {
         let mut answers = BTreeMap::new();

@@ -17,8 +17,8 @@ fn index(train: &SampleTrain) -> Index {
     Index::from_bytes(&fs::read(train.store().join("releases/index.json")).unwrap()).unwrap()
 }
 
-fn burnt(train: &SampleTrain) -> Vec<String> {
-    index(train).burnt.iter().map(ToString::to_string).collect()
+fn retired(train: &SampleTrain) -> Vec<String> {
+    index(train).retired.iter().map(ToString::to_string).collect()
 }
 
 /// `plan` as another maintainer's machine makes it: nothing of this one's state is there.
@@ -43,7 +43,7 @@ pub(crate) fn again(train: &SampleTrain, name: &str, to: &str) {
 }
 
 #[test]
-fn a_burnt_version_is_refused_on_every_machine() {
+fn a_retired_version_is_refused_on_every_machine() {
     let train = SampleTrain::new();
     train.to_the_gate();
     planned_elsewhere(&train).ends_with(0);
@@ -56,7 +56,7 @@ fn a_burnt_version_is_refused_on_every_machine() {
         ran.stdout
     );
     assert!(ran.stdout.contains("the index of store `mirror` says so"), "{}", ran.stdout);
-    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    assert_eq!(retired(&train), ["1.0.5", "2.0.2"]);
     let first = index(&train).counter;
     train.run(&["abandon", "drill", "--reason", "once more"]).ends_with(0);
     assert_eq!(index(&train).counter, first, "nothing new to say");
@@ -66,7 +66,7 @@ fn a_burnt_version_is_refused_on_every_machine() {
     again(&train, "drill-2", "minor");
     train.to_the_gate();
     train.release();
-    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    assert_eq!(retired(&train), ["1.0.5", "2.0.2"]);
     let listed: Vec<String> = index(&train).releases.keys().map(ToString::to_string).collect();
     assert_eq!(listed, ["1.1.0", "2.1.0"]);
 }
@@ -80,12 +80,12 @@ fn a_version_that_people_elsewhere_may_have_signed_is_retired() {
     let ran = train.run(&["abandon", "--reason", "the fix is wrong"]).ends_with(0);
     let said = "its review bundle was written, and whoever has it may have signed 1.0.5, 2.0.2";
     assert!(ran.stdout.contains(said), "{}", ran.stdout);
-    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    assert_eq!(retired(&train), ["1.0.5", "2.0.2"]);
     planned_elsewhere(&train).fails(4, &["retired", "choose the next version"]);
 }
 
 #[test]
-fn a_version_that_nobody_approved_is_not_burnt() {
+fn a_version_that_nobody_approved_is_not_retired() {
     let train = SampleTrain::new();
     train.to_the_gate();
     let ran = train.run(&["abandon", "--reason", "no"]).ends_with(0);
@@ -118,7 +118,7 @@ fn an_index_that_could_not_be_written_is_told_by_refresh_or_the_next_train() {
             train.to_the_gate();
             train.release();
         }
-        assert_eq!(burnt(&train), ["1.0.5", "2.0.2"], "by refresh: {by_refresh}");
+        assert_eq!(retired(&train), ["1.0.5", "2.0.2"], "by refresh: {by_refresh}");
     }
 }
 
@@ -137,7 +137,7 @@ fn a_store_that_is_down_is_cleared_later() {
     fs::remove_file(&store).unwrap();
     fs::rename(&away, &store).unwrap();
     train.run(&["abandon", "drill", "--reason", "no"]).ends_with(0);
-    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    assert_eq!(retired(&train), ["1.0.5", "2.0.2"]);
 }
 
 /// Puts a new freshness key into a new trust root that Alice and Bob sign; the key file stays where it was.
@@ -203,7 +203,7 @@ fn after_a_new_freshness_key_everybody_goes_forward() {
 }
 
 /// Under a root that does not follow from the one that a train was planned under it cannot go on; it can be given up, and
-/// what it burnt is told all the same.
+/// what it retired is told all the same.
 #[test]
 fn a_train_of_another_trust_root_can_be_given_up() {
     let train = SampleTrain::new();
@@ -219,7 +219,7 @@ fn a_train_of_another_trust_root_can_be_given_up() {
     }
     let ran = train.run(&["abandon", "--reason", "another root"]).ends_with(0);
     assert!(ran.stdout.contains("signatures over 1.0.5, 2.0.2 exist"), "{}", ran.stdout);
-    assert_eq!(burnt(&train), ["1.0.5", "2.0.2"]);
+    assert_eq!(retired(&train), ["1.0.5", "2.0.2"]);
     again(&train, "drill-2", "minor");
     train.to_the_gate();
     train.release();
@@ -233,7 +233,7 @@ fn an_older_index_that_was_put_back_is_never_signed_on() {
     let files = ["index.json", "index.json.asc"].map(|name| releases.join(name));
     let read = || files.clone().map(|file| fs::read(file).unwrap());
     let write = |bytes: &[Vec<u8>; 2]| files.iter().zip(bytes).for_each(|(file, b)| fs::write(file, b).unwrap());
-    // An index with burnt versions alone, then one that lists releases.
+    // An index with retired versions alone, then one that lists releases.
     train.to_the_gate();
     train.approve();
     train.run(&["abandon", "--reason", "the fix is wrong"]).ends_with(0);
@@ -252,7 +252,7 @@ fn an_older_index_that_was_put_back_is_never_signed_on() {
     write(&newest);
     train.to_the_gate();
     train.approve();
-    // The third train at its gate, and the one that was given up telling what it burnt, find the older one there.
+    // The third train at its gate, and the one that was given up telling what it retired, find the older one there.
     write(&older);
     let said = [&format!("index of store `mirror`: {why}"), "somebody put an older index back", "step: gate"];
     train.ship().fails(6, &said);
@@ -268,7 +268,7 @@ fn an_older_index_that_was_put_back_is_never_signed_on() {
     write(&newest);
     let ran = train.run(&["abandon", "drill-3", "--reason", "once more"]).ends_with(0);
     assert!(ran.stdout.contains("the index of store `mirror` says so"), "{}", ran.stdout);
-    assert_eq!(burnt(&train), ["1.0.5", "1.1.1", "2.0.2", "2.1.1"]);
+    assert_eq!(retired(&train), ["1.0.5", "1.1.1", "2.0.2", "2.1.1"]);
 }
 
 /// What an interrupted look at the gate left held is given back when the train finds that it cannot go on.
@@ -346,7 +346,7 @@ fn a_new_freshness_key_forgets_what_a_stolen_one_signed() {
     let thief = SecretKey::parse(&stolen, "stolen", None, jiff::Timestamp::now()).unwrap();
     let mut forged = index(&train);
     forged.counter = lifeboat::formats::index::MOST;
-    forged.burnt.insert("1.0.6".parse().unwrap());
+    forged.retired.insert("1.0.6".parse().unwrap());
     let bytes = forged.to_bytes().unwrap();
     let releases = train.store().join("releases");
     fs::write(releases.join("index.json"), &bytes).unwrap();
@@ -358,7 +358,7 @@ fn a_new_freshness_key_forgets_what_a_stolen_one_signed() {
     rotate_freshness(&train);
     train.run(&["refresh"]).ends_with(0);
     let now = index(&train);
-    assert_eq!((now.counter, now.burnt.len()), (1, 0));
+    assert_eq!((now.counter, now.retired.len()), (1, 0));
     assert_eq!(now.releases, forged.releases);
     verify().ends_with(0);
 }

@@ -87,8 +87,8 @@ async fn in_store(store: &dyn Store, version: &Version, trust: &TrustedRoot, now
     }
     // An index that nobody of ours signed says nothing; the gate refuses to go on from it.
     let index = read_index(store, trust, now).await.map_err(|e| e.context(format!("`{}`", layout::INDEX)))?;
-    let burnt = index.is_some_and(|there| there.index.burnt.contains(version));
-    Ok(burnt
+    let retired = index.is_some_and(|there| there.index.retired.contains(version));
+    Ok(retired
         .then(|| "its index lists it as retired, because a train that had signatures for it was abandoned".to_owned()))
 }
 

@@ -10,7 +10,7 @@ use crate::model::{Label, RunnerName};
 use crate::step::Exposure;
 
 /// The runners that may see embargoed sources, each with its free places.
-pub(super) struct Pools {
+pub(super) struct RunnerPool {
     runners: Vec<(Arc<dyn Runner>, Arc<Semaphore>)>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Pools {
+impl RunnerPool {
     /// The runners whose files and logs no stranger can read.
     pub(super) fn new(runners: &[Arc<dyn Runner>]) -> Self {
         let private = runners.iter().filter(|r| r.exposure() != Exposure::Public);
