@@ -7,8 +7,8 @@
 //! whoever started the sandbox ends.
 
 mod caps;
+mod hidden;
 mod init;
-mod kept;
 mod loopback;
 mod mounts;
 mod scope;
@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context as _, Error, Result};
 
+pub use hidden::{BELOW_HOME, Kept};
 pub use init::{REFUSED, VERB, init, refused};
-pub use kept::{BELOW_HOME, Kept};
 pub use view::{Mount, View};
 
 /// How long the probe may take.

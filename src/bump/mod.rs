@@ -7,13 +7,13 @@ mod declared;
 mod families;
 mod fields;
 mod found;
+mod leftovers;
 mod listed;
 mod lock_check;
 mod locks;
 mod manifests;
 mod pointers;
 mod python_locks;
-mod remains;
 mod rules;
 mod tagged;
 mod tree;
@@ -27,10 +27,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::model::VersionStep;
 
+pub use leftovers::remains;
 pub use listed::{Listed, parse_listed};
 pub use lock_check::{LockCheck, LockFit};
 pub use pointers::{pointers, pointers_note};
-pub use remains::remains;
 pub use rules::{
     Changelog, Family, FamilyStep, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules,
 };

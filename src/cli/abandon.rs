@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use semver::Version;
 use serde::Serialize;
 
-use super::place::Place;
-use super::{Global, Output, rivals};
+use super::project::Place;
+use super::{Global, Output, remote_trains};
 use crate::effects::Effects;
 use crate::engine::index::{IndexWriter, Past};
-use crate::engine::lost::nothing_is_public_yet;
+use crate::engine::truncated_journal::nothing_is_public_yet;
 use crate::engine::{Train, branches};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Event, State, StepStatus};
@@ -88,9 +88,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     // Before anybody reads that the train is abandoned: jobs hold the embargoed sources.
     let runners = runtime.block_on(end_jobs(&effects, &state));
     let mut retired = place.release_claims(&train)?;
-    let rivals = rivals::with(&place, &retired)?;
+    let rivals = remote_trains::with(&place, &retired)?;
     retired.retain(|v| rivals.iter().all(|other| !other.note.versions.contains(v)));
-    let spared = rivals.iter().map(rivals::told).collect();
+    let spared = rivals.iter().map(remote_trains::told).collect();
     // Another train whose journal cannot be read keeps nobody from giving this one up.
     let past = place.past();
     let stores = runtime.block_on(tell(&effects, &train, &retired, &past));

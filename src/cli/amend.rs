@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::place::Place;
-use super::{Global, Output, ask};
+use super::project::Place;
+use super::{Global, Output, prompt};
 use crate::config::{self, TrainRequest};
 use crate::effects::Quiet;
 use crate::engine::amend::{Cost, amend, cost};
@@ -133,7 +133,7 @@ fn plan_again(place: &Place, train: &Train, args: &Args, request: TrainRequest) 
         pinned.series.insert(line.branch.clone(), train.objects().get(&line.series)?);
     }
     let to = place.destinations()?;
-    super::trial::check(&place.config.templates)?;
+    super::template_check::check(&place.config.templates)?;
     let gathered = gather::gather_pinned(
         &place.config,
         (&args.file, request),
@@ -197,5 +197,5 @@ fn confirm(train: &TrainName, command: &str) -> Result<()> {
         return Err(Error::input("there is no terminal to ask on; nothing was changed")
             .hint(format!("amend with exactly the plan above: `{command}`")));
     }
-    ask::for_word("the train's name", train.as_str(), "to amend it", ("--yes", "not amended"))
+    prompt::for_word("the train's name", train.as_str(), "to amend it", ("--yes", "not amended"))
 }

@@ -5,8 +5,8 @@ mod bundle;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::place::Place;
-use super::{Global, Output, ask};
+use super::project::Place;
+use super::{Global, Output, prompt};
 use crate::config::KeySource;
 use crate::engine::approve::{Review, approve, review};
 use crate::engine::{NOTE, Train, approvals};
@@ -84,7 +84,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         out.text(diffs(&reviewed))?;
     }
     if !args.yes {
-        ask::for_word("the train's name", name.as_str(), "to approve all of this", ("--yes", "not approved"))?;
+        prompt::for_word("the train's name", name.as_str(), "to approve all of this", ("--yes", "not approved"))?;
     }
     let expires = approve(&effects, &train, &reviewed, &args.person)?;
     let approved = approvals(&train.view(), effects.clock.now())?.counted;
@@ -101,7 +101,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 
 /// The train that is meant; where none is under way here, one of another machine may be.
 fn chosen(place: &Place, args: &Args) -> Result<TrainName> {
-    let elsewhere = |e| super::rivals::elsewhere(place, &args.person, e);
+    let elsewhere = |e| super::remote_trains::elsewhere(place, &args.person, e);
     let name = place.choose(args.train.as_ref()).map_err(elsewhere)?;
     let seen = place.see(&name)?;
     if args.train.is_none() && !seen.under_way() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::place::{Place, state_dir};
+use super::project::{Place, state_dir};
 use super::{Global, Output, doctor, trust, verify};
 use crate::effects::{Clock as _, Disk, Quiet};
 use crate::engine::TrainDir;
@@ -65,7 +65,7 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         Err(_) => state_dir(global)?,
     };
     let probe = TrainDir::new(state.join("doctor"));
-    let meaning = place.as_ref().ok().and_then(|p| super::meaning::check(p).err());
+    let meaning = place.as_ref().ok().and_then(|p| super::config_check::check(p).err());
     let mut broken = None;
     let effects =
         place.as_ref().ok().and_then(|p| p.effects_in(&probe, Arc::new(Quiet)).map_err(|e| broken = Some(e)).ok());

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::place::Place;
+use super::project::Place;
 use super::{Global, Output};
 use crate::drill::{BlackHole, PEOPLE, Sample, THRESHOLD};
 use crate::effects::{Clock as _, ProgressEvent};

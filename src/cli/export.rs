@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::place::Place;
+use super::project::Place;
 use super::{Global, Output};
 use crate::effects::files;
 use crate::engine::View;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::place::Place;
+use super::project::Place;
 use super::{Global, Output};
 use crate::effects::{Quiet, Role};
 use crate::error::{Error, Result};

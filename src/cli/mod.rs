@@ -4,33 +4,33 @@ mod abandon;
 mod advisory;
 mod amend;
 mod approve;
-mod ask;
-mod bring;
 pub mod bump;
 mod completions;
+mod config_changes;
+mod config_check;
 mod consumer;
 pub mod doctor;
 mod drill;
 mod export;
+mod import_approvals;
 pub mod init;
 mod keys;
 mod log;
 mod man;
-mod meaning;
 mod paint;
-mod place;
 mod plan;
 mod progress;
+mod project;
+mod prompt;
 mod reconcile;
 mod refresh;
 mod rehearse;
+mod remote_trains;
 mod render;
 mod restore;
-mod rivals;
 mod ship;
 mod status;
-mod today;
-mod trial;
+mod template_check;
 pub mod trust;
 pub mod verify;
 
@@ -45,7 +45,7 @@ use crate::model::shell_path;
 
 pub use paint::Color;
 pub use render::Output;
-pub use trial::{VERB as TRY_TEMPLATE, child as try_template};
+pub use template_check::{VERB as TRY_TEMPLATE, child as try_template};
 
 /// Exit codes, as the help and the documentation list them.
 const EXIT_CODES: &str = "\

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::place::Place;
-use super::{Global, Output, rivals};
+use super::project::Place;
+use super::{Global, Output, remote_trains};
 use crate::error::{Error, Result};
 use crate::gather;
 use crate::model::{Sha256, escape, shell_path};
@@ -22,19 +22,19 @@ pub(super) struct Args {
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let place = Place::open(global)?;
-    super::meaning::check(&place)?;
-    super::meaning::warn_of_embargoed(&place, &args.file, out);
+    super::config_check::check(&place)?;
+    super::config_check::warn_of_embargoed(&place, &args.file, out);
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, &args.file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
     super::ship::hidden(&to)?;
     out.result(text(&plan, &args.file)?, &plan)?;
     let versions = plan.releases().filter_map(|l| l.new.clone()).collect();
-    for other in rivals::with(&place, &versions)? {
+    for other in remote_trains::with(&place, &versions)? {
         out.note(&format!(
             "\n! {}: adopting this plan here is refused\n  {}",
-            rivals::told(&other),
-            rivals::how(&other, "NAME")
+            remote_trains::told(&other),
+            remote_trains::how(&other, "NAME")
         ));
     }
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use semver::Version;
 use serde::Serialize;
 
-use super::place::{Place, Seen};
+use super::project::{Place, Seen};
 use super::{Global, Output};
 use crate::effects::ProgressEvent;
 use crate::engine::index::Past;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::Serialize;
 
-use super::place::Place;
+use super::project::Place;
 use super::{Global, Output};
 use crate::effects::{Effects, Objects, Quiet, Store, locks};
 use crate::engine::Race;

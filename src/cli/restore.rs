@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Output;
-use super::place::{Place, Seen};
+use super::project::{Place, Seen};
 use super::reconcile::readable;
 use crate::effects::{ProgressEvent, read_public};
 use crate::engine::{Train, restore};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::bring::Came;
-use super::place::{Place, Seen};
+use super::import_approvals::Came;
+use super::project::{Place, Seen};
 use super::rehearse::Took;
 use super::{Global, Output};
 use crate::config;
@@ -78,10 +78,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         }
     }
     let progress = out.progress();
-    let brought = super::bring::read(&place, &args.approvals)?;
+    let brought = super::import_approvals::read(&place, &args.approvals)?;
     let adopted = match &args.file {
         Some(file) => adopted_before(&place, file, args, out)?,
-        None if args.train.is_none() && !brought.is_empty() => Some(super::bring::train(&place, &brought)?),
+        None if args.train.is_none() && !brought.is_empty() => Some(super::import_approvals::train(&place, &brought)?),
         None => Some(place.choose(args.train.as_ref())?),
     };
     let (effects, train) = match (&args.file, adopted) {
@@ -93,15 +93,15 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             (effects, train)
         }
         (Some(file), None) => {
-            super::meaning::check(&place)?;
-            super::meaning::warn_of_embargoed(&place, file, out);
+            super::config_check::check(&place)?;
+            super::config_check::warn_of_embargoed(&place, file, out);
             let (effects, train) = adopt_file(&place, file, args, progress)?;
             super::plan::of_lines(train.plan()).for_each(|told| out.note(&format!("note: {told}")));
             (effects, train)
         }
         (None, None) => return Err(Error::input("no train is meant")),
     };
-    let came = super::bring::record(&train, &brought, effects.clock.now())?;
+    let came = super::import_approvals::record(&train, &brought, effects.clock.now())?;
     let train = train.with_past(place.past()?);
     if train.state().name() >= TrainState::Released {
         tell_lost(&place, out);
@@ -216,7 +216,7 @@ pub(super) fn adopt(
     // one that is not there yet is held by nobody.
     let _adopting = place.lock_claims()?;
     Train::adoptable(&*effects.disk, dir, plan)?;
-    super::rivals::refuse(place, plan)?;
+    super::remote_trains::refuse(place, plan)?;
     if place.trains()?.contains(&plan.train) {
         // One that was given up must not take its claims again; one that another process holds is busy.
         let train = Train::open(effects, place.trust()?, dir)?;

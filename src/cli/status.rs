@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::place::{Place, Seen};
+use super::project::{Place, Seen};
 use super::{Global, Output};
 use crate::error::Result;
 use crate::journal::{Outage, State, StepStatus, SwitchedOff, TrainState};

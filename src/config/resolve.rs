@@ -3,7 +3,7 @@
 
 mod adapters;
 mod forge;
-mod meaning;
+mod no_effect;
 mod places;
 mod recipe;
 mod targets;
@@ -66,7 +66,7 @@ fn resolve(
         faults.add(fault.help(format!("the name of a tag stands in `[version]`: `tag = \"{name}\"`")));
     }
     let project = document.section::<RawProject>("project", faults).and_then(|raw| project(&raw, base, faults));
-    meaning::tag(document.tree(), faults);
+    no_effect::tag(document.tree(), faults);
     let version = document.section::<VersionRules>("version", faults).unwrap_or_default();
     let bundle = bundle(document.section::<RawBundle>("bundle", faults).unwrap_or_default(), base, faults);
     let (runners, offered) = adapters::runners(document, base, registries, faults);

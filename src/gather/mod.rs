@@ -1,7 +1,7 @@
 //! Sees the facts that a plan is made from: the user's repository, the patch series, the trust root, what was fetched ahead.
 
-mod again;
 mod crates;
+mod current_patches;
 mod keys;
 mod remote_state;
 mod workflows;
@@ -9,7 +9,7 @@ mod workflows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub use again::series_now;
+pub use current_patches::series_now;
 pub use keys::{OwnKey, known, own_keys};
 pub use remote_state::Destinations;
 

@@ -3,6 +3,7 @@
 //! Deadlines, a breaker for each host, the server's own limits, conditional reads, pages, uploads from disk, tokens and apps,
 //! and errors that say how sure they are.
 
+mod anonymous;
 mod answer;
 mod client;
 mod credentials;
@@ -10,7 +11,6 @@ mod dialect;
 mod limits;
 mod pages;
 mod reason;
-mod stranger;
 mod upload;
 
 use std::collections::BTreeSet;
@@ -20,12 +20,12 @@ use crate::adapter::Around;
 use crate::effects::{Clock, SecretResolver};
 use crate::model::{RemoteName, SecretRef};
 
+pub use anonymous::WatchedClock;
+pub(crate) use anonymous::read as read_as_stranger;
 pub(crate) use client::{Body, Client, Host};
 pub use dialect::Deadlines;
 pub(crate) use dialect::Dialect;
 pub(crate) use pages::Pages;
-pub use stranger::WatchedClock;
-pub(crate) use stranger::read as read_as_stranger;
 pub(crate) use upload::{Form, Upload};
 
 /// As whom a server is asked, and for what.

@@ -1,7 +1,7 @@
 //! The steps of the train's security advisories on forges.
 
 use super::Plan;
-use super::sketch::{Delivery, Sketch};
+use super::builder::{Delivery, Sketch};
 use crate::config::{Config, DraftAudience, ForgeConfig, TrainRequest};
 use crate::error::Result;
 use crate::model::Advisory;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::builder::{Delivery, Sketch};
 use super::line::ShippedLine;
-use super::sketch::{Delivery, Sketch};
 use super::workflows::{self, ForgeWorkflows, StartedWorkflow, Starter, via};
 use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
 use crate::error::{Error, Result};

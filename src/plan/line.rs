@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use super::PlannedLine;
-use super::sketch::{Delivery, Sketch};
+use super::builder::{Delivery, Sketch};
 use crate::config::expand::{self, JobKind};
 use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};

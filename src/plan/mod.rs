@@ -3,13 +3,13 @@
 mod advisories;
 pub mod amend;
 mod automation;
+mod builder;
 mod check;
 mod differences;
 mod graph;
 mod line;
 mod publish;
 mod secrets;
-mod sketch;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,11 +30,11 @@ use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
 use crate::step::{Kind, PlannedStep, StepId};
 
+pub(crate) use builder::Sketch;
 pub use check::{check, check_graph};
 pub use differences::{differences, line_differences};
 pub use graph::Graph;
 pub use secrets::{moved, secrets, shows_commands};
-pub(crate) use sketch::Sketch;
 pub use workflows::StartedWorkflow;
 
 /// The format of plans that this version writes. Those of every format before are read: what a later one added is absent

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::advisories::{plan_advisories, plan_private_drafts};
 use super::automation::{Automation, Quiet};
+use super::builder::{Delivery, Sketch};
 use super::line::ShippedLine;
-use super::sketch::{Delivery, Sketch};
 use super::workflows::{StartedWorkflow, via};
 use crate::config::{Config, PushMode, TrainRequest};
 use crate::error::{Error, Result};

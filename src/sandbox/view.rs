@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::kept::Kept;
+use super::hidden::Kept;
 use crate::error::{Error, Result};
 
 /// Directories of the system: programs and libraries.

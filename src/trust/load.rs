@@ -6,8 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::root::{FILE, Root};
+use super::root_mismatch::another_root;
 use super::rotation::check_successor;
-use super::surprise::another_root;
 use super::trusted::TrustedRoot;
 use crate::effects::{Disk, Lock, files, locks};
 use crate::error::{Context as _, Error, Result};

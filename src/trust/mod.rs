@@ -3,21 +3,21 @@
 //! The judgements are pure functions over bytes, certificates and times that the caller gives. Only [`load`] and its like read files.
 
 mod approval;
-mod carried;
+mod approval_file;
 mod index;
 mod judge;
 mod load;
-mod own;
+mod own_keys;
 mod root;
+mod root_mismatch;
 mod rotation;
-mod surprise;
 mod trusted;
 
 pub use approval::{
     Act, Approval, ApprovalCase, LineSums, Recorded, SumSignatures, approve, check_statement, check_sum_signatures,
     check_sums, judge_approvals, statement_name, sum_signature_names,
 };
-pub use carried::Carried;
+pub use approval_file::Carried;
 pub use index::{IndexSigners, SignedIndex, check_index, read_index};
 pub(crate) use judge::explain;
 pub use judge::{
@@ -27,8 +27,8 @@ pub use load::{
     KeyFiles, Memory, PIN, PINNED_ROOT, REMEMBERED, RootChoice, load, load_files, load_remembering, pin, pin_root,
     pinned, pinned_root, remember,
 };
-pub use own::{check_names, check_own_key, judge_own, prove_key};
+pub use own_keys::{check_names, check_own_key, judge_own, prove_key};
 pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};
+pub use root_mismatch::{changes, summary, warnings};
 pub use rotation::check_successor;
-pub use surprise::{changes, summary, warnings};
 pub use trusted::TrustedRoot;

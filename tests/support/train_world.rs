@@ -15,7 +15,7 @@ use lifeboat::drill::{PEOPLE, Sample, THRESHOLD};
 use lifeboat::effects::{Clock, Disk, Effects, Objects, Quiet};
 use lifeboat::engine::amend::amend;
 use lifeboat::engine::approve::{Reviewing, approve, review, sign};
-use lifeboat::engine::{self, Ended, Question, Train, TrainDir, View, bring, export, run};
+use lifeboat::engine::{self, Ended, Question, Train, TrainDir, View, export, import_approvals, run};
 use lifeboat::error::{Error, Result};
 use lifeboat::gather;
 use lifeboat::host::HostDisk;
@@ -255,10 +255,10 @@ sign_artifacts = true
             let read = |person: &String| {
                 let file = self.approval(person);
                 let bytes = fs::read(&file).unwrap();
-                Ok((person.clone(), bring::read(&bytes, &file.display().to_string())?))
+                Ok((person.clone(), import_approvals::read(&bytes, &file.display().to_string())?))
             };
             let files = self.approvers().iter().map(read).collect::<Result<Vec<_>>>()?;
-            bring::bring(&train, &files, effects.clock.now())?;
+            import_approvals::bring(&train, &files, effects.clock.now())?;
         }
         let ended = runtime.block_on(run(effects, train.clone()));
         assert_eq!(Arc::strong_count(&train), 1, "a step is still at work: {ended:?}");

@@ -7,8 +7,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::super::place::Place;
-use super::super::{Output, ask};
+use super::super::project::Place;
+use super::super::{Output, prompt};
 use super::{Args, diffs, may_approve, own_key, text};
 use crate::config::KeySource;
 use crate::effects::{Effects, Scratch, files};
@@ -62,7 +62,7 @@ pub(super) fn run(place: &Place, args: &Args, bundle: &Path, to: &Path, out: &Ou
         out.text(diffs(&reviewed))?;
     }
     if !args.yes {
-        ask::for_word("the train's name", name.as_str(), "to approve all of this", ("--yes", "not approved"))?;
+        prompt::for_word("the train's name", name.as_str(), "to approve all of this", ("--yes", "not approved"))?;
     }
     effects.secrets = place.secrets_by_bundle(&args.person, Some(plan));
     if let Some(source) = source.or_else(|| place.config.signing.people.get(&args.person).cloned()) {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::super::place::Place;
+use super::super::project::Place;
 use super::super::{Global, Output};
 use super::{MARKER, begin, make, pin};
 use crate::drill::{PEOPLE, Sample, THRESHOLD};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::place::Place;
+use crate::cli::project::Place;
 use crate::effects::Quiet;
 use crate::engine::TrainDir;
 use crate::error::{Context as _, Error, Result};

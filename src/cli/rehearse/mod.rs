@@ -12,7 +12,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use self::fitness::{Finding, Fitness};
-use super::place::Place;
+use super::project::Place;
 use super::{Global, Output, progress};
 use crate::config::{self, Config, SeriesSource};
 use crate::drill::recording::{
@@ -149,8 +149,8 @@ fn rehearse(
     report: &mut Report,
 ) -> Result<(), Broken> {
     let real = place.trust().map_err(at("trust"))?;
-    super::meaning::check(place).map_err(at("configuration"))?;
-    super::meaning::warn_of_embargoed(place, file, out);
+    super::config_check::check(place).map_err(at("configuration"))?;
+    super::config_check::warn_of_embargoed(place, file, out);
     let (gathered, plan) = see(place, file, report).map_err(at("inputs"))?;
     report.lenient.iter().for_each(|line| out.note(&format!("note: {line}")));
     report.train = Some(plan.train.clone());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::raw::{RawForge, RawRemote, RawRunner, RawStore};
 use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, StoreConfig};
-use super::{forge, git_address, meaning, places, unique};
+use super::{forge, git_address, no_effect, places, unique};
 use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, StoreTable};
 use crate::effects::{Forge, Store};
 use crate::model::{Label, RemoteName, RunnerName};
@@ -20,10 +20,10 @@ pub(super) fn runners(
 ) -> (Vec<RunnerConfig>, Vec<BTreeSet<String>>) {
     let tables = document.tables("runner", base, faults);
     if tables.is_empty() {
-        return (this_machine(base, registries, faults).into_iter().collect(), meaning::offered(&[]));
+        return (this_machine(base, registries, faults).into_iter().collect(), no_effect::offered(&[]));
     }
     let tables: Vec<_> = tables.into_iter().filter_map(|table| table.split::<RawRunner>(faults)).collect();
-    let offered = meaning::offered(&tables.iter().map(|(raw, _)| raw).collect::<Vec<_>>());
+    let offered = no_effect::offered(&tables.iter().map(|(raw, _)| raw).collect::<Vec<_>>());
     let names = tables.iter().map(|(raw, _)| raw.name.clone()).collect();
     let runners = unique(faults, "runner", names, |faults| {
         tables.into_iter().filter_map(|(raw, rest)| runner(&raw, rest, registries, faults)).collect()

@@ -11,7 +11,7 @@ use super::super::raw::{RawArtifact, RawAssemble, RawNamedRecipe, RawRecipe, Raw
 use super::super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
 use super::super::template::{Values, render};
 use super::recipe::{self, Recipe, check_template};
-use super::{branch_patterns, meaning};
+use super::{branch_patterns, no_effect};
 use crate::formats::glob;
 use crate::model::{BranchName, TargetName};
 use crate::table::{Fault, Faults, Text, TextOr, Texts, did_you_mean, grammar_fault, in_order, one_of};
@@ -88,7 +88,7 @@ impl<'a> Tables<'a> {
                     let Recipe { labels, env, pass_env, secret_env, run, test, network, timeout_s } =
                         recipe::recipe(&raw, &IN_TARGET, span, self.base, faults);
                     let artifacts = target_artifacts(&raw, &full, &mut used_patterns, faults);
-                    meaning::labels(raw.labels.as_deref(), &self.offered, faults);
+                    no_effect::labels(raw.labels.as_deref(), &self.offered, faults);
                     if artifacts.is_empty() {
                         let fault =
                             Fault::new(base.span(), format!("target `{full}` leaves no artifact"), "this target");
@@ -165,7 +165,7 @@ impl<'a> Tables<'a> {
                 let Recipe { labels, env, pass_env, secret_env, run, test, network, timeout_s } =
                     recipe::recipe(&raw, &IN_ASSEMBLY, span, self.base, faults);
                 let artifacts = assembled_artifacts(&raw, &from, faults);
-                meaning::labels(raw.labels.as_deref(), &self.offered, faults);
+                no_effect::labels(raw.labels.as_deref(), &self.offered, faults);
                 let recipe = TargetConfig {
                     name: name.clone(),
                     base: name.to_string(),

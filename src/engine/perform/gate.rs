@@ -7,7 +7,7 @@ use super::{Acting, Perform};
 use crate::effects::{Area, Role};
 use crate::engine::clock::{Witness, judge};
 use crate::engine::release_files::Release;
-use crate::engine::{branches, content, lost};
+use crate::engine::{branches, content, truncated_journal};
 use crate::error::{Error, Result};
 use crate::journal::StepStatus;
 use crate::model::PersonId;
@@ -34,7 +34,7 @@ async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<GateOpened> {
     let counted = content::counted(&acting.view(), &content, now)
         .map_err(|e| e.hint("people approve with `lifeboat approve --as NAME`; `lifeboat status` shows who did"))?;
     let approved_by: Vec<PersonId> = counted.into_iter().map(|a| a.person).collect();
-    lost::nothing_is_public_yet(acting.effects, &acting.state).await?;
+    truncated_journal::nothing_is_public_yet(acting.effects, &acting.state).await?;
     clock_is_right(acting, step, now).await?;
     keys_at_hand(acting)?;
     branches::hold(acting.effects, acting.train).await?;

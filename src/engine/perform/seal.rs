@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Acting, Perform, summed};
 use crate::effects::{CheckedReader, Role, Signer, blocking, each};
 use crate::engine::content;
-use crate::engine::lost::nothing_is_public_yet;
+use crate::engine::truncated_journal::nothing_is_public_yet;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Hashed, SigningHasher};
 use crate::formats::tag;

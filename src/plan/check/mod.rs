@@ -9,7 +9,7 @@ mod reads;
 
 use std::sync::Arc;
 
-use super::sketch::key_of;
+use super::builder::key_of;
 use super::{FORMAT, Graph, Plan};
 use crate::error::{Error, Result};
 use crate::step::Gate;

@@ -159,5 +159,5 @@ fn there_is_one_place_that_asks() {
             }
         }
     }
-    assert_eq!(asking, ["cli/ask.rs"]);
+    assert_eq!(asking, ["cli/prompt.rs"]);
 }

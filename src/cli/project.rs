@@ -345,7 +345,7 @@ impl Place {
         let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
         let mut retired: BTreeSet<Version> = seen.iter().flat_map(|s| retires(&s.state, s.exported)).collect();
         // What another machine is about to release stays free for it.
-        for other in super::rivals::with(self, &retired)? {
+        for other in super::remote_trains::with(self, &retired)? {
             retired.retain(|v| !other.note.versions.contains(v));
         }
         Ok(Past { retired, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect(), floor: 0 })

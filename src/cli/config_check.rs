@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Output;
-use super::place::Place;
+use super::project::Place;
 use crate::config::{Unused, refuse};
 use crate::error::{Context as _, Result};
 use crate::formats::glob;
@@ -15,7 +15,7 @@ use crate::model::{BranchName, Oid};
 /// Refuses names in the configuration that mean nothing in the repository as it is, and stores that lie in the checkout by
 /// way of a link.
 pub(super) fn check(place: &Place) -> Result<()> {
-    super::trial::check(&place.config.templates)?;
+    super::template_check::check(&place.config.templates)?;
     let path = &place.path;
     let bytes = place.disk.read(path).context(format!("cannot read `{}`", path.display()))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use super::place::Place;
+use super::project::Place;
 use crate::engine::staged::{Staged, others};
 use crate::error::{Error, Result};
 use crate::model::{PersonId, TrainNonce};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Output;
-use super::place::{Place, advice};
+use super::project::{Place, advice};
 use crate::config;
 use crate::engine::{Facts, Train};
 use crate::formats::layout;

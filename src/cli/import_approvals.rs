@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::place::Place;
+use super::project::Place;
 use crate::engine::Train;
-use crate::engine::bring::{self, Brought};
+use crate::engine::import_approvals::{self, Brought};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{PersonId, TrainName, escape};
 use crate::trust::Carried;
@@ -36,7 +36,7 @@ pub(super) fn read(place: &Place, files: &[PathBuf]) -> Result<Vec<(String, Carr
             Error::input(format!("there is no file `{name}`"))
                 .hint("an approver makes it: `lifeboat approve --bundle FILE --as NAME --out APPROVAL`")
         })?;
-        let carried = bring::read(&bytes, &name)?;
+        let carried = import_approvals::read(&bytes, &name)?;
         Ok((name, carried))
     };
     files.iter().map(read).collect()
@@ -68,7 +68,7 @@ pub(super) fn train(place: &Place, brought: &[(String, Carried)]) -> Result<Trai
 
 /// Judges and records them.
 pub(super) fn record(train: &Train, brought: &[(String, Carried)], now: Timestamp) -> Result<Vec<Came>> {
-    let came = bring::bring(train, brought, now)?;
+    let came = import_approvals::bring(train, brought, now)?;
     let words = |b: Brought| match b {
         Brought::Recorded => "recorded",
         Brought::Before => "recorded before",
