@@ -117,11 +117,11 @@ pub trait Store: Send + Sync {
     /// The store's; never when the object exists. [`crate::error::ErrorKind::Verification`] if `source` has other bytes.
     async fn put_new(&self, area: &Area, path: &str, source: &Path, digests: &Digests) -> Result<PutNew>;
 
-    /// Makes a staged object public under the same path, which must be absent there.
+    /// Makes a staged object, which has these digests, public under the same path, which must be absent there.
     ///
     /// # Errors
     /// The store's; an object that is not staged, unless it is public already.
-    async fn promote(&self, train: &str, path: &str) -> Result<PutNew>;
+    async fn promote(&self, train: &str, path: &str, digests: &Digests) -> Result<PutNew>;
 
     /// Replaces a public object if its bytes now have the digest `old` (`None`: if it is absent); says whether it did.
     ///

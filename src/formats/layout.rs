@@ -4,6 +4,9 @@ use semver::Version;
 
 use crate::model::{ProjectName, Sha256};
 
+/// The directory of the releases and of their list.
+pub const RELEASES: &str = "releases";
+
 /// The signed list of releases.
 pub const INDEX: &str = "releases/index.json";
 

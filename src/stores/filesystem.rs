@@ -21,6 +21,7 @@ use crate::effects::{Area, Capabilities, Disk, PutNew, Store, aside, blocking};
 use crate::error::{Error, Result};
 use crate::model::{Digests, Sha256, Stat, StoreName};
 use crate::step::Exposure;
+use crate::stores::strangers::look;
 use crate::table::{Fault, Faults, NO_KEYS, Table};
 
 /// The kind of store that is a directory.
@@ -165,7 +166,7 @@ impl Store for FilesystemStore {
             return Ok(None);
         }
         let probe = blocking(|| self.tree.show_probe().map_err(|e| self.tree.explained(e)))?;
-        let seen = strangers::look(&self.base, &probe).await;
+        let seen = look(&self.base, &probe).await;
         blocking(|| self.tree.hide_probe(&probe).map_err(|e| self.tree.explained(e)))?;
         Ok(seen)
     }
@@ -194,7 +195,7 @@ impl Store for FilesystemStore {
         self.run(|tree| tree.put_new(area, path, source, digests))
     }
 
-    async fn promote(&self, train: &str, path: &str) -> Result<PutNew> {
+    async fn promote(&self, train: &str, path: &str, _digests: &Digests) -> Result<PutNew> {
         self.run(|tree| tree.promote(train, path))
     }
 

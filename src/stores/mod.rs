@@ -2,6 +2,8 @@
 
 mod filesystem;
 pub mod path;
+pub mod server;
+mod strangers;
 
 pub use filesystem::directory;
 

@@ -16,6 +16,7 @@ mod git;
 #[path = "../github_double/mod.rs"]
 mod github_double;
 mod runner;
+mod servers;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;

@@ -116,7 +116,7 @@ async fn modes_are_for_the_team_and_then_for_everyone() {
         assert_eq!(mode(&one.root.join(path)), want, "{path}");
     }
     assert_eq!(mode(&one.root.join(".staging/t/releases/1.0.0/a")), 0o600);
-    one.store.promote("t", "releases/1.0.0/a").await.unwrap();
+    one.store.promote("t", "releases/1.0.0/a", &Digests::of(b"bytes")).await.unwrap();
     one.store.replace_if("releases/index.json", None, b"{}").await.unwrap();
     for (path, want) in
         [("releases", 0o755), ("releases/1.0.0", 0o755), ("releases/1.0.0/a", 0o644), ("releases/index.json", 0o644)]

@@ -11,6 +11,7 @@ pub mod canary;
 pub mod counting;
 pub mod instant_runner;
 pub mod kill_points;
+pub mod memory_server;
 pub mod namespaces;
 pub mod power_loss;
 pub mod sample_train;

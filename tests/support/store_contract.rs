@@ -190,24 +190,25 @@ async fn lists(f: &Fixture) {
 
 async fn promotes(f: &Fixture) {
     let path = "releases/1.0.0/a";
-    let e = f.store.promote(TRAIN, path).await.unwrap_err();
+    let (bytes, others) = (Digests::of(b"bytes"), Digests::of(b"other"));
+    let e = f.store.promote(TRAIN, path, &bytes).await.unwrap_err();
     assert!(e.message().contains(path), "{}", e.report());
     f.put(&*f.store, &staging(), path, b"bytes").await.unwrap();
-    assert_eq!(f.second.promote(TRAIN, path).await.unwrap(), PutNew::Created);
-    assert_eq!(f.store.promote(TRAIN, path).await.unwrap(), PutNew::Existed);
+    assert_eq!(f.second.promote(TRAIN, path, &bytes).await.unwrap(), PutNew::Created);
+    assert_eq!(f.store.promote(TRAIN, path, &bytes).await.unwrap(), PutNew::Existed);
     assert_eq!(get(&*f.store, &Area::Public, path).await.unwrap(), b"bytes");
     assert_eq!((f.strangers_see)(), [(path.to_owned(), b"bytes".to_vec())]);
     // Whatever another train stages under that path stays behind.
     let other = Area::Staging("train-2".to_owned());
     f.put(&*f.store, &other, path, b"other").await.unwrap();
-    assert_eq!(f.store.promote("train-2", path).await.unwrap(), PutNew::Existed);
+    assert_eq!(f.store.promote("train-2", path, &others).await.unwrap(), PutNew::Existed);
     assert_eq!(get(&*f.store, &Area::Public, path).await.unwrap(), b"bytes");
     // Public bytes outlive the staging area.
     f.store.clear_staging(TRAIN).await.unwrap();
     f.store.clear_staging(TRAIN).await.unwrap();
     assert!(f.store.list(&staging(), "").await.unwrap().is_empty());
     assert_eq!(get(&*f.second, &other, path).await.unwrap(), b"other");
-    assert_eq!(f.store.promote(TRAIN, path).await.unwrap(), PutNew::Existed);
+    assert_eq!(f.store.promote(TRAIN, path, &bytes).await.unwrap(), PutNew::Existed);
     assert_eq!(get(&*f.store, &Area::Public, path).await.unwrap(), b"bytes");
 }
 
@@ -249,7 +250,7 @@ async fn refuses_paths_that_lead_out(f: &Fixture) {
         assert!(f.put(&*f.store, &staging(), bad, b"x").await.is_err(), "{bad:?}");
         assert!(f.store.get(&Area::Public, bad).await.is_err(), "{bad:?}");
         assert!(f.store.replace_if(bad, None, b"x").await.is_err(), "{bad:?}");
-        assert!(f.store.promote(TRAIN, bad).await.is_err(), "{bad:?}");
+        assert!(f.store.promote(TRAIN, bad, &Digests::of(b"x")).await.is_err(), "{bad:?}");
         if !bad.is_empty() {
             assert!(f.store.list(&Area::Public, bad).await.is_err(), "{bad:?}");
             assert!(f.store.clear_staging(bad).await.is_err(), "{bad:?}");
@@ -291,7 +292,7 @@ async fn interrupted_promotion(new: &impl Fn() -> Fixture) {
         let f = new();
         f.put(&*f.store, &staging(), path, SECRET).await.unwrap();
         let cut = (f.interrupted)(n);
-        let promoted = cut.store.promote(TRAIN, path).await;
+        let promoted = cut.store.promote(TRAIN, path, &Digests::of(SECRET)).await;
         if !(cut.happened)() {
             promoted.unwrap();
             break;
@@ -300,7 +301,7 @@ async fn interrupted_promotion(new: &impl Fn() -> Fixture) {
         let public = get(&*f.store, &Area::Public, path).await;
         assert!(public.is_none() || public.as_deref() == Some(SECRET), "call {n}");
         seen.insert(public.is_some());
-        f.second.promote(TRAIN, path).await.unwrap();
+        f.second.promote(TRAIN, path, &Digests::of(SECRET)).await.unwrap();
         assert_eq!((f.strangers_see)(), [(path.to_owned(), SECRET.to_vec())], "call {n}");
     }
     assert!(!seen.is_empty(), "no call was interrupted");

@@ -133,9 +133,9 @@ impl Store for Between {
         self.inner.put_new(area, path, source, digests).await
     }
 
-    async fn promote(&self, train: &str, path: &str) -> Result<PutNew> {
+    async fn promote(&self, train: &str, path: &str, digests: &Digests) -> Result<PutNew> {
         self.shared(path);
-        self.inner.promote(train, path).await
+        self.inner.promote(train, path, digests).await
     }
 
     async fn replace_if(&self, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool> {

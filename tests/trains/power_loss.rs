@@ -178,7 +178,7 @@ static CASES: &[Case] = &[
             let staging = Area::Staging("t".to_owned());
             waiting(async {
                 store.put_new(&staging, "releases/1/a", &root.join("source"), &digests).await?;
-                store.promote("t", "releases/1/a").await.map(drop)
+                store.promote("t", "releases/1/a", &digests).await.map(drop)
             })
         },
         always: |root| assert!(read(root.join("store/releases/1/a")).is_none_or(|t| t == STAGED)),

@@ -115,7 +115,7 @@ impl Store for RecordingStore {
         Ok(PutNew::Created)
     }
 
-    async fn promote(&self, train: &str, path: &str) -> Result<PutNew> {
+    async fn promote(&self, train: &str, path: &str, _digests: &Digests) -> Result<PutNew> {
         if self.there(path).await? {
             return Ok(PutNew::Existed);
         }

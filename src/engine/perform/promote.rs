@@ -48,7 +48,7 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
                     None => false,
                 });
         if is_staged {
-            store.promote(&train, &path).await?;
+            store.promote(&train, &path, &file.digests).await?;
         } else {
             // Made after the gate, public already, or lost since: the train has the same bytes.
             store.put_new(&Area::Public, &path, &source, &file.digests).await?;

@@ -1,0 +1,118 @@
+//! Tries out what the store promises, in a corner of its staging area.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::store::{STAGING, ServerStore};
+use super::{Server, Source, read_all};
+use crate::effects::{Capabilities, PutNew};
+use crate::error::{Context as _, Error, Result};
+use crate::model::Stat;
+
+/// Where it is tried out.
+const PROBE: &str = ".probe";
+/// How many race.
+const RACERS: usize = 4;
+/// What a probe that was killed left is removed after so many seconds; one that runs meanwhile is younger.
+const FORGOTTEN: i64 = 3600;
+
+impl ServerStore {
+    /// See [`crate::effects::Store::check`].
+    pub(super) async fn try_out(&self) -> Result<Capabilities> {
+        self.server.is_there().await?;
+        let now = jiff::Timestamp::now().as_second();
+        for entry in self.server.entries(&format!("{STAGING}/{PROBE}")).await? {
+            let begun = entry.name.split('-').next().and_then(|at| at.parse().ok());
+            if begun.is_none_or(|begun: i64| begun + FORGOTTEN < now) {
+                self.server.delete_dir(&format!("{STAGING}/{PROBE}/{}", entry.name)).await?;
+            }
+        }
+        // Two that look at once have a directory each.
+        let dir = format!("{STAGING}/{PROBE}/{now}-{:016x}", random()?);
+        let found = self.observed(&dir).await;
+        self.server.delete_dir(&dir).await?;
+        found
+    }
+
+    async fn observed(&self, dir: &str) -> Result<Capabilities> {
+        let key = format!("{dir}/raced");
+        let bytes = |n: usize| format!("probe {n}\n").into_bytes();
+        let created = self.race(|server, n| {
+            let (key, bytes) = (key.clone(), bytes(n));
+            async move { Ok(server.create(&key, Source::Bytes(&bytes)).await? == PutNew::Created) }
+        });
+        let created = created.await?;
+        let (stat, kept) = self.content(&key).await?;
+        let put_if_absent = matches!(*created, [n] if kept == bytes(n));
+        let replaced = self.race(|server, n| {
+            let (key, stat, bytes) = (key.clone(), stat.clone(), bytes(RACERS + n));
+            async move { server.swap(&key, &stat, &bytes).await }
+        });
+        let replaced = replaced.await?;
+        let (_, kept) = self.content(&key).await?;
+        let conditional_replace = matches!(*replaced, [n] if kept == bytes(RACERS + n))
+            // Long after, too.
+            && !self.server.swap(&key, &stat, &bytes(0)).await?
+            && self.content(&key).await?.1 == kept;
+        self.copies(dir, &key, &kept).await?;
+        Ok(Capabilities { put_if_absent, conditional_replace, warnings: Vec::new() })
+    }
+
+    /// Looks whether a copy has the bytes of what was copied, and leaves what is there where it promises so.
+    async fn copies(&self, dir: &str, key: &str, kept: &[u8]) -> Result<()> {
+        let (other, fresh) = (format!("{dir}/other"), format!("{dir}/copied/fresh"));
+        self.server.create(&other, Source::Bytes(b"other\n")).await?;
+        let copied = self.server.copy(key, &fresh).await? == PutNew::Created;
+        let (_, copy) = self.content(&fresh).await?;
+        if !copied || copy != kept {
+            return Err(Error::fatal("a copy within the server does not have the bytes that were copied"));
+        }
+        if self.server.promises().copies_once {
+            let replaced = self.server.copy(&other, key).await? == PutNew::Created;
+            if replaced || self.content(key).await?.1 != kept {
+                return Err(Error::fatal(
+                    "a copy within the server replaces what is there, although it was asked not to",
+                ));
+            }
+        }
+        let mut listed = self.server.list(dir).await?;
+        listed.sort();
+        if listed != [fresh, other, key.to_owned()] {
+            return Err(Error::fatal("the server does not list what was just put there").detail(format!("{listed:?}")));
+        }
+        Ok(())
+    }
+
+    /// Lets [`RACERS`] start together; gives those who won.
+    async fn race<F>(&self, run: impl Fn(Arc<dyn Server>, usize) -> F) -> Result<Vec<usize>>
+    where
+        F: Future<Output = Result<bool>> + Send + 'static,
+    {
+        let mut racers = JoinSet::new();
+        for n in 0..RACERS {
+            let racer = run(self.server.clone(), n);
+            racers.spawn(async move { (n, racer.await) });
+        }
+        let mut won = Vec::new();
+        while let Some(done) = racers.join_next().await {
+            let (n, outcome) = done.context("a probe ended early")?;
+            if outcome? {
+                won.push(n);
+            }
+        }
+        Ok(won)
+    }
+
+    async fn content(&self, key: &str) -> Result<(Stat, Vec<u8>)> {
+        let opened = self.server.open(key).await?;
+        let opened = opened.ok_or_else(|| Error::fatal("the server does not show what was just put there"))?;
+        Ok((opened.stat.clone(), read_all(opened, key)?))
+    }
+}
+
+/// A number that nobody guesses.
+pub(crate) fn random() -> Result<u64> {
+    getrandom::u64().map_err(|e| Error::fatal(format!("the operating system gives no random numbers: {e}")))
+}
