@@ -28,7 +28,7 @@ use lifeboat::host::HostDisk;
 use lifeboat::journal::{Event, FailureClass, Journal, Record, State};
 use lifeboat::model::{Digests, Sha256};
 use lifeboat::plan::{Graph, check, plan};
-use lifeboat::sandbox::{Sandbox, View};
+use lifeboat::sandbox::{Sandbox, SandboxView};
 use lifeboat::step::Exposure;
 
 fn main() {
@@ -149,7 +149,7 @@ fn sandboxed() {
     let run = |mut command: Command| assert!(command.current_dir("/").status().unwrap().success());
     let plain = || run(Command::new(&line[0]));
     let inside = || {
-        let view = View::system(false).at(Path::new("/"));
+        let view = SandboxView::system(false).at(Path::new("/"));
         run(sandbox.command(program, view, &BTreeMap::new(), &line).unwrap());
     };
     let (_, without) = timed(50, plain);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::effects::{Clock, Disk, Forge, Remote, Runner, SecretResolver, Store};
 use crate::error::{Error, Result};
 use crate::model::{Label, RemoteName, RunnerName, SecretRef, StoreName};
-use crate::table::{Faults, Keys, Table, Text};
+use crate::table::{Faults, Table, TableKeys, Text};
 
 /// A port behind which adapters are.
 pub trait Port: Send + Sync + 'static {
@@ -30,7 +30,7 @@ pub struct Adapter<P: Port + ?Sized> {
     /// What names it in a table, for messages and the reference.
     pub example: &'static str,
     /// The keys of its own in the table.
-    pub keys: &'static Keys,
+    pub keys: &'static TableKeys,
     /// What the core must know of it before it is opened.
     pub facts: P::Facts,
     /// Checks the keys of its own; touches nothing.
@@ -245,9 +245,12 @@ pub struct Registries {
 impl Registries {
     /// The kinds of adapter for a table of the configuration, each with its example and its own keys.
     #[must_use]
-    pub fn kinds(&self, table: &str) -> Vec<Kind> {
-        fn all<P: Port + ?Sized>(adapters: &[Adapter<P>]) -> Vec<Kind> {
-            adapters.iter().map(|a| Kind { name: a.kind, about: a.about, example: a.example, keys: a.keys }).collect()
+    pub fn kinds(&self, table: &str) -> Vec<AdapterKind> {
+        fn all<P: Port + ?Sized>(adapters: &[Adapter<P>]) -> Vec<AdapterKind> {
+            adapters
+                .iter()
+                .map(|a| AdapterKind { name: a.kind, about: a.about, example: a.example, keys: a.keys })
+                .collect()
         }
         match table {
             "store" => all(&self.stores),
@@ -261,7 +264,7 @@ impl Registries {
 
 /// What the reference says of one kind of adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kind {
+pub struct AdapterKind {
     /// See [`Adapter::kind`].
     pub name: &'static str,
     /// See [`Adapter::about`].
@@ -269,5 +272,5 @@ pub struct Kind {
     /// See [`Adapter::example`].
     pub example: &'static str,
     /// See [`Adapter::keys`].
-    pub keys: &'static Keys,
+    pub keys: &'static TableKeys,
 }

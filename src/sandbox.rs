@@ -26,9 +26,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context as _, Error, Result};
 
-pub use hidden::{BELOW_HOME, Kept};
+pub use hidden::{BELOW_HOME, HiddenPaths};
 pub use init::{REFUSED, VERB, init, refused};
-pub use view::{Mount, View};
+pub use view::{Mount, SandboxView};
 
 /// How long the probe may take.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ const CHECK: &str = "test -r /proc/self/stat && ! test -e \"$1\"";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Orders {
-    view: View,
+    view: SandboxView,
 }
 
 /// A way to make namespaces.
@@ -101,7 +101,7 @@ impl Sandbox {
     fn works(&self, program: &Path) -> Result<(), String> {
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let outside = tempfile::NamedTempFile::new().map_err(|e| text(&e))?;
-        let view = View::system(false).at(Path::new("/"));
+        let view = SandboxView::system(false).at(Path::new("/"));
         let line = ["/bin/sh", "-c", CHECK, "sh", &outside.path().display().to_string()].map(str::to_owned);
         let mut command = self.command(program, view, &BTreeMap::new(), &line).map_err(|e| text(&e))?;
         let mut child =
@@ -134,7 +134,7 @@ impl Sandbox {
     pub fn command(
         &self,
         program: &Path,
-        view: View,
+        view: SandboxView,
         env: &BTreeMap<String, String>,
         line: &[String],
     ) -> io::Result<Command> {

@@ -51,7 +51,7 @@ pub use merge_back::{MergeBack, MergedAs, MergedBack};
 pub use on_store::OnStore;
 pub use pack_history::{HistoryPacked, KeptPack, PackHistory};
 pub use point::{Point, PointLine, Pointed};
-pub use prepare::{Bump, Prepare, Prepared};
+pub use prepare::{Prepare, Prepared, VersionBump};
 pub use promote::{Promote, Promoted};
 pub use publish_advisory::{AdvisoryPublished, PublishAdvisory};
 pub use push_git::{PushGit, PushLine, Pushed};

@@ -56,7 +56,7 @@ const LONGEST: usize = 8 << 20;
 
 /// What the texts about one line's release may use.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ReleaseText {
+pub struct ReleaseContext {
     /// `{{ project }}`.
     pub project: ProjectName,
     /// `{{ version }}`: the new one.
@@ -87,7 +87,7 @@ fn day<S: serde::Serializer>(t: &Timestamp, s: S) -> std::result::Result<S::Ok, 
 ///
 /// # Errors
 /// The template's, with its file and line; a message without a subject.
-pub fn commit_message(set: &TemplateSet, text: &ReleaseText) -> Result<String> {
+pub fn commit_message(set: &TemplateSet, text: &ReleaseContext) -> Result<String> {
     message("commit.txt", &render(set, "commit.txt", text)?)
 }
 
@@ -95,7 +95,7 @@ pub fn commit_message(set: &TemplateSet, text: &ReleaseText) -> Result<String> {
 ///
 /// # Errors
 /// The template's, with its file and line; a message without a subject, or with a line that would begin a signature.
-pub fn tag_message(set: &TemplateSet, text: &ReleaseText) -> Result<String> {
+pub fn tag_message(set: &TemplateSet, text: &ReleaseContext) -> Result<String> {
     message("tag.txt", &render(set, "tag.txt", text)?)
 }
 
@@ -103,11 +103,11 @@ pub fn tag_message(set: &TemplateSet, text: &ReleaseText) -> Result<String> {
 ///
 /// # Errors
 /// The template's, with its file and line.
-pub fn notes(set: &TemplateSet, text: &ReleaseText, changelog: Option<&str>) -> Result<String> {
+pub fn notes(set: &TemplateSet, text: &ReleaseContext, changelog: Option<&str>) -> Result<String> {
     #[derive(Serialize)]
     struct Notes<'a> {
         #[serde(flatten)]
-        text: &'a ReleaseText,
+        text: &'a ReleaseContext,
         changelog: &'a str,
     }
     let out = render(set, "notes.md", &Notes { text, changelog: changelog.unwrap_or_default().trim() })?;
@@ -250,7 +250,7 @@ mod tests {
 
     use crate::site::{check_templates as check, sample};
 
-    fn text() -> ReleaseText {
+    fn text() -> ReleaseContext {
         sample().unwrap().text
     }
 
@@ -266,7 +266,7 @@ mod tests {
             tag_message(&set, &text()).unwrap(),
             "acme 36.0.6\n\nThis release fixes:\n\n* GHSA-852m-cvvp-9p4w\n* GHSA-243v-98vx-264h\n"
         );
-        let plain = ReleaseText { advisories: Vec::new(), security: Vec::new(), ..text() };
+        let plain = ReleaseContext { advisories: Vec::new(), security: Vec::new(), ..text() };
         assert_eq!(tag_message(&set, &plain).unwrap(), "acme 36.0.6\n");
         let notes = notes(&set, &text(), Some("\n### Fixed\n\n* A <bug>.\n\n")).unwrap();
         let want = "* GHSA-243v-98vx-264h\n\n### Fixed\n\n* A <bug>.\n\n## Checking";
@@ -275,7 +275,7 @@ mod tests {
         // What GitHub's own CI would have attested, where the release appears there at all.
         let attested = "`gh attestation verify FILE --repo acme/acme` finds none";
         assert!(notes.contains(attested), "{notes}");
-        let alone = ReleaseText { forges: BTreeMap::new(), ..text() };
+        let alone = ReleaseContext { forges: BTreeMap::new(), ..text() };
         assert!(!super::notes(&set, &alone, None).unwrap().contains("attestation"));
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::config::{Config, SeriesSource, TrainLine, TrainRequest, parse};
-use lifeboat::effects::Quiet;
+use lifeboat::effects::NoProgress;
 use lifeboat::engine::{Train, TrainDir};
-use lifeboat::formats::signed::Document as _;
+use lifeboat::formats::signed::SignedDocument as _;
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::journal::Event;
 use lifeboat::model::{BranchName, LineKind, Oid, Sha256};
@@ -157,7 +157,7 @@ pub(crate) fn finished(at: &Path) {
     pin(&*disk, &project, &trust.digest).unwrap();
     let plan = plan(&config, &snapshot, &request).unwrap();
     let effects =
-        wiring::effects(&config, &project, &dir(at), disk, clock, Arc::new(Quiet), wiring::Credentials::kept())
+        wiring::effects(&config, &project, &dir(at), disk, clock, Arc::new(NoProgress), wiring::Credentials::kept())
             .unwrap();
     let (train, _) = Train::adopt(&effects, Arc::new(trust), &dir(at), &plan).unwrap();
     for event in everything(train.graph(), now, |_| 0) {

@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::families::admits_line;
-use super::rules::{Style, VersionFile};
+use super::rules::{VersionFile, VersionStyle};
 use crate::error::{Error, Result};
 use crate::formats::glob::matches_path;
 use crate::formats::splice::{Splice, line_of, splice, whole_words};
@@ -66,19 +66,21 @@ fn one(
     let places = |from: &semver::Version, to: &semver::Version| -> Vec<Splice> {
         let crates = work.moves.values().filter(|m| name.map_or(m.old == *old, |n| n == m.name));
         match file.style {
-            Style::CHeader => c_header::bump(&text, from, to, |_| true),
-            Style::Pyproject => {
+            VersionStyle::CHeader => c_header::bump(&text, from, to, |_| true),
+            VersionStyle::Pyproject => {
                 let own = version_text::pyproject(&text).into_iter().filter(|(_, v, _)| *v == from.to_string());
                 own.map(|(_, _, at)| Splice::new(at, to.to_string())).collect()
             }
-            Style::PackageJson => {
+            VersionStyle::PackageJson => {
                 let own = version_text::package_json(&text).1.into_iter().filter(|(v, _)| *v == from.to_string());
                 own.map(|(_, at)| Splice::new(at, to.to_string())).collect()
             }
-            Style::Snippet => crates.flat_map(|m| version_text::snippets(&text, &m.name, from, to)).collect(),
-            Style::HtmlRootUrl => crates.flat_map(|m| version_text::html_root_urls(&text, &m.name, from, to)).collect(),
-            Style::Plain => version_text::plain(&text, from, to).into_iter().collect(),
-            Style::Text => match &file.pattern {
+            VersionStyle::Snippet => crates.flat_map(|m| version_text::snippets(&text, &m.name, from, to)).collect(),
+            VersionStyle::HtmlRootUrl => {
+                crates.flat_map(|m| version_text::html_root_urls(&text, &m.name, from, to)).collect()
+            }
+            VersionStyle::Plain => version_text::plain(&text, from, to).into_iter().collect(),
+            VersionStyle::Text => match &file.pattern {
                 Some(pattern) => version_text::marked(&text, pattern, from, to),
                 None => version_text::in_marked_lines(&text, MARK, from, to),
             },

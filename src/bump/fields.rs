@@ -6,7 +6,7 @@ use semver::Version;
 
 use super::found::{is_foreign, owner};
 use super::workspace::Workspace;
-use super::{Move, Work};
+use super::{CrateMove, Work};
 use crate::error::Result;
 use crate::formats::splice::{Splice, splice};
 use crate::formats::version_fields::{cmake, fields, in_own_table};
@@ -25,7 +25,7 @@ const OTHER: [&str; 17] = [
 /// that belong to no other crate at that version.
 pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace) -> Result<()> {
     let sources = work.sources;
-    let moves: Vec<Move> = work.moves.values().cloned().collect();
+    let moves: Vec<CrateMove> = work.moves.values().cloned().collect();
     let mut steps: BTreeMap<(&Version, &Version), usize> = BTreeMap::new();
     moves.iter().for_each(|m| *steps.entry((&m.old, &m.new)).or_default() += 1);
     // A step that several crates take together is the project's, or that of a part of it; a lone crate's is its own.

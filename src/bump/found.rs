@@ -8,7 +8,7 @@ use semver::Version;
 
 use super::tree::parent;
 use super::workspace::Workspace;
-use super::{Move, Work};
+use super::{CrateMove, Work};
 use crate::error::Result;
 use crate::formats::splice::{Splice, splice};
 use crate::formats::tag_links::tag_links;
@@ -50,7 +50,7 @@ impl Kind {
 
 /// What a text must have to say something of a move: the old version, or as much of it as a requirement may name and must
 /// change, such as `1.2` where 1.2.3 goes to 1.3.0.
-fn trace(m: &Move) -> String {
+fn trace(m: &CrateMove) -> String {
     let (old, new) = (&m.old, &m.new);
     if old.major != new.major {
         old.major.to_string()
@@ -64,7 +64,7 @@ fn trace(m: &Move) -> String {
 /// Rewrites every version file that belongs to a crate that moves.
 pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> Result<()> {
     let sources = work.sources;
-    let moves: Vec<Move> = work.moves.values().cloned().collect();
+    let moves: Vec<CrateMove> = work.moves.values().cloned().collect();
     let traces: BTreeSet<String> = moves.iter().map(trace).collect();
     for path in sources.paths() {
         let Some(kind) = kind(path) else { continue };
@@ -84,8 +84,8 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         if here.is_empty() && kind.needs_version() {
             continue;
         }
-        let speaks = |m: &&Move| here.contains(trace(m).as_str()) && mentions(&text, &m.name);
-        let named: Vec<&Move> = moves.iter().filter(speaks).collect();
+        let speaks = |m: &&CrateMove| here.contains(trace(m).as_str()) && mentions(&text, &m.name);
+        let named: Vec<&CrateMove> = moves.iter().filter(speaks).collect();
         // Crates that go the same way as the one whose file this is.
         let alike = || named.iter().filter(|m| own.is_some_and(|own| (&own.old, &own.new) == (&m.old, &m.new)));
         let cuts = match kind {
@@ -126,7 +126,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 named.iter().flat_map(|m| prose::pinned(&text, &m.name, &m.old, &m.new)).chain(its).collect()
             }
             Kind::Expected => {
-                let site = |m: &Move| version_text::site_links(&text, &m.name, &m.old, &m.new);
+                let site = |m: &CrateMove| version_text::site_links(&text, &m.name, &m.old, &m.new);
                 named.iter().flat_map(|m| site(m).into_iter().chain(links(&text, m))).collect()
             }
             Kind::PackageJson => {
@@ -139,7 +139,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
                 step.map(|(old, new)| version_text::citation(&text, old, new, day)).unwrap_or_default()
             }
             Kind::Script => {
-                let constants = |m: &Move| version_text::constants(&text, &m.name, &m.old, &m.new);
+                let constants = |m: &CrateMove| version_text::constants(&text, &m.name, &m.old, &m.new);
                 let project = step(work, path, own, owner.is_some());
                 let project = project.map(|(old, new)| version_text::project_versions(&text, old, new));
                 moves.iter().flat_map(constants).chain(project.into_iter().flatten()).collect()
@@ -213,7 +213,7 @@ fn is_history(path: &str) -> bool {
 }
 
 /// What a document for people says of a crate that moves.
-fn document(text: &str, m: &Move) -> Vec<Splice> {
+fn document(text: &str, m: &CrateMove) -> Vec<Splice> {
     let mut moved = links(text, m);
     moved.extend(tag_links(text, &m.name, &m.old, &m.new));
     moved.extend(prose::labels(text, &moved, &m.old, &m.new));
@@ -225,7 +225,7 @@ fn document(text: &str, m: &Move) -> Vec<Splice> {
 
 /// Members of a JSON object that are called after the crate, or, in the manifest of release-please (its documentation,
 /// "Manifest Driven release-please"), after the crate's directory.
-fn members(text: &str, path: &str, m: &Move) -> Vec<Splice> {
+fn members(text: &str, path: &str, m: &CrateMove) -> Vec<Splice> {
     let listed = path.contains("release-please");
     // A package of it is a directory, and a workspace may be one.
     let dir = format!("{}/", parent(&m.manifest));
@@ -243,13 +243,13 @@ fn mentions(text: &str, name: &str) -> bool {
 }
 
 /// Dates the section of the crate that a changelog is of, as its previous release's section is written.
-fn changelog(text: &str, moves: &[Move], own: Option<&Move>, day: Date) -> Option<Splice> {
+fn changelog(text: &str, moves: &[CrateMove], own: Option<&CrateMove>, day: Date) -> Option<Splice> {
     // At the top of a workspace it is of whatever it last named; beside a crate it is that crate's.
     let mut steps = moves.iter().filter(|m| own.is_none_or(|own| own.manifest == m.manifest));
     steps.find_map(|m| changelog_dates::date_as_before(text, &m.old, &m.new, day))
 }
 
-fn links(text: &str, m: &Move) -> Vec<Splice> {
+fn links(text: &str, m: &CrateMove) -> Vec<Splice> {
     version_text::links(text, &m.name, &m.old, &m.new)
 }
 
@@ -274,7 +274,7 @@ pub(super) fn owner(workspace: &Workspace, path: &str) -> Option<String> {
 }
 
 /// Macros whose name begins as the name of a crate that moves, and nameless ones (`VERSION`) of the crate they lie in.
-fn headers(text: &str, moves: &[Move], own: Option<&Move>) -> Vec<Splice> {
+fn headers(text: &str, moves: &[CrateMove], own: Option<&CrateMove>) -> Vec<Splice> {
     if !text.contains("#") || !text.contains("VERSION") {
         return Vec::new();
     }
@@ -308,8 +308,8 @@ fn related(subject: &str, name: &str) -> bool {
 
 /// A manifest of another ecosystem is ours if it has the name of a crate that moves, or lies beside one.
 fn foreign_manifest(
-    moves: &[Move],
-    own: Option<&Move>,
+    moves: &[CrateMove],
+    own: Option<&CrateMove>,
     name: &str,
     places: Vec<(String, std::ops::Range<usize>)>,
 ) -> Vec<Splice> {
@@ -327,7 +327,12 @@ fn foreign_manifest(
 
 /// Whose version a file is of that names nobody: the crate's that it lies beside, or the project's at the top of a virtual
 /// workspace.
-fn step<'a>(work: &'a Work<'_>, path: &str, own: Option<&'a Move>, owned: bool) -> Option<(&'a Version, &'a Version)> {
+fn step<'a>(
+    work: &'a Work<'_>,
+    path: &str,
+    own: Option<&'a CrateMove>,
+    owned: bool,
+) -> Option<(&'a Version, &'a Version)> {
     match own {
         Some(m) => Some((&m.old, &m.new)),
         None if owned => None,

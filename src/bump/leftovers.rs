@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Bump, EntryKind, SourceTree};
+use super::{Bump, SourceTree, TreeEntryKind};
 use crate::error::Result;
 use crate::formats::splice::{line_of, whole_words};
 
@@ -17,7 +17,7 @@ pub fn remains(tree: &dyn SourceTree, bump: &Bump, after: &BTreeMap<&str, Option
     let reached: BTreeSet<String> = bump.moves.iter().map(|m| m.new.to_string()).collect();
     let left: BTreeSet<String> = bump.moves.iter().map(|m| m.old.to_string()).collect();
     let left: Vec<&str> = left.difference(&reached).map(String::as_str).collect();
-    let entries = tree.entries()?.into_iter().filter(|e| e.kind == EntryKind::File);
+    let entries = tree.entries()?.into_iter().filter(|e| e.kind == TreeEntryKind::File);
     let paths: Vec<String> = entries.map(|e| e.path).filter(|p| !is_of_its_time(p)).collect();
     let (now, as_before): (Vec<String>, Vec<String>) = paths.into_iter().partition(|p| after.contains_key(p.as_str()));
     let mut found: BTreeMap<String, String> = BTreeMap::new();

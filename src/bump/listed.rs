@@ -7,12 +7,12 @@ use semver::Version;
 use super::families::unique;
 use super::tree::{Sources, file_in, join, parent};
 use super::workspace::{Workspace, place};
-use super::{Decision, Move, moving};
+use super::{CrateMove, Decision, moving};
 use crate::error::{Error, Result};
 
 /// One line of the list: `crate<TAB>old<TAB>new<TAB>manifest<TAB>publish`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedMove {
     /// The crate's name, or `[workspace.package]` for the version that crates inherit.
     pub name: String,
     /// The version it must be at.
@@ -32,7 +32,7 @@ const INHERITED: &str = "[workspace.package]";
 ///
 /// # Errors
 /// The line that is not of five fields, or whose versions, path or flag are none.
-pub fn parse_listed(text: &str, source: &str) -> Result<Vec<Listed>> {
+pub fn parse_listed(text: &str, source: &str) -> Result<Vec<ListedMove>> {
     let mut out = Vec::new();
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
@@ -52,7 +52,7 @@ pub fn parse_listed(text: &str, source: &str) -> Result<Vec<Listed>> {
         let Some(manifest) = join("", manifest) else {
             return Err(fault(format!("`{manifest}` does not lie in the tree")));
         };
-        out.push(Listed { name: name.to_owned(), old, new, manifest, publish });
+        out.push(ListedMove { name: name.to_owned(), old, new, manifest, publish });
     }
     if out.is_empty() {
         return Err(Error::input(format!("{source}: no crate is listed"))
@@ -62,7 +62,7 @@ pub fn parse_listed(text: &str, source: &str) -> Result<Vec<Listed>> {
 }
 
 /// The manifests at which the workspace is entered: the listed ones, and the top's.
-pub(super) fn seeds(sources: &Sources<'_>, listed: &[Listed]) -> Vec<String> {
+pub(super) fn seeds(sources: &Sources<'_>, listed: &[ListedMove]) -> Vec<String> {
     let mut out: Vec<String> = listed.iter().map(|l| l.manifest.clone()).collect();
     out.extend(sources.has("Cargo.toml").then(|| "Cargo.toml".to_owned()));
     for l in listed {
@@ -79,9 +79,9 @@ pub(super) fn seeds(sources: &Sources<'_>, listed: &[Listed]) -> Vec<String> {
 }
 
 /// Checks the list against the workspace.
-pub(super) fn decide(workspace: &Workspace, listed: &[Listed]) -> Result<Decision> {
+pub(super) fn decide(workspace: &Workspace, listed: &[ListedMove]) -> Result<Decision> {
     let mut roots: BTreeMap<String, (Version, Version)> = BTreeMap::new();
-    let mut moves: BTreeMap<String, Move> = BTreeMap::new();
+    let mut moves: BTreeMap<String, CrateMove> = BTreeMap::new();
     for l in listed.iter().filter(|l| l.name == INHERITED) {
         let loaded = workspace.manifest(&l.manifest);
         let own = loaded.and_then(|m| Some((m, m.manifest.workspace.as_ref()?.version.as_ref()?)));
@@ -127,12 +127,12 @@ pub(super) fn decide(workspace: &Workspace, listed: &[Listed]) -> Result<Decisio
 }
 
 /// The version that stands for the project: the inherited one, or the crate nearest to the top.
-fn main(listed: &[Listed]) -> Option<(Version, Version)> {
-    let depth = |l: &&Listed| (l.name != INHERITED, !l.publish, l.manifest.matches('/').count());
+fn main(listed: &[ListedMove]) -> Option<(Version, Version)> {
+    let depth = |l: &&ListedMove| (l.name != INHERITED, !l.publish, l.manifest.matches('/').count());
     listed.iter().min_by_key(depth).map(|l| (l.old.clone(), l.new.clone()))
 }
 
-fn forward(l: &Listed) -> Result<()> {
+fn forward(l: &ListedMove) -> Result<()> {
     // Who lists a step back, to a pre-release say, means it.
     if l.new != l.old {
         return Ok(());

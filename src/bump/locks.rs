@@ -8,14 +8,14 @@ use super::Work;
 use super::tree::{file_in, join, parent};
 use super::workspace::{Crate, Workspace};
 use crate::error::{Error, Result};
-use crate::formats::cargo_lock::{self, Lock, LockedPackage, Moved};
+use crate::formats::cargo_lock::{self, CargoLock, CrateMoves, LockedPackage};
 use crate::formats::cargo_manifest;
 use crate::formats::glob::matches_path;
 
 /// Rewrites every lock file of the tree that holds a crate that moves, at its old version. The lock of a workspace fits its
 /// manifests afterwards, as far as they can be known without an index, or the bump stops.
 pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, exclude: &[String]) -> Result<()> {
-    let mut moved: Moved = BTreeMap::new();
+    let mut moved: CrateMoves = BTreeMap::new();
     for m in work.moves.values() {
         moved.entry(m.name.clone()).or_default().push((m.old.clone(), m.new.clone()));
     }
@@ -88,8 +88,8 @@ fn catch_up(
     work: &mut Work<'_>,
     workspace: &Workspace,
     (path, root): (&str, &str),
-    lock: &Lock,
-    steps: &mut Moved,
+    lock: &CargoLock,
+    steps: &mut CrateMoves,
 ) -> Result<()> {
     let hint = "run `cargo update --workspace`, commit, then bump";
     let mut found: BTreeMap<&str, Vec<&LockedPackage>> = BTreeMap::new();
@@ -140,7 +140,7 @@ fn is_member(workspace: &Workspace, krate: &Crate, root: &str) -> bool {
 }
 
 /// Where a package stands that is locked at a version from which nothing moves.
-fn behind<'a>(package: &LockedPackage, steps: &'a Moved) -> Option<&'a Version> {
+fn behind<'a>(package: &LockedPackage, steps: &'a CrateMoves) -> Option<&'a Version> {
     let own = steps.get(&package.name).filter(|_| package.source.is_none())?;
     let (old, _) = own.first()?;
     own.iter().all(|(from, _)| from.to_string() != package.version).then_some(old)

@@ -7,7 +7,7 @@ use super::rules::Requirements;
 use super::workspace::{Crate, Loaded, Workspace, place};
 use super::{Strictness, Work};
 use crate::error::{Error, Result};
-use crate::formats::cargo_manifest::{PackageVersion, Text};
+use crate::formats::cargo_manifest::{PackageVersion, SpannedText};
 use crate::formats::requirement::{Lift, admits, lift, lift_older};
 use crate::formats::splice::{Splice, splice};
 use crate::formats::version_text;
@@ -103,7 +103,7 @@ pub(super) fn end_with_newline(work: &mut Work<'_>) -> Result<()> {
 /// One requirement on a crate of the workspace.
 struct Wish<'a> {
     loaded: &'a Loaded,
-    requirement: &'a Text,
+    requirement: &'a SpannedText,
     package: &'a str,
     /// The manifest in which it stands.
     path: &'a str,

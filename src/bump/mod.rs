@@ -28,15 +28,15 @@ use crate::error::{Error, Result};
 use crate::model::VersionStep;
 
 pub use leftovers::remains;
-pub use listed::{Listed, parse_listed};
+pub use listed::{ListedMove, parse_listed};
 pub use lock_check::{LockCheck, LockFit};
 pub use pointers::{pointers, pointers_note};
 pub use rules::{
-    Changelog, Family, FamilyStep, Hook, OnFailure, Requirements, Style, Unpublished, VersionFile, VersionRules,
+    Changelog, Family, FamilyStep, Hook, OnFailure, Requirements, Unpublished, VersionFile, VersionRules, VersionStyle,
 };
 pub use tagged::AtTag;
 use tree::Sources;
-pub use tree::{Entry, EntryKind, MemoryTree, SourceTree, has_any};
+pub use tree::{MemoryTree, SourceTree, TreeEntry, TreeEntryKind, has_any};
 use workspace::{Crate, Workspace};
 
 /// What is asked of a bump.
@@ -64,7 +64,7 @@ pub struct Edit {
 /// One crate that goes to another version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Move {
+pub struct CrateMove {
     /// The crate's name.
     #[serde(rename = "crate")]
     pub name: String,
@@ -89,7 +89,7 @@ pub struct Bump {
     /// The tag that this version gets; nothing where no rules say.
     pub tag: Option<String>,
     /// Every crate that moves, by manifest path.
-    pub moves: Vec<Move>,
+    pub moves: Vec<CrateMove>,
     /// Every file that changes, by path.
     pub edits: Vec<Edit>,
     /// What the changelog says of this version, for the forge; nothing without a changelog or a section.
@@ -155,7 +155,7 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
 /// As [`bump()`]; and a listed crate that is not at its old version.
 pub fn bump_listed(
     tree: &dyn SourceTree,
-    listed: &[Listed],
+    listed: &[ListedMove],
     requirements: Requirements,
     request: &BumpRequest,
     at_tag: AtTag<'_>,
@@ -190,7 +190,7 @@ enum Strictness {
 struct Decision {
     /// The project's version, before and afterwards.
     main: (Version, Version),
-    moves: Vec<Move>,
+    moves: Vec<CrateMove>,
     /// Workspace manifests whose `[workspace.package] version` moves, from where to where.
     roots: BTreeMap<String, (Version, Version)>,
 }
@@ -198,7 +198,7 @@ struct Decision {
 /// The edits as they grow.
 struct Work<'a> {
     sources: &'a Sources<'a>,
-    moves: BTreeMap<String, Move>,
+    moves: BTreeMap<String, CrateMove>,
     roots: BTreeMap<String, (Version, Version)>,
     main: (Version, Version),
     texts: BTreeMap<String, String>,
@@ -252,8 +252,8 @@ impl<'a> Work<'a> {
 }
 
 /// The move of `krate` to `new`.
-fn moving(krate: &Crate, old: Version, new: Version) -> Move {
-    Move {
+fn moving(krate: &Crate, old: Version, new: Version) -> CrateMove {
+    CrateMove {
         name: krate.name.clone(),
         old,
         new,

@@ -1,6 +1,6 @@
 //! Files whose contents lie elsewhere: a tree holds pointers to them (Git LFS).
 
-use super::tree::{EntryKind, SourceTree};
+use super::tree::{SourceTree, TreeEntryKind};
 use crate::error::Result;
 
 /// How every pointer begins, and what its second line names (the Git LFS specification); it has fewer than 1,024 bytes.
@@ -18,7 +18,7 @@ fn is_pointer(bytes: &[u8]) -> bool {
 /// A tree that cannot be read.
 pub fn pointers(tree: &dyn SourceTree) -> Result<Vec<String>> {
     let entries = tree.entries()?;
-    let files = || entries.iter().filter(|e| e.kind == EntryKind::File).map(|e| e.path.as_str());
+    let files = || entries.iter().filter(|e| e.kind == TreeEntryKind::File).map(|e| e.path.as_str());
     let attributes = |path: &&str| path.rsplit('/').next() == Some(".gitattributes");
     let mut filtered = false;
     for path in files().filter(attributes) {

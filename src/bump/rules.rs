@@ -134,7 +134,7 @@ keys! {
         /// Where it lies; with `*`, `?` or `**`, all files there whose style fits.
         pub path: String,
         /// How the version stands in it.
-        pub style: Style,
+        pub style: VersionStyle,
         /// Whose version: a crate's name; by default the project's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub krate as "crate": Option<String> = "the project's",
@@ -150,7 +150,7 @@ keys! {
 /// How a version stands in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Style {
+pub enum VersionStyle {
     /// `#define X_VERSION "1.2.3"` and `#define X_VERSION_MAJOR 1`, `…_MINOR`, `…_PATCH`.
     CHeader,
     /// `[project] version` (or `[tool.poetry] version`) and `[tool.towncrier] version` of a `pyproject.toml`.
@@ -242,6 +242,6 @@ words! {
     FamilyStep: "patch" "minor" "major";
     Requirements: "lift" "keep";
     Unpublished: "keep" "move";
-    Style: "c-header" "pyproject" "package-json" "snippet" "html-root-url" "plain" "text";
+    VersionStyle: "c-header" "pyproject" "package-json" "snippet" "html-root-url" "plain" "text";
     OnFailure: "stop" "warn";
 }

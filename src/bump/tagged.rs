@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use super::Move;
+use super::CrateMove;
 use super::workspace::Workspace;
 use crate::error::{Error, Result};
 use crate::formats::cargo_manifest::{self, PackageVersion};
@@ -18,12 +18,12 @@ const NAMED: [&str; 5] =
 /// Forms that name a version only: whose it is has to be seen.
 const PLAIN: [&str; 2] = ["v{version}", "{version}"];
 
-fn tag(form: &str, m: &Move, version: &Version) -> String {
+fn tag(form: &str, m: &CrateMove, version: &Version) -> String {
     form.replace("{crate}", &m.name).replace("{version}", &version.to_string())
 }
 
 /// Stops if a crate's new version has a tag that names the crate.
-pub(super) fn by_name(workspace: &Workspace, moves: &[Move], tags: &BTreeSet<String>) -> Result<()> {
+pub(super) fn by_name(workspace: &Workspace, moves: &[CrateMove], tags: &BTreeSet<String>) -> Result<()> {
     for m in moves {
         if let Some(found) = NAMED.iter().map(|form| tag(form, m, &m.new)).find(|t| tags.contains(t)) {
             return Err(taken(workspace, m, &found, "its name says so".to_owned()));
@@ -37,7 +37,7 @@ pub(super) fn by_name(workspace: &Workspace, moves: &[Move], tags: &BTreeSet<Str
 /// look alike and mean something else.
 pub(super) fn by_content(
     workspace: &Workspace,
-    moves: &[Move],
+    moves: &[CrateMove],
     tags: &BTreeSet<String>,
     at_tag: AtTag<'_>,
 ) -> Result<Vec<String>> {
@@ -74,13 +74,13 @@ pub(super) fn by_content(
 
 /// Whether the plain tag `old` is that of the crate's old version, as far as can be seen: a tag whose tree can be read and
 /// has the crate at another version, or not at all, is of something else.
-fn same_form(m: &Move, old: &str, at_tag: AtTag<'_>) -> bool {
+fn same_form(m: &CrateMove, old: &str, at_tag: AtTag<'_>) -> bool {
     let seen = ["Cargo.toml", m.manifest.as_str()].into_iter().any(|path| at_tag(old, path).is_some());
     !seen || version_at(m, old, at_tag).is_some_and(|v| v == m.old.to_string())
 }
 
 /// The version that the crate has in the tree of `tag`, as its manifest or the one that it inherits from says.
-fn version_at(m: &Move, tag: &str, at_tag: AtTag<'_>) -> Option<String> {
+fn version_at(m: &CrateMove, tag: &str, at_tag: AtTag<'_>) -> Option<String> {
     let parsed = |path: &str| cargo_manifest::parse(std::str::from_utf8(&at_tag(tag, path)?).ok()?).ok();
     match parsed(&m.manifest)?.package.filter(|p| p.name.value == m.name)?.version {
         PackageVersion::Literal(text) => Some(text.value),
@@ -93,7 +93,7 @@ fn version_at(m: &Move, tag: &str, at_tag: AtTag<'_>) -> Option<String> {
     }
 }
 
-fn taken(workspace: &Workspace, m: &Move, tag: &str, why: String) -> Error {
+fn taken(workspace: &Workspace, m: &CrateMove, tag: &str, why: String) -> Error {
     let place = workspace.crate_at(&m.manifest).map_or(&m.manifest, |c| &c.place);
     Error::conflict(format!("`{}` {} is already tagged: `{tag}`", m.name, m.new))
         .detail(format!("{place}: it is at {}", m.old))

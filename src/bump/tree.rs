@@ -10,7 +10,7 @@ use crate::formats::glob::matches_path;
 
 /// What a path of a tree is, by its git mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
+pub enum TreeEntryKind {
     /// 100644 or 100755.
     File,
     /// 120000; never followed.
@@ -21,11 +21,11 @@ pub enum EntryKind {
 
 /// One path of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     /// Relative to the top, with `/`, without `.` and `..`. Paths that are not UTF-8 are left out.
     pub path: String,
     /// What it is.
-    pub kind: EntryKind,
+    pub kind: TreeEntryKind,
 }
 
 /// A tree as git records it: a commit's, or a checkout's tracked files. Only files that a bump needs are read.
@@ -34,7 +34,7 @@ pub trait SourceTree {
     ///
     /// # Errors
     /// The tree cannot be listed.
-    fn entries(&self) -> Result<Vec<Entry>>;
+    fn entries(&self) -> Result<Vec<TreeEntry>>;
 
     /// The bytes of the file at `path`, or nothing where there is none.
     ///
@@ -91,9 +91,9 @@ impl MemoryTree {
 }
 
 impl SourceTree for MemoryTree {
-    fn entries(&self) -> Result<Vec<Entry>> {
-        let files = self.files.keys().map(|p| Entry { path: p.clone(), kind: EntryKind::File });
-        let submodules = self.submodules.iter().map(|p| Entry { path: p.clone(), kind: EntryKind::Submodule });
+    fn entries(&self) -> Result<Vec<TreeEntry>> {
+        let files = self.files.keys().map(|p| TreeEntry { path: p.clone(), kind: TreeEntryKind::File });
+        let submodules = self.submodules.iter().map(|p| TreeEntry { path: p.clone(), kind: TreeEntryKind::Submodule });
         Ok(files.chain(submodules).collect())
     }
 
@@ -115,10 +115,10 @@ impl<'a> Sources<'a> {
     /// Lists the tree once.
     pub(super) fn new(tree: &'a dyn SourceTree) -> Result<Self> {
         let entries = tree.entries()?;
-        let kind = |k: EntryKind| entries.iter().filter(move |e| e.kind == k).map(|e| e.path.clone());
-        let linked: Vec<String> = kind(EntryKind::Submodule).map(|p| format!("{p}/")).collect();
-        let symlinks: HashSet<String> = kind(EntryKind::Symlink).collect();
-        let mut paths: Vec<String> = kind(EntryKind::File).filter(|p| !below(&linked, p)).collect();
+        let kind = |k: TreeEntryKind| entries.iter().filter(move |e| e.kind == k).map(|e| e.path.clone());
+        let linked: Vec<String> = kind(TreeEntryKind::Submodule).map(|p| format!("{p}/")).collect();
+        let symlinks: HashSet<String> = kind(TreeEntryKind::Symlink).collect();
+        let mut paths: Vec<String> = kind(TreeEntryKind::File).filter(|p| !below(&linked, p)).collect();
         paths.sort();
         // A submodule whose files were added to the tree (a source archive, a vendored copy) is still not ours, unless a
         // workspace of ours names one of its crates as a member: then it is an ordinary directory by now.

@@ -7,7 +7,7 @@ use semver::Version;
 
 use super::tree::{Sources, file_in, join, parent};
 use crate::error::{Error, Result};
-use crate::formats::cargo_manifest::{self, Dependency, Manifest, PackageVersion, Publish, Text};
+use crate::formats::cargo_manifest::{self, CargoManifest, Dependency, PackageVersion, Publish, SpannedText};
 use crate::formats::glob::matches_path;
 use crate::formats::requirement::admits;
 use crate::formats::splice::line_of;
@@ -18,7 +18,7 @@ pub(super) struct Loaded {
     /// Its text.
     pub(super) text: Rc<str>,
     /// What it says.
-    pub(super) manifest: Manifest,
+    pub(super) manifest: CargoManifest,
     /// Cargo reaches it from the workspace; otherwise it only lies in the tree.
     pub(super) reached: bool,
 }
@@ -122,7 +122,7 @@ impl Workspace {
 
     /// What the repository is called, as the manifests say: the one at the top first.
     pub(super) fn repository(&self) -> Option<String> {
-        let said = |m: &'_ Manifest| {
+        let said = |m: &'_ CargoManifest| {
             let own = m.package.as_ref().and_then(|p| p.repository.clone());
             own.or_else(|| m.workspace.as_ref()?.repository.clone())
         };
@@ -283,7 +283,7 @@ pub(super) fn twice(a: &Crate, b: &Crate) -> Error {
         .hint("rename one, or name the directory that does not count in `exclude` of `[version]`")
 }
 
-fn version(path: &str, text: &str, literal: &Text) -> Result<Version> {
+fn version(path: &str, text: &str, literal: &SpannedText) -> Result<Version> {
     // Cargo takes blanks around it.
     Version::parse(literal.value.trim()).map_err(|e| {
         let at = place(path, text, literal.span.start);
@@ -302,14 +302,14 @@ fn within(pattern: &str, dir: &str) -> bool {
 }
 
 /// Whether the workspace at directory `root` leaves `dir` out: `members` wins over `exclude`, as in Cargo.
-fn excludes(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> bool {
+fn excludes(workspace: &cargo_manifest::WorkspaceTable, root: &str, dir: &str) -> bool {
     let member =
         workspace.members.iter().filter_map(|m| join(root, m)).any(|m| !m.contains('*') && matches_path(&m, dir));
     !member && excludes_glob(workspace, root, dir)
 }
 
 /// The manifests that the one at `path` leads to.
-fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &Manifest) -> Result<Vec<String>> {
+fn neighbours(sources: &Sources<'_>, all: &[&String], path: &str, manifest: &CargoManifest) -> Result<Vec<String>> {
     let dir = parent(path);
     let mut out = Vec::new();
     if let Some(workspace) = &manifest.workspace {
@@ -360,6 +360,6 @@ fn readable(sources: &Sources<'_>, path: &str, from: &str) -> Result<()> {
     Ok(())
 }
 
-fn excludes_glob(workspace: &cargo_manifest::Workspace, root: &str, dir: &str) -> bool {
+fn excludes_glob(workspace: &cargo_manifest::WorkspaceTable, root: &str, dir: &str) -> bool {
     workspace.exclude.iter().filter_map(|e| join(root, e)).any(|e| within(&e, dir))
 }

@@ -90,7 +90,7 @@ impl Data {
 
 /// One file of the checkout that a bump changes, adds or removes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct CheckoutChange {
     /// Where it lies in the checkout.
     pub path: String,
     /// Its bytes before; nothing where it is added.
@@ -102,7 +102,7 @@ pub struct Change {
     pub executable: Option<bool>,
 }
 
-impl From<Edit> for Change {
+impl From<Edit> for CheckoutChange {
     fn from(edit: Edit) -> Self {
         Self { path: edit.path, before: Some(edit.before), after: Some(edit.after), executable: None }
     }
@@ -138,7 +138,7 @@ pub enum Applied {
 ///
 /// # Errors
 /// A file is no longer as it was read, another bump is writing, or the disk refuses; the tree is then as before.
-pub fn apply(checkout: &Checkout, changes: &[Change], request: &str, program: Option<&Path>) -> Result<()> {
+pub fn apply(checkout: &Checkout, changes: &[CheckoutChange], request: &str, program: Option<&Path>) -> Result<()> {
     let dir = checkout.record_dir();
     let lock = lock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
     let mut files = Vec::new();

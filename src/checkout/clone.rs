@@ -5,30 +5,30 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::bump::{Entry, EntryKind};
+use crate::bump::{TreeEntry, TreeEntryKind};
 use crate::error::{Context as _, Error, Result};
-use crate::git::{Configuration, GitProgram, Output};
+use crate::git::{Configuration, GitOutput, GitProgram};
 
 /// The clone around a checkout.
-pub(super) struct Clone {
+pub(super) struct GitCheckout {
     program: GitProgram,
     top: PathBuf,
     /// The git directory of this work tree.
     pub(super) git_dir: PathBuf,
     /// The one with the objects and refs, which linked work trees share.
     pub(super) common: PathBuf,
-    listed: OnceCell<Listed>,
+    listed: OnceCell<IndexListing>,
 }
 
 /// What the index has.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
-    pub(super) entries: Vec<Entry>,
+pub(super) struct IndexListing {
+    pub(super) entries: Vec<TreeEntry>,
     /// Files outside the sparse checkout, with their blobs.
     pub(super) sparse: BTreeMap<String, String>,
 }
 
-impl Clone {
+impl GitCheckout {
     /// The clone whose work tree holds `dir`; nothing where there is none.
     pub(super) fn around(dir: &Path) -> Result<Option<Self>> {
         let at = dir.canonicalize().context(dir.display())?;
@@ -70,7 +70,7 @@ impl Clone {
         &self.top
     }
 
-    fn git(&self, args: &[&str]) -> Result<Output> {
+    fn git(&self, args: &[&str]) -> Result<GitOutput> {
         self.program.call(Configuration::User).directory(&self.top).args(args.iter().copied()).run()
     }
 
@@ -80,12 +80,12 @@ impl Clone {
     }
 
     /// The index, read once.
-    pub(super) fn listed(&self) -> Result<&Listed> {
+    pub(super) fn listed(&self) -> Result<&IndexListing> {
         if let Some(known) = self.listed.get() {
             return Ok(known);
         }
         let out = self.asked(&["ls-files", "-z", "-t", "--stage"], "the index")?;
-        let mut listed = Listed::default();
+        let mut listed = IndexListing::default();
         // `H 100644 <blob> 0<TAB>path`; paths in conflict come several times.
         for record in out.split(|b| *b == 0) {
             let Some((head, path)) = std::str::from_utf8(record).ok().and_then(|r| r.split_once('\t')) else {
@@ -94,17 +94,17 @@ impl Clone {
             let mut fields = head.split(' ');
             let (Some(tag), Some(mode), Some(blob)) = (fields.next(), fields.next(), fields.next()) else { continue };
             let kind = match mode {
-                "120000" => EntryKind::Symlink,
-                "160000" => EntryKind::Submodule,
-                _ => EntryKind::File,
+                "120000" => TreeEntryKind::Symlink,
+                "160000" => TreeEntryKind::Submodule,
+                _ => TreeEntryKind::File,
             };
-            if listed.entries.last().is_some_and(|e: &Entry| e.path == path) {
+            if listed.entries.last().is_some_and(|e: &TreeEntry| e.path == path) {
                 continue;
             }
-            if tag == "S" && kind == EntryKind::File {
+            if tag == "S" && kind == TreeEntryKind::File {
                 listed.sparse.insert(path.to_owned(), blob.to_owned());
             }
-            listed.entries.push(Entry { path: path.to_owned(), kind });
+            listed.entries.push(TreeEntry { path: path.to_owned(), kind });
         }
         Ok(self.listed.get_or_init(|| listed))
     }
@@ -138,7 +138,7 @@ impl Clone {
 
     /// The commit that is checked out; nothing before the first.
     pub(super) fn head(&self) -> Option<String> {
-        let out = self.git(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"]).ok().filter(Output::succeeded)?;
+        let out = self.git(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"]).ok().filter(GitOutput::succeeded)?;
         Some(String::from_utf8_lossy(&out.stdout).trim().to_owned())
     }
 
@@ -178,7 +178,7 @@ impl Clone {
     /// The configured `user.name` and `user.email`.
     pub(super) fn committer(&self) -> Option<String> {
         let value = |key: &str| {
-            let out = self.git(&["config", "--get", key]).ok().filter(Output::succeeded)?;
+            let out = self.git(&["config", "--get", key]).ok().filter(GitOutput::succeeded)?;
             Some(String::from_utf8_lossy(&out.stdout).trim().to_owned()).filter(|v| !v.is_empty())
         };
         Some(format!("{} <{}>", value("user.name")?, value("user.email")?))
@@ -186,7 +186,7 @@ impl Clone {
 
     /// The address of a remote, as the configuration has it.
     pub(super) fn remote(&self, name: &str) -> Option<String> {
-        let out = self.git(&["config", "--get", &format!("remote.{name}.url")]).ok().filter(Output::succeeded)?;
+        let out = self.git(&["config", "--get", &format!("remote.{name}.url")]).ok().filter(GitOutput::succeeded)?;
         Some(String::from_utf8_lossy(&out.stdout).trim().to_owned())
     }
 

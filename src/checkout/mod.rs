@@ -9,19 +9,19 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::bump::{Entry, EntryKind, SourceTree, has_any};
+use crate::bump::{SourceTree, TreeEntry, TreeEntryKind, has_any};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::glob;
 
-pub use apply::{Applied, Change, GUARD, apply, guard, recover, settle};
-use clone::Clone;
+pub use apply::{Applied, CheckoutChange, GUARD, apply, guard, recover, settle};
+use clone::GitCheckout;
 pub use clone::History;
-pub use history::{Learned, Release, Unexpressed, Wanted, learn};
+pub use history::{Learned, PastRelease, ReleaseFilter, Unexpressed, learn};
 
 /// A checkout: the tracked files of a git working tree, or, where there is no git, the files of a directory.
 pub struct Checkout {
     top: PathBuf,
-    clone: Option<Clone>,
+    clone: Option<GitCheckout>,
 }
 
 impl Checkout {
@@ -30,7 +30,7 @@ impl Checkout {
     /// # Errors
     /// The repository around `dir` is bare, or git refuses it.
     pub fn open(dir: &Path) -> Result<Self> {
-        match Clone::around(dir)? {
+        match GitCheckout::around(dir)? {
             Some(clone) => Ok(Self { top: clone.top().to_owned(), clone: Some(clone) }),
             None => Ok(Self { top: dir.canonicalize().context(dir.display())?, clone: None }),
         }
@@ -53,13 +53,13 @@ impl Checkout {
     /// # Errors
     /// The refs cannot be read.
     pub fn history(&self) -> Result<Option<History>> {
-        self.clone.as_ref().map(Clone::history).transpose()
+        self.clone.as_ref().map(GitCheckout::history).transpose()
     }
 
     /// Whether it is a partial clone, which lacks old files.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.clone.as_ref().is_some_and(Clone::is_partial)
+        self.clone.as_ref().is_some_and(GitCheckout::is_partial)
     }
 
     /// Who commits here by git's configuration, as `Name <address>`.
@@ -85,7 +85,7 @@ impl Checkout {
     /// # Errors
     /// The references cannot be read.
     pub fn tags(&self) -> Result<BTreeSet<String>> {
-        self.clone.as_ref().map_or_else(|| Ok(BTreeSet::new()), Clone::tags)
+        self.clone.as_ref().map_or_else(|| Ok(BTreeSet::new()), GitCheckout::tags)
     }
 
     /// The file at `path` in the tree that `tag` names; nothing where there is none, or where it cannot be read.
@@ -99,7 +99,7 @@ impl Checkout {
     /// # Errors
     /// The tree or its state cannot be read.
     pub fn own_files(&self) -> Result<BTreeSet<String>> {
-        let tracked = self.entries()?.into_iter().filter(|e| e.kind != EntryKind::Submodule);
+        let tracked = self.entries()?.into_iter().filter(|e| e.kind != TreeEntryKind::Submodule);
         let mut out: BTreeSet<String> = tracked.map(|e| e.path).collect();
         if let Some(clone) = &self.clone {
             out.extend(clone.untracked()?);
@@ -156,7 +156,7 @@ impl Checkout {
 }
 
 impl SourceTree for Checkout {
-    fn entries(&self) -> Result<Vec<Entry>> {
+    fn entries(&self) -> Result<Vec<TreeEntry>> {
         if let Some(clone) = &self.clone {
             return Ok(clone.listed()?.entries.clone());
         }
@@ -212,8 +212,8 @@ impl SourceTree for Checkout {
         }
         let entries = &clone.listed()?.entries;
         let known = |path: &str| {
-            let of_a_submodule = |e: &Entry| {
-                e.kind == EntryKind::Submodule && path.strip_prefix(&e.path).is_some_and(|r| r.starts_with('/'))
+            let of_a_submodule = |e: &TreeEntry| {
+                e.kind == TreeEntryKind::Submodule && path.strip_prefix(&e.path).is_some_and(|r| r.starts_with('/'))
             };
             entries.iter().any(|e| e.path == path || of_a_submodule(e))
         };
@@ -248,7 +248,7 @@ fn read_plain(at: &Path, bytes: &mut Vec<u8>) -> std::io::Result<()> {
 }
 
 /// Lists a directory that git does not know; build output and hidden directories are not source.
-fn walk(dir: &Path, prefix: &str, out: &mut Vec<Entry>) -> Result<()> {
+fn walk(dir: &Path, prefix: &str, out: &mut Vec<TreeEntry>) -> Result<()> {
     for entry in fs::read_dir(dir).context(dir.display())? {
         let entry = entry.context(dir.display())?;
         let Ok(name) = entry.file_name().into_string() else { continue };
@@ -260,8 +260,8 @@ fn walk(dir: &Path, prefix: &str, out: &mut Vec<Entry>) -> Result<()> {
                 walk(&entry.path(), &path, out)?;
             }
         } else {
-            let kind = if kind.is_symlink() { EntryKind::Symlink } else { EntryKind::File };
-            out.push(Entry { path, kind });
+            let kind = if kind.is_symlink() { TreeEntryKind::Symlink } else { TreeEntryKind::File };
+            out.push(TreeEntry { path, kind });
         }
     }
     Ok(())

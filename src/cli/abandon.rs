@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use semver::Version;
 use serde::Serialize;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output, remote_trains};
 use crate::effects::Effects;
-use crate::engine::index::{IndexWriter, Past};
+use crate::engine::index::{IndexWriter, ReleaseHistory};
 use crate::engine::truncated_journal::nothing_is_public_yet;
 use crate::engine::{Train, branches};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +63,7 @@ struct Report {
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     let name = place.choose(args.train.as_ref())?;
     let effects = place.effects_to_abandon(&name, out.progress())?;
     let train = Train::open_to_abandon(&effects, place.trust()?, &place.dir(&name))?;
@@ -122,7 +122,12 @@ async fn end_jobs(effects: &Effects, state: &State) -> Vec<Jobs> {
 
 /// Clears every store's staging area, and has every store's index say what is retired. The train is given up and its claims
 /// hold already: a store that is down keeps nothing from that.
-async fn tell(effects: &Effects, train: &Train, retired: &BTreeSet<Version>, past: &Result<Past>) -> Vec<Told> {
+async fn tell(
+    effects: &Effects,
+    train: &Train,
+    retired: &BTreeSet<Version>,
+    past: &Result<ReleaseHistory>,
+) -> Vec<Told> {
     let (trust, objects) = (train.trust(), train.objects());
     let areas = train.state().staging_areas();
     let mut told = Vec::new();

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output, prompt};
 use crate::config::{self, TrainRequest};
-use crate::effects::Quiet;
+use crate::effects::NoProgress;
 use crate::engine::amend::{Cost, amend, cost};
 use crate::engine::{Facts, Train};
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ struct Report {
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     let request = config::load_train(&args.file, &*place.disk)?;
     let name = request.name.clone();
     let file = shell_path(&args.file);
@@ -67,7 +67,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             .hint(format!("adopt it with `lifeboat ship {file}`")));
     }
     // Where the adopted plan goes and where its keys come from may be what is amended: nothing of it is pinned here.
-    let effects = place.effects_in(&place.dir(&name), Arc::new(Quiet))?;
+    let effects = place.effects_in(&place.dir(&name), Arc::new(NoProgress))?;
     let train = Train::open_to_amend(&effects, place.trust()?, &place.dir(&name))?;
     train.under_way()?;
     if train.state().anything_public() {
@@ -112,7 +112,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 /// The plan of today's configuration and train file, on the commits and with the patches of the adopted one.
-fn plan_again(place: &Place, train: &Train, args: &Args, request: TrainRequest) -> Result<(Plan, Facts)> {
+fn plan_again(place: &LocalProject, train: &Train, args: &Args, request: TrainRequest) -> Result<(Plan, Facts)> {
     let parent = train.plan();
     let not_this_way = |why: Vec<String>| {
         let name = &parent.train;

@@ -5,7 +5,7 @@ mod bundle;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output, prompt};
 use crate::config::KeySource;
 use crate::engine::approve::{Review, approve, review};
@@ -50,7 +50,7 @@ pub(super) struct Args {
 const WAITS: u8 = 3;
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     if let (Some(bundle), Some(to)) = (&args.bundle, &args.to) {
         return bundle::run(&place, args, bundle, to, out);
     }
@@ -100,7 +100,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 /// The train that is meant; where none is under way here, one of another machine may be.
-fn chosen(place: &Place, args: &Args) -> Result<TrainName> {
+fn chosen(place: &LocalProject, args: &Args) -> Result<TrainName> {
     let elsewhere = |e| super::remote_trains::elsewhere(place, &args.person, e);
     let name = place.choose(args.train.as_ref()).map_err(elsewhere)?;
     let seen = place.see(&name)?;

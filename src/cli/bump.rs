@@ -6,19 +6,19 @@ use std::process::ExitCode;
 
 use super::{Global, Output};
 use crate::bump::{
-    Bump, BumpRequest, Hook, LockCheck, LockFit, Move, OnFailure, Requirements, SourceTree as _, VersionRules, bump,
-    bump_listed, parse_listed, remains,
+    Bump, BumpRequest, CrateMove, Hook, LockCheck, LockFit, OnFailure, Requirements, SourceTree as _, VersionRules,
+    bump, bump_listed, parse_listed, remains,
 };
-use crate::checkout::{self, Applied, Change, Checkout};
+use crate::checkout::{self, Applied, Checkout, CheckoutChange};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::splice::line_of;
 use crate::formats::unified_diff::unified_diff;
 use crate::model::{VersionStep, counted, escape};
-use crate::runners::local::{Fence, Seen};
+use crate::runners::local::{Fence, ViewEntry};
 
 /// Bump versions in a checkout as the project's maintainers would
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct BumpArgs {
     /// The step that every version family takes, as `[version]` of the configuration says
     #[arg(long, value_name = "patch|minor|release|rc|X.Y.Z", required_unless_present = "from_tsv")]
     to: Option<VersionStep>,
@@ -64,7 +64,7 @@ struct Tables {
 ///
 /// # Errors
 /// Anything inconsistent, with file and line; the tree is then as before.
-pub fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+pub fn run(global: &Global, args: &BumpArgs, out: &Output) -> Result<ExitCode> {
     if global.config.is_some() && args.from_tsv.is_some() {
         return Err(Error::input("both a configuration and a list say who moves where")
             .hint("leave out `--from-tsv`, or `--config` and `LIFEBOAT_CONFIG`"));
@@ -99,7 +99,7 @@ pub fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
             (bump_listed(&checkout, &listed, policy, &asked, &at_tag)?, Vec::new(), vec!["Cargo.toml".to_owned()])
         }
     };
-    let mut changes: Vec<Change> = made.edits.iter().cloned().map(Change::from).collect();
+    let mut changes: Vec<CheckoutChange> = made.edits.iter().cloned().map(CheckoutChange::from).collect();
     let hooks = if args.no_hooks { Vec::new() } else { hooks };
     let has = |path: &str| Ok::<_, Error>(checkout.read(path)?.is_some());
     let checks = if args.check { LockCheck::every(&manifests, has)? } else { Vec::new() };
@@ -173,7 +173,7 @@ fn after(
     hooks: &[Hook],
     checks: &[LockCheck],
     notes: &mut Notes<'_>,
-) -> Result<Vec<Change>> {
+) -> Result<Vec<CheckoutChange>> {
     let own = checkout.own_files()?;
     let edits = made.edits.iter().map(|e| (e.path.clone(), e.after.clone())).collect();
     let repository = checkout.git_dir();
@@ -193,8 +193,8 @@ fn after(
     for check in checks {
         fits(&fence, check, notes)?;
     }
-    let mut changes: BTreeMap<String, Change> =
-        made.edits.iter().map(|e| (e.path.clone(), Change::from(e.clone()))).collect();
+    let mut changes: BTreeMap<String, CheckoutChange> =
+        made.edits.iter().map(|e| (e.path.clone(), CheckoutChange::from(e.clone()))).collect();
     for (path, seen) in fence.seen()? {
         // As in a train: what git leaves out is build output.
         if !own.contains(&path) && checkout.ignores(&path) {
@@ -216,7 +216,7 @@ fn after(
 }
 
 /// What the commands made of the file at `path`; nothing if it is as it was.
-fn taken(checkout: &Checkout, path: &str, seen: Seen) -> Result<Option<Change>> {
+fn taken(checkout: &Checkout, path: &str, seen: ViewEntry) -> Result<Option<CheckoutChange>> {
     let refused = |what: &str| {
         Err(Error::fatal(format!("a command of `after` made `{}` {what}", escape(path))).hint(
             "the tree is as before; only regular files can join a bump: let the command leave them, or git ignore it",
@@ -230,20 +230,20 @@ fn taken(checkout: &Checkout, path: &str, seen: Seen) -> Result<Option<Change>> 
     let before = checkout.read(path)?;
     let there = top.join(path).symlink_metadata().is_ok();
     match seen {
-        Seen::Other => refused("a link, a pipe, a socket or a device"),
+        ViewEntry::Other => refused("a link, a pipe, a socket or a device"),
         _ if there && before.is_none() => refused("something else than the link that it was"),
-        Seen::Gone if before.is_none() => Ok(None),
-        Seen::Gone => Ok(Some(Change {
+        ViewEntry::Gone if before.is_none() => Ok(None),
+        ViewEntry::Gone => Ok(Some(CheckoutChange {
             path: path.to_owned(),
             before,
             after: None,
             executable: Some(checkout.is_executable(path)?),
         })),
-        Seen::File(after, executable) => {
+        ViewEntry::File(after, executable) => {
             let was = before.is_some() && checkout.is_executable(path)?;
             let same = before.as_ref() == Some(&after) && was == executable;
             let executable = (was != executable).then_some(executable);
-            Ok((!same).then(|| Change { path: path.to_owned(), before, after: Some(after), executable }))
+            Ok((!same).then(|| CheckoutChange { path: path.to_owned(), before, after: Some(after), executable }))
         }
     }
 }
@@ -303,14 +303,14 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// The request in words, by which an interrupted bump is known again.
-fn request_text(args: &Args) -> Result<String> {
+fn request_text(args: &BumpArgs) -> Result<String> {
     let to = args.to.as_ref().map_or_else(String::new, ToString::to_string);
     let list = args.from_tsv.as_deref().map(read).transpose()?.unwrap_or_default();
     Ok(format!("{to} {} {:?}\n{list}", args.date, args.requirements))
 }
 
 /// The changes as a diff that `git apply` takes.
-fn diff(changes: &[Change]) -> String {
+fn diff(changes: &[CheckoutChange]) -> String {
     changes.iter().map(|c| unified_diff(&c.path, c.before.as_deref(), c.after.as_deref(), c.executable)).collect()
 }
 
@@ -323,7 +323,7 @@ struct Report {
     version: Option<semver::Version>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
-    moves: Vec<Move>,
+    moves: Vec<CrateMove>,
     files: Vec<String>,
     notes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

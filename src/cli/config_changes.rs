@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Output;
-use super::project::{Place, advice};
+use super::project::{LocalProject, advice};
 use crate::config;
 use crate::engine::{Facts, Train};
 use crate::formats::layout;
@@ -12,7 +12,7 @@ use crate::model::{PersonId, StoreName, TrainName, shell_path, shell_word};
 use crate::plan::{Plan, amend::changes, plan};
 use crate::step::Point;
 
-impl Place {
+impl LocalProject {
     /// A train's file as a shell reads it, or a placeholder where it is not known any more.
     pub(super) fn train_file(&self, train: &TrainName) -> String {
         let facts = Facts::read(&*self.disk, &self.dir(train));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::Output;
-use super::project::Place;
+use super::project::LocalProject;
 use crate::config::{Unused, refuse};
 use crate::error::{Context as _, Result};
 use crate::formats::glob;
@@ -14,7 +14,7 @@ use crate::model::{BranchName, Oid};
 
 /// Refuses names in the configuration that mean nothing in the repository as it is, and stores that lie in the checkout by
 /// way of a link.
-pub(super) fn check(place: &Place) -> Result<()> {
+pub(super) fn check(place: &LocalProject) -> Result<()> {
     super::template_check::check(&place.config.templates)?;
     let path = &place.path;
     let bytes = place.disk.read(path).context(format!("cannot read `{}`", path.display()))?.unwrap_or_default();
@@ -101,7 +101,7 @@ impl<'a> Repository<'a> {
         Ok(String::from_utf8_lossy(&listed).lines().any(at))
     }
 
-    fn has_workflow(&self, place: &Place, head: &Oid, file: &str) -> Result<bool> {
+    fn has_workflow(&self, place: &LocalProject, head: &Oid, file: &str) -> Result<bool> {
         let dirs: BTreeSet<&str> =
             place.destinations()?.workflow_dirs.values().flat_map(|d| d.iter().copied()).collect();
         for dir in dirs {
@@ -114,7 +114,7 @@ impl<'a> Repository<'a> {
 }
 
 /// Where a store really is, if that is in the checkout.
-fn in_checkout(place: &Place, files: &[PathBuf]) -> Option<PathBuf> {
+fn in_checkout(place: &LocalProject, files: &[PathBuf]) -> Option<PathBuf> {
     let checkout = place.config.project.repository.canonicalize().ok()?;
     files.iter().filter_map(|path| real(path)).find(|real| real.starts_with(&checkout))
 }
@@ -127,7 +127,7 @@ fn real(path: &Path) -> Option<PathBuf> {
 }
 
 /// Says loudly that a train file, or a directory of patches, lies where `git add` would take it along.
-pub(super) fn warn_of_embargoed(place: &Place, file: &Path, out: &Output) {
+pub(super) fn warn_of_embargoed(place: &LocalProject, file: &Path, out: &Output) {
     let Some((name, untracked)) = embargoed(place, file) else { return };
     let how = if untracked { "one `git add` publishes it" } else { "it is committed already" };
     out.warn(&format!(
@@ -139,7 +139,7 @@ pub(super) fn warn_of_embargoed(place: &Place, file: &Path, out: &Output) {
 
 /// The train file's path in the checkout, and whether git does not track it; nothing where it lies elsewhere, is ignored, or
 /// tells nothing: a rehearsal's file has neither patches nor advisories.
-fn embargoed(place: &Place, file: &Path) -> Option<(String, bool)> {
+fn embargoed(place: &LocalProject, file: &Path) -> Option<(String, bool)> {
     let train = crate::config::load_train(file, &*place.disk).ok()?;
     let bare = train.lines.iter().all(|l| matches!(l.series, crate::config::SeriesSource::None));
     if bare && train.advisories.is_empty() && train.not_before.is_none() {

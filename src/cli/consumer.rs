@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::project::{Place, state_dir};
+use super::project::{LocalProject, state_dir};
 use super::{Global, Output, doctor, trust, verify};
-use crate::effects::{Clock as _, Disk, Quiet};
+use crate::effects::{Clock as _, Disk, NoProgress};
 use crate::engine::TrainDir;
 use crate::error::Result;
 use crate::host::{HostClock, HostDisk};
 use crate::model::{ProjectName, whole_seconds};
 
 /// The configuration, if there is one; one that was named must be good.
-fn configured(global: &Global) -> Result<Option<Place>> {
-    match Place::open(global) {
+fn configured(global: &Global) -> Result<Option<LocalProject>> {
+    match LocalProject::open(global) {
         Err(e) if global.config.is_some() => Err(e),
         found => Ok(found.ok()),
     }
@@ -33,23 +33,23 @@ fn printing<T>(global: &Global, verb: impl FnOnce(&mut Vec<u8>) -> Result<T>) ->
     done.and_then(|done| written.map(|()| done))
 }
 
-pub(super) fn verify(global: &Global, args: &verify::Args) -> Result<ExitCode> {
+pub(super) fn verify(global: &Global, args: &verify::VerifyArgs) -> Result<ExitCode> {
     let project_keys = configured(global)?.map(|place| place.config.project.keys);
-    let args = verify::Args { project_keys, ..args.clone() };
+    let args = verify::VerifyArgs { project_keys, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
     let now = whole_seconds(HostClock.now());
     printing(global, |out| verify::run(&args, global.json, Arc::new(HostDisk), &state, now, out))
 }
 
-pub(super) fn trust(global: &Global, args: &trust::Args) -> Result<ExitCode> {
+pub(super) fn trust(global: &Global, args: &trust::TrustArgs) -> Result<ExitCode> {
     let project_keys = configured(global)?.map(|place| place.config.project.keys);
-    let args = trust::Args { project_keys, ..args.clone() };
+    let args = trust::TrustArgs { project_keys, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
     let disk: Arc<dyn Disk> = Arc::new(HostDisk);
     printing(global, |out| trust::run(&args, global.json, &disk, &state, HostClock.now(), out))
 }
 
-pub(super) fn doctor(global: &Global, args: &doctor::Args) -> Result<ExitCode> {
+pub(super) fn doctor(global: &Global, args: &doctor::DoctorArgs) -> Result<ExitCode> {
     let code = with_subjects(global, |subjects| {
         let subjects = doctor::Subjects { person: args.person.as_ref(), ..*subjects };
         printing(global, |out| super::runtime()?.block_on(doctor::run(global.json, &subjects, out)))
@@ -59,7 +59,7 @@ pub(super) fn doctor(global: &Global, args: &doctor::Args) -> Result<ExitCode> {
 
 /// Gives `ask` everything that `doctor` looks at.
 pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjects<'_>) -> Result<T>) -> Result<T> {
-    let place = Place::open(global);
+    let place = LocalProject::open(global);
     let state = match &place {
         Ok(place) => place.root().to_owned(),
         Err(_) => state_dir(global)?,
@@ -68,7 +68,7 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
     let meaning = place.as_ref().ok().and_then(|p| super::config_check::check(p).err());
     let mut broken = None;
     let effects =
-        place.as_ref().ok().and_then(|p| p.effects_in(&probe, Arc::new(Quiet)).map_err(|e| broken = Some(e)).ok());
+        place.as_ref().ok().and_then(|p| p.effects_in(&probe, Arc::new(NoProgress)).map_err(|e| broken = Some(e)).ok());
     let config = match (&place, &broken) {
         (Err(e), _) => Err(e),
         // What stands in the file is told with its line, by the check of its names.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-pub use report::{Check, Health};
+pub use report::{Health, HealthCheck};
 
 use crate::config::Config;
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 ///
 /// With `--as`, whether this person could approve here: the own clone, the pinned trust root, the own key.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Args {
+pub struct DoctorArgs {
     /// Check what this person needs to approve, and nothing else
     #[arg(long = "as", value_name = "PERSON")]
     pub person: Option<PersonId>,
@@ -76,16 +76,16 @@ pub async fn run(json: bool, subjects: &Subjects<'_>, out: &mut dyn Write) -> Re
 }
 
 /// Looks at everything at once; the checks come in a fixed order.
-pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
+pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
     let mut work = Work::new(LIMIT);
     let config = subjects.config.ok();
     work.now(match subjects.config {
-        Ok(c) => Check::ok(
+        Ok(c) => HealthCheck::ok(
             "configuration",
             "lifeboat.toml",
             format!("project `{}`, {}", c.project.name, counted(c.targets.len(), "target")),
         ),
-        Err(e) => Check::from_error("configuration", "lifeboat.toml", Health::Fail, e),
+        Err(e) => HealthCheck::from_error("configuration", "lifeboat.toml", Health::Fail, e),
     });
     if let (Some(config), Some(person)) = (config, subjects.person) {
         approver::examine(config, subjects, person, &mut work);
@@ -93,9 +93,9 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
     }
     if let Some(e) = subjects.meaning {
         let lines = e.details().iter().flat_map(|d| d.lines()).filter_map(|l| l.trim_start().strip_prefix("--> "));
-        work.now(Check {
+        work.now(HealthCheck {
             hint: Some(format!("see {}", lines.collect::<Vec<_>>().join(", "))),
-            ..Check::from_error("configuration", "names", Health::Fail, e)
+            ..HealthCheck::from_error("configuration", "names", Health::Fail, e)
         });
     }
     machine::programs(config, &mut work);
@@ -107,14 +107,14 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
             // That nobody can be asked is not a fault.
             let told = clock.elsewhere().await;
             let judged = crate::engine::others_agree(clock.now(), &told);
-            judged.err().map(|e| Check::from_error("machine", "clock", Health::Fail, &e)).into_iter().collect()
+            judged.err().map(|e| HealthCheck::from_error("machine", "clock", Health::Fail, &e)).into_iter().collect()
         });
         trust::root(config, subjects, &mut work);
         trust::repository(config, &mut work);
         machine::keys(config, &mut work);
         expiry::dates(config, subjects, &mut work);
         if let Err(e) = crate::plan::check_adapters(config) {
-            work.now(Check::from_error("adapters", "credentials", Health::Fail, &e));
+            work.now(HealthCheck::from_error("adapters", "credentials", Health::Fail, &e));
         }
         labels(config, subjects.runners, &mut work);
     }
@@ -145,10 +145,14 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<Check> {
         });
     }
     for (train, off) in subjects.workflows_off {
-        work.now(Check {
+        work.now(HealthCheck {
             health: Health::Warn,
             hint: Some(super::status::until(off)),
-            ..Check::ok("workflows", off.forge.to_string(), format!("train `{train}`: {}", super::status::off(off)))
+            ..HealthCheck::ok(
+                "workflows",
+                off.forge.to_string(),
+                format!("train `{train}`: {}", super::status::off(off)),
+            )
         });
     }
     let trial = config.and_then(trust::trial_push);
@@ -196,23 +200,23 @@ impl Known {
     }
 
     /// How one part of it is: what it answered now, since when it did not, and what waits for it.
-    fn check(&self, name: String, part: Part, need: Need, answer: Result<String>) -> Check {
+    fn check(&self, name: String, part: Part, need: Need, answer: Result<String>) -> HealthCheck {
         let area = self.destination.kind();
         let told: Vec<_> = self.outages.iter().filter(|(_, o)| o.part == part).collect();
         let waiting: Vec<String> =
             told.iter().flat_map(|(train, o)| o.waiting.iter().map(move |step| format!("{train}: {step}"))).collect();
         let check = match answer {
-            Ok(says) if waiting.is_empty() => Check::ok(area, name, says),
-            Ok(_) => Check {
+            Ok(says) if waiting.is_empty() => HealthCheck::ok(area, name, says),
+            Ok(_) => HealthCheck {
                 hint: Some("`lifeboat reconcile` delivers what waits".to_owned()),
-                ..Check::ok(area, name, "answers again")
+                ..HealthCheck::ok(area, name, "answers again")
             },
             Err(e) => {
                 let since = told.iter().map(|(_, o)| o.since).min();
-                Check { since, ..Check::from_error(area, name, need.health(), &need.explain(e)) }
+                HealthCheck { since, ..HealthCheck::from_error(area, name, need.health(), &need.explain(e)) }
             }
         };
-        Check { waiting, ..check }
+        HealthCheck { waiting, ..check }
     }
 }
 
@@ -252,11 +256,11 @@ fn labels(config: &Config, runners: &[Arc<dyn Runner>], work: &mut Work) {
         .map(|t| t.name.as_str())
         .collect();
     work.now(match homeless.as_slice() {
-        [] => Check::ok("runners", "labels", "every target has a runner".to_owned()),
-        some => Check {
+        [] => HealthCheck::ok("runners", "labels", "every target has a runner".to_owned()),
+        some => HealthCheck {
             health: Health::Fail,
             hint: Some("add a `[[runner]]` with their labels, or drop the targets from the train".to_owned()),
-            ..Check::ok("runners", "labels", format!("no runner has the labels of {}", some.join(", ")))
+            ..HealthCheck::ok("runners", "labels", format!("no runner has the labels of {}", some.join(", ")))
         },
     });
 }
@@ -264,8 +268,8 @@ fn labels(config: &Config, runners: &[Arc<dyn Runner>], work: &mut Work) {
 /// Checks that are done and checks that are under way, each in its place.
 struct Work {
     limit: Duration,
-    done: Vec<(usize, Check)>,
-    under_way: JoinSet<(usize, Vec<Check>)>,
+    done: Vec<(usize, HealthCheck)>,
+    under_way: JoinSet<(usize, Vec<HealthCheck>)>,
     next: usize,
 }
 
@@ -274,7 +278,7 @@ impl Work {
         Self { limit, done: Vec::new(), under_way: JoinSet::new(), next: 0 }
     }
 
-    fn now(&mut self, check: Check) {
+    fn now(&mut self, check: HealthCheck) {
         self.done.push((self.next, check));
         self.next += 1;
     }
@@ -290,8 +294,8 @@ impl Work {
         let of = name.clone();
         self.later_all(area, name, failure, async move {
             vec![match ask.await {
-                Ok(found) => Check::ok(area, of, found),
-                Err(e) => Check::from_error(area, of, failure, &e),
+                Ok(found) => HealthCheck::ok(area, of, found),
+                Err(e) => HealthCheck::from_error(area, of, failure, &e),
             }]
         });
     }
@@ -302,20 +306,20 @@ impl Work {
         area: &'static str,
         name: String,
         failure: Health,
-        ask: impl Future<Output = Vec<Check>> + Send + 'static,
+        ask: impl Future<Output = Vec<HealthCheck>> + Send + 'static,
     ) {
         let (place, limit) = (self.next, self.limit);
         self.next += 1;
         self.under_way.spawn(async move {
             let checks = tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| {
                 let e = Error::transient(format!("no answer within {limit:?}"));
-                vec![Check::from_error(area, name, failure, &e)]
+                vec![HealthCheck::from_error(area, name, failure, &e)]
             });
             (place, checks)
         });
     }
 
-    async fn finish(mut self) -> Vec<Check> {
+    async fn finish(mut self) -> Vec<HealthCheck> {
         while let Some(ended) = self.under_way.join_next().await {
             // A check that panics is missing in the table; nothing in them does.
             self.done.extend(ended.into_iter().flat_map(|(place, all)| all.into_iter().map(move |c| (place, c))));

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output};
-use crate::drill::{BlackHole, PEOPLE, Sample, THRESHOLD};
+use crate::drill::{BlackHole, PEOPLE, SampleProject, THRESHOLD};
 use crate::effects::{Clock as _, ProgressEvent};
 use crate::engine::approve::{approve, review};
 use crate::engine::{Ended, Question, Train, run as engine_run};
@@ -72,7 +72,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     ))?;
     let local =
         Global { config: Some(sample.project().join("lifeboat.toml")), state: Some(sample.state()), ..global.clone() };
-    let place = Place::open(&local)?;
+    let place = LocalProject::open(&local)?;
     pin(&place)?;
     let train = ship(&place, &sample, out)?;
     let state = train.state();
@@ -96,10 +96,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 /// The sample, made afresh unless a whole one is there, and its black hole.
-fn prepare(dir: &Path) -> Result<(Sample, BlackHole)> {
+fn prepare(dir: &Path) -> Result<(SampleProject, BlackHole)> {
     let marker = dir.join(MARKER);
     if marker.exists() {
-        let sample = Sample::at(dir);
+        let sample = SampleProject::at(dir);
         let hole = BlackHole::again(&sample.github()?).map_err(|e| {
             e.context("the drill cannot go on").hint(format!(
                 "another drill may be under way in `{}`; name another directory: `lifeboat drill DIR`",
@@ -130,20 +130,20 @@ fn begin(dir: &Path) -> Result<PathBuf> {
     Ok(begun)
 }
 
-fn make(dir: &Path, github: &str) -> Result<Sample> {
+fn make(dir: &Path, github: &str) -> Result<SampleProject> {
     let now = HostClock.now();
-    Sample::create(dir, github, now, now)
+    SampleProject::create(dir, github, now, now)
 }
 
 /// In a drill nobody is there to read the digest aloud: the sample's own root is the trusted one.
-fn pin(place: &Place) -> Result<()> {
+fn pin(place: &LocalProject) -> Result<()> {
     let keys = &place.config.project.keys;
     let now = place.clock.now();
     let root = trust::load(&*place.disk, keys, Some(&place.config.project.name), RootChoice::Directory, now)?;
     trust::pin_root(trust::Memory { disk: &*place.disk, state_dir: place.root() }, &root)
 }
 
-fn ship(place: &Place, sample: &Sample, out: &Output) -> Result<Arc<Train>> {
+fn ship(place: &LocalProject, sample: &SampleProject, out: &Output) -> Result<Arc<Train>> {
     let name = TrainName::new("drill")?;
     let effects = place.effects(&name, out.progress())?;
     let train = if place.trains()?.contains(&name) {

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output};
 use crate::effects::files;
-use crate::engine::View;
+use crate::engine::TrainView;
 use crate::engine::export::{EMBARGO, write};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
@@ -54,11 +54,11 @@ struct Report {
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     let name = place.choose(args.train.as_ref())?;
     let (trust, now) = (place.trust()?, place.clock.now());
     let certificates = recipients(&trust, &args.encrypt_to, now)?;
-    let (view, recorded) = View::open(&place.disk, trust.clone(), &place.dir(&name))?;
+    let (view, recorded) = TrainView::open(&place.disk, trust.clone(), &place.dir(&name))?;
     let shown = args.to.display();
     // Before the bundle: whoever has it may approve, and nothing here would know of that.
     let mark = place.dir(&name).exported();

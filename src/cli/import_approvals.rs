@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::project::Place;
+use super::project::LocalProject;
 use crate::engine::Train;
 use crate::engine::import_approvals::{self, Brought};
 use crate::error::{Context as _, Error, Result};
@@ -28,7 +28,7 @@ impl Came {
 }
 
 /// Reads the files.
-pub(super) fn read(place: &Place, files: &[PathBuf]) -> Result<Vec<(String, Carried)>> {
+pub(super) fn read(place: &LocalProject, files: &[PathBuf]) -> Result<Vec<(String, Carried)>> {
     let read = |path: &PathBuf| {
         let name = path.display().to_string();
         let bytes = place.disk.read(path).context(format!("cannot read `{name}`"))?;
@@ -43,7 +43,7 @@ pub(super) fn read(place: &Place, files: &[PathBuf]) -> Result<Vec<(String, Carr
 }
 
 /// The train that approvals are for, if it is this machine's.
-pub(super) fn train(place: &Place, brought: &[(String, Carried)]) -> Result<TrainName> {
+pub(super) fn train(place: &LocalProject, brought: &[(String, Carried)]) -> Result<TrainName> {
     let seen = place.see_all()?;
     for (name, carried) in brought {
         if carried.project != place.config.project.name {

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use super::Output;
 use crate::bump::{Requirements, Unpublished, VersionRules};
-use crate::checkout::{self, Checkout, Learned, Unexpressed, Wanted, learn};
+use crate::checkout::{self, Checkout, Learned, ReleaseFilter, Unexpressed, learn};
 use crate::error::{Context as _, Error, Result};
 
 /// Learn how this project bumps its version, and write `lifeboat.toml`
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct InitArgs {
     /// The checkout
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
@@ -34,7 +34,7 @@ pub struct Args {
 ///
 /// # Errors
 /// There is no history to learn from, or a `lifeboat.toml` already.
-pub fn run(args: &Args, out: &Output) -> Result<ExitCode> {
+pub fn run(args: &InitArgs, out: &Output) -> Result<ExitCode> {
     super::bump::settle(&args.dir, out)?;
     let checkout = Checkout::open(&args.dir)?;
     let Some(history) = checkout.history()? else {
@@ -45,7 +45,7 @@ pub fn run(args: &Args, out: &Output) -> Result<ExitCode> {
         return Err(Error::input(format!("`--tag {tag}` does not end with `{{version}}`"))
             .hint("write the form of the tags, such as `--tag 'v{version}'`"));
     }
-    let wanted = Wanted { krate: args.krate.clone(), tag: args.tag.clone() };
+    let wanted = ReleaseFilter { krate: args.krate.clone(), tag: args.tag.clone() };
     let started = std::time::Instant::now();
     let last = std::cell::Cell::new(None::<std::time::Instant>);
     // The first words at once, then one line in a while: large histories take minutes.
@@ -210,7 +210,7 @@ fn inline<T: serde::Serialize>(value: &T) -> Result<String> {
 
 /// The commits, in short.
 fn founded(learned: &Learned) -> String {
-    let one = |r: &checkout::Release| format!("{} ({})", r.commit.get(..12).unwrap_or(&r.commit), r.versions.1);
+    let one = |r: &checkout::PastRelease| format!("{} ({})", r.commit.get(..12).unwrap_or(&r.commit), r.versions.1);
     learned.releases.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 

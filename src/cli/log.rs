@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output};
-use crate::effects::{Quiet, Role};
+use crate::effects::{NoProgress, Role};
 use crate::error::{Error, Result};
 use crate::journal::{Event, Record, Signatures, check_signatures};
 use crate::model::{Fingerprint, TrainName, counted};
@@ -31,7 +31,7 @@ struct Holder {
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     let name = place.choose(args.train.as_ref())?;
     let (records, torn) = place.records(&name)?;
     if torn {
@@ -54,7 +54,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 /// Checks every signature, and that each holder is known here.
-fn holders(place: &Place, name: &TrainName, records: &[Record]) -> Result<Vec<Holder>> {
+fn holders(place: &LocalProject, name: &TrainName, records: &[Record]) -> Result<Vec<Holder>> {
     let trust = place.trust()?;
     let mut out = Vec::new();
     let checked = check_signatures(records, Signatures::All).map_err(|e| e.context(format!("journal of `{name}`")))?;
@@ -65,7 +65,7 @@ fn holders(place: &Place, name: &TrainName, records: &[Record]) -> Result<Vec<Ho
             Some((person, _)) => format!("{person}, a person of the trust root"),
             // The key may want a passphrase, so it is asked for only where it decides.
             None => {
-                let ours = place.effects(name, Arc::new(Quiet))?.keys.signer(&Role::Operator)?.fingerprint();
+                let ours = place.effects(name, Arc::new(NoProgress))?.keys.signer(&Role::Operator)?.fingerprint();
                 if !ours.parse().is_ok_and(|key| certificate.has_key(&key)) {
                     return Err(Error::verification(format!("nobody known here wrote this journal: {fingerprint}"))
                         .detail(format!("this machine's operator key is {ours}"))

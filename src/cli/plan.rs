@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output, remote_trains};
 use crate::error::{Error, Result};
 use crate::gather;
@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     super::config_check::check(&place)?;
     super::config_check::warn_of_embargoed(&place, &args.file, out);
     let to = place.destinations()?;

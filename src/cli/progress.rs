@@ -22,7 +22,7 @@ const CALM: u32 = 2;
 
 /// Shows progress, but for `silent`. Away from a terminal a heartbeat comes after each `beat`, and half as often while
 /// nothing changes; none if `beat` is zero.
-pub(super) fn watch(silent: bool, beat: Duration, style: Style) -> Arc<dyn Progress> {
+pub(super) fn watch(silent: bool, beat: Duration, style: LineStyle) -> Arc<dyn Progress> {
     let table = Arc::new(Mutex::new(Table::default()));
     let mut heart = None;
     let show: Box<dyn Show> = if silent {
@@ -43,14 +43,14 @@ pub(super) fn watch(silent: bool, beat: Duration, style: Style) -> Arc<dyn Progr
 
 /// How lines look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Style {
+pub(super) struct LineStyle {
     /// Says where logs are.
     pub(super) verbose: bool,
     /// Has colours.
     pub(super) colour: bool,
 }
 
-impl Style {
+impl LineStyle {
     fn painted(self, text: String) -> String {
         if self.colour { paint::painted(&text) } else { text }
     }
@@ -181,11 +181,11 @@ pub(super) fn suspended<T>(work: impl FnOnce() -> T) -> T {
 /// A bar with the steps that ended above it. Before there are steps there is none.
 struct Bar {
     bar: ProgressBar,
-    style: Style,
+    style: LineStyle,
 }
 
 impl Bar {
-    fn new(style: Style) -> Self {
+    fn new(style: LineStyle) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         let look = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
         bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
@@ -230,7 +230,7 @@ impl Show for Bar {
 }
 
 struct Lines {
-    style: Style,
+    style: LineStyle,
 }
 
 impl Show for Lines {

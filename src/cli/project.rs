@@ -10,9 +10,11 @@ use semver::Version;
 use super::Global;
 use crate::adapter::Around;
 use crate::config::{self, Config, KeySource};
-use crate::effects::{Clock, Disk, Effects, EntryKind, Keys, Lock, Objects, Progress, SecretResolver, files, locks};
-use crate::engine::index::{Past, Released};
-use crate::engine::{Approvals, Next, Question, Recorded, Train, TrainDir, View, approvals, next};
+use crate::effects::{
+    Clock, Disk, Effects, Keys, LockGuard, Objects, PathKind, Progress, SecretResolver, files, locks,
+};
+use crate::engine::index::{ReleaseHistory, StoreRelease};
+use crate::engine::{Approvals, Next, Question, Train, TrainDir, TrainRecord, TrainView, approvals, next};
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
@@ -26,7 +28,7 @@ use crate::wiring::{self, Credentials};
 const CONFIG: &str = "lifeboat.toml";
 
 /// A project on this machine: its configuration and its state directory.
-pub(super) struct Place {
+pub(super) struct LocalProject {
     pub(super) config: Config,
     /// Where the configuration was read.
     pub(super) path: PathBuf,
@@ -36,14 +38,14 @@ pub(super) struct Place {
 }
 
 /// A train as it stands, read without its lock.
-pub(super) struct Seen {
+pub(super) struct TrainStatus {
     pub(super) state: State,
     pub(super) now: Timestamp,
     /// Whether a review bundle of it was written.
     exported: bool,
 }
 
-impl Seen {
+impl TrainStatus {
     /// The train's name.
     pub(super) fn name(&self) -> &TrainName {
         &self.state.graph().plan().train
@@ -55,7 +57,7 @@ impl Seen {
     }
 }
 
-impl Place {
+impl LocalProject {
     /// Reads the configuration and finds the state directory.
     pub(super) fn open(global: &Global) -> Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(HostDisk);
@@ -83,7 +85,7 @@ impl Place {
     fn directories(&self) -> Result<Vec<PathBuf>> {
         let dir = self.root.join("trains");
         let entries = self.disk.list(&dir).context(format!("cannot list `{}`", dir.display()))?;
-        Ok(entries.into_iter().filter(|e| e.kind == EntryKind::Dir).map(|e| dir.join(e.name)).collect())
+        Ok(entries.into_iter().filter(|e| e.kind == PathKind::Dir).map(|e| dir.join(e.name)).collect())
     }
 
     /// The trains of this project, by name.
@@ -94,7 +96,7 @@ impl Place {
     }
 
     /// How one train stands.
-    pub(super) fn see(&self, train: &TrainName) -> Result<Seen> {
+    pub(super) fn see(&self, train: &TrainName) -> Result<TrainStatus> {
         let dir = self.dir(train);
         let mut recorded = dir.read(&*self.disk)?;
         if recorded.records.is_empty() {
@@ -105,7 +107,7 @@ impl Place {
                 lost?;
             }
         }
-        Ok(Seen { state: recorded.state()?, now: self.clock.now(), exported: self.exported(&dir)? })
+        Ok(TrainStatus { state: recorded.state()?, now: self.clock.now(), exported: self.exported(&dir)? })
     }
 
     fn exported(&self, dir: &TrainDir) -> Result<bool> {
@@ -114,13 +116,13 @@ impl Place {
     }
 
     /// Whose approvals of a train count, judged by the trust root that is pinned here.
-    pub(super) fn approvals(&self, seen: &Seen) -> Result<Approvals> {
+    pub(super) fn approvals(&self, seen: &TrainStatus) -> Result<Approvals> {
         let objects = Objects::new(self.disk.clone(), self.dir(seen.name()).objects());
-        approvals(&View::new(seen.state.clone(), objects, self.trust()?), seen.now)
+        approvals(&TrainView::new(seen.state.clone(), objects, self.trust()?), seen.now)
     }
 
     /// How all trains stand.
-    pub(super) fn see_all(&self) -> Result<Vec<Seen>> {
+    pub(super) fn see_all(&self) -> Result<Vec<TrainStatus>> {
         for entry in self.directories()? {
             TrainDir::new(entry).plan_is_not_lost(&*self.disk)?;
         }
@@ -131,7 +133,7 @@ impl Place {
     pub(super) fn records(&self, train: &TrainName) -> Result<(Vec<Record>, bool)> {
         let dir = self.dir(train);
         let path = dir.journal();
-        let Recorded { records, len, .. } = dir.read(&*self.disk)?;
+        let TrainRecord { records, len, .. } = dir.read(&*self.disk)?;
         let entry = self.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?;
         Ok((records, entry.is_some_and(|e| e.size > len)))
     }
@@ -295,7 +297,7 @@ impl Place {
     }
 
     /// Held while versions are claimed and the plan that claims them is adopted.
-    pub(super) fn lock_claims(&self) -> Result<Box<dyn Lock>> {
+    pub(super) fn lock_claims(&self) -> Result<Box<dyn LockGuard>> {
         files::create_dir_all(&*self.disk, &self.root, 0o700)?;
         let busy = "another lifeboat process is adopting a train of this project";
         locks::wait(&*self.disk, &self.root.join("claims.lock"), busy)
@@ -309,7 +311,7 @@ impl Place {
     }
 
     /// Claims every version of a plan for its train: two trains cannot make the same release. Takes over claims of trains
-    /// that were never adopted; the caller holds [`Place::lock_claims`] until its own plan is.
+    /// that were never adopted; the caller holds [`LocalProject::lock_claims`] until its own plan is.
     pub(super) fn take_claims(&self, plan: &crate::plan::Plan) -> Result<()> {
         files::create_dir_all(&*self.disk, &self.root.join("claims"), 0o700)?;
         let ours = format!("{}\n", plan.train);
@@ -340,15 +342,19 @@ impl Place {
     }
 
     /// What trains of this machine retired and released; the stores' indexes list it.
-    pub(super) fn past(&self) -> Result<Past> {
+    pub(super) fn past(&self) -> Result<ReleaseHistory> {
         // A train that cannot be read must not stop another: what an index lists already stays there in any case.
-        let seen: Vec<Seen> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
+        let seen: Vec<TrainStatus> = self.trains()?.iter().filter_map(|t| self.see(t).ok()).collect();
         let mut retired: BTreeSet<Version> = seen.iter().flat_map(|s| retires(&s.state, s.exported)).collect();
         // What another machine is about to release stays free for it.
         for other in super::remote_trains::with(self, &retired)? {
             retired.retain(|v| !other.note.versions.contains(v));
         }
-        Ok(Past { retired, released: seen.iter().flat_map(|s| Released::of(&s.state)).collect(), floor: 0 })
+        Ok(ReleaseHistory {
+            retired,
+            released: seen.iter().flat_map(|s| StoreRelease::of(&s.state)).collect(),
+            floor: 0,
+        })
     }
 
     /// Frees the claims of an abandoned train; versions over which signatures exist stay retired, and are returned.
@@ -374,7 +380,7 @@ impl Place {
 /// Whether a plan was adopted that shows every command among these sources of secrets.
 fn reviewed(disk: &dyn Disk, trains: &Path, now: &BTreeMap<String, String>) -> Result<bool> {
     let entries = disk.list(trains).context(format!("cannot list `{}`", trains.display()))?;
-    let dirs = entries.into_iter().filter(|e| e.kind == EntryKind::Dir);
+    let dirs = entries.into_iter().filter(|e| e.kind == PathKind::Dir);
     let plan = |name: String| TrainDir::new(trains.join(name)).load_plan(disk).ok();
     Ok(dirs.filter_map(|e| plan(e.name)).any(|p| crate::plan::shows_commands(&p.secrets, now)))
 }

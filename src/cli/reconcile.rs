@@ -8,10 +8,10 @@ use jiff::SignedDuration;
 use semver::Version;
 use serde::Serialize;
 
-use super::project::{Place, Seen};
+use super::project::{LocalProject, TrainStatus};
 use super::{Global, Output};
 use crate::effects::ProgressEvent;
-use crate::engine::index::Past;
+use crate::engine::index::ReleaseHistory;
 use crate::engine::reconcile::{Reconciled, reconcile};
 use crate::engine::{Ended, Train};
 use crate::error::{Error, ErrorKind, Result};
@@ -71,7 +71,7 @@ struct Report {
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     if args.list {
         return list(&place, args, out);
     }
@@ -112,7 +112,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 /// One try of every train that is meant; with the exit code of the worst that a person must see to.
-async fn once(place: &Place, args: &Args, out: &Output) -> Result<(Vec<Report>, Option<u8>)> {
+async fn once(place: &LocalProject, args: &Args, out: &Output) -> Result<(Vec<Report>, Option<u8>)> {
     let mut errors = Vec::new();
     let reports = every_train(place, args, out, &mut errors).await;
     out.fail_all(&errors.iter().collect::<Vec<_>>());
@@ -124,7 +124,7 @@ fn passes(e: &Error) -> bool {
     matches!(e.kind(), ErrorKind::Unreachable | ErrorKind::Transient)
 }
 
-async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<Error>) -> Result<Vec<Report>> {
+async fn every_train(place: &LocalProject, args: &Args, out: &Output, errors: &mut Vec<Error>) -> Result<Vec<Report>> {
     let mut seen = match &args.train {
         Some(name) => vec![place.see(name)?],
         None => readable(place, errors)?,
@@ -154,13 +154,13 @@ async fn every_train(place: &Place, args: &Args, out: &Output, errors: &mut Vec<
 }
 
 /// Whether a step switches workflows on again, for which other trains may have to be home.
-fn switches_on(seen: &Seen, step: &StepId) -> bool {
+fn switches_on(seen: &TrainStatus, step: &StepId) -> bool {
     let plan = seen.state.graph().plan();
     plan.step_of::<RestoreWorkflows>(step).is_some()
 }
 
 /// The trains that can be read; the others are told and left.
-pub(super) fn readable(place: &Place, errors: &mut Vec<Error>) -> Result<Vec<Seen>> {
+pub(super) fn readable(place: &LocalProject, errors: &mut Vec<Error>) -> Result<Vec<TrainStatus>> {
     let mut out = Vec::new();
     for name in place.trains()? {
         match place.see(&name) {
@@ -172,7 +172,7 @@ pub(super) fn readable(place: &Place, errors: &mut Vec<Error>) -> Result<Vec<See
 }
 
 /// How a train stands that waits for another one on a line; none if nothing of it is open.
-fn behind(before: &Report, seen: &Seen) -> Option<Report> {
+fn behind(before: &Report, seen: &TrainStatus) -> Option<Report> {
     let (train, state) = (seen.name().clone(), seen.state.name());
     let why = format!("train `{}` comes first on a line that they share", before.train);
     let wait = |step| {
@@ -193,7 +193,12 @@ fn behind(before: &Report, seen: &Seen) -> Option<Report> {
 }
 
 /// As [`home`]; a train that cannot be opened is told, and keeps none of the others.
-async fn one((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Report {
+async fn one(
+    (place, past): (&LocalProject, &ReleaseHistory),
+    seen: &TrainStatus,
+    out: &Output,
+    errors: &mut Vec<Error>,
+) -> Report {
     match home((place, past), seen, out, errors).await {
         Ok(report) => report,
         Err(e) => {
@@ -215,7 +220,12 @@ async fn one((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors: 
 }
 
 /// Brings one train home as far as it goes, and reads it back.
-async fn home((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors: &mut Vec<Error>) -> Result<Report> {
+async fn home(
+    (place, past): (&LocalProject, &ReleaseHistory),
+    seen: &TrainStatus,
+    out: &Output,
+    errors: &mut Vec<Error>,
+) -> Result<Report> {
     let name = seen.name();
     let effects = place.effects(name, out.progress())?;
     let train = Train::open(&effects, place.trust()?, &place.dir(name))?.with_past(past.clone());
@@ -253,7 +263,7 @@ async fn home((place, past): (&Place, &Past), seen: &Seen, out: &Output, errors:
     })
 }
 
-fn seen(place: &Place, train: Option<&TrainName>) -> Result<Vec<Seen>> {
+fn seen(place: &LocalProject, train: Option<&TrainName>) -> Result<Vec<TrainStatus>> {
     match train {
         Some(name) => Ok(vec![place.see(name)?]),
         None => place.see_all(),
@@ -261,7 +271,7 @@ fn seen(place: &Place, train: Option<&TrainName>) -> Result<Vec<Seen>> {
 }
 
 /// On each line the lower version first; trains that share no line keep their order.
-fn in_version_order(seen: Vec<Seen>) -> Vec<Seen> {
+fn in_version_order(seen: Vec<TrainStatus>) -> Vec<TrainStatus> {
     let mut of_line: BTreeMap<BranchName, Vec<(Version, usize)>> = BTreeMap::new();
     for (at, one) in seen.iter().enumerate() {
         for line in one.state.graph().plan().releases() {
@@ -294,11 +304,11 @@ fn in_version_order(seen: Vec<Seen>) -> Vec<Seen> {
             }
         }
     }
-    let mut seen: Vec<Option<Seen>> = seen.into_iter().map(Some).collect();
+    let mut seen: Vec<Option<TrainStatus>> = seen.into_iter().map(Some).collect();
     order.into_iter().filter_map(|at| seen[at].take()).collect()
 }
 
-fn shares_line(all: &[Seen], train: &TrainName, seen: &Seen) -> bool {
+fn shares_line(all: &[TrainStatus], train: &TrainName, seen: &TrainStatus) -> bool {
     let has = |plan: &crate::plan::Plan, branch: &BranchName| plan.lines.iter().any(|l| l.branch == *branch);
     let ours = &seen.state.graph().plan().lines;
     let other = all.iter().find(|s| s.name() == train);
@@ -330,7 +340,7 @@ fn waiting(state: &State) -> Vec<Waiting> {
     open_steps(state).into_iter().map(one).collect()
 }
 
-fn list(place: &Place, args: &Args, out: &Output) -> Result<ExitCode> {
+fn list(place: &LocalProject, args: &Args, out: &Output) -> Result<ExitCode> {
     let mut all = seen(place, args.train.as_ref())?;
     all.retain(|s| s.state.name() >= TrainState::Released && s.state.abandoned().is_none());
     let waiting: Vec<Waiting> = all.iter().flat_map(|s| waiting(&s.state)).collect();

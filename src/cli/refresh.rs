@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use serde::Serialize;
 
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output};
-use crate::effects::{Effects, Objects, Quiet, Store, locks};
+use crate::effects::{Effects, NoProgress, Objects, Store, locks};
 use crate::engine::Race;
 use crate::engine::TrainDir;
-use crate::engine::index::{IndexWriter, Past, unlisted};
+use crate::engine::index::{IndexWriter, ReleaseHistory, unlisted};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::Index;
 use crate::model::StoreName;
@@ -61,17 +61,17 @@ struct Refreshing<'a> {
     trust: &'a TrustedRoot,
     objects: &'a Objects,
     /// What trains of this machine did.
-    past: Past,
+    past: ReleaseHistory,
     always: bool,
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     let trust = place.trust()?;
     let dir = TrainDir::new(place.root().join("refresh"));
     crate::effects::files::create_dir_all(&*place.disk, dir.path(), 0o700)?;
     let _alone = locks::take(&*place.disk, &dir.lock(), "another `lifeboat refresh` is under way")?;
-    let effects = place.effects_in(&dir, Arc::new(Quiet))?;
+    let effects = place.effects_in(&dir, Arc::new(NoProgress))?;
     let objects = Objects::new(effects.disk.clone(), dir.objects());
     let refreshing =
         Refreshing { effects: &effects, trust: &trust, objects: &objects, past: place.past()?, always: args.now };

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use super::project::Place;
-use crate::engine::staged::{Staged, others};
+use super::project::LocalProject;
+use crate::engine::staged::{StagedTrain, others};
 use crate::error::{Error, Result};
 use crate::model::{PersonId, TrainNonce};
 use crate::plan::Plan;
 
 /// The trains of other machines that have bytes staged where this project's trains go.
-pub(super) fn all(place: &Place) -> Result<Vec<Staged>> {
+pub(super) fn all(place: &LocalProject) -> Result<Vec<StagedTrain>> {
     let mut ours: BTreeSet<TrainNonce> = BTreeSet::new();
     for train in place.trains()? {
         // A train that cannot be read is this machine's all the same; `status` says what is wrong with it.
@@ -22,7 +22,7 @@ pub(super) fn all(place: &Place) -> Result<Vec<Staged>> {
 }
 
 /// Those that will release one of these versions.
-pub(super) fn with(place: &Place, versions: &BTreeSet<Version>) -> Result<Vec<Staged>> {
+pub(super) fn with(place: &LocalProject, versions: &BTreeSet<Version>) -> Result<Vec<StagedTrain>> {
     if versions.is_empty() {
         return Ok(Vec::new());
     }
@@ -30,7 +30,7 @@ pub(super) fn with(place: &Place, versions: &BTreeSet<Version>) -> Result<Vec<St
 }
 
 /// What people are told of one.
-pub(super) fn told(staged: &Staged) -> String {
+pub(super) fn told(staged: &StagedTrain) -> String {
     let note = &staged.note;
     let versions: Vec<String> = note.versions.iter().map(ToString::to_string).collect();
     format!(
@@ -44,7 +44,7 @@ pub(super) fn told(staged: &Staged) -> String {
 }
 
 /// How to approve it.
-pub(super) fn how(staged: &Staged, person: &str) -> String {
+pub(super) fn how(staged: &StagedTrain, person: &str) -> String {
     let train = &staged.note.name;
     format!(
         "to approve it, ask its operator for a bundle (there: `lifeboat export {train} --to FILE`), then \
@@ -53,7 +53,7 @@ pub(super) fn how(staged: &Staged, person: &str) -> String {
 }
 
 /// Refuses to adopt a plan whose versions another machine is about to release.
-pub(super) fn refuse(place: &Place, plan: &Plan) -> Result<()> {
+pub(super) fn refuse(place: &LocalProject, plan: &Plan) -> Result<()> {
     let versions = plan.releases().filter_map(|l| l.new.clone()).collect();
     let found = with(place, &versions)?;
     let Some(first) = found.first() else { return Ok(()) };
@@ -67,7 +67,7 @@ pub(super) fn refuse(place: &Place, plan: &Plan) -> Result<()> {
 }
 
 /// What to say to a person who wants to approve where no train is under way.
-pub(super) fn elsewhere(place: &Place, person: &PersonId, error: Error) -> Error {
+pub(super) fn elsewhere(place: &LocalProject, person: &PersonId, error: Error) -> Error {
     let own = place.trains().map_or(0, |t| t.len());
     let found = all(place).unwrap_or_default();
     let Some(first) = found.first() else {

@@ -162,7 +162,7 @@ impl Output {
     #[must_use]
     pub fn progress(&self) -> Arc<dyn Progress> {
         let colour = self.color.on(&std::io::stderr());
-        progress::watch(self.json || self.quiet, self.heartbeat, progress::Style { verbose: self.verbose, colour })
+        progress::watch(self.json || self.quiet, self.heartbeat, progress::LineStyle { verbose: self.verbose, colour })
     }
 }
 

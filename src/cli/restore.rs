@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Output;
-use super::project::{Place, Seen};
+use super::project::{LocalProject, TrainStatus};
 use super::reconcile::readable;
 use crate::effects::{ProgressEvent, read_public};
 use crate::engine::{Train, restore};
@@ -27,14 +27,14 @@ struct Restored {
     steps: Vec<StepId>,
 }
 
-pub(super) fn run(place: &Place, store: &StoreName, out: &Output) -> Result<ExitCode> {
+pub(super) fn run(place: &LocalProject, store: &StoreName, out: &Output) -> Result<ExitCode> {
     if place.config.stores.iter().all(|s| s.name != *store) {
         let known: Vec<&str> = place.config.stores.iter().map(|s| s.name.as_str()).collect();
         return Err(Error::input(format!("the configuration has no store `{store}`"))
             .hint(format!("expected one of: {}", known.join(", "))));
     }
     let mut unread = Vec::new();
-    let mut seen: Vec<Seen> = readable(place, &mut unread)?;
+    let mut seen: Vec<TrainStatus> = readable(place, &mut unread)?;
     if let Some(e) = unread.into_iter().next() {
         return Err(e.context("a train cannot be read, so what the store had is not known"));
     }
@@ -70,14 +70,14 @@ pub(super) fn run(place: &Place, store: &StoreName, out: &Output) -> Result<Exit
 }
 
 /// When a train's pointers in a store were moved.
-fn pointed_at(seen: &Seen, store: &StoreName) -> Option<jiff::Timestamp> {
+fn pointed_at(seen: &TrainStatus, store: &StoreName) -> Option<jiff::Timestamp> {
     let graph = seen.state.graph();
     let point = (0..graph.len()).find(|&i| graph.at(i).step.as_a().is_some_and(|p: &Point| p.store == *store));
     point.and_then(|i| seen.state.at(i).since)
 }
 
 /// The stores in which trains of this machine released something, and that show no index: what to run, for each.
-pub(super) fn lost(place: &Place) -> Result<Vec<String>> {
+pub(super) fn lost(place: &LocalProject) -> Result<Vec<String>> {
     let past = place.past()?;
     let to = place.destinations()?;
     let runtime = super::runtime()?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::import_approvals::Came;
-use super::project::{Place, Seen};
+use super::project::{LocalProject, TrainStatus};
 use super::rehearse::Took;
 use super::{Global, Output};
 use crate::config;
@@ -69,10 +69,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if args.dry_run {
         return super::rehearse::run(global, args.file.as_deref(), args.plan, out);
     }
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     if args.file.is_none() && args.train.is_none() && args.approvals.is_empty() {
         let seen = place.see_all()?;
-        if seen.len() > 1 && !seen.iter().any(Seen::under_way) {
+        if seen.len() > 1 && !seen.iter().any(TrainStatus::under_way) {
             tell_lost(&place, out);
             return finished(&place, &seen, out);
         }
@@ -110,7 +110,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 /// Says which stores have lost what was released; whoever cannot be asked is not lost.
-fn tell_lost(place: &Place, out: &Output) {
+fn tell_lost(place: &LocalProject, out: &Output) {
     for text in super::restore::lost(place).unwrap_or_default() {
         out.note(&text);
     }
@@ -125,8 +125,8 @@ struct Finished {
 }
 
 /// Says how trains stand of which none is under way.
-fn finished(place: &Place, seen: &[Seen], out: &Output) -> Result<ExitCode> {
-    let one = |s: &Seen| {
+fn finished(place: &LocalProject, seen: &[TrainStatus], out: &Output) -> Result<ExitCode> {
+    let one = |s: &TrainStatus| {
         let next = place.advice(&s.state, &[], s.now);
         Finished { train: s.name().clone(), state: s.state.name(), next }
     };
@@ -140,7 +140,7 @@ fn finished(place: &Place, seen: &[Seen], out: &Output) -> Result<ExitCode> {
 }
 
 /// The train of a train file, if it was adopted before: then the same command goes on with it.
-fn adopted_before(place: &Place, file: &Path, args: &Args, out: &Output) -> Result<Option<TrainName>> {
+fn adopted_before(place: &LocalProject, file: &Path, args: &Args, out: &Output) -> Result<Option<TrainName>> {
     let request = config::load_train(file, &*place.disk)?;
     let name = request.name.clone();
     if !place.trains()?.contains(&name) {
@@ -181,7 +181,7 @@ fn adopted_before(place: &Place, file: &Path, args: &Args, out: &Output) -> Resu
 }
 
 /// Plans the train of a train file and adopts the plan.
-fn adopt_file(place: &Place, file: &Path, args: &Args, progress: Arc<dyn Progress>) -> Result<(Effects, Train)> {
+fn adopt_file(place: &LocalProject, file: &Path, args: &Args, progress: Arc<dyn Progress>) -> Result<(Effects, Train)> {
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
@@ -206,7 +206,7 @@ pub(super) fn hidden(to: &gather::Destinations) -> Result<()> {
 
 /// Claims the versions, pins the series, adopts the plan.
 pub(super) fn adopt(
-    place: &Place,
+    place: &LocalProject,
     effects: &Effects,
     dir: &TrainDir,
     plan: &Plan,
@@ -234,7 +234,13 @@ pub(super) fn adopt(
 }
 
 /// Runs a train as far as it goes and says how it stands, and what became of the approvals that were brought.
-fn drive(place: &Place, effects: &Effects, train: Train, approvals: Vec<Came>, out: &Output) -> Result<ExitCode> {
+fn drive(
+    place: &LocalProject,
+    effects: &Effects,
+    train: Train,
+    approvals: Vec<Came>,
+    out: &Output,
+) -> Result<ExitCode> {
     let train = Arc::new(train);
     let ended = super::runtime()?.block_on(engine_run(effects, train.clone()));
     effects.progress.event(ProgressEvent::Ended);

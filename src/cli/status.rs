@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::project::{Place, Seen};
+use super::project::{LocalProject, TrainStatus};
 use super::{Global, Output};
 use crate::error::Result;
 use crate::journal::{Outage, State, StepStatus, SwitchedOff, TrainState};
@@ -70,7 +70,7 @@ struct StepReport {
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
-    let place = Place::open(global)?;
+    let place = LocalProject::open(global)?;
     let seen = match &args.train {
         Some(name) => vec![place.see(name)?],
         None => place.see_all()?,
@@ -89,7 +89,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(place: &Place, seen: &Seen) -> TrainReport {
+fn report(place: &LocalProject, seen: &TrainStatus) -> TrainReport {
     let state = &seen.state;
     let (approved_by, not_counted) = approved_by(place, seen);
     let plan = state.graph().plan();
@@ -133,7 +133,7 @@ fn lapsed(state: &State) -> Vec<String> {
 }
 
 /// Whose approvals count, by the same judge as the gate's; what the journal merely claims does not.
-fn approved_by(place: &Place, seen: &Seen) -> (Vec<PersonId>, Vec<NotCounted>) {
+fn approved_by(place: &LocalProject, seen: &TrainStatus) -> (Vec<PersonId>, Vec<NotCounted>) {
     if seen.state.approvals().is_empty() {
         return Default::default();
     }

@@ -13,13 +13,13 @@ use super::keys::{KeysFrom, digest, is_address};
 use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Certificate, Standing};
-use crate::formats::signed::Document as _;
+use crate::formats::signed::SignedDocument as _;
 use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
 use crate::trust::{self, FILE, KeyRole, Memory, PeopleRole, Person, Roles, Root, RootChoice, TrustedRoot};
 
 /// Show, pin or make the trust root: who may approve and which keys sign
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct TrustArgs {
     /// What to do
     #[command(subcommand)]
     pub action: Action,
@@ -32,7 +32,7 @@ pub struct Args {
     pub project_keys: Option<PathBuf>,
 }
 
-impl Args {
+impl TrustArgs {
     /// The directory of keys, for what is written there.
     fn directory(&self) -> Result<PathBuf> {
         match &self.keys {
@@ -127,7 +127,7 @@ fn moment(text: &str) -> std::result::Result<Timestamp, String> {
 /// # Errors
 /// A missing or broken root or certificate; a digest that no root in the directory has.
 pub fn run(
-    args: &Args,
+    args: &TrustArgs,
     json: bool,
     disk: &Arc<dyn Disk>,
     state: &dyn Fn(&ProjectName) -> Option<PathBuf>,

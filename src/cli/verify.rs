@@ -9,19 +9,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::keys::{KeysFrom, digest, has_root, unpinned};
-use crate::effects::{Disk, EntryKind, files};
+use crate::effects::{Disk, PathKind, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::layout;
 use crate::model::{ArtifactName, BranchName, ProjectName, Sha256, escape};
 use crate::trust::{self, Memory, RootChoice, TrustedRoot};
-use crate::verify::{Kept, Layout, Report, Request, Search, Source, Verdict, Wanted, find, verify};
+use crate::verify::{Download, Layout, ReleaseQuery, Report, Request, Search, Source, Verdict, find, verify};
 
 /// Check a release as a stranger would, and more: threshold, completeness, freshness
 ///
 /// With `--pin`, nothing else is needed: the trust root and the certificates are fetched from the store, and the digest
 /// vouches for them.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct VerifyArgs {
     /// A version (`1.0.5`, `v1.0.5`), `latest` (of a line: with `--line`), a tag, or a file that you downloaded
     #[arg(value_name = "VERSION|latest|FILE")]
     pub wanted: String,
@@ -72,7 +72,7 @@ pub enum LayoutArg {
 /// A source that cannot be reached, no trust root. A release that does not verify is the error of its report; with
 /// `--json` it is its exit code alone.
 pub fn run(
-    args: &Args,
+    args: &VerifyArgs,
     json: bool,
     disk: Arc<dyn Disk>,
     state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
@@ -80,7 +80,7 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start reading")?;
-    let keep = args.output.as_ref().map(|to| Kept::begin(Arc::clone(&disk), to)).transpose()?;
+    let keep = args.output.as_ref().map(|to| Download::begin(Arc::clone(&disk), to)).transpose()?;
     let checked = runtime.block_on(check(args, &disk, state, now, keep.clone()));
     let kept = match (&keep, checked) {
         (Some(keep), Ok((report, source, directory))) if report.require().is_ok() => {
@@ -88,7 +88,7 @@ pub fn run(
             Ok(report)
         }
         (keep, checked) => {
-            keep.iter().for_each(Kept::give_up);
+            keep.iter().for_each(Download::give_up);
             checked.map(|(report, ..)| report)
         }
     };
@@ -105,17 +105,17 @@ pub fn run(
 
 /// The report, with where it was read from and the release's directory there.
 async fn check(
-    args: &Args,
+    args: &VerifyArgs,
     disk: &Arc<dyn Disk>,
     state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
     now: Timestamp,
-    keep: Option<Kept>,
+    keep: Option<Download>,
 ) -> Result<(Report, Source, String)> {
-    let is_file = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == EntryKind::File);
-    let wanted = Wanted::parse(&args.wanted, is_file);
+    let is_file = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == PathKind::File);
+    let wanted = ReleaseQuery::parse(&args.wanted, is_file);
     let location = match (&args.location, &wanted) {
         (Some(location), _) => location.clone(),
-        (None, Wanted::File(path)) => match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        (None, ReleaseQuery::File(path)) => match path.parent().filter(|p| !p.as_os_str().is_empty()) {
             Some(dir) => dir.display().to_string(),
             None => ".".to_owned(),
         },
@@ -148,7 +148,7 @@ async fn check(
         Search { source: &source, layout, trust: &trust, state_dir: state_dir.as_deref(), disk: &**disk, line, now };
     let found = find(search, &wanted).await?;
     let mut only: BTreeMap<ArtifactName, Option<PathBuf>> = args.only.iter().map(|n| (n.clone(), None)).collect();
-    if let (Wanted::File(path), Some(name)) = (&wanted, &found.artifact) {
+    if let (ReleaseQuery::File(path), Some(name)) = (&wanted, &found.artifact) {
         only.insert(name.clone(), Some(path.clone()));
     }
     let directory = match layout {
@@ -181,7 +181,7 @@ fn one_release(location: &str) -> Error {
 
 /// Where the trust root and the certificates come from: as named, else from the project that is configured or lies here, else
 /// from the store itself. A digest on the command line is enough for the store.
-async fn keys(args: &Args, source: &Source, layout: Layout, disk: &Arc<dyn Disk>) -> Result<KeysFrom> {
+async fn keys(args: &VerifyArgs, source: &Source, layout: Layout, disk: &Arc<dyn Disk>) -> Result<KeysFrom> {
     if let Some(named) = &args.keys {
         return KeysFrom::named(named, args.pin, disk).await;
     }
@@ -203,7 +203,7 @@ async fn keys(args: &Args, source: &Source, layout: Layout, disk: &Arc<dyn Disk>
 
 /// The root that counts, with everything that was ever seen of its certificates.
 fn trusted(
-    args: &Args,
+    args: &VerifyArgs,
     keys: &KeysFrom,
     disk: &dyn Disk,
     state_dir: Option<&Path>,

@@ -14,7 +14,7 @@ use crate::step::{ArtifactPath, Isolation, Job};
 
 /// What templates may say of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LineFacts {
+pub struct LineValues {
     /// The line.
     pub branch: BranchName,
     /// The version that it ships.
@@ -55,7 +55,7 @@ pub struct PlannedJob {
 /// # Errors
 /// A template without a value, an artifact with an impossible or reserved name, two artifacts of one name (upper and
 /// lower case count as one), an assembly that takes what the line does not build.
-pub fn jobs(config: &Config, line: &LineFacts) -> Result<Vec<PlannedJob>> {
+pub fn jobs(config: &Config, line: &LineValues) -> Result<Vec<PlannedJob>> {
     let built: Vec<&TargetConfig> = config.targets.iter().filter(|t| on_line(&t.branches, line)).collect();
     let is_built = |name: &TargetName| built.iter().any(|t| t.name == *name);
     let mut assembled: Vec<(&AssembleConfig, Vec<&AssembleFrom>)> = Vec::new();
@@ -97,7 +97,7 @@ pub fn jobs(config: &Config, line: &LineFacts) -> Result<Vec<PlannedJob>> {
     Ok(out)
 }
 
-fn on_line(branches: &[String], line: &LineFacts) -> bool {
+fn on_line(branches: &[String], line: &LineValues) -> bool {
     branches.is_empty() || branches.iter().any(|b| glob::matches_name(b, line.branch.as_str()))
 }
 
@@ -111,7 +111,7 @@ struct Fill<'a> {
 }
 
 impl<'a> Fill<'a> {
-    fn new(config: &'a Config, line: &'a LineFacts, recipe: &'a TargetConfig) -> Self {
+    fn new(config: &'a Config, line: &'a LineValues, recipe: &'a TargetConfig) -> Self {
         Self {
             recipe,
             project: config.project.name.as_str(),
@@ -172,7 +172,7 @@ impl<'a> Fill<'a> {
 
 fn build_job(
     config: &Config,
-    line: &LineFacts,
+    line: &LineValues,
     recipe: &TargetConfig,
     is_taken: &dyn Fn(&TargetName) -> bool,
 ) -> Result<Job> {
@@ -202,7 +202,7 @@ fn build_job(
 }
 
 /// A test sees no secret and no network: it runs what was built.
-fn test_job(config: &Config, line: &LineFacts, recipe: &TargetConfig) -> Result<Option<Job>> {
+fn test_job(config: &Config, line: &LineValues, recipe: &TargetConfig) -> Result<Option<Job>> {
     if recipe.test.is_empty() {
         return Ok(None);
     }
@@ -222,7 +222,7 @@ fn test_job(config: &Config, line: &LineFacts, recipe: &TargetConfig) -> Result<
 /// The directory of each target taken; refuses two files at one path.
 fn layout(
     config: &Config,
-    line: &LineFacts,
+    line: &LineValues,
     assembly: &AssembleConfig,
     taken: &[&AssembleFrom],
     targets: &[PlannedJob],

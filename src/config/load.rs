@@ -6,7 +6,7 @@ use super::parse_train;
 use super::resolve::parse_beside;
 use super::settings::{Config, TemplateSet, TrainRequest};
 use crate::adapter::Registries;
-use crate::effects::{Disk, EntryKind};
+use crate::effects::{Disk, PathKind};
 use crate::error::{Context as _, Error, Result};
 
 /// Reads `lifeboat.toml` at `path`, and the project's own templates; `state` is where trains are kept, if that is known, and
@@ -60,7 +60,7 @@ fn text(path: &Path, what: &str, hint: &str, disk: &dyn Disk) -> Result<String> 
 fn templates(dir: &Path, disk: &dyn Disk) -> Result<TemplateSet> {
     let mut set = TemplateSet::default();
     let entries = disk.list(dir).context(format!("cannot read the templates in `{}`", dir.display()))?;
-    for entry in entries.into_iter().filter(|e| e.kind == EntryKind::File && !e.name.starts_with('.')) {
+    for entry in entries.into_iter().filter(|e| e.kind == PathKind::File && !e.name.starts_with('.')) {
         let path = dir.join(&entry.name);
         set.texts.insert(entry.name, text(&path, "the template", "try again", disk)?);
     }

@@ -19,7 +19,7 @@ mod unused;
 pub use load::{load, load_train};
 pub use reserved::reserved;
 pub use resolve::parse;
-pub use sections::{File, Section, sections};
+pub use sections::{ConfigSection, File, sections};
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
     ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, KeySource,

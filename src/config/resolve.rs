@@ -22,7 +22,7 @@ use crate::adapter::Registries;
 use crate::bump::VersionRules;
 use crate::error::Result;
 use crate::model::TagName;
-use crate::table::{Document, Fault, Faults, OneOrMany, Text, grammar, grammar_fault, not_empty, secrets};
+use crate::table::{Fault, Faults, OneOrMany, Text, TomlDocument, grammar, grammar_fault, not_empty, secrets};
 
 /// Reads the text of a `lifeboat.toml` that lies at `path`; the project's own templates stay empty.
 ///
@@ -38,7 +38,7 @@ pub fn parse(text: &str, path: &Path, registries: &Registries) -> Result<Config>
 /// As [`parse`].
 pub(super) fn parse_beside(text: &str, path: &Path, state: Option<&Path>, registries: &Registries) -> Result<Config> {
     let mut faults = Faults::default();
-    let mut document = Document::parse(text, &mut faults);
+    let mut document = TomlDocument::parse(text, &mut faults);
     if !faults.is_empty() {
         return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
     }
@@ -53,7 +53,7 @@ pub(super) fn parse_beside(text: &str, path: &Path, state: Option<&Path>, regist
 }
 
 fn resolve(
-    document: &mut Document<'_>,
+    document: &mut TomlDocument<'_>,
     (base, state, registries): (&Path, Option<&Path>, &Registries),
     faults: &mut Faults,
 ) -> Option<Config> {

@@ -6,9 +6,9 @@ use super::raw::{
     RawAdvisory, RawAssemble, RawBundle, RawForge, RawLine, RawNamedRecipe, RawProject, RawRemote, RawRunner,
     RawSigning, RawStore, RawTarget, RawTrain,
 };
-use crate::adapter::{Kind, Registries};
+use crate::adapter::{AdapterKind, Registries};
 use crate::bump::VersionRules;
-use crate::table::{Key, Keys, keys_of};
+use crate::table::{Key, TableKeys, keys_of};
 
 /// A file that people write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +21,18 @@ pub enum File {
 
 /// One table of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub struct ConfigSection {
     /// The file.
     pub file: File,
     /// As it stands in the file: `[project]`, `[[store]]`, `[forge.<name>]`; empty for the top of the file.
     pub header: &'static str,
     /// Its keys, those of every kind of adapter.
-    pub keys: &'static Keys,
+    pub keys: &'static TableKeys,
     /// The kinds of adapter that it may be of, each with further keys of its own.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<AdapterKind>,
 }
 
-impl Section {
+impl ConfigSection {
     /// The table's name alone: `store`.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -55,7 +55,7 @@ impl Section {
 
 /// Every table, in the order of the reference.
 #[must_use]
-pub fn sections(registries: &Registries) -> Vec<Section> {
+pub fn sections(registries: &Registries) -> Vec<ConfigSection> {
     let config = [
         ("[project]", keys_of::<RawProject>()),
         ("[version]", keys_of::<VersionRules>()),
@@ -73,8 +73,8 @@ pub fn sections(registries: &Registries) -> Vec<Section> {
         [("", keys_of::<RawTrain>()), ("[[advisory]]", keys_of::<RawAdvisory>()), ("[[line]]", keys_of::<RawLine>())];
     let all = config.map(|(header, keys)| (File::Config, header, keys)).into_iter();
     let all = all.chain(train.map(|(header, keys)| (File::Train, header, keys)));
-    let mut out: Vec<Section> =
-        all.map(|(file, header, keys)| Section { file, header, keys, kinds: Vec::new() }).collect();
+    let mut out: Vec<ConfigSection> =
+        all.map(|(file, header, keys)| ConfigSection { file, header, keys, kinds: Vec::new() }).collect();
     for section in &mut out {
         section.kinds = registries.kinds(section.name());
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::expand::{self, JobKind, LineFacts};
+use super::expand::{self, JobKind, LineValues};
 use super::*;
 use crate::model::{Cve, SecretRef, Severity};
 
@@ -27,10 +27,10 @@ fn faulty(body: &str) -> String {
     report(&format!("{HEAD}{body}"))
 }
 
-fn line(config: &Config, branch: &str, version: &str) -> LineFacts {
+fn line(config: &Config, branch: &str, version: &str) -> LineValues {
     let version = version.parse().unwrap();
     let tag = config.tag_name(&version).unwrap();
-    LineFacts { branch: branch.parse().unwrap(), version, tag }
+    LineValues { branch: branch.parse().unwrap(), version, tag }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::settings::{SeriesSource, TrainLine, TrainRequest};
 use crate::adapter::Registries;
 use crate::error::Result;
 use crate::model::{Advisory, LineKind, VersionStep};
-use crate::table::{Document, Fault, Faults, Moment, Text, TextOr, grammar_fault, secrets};
+use crate::table::{Fault, Faults, Moment, Text, TextOr, TomlDocument, grammar_fault, secrets};
 
 /// Reads the text of a train file that lies at `path`.
 ///
@@ -22,7 +22,7 @@ use crate::table::{Document, Fault, Faults, Moment, Text, TextOr, grammar_fault,
 /// Every fault at once, each with file, line, column, the line itself and what would be valid.
 pub fn parse_train(text: &str, path: &Path) -> Result<TrainRequest> {
     let mut faults = Faults::default();
-    let mut document = Document::parse(text, &mut faults);
+    let mut document = TomlDocument::parse(text, &mut faults);
     if !faults.is_empty() {
         return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
     }
@@ -34,7 +34,7 @@ pub fn parse_train(text: &str, path: &Path) -> Result<TrainRequest> {
     }
 }
 
-fn resolve(document: &mut Document<'_>, base: &Path, faults: &mut Faults) -> Option<TrainRequest> {
+fn resolve(document: &mut TomlDocument<'_>, base: &Path, faults: &mut Faults) -> Option<TrainRequest> {
     let no_line = !document.tree().contains_key("line");
     let texts = document.list::<RawAdvisory>("advisory", faults);
     for (i, (_, text)) in texts.iter().enumerate() {

@@ -5,4 +5,4 @@ pub mod recording;
 mod sample;
 
 pub use black_hole::BlackHole;
-pub use sample::{LINES, PEOPLE, Sample, THRESHOLD};
+pub use sample::{LINES, PEOPLE, SampleProject, THRESHOLD};

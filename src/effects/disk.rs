@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
+pub enum PathKind {
     /// A regular file.
     File,
     /// A directory.
@@ -22,11 +22,11 @@ pub enum EntryKind {
 
 /// A directory entry or the thing at a path; symbolic links are not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct DirEntry {
     /// The last component of its path.
     pub name: String,
     /// What it is.
-    pub kind: EntryKind,
+    pub kind: PathKind,
     /// Length in bytes of a regular file.
     pub size: u64,
     /// Permission bits, such as `0o644`.
@@ -48,7 +48,7 @@ pub trait DiskFile: Write + Send {
 }
 
 /// Held while a lock file is locked; dropping it unlocks.
-pub trait Lock: Send + Sync {}
+pub trait LockGuard: Send + Sync {}
 
 /// A file with an advisory lock (`flock(2)`), which dropping it gives up, as the process' death does.
 ///
@@ -57,7 +57,7 @@ pub trait Lock: Send + Sync {}
 #[derive(Debug)]
 pub struct LockedFile(pub File);
 
-impl Lock for LockedFile {}
+impl LockGuard for LockedFile {}
 
 impl Drop for LockedFile {
     fn drop(&mut self) {
@@ -84,13 +84,13 @@ pub trait Disk: Send + Sync {
     ///
     /// # Errors
     /// The operating system's.
-    fn entry(&self, path: &Path) -> io::Result<Option<Entry>>;
+    fn entry(&self, path: &Path) -> io::Result<Option<DirEntry>>;
 
     /// The entries of a directory, sorted by name; empty if there is none.
     ///
     /// # Errors
     /// The operating system's; a name that is not UTF-8.
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
 
     /// Creates one directory with `mode`, whatever the umask; a directory that exists is left as it is.
     ///
@@ -158,13 +158,13 @@ pub trait Disk: Send + Sync {
     /// The operating system's.
     fn free_space(&self, path: &Path) -> io::Result<u64>;
 
-    /// Locks a file, created with mode `0o600` if absent, until the [`Lock`] is dropped or the process dies; `None` if
+    /// Locks a file, created with mode `0o600` if absent, until the [`LockGuard`] is dropped or the process dies; `None` if
     /// another process, or another lock of this one, holds it. Who holds it is written into the file, for people: a process
     /// id, then what the process does if that is known; the lock counts without it.
     ///
     /// # Errors
     /// The operating system's; a symbolic link at `path`.
-    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>>;
 }
 
 /// Says which disk is full, how much room it has and what was to be written; any other error as it is.

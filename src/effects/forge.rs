@@ -34,7 +34,7 @@ pub struct AssetFile {
 
 /// Whether a release becomes the one that `latest` shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Latest {
+pub enum MarkLatest {
     /// It does.
     Yes,
     /// `latest` stays where it is.
@@ -171,7 +171,7 @@ pub trait Forge: Send + Sync {
     ///
     /// # Errors
     /// See [`Forge`].
-    async fn publish(&self, draft: u64, latest: Latest) -> Result<()>;
+    async fn publish(&self, draft: u64, latest: MarkLatest) -> Result<()>;
 
     /// Lets `latest` show the published release with this number.
     ///

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::disk::{Disk, Lock};
+use super::disk::{Disk, LockGuard};
 use crate::error::{Context as _, Error, Result};
 use crate::model::escape;
 
@@ -18,7 +18,7 @@ const BETWEEN: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// A [transient](crate::error::ErrorKind::Transient) one with `busy` and the holder; the file system's.
-pub fn take(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn Lock>> {
+pub fn take(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn LockGuard>> {
     attempt(disk, path)?.ok_or_else(|| is_busy(disk, path, busy))
 }
 
@@ -26,7 +26,7 @@ pub fn take(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn Lock>> {
 ///
 /// # Errors
 /// As [`take`], after half a minute.
-pub fn wait(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn Lock>> {
+pub fn wait(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn LockGuard>> {
     // Real time: another process does not follow this one's clock.
     let start = Instant::now();
     loop {
@@ -38,7 +38,7 @@ pub fn wait(disk: &dyn Disk, path: &Path, busy: &str) -> Result<Box<dyn Lock>> {
     }
 }
 
-fn attempt(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn Lock>>> {
+fn attempt(disk: &dyn Disk, path: &Path) -> Result<Option<Box<dyn LockGuard>>> {
     disk.try_lock(path).context(format!("cannot lock `{}`", path.display()))
 }
 

@@ -31,12 +31,12 @@ pub use automation::{
 pub use blocking::{aside, blocking, each};
 pub use breaker::{Breaker, Failure};
 pub use clock::Clock;
-pub use disk::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile, full};
-pub use forge::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
+pub use disk::{DirEntry, Disk, DiskFile, LockGuard, LockedFile, PathKind, full};
+pub use forge::{AssetFile, Discard, Forge, ForgeView, MarkLatest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 pub use git::{ArchiveSpec, Git, PackFiles, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, hash_files};
 pub use objects::Objects;
-pub use progress::{Progress, ProgressEvent, Quiet};
+pub use progress::{NoProgress, Progress, ProgressEvent};
 pub use remote::{RefUpdate, Remote};
 pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
 pub use scratch::Scratch;

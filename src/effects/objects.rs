@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, EntryKind};
+use super::disk::{Disk, PathKind};
 use super::files::{self, Writing};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests::Hasher;
@@ -113,7 +113,7 @@ impl Objects {
     pub fn ids(&self) -> Result<Vec<Sha256>> {
         let list = |dir: &Path| self.disk.list(dir).context(format!("cannot list `{}`", dir.display()));
         let mut out = Vec::new();
-        for start in list(&self.dir)?.into_iter().filter(|e| e.kind == EntryKind::Dir && e.name.len() == 2) {
+        for start in list(&self.dir)?.into_iter().filter(|e| e.kind == PathKind::Dir && e.name.len() == 2) {
             let names = list(&self.dir.join(&start.name))?.into_iter().map(|e| format!("{}{}", start.name, e.name));
             out.extend(names.filter_map(|hex| hex.parse::<Sha256>().ok()));
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, EntryKind, Lock};
+use super::disk::{Disk, LockGuard, PathKind};
 use super::{files, locks};
 use crate::error::{Context as _, Error, Result};
 
@@ -14,7 +14,7 @@ pub struct Scratch<'a> {
     disk: &'a dyn Disk,
     dir: PathBuf,
     /// Held as long as the directory is used: by it others see whether its process lives.
-    _lock: Box<dyn Lock>,
+    _lock: Box<dyn LockGuard>,
 }
 
 impl<'a> Scratch<'a> {
@@ -57,7 +57,7 @@ impl Drop for Scratch<'_> {
 /// Removes the directories whose processes are gone. One that cannot be removed is in nobody's way.
 fn sweep(disk: &dyn Disk, all: &Path) -> Result<()> {
     let entries = disk.list(all).context(format!("cannot list `{}`", all.display()))?;
-    for dir in entries.into_iter().filter(|e| e.kind == EntryKind::Dir).map(|e| all.join(e.name)) {
+    for dir in entries.into_iter().filter(|e| e.kind == PathKind::Dir).map(|e| all.join(e.name)) {
         if let Ok(Some(_dead)) = disk.try_lock(&dir.join(LOCK)) {
             drop(disk.remove_dir_all(&dir));
         }

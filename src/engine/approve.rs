@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use super::review::{Review, ReviewedLine, Reviewing};
 use super::train::Train;
-use super::view::View;
+use super::view::TrainView;
 use crate::effects::{Effects, Role};
 use crate::error::{Context as _, Error, Result};
 use crate::journal::Event;
 use crate::model::{PersonId, whole_seconds};
-use crate::trust::{self, Act, Approval};
+use crate::trust::{self, Approval, ApprovalRequest};
 
 /// How long an approval counts.
 const EXPIRES: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -39,15 +39,16 @@ pub fn approve(effects: &Effects, train: &Train, review: &Review, person: &Perso
 ///
 /// # Errors
 /// A key that the trust root does not give this person.
-pub fn sign(effects: &Effects, train: &View, review: &Review, person: &PersonId) -> Result<(Approval, Timestamp)> {
+pub fn sign(effects: &Effects, train: &TrainView, review: &Review, person: &PersonId) -> Result<(Approval, Timestamp)> {
     let now = effects.clock.now();
     let signer = effects.keys.signer(&Role::Person(person.clone()))?;
     let expires = whole_seconds(now.checked_add(EXPIRES).context("the clock is wrong")?);
-    let act = Act { content: &review.exact, sums: &review.sums, root: train.trust().digest, person, expires };
+    let act =
+        ApprovalRequest { content: &review.exact, sums: &review.sums, root: train.trust().digest, person, expires };
     let approval = trust::approve(&*signer, &act)?;
     let window = trust::Window::of_plan(train.plan().date, now);
     let case = trust::ApprovalCase { trust: train.trust(), content: &review.exact, sums: &review.sums, window };
-    let judgement = trust::judge_approvals(&case, &[trust::Recorded { approval: &approval, at: None }])?;
+    let judgement = trust::judge_approvals(&case, &[trust::RecordedApproval { approval: &approval, at: None }])?;
     if !judgement.counted.contains_key(person) {
         let why = judgement.refused.first().map_or_else(String::new, |r| format!(": {}", r.why));
         return Err(Error::verification(format!("the approval of {person} would not count{why}"))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::view::View;
+use super::view::TrainView;
 use crate::effects::Objects;
 use crate::error::{Error, Result};
 use crate::formats::content::{CarryLine, Content, ContentLine};
@@ -12,7 +12,7 @@ use crate::formats::manifest::Manifest;
 use crate::journal::State;
 use crate::model::{BranchName, PersonId, escape};
 use crate::step::{Checksum, Gate, Prepare, Prepared, StepId, Summed};
-use crate::trust::{Approval, ApprovalCase, Judgement, LineSums, Recorded, Refused, Window, judge_approvals};
+use crate::trust::{Approval, ApprovalCase, Judgement, LineSums, RecordedApproval, Refused, Window, judge_approvals};
 
 fn not_yet(id: &StepId) -> Error {
     Error::input(format!("step `{id}` has not succeeded yet")).hint("run `lifeboat ship` until it asks for approvals")
@@ -81,7 +81,7 @@ pub(super) fn open_to_approvals(state: &State) -> Result<()> {
 ///
 /// # Errors
 /// A train that is not that far yet; lost objects.
-pub fn to_approve(view: &View) -> Result<(Content, BTreeMap<BranchName, LineSums>)> {
+pub fn to_approve(view: &TrainView) -> Result<(Content, BTreeMap<BranchName, LineSums>)> {
     let content = content(view.state(), view.objects(), gate(view.state())?)?;
     let sums = sums(view.objects(), &content)?;
     Ok((content, sums))
@@ -91,11 +91,11 @@ pub fn to_approve(view: &View) -> Result<(Content, BTreeMap<BranchName, LineSums
 ///
 /// What is public already goes on under the root by which its gate opened: somebody who left the root since did approve. Their
 /// keys are judged by all that is known of them now, so one that was revoked for good counts for nothing.
-fn judge(view: &View, content: &Content, now: Timestamp) -> Result<Judgement> {
+fn judge(view: &TrainView, content: &Content, now: Timestamp) -> Result<Judgement> {
     let sums = sums(view.objects(), content)?;
     let window = Window::of_plan(view.plan().date, now);
-    let recorded: Vec<Recorded<'_>> =
-        view.state().approvals().iter().map(|(approval, at)| Recorded { approval, at: Some(*at) }).collect();
+    let recorded: Vec<RecordedApproval<'_>> =
+        view.state().approvals().iter().map(|(approval, at)| RecordedApproval { approval, at: Some(*at) }).collect();
     let under = |trust| judge_approvals(&ApprovalCase { trust, content, sums: &sums, window }, &recorded);
     let judged = under(view.trust())?;
     if judged.require().is_ok() || !view.state().anything_public() {
@@ -110,7 +110,7 @@ fn judge(view: &View, content: &Content, now: Timestamp) -> Result<Judgement> {
 ///
 /// # Errors
 /// Too few; who counts, and why each other does not.
-pub(super) fn counted(view: &View, content: &Content, now: Timestamp) -> Result<Vec<Approval>> {
+pub(super) fn counted(view: &TrainView, content: &Content, now: Timestamp) -> Result<Vec<Approval>> {
     let judgement = judge(view, content, now)?;
     let people = judgement.require()?;
     let chosen = |person: &PersonId| {
@@ -137,7 +137,7 @@ pub struct Approvals {
 ///
 /// # Errors
 /// An expired trust root, lost objects.
-pub fn approvals(view: &View, now: Timestamp) -> Result<Approvals> {
+pub fn approvals(view: &TrainView, now: Timestamp) -> Result<Approvals> {
     let state = view.state();
     let gate = gate(state)?;
     if !state.all_is_made() || state.approvals().is_empty() {

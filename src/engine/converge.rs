@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::other_trains::Quiet;
+use super::other_trains::WorkflowLock;
 use crate::effects::{Clock, Store};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{StepState, StepStatus};
@@ -28,7 +28,7 @@ const RACES: u32 = 10;
 
 /// What one look at a destination means.
 #[derive(Debug)]
-pub(super) enum Seen<A, T> {
+pub(super) enum Assessment<A, T> {
     /// It is as it should be.
     Done(T),
     /// This is to be done next.
@@ -46,13 +46,13 @@ pub(super) trait Wanted: Send + Sync {
     type Done: Send;
 
     /// Looks, and decides by that look alone.
-    async fn look(&mut self) -> Result<Seen<Self::Act, Self::Done>>;
+    async fn look(&mut self) -> Result<Assessment<Self::Act, Self::Done>>;
 
     /// The writes of an act, by names that say in every look the same thing.
     fn names(&self, act: &Self::Act) -> Vec<String>;
 
     /// Sees to it that nothing else happens meanwhile: held until the act has ended.
-    async fn hold(&mut self, _act: &Self::Act) -> Result<Vec<Quiet>> {
+    async fn hold(&mut self, _act: &Self::Act) -> Result<Vec<WorkflowLock>> {
         Ok(Vec::new())
     }
 
@@ -79,10 +79,10 @@ pub(super) async fn converge<W: Wanted>(clock: &dyn Clock, mut writes: Writes, w
     let mut lost: Option<Error> = None;
     loop {
         let (act, names) = match wanted.look().await? {
-            Seen::Done(done) => return Ok(done),
-            Seen::Stops(_) if writes.doubt(clock, &[], true).await => continue,
-            Seen::Stops(error) => return Err(error),
-            Seen::Lacks(act) => {
+            Assessment::Done(done) => return Ok(done),
+            Assessment::Stops(_) if writes.doubt(clock, &[], true).await => continue,
+            Assessment::Stops(error) => return Err(error),
+            Assessment::Lacks(act) => {
                 let names = wanted.names(&act);
                 (act, names)
             }
@@ -115,9 +115,9 @@ pub(super) async fn prove<W: Wanted>(clock: &dyn Clock, wanted: &mut W) -> Resul
     let mut writes = Writes::default();
     loop {
         let error = match wanted.look().await? {
-            Seen::Done(done) => return Ok(done),
-            Seen::Stops(error) => error,
-            Seen::Lacks(act) => wanted.changed(&wanted.names(&act)),
+            Assessment::Done(done) => return Ok(done),
+            Assessment::Stops(error) => error,
+            Assessment::Lacks(act) => wanted.changed(&wanted.names(&act)),
         };
         if !writes.doubt(clock, &[], true).await {
             return Err(error);

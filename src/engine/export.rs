@@ -9,14 +9,14 @@ use jiff::Timestamp;
 
 use super::content;
 use super::perform::hooks;
-use super::recorded::Recorded;
+use super::recorded::TrainRecord;
 use super::train::TrainDir;
-use super::view::View;
+use super::view::TrainView;
 use crate::effects::{Disk, Objects, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::canonical;
 use crate::formats::review_bundle::{self, CONTENT, Header, JOURNAL, PLAN, Parts, StagedAt, Writer};
-use crate::formats::signed::Document as _;
+use crate::formats::signed::SignedDocument as _;
 use crate::journal::{Event, Record};
 use crate::model::Sha256;
 use crate::plan::{Plan, check};
@@ -30,7 +30,13 @@ pub const EMBARGO: &str = "EMBARGOED: it holds unreleased fixes; give it to thos
 ///
 /// # Errors
 /// A train at which there is nothing to approve; lost objects; those of `out`.
-pub fn write(view: &View, recorded: &Recorded, bytes: bool, now: Timestamp, out: &mut dyn Write) -> Result<Header> {
+pub fn write(
+    view: &TrainView,
+    recorded: &TrainRecord,
+    bytes: bool,
+    now: Timestamp,
+    out: &mut dyn Write,
+) -> Result<Header> {
     let (state, plan) = (view.state(), view.plan());
     content::open_to_approvals(state)?;
     let (content, _) = content::to_approve(view)?;
@@ -80,7 +86,7 @@ pub fn write(view: &View, recorded: &Recorded, bytes: bool, now: Timestamp, out:
 }
 
 /// What a review reads of a train's objects, with their sizes where those are recorded.
-fn objects_of(view: &View, records: &[Record], bytes: bool) -> Result<BTreeMap<Sha256, Option<u64>>> {
+fn objects_of(view: &TrainView, records: &[Record], bytes: bool) -> Result<BTreeMap<Sha256, Option<u64>>> {
     let (state, plan) = (view.state(), view.plan());
     let mut out: BTreeMap<Sha256, Option<u64>> = plan.lines.iter().map(|l| (l.series, None)).collect();
     for record in records {
@@ -108,7 +114,7 @@ pub struct Opened {
     /// What it is about.
     pub header: Header,
     /// The train in it.
-    pub view: View,
+    pub view: TrainView,
 }
 
 /// Opens a bundle into a directory that holds nothing yet, and checks everything that it says of itself: the plan and its
@@ -144,13 +150,13 @@ pub fn open(disk: &Arc<dyn Disk>, trust: Arc<TrustedRoot>, dir: &Path, source: &
     }
     let state = recorded.state().map_err(not_held)?;
     super::train::same_root(&trust, state.graph().plan())?;
-    let view = View::new(state, objects, trust);
+    let view = TrainView::new(state, objects, trust);
     one_train(&header, &content, &view, &recorded.records)?;
     Ok(Opened { header, view })
 }
 
 /// Whether header, content manifest, plan and journal are of one train.
-fn one_train(header: &Header, content: &[u8], view: &View, records: &[Record]) -> Result<()> {
+fn one_train(header: &Header, content: &[u8], view: &TrainView, records: &[Record]) -> Result<()> {
     let (ours, _) = content::to_approve(view)?;
     let other = |what: &str| Err(Error::verification(format!("its parts are not of one train: {what}")));
     let plan = view.plan();

@@ -9,7 +9,7 @@ use crate::formats::approval::Statement;
 use crate::formats::review_bundle::NOTICE;
 use crate::journal::Event;
 use crate::model::{PersonId, escape};
-use crate::trust::{ApprovalCase, Carried, Recorded, Window, judge_approvals, statement_name};
+use crate::trust::{ApprovalCase, Carried, RecordedApproval, Window, judge_approvals, statement_name};
 
 /// What became of an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ fn judge(train: &Train, name: &str, carried: &Carried, now: Timestamp) -> Result
     }
     let window = Window::of_plan(plan.date, now);
     let case = ApprovalCase { trust: train.trust(), content: &content, sums: &sums, window };
-    let judgement = judge_approvals(&case, &[Recorded { approval, at: None }])?;
+    let judgement = judge_approvals(&case, &[RecordedApproval { approval, at: None }])?;
     if judgement.counted.contains_key(&approval.person) {
         return Ok(());
     }

@@ -17,16 +17,16 @@ use crate::trust::{IndexSigners, SignedIndex, TrustedRoot, check_index, read_ind
 
 /// What the trains of this machine did: what the indexes that it signs must say.
 #[derive(Debug, Clone, Default)]
-pub struct Past {
+pub struct ReleaseHistory {
     /// The versions that abandoned trains retired.
     pub retired: BTreeSet<Version>,
     /// What was released, store by store.
-    pub released: Vec<Released>,
+    pub released: Vec<StoreRelease>,
     /// The number after which an index begins where there is none: of a store that is made again.
     pub floor: u64,
 }
 
-impl Past {
+impl ReleaseHistory {
     /// The same for a store that is made again: nothing is expected to be in it yet.
     #[must_use]
     pub fn without_store(mut self, store: &StoreName, floor: u64) -> Self {
@@ -38,7 +38,7 @@ impl Past {
 
 /// A release that a train of this machine made in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Released {
+pub struct StoreRelease {
     /// The store whose index was moved.
     pub store: StoreName,
     /// The version.
@@ -49,7 +49,7 @@ pub struct Released {
     pub train: TrainName,
 }
 
-impl Released {
+impl StoreRelease {
     /// What a train has released so far.
     #[must_use]
     pub fn of(state: &State) -> Vec<Self> {
@@ -76,7 +76,7 @@ pub struct IndexWriter<'a> {
     /// Where signatures are kept on their way.
     pub objects: &'a Objects,
     /// What each index must list.
-    pub released: &'a [Released],
+    pub released: &'a [StoreRelease],
 }
 
 impl IndexWriter<'_> {
@@ -95,7 +95,8 @@ impl IndexWriter<'_> {
     /// # Errors
     /// A release that is missing, or another train's.
     pub fn lists_ours(&self, store: &StoreName, index: Option<&Index>) -> Result<()> {
-        let listed = |r: &Released| index.and_then(|i| i.releases.get(&r.version)).is_some_and(|e| e.train == r.nonce);
+        let listed =
+            |r: &StoreRelease| index.and_then(|i| i.releases.get(&r.version)).is_some_and(|e| e.train == r.nonce);
         match self.released.iter().find(|r| r.store == *store && !listed(r)) {
             None => Ok(()),
             Some(r) => {

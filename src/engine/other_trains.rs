@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::train::{Train, TrainDir};
-use crate::effects::{Disk, Effects, EntryKind, Lock, locks};
+use crate::effects::{Disk, Effects, LockGuard, PathKind, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{State, StepStatus};
 use crate::model::{RemoteName, TrainName};
@@ -19,8 +19,8 @@ const TRIES: u32 = 25;
 const BETWEEN: Duration = Duration::from_millis(200);
 
 /// A forge whose workflows no other delivery of this machine starts or switches on meanwhile.
-pub(super) struct Quiet {
-    _process: Box<dyn Lock>,
+pub(super) struct WorkflowLock {
+    _process: Box<dyn LockGuard>,
     _delivery: tokio::sync::OwnedMutexGuard<()>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Quiet {
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if another process takes long; the file system's.
-pub(super) async fn quiet(effects: &Effects, train: &Train, forge: &RemoteName) -> Result<Quiet> {
+pub(super) async fn quiet(effects: &Effects, train: &Train, forge: &RemoteName) -> Result<WorkflowLock> {
     // A process cannot wait for a lock file that it holds itself.
     let delivery = train.forge_turn(forge).lock_owned().await;
     let Some(trains) = train.dir().path().parent() else {
@@ -38,7 +38,7 @@ pub(super) async fn quiet(effects: &Effects, train: &Train, forge: &RemoteName) 
     for _ in 0..TRIES {
         let held = effects.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()))?;
         if let Some(process) = held {
-            return Ok(Quiet { _process: process, _delivery: delivery });
+            return Ok(WorkflowLock { _process: process, _delivery: delivery });
         }
         tokio::time::sleep(BETWEEN).await;
     }
@@ -80,7 +80,7 @@ pub(super) fn keep_off(
 fn others(disk: &dyn Disk, own: &TrainDir) -> Result<Vec<State>> {
     let Some(all) = own.path().parent() else { return Ok(Vec::new()) };
     let entries = disk.list(all).context(format!("cannot list `{}`", all.display()))?;
-    let dirs = entries.into_iter().filter(|e| e.kind == EntryKind::Dir).map(|e| TrainDir::new(all.join(e.name)));
+    let dirs = entries.into_iter().filter(|e| e.kind == PathKind::Dir).map(|e| TrainDir::new(all.join(e.name)));
     let read = |dir: TrainDir| {
         state(disk, &dir).map_err(|e| {
             let what = format!("what the train in `{}` needs is not known: {}", dir.path().display(), e.message());

@@ -10,7 +10,7 @@ use crate::model::Sha256;
 use crate::plan::{Graph, Plan, PlanId, check};
 
 /// What a train's directory records.
-pub struct Recorded {
+pub struct TrainRecord {
     /// The adopted plan, and those that amended it.
     pub plans: Plans,
     /// The journal's records.
@@ -19,7 +19,7 @@ pub struct Recorded {
     pub len: u64,
 }
 
-impl Recorded {
+impl TrainRecord {
     /// How the train stands.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ impl TrainDir {
     ///
     /// # Errors
     /// A plan that is missing, broken, newer, or breaks a promise; a broken journal.
-    pub fn read(&self, disk: &dyn Disk) -> Result<Recorded> {
+    pub fn read(&self, disk: &dyn Disk) -> Result<TrainRecord> {
         let first = Arc::new(Graph::new(Arc::new(self.first_plan(disk)?))?);
         let (records, len) = Journal::read(disk, &self.journal(), &first)?;
         let mut plans = Plans::from(first);
@@ -43,7 +43,7 @@ impl TrainDir {
                 plans.learn(Arc::new(self.child(disk, *plan, object)?))?;
             }
         }
-        Ok(Recorded { plans, records, len })
+        Ok(TrainRecord { plans, records, len })
     }
 
     /// The plan that counts now: the adopted one, or the last that amended it.

@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use crate::effects::{AssetFile, Discard, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
+use crate::effects::{AssetFile, Discard, ForgeView, MarkLatest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 use crate::model::Oid;
 
 /// A release as it should be on a forge.
@@ -22,7 +22,7 @@ pub struct WantedRelease {
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Move {
+pub enum ReleaseMove {
     /// Nothing: the release is there, equal, and `latest` is right. Where a stranger finds it.
     Done(String),
     /// The tag is not there yet: whoever pushes it comes first.
@@ -36,7 +36,7 @@ pub enum Move {
     /// The forge has not yet computed the digests of these assets.
     AwaitDigests(Vec<String>),
     /// Publish this draft.
-    Publish(u64, Latest),
+    Publish(u64, MarkLatest),
     /// Let `latest` show this published release: ours, or a higher one.
     SetLatest(u64),
     /// Something else is there: the differences, one a line.
@@ -45,11 +45,11 @@ pub enum Move {
 
 /// Decides from one look at the forge what the release needs next.
 #[must_use]
-pub fn next_move(wanted: &WantedRelease, view: &ForgeView) -> Move {
+pub fn next_move(wanted: &WantedRelease, view: &ForgeView) -> ReleaseMove {
     match &view.tag {
-        None => return Move::AwaitTag,
+        None => return ReleaseMove::AwaitTag,
         Some(there) if *there != wanted.tag_id => {
-            return Move::Conflict(vec![
+            return ReleaseMove::Conflict(vec![
                 format!("tag `{}` points to {there}", wanted.text.tag),
                 format!("ours is {}", wanted.tag_id),
             ]);
@@ -63,24 +63,24 @@ pub fn next_move(wanted: &WantedRelease, view: &ForgeView) -> Move {
     // A draft that says anything else was made by a person: it is theirs.
     let foreign: Vec<String> = drafts.iter().flat_map(|d| differences_of_text(wanted, d)).collect();
     if !foreign.is_empty() {
-        return Move::Conflict(foreign);
+        return ReleaseMove::Conflict(foreign);
     }
     match (&published[..], &drafts[..]) {
-        ([], []) => Move::Create,
+        ([], []) => ReleaseMove::Create,
         ([], [draft]) => complete(wanted, view, draft),
         // Two answers were lost, or a look was stale: the oldest draft stays.
         ([], [_, more @ ..]) => remove(wanted, more),
         ([release], []) => proven(wanted, view, release),
         ([release], more) => match proven(wanted, view, release) {
-            Move::Conflict(lines) => Move::Conflict(lines),
+            ReleaseMove::Conflict(lines) => ReleaseMove::Conflict(lines),
             _ => remove(wanted, more),
         },
-        ([_, _, ..], _) => Move::Conflict(vec![format!("two published releases of tag `{}`", wanted.text.tag)]),
+        ([_, _, ..], _) => ReleaseMove::Conflict(vec![format!("two published releases of tag `{}`", wanted.text.tag)]),
     }
 }
 
 /// Brings a draft to the exact asset set, then publishes it.
-fn complete(wanted: &WantedRelease, view: &ForgeView, draft: &SeenRelease) -> Move {
+fn complete(wanted: &WantedRelease, view: &ForgeView, draft: &SeenRelease) -> ReleaseMove {
     let half: Vec<Discard> = draft
         .assets
         .iter()
@@ -88,38 +88,38 @@ fn complete(wanted: &WantedRelease, view: &ForgeView, draft: &SeenRelease) -> Mo
         .map(|a| Discard::Asset(a.id))
         .collect();
     if !half.is_empty() {
-        return Move::Discard(half);
+        return ReleaseMove::Discard(half);
     }
     let different = differences_of_assets(wanted, draft, Missing::IsFine);
     if !different.is_empty() {
-        return Move::Conflict(different);
+        return ReleaseMove::Conflict(different);
     }
     let there = |w: &&AssetFile| draft.assets.iter().any(|a| a.name == w.name);
     let missing: Vec<AssetFile> = wanted.assets.iter().filter(|w| !there(w)).cloned().collect();
     if !missing.is_empty() {
-        return Move::Upload(draft.id, missing);
+        return ReleaseMove::Upload(draft.id, missing);
     }
     let unproven: Vec<String> = draft.assets.iter().filter(|a| a.digest.is_none()).map(|a| a.name.clone()).collect();
     if !unproven.is_empty() {
-        return Move::AwaitDigests(unproven);
+        return ReleaseMove::AwaitDigests(unproven);
     }
-    Move::Publish(draft.id, if becomes_latest(wanted, view) { Latest::Yes } else { Latest::No })
+    ReleaseMove::Publish(draft.id, if becomes_latest(wanted, view) { MarkLatest::Yes } else { MarkLatest::No })
 }
 
 /// Compares what is published with what should be, byte for byte.
-fn proven(wanted: &WantedRelease, view: &ForgeView, release: &SeenRelease) -> Move {
+fn proven(wanted: &WantedRelease, view: &ForgeView, release: &SeenRelease) -> ReleaseMove {
     let mut different = differences_of_text(wanted, release);
     different.extend(differences_of_assets(wanted, release, Missing::IsDifferent));
     if !different.is_empty() {
-        return Move::Conflict(different);
+        return ReleaseMove::Conflict(different);
     }
     let unproven: Vec<String> = release.assets.iter().filter(|a| a.digest.is_none()).map(|a| a.name.clone()).collect();
     if !unproven.is_empty() {
-        return Move::AwaitDigests(unproven);
+        return ReleaseMove::AwaitDigests(unproven);
     }
     match latest_to_be(wanted, view, release) {
-        Some(id) => Move::SetLatest(id),
-        None => Move::Done(release.location.clone()),
+        Some(id) => ReleaseMove::SetLatest(id),
+        None => ReleaseMove::Done(release.location.clone()),
     }
 }
 
@@ -138,13 +138,13 @@ fn latest_to_be(wanted: &WantedRelease, view: &ForgeView, ours: &SeenRelease) ->
 }
 
 /// Only drafts that hold nothing but our own bytes are removed.
-fn remove(wanted: &WantedRelease, drafts: &[&SeenRelease]) -> Move {
+fn remove(wanted: &WantedRelease, drafts: &[&SeenRelease]) -> ReleaseMove {
     let different: Vec<String> =
         drafts.iter().flat_map(|d| differences_of_assets(wanted, d, Missing::IsFine)).collect();
     if !different.is_empty() {
-        return Move::Conflict(different);
+        return ReleaseMove::Conflict(different);
     }
-    Move::Discard(drafts.iter().map(|d| Discard::Draft(d.id)).collect())
+    ReleaseMove::Discard(drafts.iter().map(|d| Discard::Draft(d.id)).collect())
 }
 
 fn differences_of_text(wanted: &WantedRelease, there: &SeenRelease) -> Vec<String> {

@@ -33,14 +33,14 @@ pub(super) struct ReleaseFile {
 }
 
 /// What steps made of one line's release.
-pub(super) struct Release<'a> {
+pub(super) struct LineRelease<'a> {
     version: &'a Version,
     /// Manifest, sums and what they list.
     pub(super) made: &'a Summed,
     seal: Option<&'a Sealed>,
 }
 
-impl<'a> Release<'a> {
+impl<'a> LineRelease<'a> {
     /// As far as it is staged: before it is sealed.
     pub(super) fn staged(state: &'a State, on: &'a OnStore) -> Result<Self> {
         Self::of(state, &on.version, &on.checksum, None)

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::content;
 use super::perform::{self, prepare as commits};
-use super::view::View;
+use super::view::TrainView;
 use crate::config;
 use crate::effects::{ArchiveSpec, Effects, Git, PrivateRepo, blocking};
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -81,7 +81,7 @@ pub struct Reviewing<'a> {
 ///
 /// # Errors
 /// The first thing that is not as recorded.
-pub async fn review(effects: &Effects, train: &View, how: Reviewing<'_>) -> Result<Review> {
+pub async fn review(effects: &Effects, train: &TrainView, how: Reviewing<'_>) -> Result<Review> {
     let state = train.state();
     content::open_to_approvals(state)?;
     let (content, sums) = content::to_approve(train)?;
@@ -136,7 +136,7 @@ struct Again {
 }
 
 /// Manifest and sums again, from the outcomes that were just checked: what is signed is what was reviewed.
-fn sums_again(train: &View, branch: &BranchName) -> Result<()> {
+fn sums_again(train: &TrainView, branch: &BranchName) -> Result<()> {
     let state = train.state();
     if let Some((planned, step)) = train.plan().of_line::<Checksum>(branch) {
         let again = blocking(|| perform::checksum::write_sums(train.objects(), state, step))?;
@@ -166,7 +166,7 @@ fn bump_commit(git: &dyn Git, repo: &PrivateRepo, base: &Oid, commits: &[Oid]) -
 /// The commits, the source archive and the git bundle of a line, from a clone that the train's own steps did not use.
 fn make_again(
     effects: &Effects,
-    train: &View,
+    train: &TrainView,
     scratch: &PrivateRepo,
     prepare: &Prepare,
     bundle: Option<&Bundle>,
@@ -236,7 +236,7 @@ fn make_again(
 }
 
 /// What preparing a line recorded for the person who approves: files changed by commands, and warnings.
-fn told(train: &View, branch: &BranchName) -> Result<(Vec<String>, Vec<String>)> {
+fn told(train: &TrainView, branch: &BranchName) -> Result<(Vec<String>, Vec<String>)> {
     match made_by::<Prepare>(train, branch) {
         Some(Prepared { by_hooks, warnings, .. }) => {
             let edits = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;
@@ -250,7 +250,7 @@ fn told(train: &View, branch: &BranchName) -> Result<(Vec<String>, Vec<String>)>
 }
 
 /// The jobs of a line that were lost: something on the runner's machine ended what watched over them.
-fn lost(train: &View, branch: &BranchName) -> Vec<String> {
+fn lost(train: &TrainView, branch: &BranchName) -> Vec<String> {
     let of_line = |s: &&PlannedStep| s.step.lines().iter().any(|(b, _)| *b == branch);
     let steps = train.plan().steps.iter().filter(of_line);
     let lost = steps.filter_map(|s| Some((&s.id, train.state().step(&s.id)?.lost))).filter(|(_, lost)| *lost > 0);
@@ -262,7 +262,7 @@ fn lost(train: &View, branch: &BranchName) -> Vec<String> {
 }
 
 /// What a line's step of a kind made.
-fn made_by<'a, K: Kind>(train: &'a View, branch: &BranchName) -> Option<&'a K::Outcome> {
+fn made_by<'a, K: Kind>(train: &'a TrainView, branch: &BranchName) -> Option<&'a K::Outcome> {
     let (step, _) = train.plan().of_line::<K>(branch)?;
     train.state().made(&step.id)
 }
@@ -290,7 +290,7 @@ struct Read {
 }
 
 /// Hashes every staged file of a line in every store that has it; counts them, and lists what was built once.
-async fn read_again(effects: &Effects, train: &View, branch: &BranchName, bundled: bool) -> Result<Read> {
+async fn read_again(effects: &Effects, train: &TrainView, branch: &BranchName, bundled: bool) -> Result<Read> {
     let state = train.state();
     let mut read = Read::default();
     for (step, _) in train.plan().all::<Build>().filter(|(_, build)| build.branch == *branch) {
@@ -330,7 +330,7 @@ async fn read_again(effects: &Effects, train: &View, branch: &BranchName, bundle
 }
 
 /// The staged files as they came with the bundle, where a store does not show them on this machine.
-fn carried(train: &View, on: &OnStore, why: Error) -> Result<(usize, String)> {
+fn carried(train: &TrainView, on: &OnStore, why: Error) -> Result<(usize, String)> {
     let at = train.plan().destinations.get(&format!("store {}", on.store)).map_or("unknown", String::as_str);
     let why = crate::trust::explain(&why);
     let files = perform::read_objects(train, on)?;

@@ -15,7 +15,7 @@ pub(super) struct RunnerPool {
 }
 
 /// A place on a runner, given back when dropped.
-pub(super) struct Place {
+pub(super) struct Slot {
     pub(super) runner: Arc<dyn Runner>,
     _permit: OwnedSemaphorePermit,
 }
@@ -33,7 +33,7 @@ impl RunnerPool {
     }
 
     /// Waits for a place on a runner that has all the labels; the one with most free places first.
-    pub(super) async fn take(&self, labels: &[Label]) -> Result<Place> {
+    pub(super) async fn take(&self, labels: &[Label]) -> Result<Slot> {
         let fits = |r: &Arc<dyn Runner>| labels.iter().all(|l| r.labels().contains(l));
         let mut fitting: Vec<_> = self.runners.iter().filter(|(r, _)| fits(r)).collect();
         fitting.sort_by_key(|(_, s)| std::cmp::Reverse(s.available_permits()));
@@ -45,6 +45,6 @@ impl RunnerPool {
         };
         let closed = |e| Error::fatal("the runners were closed").because(e);
         let permit = places.clone().acquire_owned().await.map_err(closed)?;
-        Ok(Place { runner: runner.clone(), _permit: permit })
+        Ok(Slot { runner: runner.clone(), _permit: permit })
     }
 }

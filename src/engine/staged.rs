@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::effects::{Area, STAGED_NOTE as NOTE, Store, blocking};
 use crate::error::{Context as _, Result};
-use crate::formats::signed::{self, Document};
+use crate::formats::signed::{self, SignedDocument};
 use crate::model::{ProjectName, Sha256, StoreName, TrainName, TrainNonce};
 use crate::plan::Plan;
 
@@ -43,7 +43,7 @@ pub struct Note {
     pub versions: BTreeSet<Version>,
 }
 
-impl Document for Note {
+impl SignedDocument for Note {
     const TYPE: &'static str = "lifeboat-staged-train";
 }
 
@@ -67,7 +67,7 @@ impl Note {
 
 /// A train that has bytes staged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Staged {
+pub struct StagedTrain {
     /// In which store.
     pub store: StoreName,
     /// What it says.
@@ -80,13 +80,13 @@ pub async fn others(
     stores: &BTreeMap<StoreName, Arc<dyn Store>>,
     project: &ProjectName,
     ours: &BTreeSet<TrainNonce>,
-) -> Vec<Staged> {
+) -> Vec<StagedTrain> {
     let mut out = Vec::new();
     for (name, store) in stores {
         let notes = tokio::time::timeout(DEADLINE, notes(&**store)).await;
         let foreign = |note: &Note| note.project == *project && !ours.contains(&note.train);
         let notes = notes.ok().and_then(Result::ok).unwrap_or_default().into_iter().filter(foreign);
-        out.extend(notes.map(|note| Staged { store: name.clone(), note }));
+        out.extend(notes.map(|note| StagedTrain { store: name.clone(), note }));
     }
     out
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::index::Past;
-use super::view::View;
-use crate::effects::{Disk, Effects, Lock, Objects, PrivateRepo, ProgressEvent, Role, files, locks};
+use super::index::ReleaseHistory;
+use super::view::TrainView;
+use crate::effects::{Disk, Effects, LockGuard, Objects, PrivateRepo, ProgressEvent, Role, files, locks};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::series::Series;
 use crate::journal::{Event, Journal, State};
@@ -144,9 +144,9 @@ pub struct Train {
     repo: PrivateRepo,
     repo_lock: Mutex<()>,
     forge_turns: Mutex<BTreeMap<RemoteName, Arc<tokio::sync::Mutex<()>>>>,
-    past: Past,
+    past: ReleaseHistory,
     judged: Mutex<BTreeMap<Timestamp, Vec<Approval>>>,
-    _lock: Box<dyn Lock>,
+    _lock: Box<dyn LockGuard>,
 }
 
 /// Whether adopting found the train there already.
@@ -256,7 +256,12 @@ impl Train {
         Ok(train)
     }
 
-    fn open_locked(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir, lock: Box<dyn Lock>) -> Result<Self> {
+    fn open_locked(
+        effects: &Effects,
+        trust: Arc<TrustedRoot>,
+        dir: &TrainDir,
+        lock: Box<dyn LockGuard>,
+    ) -> Result<Self> {
         // Read under the lock: another process may have amended the plan just before.
         let plans = dir.read(&*effects.disk)?.plans;
         let signer = effects.keys.signer(&Role::Operator)?;
@@ -280,7 +285,7 @@ impl Train {
             trust,
             repo_lock: Mutex::new(()),
             forge_turns: Mutex::default(),
-            past: Past::default(),
+            past: ReleaseHistory::default(),
             judged: Mutex::default(),
             _lock: lock,
         })
@@ -288,13 +293,13 @@ impl Train {
 
     /// The same train, with what the trains of this machine did: the indexes that it writes say so.
     #[must_use]
-    pub fn with_past(self, past: Past) -> Self {
+    pub fn with_past(self, past: ReleaseHistory) -> Self {
         Self { past, ..self }
     }
 
     /// See [`Train::with_past`].
     #[must_use]
-    pub fn past(&self) -> &Past {
+    pub fn past(&self) -> &ReleaseHistory {
         &self.past
     }
 
@@ -312,8 +317,8 @@ impl Train {
 
     /// The train as it is now, to be read.
     #[must_use]
-    pub fn view(&self) -> View {
-        View::new(self.state(), self.objects.clone(), self.trust.clone())
+    pub fn view(&self) -> TrainView {
+        TrainView::new(self.state(), self.objects.clone(), self.trust.clone())
     }
 
     /// The graph of the plan.
@@ -395,6 +400,6 @@ pub(super) fn same_root(trust: &TrustedRoot, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn lock(disk: &dyn Disk, dir: &TrainDir) -> Result<Box<dyn Lock>> {
+fn lock(disk: &dyn Disk, dir: &TrainDir) -> Result<Box<dyn LockGuard>> {
     locks::take(disk, &dir.lock(), &format!("another lifeboat process holds the train in `{}`", dir.path().display()))
 }

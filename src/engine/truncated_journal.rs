@@ -1,7 +1,7 @@
 //! A journal that lost its end: what may be public is looked up, not guessed.
 
 use crate::effects::{Effects, read_public};
-use crate::engine::release_files::Release;
+use crate::engine::release_files::LineRelease;
 use crate::error::{Error, Result};
 use crate::formats::layout;
 use crate::journal::State;
@@ -17,7 +17,8 @@ pub async fn nothing_is_public_yet(effects: &Effects, state: &State) -> Result<(
     for planned in &state.graph().plan().steps {
         let Some(Promote(step)) = planned.step.as_a() else { continue };
         let begun = state.step(&planned.id).is_some_and(|s| s.attempts > 0);
-        let (Ok(release), Some(store), false) = (Release::staged(state, step), effects.stores.get(&step.store), begun)
+        let (Ok(release), Some(store), false) =
+            (LineRelease::staged(state, step), effects.stores.get(&step.store), begun)
         else {
             continue;
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::recorded::Recorded;
+use super::recorded::TrainRecord;
 use super::train::TrainDir;
 use crate::effects::{Disk, Objects};
 use crate::error::Result;
@@ -12,13 +12,13 @@ use crate::trust::TrustedRoot;
 
 /// What was recorded of a train up to now, with the objects that it names and the trust root by which approvals count.
 #[derive(Clone)]
-pub struct View {
+pub struct TrainView {
     state: Arc<State>,
     objects: Objects,
     trust: Arc<TrustedRoot>,
 }
 
-impl View {
+impl TrainView {
     /// Of parts that belong together.
     #[must_use]
     pub fn new(state: impl Into<Arc<State>>, objects: Objects, trust: Arc<TrustedRoot>) -> Self {
@@ -29,7 +29,7 @@ impl View {
     ///
     /// # Errors
     /// No train there; a broken plan or journal.
-    pub fn open(disk: &Arc<dyn Disk>, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<(Self, Recorded)> {
+    pub fn open(disk: &Arc<dyn Disk>, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<(Self, TrainRecord)> {
         let recorded = dir.read(&**disk)?;
         if recorded.records.is_empty() {
             dir.journal_is_not_lost(disk, recorded.plans.first().plan())?;

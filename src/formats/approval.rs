@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::content::Content;
-use super::signed::{self, Document};
+use super::signed::{self, SignedDocument};
 use crate::error::Result;
 use crate::model::{PersonId, ProjectName, Sha256, TrainNonce};
 
@@ -33,7 +33,7 @@ pub struct Statement {
     pub expires: Timestamp,
 }
 
-impl Document for Statement {
+impl SignedDocument for Statement {
     const TYPE: &'static str = "lifeboat-approval";
 }
 

@@ -13,7 +13,7 @@ use semver::Version;
 use super::splice::{Splice, lines, splice};
 
 /// A crate of the workspace that moves: its old and its new version.
-pub type Moved = BTreeMap<String, Vec<(Version, Version)>>;
+pub type CrateMoves = BTreeMap<String, Vec<(Version, Version)>>;
 
 /// A lock file that cannot be read: where and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ struct Reference {
 
 /// A lock file as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lock {
+pub struct CargoLock {
     /// Every package, in file order.
     pub packages: Vec<LockedPackage>,
     /// The format: `version` at its head, or 1 or 2, which do not say it.
@@ -74,7 +74,7 @@ pub struct Lock {
 ///
 /// # Errors
 /// The line that does not look as Cargo writes it: merge conflicts, a package without name or version.
-pub fn parse(text: &str) -> Result<Lock, LockError> {
+pub fn parse(text: &str) -> Result<CargoLock, LockError> {
     let mut packages: Vec<LockedPackage> = Vec::new();
     let mut format = None;
     let mut in_package = false;
@@ -160,7 +160,7 @@ pub fn parse(text: &str) -> Result<Lock, LockError> {
     let named = packages.iter().flat_map(|p| &p.references).any(|r| r.text.contains(" (") || r.text.contains(' '));
     let all_named = packages.iter().flat_map(|p| &p.references).all(|r| r.text.contains(' '));
     let first = named && all_named;
-    Ok(Lock { packages, format: format.unwrap_or(if first { 1 } else { 2 }) })
+    Ok(CargoLock { packages, format: format.unwrap_or(if first { 1 } else { 2 }) })
 }
 
 /// The value of a string as Cargo writes it: nothing in it is escaped.
@@ -200,7 +200,7 @@ pub fn fetched_packages(text: &str) -> Result<Vec<Fetched>, LockError> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn rewrite(text: &str, moved: &Moved) -> Result<String, LockError> {
+pub fn rewrite(text: &str, moved: &CrateMoves) -> Result<String, LockError> {
     let lock = parse(text)?;
     let new: Vec<String> =
         lock.packages.iter().map(|p| target(p, moved).unwrap_or_else(|| p.version.clone())).collect();
@@ -232,7 +232,7 @@ pub fn rewrite(text: &str, moved: &Moved) -> Result<String, LockError> {
 }
 
 /// The version that a package takes, if it is one of ours at its old version.
-fn target(package: &LockedPackage, moved: &Moved) -> Option<String> {
+fn target(package: &LockedPackage, moved: &CrateMoves) -> Option<String> {
     if package.source.is_some() {
         return None;
     }
@@ -241,7 +241,7 @@ fn target(package: &LockedPackage, moved: &Moved) -> Option<String> {
 }
 
 /// `text` as Cargo writes it when the packages of `lock` stand at the versions `new`.
-fn reference(lock: &Lock, new: &[String], moved: &Moved, text: &str) -> String {
+fn reference(lock: &CargoLock, new: &[String], moved: &CrateMoves, text: &str) -> String {
     let (name, version, source) = parts(text);
     // How a name is written depends on the packages of that name alone.
     if !moved.contains_key(name) {
@@ -286,7 +286,7 @@ fn sort_key(reference: &str) -> (String, Option<String>, Option<String>) {
 }
 
 /// Applies `cuts`, and puts the packages in order again where a new version changed it.
-fn reorder(text: &str, lock: &Lock, new: &[String], cuts: Vec<Splice>) -> String {
+fn reorder(text: &str, lock: &CargoLock, new: &[String], cuts: Vec<Splice>) -> String {
     let order = |versions: &dyn Fn(usize) -> String, a: usize, b: usize| -> Ordering {
         let (p, q) = (&lock.packages[a], &lock.packages[b]);
         let by_version = match (Version::parse(&versions(a)), Version::parse(&versions(b))) {
@@ -333,8 +333,8 @@ fn source_rank(package: &LockedPackage) -> (u8, &str) {
 mod tests {
     use super::*;
 
-    fn moved(list: &[(&str, &str, &str)]) -> Moved {
-        let mut out = Moved::new();
+    fn moved(list: &[(&str, &str, &str)]) -> CrateMoves {
+        let mut out = CrateMoves::new();
         for (name, old, new) in list {
             let step = (Version::parse(old).unwrap(), Version::parse(new).unwrap());
             out.entry((*name).to_owned()).or_default().push(step);

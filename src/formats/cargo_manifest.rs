@@ -10,14 +10,14 @@ use super::splice::Splice;
 
 /// A string of the manifest and where it stands, quotes included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
+pub struct SpannedText {
     /// The string's value, unescaped.
     pub value: String,
     /// The byte range of the literal, with its quotes.
     pub span: Range<usize>,
 }
 
-impl Text {
+impl SpannedText {
     /// The splice of `raw` (the manifest's text) that makes this string say `new`, in the same kind of quotes.
     #[must_use]
     pub fn set(&self, raw: &str, new: &str) -> Splice {
@@ -37,7 +37,7 @@ impl Text {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PackageVersion {
     /// `version = "1.2.3"`.
-    Literal(Text),
+    Literal(SpannedText),
     /// `version.workspace = true`.
     Inherited,
     /// No version: 0.0.0, and never published.
@@ -59,7 +59,7 @@ pub enum Publish {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
     /// `name`, with its place.
-    pub name: Text,
+    pub name: SpannedText,
     /// `version`.
     pub version: PackageVersion,
     /// `publish`.
@@ -67,23 +67,23 @@ pub struct Package {
     /// `workspace = "../root"`: the directory of the workspace root, relative to this manifest.
     pub workspace: Option<String>,
     /// `documentation` and `homepage`, where they stand: addresses that may name the crate with its version.
-    pub addresses: Vec<Text>,
+    pub addresses: Vec<SpannedText>,
     /// `repository`, where the manifest says it itself.
     pub repository: Option<String>,
     /// Strings of `[package.metadata]` under `FileVersion`, `ProductVersion` or `version`, at any depth: what tools stamp into
     /// a program may repeat the crate's version.
-    pub stamps: Vec<Text>,
+    pub stamps: Vec<SpannedText>,
 }
 
 /// The `[workspace]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Workspace {
+pub struct WorkspaceTable {
     /// `members`: directories, with globs.
     pub members: Vec<String>,
     /// `exclude`: directories, with globs.
     pub exclude: Vec<String>,
     /// `[workspace.package] version`.
-    pub version: Option<Text>,
+    pub version: Option<SpannedText>,
     /// `[workspace.package] repository`.
     pub repository: Option<String>,
     /// `[workspace.package] publish`.
@@ -100,7 +100,7 @@ pub struct Dependency {
     /// `path`, relative to this manifest.
     pub path: Option<String>,
     /// `version`, or the whole entry where it is only a string.
-    pub requirement: Option<Text>,
+    pub requirement: Option<SpannedText>,
     /// Comes from a git repository or from another registry than the default one.
     pub elsewhere: bool,
     /// Stands in a `[patch.…]` table: where the crate is found, not a wish for it.
@@ -115,11 +115,11 @@ pub struct Dependency {
 
 /// A parsed manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Manifest {
+pub struct CargoManifest {
     /// `[package]`; absent in a virtual manifest.
     pub package: Option<Package>,
     /// `[workspace]`; present in a workspace root.
-    pub workspace: Option<Workspace>,
+    pub workspace: Option<WorkspaceTable>,
     /// Every entry of every dependency table.
     pub dependencies: Vec<Dependency>,
 }
@@ -137,13 +137,13 @@ pub struct ManifestError {
 ///
 /// # Errors
 /// It is no TOML, or a field that decides about versions has another type than Cargo wants.
-pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
+pub fn parse(text: &str) -> Result<CargoManifest, ManifestError> {
     let document = Document::parse(text).map_err(|e| ManifestError {
         offset: e.span().map_or(0, |s| s.start),
         message: e.message().lines().next().unwrap_or("not TOML").to_owned(),
     })?;
     let root = document.as_table();
-    let mut out = Manifest { package: package(root)?, workspace: workspace(root)?, dependencies: Vec::new() };
+    let mut out = CargoManifest { package: package(root)?, workspace: workspace(root)?, dependencies: Vec::new() };
     tables(root, &mut out.dependencies)?;
     if let Some(table) = root.get("workspace").and_then(Item::as_table_like) {
         let first = out.dependencies.len();
@@ -195,7 +195,7 @@ fn package(root: &dyn TableLike) -> Result<Option<Package>, ManifestError> {
 }
 
 /// The versions that `table` and the tables below it name.
-fn stamped(table: &dyn TableLike, out: &mut Vec<Text>) {
+fn stamped(table: &dyn TableLike, out: &mut Vec<SpannedText>) {
     for (key, item) in table.iter() {
         if let Some(inner) = item.as_table_like() {
             // Wishes are not stamps.
@@ -211,14 +211,14 @@ fn stamped(table: &dyn TableLike, out: &mut Vec<Text>) {
     }
 }
 
-fn workspace(root: &dyn TableLike) -> Result<Option<Workspace>, ManifestError> {
+fn workspace(root: &dyn TableLike) -> Result<Option<WorkspaceTable>, ManifestError> {
     let Some(item) = root.get("workspace") else { return Ok(None) };
     let Some(table) = item.as_table_like() else { return Err(fault(item, "`workspace` is not a table")) };
     let list = |key: &str| -> Vec<String> {
         let array = table.get(key).and_then(Item::as_array);
         array.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
     };
-    let mut out = Workspace { members: list("members"), exclude: list("exclude"), ..Workspace::default() };
+    let mut out = WorkspaceTable { members: list("members"), exclude: list("exclude"), ..WorkspaceTable::default() };
     if let Some(package) = table.get("package").and_then(Item::as_table_like) {
         out.version = text(package, "version")?;
         out.publish = package.get("publish").and_then(published);
@@ -286,12 +286,12 @@ fn published(item: &Item) -> Option<bool> {
     item.as_bool().or_else(|| item.as_array().map(|a| !a.is_empty()))
 }
 
-fn string(item: &Item) -> Option<Text> {
+fn string(item: &Item) -> Option<SpannedText> {
     let value = item.as_str()?.to_owned();
-    Some(Text { value, span: item.span()? })
+    Some(SpannedText { value, span: item.span()? })
 }
 
-fn text(table: &dyn TableLike, key: &str) -> Result<Option<Text>, ManifestError> {
+fn text(table: &dyn TableLike, key: &str) -> Result<Option<SpannedText>, ManifestError> {
     match table.get(key) {
         None => Ok(None),
         Some(item) => match string(item) {

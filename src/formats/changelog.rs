@@ -9,7 +9,7 @@ use super::splice::{Splice, lines, whole_words};
 
 /// One section: a heading and what follows until the next heading of the same level or a higher one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section<'a> {
+pub struct ChangelogSection<'a> {
     /// The heading's line, marks included.
     pub heading: &'a str,
     /// Where the heading's line starts.
@@ -22,9 +22,9 @@ pub struct Section<'a> {
 
 /// Every section, in file order: Markdown headings (`## x`, or underlined by `===` and `---`), and reStructuredText's.
 #[must_use]
-pub fn sections(text: &str) -> Vec<Section<'_>> {
+pub fn sections(text: &str) -> Vec<ChangelogSection<'_>> {
     let all: Vec<(usize, &str)> = lines(text).collect();
-    let mut out: Vec<Section<'_>> = Vec::new();
+    let mut out: Vec<ChangelogSection<'_>> = Vec::new();
     // Those that no later heading has ended yet, the outermost first.
     let mut open: Vec<usize> = Vec::new();
     let mut quoted = Quoted::default();
@@ -49,7 +49,7 @@ pub fn sections(text: &str) -> Vec<Section<'_>> {
             out[inner].body.end = *start;
         }
         open.push(out.len());
-        out.push(Section { heading: line, start: *start, body: end..text.len(), level });
+        out.push(ChangelogSection { heading: line, start: *start, body: end..text.len(), level });
     }
     out
 }
@@ -87,7 +87,7 @@ impl Quoted {
 
 /// The section of `version`: the first whose heading names it as a whole.
 #[must_use]
-pub fn section<'a>(text: &'a str, version: &Version) -> Option<Section<'a>> {
+pub fn section<'a>(text: &'a str, version: &Version) -> Option<ChangelogSection<'a>> {
     let version = version.to_string();
     sections(text).into_iter().find(|s| !whole_words(s.heading, &version).is_empty())
 }
@@ -207,7 +207,7 @@ pub fn says_nothing(notes: &str) -> bool {
 
 /// The heading and the lines up to the first one that is neither empty nor a paragraph's first.
 #[must_use]
-pub fn head(text: &str, section: &Section<'_>) -> Range<usize> {
+pub fn head(text: &str, section: &ChangelogSection<'_>) -> Range<usize> {
     let mut end = section.body.start;
     let mut seen = 0;
     for (start, line) in lines(&text[section.body.clone()]) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use jiff::civil::Date;
 use semver::Version;
 
-use super::changelog::{Section, head, section, sections};
+use super::changelog::{ChangelogSection, head, section, sections};
 use super::splice::{Splice, lines, whole_words};
 
 /// Dates the section of `new` the way the section of `old`, the release before, is dated: an unreleased heading takes
@@ -69,7 +69,7 @@ fn version_in(heading: &str) -> Option<Version> {
 }
 
 /// The first line of a section that says something, with its place.
-fn first_line(text: &str, section: &Section<'_>) -> Option<(usize, String)> {
+fn first_line(text: &str, section: &ChangelogSection<'_>) -> Option<(usize, String)> {
     let end = head(text, section).end;
     let from = section.body.start.min(end);
     let found = lines(&text[from..end]).find(|(_, l)| l.chars().any(char::is_alphanumeric));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::signed::{self, Document};
+use super::signed::{self, SignedDocument};
 use crate::error::{Error, Result};
 use crate::model::{AdvisoryId, BranchName, Oid, PersonId, ProjectName, Sha256, TagName, TrainNonce};
 
@@ -83,7 +83,7 @@ pub struct CarryLine {
     pub commit: Oid,
 }
 
-impl Document for Content {
+impl SignedDocument for Content {
     const TYPE: &'static str = "lifeboat-content";
 
     fn check(&self) -> Result<()> {

@@ -49,7 +49,7 @@ impl FileChange {
 
 /// A change, and what stands below it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Change<'a> {
+pub struct GitDiff<'a> {
     /// The changes of files, in their order.
     pub files: Vec<FileChange>,
     /// Whether empty lines stand between them.
@@ -60,7 +60,7 @@ pub struct Change<'a> {
     pub rest: &'a [u8],
 }
 
-impl Change<'_> {
+impl GitDiff<'_> {
     /// Every path that the change names, before and after.
     #[must_use]
     pub fn paths(&self) -> BTreeSet<Vec<u8>> {
@@ -96,10 +96,10 @@ pub fn begins(line: &[u8], next: Option<&[u8]>) -> bool {
 ///
 /// # Errors
 /// A change that is cut or damaged: names the file and the line.
-pub fn read(diff: &[u8]) -> Result<Change<'_>> {
+pub fn read(diff: &[u8]) -> Result<GitDiff<'_>> {
     let lines: Vec<&[u8]> = diff.split_inclusive(|c| *c == b'\n').collect();
     let mut reader = Reader { lines, at: 0 };
-    let mut out = Change::default();
+    let mut out = GitDiff::default();
     let mut ended = 0;
     loop {
         let from = reader.at;

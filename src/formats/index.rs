@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::layout;
-use super::signed::{self, Document};
+use super::signed::{self, SignedDocument};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, ProjectName, Sha256, TagName, TrainNonce};
 
@@ -42,9 +42,9 @@ pub struct Index {
     /// When readers begin to call it stale.
     pub expires: Timestamp,
     /// Every release, in version order.
-    pub releases: BTreeMap<Version, Entry>,
+    pub releases: BTreeMap<Version, IndexEntry>,
     /// The newest releases; follows from `releases`.
-    pub latest: Latest,
+    pub latest: LatestVersions,
     /// Versions of abandoned trains, which are never released.
     pub retired: BTreeSet<Version>,
     /// Releases that nobody should use any more: they stay listed and served.
@@ -70,7 +70,7 @@ pub struct Withdrawn {
 /// A release in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct IndexEntry {
     /// The line's branch.
     pub line: BranchName,
     /// The train in which it was made.
@@ -84,14 +84,14 @@ pub struct Entry {
 /// The newest releases. Pre-releases count only where there is nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Latest {
+pub struct LatestVersions {
     /// Of all lines.
     pub overall: Option<Version>,
     /// Per line.
     pub lines: BTreeMap<BranchName, Version>,
 }
 
-impl Document for Index {
+impl SignedDocument for Index {
     const TYPE: &'static str = "lifeboat-index";
 
     fn check(&self) -> Result<()> {
@@ -127,10 +127,10 @@ impl Document for Index {
     }
 }
 
-fn latest(releases: &BTreeMap<Version, Entry>) -> Latest {
+fn latest(releases: &BTreeMap<Version, IndexEntry>) -> LatestVersions {
     // A release wins over every pre-release; among equals the greater version wins.
     let newer = |a: &Version, b: &Version| (a.pre.is_empty(), a) > (b.pre.is_empty(), b);
-    let mut out = Latest::default();
+    let mut out = LatestVersions::default();
     for (version, entry) in releases {
         if out.overall.as_ref().is_none_or(|v| newer(version, v)) {
             out.overall = Some(version.clone());
@@ -154,7 +154,7 @@ impl Index {
             generated,
             expires,
             releases: BTreeMap::new(),
-            latest: Latest::default(),
+            latest: LatestVersions::default(),
             retired: BTreeSet::new(),
             withdrawn: BTreeMap::new(),
             advisories: None,
@@ -167,7 +167,7 @@ impl Index {
     /// A version that is released with another manifest, or retired.
     pub fn next(
         &self,
-        add: impl IntoIterator<Item = (Version, Entry)>,
+        add: impl IntoIterator<Item = (Version, IndexEntry)>,
         retire: impl IntoIterator<Item = Version>,
         generated: Timestamp,
         expires: Timestamp,
@@ -217,8 +217,8 @@ impl Index {
 mod tests {
     use super::*;
 
-    fn entry(line: &str, seed: &str) -> Entry {
-        Entry {
+    fn entry(line: &str, seed: &str) -> IndexEntry {
+        IndexEntry {
             line: BranchName::new(line).unwrap(),
             train: TrainNonce::from_bytes([3; 16]),
             tag: TagName::new(format!("v{seed}")).unwrap(),
@@ -254,7 +254,7 @@ mod tests {
         let project = ProjectName::new("sample").unwrap();
         let zero = Index::empty(project, at("2026-01-01T00:00:00Z"), at("2026-01-08T00:00:00Z"));
         let one = step(&zero, &[("r-1", "1.0.5")]).unwrap();
-        let other = Entry { manifest: Sha256::of(b"other"), ..entry("r-1", "1.0.5") };
+        let other = IndexEntry { manifest: Sha256::of(b"other"), ..entry("r-1", "1.0.5") };
         let (generated, expires) = (at("2026-01-02T00:00:00Z"), at("2026-01-09T00:00:00Z"));
         assert!(one.next([(Version::new(1, 0, 5), other)], [], generated, expires).is_err());
         assert!(one.next([], [Version::new(1, 0, 5)], generated, expires).is_err());

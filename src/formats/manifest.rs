@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::checksums::{SHA256SUMS, SHA512SUMS};
-use super::signed::{self, Document};
+use super::signed::{self, SignedDocument};
 use crate::error::{Error, Result};
 use crate::model::{
     Artifact, ArtifactName, BranchName, Digests, Oid, ProjectName, Sha256, TagName, TrainNonce, escape,
@@ -93,7 +93,7 @@ pub struct ManifestTag {
     pub text: Sha256,
 }
 
-impl Document for Manifest {
+impl SignedDocument for Manifest {
     const TYPE: &'static str = "lifeboat-manifest";
 
     fn check(&self) -> Result<()> {

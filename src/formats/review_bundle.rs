@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::signed::{self, Document};
+use super::signed::{self, SignedDocument};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{ProjectName, Sha256, TrainName, TrainNonce, escape};
 
@@ -78,7 +78,7 @@ pub struct StagedAt {
     pub directory: String,
 }
 
-impl Document for Header {
+impl SignedDocument for Header {
     const TYPE: &'static str = "lifeboat-review-bundle";
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Context as _, Error, Result};
 
 /// A document that is signed as bytes. Its fields begin with `type`, `project` and, where they apply, `line`, `version`
 /// and `train`, so that a signature over one document never passes for a signature over another.
-pub trait Document: Serialize + DeserializeOwned {
+pub trait SignedDocument: Serialize + DeserializeOwned {
     /// The value of `type`.
     const TYPE: &'static str;
     /// The value of `format` that this version writes.
@@ -26,7 +26,7 @@ pub trait Document: Serialize + DeserializeOwned {
 ///
 /// # Errors
 /// A value that JSON cannot express, or that contradicts itself.
-pub fn to_bytes<T: Document>(document: &T) -> Result<Vec<u8>> {
+pub fn to_bytes<T: SignedDocument>(document: &T) -> Result<Vec<u8>> {
     document.check()?;
     let mut out = serde_json::to_vec_pretty(document).context(format!("cannot write {}", T::TYPE))?;
     out.push(b'\n');
@@ -37,7 +37,7 @@ pub fn to_bytes<T: Document>(document: &T) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// Another type, a newer format, unknown, doubled or missing fields, other spacing or order, contradictions.
-pub fn from_bytes<T: Document>(bytes: &[u8], name: &str) -> Result<T> {
+pub fn from_bytes<T: SignedDocument>(bytes: &[u8], name: &str) -> Result<T> {
     #[derive(Deserialize)]
     struct Head {
         #[serde(rename = "type")]

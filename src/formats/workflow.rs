@@ -22,7 +22,7 @@ pub struct Workflow {
 
 /// Something that a release does on a forge and that may start workflows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act<'a> {
+pub enum TriggerEvent<'a> {
     /// A branch is pushed; `changed` are the paths that differ from what was there, none if that is not known.
     Branch {
         /// Its name, without `refs/heads/`.
@@ -133,13 +133,13 @@ impl Workflow {
 
     /// The events of this workflow that an act brings about, sorted; those that cannot be decided are among them.
     #[must_use]
-    pub fn events(&self, act: Act<'_>) -> Vec<&str> {
+    pub fn events(&self, act: TriggerEvent<'_>) -> Vec<&str> {
         self.on.iter().filter(|(event, filters)| brings_about(act, event, filters)).map(|(e, _)| e.as_str()).collect()
     }
 
     /// The same for the default branch's copy of the file, which few events start.
     #[must_use]
-    pub fn events_of_default_branch(&self, act: Act<'_>) -> Vec<&str> {
+    pub fn events_of_default_branch(&self, act: TriggerEvent<'_>) -> Vec<&str> {
         self.events(act).into_iter().filter(|event| OF_DEFAULT_BRANCH.contains(event)).collect()
     }
 
@@ -157,11 +157,11 @@ impl Workflow {
 }
 
 /// Whether an act brings an event about, as far as can be known.
-fn brings_about(act: Act<'_>, event: &str, filters: &Map<String, Value>) -> bool {
+fn brings_about(act: TriggerEvent<'_>, event: &str, filters: &Map<String, Value>) -> bool {
     match (event, act) {
         // Not an act's own doing: [`Workflow::follows`] decides.
         ("workflow_run", _) => false,
-        ("push", Act::Branch { name, changed }) => {
+        ("push", TriggerEvent::Branch { name, changed }) => {
             let about_tags = filters.contains_key("tags") || filters.contains_key("tags-ignore");
             let about_branches = filters.contains_key("branches") || filters.contains_key("branches-ignore");
             (about_branches || !about_tags)
@@ -169,25 +169,25 @@ fn brings_about(act: Act<'_>, event: &str, filters: &Map<String, Value>) -> bool
                 && paths_take(filters, changed)
         }
         // Path filters are not evaluated for tags.
-        ("push", Act::Tag(name)) => {
+        ("push", TriggerEvent::Tag(name)) => {
             let about_tags = filters.contains_key("tags") || filters.contains_key("tags-ignore");
             let about_branches = filters.contains_key("branches") || filters.contains_key("branches-ignore");
             (about_tags || !about_branches) && narrowed(filters, ("tags", "tags-ignore"), name) != Some(false)
         }
         // A branch that the forge never had is created by its push; it has no filters.
-        ("create", Act::Branch { .. } | Act::Tag(_)) => true,
-        ("release", Act::Release { prerelease }) => {
+        ("create", TriggerEvent::Branch { .. } | TriggerEvent::Tag(_)) => true,
+        ("release", TriggerEvent::Release { prerelease }) => {
             let not_this = if prerelease { "released" } else { "prereleased" };
             list(filters, "types")
                 .is_none_or(|types| types.iter().any(|t| !NOT_PUBLISHING.contains(&t.as_str()) && t != not_this))
         }
-        ("pull_request" | "pull_request_target", Act::Pull { into, changed }) => {
+        ("pull_request" | "pull_request_target", TriggerEvent::Pull { into, changed }) => {
             narrowed(filters, ("branches", "branches-ignore"), into) != Some(false) && paths_take(filters, changed)
         }
-        ("merge_group", Act::Pull { into, .. }) => {
+        ("merge_group", TriggerEvent::Pull { into, .. }) => {
             narrowed(filters, ("branches", "branches-ignore"), into) != Some(false)
         }
-        ("delete", Act::Removed) => true,
+        ("delete", TriggerEvent::Removed) => true,
         ("push" | "create" | "delete" | "release" | "pull_request" | "pull_request_target" | "merge_group", _) => false,
         (other, _) => !UNRELATED.contains(&other),
     }
@@ -243,12 +243,12 @@ fn first_line(e: &impl std::fmt::Display) -> String {
 mod tests {
     use super::*;
 
-    fn starts(text: &str, act: Act<'_>) -> bool {
+    fn starts(text: &str, act: TriggerEvent<'_>) -> bool {
         !Workflow::parse(text).unwrap().events(act).is_empty()
     }
 
-    const TAG: Act<'_> = Act::Tag("v36.0.6");
-    const BRANCH: Act<'_> = Act::Branch { name: "release-36.0.0", changed: None };
+    const TAG: TriggerEvent<'_> = TriggerEvent::Tag("v36.0.6");
+    const BRANCH: TriggerEvent<'_> = TriggerEvent::Branch { name: "release-36.0.0", changed: None };
 
     #[test]
     fn pushes() {
@@ -284,7 +284,8 @@ mod tests {
         let docs = "on:\n  push:\n    paths: ['docs/**']\n";
         let not_docs = "on:\n  push:\n    paths-ignore: ['docs/**', '*.md']\n";
         let changed = |paths: &[&str]| paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
-        let branch = |text: &str, paths: Option<&[String]>| starts(text, Act::Branch { name: "main", changed: paths });
+        let branch =
+            |text: &str, paths: Option<&[String]>| starts(text, TriggerEvent::Branch { name: "main", changed: paths });
         let (source, doc) = (changed(&["src/lib.rs"]), changed(&["docs/a.md", "README.md"]));
         assert!(!branch(docs, Some(&source)) && branch(docs, Some(&doc)) && branch(docs, None));
         assert!(branch(not_docs, Some(&source)) && !branch(not_docs, Some(&doc)) && branch(not_docs, None));
@@ -294,14 +295,14 @@ mod tests {
 
     #[test]
     fn releases_and_pull_requests() {
-        let release = Act::Release { prerelease: false };
+        let release = TriggerEvent::Release { prerelease: false };
         assert!(starts("on: release", release));
         assert!(starts("on:\n  release:\n    types: [published]\n", release));
         assert!(starts("on:\n  release:\n    types: released\n", release));
         assert!(!starts("on:\n  release:\n    types: [prereleased, deleted]\n", release));
-        assert!(starts("on:\n  release:\n    types: [prereleased]\n", Act::Release { prerelease: true }));
+        assert!(starts("on:\n  release:\n    types: [prereleased]\n", TriggerEvent::Release { prerelease: true }));
         assert!(!starts("on: release", TAG));
-        let pull = Act::Pull { into: "release-36.0.0", changed: None };
+        let pull = TriggerEvent::Pull { into: "release-36.0.0", changed: None };
         assert!(starts("on:\n  pull_request:\n    branches: ['release-*']\n", pull));
         assert!(!starts("on:\n  pull_request:\n    branches: [main]\n", pull));
         assert!(starts("on: merge_group", pull) && !starts("on: pull_request", BRANCH));
@@ -323,11 +324,11 @@ mod tests {
             let workflow = Workflow::parse(&format!("on: {on}\n")).unwrap();
             !workflow.events_of_default_branch(act).is_empty()
         };
-        let pull = Act::Pull { into: "release-36.0.0", changed: None };
-        assert!(of("delete", Act::Removed) && !of("delete", BRANCH) && !of("push", Act::Removed));
+        let pull = TriggerEvent::Pull { into: "release-36.0.0", changed: None };
+        assert!(of("delete", TriggerEvent::Removed) && !of("delete", BRANCH) && !of("push", TriggerEvent::Removed));
         assert!(of("pull_request_target", pull) && !of("pull_request", pull));
         assert!(of("status", TAG) && of("check_suite", BRANCH));
-        assert!(!of("push", TAG) && !of("create", TAG) && !of("release", Act::Release { prerelease: false }));
+        assert!(!of("push", TAG) && !of("create", TAG) && !of("release", TriggerEvent::Release { prerelease: false }));
     }
 
     #[test]

@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 pub use address::is_address;
-pub use output::Output;
+pub use output::GitOutput;
 pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION};
 pub use timeouts::STILL;
 
@@ -73,7 +73,7 @@ impl LocalGit {
 impl Git for LocalGit {
     fn ensure(&self, repo: &PrivateRepo) -> Result<()> {
         let mut checked = self.checked.lock();
-        let check = if checked.contains(&repo.dir) { private::Check::Frame } else { private::Check::Objects };
+        let check = if checked.contains(&repo.dir) { private::CheckDepth::Frame } else { private::CheckDepth::Objects };
         private::ensure(repo, check)?;
         checked.insert(repo.dir.clone());
         Ok(())

@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What git printed and how it ended.
 #[derive(Debug)]
-pub struct Output {
+pub struct GitOutput {
     pub(super) verb: String,
     /// The exit code; none if a signal ended it.
     pub code: Option<i32>,
@@ -16,7 +16,7 @@ pub struct Output {
     pub stderr: String,
 }
 
-impl Output {
+impl GitOutput {
     /// What a failed call leaves, for tests of those who read it.
     #[cfg(test)]
     pub(crate) fn failed(verb: &str, code: i32, stderr: &str) -> Self {

@@ -22,7 +22,7 @@ use crate::model::Oid;
 
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Check {
+pub(super) enum CheckDepth {
     /// The frame alone: this process has checked the objects already.
     Frame,
     /// The frame and every object.
@@ -42,11 +42,11 @@ const DIRECTORIES: &[&str] = &["objects", "objects/info", "objects/pack", "refs"
 const DEEPEST_ALTERNATE: usize = 5;
 
 /// Makes the repository, or fixes it.
-pub(super) fn ensure(repo: &PrivateRepo, check: Check) -> Result<()> {
+pub(super) fn ensure(repo: &PrivateRepo, check: CheckDepth) -> Result<()> {
     let git_dir = common_directory(&repo.borrow)?;
     refuse_sha256(&git_dir)?;
     let borrowed = object_directories(&git_dir.join("objects"))?;
-    if check == Check::Objects && repo.dir.exists() {
+    if check == CheckDepth::Objects && repo.dir.exists() {
         if first_fault(&repo.dir.join("objects")).is_some() {
             // Silently: nothing is lost, and the step that needs an object says if it cannot be had again.
             fs::remove_dir_all(&repo.dir)

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::output::Output;
+use super::output::GitOutput;
 use super::timeouts::{Chosen, SETTINGS};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 
@@ -342,7 +342,7 @@ impl Call<'_> {
     ///
     /// # Errors
     /// Git cannot be started; [`ErrorKind::Unreachable`] when the deadline passes.
-    pub fn run(self) -> Result<Output> {
+    pub fn run(self) -> Result<GitOutput> {
         let verb = self.args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
         let mut command = self.program.command(self.configuration);
         command.args(&self.args).envs(self.variables.iter().map(|(k, v)| (k, v)));
@@ -382,7 +382,7 @@ impl Call<'_> {
         drop(input);
         let (stdout, stderr) = (collect(&stdout, self.deadline)?, collect(&stderr, self.deadline)?);
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        Ok(Output { verb, code: status.code(), signal: status.signal(), stdout, stderr })
+        Ok(GitOutput { verb, code: status.code(), signal: status.signal(), stdout, stderr })
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use git2::{ObjectType, Repository, Tree};
 
 use super::{find_commit, git_error};
-use crate::bump::{Entry, EntryKind, SourceTree};
+use crate::bump::{SourceTree, TreeEntry, TreeEntryKind};
 use crate::error::{Error, Result};
 use crate::model::{Oid, escape};
 
@@ -36,17 +36,17 @@ impl<R: Borrow<Repository>> CommitTree<R> {
 }
 
 impl<R: Borrow<Repository>> SourceTree for CommitTree<R> {
-    fn entries(&self) -> Result<Vec<Entry>> {
+    fn entries(&self) -> Result<Vec<TreeEntry>> {
         let mut out = Vec::new();
         walk(self.repo.borrow(), &self.tree()?, &mut |entry| {
             // A path that is not UTF-8 is not a file that a bump could name.
             if let (Ok(path), false) = (std::str::from_utf8(entry.path), entry.mode == DIRECTORY) {
                 let kind = match entry.mode {
-                    SYMLINK => EntryKind::Symlink,
-                    SUBMODULE => EntryKind::Submodule,
-                    _ => EntryKind::File,
+                    SYMLINK => TreeEntryKind::Symlink,
+                    SUBMODULE => TreeEntryKind::Submodule,
+                    _ => TreeEntryKind::File,
                 };
-                out.push(Entry { path: path.to_owned(), kind });
+                out.push(TreeEntry { path: path.to_owned(), kind });
             }
         })?;
         out.sort_by(|a, b| a.path.cmp(&b.path));

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use rustix::fs::OFlags;
 
-use crate::effects::{Disk, DiskFile, Entry, EntryKind, Lock, LockedFile, full};
+use crate::effects::{DirEntry, Disk, DiskFile, LockGuard, LockedFile, PathKind, full};
 
 /// The machine's own files and directories.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,19 +30,19 @@ fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn describe(name: String, meta: &fs::Metadata) -> Entry {
+fn describe(name: String, meta: &fs::Metadata) -> DirEntry {
     let t = meta.file_type();
     let kind = if t.is_symlink() {
-        EntryKind::Symlink
+        PathKind::Symlink
     } else if t.is_dir() {
-        EntryKind::Dir
+        PathKind::Dir
     } else if t.is_file() {
-        EntryKind::File
+        PathKind::File
     } else {
-        EntryKind::Other
+        PathKind::Other
     };
     let (size, inode) = (if t.is_file() { meta.len() } else { 0 }, (meta.dev(), meta.ino()));
-    Entry { name, kind, size, mode: meta.mode() & 0o7777, inode, changed: (meta.ctime(), meta.ctime_nsec()) }
+    DirEntry { name, kind, size, mode: meta.mode() & 0o7777, inode, changed: (meta.ctime(), meta.ctime_nsec()) }
 }
 
 /// The umask has cut `mode` when the file was made; it may only have become stricter, so there is no moment of exposure.
@@ -101,13 +101,13 @@ impl Disk for HostDisk {
         Ok(absent(regular(path))?.map(|file| Box::new(file) as Box<dyn Read + Send>))
     }
 
-    fn entry(&self, path: &Path) -> io::Result<Option<Entry>> {
+    fn entry(&self, path: &Path) -> io::Result<Option<DirEntry>> {
         let Some(meta) = absent(fs::symlink_metadata(path))? else { return Ok(None) };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Some(describe(name, &meta)))
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         let Some(dir) = absent(fs::read_dir(path))? else { return Ok(Vec::new()) };
         let mut out = Vec::new();
         for item in dir {
@@ -217,7 +217,7 @@ impl Disk for HostDisk {
         Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
     }
 
-    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
         loop {
             let file = OpenOptions::new()
                 .create(true)

@@ -103,7 +103,7 @@ fn lists_what_there_is() {
     fs::create_dir(dir.path().join("a")).unwrap();
     std::os::unix::fs::symlink("b", dir.path().join("c")).unwrap();
     let seen: Vec<_> = HostDisk.list(dir.path()).unwrap().into_iter().map(|e| (e.name, e.kind, e.size)).collect();
-    let want = [("a", EntryKind::Dir, 0), ("b", EntryKind::File, 3), ("c", EntryKind::Symlink, 0)];
+    let want = [("a", PathKind::Dir, 0), ("b", PathKind::File, 3), ("c", PathKind::Symlink, 0)];
     assert_eq!(seen, want.map(|(n, k, s)| (n.to_owned(), k, s)));
     assert!(HostDisk.free_space(dir.path()).unwrap() > 0);
 }

@@ -110,7 +110,7 @@ pub(crate) struct Client {
     around: Surroundings,
     deadlines: Deadlines,
     http: OnceLock<reqwest::Client>,
-    bearer: credentials::Kept,
+    bearer: credentials::CachedBearer,
     /// Held while a token is fetched: calls that start together fetch one.
     fetching: tokio::sync::Mutex<()>,
     api: Mutex<HostState>,
@@ -136,7 +136,8 @@ impl Lost {
 
 impl Client {
     pub(crate) fn new(account: Account, base: String, around: Surroundings, dialect: &'static Dialect) -> Self {
-        let (http, bearer, fetching) = (OnceLock::new(), credentials::Kept::default(), tokio::sync::Mutex::default());
+        let (http, bearer, fetching) =
+            (OnceLock::new(), credentials::CachedBearer::default(), tokio::sync::Mutex::default());
         let (api, uploads, kept) = (Mutex::default(), Mutex::default(), Mutex::default());
         let deadlines = Deadlines::default();
         Self { account, dialect, base, around, deadlines, http, bearer, fetching, api, uploads, kept }

@@ -31,9 +31,9 @@ struct Bearer {
 
 /// The header that is in use.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Option<Bearer>>);
+pub(crate) struct CachedBearer(Mutex<Option<Bearer>>);
 
-impl Kept {
+impl CachedBearer {
     fn lock(&self) -> MutexGuard<'_, Option<Bearer>> {
         self.0.lock()
     }
@@ -82,7 +82,7 @@ pub(crate) fn authorization(forge: &str, scheme: &str, token: &Secret) -> Result
 
 /// `POST /app/installations/{installation_id}/access_tokens`: no more than this one repository.
 #[derive(Serialize)]
-pub(crate) struct Wanted<'a> {
+pub(crate) struct TokenRequest<'a> {
     pub(crate) repositories: [&'a str; 1],
 }
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_fetched_token_is_kept_until_shortly_before_it_expires_and_forgotten_when_refused() {
         let at = |s: i64| Timestamp::from_second(s).unwrap();
-        let kept = Kept::default();
+        let kept = CachedBearer::default();
         assert!(kept.get(at(0)).is_none());
         let header = kept.put("github", "Bearer", &Secret::new("ghs_1"), Some(at(3_600))).unwrap();
         assert_eq!(format!("{header:?}"), "Sensitive");

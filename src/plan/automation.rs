@@ -15,18 +15,18 @@ use crate::step::{
 };
 
 /// What was decided for each forge.
-pub(super) struct Automation(BTreeMap<RemoteName, ForgeWorkflows>);
+pub(super) struct ForgeDecisions(BTreeMap<RemoteName, ForgeWorkflows>);
 
 /// The steps that switch workflows off.
 #[derive(Default)]
-pub(super) struct Quiet {
+pub(super) struct SwitchSteps {
     seen: BTreeMap<RemoteName, StepId>,
     suppress: BTreeMap<RemoteName, (StepId, BTreeSet<StepId>)>,
     /// Those that *released* needs.
     pub(super) required: Vec<StepId>,
 }
 
-impl Quiet {
+impl SwitchSteps {
     /// The steps that switch off what a delivery would start.
     pub(super) fn before(&self, delivery: &StepId) -> impl Iterator<Item = StepId> {
         let needed = self.suppress.values().filter(move |(_, starters)| starters.contains(delivery));
@@ -54,7 +54,7 @@ fn push_step(forge: &ForgeConfig) -> Option<StepId> {
     forge.remote.as_ref().map(PushGit::id)
 }
 
-impl Automation {
+impl ForgeDecisions {
     /// Decides about every forge.
     ///
     /// # Errors
@@ -96,8 +96,8 @@ impl Automation {
         lines: &[ShippedLine],
         shown: &[StepId],
         sketch: &mut Sketch,
-    ) -> Result<Quiet> {
-        let mut quiet = Quiet::default();
+    ) -> Result<SwitchSteps> {
+        let mut quiet = SwitchSteps::default();
         for forge in &config.forges {
             let Some(of) = self.0.get(&forge.name).filter(|f| !f.suppress.is_empty()) else { continue };
             let (files, starters) = (&of.suppress, starters(forge, of, lines));
@@ -140,7 +140,7 @@ impl Automation {
         config: &Config,
         request: &TrainRequest,
         lines: &[ShippedLine],
-        (shown, quiet): (&[StepId], &Quiet),
+        (shown, quiet): (&[StepId], &SwitchSteps),
         sketch: &mut Sketch,
     ) -> Result<()> {
         for forge in &config.forges {
@@ -180,7 +180,7 @@ impl Automation {
     fn plan_restore(
         &self,
         forge: &ForgeConfig,
-        (shown, quiet): (&[StepId], &Quiet),
+        (shown, quiet): (&[StepId], &SwitchSteps),
         sketch: &mut Sketch,
     ) -> Result<()> {
         let name = &forge.name;

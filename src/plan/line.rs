@@ -11,8 +11,10 @@ use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{LineKind, StoreName, TagName};
 use crate::snapshot::{Fact, LineFacts};
-use crate::step::{Assemble, Build, Bump, Bundle, Checksum, OnStore, Prepare, Stage, StepId, Test, VerifyStaged};
-use crate::templates::{self, AdvisoryText, ReleaseText};
+use crate::step::{
+    Assemble, Build, Bundle, Checksum, OnStore, Prepare, Stage, StepId, Test, VerifyStaged, VersionBump,
+};
+use crate::templates::{self, AdvisoryText, ReleaseContext};
 
 /// A line as the steps after the gate need it.
 pub(super) struct ShippedLine {
@@ -47,7 +49,7 @@ pub(super) fn plan_line(
         (_, None) => return Err(Error::input(format!("line `{branch}`: its version is not known"))),
     };
     let bump = names.as_ref().zip(facts.versions.as_ref()).map(|((new, tag), (old, _))| {
-        let text = ReleaseText {
+        let text = ReleaseContext {
             project: config.project.name.clone(),
             version: new.clone(),
             old_version: old.clone(),
@@ -58,7 +60,7 @@ pub(super) fn plan_line(
             security: AdvisoryText::all(&request.advisories, &request.advisory_texts),
             forges: config.forges.iter().map(|f| (f.name.to_string(), f.repository.clone())).collect(),
         };
-        Ok::<_, Error>(Bump {
+        Ok::<_, Error>(VersionBump {
             old: old.clone(),
             new: new.clone(),
             to: wanted.step()?,
@@ -68,7 +70,7 @@ pub(super) fn plan_line(
             tag_message: templates::tag_message(&config.templates, &text)?,
         })
     });
-    let bump: Option<Bump> = bump.transpose()?;
+    let bump: Option<VersionBump> = bump.transpose()?;
     let bump_message = bump.as_ref().map(|b| b.commit_message.clone());
     let prepare = sketch.add(
         Prepare {
@@ -167,7 +169,7 @@ fn plan_release(
     let mut from = vec![bundle.clone()];
     let mut tests = Vec::new();
     let mut made: BTreeMap<crate::model::TargetName, StepId> = BTreeMap::new();
-    let names = expand::LineFacts { branch: branch.clone(), version: version.clone(), tag: tag.clone() };
+    let names = expand::LineValues { branch: branch.clone(), version: version.clone(), tag: tag.clone() };
     for planned in expand::jobs(config, &names)? {
         if let Some(a) = planned.build.artifacts.iter().find(|a| own.contains(&a.name.as_str().to_ascii_lowercase())) {
             return Err(Error::input(format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::advisories::{plan_advisories, plan_private_drafts};
-use super::automation::{Automation, Quiet};
+use super::automation::{ForgeDecisions, SwitchSteps};
 use super::builder::{Delivery, Sketch};
 use super::line::ShippedLine;
 use super::workflows::{StartedWorkflow, via};
@@ -56,7 +56,7 @@ pub(super) fn plan_publication(
     let mut required: Vec<StepId> = promoted.iter().filter(in_required).flat_map(|(_, ids)| ids.clone()).collect();
     // Files first: what git and forges show points at files that are there. Pointers last.
     let shown: Vec<StepId> = all_sealed.iter().chain(&required).cloned().collect();
-    let automation = Automation::new(config, snapshot, request, lines)?;
+    let automation = ForgeDecisions::new(config, snapshot, request, lines)?;
     let quiet = automation.plan_quiet(config, lines, &shown, sketch)?;
     required.extend(quiet.required.iter().cloned());
     required.extend(plan_remotes(config, request, lines, &seals, (&shown, &quiet), sketch)?);
@@ -202,7 +202,7 @@ fn plan_remotes(
     request: &TrainRequest,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    (shown, quiet): (&[StepId], &Quiet),
+    (shown, quiet): (&[StepId], &SwitchSteps),
     sketch: &mut Sketch,
 ) -> Result<Vec<StepId>> {
     let mut required = Vec::new();
@@ -237,7 +237,7 @@ fn plan_forges(
     config: &Config,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    (shown, quiet): (&[StepId], &Quiet),
+    (shown, quiet): (&[StepId], &SwitchSteps),
     sketch: &mut Sketch,
 ) -> Result<Vec<StepId>> {
     let mut required = Vec::new();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::line::ShippedLine;
 use crate::config::{Config, ForgeConfig, TrainRequest};
 use crate::error::{Error, Result};
-use crate::formats::workflow::{Act, Workflow};
+use crate::formats::workflow::{TriggerEvent, Workflow};
 use crate::model::{BranchName, RemoteName, Trigger};
 use crate::snapshot::{LineFacts, WorkflowAt, WorkflowFile};
 use crate::step::WantedRun;
@@ -175,7 +175,7 @@ type Started = BTreeMap<String, BTreeSet<Cause>>;
 
 /// Something that a delivery does there.
 struct Doing<'a> {
-    act: Act<'a>,
+    act: TriggerEvent<'a>,
     on: &'a str,
     starter: Starter,
     merged: bool,
@@ -197,25 +197,25 @@ fn started_by(
     let mut acts = Vec::new();
     if config.is_by_pull_request(forge, &facts.branch) {
         // A branch that is new is compared with what the forge chooses.
-        acts.push(doing(Act::Branch { name: via.as_str(), changed: None }, via.as_str(), Starter::Push));
-        acts.push(doing(Act::Pull { into: branch, changed }, via.as_str(), Starter::MergeBack));
-        let merge = Act::Branch { name: branch, changed };
+        acts.push(doing(TriggerEvent::Branch { name: via.as_str(), changed: None }, via.as_str(), Starter::Push));
+        acts.push(doing(TriggerEvent::Pull { into: branch, changed }, via.as_str(), Starter::MergeBack));
+        let merge = TriggerEvent::Branch { name: branch, changed };
         acts.push(Doing { act: merge, on: branch, starter: Starter::MergeBack, merged: true });
-        acts.push(Doing { act: Act::Removed, on: via.as_str(), starter: Starter::MergeBack, merged: true });
+        acts.push(Doing { act: TriggerEvent::Removed, on: via.as_str(), starter: Starter::MergeBack, merged: true });
     } else {
-        acts.push(doing(Act::Branch { name: branch, changed }, branch, Starter::Push));
+        acts.push(doing(TriggerEvent::Branch { name: branch, changed }, branch, Starter::Push));
     }
     if let Some(release) = &line.release {
         let tag = release.tag.as_str();
-        acts.push(doing(Act::Tag(tag), tag, Starter::Push));
-        acts.push(doing(Act::Release { prerelease: !release.version.pre.is_empty() }, tag, Starter::Release));
+        acts.push(doing(TriggerEvent::Tag(tag), tag, Starter::Push));
+        acts.push(doing(TriggerEvent::Release { prerelease: !release.version.pre.is_empty() }, tag, Starter::Release));
     }
     let mut started = Started::new();
     for candidate in candidates {
         for doing in &acts {
             // Nobody can tell what starts a file that cannot be read.
             let events = match (candidate.at, &candidate.workflow) {
-                (WorkflowAt::Release, Some(_) | None) if doing.act == Act::Removed => vec![],
+                (WorkflowAt::Release, Some(_) | None) if doing.act == TriggerEvent::Removed => vec![],
                 (WorkflowAt::Release, Some(workflow)) => workflow.events(doing.act),
                 (WorkflowAt::DefaultBranch, Some(workflow)) => workflow.events_of_default_branch(doing.act),
                 (_, None) => vec!["?"],

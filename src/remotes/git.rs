@@ -11,7 +11,7 @@ use super::porcelain;
 use crate::adapter::{Adapter, Around, RemoteFacts, RemoteTable, Settings, Spec};
 use crate::effects::{Breaker, Clock, Failure, RefUpdate, Remote};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::git::{Call, Configuration, GitProgram, Output, STILL, is_address};
+use crate::git::{Call, Configuration, GitOutput, GitProgram, STILL, is_address};
 use crate::model::{Oid, RemoteName, check_ref_name};
 use crate::table::{Faults, NO_KEYS, Table};
 
@@ -125,7 +125,7 @@ impl GitRemote {
         &self,
         deadline: Duration,
         build: impl FnOnce(Call<'_>) -> Call<'_> + Send + 'static,
-    ) -> Result<Output> {
+    ) -> Result<GitOutput> {
         let program = self.program.clone();
         let cancelled = CancelOnDrop(Arc::new(AtomicBool::new(false)));
         let flag = Arc::clone(&cancelled.0);
@@ -148,7 +148,7 @@ impl GitRemote {
         &self,
         deadline: Duration,
         build: impl FnOnce(Call<'_>) -> Call<'_> + Send + 'static,
-    ) -> Result<Output> {
+    ) -> Result<GitOutput> {
         let Some(watched) = &self.breaker else { return self.run(deadline, build).await };
         let admitted = watched.breaker().admit(watched.clock.now());
         if let Err(since) = admitted {
@@ -159,7 +159,7 @@ impl GitRemote {
         }
         let ran = self.run(deadline, build).await;
         let silent = matches!(&ran, Err(e) if e.kind() == ErrorKind::Unreachable);
-        let refused = |out: &Output| {
+        let refused = |out: &GitOutput| {
             let told = porcelain::failure(&self.name, out, &porcelain::results(&out.stdout));
             !out.succeeded() && told.kind() == ErrorKind::Unreachable
         };
@@ -175,7 +175,7 @@ impl GitRemote {
     }
 
     /// `git push` of these refspecs.
-    async fn send(&self, repo: &Path, specs: Vec<String>, options: &'static [&'static str]) -> Result<Output> {
+    async fn send(&self, repo: &Path, specs: Vec<String>, options: &'static [&'static str]) -> Result<GitOutput> {
         let (url, repo) = (self.url.clone(), PathBuf::from(repo));
         self.ask(self.deadlines.push, move |call| {
             call.repository(&repo)

@@ -1,7 +1,7 @@
 //! Reads what git prints about remotes: `ls-remote`, `push --porcelain` and the messages on stderr; pure.
 
 use crate::error::{Error, ErrorKind, Part, Result};
-use crate::git::Output;
+use crate::git::GitOutput;
 use crate::model::{Oid, RemoteName, escape};
 
 /// A line of `git push --porcelain`: `<flag> TAB <from>:<to> TAB <summary> (<reason>)`.
@@ -146,7 +146,7 @@ fn classify(text: &str) -> Said {
 }
 
 /// The error of a call that failed.
-pub(super) fn failure(remote: &RemoteName, out: &Output, results: &[RefResult]) -> Error {
+pub(super) fn failure(remote: &RemoteName, out: &GitOutput, results: &[RefResult]) -> Error {
     // With --atomic the innocent refs are rejected along with the guilty one; only that one tells the reason.
     let guilty: Vec<&RefResult> =
         results.iter().filter(|r| !r.accepted() && !r.summary.contains("atomic push fail")).collect();
@@ -218,8 +218,8 @@ fn without_password(line: &str) -> String {
 mod tests {
     use super::*;
 
-    fn output(stderr: &str) -> Output {
-        Output::failed("push", 1, stderr)
+    fn output(stderr: &str) -> GitOutput {
+        GitOutput::failed("push", 1, stderr)
     }
 
     fn kind(stderr: &str) -> ErrorKind {

@@ -9,7 +9,7 @@ pub const BELOW_HOME: [(&str, &str); 2] = [("CARGO_HOME", ".cargo"), ("RUSTUP_HO
 
 /// The paths that are kept from a command, and the exceptions that whoever starts it makes.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct HiddenPaths {
     hidden: Vec<PathBuf>,
     home: Option<PathBuf>,
     /// Directories that this process's own environment names, by variable.
@@ -18,7 +18,7 @@ pub struct Kept {
     read: Vec<PathBuf>,
 }
 
-impl Kept {
+impl HiddenPaths {
     /// Keeps `hidden` and this user's home, but of the home what `read` and this process's environment name.
     #[must_use]
     pub fn new(hidden: &[PathBuf], read: &[PathBuf]) -> Self {
@@ -111,7 +111,7 @@ mod tests {
             "PATH" => Some(at("home/bin").into()),
             _ => None,
         };
-        let kept = Kept::with(std::slice::from_ref(&state), &[at("home/data")], var);
+        let kept = HiddenPaths::with(std::slice::from_ref(&state), &[at("home/data")], var);
         std::os::unix::fs::symlink(&state, dir.path().join("link")).unwrap();
         for (variable, path) in [
             ("PATH", Path::new("/")),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
-use super::view::{Mount, View};
+use super::view::{Mount, SandboxView};
 
 /// A directory that every machine has: what lies in it is not needed by its path afterwards.
 const BASE: &str = "/tmp";
@@ -45,7 +45,7 @@ fn at<E: Into<io::Error>>(what: &str, path: &Path) -> impl FnOnce(E) -> io::Erro
 }
 
 /// Makes the view and enters it.
-pub(super) fn make(view: &View) -> io::Result<()> {
+pub(super) fn make(view: &SandboxView) -> io::Result<()> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).map_err(at("make private", Path::new("/")))?;
     tmpfs(Path::new(BASE), 0o755)?;
@@ -232,7 +232,7 @@ fn remount(path: &Path, flags: MountFlags) -> io::Result<()> {
 }
 
 /// Makes everything read-only that the view only shows, with what is mounted below it, and the mounts of these numbers.
-fn read_only(view: &View, more: &[usize]) -> io::Result<()> {
+fn read_only(view: &SandboxView, more: &[usize]) -> io::Result<()> {
     let shown: Vec<(PathBuf, bool)> = view
         .mounts()
         .iter()

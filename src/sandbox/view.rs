@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::hidden::Kept;
+use super::hidden::HiddenPaths;
 use crate::error::{Error, Result};
 
 /// Directories of the system: programs and libraries.
@@ -135,13 +135,13 @@ pub enum Mount {
 /// What a sandbox shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct View {
+pub struct SandboxView {
     mounts: Vec<Mount>,
     network: bool,
     dir: PathBuf,
 }
 
-impl View {
+impl SandboxView {
     /// The system's programs, with or without network.
     #[must_use]
     pub fn system(network: bool) -> Self {
@@ -246,7 +246,7 @@ impl View {
     ///
     /// # Errors
     /// A home of cargo or rustup that is kept. Directories of `PATH` that are kept are left out.
-    pub fn tools(&mut self, env: &BTreeMap<String, String>, private: &Path, kept: &Kept) -> Result<()> {
+    pub fn tools(&mut self, env: &BTreeMap<String, String>, private: &Path, kept: &HiddenPaths) -> Result<()> {
         let named = |name: &str| match env.get(name).map(PathBuf::from).filter(|p| p.is_absolute()) {
             None => Ok(None),
             Some(dir) => match kept.forbids(name, &dir) {
@@ -282,7 +282,7 @@ impl View {
     }
 
     /// Cargo's home: programs, registries and checkouts, nothing else.
-    fn cargo(&mut self, dir: &Path, private: &Path, kept: &Kept) {
+    fn cargo(&mut self, dir: &Path, private: &Path, kept: &HiddenPaths) {
         let real = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
         self.write_at(&private.join("home"), dir);
         let may = |path: &PathBuf| kept.never(path).is_none();

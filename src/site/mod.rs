@@ -13,7 +13,7 @@ mod sample;
 pub use index::{IndexPage, IndexRelease, index_page};
 pub use release::{PageFile, PageSigner, ReleasePage, release_page, try_release_page};
 pub use root::{MARK, RootPage, root_page};
-pub use sample::{Sample, check_templates, sample};
+pub use sample::{SamplePages, check_templates, sample};
 
 /// A size for people: three digits at most, binary units.
 fn human_size(bytes: u64) -> String {

@@ -7,15 +7,15 @@ use super::{IndexPage, IndexRelease, PageFile, PageSigner, ReleasePage, RootPage
 use crate::config::TemplateSet;
 use crate::error::{Error, Result};
 use crate::model::{AdvisoryId, Affected, ArtifactName, BranchName, Digests, ProjectName, Sha256, TagName};
-use crate::templates::{self, AdvisoryText, ReleaseText};
+use crate::templates::{self, AdvisoryText, ReleaseContext};
 use jiff::Timestamp;
 use semver::Version;
 
 /// See [`sample`].
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct SamplePages {
     /// For `commit.txt`, `tag.txt` and `notes.md`.
-    pub text: ReleaseText,
+    pub text: ReleaseContext,
     /// For `release.html`.
     pub release: ReleasePage,
     /// For `index.html`.
@@ -49,8 +49,8 @@ pub fn check_templates(set: &TemplateSet) -> Result<()> {
 ///
 /// # Errors
 /// None in practice: that its names fit their grammars is tested.
-pub fn sample() -> Result<Sample> {
-    let text = ReleaseText {
+pub fn sample() -> Result<SamplePages> {
+    let text = ReleaseContext {
         project: ProjectName::new("acme")?,
         version: version("36.0.6")?,
         old_version: version("36.0.5")?,
@@ -100,7 +100,7 @@ pub fn sample() -> Result<Sample> {
         ],
     };
     let root = RootPage { index: index.clone(), base: release.base.clone(), root: Sha256::of(b"trust.json") };
-    Ok(Sample { text, release, index, root })
+    Ok(SamplePages { text, release, index, root })
 }
 
 fn advisories() -> Vec<AdvisoryText> {
@@ -157,7 +157,7 @@ fn signer(person: &str, fingerprint: &str) -> PageSigner {
     }
 }
 
-fn listed(version_text: &str, branch: &str, text: &ReleaseText) -> Result<IndexRelease> {
+fn listed(version_text: &str, branch: &str, text: &ReleaseContext) -> Result<IndexRelease> {
     Ok(IndexRelease {
         version: version(version_text)?,
         branch: BranchName::new(branch)?,

@@ -19,7 +19,7 @@ pub struct Prepare {
     /// The digest of the pinned patch series, an object of the train.
     pub series: Sha256,
     /// The version bump; none on a `carry` line.
-    pub bump: Option<Box<Bump>>,
+    pub bump: Option<Box<VersionBump>>,
     /// Who commits, and the time of every commit and tag.
     pub committer: Ident,
     /// See `committer`.
@@ -29,7 +29,7 @@ pub struct Prepare {
 /// The version bump of a line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Bump {
+pub struct VersionBump {
     /// The version before.
     pub old: Version,
     /// The version after.

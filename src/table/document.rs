@@ -11,12 +11,12 @@ use super::fault::{Fault, Faults, did_you_mean, one_of};
 use super::key::{Written, keys_of};
 
 /// The top level of a file, from which its tables are taken one by one.
-pub(crate) struct Document<'t> {
+pub(crate) struct TomlDocument<'t> {
     table: DeTable<'t>,
     known: Vec<&'static str>,
 }
 
-impl<'t> Document<'t> {
+impl<'t> TomlDocument<'t> {
     /// Parses the text; what cannot be parsed becomes faults.
     pub(crate) fn parse(text: &'t str, faults: &mut Faults) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
@@ -185,7 +185,7 @@ pub struct Table<'t> {
 impl<'t> Table<'t> {
     /// Parses a text that holds the keys of one table alone; paths in it are relative to `base`.
     pub fn parse(text: &'t str, base: &Path, faults: &mut Faults) -> Self {
-        let keys = Document::parse(text, faults).table;
+        let keys = TomlDocument::parse(text, faults).table;
         Self { at: 0..0, keys, known: Vec::new(), base: base.to_owned() }
     }
 

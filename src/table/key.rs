@@ -6,7 +6,7 @@ use toml::Spanned;
 
 /// The keys of one table.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Keys {
+pub struct TableKeys {
     /// What the table is, as its doc comment says.
     pub about: &'static str,
     /// Its keys, in the order of the struct.
@@ -48,12 +48,12 @@ pub enum Type {
     /// A table whose keys are names.
     Map(&'static Type),
     /// A table with these keys.
-    Table(&'static Keys),
+    Table(&'static TableKeys),
     /// The one or the other.
     Either(&'static Type, &'static Type),
 }
 
-impl Keys {
+impl TableKeys {
     /// Every key of this table and of the tables in it, each with its path: `app.private_key`. A list or a table of names
     /// adds nothing to the path.
     #[must_use]
@@ -72,7 +72,7 @@ impl Keys {
 impl Type {
     /// The tables that may stand there.
     #[must_use]
-    pub fn tables(&self) -> Vec<&'static Keys> {
+    pub fn tables(&self) -> Vec<&'static TableKeys> {
         match self {
             Self::Table(keys) => vec![keys],
             Self::List(of) | Self::Map(of) => of.tables(),
@@ -178,11 +178,11 @@ pub const fn words_of(given: &'static [&'static str], of_type: &'static [&'stati
 }
 
 /// The keys of a kind that has none of its own.
-pub const NO_KEYS: &Keys = &Keys { about: "", keys: &[] };
+pub const NO_KEYS: &TableKeys = &TableKeys { about: "", keys: &[] };
 
 /// The keys of a struct that is a table.
 #[must_use]
-pub const fn keys_of<T: Written>() -> &'static Keys {
+pub const fn keys_of<T: Written>() -> &'static TableKeys {
     match T::TYPE {
         Type::Table(keys) => keys,
         _ => NO_KEYS,
@@ -231,7 +231,7 @@ macro_rules! keys {
         }
 
         impl $crate::table::Written for $name {
-            const TYPE: $crate::table::Type = $crate::table::Type::Table(&$crate::table::Keys {
+            const TYPE: $crate::table::Type = $crate::table::Type::Table(&$crate::table::TableKeys {
                 about: concat!($($doc),+),
                 keys: &[$($crate::table::Key {
                     name: $crate::table::name_of(stringify!($key), &[$($written)?]),

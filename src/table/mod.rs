@@ -10,10 +10,10 @@ pub mod secrets;
 mod text;
 
 pub use crate::keys;
-pub(crate) use document::Document;
 pub use document::Table;
+pub(crate) use document::TomlDocument;
 pub use fault::{Fault, Faults, did_you_mean, one_of};
-pub use key::{Key, Keys, NO_KEYS, Type, Written, keys_of};
+pub use key::{Key, NO_KEYS, TableKeys, Type, Written, keys_of};
 #[doc(hidden)]
 pub use key::{default_of, name_of, words_of};
 pub use text::{Moment, OneOrMany, RawSecret, Text, TextOr, Texts, grammar, grammar_fault, in_order, not_empty};

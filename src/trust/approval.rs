@@ -53,7 +53,7 @@ pub struct LineSums {
 
 /// What a person is about to approve.
 #[derive(Debug, Clone, Copy)]
-pub struct Act<'a> {
+pub struct ApprovalRequest<'a> {
     /// The content manifest.
     pub content: &'a Content,
     /// The sums of every line that is released.
@@ -111,7 +111,7 @@ pub fn check_sums(content: &Content, sums: &BTreeMap<BranchName, LineSums>) -> R
 ///
 /// # Errors
 /// Sums that are not those of the content manifest; the signer's.
-pub fn approve(signer: &dyn Signer, act: &Act<'_>) -> Result<Approval> {
+pub fn approve(signer: &dyn Signer, act: &ApprovalRequest<'_>) -> Result<Approval> {
     check_sums(act.content, act.sums)?;
     let statement = Statement::new(act.content, act.root, act.person.clone(), act.expires)?.to_bytes()?;
     let sign = |bytes: &[u8]| signer.sign(&mut &*bytes);
@@ -127,7 +127,7 @@ pub fn approve(signer: &dyn Signer, act: &Act<'_>) -> Result<Approval> {
 
 /// An approval as it is judged.
 #[derive(Debug, Clone, Copy)]
-pub struct Recorded<'a> {
+pub struct RecordedApproval<'a> {
     /// The approval.
     pub approval: &'a Approval,
     /// When the journal recorded it; none if it has only just been made.
@@ -152,7 +152,7 @@ pub struct ApprovalCase<'a> {
 ///
 /// # Errors
 /// An expired trust root; sums that are not those of the content manifest.
-pub fn judge_approvals(case: &ApprovalCase<'_>, approvals: &[Recorded<'_>]) -> Result<Judgement> {
+pub fn judge_approvals(case: &ApprovalCase<'_>, approvals: &[RecordedApproval<'_>]) -> Result<Judgement> {
     case.trust.check_expiry(case.window.now)?;
     check_sums(case.content, case.sums)?;
     let role = &case.trust.root.roles.approve;
@@ -163,7 +163,7 @@ pub fn judge_approvals(case: &ApprovalCase<'_>, approvals: &[Recorded<'_>]) -> R
     Ok(judgement)
 }
 
-fn check_approval(case: &ApprovalCase<'_>, recorded: &Recorded<'_>) -> Result<Counted> {
+fn check_approval(case: &ApprovalCase<'_>, recorded: &RecordedApproval<'_>) -> Result<Counted> {
     let approval = recorded.approval;
     let window = recorded.at.map_or(case.window, |at| case.window.recorded(at));
     let statement = approval.statement.as_bytes();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::Approval;
 use crate::error::Result;
-use crate::formats::signed::{self, Document};
+use crate::formats::signed::{self, SignedDocument};
 use crate::model::{ProjectName, TrainName, TrainNonce};
 
 /// A file with one approval. What is outside of `approval` says which train is meant; it is not signed and decides nothing.
@@ -26,7 +26,7 @@ pub struct Carried {
     pub approval: Approval,
 }
 
-impl Document for Carried {
+impl SignedDocument for Carried {
     const TYPE: &'static str = "lifeboat-carried-approval";
 }
 

@@ -9,7 +9,7 @@ use super::root::{FILE, Root};
 use super::root_mismatch::another_root;
 use super::rotation::check_successor;
 use super::trusted::TrustedRoot;
-use crate::effects::{Disk, Lock, files, locks};
+use crate::effects::{Disk, LockGuard, files, locks};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Certificate, Detached};
 use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
@@ -195,7 +195,7 @@ pub fn remember(disk: &dyn Disk, state_dir: &Path, trust: &TrustedRoot) -> Resul
 }
 
 /// Held while something in the memory of a state directory is compared and replaced.
-fn turn(disk: &dyn Disk, state_dir: &Path) -> Result<Box<dyn Lock>> {
+fn turn(disk: &dyn Disk, state_dir: &Path) -> Result<Box<dyn LockGuard>> {
     files::create_dir_all(disk, state_dir, 0o700)?;
     locks::wait(disk, &state_dir.join(MEMORY), "another lifeboat process remembers certificates")
 }

@@ -14,8 +14,8 @@ mod rotation;
 mod trusted;
 
 pub use approval::{
-    Act, Approval, ApprovalCase, LineSums, Recorded, SumSignatures, approve, check_statement, check_sum_signatures,
-    check_sums, judge_approvals, statement_name, sum_signature_names,
+    Approval, ApprovalCase, ApprovalRequest, LineSums, RecordedApproval, SumSignatures, approve, check_statement,
+    check_sum_signatures, check_sums, judge_approvals, statement_name, sum_signature_names,
 };
 pub use approval_file::Carried;
 pub use index::{IndexSigners, SignedIndex, check_index, read_index};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::formats::signed::{self, Document};
+use crate::formats::signed::{self, SignedDocument};
 use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
 
 /// Its file name in the directory of keys; the certificate with fingerprint `F` is `F.asc` beside it.
@@ -77,7 +77,7 @@ pub struct KeyRole {
     pub keys: BTreeSet<Fingerprint>,
 }
 
-impl Document for Root {
+impl SignedDocument for Root {
     const TYPE: &'static str = "lifeboat-trust-root";
 
     fn check(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::bounds::{MAX_COUNT, MAX_SIZE};
-use super::release::{Release, SIGNATURE};
+use super::release::{CheckedRelease, SIGNATURE};
 use super::source::hash_file;
 use super::{Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 8;
 
 pub(super) async fn check(
     request: &Arc<Request>,
-    release: &Release,
+    release: &CheckedRelease,
     window: &Window,
     report: &mut Report,
 ) -> Result<()> {

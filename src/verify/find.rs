@@ -19,7 +19,7 @@ use crate::trust::TrustedRoot;
 
 /// What somebody wants to verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ReleaseQuery {
     /// This version.
     Version(Version),
     /// The newest release, of a line if one is named.
@@ -30,7 +30,7 @@ pub enum Wanted {
     File(PathBuf),
 }
 
-impl Wanted {
+impl ReleaseQuery {
     /// Reads `1.0.5`, `v1.0.5`, `latest`, a tag, or the path of a file.
     #[must_use]
     pub fn parse(text: &str, is_file: impl Fn(&Path) -> bool) -> Self {
@@ -47,7 +47,7 @@ impl Wanted {
 
 /// The release that is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundRelease {
     /// Its version.
     pub version: Version,
     /// The artifact that the file is.
@@ -77,16 +77,18 @@ pub struct Search<'a> {
 ///
 /// # Errors
 /// [`ErrorKind::Input`] where there is none, with those that there are; why an index does not count, where it is needed.
-pub async fn find(search: Search<'_>, wanted: &Wanted) -> Result<Found> {
+pub async fn find(search: Search<'_>, wanted: &ReleaseQuery) -> Result<FoundRelease> {
     let Search { source, layout, trust, state_dir, disk, line, now } = search;
     let memory = state_dir.map(|dir| (disk, dir));
-    let plain = |version: &Version| Found { version: version.clone(), artifact: None };
+    let plain = |version: &Version| FoundRelease { version: version.clone(), artifact: None };
     if layout == Layout::Release {
         return match wanted {
-            Wanted::Version(version) => Ok(plain(version)),
-            Wanted::Latest | Wanted::Tag(_) => Err(Error::input("a release by itself has no list of versions")
-                .hint("name the version, or a store's address instead of the directory")),
-            Wanted::File(path) => beside(source, disk, path).await,
+            ReleaseQuery::Version(version) => Ok(plain(version)),
+            ReleaseQuery::Latest | ReleaseQuery::Tag(_) => {
+                Err(Error::input("a release by itself has no list of versions")
+                    .hint("name the version, or a store's address instead of the directory"))
+            }
+            ReleaseQuery::File(path) => beside(source, disk, path).await,
         };
     }
     let index = match current(Judge { source, trust, now }, memory).await {
@@ -94,20 +96,20 @@ pub async fn find(search: Search<'_>, wanted: &Wanted) -> Result<Found> {
         // The check says everything that is wrong, the index among it.
         Err(e) if e.kind() == ErrorKind::Verification => {
             return match wanted {
-                Wanted::Version(version) => Ok(plain(version)),
+                ReleaseQuery::Version(version) => Ok(plain(version)),
                 _ => Err(e),
             };
         }
         Err(e) => return Err(e),
     };
     match wanted {
-        Wanted::Version(version) if index.releases.contains_key(version) => Ok(plain(version)),
-        Wanted::Version(version) => {
+        ReleaseQuery::Version(version) if index.releases.contains_key(version) => Ok(plain(version)),
+        ReleaseQuery::Version(version) => {
             let there = source.read(&layout::release_file(version, manifest::FILE), DOCUMENT).await?;
             // Something that the index does not list lies there: the check says so.
             if there.is_some() { Ok(plain(version)) } else { Err(no_such(source, &index, version)) }
         }
-        Wanted::Latest => {
+        ReleaseQuery::Latest => {
             let found = match line {
                 Some(line) => index.latest.lines.get(line),
                 None => index.latest.overall.as_ref(),
@@ -117,14 +119,14 @@ pub async fn find(search: Search<'_>, wanted: &Wanted) -> Result<Found> {
                 None => Error::input(format!("`{}` lists no release yet", escape(&source.place()))),
             })
         }
-        Wanted::Tag(tag) => {
+        ReleaseQuery::Tag(tag) => {
             let found = index.releases.iter().find(|(_, e)| e.tag.as_str() == tag);
             found.map(|(version, _)| plain(version)).ok_or_else(|| {
                 let what = format!("`{}` is neither a version, nor a tag that is listed, nor a file here", escape(tag));
                 there_are(Error::input(what), &index)
             })
         }
-        Wanted::File(path) => of_file(source, &index, disk, path).await,
+        ReleaseQuery::File(path) => of_file(source, &index, disk, path).await,
     }
 }
 
@@ -173,7 +175,7 @@ fn artifact(manifest: &Manifest, digests: &Digests, name: Option<&ArtifactName>)
 }
 
 /// The release beside which a file lies.
-async fn beside(source: &Source, disk: &dyn Disk, path: &Path) -> Result<Found> {
+async fn beside(source: &Source, disk: &dyn Disk, path: &Path) -> Result<FoundRelease> {
     let digests = hashed(disk, path)?;
     let Some(bytes) = source.read(manifest::FILE, DOCUMENT).await? else {
         return Err(Error::input(format!(
@@ -185,13 +187,13 @@ async fn beside(source: &Source, disk: &dyn Disk, path: &Path) -> Result<Found> 
     };
     let manifest = Manifest::from_bytes(&bytes)?;
     match artifact(&manifest, &digests, named(path).ok().as_ref()) {
-        Some(name) => Ok(Found { version: manifest.version, artifact: Some(name) }),
+        Some(name) => Ok(FoundRelease { version: manifest.version, artifact: Some(name) }),
         None => Err(unknown(path)),
     }
 }
 
 /// The listed release that a file is of: the newest that has its bytes, or else the newest that has its name.
-async fn of_file(source: &Source, index: &Index, disk: &dyn Disk, path: &Path) -> Result<Found> {
+async fn of_file(source: &Source, index: &Index, disk: &dyn Disk, path: &Path) -> Result<FoundRelease> {
     let digests = hashed(disk, path)?;
     let name = named(path).ok();
     let mut by_name = None;
@@ -204,7 +206,7 @@ async fn of_file(source: &Source, index: &Index, disk: &dyn Disk, path: &Path) -
         }
         let Some(found) = artifact(&Manifest::from_bytes(&bytes)?, &digests, name.as_ref()) else { continue };
         let same = Manifest::from_bytes(&bytes)?.artifacts.iter().any(|a| a.name == found && a.digests == digests);
-        let found = Found { version: version.clone(), artifact: Some(found) };
+        let found = FoundRelease { version: version.clone(), artifact: Some(found) };
         if same {
             return Ok(found);
         }

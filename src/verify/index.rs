@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::release::{DOCUMENT, Release, SIGNATURE};
+use super::release::{CheckedRelease, DOCUMENT, SIGNATURE};
 use super::{Layout, Report, Request, Source, Verdict};
 use crate::effects::{Disk, files, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -43,7 +43,7 @@ impl Request {
     }
 }
 
-pub(super) async fn check(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
+pub(super) async fn check(request: &Request, release: &CheckedRelease, report: &mut Report) -> Result<()> {
     let what = "index";
     if request.layout == Layout::Release {
         report.not_checked(what, "a single release has none: whether a newer one exists is not known");
@@ -191,7 +191,7 @@ fn fresh(index: &Index, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-fn lists(index: &Index, release: &Release) -> Result<()> {
+fn lists(index: &Index, release: &CheckedRelease) -> Result<()> {
     let manifest = &release.manifest;
     let version = &manifest.version;
     if index.retired.contains(version) {

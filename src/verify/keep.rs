@@ -11,7 +11,7 @@ use crate::model::PersonId;
 
 /// A directory that is being filled.
 #[derive(Clone)]
-pub struct Kept {
+pub struct Download {
     disk: Arc<dyn Disk>,
     /// Where it will be.
     to: PathBuf,
@@ -19,7 +19,7 @@ pub struct Kept {
     partial: PathBuf,
 }
 
-impl Kept {
+impl Download {
     /// Begins to keep files for the directory `to`, which must be absent or empty.
     ///
     /// # Errors

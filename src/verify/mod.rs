@@ -30,9 +30,9 @@ use crate::formats::layout;
 use crate::model::{ArtifactName, BranchName, ProjectName};
 use crate::trust::{TrustedRoot, Window};
 
-pub use find::{Found, Search, Wanted, find};
+pub use find::{FoundRelease, ReleaseQuery, Search, find};
 pub use index::SEEN_SUFFIX;
-pub use keep::Kept;
+pub use keep::Download;
 pub use keys::fetch_keys;
 pub use report::{Check, Report, Verdict};
 pub use source::Source;
@@ -63,7 +63,7 @@ pub struct Request {
     /// The artifacts that are read, none for all, each with where it lies on this machine if not at the source.
     pub only: BTreeMap<ArtifactName, Option<PathBuf>>,
     /// Where the bytes of artifacts are kept as they are read; what is there counts only if the report holds.
-    pub keep: Option<Kept>,
+    pub keep: Option<Download>,
     /// The trust root, which came from elsewhere.
     pub trust: TrustedRoot,
     /// Where the highest index that was seen is remembered; none to remember nothing.

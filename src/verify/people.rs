@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::release::{Release, SIGNATURE, document};
+use super::release::{CheckedRelease, SIGNATURE, document};
 use super::{Layout, Report, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::content::{self, Content};
@@ -20,7 +20,12 @@ struct Left {
 }
 
 /// Notes whether the threshold holds, and returns it.
-pub(super) async fn check(request: &Request, release: &Release, window: &Window, report: &mut Report) -> Result<bool> {
+pub(super) async fn check(
+    request: &Request,
+    release: &CheckedRelease,
+    window: &Window,
+    report: &mut Report,
+) -> Result<bool> {
     let content = document(request, content::FILE).await?.and_then(|bytes| {
         let content = Content::from_bytes(&bytes)?;
         agrees(&content, release)?;
@@ -74,7 +79,7 @@ pub(super) async fn check(request: &Request, release: &Release, window: &Window,
 }
 
 /// The content manifest is about this release.
-fn agrees(content: &Content, release: &Release) -> Result<()> {
+fn agrees(content: &Content, release: &CheckedRelease) -> Result<()> {
     let manifest = &release.manifest;
     let other = |what: &str| Err(Error::verification(format!("its {what} is not the manifest's")));
     let Some(line) = content.line(&manifest.line) else {
@@ -125,7 +130,7 @@ async fn read(request: &Request, person: &PersonId) -> Result<Option<Result<Left
 
 fn count(
     request: &Request,
-    release: &Release,
+    release: &CheckedRelease,
     content: &Content,
     window: &Window,
     person: &PersonId,

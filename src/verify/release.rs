@@ -19,14 +19,14 @@ pub(super) const DOCUMENT: u64 = 4 << 20;
 pub(super) const SIGNATURE: u64 = 64 << 10;
 
 /// What a release says of itself, as far as it agrees with itself.
-pub(super) struct Release {
+pub(super) struct CheckedRelease {
     pub(super) manifest: Manifest,
     pub(super) manifest_digest: Sha256,
     pub(super) sums: LineSums,
 }
 
 /// Reads manifest and sums; `None` if there is nothing to go on with.
-pub(super) async fn check(request: &Request, report: &mut Report) -> Result<Option<Release>> {
+pub(super) async fn check(request: &Request, report: &mut Report) -> Result<Option<CheckedRelease>> {
     let bytes = document(request, manifest::FILE).await?;
     let parsed = bytes.and_then(|bytes| Ok((Manifest::from_bytes(&bytes)?, Digests::of(&bytes))));
     let (manifest, digests) = match parsed {
@@ -52,7 +52,7 @@ pub(super) async fn check(request: &Request, report: &mut Report) -> Result<Opti
         }
     };
     report.note("sums", agree(&sums, &listed));
-    Ok(Some(Release { manifest, manifest_digest: digests.sha256, sums }))
+    Ok(Some(CheckedRelease { manifest, manifest_digest: digests.sha256, sums }))
 }
 
 /// A document that must be there. What is wrong with it is the inner error; the outer is the source's.
@@ -124,7 +124,11 @@ const PAGE: &str = "index.html";
 const UNSIGNED: [&str; 3] = [PAGE, manifest::PAGE_DATA, "provenance.intoto.jsonl"];
 
 /// Everything in the directory is listed, or checked elsewhere, or known by name; what nobody signed is said to be so.
-pub(super) async fn check_nothing_extra(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
+pub(super) async fn check_nothing_extra(
+    request: &Request,
+    release: &CheckedRelease,
+    report: &mut Report,
+) -> Result<()> {
     let what = "nothing extra";
     let Some(names) = request.source.list(&request.directory())? else {
         report.not_checked(what, "a web server does not list its files");

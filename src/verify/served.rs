@@ -1,7 +1,7 @@
 //! What a store serves beside its releases: the repository that people clone, and the plain `latest` that scripts read.
 
 use super::index::current;
-use super::release::{DOCUMENT, Release};
+use super::release::{CheckedRelease, DOCUMENT};
 use super::tag::parse_refs;
 use super::{Report, Request};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,7 +12,7 @@ use crate::model::escape;
 /// Files that send git to another place for objects.
 const ELSEWHERE: [&str; 2] = ["objects/info/http-alternates", "objects/info/alternates"];
 
-pub(super) async fn check(request: &Request, release: &Release, report: &mut Report) -> Result<()> {
+pub(super) async fn check(request: &Request, release: &CheckedRelease, report: &mut Report) -> Result<()> {
     latest(request, report).await?;
     let git = layout::repository(request.project());
     let Some(bytes) = request.source.read(&format!("{git}/info/refs"), DOCUMENT).await? else { return Ok(()) };
@@ -33,7 +33,7 @@ pub(super) async fn check(request: &Request, release: &Release, report: &mut Rep
 }
 
 /// The served branches, beside the commits that people approved in this train.
-async fn branches(request: &Request, release: &Release, refs: &[u8], report: &mut Report) -> Result<()> {
+async fn branches(request: &Request, release: &CheckedRelease, refs: &[u8], report: &mut Report) -> Result<()> {
     let refs = parse_refs(refs, "info/refs")?;
     let heads: Vec<_> = refs.iter().filter_map(|(n, id)| Some((n.strip_prefix("refs/heads/")?, id))).collect();
     let read = request.source.read(&request.path(content::FILE), DOCUMENT).await?;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::bounds::too_long;
 use super::web::Web;
-use crate::effects::{Disk, EntryKind, blocking};
+use crate::effects::{Disk, PathKind, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Hashed, hash_reader};
 use crate::model::escape;
@@ -144,9 +144,9 @@ impl Source {
             Place::Directory { disk, root } => {
                 let full = if path.is_empty() { root.clone() } else { root.join(path) };
                 let entries = disk.list(&full).context(format!("cannot list `{}`", full.display()))?;
-                let name = |e: crate::effects::Entry| match e.kind {
-                    EntryKind::Dir => format!("{}/", e.name),
-                    EntryKind::File | EntryKind::Symlink | EntryKind::Other => e.name,
+                let name = |e: crate::effects::DirEntry| match e.kind {
+                    PathKind::Dir => format!("{}/", e.name),
+                    PathKind::File | PathKind::Symlink | PathKind::Other => e.name,
                 };
                 Ok(Some(entries.into_iter().map(name).collect()))
             }
@@ -204,7 +204,7 @@ impl Place {
         let found = disk.entry(&root).context(format!("cannot look at `{}`", escape(path)))?;
         match found.map(|e| e.kind) {
             // A link may lead to a directory; only what lies in the tree must not be one.
-            Some(EntryKind::Dir | EntryKind::Symlink) => Ok(Self::Directory { disk, root }),
+            Some(PathKind::Dir | PathKind::Symlink) => Ok(Self::Directory { disk, root }),
             Some(_) => Err(Error::input(format!("`{}` is not a directory", escape(path)))),
             None => Err(Error::input(format!("no such directory: `{}`", escape(path)))
                 .hint("a store's base is the directory that holds `releases/`; is it mounted?")),
@@ -223,9 +223,9 @@ fn is_file(disk: &dyn Disk, root: &std::path::Path, path: &str, limit: u64) -> R
         };
         let last = n + 1 == parts.len();
         match entry.kind {
-            EntryKind::Dir if !last => {}
-            EntryKind::File if last && entry.size > limit => return Err(too_long(path, limit)),
-            EntryKind::File if last => {}
+            PathKind::Dir if !last => {}
+            PathKind::File if last && entry.size > limit => return Err(too_long(path, limit)),
+            PathKind::File if last => {}
             _ => return Err(Error::verification(format!("`{}` is not a plain file", at.display()))),
         }
     }

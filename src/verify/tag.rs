@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::release::{DOCUMENT, Release, document};
+use super::release::{CheckedRelease, DOCUMENT, document};
 use super::source::Source;
 use super::{Layout, Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -12,7 +12,12 @@ use crate::formats::tag::{FILE, parse, split};
 use crate::model::{Oid, Sha256, escape};
 use crate::trust::{Window, check_key_signature};
 
-pub(super) async fn check(request: &Request, release: &Release, window: &Window, report: &mut Report) -> Result<()> {
+pub(super) async fn check(
+    request: &Request,
+    release: &CheckedRelease,
+    window: &Window,
+    report: &mut Report,
+) -> Result<()> {
     let object = match document(request, FILE).await? {
         Ok(object) => object,
         Err(e) => {
@@ -100,7 +105,7 @@ async fn loose_refs(source: &Source, git: &str, name: &str) -> Result<Vec<(Strin
     Ok(out)
 }
 
-fn signed_as_approved(request: &Request, release: &Release, window: &Window, object: &[u8]) -> Result<String> {
+fn signed_as_approved(request: &Request, release: &CheckedRelease, window: &Window, object: &[u8]) -> Result<String> {
     let (payload, signature) = split(object)?;
     let tag = parse(payload)?;
     let manifest = &release.manifest;

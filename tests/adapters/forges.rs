@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use lifeboat::adapter::{Around, ForgeTable};
 use lifeboat::drill::recording::LeapingClock;
-use lifeboat::effects::{AssetFile, Clock as _, Discard, Forge, ForgeView, Latest, ReleaseText};
-use lifeboat::engine::release::{Move, WantedRelease, next_move};
+use lifeboat::effects::{AssetFile, Clock as _, Discard, Forge, ForgeView, MarkLatest, ReleaseText};
+use lifeboat::engine::release::{ReleaseMove, WantedRelease, next_move};
 use lifeboat::error::{ErrorKind, Part};
 use lifeboat::forges::FORGES;
 use lifeboat::host::{HostClock, HostDisk};
@@ -161,23 +161,23 @@ fn wanted(dir: &Path) -> WantedRelease {
     }
 }
 
-async fn act(forge: &dyn Forge, next: Move) -> lifeboat::error::Result<()> {
+async fn act(forge: &dyn Forge, next: ReleaseMove) -> lifeboat::error::Result<()> {
     match next {
-        Move::Create => forge.create_draft(&wanted(tempfile::tempdir().unwrap().path()).text).await,
-        Move::Upload(draft, assets) => {
+        ReleaseMove::Create => forge.create_draft(&wanted(tempfile::tempdir().unwrap().path()).text).await,
+        ReleaseMove::Upload(draft, assets) => {
             for asset in &assets {
                 forge.upload(draft, asset).await?;
             }
             Ok(())
         }
-        Move::Discard(list) => {
+        ReleaseMove::Discard(list) => {
             for what in list {
                 forge.discard(what).await?;
             }
             Ok(())
         }
-        Move::Publish(draft, latest) => forge.publish(draft, latest).await,
-        Move::SetLatest(id) => forge.set_latest(id).await,
+        ReleaseMove::Publish(draft, latest) => forge.publish(draft, latest).await,
+        ReleaseMove::SetLatest(id) => forge.set_latest(id).await,
         other => panic!("{other:?}"),
     }
 }
@@ -188,7 +188,7 @@ async fn deliver(forge: &dyn Forge, wanted: &WantedRelease) -> (Vec<String>, For
     for _ in 0..12 {
         let view = forge.observe(&wanted.text.tag).await.unwrap();
         let next = next_move(wanted, &view);
-        if matches!(next, Move::Done(_)) {
+        if matches!(next, ReleaseMove::Done(_)) {
             return (moves, view);
         }
         let name = format!("{next:?}");
@@ -208,7 +208,7 @@ async fn a_release_comes_home_whole_and_is_seen_as_it_is() {
         forge.probe().await.unwrap();
         let view = forge.observe(&wanted.text.tag).await.unwrap();
         assert_eq!((view.tag.as_ref(), view.releases.len()), (None, 0), "{}", adapter.kind);
-        assert_eq!(next_move(&wanted, &view), Move::AwaitTag);
+        assert_eq!(next_move(&wanted, &view), ReleaseMove::AwaitTag);
         // A tag that only begins so is another one.
         double.push("v1.0.50", &"b".repeat(40).parse().unwrap());
         assert_eq!(forge.observe(&wanted.text.tag).await.unwrap().tag, None, "{}", adapter.kind);
@@ -240,7 +240,7 @@ async fn a_lost_answer_makes_nothing_twice() {
             assert_eq!(release.assets.len(), 2, "{} {change}", adapter.kind);
             // As another process sees it, which remembers nothing.
             let view = double.open(adapter.kind, false).observe(&wanted.text.tag).await.unwrap();
-            assert!(matches!(next_move(&wanted, &view), Move::Done(_)), "{} {change}: {view:?}", adapter.kind);
+            assert!(matches!(next_move(&wanted, &view), ReleaseMove::Done(_)), "{} {change}: {view:?}", adapter.kind);
         }
     }
 }
@@ -259,14 +259,14 @@ async fn what_is_ours_and_too_much_is_removed_and_what_differs_is_told() {
             AssetFile { path: dir.path().join("other"), digests: Digests::of(b"other"), ..wanted.assets[0].clone() };
         forge.upload(draft, &other).await.unwrap();
         let view = forge.observe(&wanted.text.tag).await.unwrap();
-        let Move::Conflict(lines) = next_move(&wanted, &view) else { panic!("{}: {view:?}", adapter.kind) };
+        let ReleaseMove::Conflict(lines) = next_move(&wanted, &view) else { panic!("{}: {view:?}", adapter.kind) };
         assert!(lines[0].contains("asset `a.tar.gz` has 5 bytes, sha256"), "{lines:?}");
         forge.discard(Discard::Asset(view.releases[0].assets[0].id)).await.unwrap();
         // What is gone already is not an error.
         forge.discard(Discard::Asset(view.releases[0].assets[0].id)).await.unwrap();
         let (moves, _) = deliver(&*forge, &wanted).await;
         assert_eq!(moves, ["Upload", "Publish"], "{}", adapter.kind);
-        forge.publish(draft, Latest::No).await.unwrap();
+        forge.publish(draft, MarkLatest::No).await.unwrap();
         forge.discard(Discard::Draft(987_654)).await.unwrap();
     }
 }

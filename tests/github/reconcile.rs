@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use lifeboat::effects::{Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, ReleaseText};
+use lifeboat::effects::{Advisories, AssetFile, Automation, Discard, Forge, ForgeView, MarkLatest, ReleaseText};
 use lifeboat::engine::Ended;
 use lifeboat::engine::reconcile::reconcile;
 use lifeboat::error::{Error, Part, Result};
@@ -129,7 +129,7 @@ impl Forge for Shaky {
         self.inner.discard(what).await
     }
 
-    async fn publish(&self, draft: u64, latest: Latest) -> Result<()> {
+    async fn publish(&self, draft: u64, latest: MarkLatest) -> Result<()> {
         self.inner.publish(draft, latest).await
     }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use lifeboat::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use lifeboat::drill::recording::LeapingClock;
-use lifeboat::effects::{Clock, Effects, Forge, Quiet, SecretResolver};
+use lifeboat::effects::{Clock, Effects, Forge, NoProgress, SecretResolver};
 use lifeboat::engine::reconcile::{Reconciled, reconcile};
-use lifeboat::engine::{Ended, Train, TrainDir, View, run, to_approve};
+use lifeboat::engine::{Ended, Train, TrainDir, TrainView, run, to_approve};
 use lifeboat::error::Result;
 use lifeboat::forges::github::{Deadlines, GitHub};
 use lifeboat::forges::{ForgeSpec, Surroundings};
@@ -29,7 +29,7 @@ use lifeboat::step::{
     Built, Bundled, GateOpened, HistoryPacked, Outcome, PlannedStep, Pointed, Prepared, Promoted, Sealed, SealedFile,
     Staged, StagedVerified, Step, Summed, Tested,
 };
-use lifeboat::trust::{Act, TrustedRoot, approve};
+use lifeboat::trust::{ApprovalRequest, TrustedRoot, approve};
 
 use serde_json::json;
 
@@ -162,7 +162,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
 }
 
 /// What a step before the forge might have made.
-fn outcome(step: &PlannedStep, view: &View, files: &[PathBuf]) -> Option<Outcome> {
+fn outcome(step: &PlannedStep, view: &TrainView, files: &[PathBuf]) -> Option<Outcome> {
     let objects = view.objects();
     let made = |name: &str, bytes: &str| {
         Artifact::new(ArtifactName::new(name).unwrap(), objects.put(bytes.as_bytes()).unwrap())
@@ -283,7 +283,7 @@ impl Template {
                 let (content, sums) = to_approve(&adopted.view()).unwrap();
                 let person = "alice".parse().unwrap();
                 let (root, expires) = (template.trust.digest, at(NOW) + SignedDuration::from_hours(24));
-                let act = Act { content: &content, sums: &sums, root, person: &person, expires };
+                let act = ApprovalRequest { content: &content, sums: &sums, root, person: &person, expires };
                 let approval = Box::new(approve(&team.alice, &act).unwrap());
                 adopted.journal().append(Event::Approved { approval }).unwrap();
             }
@@ -313,7 +313,7 @@ impl Template {
             keys: Arc::new(keys),
             secrets,
             clock,
-            progress: Arc::new(Quiet),
+            progress: Arc::new(NoProgress),
         }
     }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use lifeboat::effects::Signer;
 use lifeboat::error::Result;
 use lifeboat::formats::content::{self, Content, ContentLine};
-use lifeboat::formats::index::{Entry, Index};
+use lifeboat::formats::index::{Index, IndexEntry};
 use lifeboat::formats::manifest::{self, Contents, Manifest, ManifestTag};
 use lifeboat::formats::openpgp::{Certificate, Hashed};
 use lifeboat::formats::tag::{self, Tag};
@@ -27,7 +27,9 @@ use lifeboat::model::{
     Artifact, ArtifactName, BranchName, Digests, Fingerprint, Oid, PersonId, ProjectName, Sha256, TagName, TrainNonce,
 };
 use lifeboat::signers::openpgp::{GeneratedKey, KeySpec, SecretKey, generate_with};
-use lifeboat::trust::{Act, Approval, KeyRole, LineSums, PeopleRole, Person, Roles, Root, RootChoice, TrustedRoot};
+use lifeboat::trust::{
+    Approval, ApprovalRequest, KeyRole, LineSums, PeopleRole, Person, Roles, Root, RootChoice, TrustedRoot,
+};
 use lifeboat::trust::{approve, load};
 use lifeboat::verify::{Layout, Report, Request, Source, verify};
 
@@ -228,7 +230,7 @@ impl Made {
     pub fn approval(&self, key: &dyn Signer, who: &str, root: Sha256) -> Approval {
         let person = person(who);
         let expires = at("2026-02-26T00:00:00Z");
-        let act = Act { content: &self.content, sums: &self.sums, root, person: &person, expires };
+        let act = ApprovalRequest { content: &self.content, sums: &self.sums, root, person: &person, expires };
         approve(key, &act).unwrap()
     }
 
@@ -320,7 +322,7 @@ impl World {
         let (generated, expires) = (at(PLANNED), at("2026-03-03T12:00:00Z"));
         let mut index = Index::empty(project, generated, expires);
         index.counter = counter - 1;
-        let entry = Entry {
+        let entry = IndexEntry {
             line: line(),
             train: made.manifest.train.clone(),
             tag: made.manifest.tag.name.clone(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lifeboat::bump::SourceTree;
 use lifeboat::effects::{
-    ArchiveSpec, Disk, DiskFile, Entry, Git, Handle, JobLog, JobReport, JobRequest, JobStatus, Lock, PackFiles,
+    ArchiveSpec, DirEntry, Disk, DiskFile, Git, Handle, JobLog, JobReport, JobRequest, JobStatus, LockGuard, PackFiles,
     PrivateRepo, Runner, Served, StaticFile,
 };
 use lifeboat::error::{Context as _, Result};
@@ -79,11 +79,11 @@ impl Disk for CountingDisk {
         Ok(opened)
     }
 
-    fn entry(&self, path: &Path) -> io::Result<Option<Entry>> {
+    fn entry(&self, path: &Path) -> io::Result<Option<DirEntry>> {
         self.inner.entry(path)
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         self.inner.list(path)
     }
 
@@ -141,7 +141,7 @@ impl Disk for CountingDisk {
         self.inner.free_space(path)
     }
 
-    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
         self.tick("try_lock", path)?;
         self.inner.try_lock(path)
     }

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use lifeboat::effects::{Disk, DiskFile, Entry, Lock};
+use lifeboat::effects::{DirEntry, Disk, DiskFile, LockGuard};
 
 use super::sync_site;
 
@@ -296,11 +296,11 @@ impl Disk for PowerLossDisk {
         self.inner.open(path)
     }
 
-    fn entry(&self, path: &Path) -> io::Result<Option<Entry>> {
+    fn entry(&self, path: &Path) -> io::Result<Option<DirEntry>> {
         self.inner.entry(path)
     }
 
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         self.inner.list(path)
     }
 
@@ -440,7 +440,7 @@ impl Disk for PowerLossDisk {
         self.inner.free_space(path)
     }
 
-    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn LockGuard>>> {
         // A child of another thread holds a copy of each lock between its fork and its exec.
         let mut lock = self.inner.try_lock(path)?;
         for _ in 0..200 {

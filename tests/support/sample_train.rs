@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use jiff::Timestamp;
-use lifeboat::drill::Sample;
+use lifeboat::drill::SampleProject;
 use lifeboat::model::Sha256;
 
 /// A loopback port that nothing listens on: a GitHub that refuses at once.
@@ -18,7 +18,7 @@ pub const TOKEN: &str = "token = { file = \"../secret/github.token\" }";
 /// A sample project with its train file, and the program's own directories.
 pub struct SampleTrain {
     root: tempfile::TempDir,
-    sample: Sample,
+    sample: SampleProject,
 }
 
 /// How a command ended.
@@ -41,7 +41,7 @@ impl SampleTrain {
     pub fn unpinned(github: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let now = Timestamp::now();
-        let sample = Sample::create(&root.path().join("sample"), github, now, now).unwrap();
+        let sample = SampleProject::create(&root.path().join("sample"), github, now, now).unwrap();
         for dir in ["home", "tmp"] {
             fs::create_dir(root.path().join(dir)).unwrap();
         }

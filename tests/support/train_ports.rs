@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use lifeboat::effects::{Disk, Effects, Keys, Quiet, Role, Runner, Signer};
+use lifeboat::effects::{Disk, Effects, Keys, NoProgress, Role, Runner, Signer};
 use lifeboat::error::Result;
 use lifeboat::model::Sha256;
 use lifeboat::wiring;
@@ -99,7 +99,7 @@ pub fn effects(
         &world.train(),
         disk,
         clock,
-        Arc::new(Quiet),
+        Arc::new(NoProgress),
         wiring::Credentials::kept(),
     );
     let mut effects = wired.unwrap();

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::config::{self, Config};
-use lifeboat::drill::{PEOPLE, Sample, THRESHOLD};
-use lifeboat::effects::{Clock, Disk, Effects, Objects, Quiet};
+use lifeboat::drill::{PEOPLE, SampleProject, THRESHOLD};
+use lifeboat::effects::{Clock, Disk, Effects, NoProgress, Objects};
 use lifeboat::engine::amend::amend;
 use lifeboat::engine::approve::{Reviewing, approve, review, sign};
-use lifeboat::engine::{self, Ended, Question, Train, TrainDir, View, export, import_approvals, run};
+use lifeboat::engine::{self, Ended, Question, Train, TrainDir, TrainView, export, import_approvals, run};
 use lifeboat::error::{Error, Result};
 use lifeboat::gather;
 use lifeboat::host::HostDisk;
@@ -91,7 +91,7 @@ impl World {
     pub fn create(dir: &Path) -> Self {
         let now = Timestamp::now();
         let world = Self { dir: dir.to_owned() };
-        let sample = Sample::create(dir, "http://127.0.0.1:1", now, now).unwrap();
+        let sample = SampleProject::create(dir, "http://127.0.0.1:1", now, now).unwrap();
         fs::create_dir_all(world.live().join("store")).unwrap();
         fs::create_dir_all(world.root()).unwrap();
         fs::write(sample.project().join("lifeboat.toml"), world.toml()).unwrap();
@@ -141,11 +141,11 @@ impl World {
     }
 
     pub fn train_file(&self) -> PathBuf {
-        Sample::at(&self.dir).train_file()
+        SampleProject::at(&self.dir).train_file()
     }
 
     pub fn config_file(&self) -> PathBuf {
-        Sample::at(&self.dir).project().join("lifeboat.toml")
+        SampleProject::at(&self.dir).project().join("lifeboat.toml")
     }
 
     pub fn config(&self) -> Config {
@@ -291,7 +291,7 @@ sign_artifacts = true
         let disk: Arc<dyn Disk> = Arc::new(HostDisk);
         let clock = StandingClock::at(self.now());
         let trust = || Ok::<_, Error>(Arc::new(gather::trusted(&self.config(), &self.root(), &*disk, self.now())?));
-        let (view, recorded) = View::open(&disk, trust()?, &self.train())?;
+        let (view, recorded) = TrainView::open(&disk, trust()?, &self.train())?;
         let mut bundle = Vec::new();
         export::write(&view, &recorded, false, self.now(), &mut bundle)?;
         fs::create_dir_all(self.dir.join("approvals")).unwrap();
@@ -300,7 +300,7 @@ sign_artifacts = true
             let desk = self.dir.join("approvals").join(format!("desk-{person}"));
             let opened = export::open(&disk, trust()?, &desk, &mut &bundle[..])?;
             let (kept, here) = (wiring::Credentials::kept(), TrainDir::new(desk.clone()));
-            let quiet = Arc::new(Quiet);
+            let quiet = Arc::new(NoProgress);
             let effects =
                 wiring::effects(&self.config(), &self.root(), &here, disk.clone(), clock.clone(), quiet, kept)?;
             let repository = self.config().project.repository;

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::instant_runner::InstantRunner;
 use crate::support::train_world::World;
 use jiff::Timestamp;
-use lifeboat::effects::{Area, Capabilities, Clock, Effects, Objects, PutNew, Quiet, Store};
+use lifeboat::effects::{Area, Capabilities, Clock, Effects, NoProgress, Objects, PutNew, Store};
 use lifeboat::engine::approve::{approve, review};
 use lifeboat::engine::{Ended, Train, TrainDir, run};
 use lifeboat::error::Result;
@@ -182,7 +182,7 @@ impl Ship {
             &dir,
             disk,
             clock,
-            Arc::new(Quiet),
+            Arc::new(NoProgress),
             wiring::Credentials::kept(),
         );
         let mut effects = wired.unwrap();

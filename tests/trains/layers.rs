@@ -52,6 +52,11 @@ fn names_of_modules_say_what_is_in_them() {
 }
 
 #[test]
+fn no_two_public_types_have_one_name() {
+    judged(rules::types);
+}
+
+#[test]
 fn nothing_panics_prints_or_exits_outside_tests() {
     judged(rules::panics);
 }

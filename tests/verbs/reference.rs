@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use lifeboat::config::{File, Section, sections};
-use lifeboat::table::{Key, Keys, Type};
+use lifeboat::config::{ConfigSection, File, sections};
+use lifeboat::table::{Key, TableKeys, Type};
 use serde_json::{Map, Value, json};
 
 use crate::schemas::Schema;
@@ -43,7 +43,7 @@ fn default(key: &Key) -> String {
     }
 }
 
-fn rows(keys: &Keys) -> String {
+fn rows(keys: &TableKeys) -> String {
     let mut out = format!("{}\n", keys.about.trim());
     if !keys.keys.is_empty() {
         out.push_str("\n| key | type | default | meaning |\n|---|---|---|---|\n");
@@ -55,7 +55,7 @@ fn rows(keys: &Keys) -> String {
 }
 
 /// Every key with its path; those of a table in it below.
-fn keys_below(keys: &Keys) -> Vec<(String, &Key)> {
+fn keys_below(keys: &TableKeys) -> Vec<(String, &Key)> {
     let mut out = Vec::new();
     for key in keys.keys {
         out.push((key.name.to_owned(), key));
@@ -67,7 +67,7 @@ fn keys_below(keys: &Keys) -> Vec<(String, &Key)> {
 }
 
 /// A table of the file, and what the kinds of adapter add to it.
-fn table(section: &Section) -> String {
+fn table(section: &ConfigSection) -> String {
     let mut out = rows(section.keys);
     for kind in &section.kinds {
         write!(out, "\n#### Kind `{}`\n\n{}", kind.name, kind.about.trim()).unwrap();
@@ -122,7 +122,7 @@ fn of_type(written: &Type, words: &[&str]) -> Value {
     }
 }
 
-fn of_keys(keys: &Keys) -> Value {
+fn of_keys(keys: &TableKeys) -> Value {
     let property = |key: &Key| {
         let mut schema = of_type(&key.written, key.words);
         schema["description"] = json!(key.about.trim());

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use lifeboat::drill::{BlackHole, Sample};
+use lifeboat::drill::{BlackHole, SampleProject};
 use lifeboat::effects::{Clock as _, Disk as _};
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::model::Sha256;
 
 struct World {
     dir: tempfile::TempDir,
-    sample: Sample,
+    sample: SampleProject,
     _hole: BlackHole,
 }
 
@@ -25,7 +25,7 @@ impl World {
     fn made(then: jiff::Timestamp) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let hole = BlackHole::open().unwrap();
-        let sample = Sample::create(&dir.path().join("drill"), hole.address(), then, HostClock.now()).unwrap();
+        let sample = SampleProject::create(&dir.path().join("drill"), hole.address(), then, HostClock.now()).unwrap();
         let root = std::fs::read(sample.project().join("keys/trust.json")).unwrap();
         lifeboat::trust::pin(&HostDisk, &sample.state().join("sample"), &Sha256::of(&root)).unwrap();
         Self { dir, sample, _hole: hole }

@@ -9,7 +9,7 @@ use lifeboat::formats::approval::Statement;
 use lifeboat::formats::content::Content;
 use lifeboat::formats::index::Index;
 use lifeboat::formats::manifest::Manifest;
-use lifeboat::formats::signed::{Document, from_bytes};
+use lifeboat::formats::signed::{SignedDocument, from_bytes};
 use lifeboat::trust::Root;
 use serde_json::{Map, Value, json};
 
@@ -29,7 +29,7 @@ const DOCUMENTS: &[(&str, &str, Reader)] = &[
 
 /// Reads a value as the program does. Its fields are put into the order in which the program writes them, because the schema
 /// says nothing of order, so what the value lacks or has too much stays so.
-fn read<T: Document>(value: &Value) -> Result<()> {
+fn read<T: SignedDocument>(value: &Value) -> Result<()> {
     let bytes = match serde_json::from_value::<T>(value.clone()) {
         Ok(document) => {
             let same = serde_json::to_value(&document).unwrap() == *value;

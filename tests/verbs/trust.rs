@@ -237,8 +237,8 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Verb {
-    Trust(cli::trust::Args),
-    Verify(cli::verify::Args),
+    Trust(cli::trust::TrustArgs),
+    Verify(cli::verify::VerifyArgs),
 }
 
 fn lifeboat(state: &Path, arguments: &[&str]) -> Result<String> {

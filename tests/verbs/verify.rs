@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::release_world::{Key, NOW, PLANNED, SIGNED, World, at, extended, line, make, person, refused, run};
-use lifeboat::trust::{ApprovalCase, Judgement, Recorded, Window, judge_approvals};
+use lifeboat::trust::{ApprovalCase, Judgement, RecordedApproval, Window, judge_approvals};
 use lifeboat::verify::{Check, Verdict};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -358,8 +358,8 @@ fn gate(world: &World, approvals: &[(lifeboat::trust::Approval, Option<&str>)], 
         sums: &world.made.sums,
         window: Window::of_plan(at(PLANNED), at(now)),
     };
-    let recorded: Vec<Recorded<'_>> =
-        approvals.iter().map(|(approval, when)| Recorded { approval, at: when.map(at) }).collect();
+    let recorded: Vec<RecordedApproval<'_>> =
+        approvals.iter().map(|(approval, when)| RecordedApproval { approval, at: when.map(at) }).collect();
     judge_approvals(&case, &recorded).unwrap()
 }
 
@@ -476,7 +476,7 @@ fn an_approval_that_counts_for_ever_counts_for_nothing() {
     let world = World::new();
     let by = |who: &str, key: &Key, expires: &str| {
         let (root, who) = (world.root_digest(), person(who));
-        let act = lifeboat::trust::Act {
+        let act = lifeboat::trust::ApprovalRequest {
             content: &world.made.content,
             sums: &world.made.sums,
             root,

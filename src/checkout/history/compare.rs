@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use semver::Version;
 use similar::{ChangeTag, TextDiff};
 
-use super::past::Past;
+use super::past::ReleaseCommit;
 use crate::bump::{BumpRequest, SourceTree as _, VersionRules, bump};
 use crate::error::Result;
 use crate::formats::splice::whole_words;
@@ -48,11 +48,11 @@ pub(super) fn wrong(tried: &[Tried]) -> usize {
 }
 
 /// Tries `rules` on every release.
-pub(super) fn all(rules: &VersionRules, pasts: &[Past<'_>]) -> Result<Vec<Tried>> {
+pub(super) fn all(rules: &VersionRules, pasts: &[ReleaseCommit<'_>]) -> Result<Vec<Tried>> {
     pasts.iter().map(|past| one(rules, past)).collect()
 }
 
-fn one(rules: &VersionRules, past: &Past<'_>) -> Result<Tried> {
+fn one(rules: &VersionRules, past: &ReleaseCommit<'_>) -> Result<Tried> {
     let versions = project(rules, past);
     let request = BumpRequest { to: VersionStep::Exact(versions.1.clone()), date: past.date, tags: BTreeSet::new() };
     let (edits, refused) = match bump(&past.before, rules, &request) {
@@ -78,7 +78,7 @@ fn one(rules: &VersionRules, past: &Past<'_>) -> Result<Tried> {
 }
 
 /// The step of the project's version: that of the first family's crate if the rules say, or of what stands for it.
-fn project(rules: &VersionRules, past: &Past<'_>) -> (Version, Version) {
+fn project(rules: &VersionRules, past: &ReleaseCommit<'_>) -> (Version, Version) {
     let anchor = rules.family.first().map(|f| f.of.as_str());
     let own = past.moves().find(|m| Some(m.name.as_str()) == anchor);
     let found = own.or_else(|| past.main());
@@ -94,7 +94,7 @@ fn lines(a: &[u8], b: &[u8]) -> usize {
 
 /// The first line that a release wrote into `path`, that the rules do not write (`made`, where they change the file), and
 /// that names a version which moved.
-pub(super) fn versioned_line(past: &Past<'_>, path: &str, made: Option<&Vec<u8>>) -> Result<Option<String>> {
+pub(super) fn versioned_line(past: &ReleaseCommit<'_>, path: &str, made: Option<&Vec<u8>>) -> Result<Option<String>> {
     let Some(after) = past.after.text(path)? else { return Ok(None) };
     let ours = match made {
         Some(bytes) => String::from_utf8(bytes.clone()).ok(),

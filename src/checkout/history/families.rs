@@ -6,13 +6,13 @@ use semver::Version;
 
 use super::lines;
 use super::now::Now;
-use super::past::Past;
+use super::past::ReleaseCommit;
 use super::published::{Published, published};
 use crate::bump::{Family, FamilyStep, VersionRules};
 use crate::error::Result;
 
 /// What the releases show of who moves.
-pub(super) struct Found {
+pub(super) struct LearnedFamilies {
     /// The rules with their families and the crates that stay.
     pub(super) rules: VersionRules,
     /// The crates that moved with each family, by the name that speaks for it.
@@ -22,7 +22,7 @@ pub(super) struct Found {
 }
 
 /// Adds a family for each version that moved, and keeps the published crates fixed that never did.
-pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) -> Result<Found> {
+pub(super) fn found(mut rules: VersionRules, pasts: &[ReleaseCommit<'_>], now: &Now<'_>) -> Result<LearnedFamilies> {
     let (mut families, mut moved, mut still) = (Vec::<Family>::new(), BTreeMap::new(), BTreeMap::new());
     let mut members = BTreeMap::<String, BTreeSet<String>>::new();
     for past in pasts {
@@ -103,16 +103,16 @@ pub(super) fn found(mut rules: VersionRules, pasts: &[Past<'_>], now: &Now<'_>) 
             rules.manifests = entered.into_iter().collect();
         }
     }
-    Ok(Found { rules, members, unseen })
+    Ok(LearnedFamilies { rules, members, unseen })
 }
 
 /// The step that the crate `of` took in most of the releases, if it mostly was another one than the project's.
-fn own_step(of: &str, pasts: &[Past<'_>]) -> Option<FamilyStep> {
+fn own_step(of: &str, pasts: &[ReleaseCommit<'_>]) -> Option<FamilyStep> {
     let mut steps: BTreeMap<FamilyStep, usize> = BTreeMap::new();
     let (mut other, mut all) = (0, 0);
     for past in pasts {
         let own = past.moves().find(|m| m.name == of);
-        let step = |m: &super::past::Moved| FamilyStep::between(&m.old, &m.new);
+        let step = |m: &super::past::MovedVersion| FamilyStep::between(&m.old, &m.new);
         let (Some(own), Some(main)) = (own.and_then(step), past.main().and_then(step)) else { continue };
         all += 1;
         other += usize::from(own != main);
@@ -123,14 +123,14 @@ fn own_step(of: &str, pasts: &[Past<'_>]) -> Option<FamilyStep> {
 }
 
 /// Tells whether a crate moved in `past`.
-fn moving(past: &Past<'_>) -> impl Fn(&Published) -> bool {
+fn moving(past: &ReleaseCommit<'_>) -> impl Fn(&Published) -> bool {
     let inherited: BTreeSet<Version> = past.moves().filter(|m| m.name.is_empty()).map(|m| m.old.clone()).collect();
     let own: BTreeSet<String> = past.moves().map(|m| m.name.clone()).collect();
     move |c| if c.inherits { inherited.contains(&c.version) } else { own.contains(&c.name) }
 }
 
 /// Whether one of the crates that `past` was the release of is still called so today.
-pub(super) fn is_of(past: &Past<'_>, now: &Now<'_>) -> Result<bool> {
+pub(super) fn is_of(past: &ReleaseCommit<'_>, now: &Now<'_>) -> Result<bool> {
     let (moves, main) = (moving(past), past.main().map(|m| &m.old));
     let crates = published(&past.before)?;
     let own = crates.iter().filter(|c| moves(c) && Some(&c.version) == main);

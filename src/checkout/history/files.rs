@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use semver::Version;
 use similar::{DiffTag, TextDiff};
 
-use super::past::{Past, is_changelog};
-use crate::bump::{Changelog, OnFailure, Style, VersionFile};
+use super::past::{ReleaseCommit, is_changelog};
+use crate::bump::{Changelog, OnFailure, VersionFile, VersionStyle};
 use crate::error::Result;
-use crate::formats::changelog::{Section, head, section, sections};
+use crate::formats::changelog::{ChangelogSection, head, section, sections};
 use crate::formats::changelog_dates::{day, is_unreleased};
 use crate::formats::splice::{lines, whole_words};
 
@@ -17,19 +17,19 @@ const BEFORE: usize = 24;
 const AFTER: usize = 8;
 
 /// Rules for a version file that may explain the change of `path`: the project's own, and of the crates `others`.
-pub(super) fn version_files(past: &Past<'_>, path: &str, others: &[String]) -> Result<Vec<VersionFile>> {
+pub(super) fn version_files(past: &ReleaseCommit<'_>, path: &str, others: &[String]) -> Result<Vec<VersionFile>> {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let styles: &[Style] = match name.rsplit_once('.').map_or("", |(_, end)| end) {
-        "h" | "hh" | "hpp" | "in" => &[Style::CHeader],
-        "rs" => &[Style::HtmlRootUrl, Style::Snippet],
-        "md" | "rst" => &[Style::Snippet],
-        "toml" if name == "cbindgen.toml" => &[Style::CHeader],
-        "toml" if name == "pyproject.toml" => &[Style::Pyproject],
-        "json" => &[Style::PackageJson],
-        "txt" | "" | "version" => &[Style::Plain],
+    let styles: &[VersionStyle] = match name.rsplit_once('.').map_or("", |(_, end)| end) {
+        "h" | "hh" | "hpp" | "in" => &[VersionStyle::CHeader],
+        "rs" => &[VersionStyle::HtmlRootUrl, VersionStyle::Snippet],
+        "md" | "rst" => &[VersionStyle::Snippet],
+        "toml" if name == "cbindgen.toml" => &[VersionStyle::CHeader],
+        "toml" if name == "pyproject.toml" => &[VersionStyle::Pyproject],
+        "json" => &[VersionStyle::PackageJson],
+        "txt" | "" | "version" => &[VersionStyle::Plain],
         _ => &[],
     };
-    let file = |style: Style, krate: Option<&String>, pattern: Option<String>| VersionFile {
+    let file = |style: VersionStyle, krate: Option<&String>, pattern: Option<String>| VersionFile {
         path: path.to_owned(),
         style,
         krate: krate.cloned(),
@@ -40,7 +40,8 @@ pub(super) fn version_files(past: &Past<'_>, path: &str, others: &[String]) -> R
     let text = past.before.text(path)?.unwrap_or_default();
     let named = |krate: &&String| {
         let own = past.moves().filter(|m| m.name == **krate || m.name.is_empty()).map(|m| &m.old);
-        own.into_iter().any(|old| !whole_words(&text, &old.to_string()).is_empty() || styles.contains(&Style::CHeader))
+        own.into_iter()
+            .any(|old| !whole_words(&text, &old.to_string()).is_empty() || styles.contains(&VersionStyle::CHeader))
     };
     let whose: Vec<Option<&String>> = std::iter::once(None).chain(others.iter().filter(named).map(Some)).collect();
     let mut out = Vec::new();
@@ -48,13 +49,13 @@ pub(super) fn version_files(past: &Past<'_>, path: &str, others: &[String]) -> R
         out.extend(whose.iter().map(|krate| file(*style, *krate, None)));
     }
     for pattern in patterns(past, path)? {
-        out.extend(whose.iter().map(|krate| file(Style::Text, *krate, Some(pattern.clone()))));
+        out.extend(whose.iter().map(|krate| file(VersionStyle::Text, *krate, Some(pattern.clone()))));
     }
     Ok(out)
 }
 
 /// What surrounds a version in lines where a release changed nothing but that version.
-fn patterns(past: &Past<'_>, path: &str) -> Result<BTreeSet<String>> {
+fn patterns(past: &ReleaseCommit<'_>, path: &str) -> Result<BTreeSet<String>> {
     let mut out = BTreeSet::new();
     let (Some(before), Some(after)) = (past.before.text(path)?, past.after.text(path)?) else { return Ok(out) };
     let diff = TextDiff::from_lines(&before, &after);
@@ -98,7 +99,7 @@ fn pattern(line: &str, at: std::ops::Range<usize>) -> String {
 }
 
 /// Rules for a changelog that may explain the change of `path`.
-pub(super) fn changelogs(past: &Past<'_>, path: &str) -> Result<Vec<Changelog>> {
+pub(super) fn changelogs(past: &ReleaseCommit<'_>, path: &str) -> Result<Vec<Changelog>> {
     let mut out = Vec::new();
     let (Some(before), Some(after)) = (past.before.text(path)?, past.after.text(path)?) else { return Ok(out) };
     for m in past.moves() {
@@ -142,7 +143,7 @@ fn convention(before: &str, after: &str, version: &Version) -> Option<(String, S
 }
 
 /// Whether a release wrote the section of its version into a changelog as a whole: prose, which no rule makes.
-pub(super) fn wrote_section(past: &Past<'_>, path: &str) -> Result<bool> {
+pub(super) fn wrote_section(past: &ReleaseCommit<'_>, path: &str) -> Result<bool> {
     let (Some(before), Some(after)) = (past.before.text(path)?, past.after.text(path)?) else { return Ok(false) };
     let wrote = |new: &Version| section(&before, new).is_none() && section(&after, new).is_some();
     Ok(is_changelog(path) && past.moves().any(|m| wrote(&m.new) && convention(&before, &after, &m.new).is_none()))
@@ -153,7 +154,7 @@ pub(super) fn wrote_section(past: &Past<'_>, path: &str) -> Result<bool> {
 pub(super) fn stamp(text: &str) -> Option<(String, String)> {
     let all = sections(text);
     let mut versioned = all.iter().filter_map(|s| Some((s, heading_version(s.heading)?)));
-    let is_open = |s: &Section<'_>| lines(&text[head(text, s)]).any(|(_, l)| is_unreleased(l));
+    let is_open = |s: &ChangelogSection<'_>| lines(&text[head(text, s)]).any(|(_, l)| is_unreleased(l));
     let (open, version) = versioned.find(|(s, _)| is_open(s))?;
     let (closed, old) = versioned.find(|(s, _)| s.level == open.level)?;
     let pairs = lines(&text[head(text, open)]).zip(lines(&text[head(text, closed)]));

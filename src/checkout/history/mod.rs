@@ -24,12 +24,12 @@ use crate::error::{Context as _, Error, Result};
 use crate::model::Ident;
 use compare::{Tried, wrong};
 use now::Now;
-use past::Past;
-pub use past::Wanted;
+use past::ReleaseCommit;
+pub use past::ReleaseFilter;
 
 /// One release's bump in history.
 #[derive(Debug, Clone, Serialize)]
-pub struct Release {
+pub struct PastRelease {
     /// The commit, in hexadecimal.
     pub commit: String,
     /// The first line of its message.
@@ -74,7 +74,7 @@ pub struct Learned {
     /// A glob for the branches of releases, if their names have a common form.
     pub branches: Option<String>,
     /// The releases that they were tried on, newest first.
-    pub releases: Vec<Release>,
+    pub releases: Vec<PastRelease>,
     /// What the releases did beyond the rules, again and again or with the version in it.
     pub unexpressed: Vec<Unexpressed>,
     /// Published crates that none of the releases had; they are kept fixed.
@@ -91,7 +91,12 @@ pub struct Learned {
 ///
 /// # Errors
 /// The repository cannot be read, or no release is found in it.
-pub fn learn(repository: &Repository, count: usize, wanted: &Wanted, progress: &dyn Fn(&str)) -> Result<Learned> {
+pub fn learn(
+    repository: &Repository,
+    count: usize,
+    wanted: &ReleaseFilter,
+    progress: &dyn Fn(&str),
+) -> Result<Learned> {
     let (tag, mut pasts) = past::releases(repository, count, wanted, progress)?;
     if pasts.is_empty() {
         if wanted.krate.is_some() || wanted.tag.is_some() {
@@ -127,7 +132,7 @@ pub fn learn(repository: &Repository, count: usize, wanted: &Wanted, progress: &
     progress("trying a bump of what is checked out");
     let left_out = search.fit_today()?;
     let Search { rules, tried, .. } = search;
-    let releases: Vec<Release> =
+    let releases: Vec<PastRelease> =
         pasts.iter().zip(tried).map(|(past, tried)| release(past, tried)).collect::<Result<_>>()?;
     let unexpressed = unexpressed(&releases, &pasts)?;
     let stops = pasts.first().and_then(|past| now.stops(&rules, past.date));
@@ -140,7 +145,7 @@ pub fn learn(repository: &Repository, count: usize, wanted: &Wanted, progress: &
 struct Search<'a, 'r> {
     rules: VersionRules,
     tried: Vec<Tried>,
-    pasts: &'a [Past<'r>],
+    pasts: &'a [ReleaseCommit<'r>],
     now: &'a Now<'r>,
 }
 
@@ -225,7 +230,7 @@ impl Search<'_, '_> {
             if !self.tried.iter().any(|t| t.differing.contains_key(path)) {
                 continue;
             }
-            let pasts: Vec<&Past<'_>> = self.pasts.iter().filter(|p| p.changed.contains(path)).collect();
+            let pasts: Vec<&ReleaseCommit<'_>> = self.pasts.iter().filter(|p| p.changed.contains(path)).collect();
             if past::is_changelog(path) {
                 for past in &pasts {
                     for changelog in files::changelogs(past, path)? {
@@ -336,7 +341,7 @@ impl Search<'_, '_> {
 
     /// Directories that the rules reach and the project's bumps do not: fixtures.
     fn excludes(&mut self) -> Result<()> {
-        let left = |(past, tried): (&Past<'_>, &Tried)| -> Vec<String> {
+        let left = |(past, tried): (&ReleaseCommit<'_>, &Tried)| -> Vec<String> {
             tried.differing.keys().filter(|p| !past.changed.contains(*p)).cloned().collect()
         };
         let untouched: BTreeSet<String> = self.pasts.iter().zip(&self.tried).flat_map(left).collect();
@@ -351,7 +356,7 @@ impl Search<'_, '_> {
     }
 }
 
-fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
+fn release(past: &ReleaseCommit<'_>, tried: Tried) -> Result<PastRelease> {
     let (mut differing, mut other, mut sections) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for path in tried.differing.into_keys() {
         let made = tried.made.get(&path);
@@ -366,7 +371,7 @@ fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
             other.insert(path)
         };
     }
-    Ok(Release {
+    Ok(PastRelease {
         commit: past.commit.clone(),
         subject: past.subject.clone(),
         date: past.date,
@@ -381,8 +386,9 @@ fn release(past: &Past<'_>, tried: Tried) -> Result<Release> {
 }
 
 /// What differs, and what most releases change beside it.
-fn unexpressed(all: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> {
-    let count = |path: &str, of: fn(&Release) -> &BTreeSet<String>| all.iter().filter(|r| of(r).contains(path)).count();
+fn unexpressed(all: &[PastRelease], pasts: &[ReleaseCommit<'_>]) -> Result<Vec<Unexpressed>> {
+    let count =
+        |path: &str, of: fn(&PastRelease) -> &BTreeSet<String>| all.iter().filter(|r| of(r).contains(path)).count();
     let mut found: BTreeMap<&str, usize> = BTreeMap::new();
     // Where the rules do not fit at all, every file differs: that is said of the release.
     for release in all.iter().filter(|r| r.refused.is_none()) {
@@ -402,7 +408,8 @@ fn unexpressed(all: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> 
     let mut out = Vec::new();
     for (path, often) in found {
         let section = all.iter().all(|r| !r.differing.contains(path)) && all.iter().any(|r| r.sections.contains(path));
-        let missed = |r: &Release| r.differing.contains(path) || r.other.contains(path) || r.sections.contains(path);
+        let missed =
+            |r: &PastRelease| r.differing.contains(path) || r.other.contains(path) || r.sections.contains(path);
         let past = pasts.iter().zip(all).find(|(p, r)| p.changed.contains(path) && missed(r));
         let example = past.map(|(p, r)| compare::versioned_line(p, path, r.made.get(path))).transpose()?.flatten();
         out.push(Unexpressed { path: path.to_owned(), releases: often, example, section });
@@ -416,9 +423,9 @@ fn unexpressed(all: &[Release], pasts: &[Past<'_>]) -> Result<Vec<Unexpressed>> 
 }
 
 /// A glob for branches that are named after the versions of releases: `release-*`, `acme-*.x`.
-fn branches(repository: &Repository, pasts: &[Past<'_>]) -> Result<Option<String>> {
+fn branches(repository: &Repository, pasts: &[ReleaseCommit<'_>]) -> Result<Option<String>> {
     let lines: BTreeSet<String> =
-        pasts.iter().flat_map(Past::moves).map(|m| format!("{}.{}", m.new.major, m.new.minor)).collect();
+        pasts.iter().flat_map(ReleaseCommit::moves).map(|m| format!("{}.{}", m.new.major, m.new.minor)).collect();
     let mut forms: BTreeMap<String, usize> = BTreeMap::new();
     for branch in repository.branches(None).context("reading the branches")? {
         let (branch, kind) = branch.context("reading the branches")?;

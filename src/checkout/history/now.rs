@@ -8,7 +8,7 @@ use semver::Version;
 
 use super::past::KeptTree;
 use super::published::{Published, published};
-use crate::bump::{BumpRequest, EntryKind, SourceTree as _, VersionRules, bump};
+use crate::bump::{BumpRequest, SourceTree as _, TreeEntryKind, VersionRules, bump};
 use crate::error::Result;
 use crate::model::{Ident, VersionStep};
 
@@ -65,6 +65,6 @@ impl<'r> Now<'r> {
     /// Whether there is a file at `path`.
     pub(super) fn has(&self, path: &str) -> Result<bool> {
         let entries = self.tree.as_ref().map(KeptTree::entries).transpose()?;
-        Ok(entries.is_none_or(|all| all.iter().any(|e| e.path == path && e.kind == EntryKind::File)))
+        Ok(entries.is_none_or(|all| all.iter().any(|e| e.path == path && e.kind == TreeEntryKind::File)))
     }
 }

@@ -9,9 +9,9 @@ use jiff::civil::Date;
 use semver::Version;
 
 use super::tags::{Tagged, stem, tagged};
-use crate::bump::{Entry, EntryKind, SourceTree};
+use crate::bump::{SourceTree, TreeEntry, TreeEntryKind};
 use crate::error::{Context as _, Result};
-use crate::formats::cargo_manifest::{self, Manifest, PackageVersion, Publish};
+use crate::formats::cargo_manifest::{self, CargoManifest, PackageVersion, Publish};
 use crate::formats::{changelog, changelog_dates};
 use crate::git::{CommitTree, to_oid};
 
@@ -25,7 +25,7 @@ const STILL: i64 = 2 * 365 * 24 * 3600;
 /// A commit's tree as a bump's source; each file is read once.
 pub(super) struct KeptTree<'r> {
     tree: CommitTree<&'r Repository>,
-    entries: RefCell<Option<Rc<Vec<Entry>>>>,
+    entries: RefCell<Option<Rc<Vec<TreeEntry>>>>,
     files: RefCell<HashMap<String, Option<Rc<Vec<u8>>>>>,
 }
 
@@ -36,7 +36,7 @@ impl<'r> KeptTree<'r> {
         Ok(Self { tree, entries: RefCell::default(), files: RefCell::default() })
     }
 
-    fn listed(&self) -> Result<Rc<Vec<Entry>>> {
+    fn listed(&self) -> Result<Rc<Vec<TreeEntry>>> {
         if let Some(known) = &*self.entries.borrow() {
             return Ok(known.clone());
         }
@@ -62,12 +62,12 @@ impl<'r> KeptTree<'r> {
     }
 
     /// Every manifest that can be read, by path.
-    pub(super) fn manifests(&self) -> Result<Vec<(String, Manifest)>> {
+    pub(super) fn manifests(&self) -> Result<Vec<(String, CargoManifest)>> {
         let mut out = Vec::new();
         for entry in self.listed()?.iter() {
             let manifest = entry.path == "Cargo.toml" || entry.path.ends_with("/Cargo.toml");
             if manifest
-                && entry.kind == EntryKind::File
+                && entry.kind == TreeEntryKind::File
                 && let Some(text) = self.text(&entry.path)?
                 && let Ok(manifest) = cargo_manifest::parse(&text)
             {
@@ -79,7 +79,7 @@ impl<'r> KeptTree<'r> {
 }
 
 impl SourceTree for KeptTree<'_> {
-    fn entries(&self) -> Result<Vec<Entry>> {
+    fn entries(&self) -> Result<Vec<TreeEntry>> {
         Ok(self.listed()?.to_vec())
     }
 
@@ -90,7 +90,7 @@ impl SourceTree for KeptTree<'_> {
 
 /// A version that a bump commit moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Moved {
+pub(super) struct MovedVersion {
     /// The crate's name; empty for `[workspace.package]`.
     pub(super) name: String,
     pub(super) old: Version,
@@ -99,7 +99,7 @@ pub(super) struct Moved {
 }
 
 /// One release: the commit that bumped it.
-pub(super) struct Past<'r> {
+pub(super) struct ReleaseCommit<'r> {
     pub(super) commit: String,
     pub(super) subject: String,
     /// The day that its changelog names, or the commit's.
@@ -109,7 +109,7 @@ pub(super) struct Past<'r> {
     /// The crate whose release it is, where a person said so.
     pub(super) krate: Option<String>,
     /// What moved, by manifest.
-    pub(super) moved: BTreeMap<String, Vec<Moved>>,
+    pub(super) moved: BTreeMap<String, Vec<MovedVersion>>,
     /// The files that the commit changed; not those that it added or removed.
     pub(super) changed: BTreeSet<String>,
     /// The files that it added, with `{version}` for a version that moved.
@@ -118,16 +118,16 @@ pub(super) struct Past<'r> {
     pub(super) after: KeptTree<'r>,
 }
 
-impl Past<'_> {
+impl ReleaseCommit<'_> {
     /// Everything that moved.
-    pub(super) fn moves(&self) -> impl Iterator<Item = &Moved> {
+    pub(super) fn moves(&self) -> impl Iterator<Item = &MovedVersion> {
         self.moved.values().flatten()
     }
 
     /// The version that stood for the project before this release: that of the crate which its tag means, or the highest
     /// that moved.
-    pub(super) fn main(&self) -> Option<&Moved> {
-        let named = |m: &&Moved| self.krate.as_ref().is_some_and(|k| m.name == *k);
+    pub(super) fn main(&self) -> Option<&MovedVersion> {
+        let named = |m: &&MovedVersion| self.krate.as_ref().is_some_and(|k| m.name == *k);
         if let Some(own) = self.moves().find(named) {
             return Some(own);
         }
@@ -140,7 +140,7 @@ impl Past<'_> {
 
 /// Whose releases are meant, where a person says so.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct ReleaseFilter {
     /// The crate whose version is the project's.
     pub krate: Option<String>,
     /// The form of its tags, with `{version}`.
@@ -152,9 +152,9 @@ pub struct Wanted {
 pub(super) fn releases<'r>(
     repository: &'r Repository,
     count: usize,
-    wanted: &Wanted,
+    wanted: &ReleaseFilter,
     progress: &dyn Fn(&str),
-) -> Result<(Option<String>, Vec<Past<'r>>)> {
+) -> Result<(Option<String>, Vec<ReleaseCommit<'r>>)> {
     progress("reading the tags");
     let tagged = tagged(repository)?;
     let fits = |prefix: &&String| {
@@ -174,16 +174,16 @@ pub(super) fn releases<'r>(
         tags.sort_by(|a, b| (b.time, &b.version).cmp(&(a.time, &a.version)));
         // Other releases teach where there are few patches.
         let (patches, others): (Vec<_>, Vec<_>) = tags.into_iter().partition(|t| t.version.patch > 0);
-        let mut out: Vec<Past<'r>> = Vec::new();
+        let mut out: Vec<ReleaseCommit<'r>> = Vec::new();
         for tag in patches.into_iter().take(4 * count).chain(others.into_iter().take(2 * count)) {
             progress(&format!("looking for the bump of {prefix}{}", tag.version));
             let named = wanted.krate.as_deref().unwrap_or_else(|| stem(prefix));
             let found = made(repository, named, &tag)?;
-            let of = |p: &Past<'_>| {
+            let of = |p: &ReleaseCommit<'_>| {
                 wanted.krate.as_ref().is_none_or(|k| p.moves().any(|m| m.name == *k || m.name.is_empty()))
             };
             if let Some(past) = found.filter(of).filter(|p| out.iter().all(|other| other.commit != p.commit)) {
-                out.push(Past { krate: wanted.krate.clone(), ..past });
+                out.push(ReleaseCommit { krate: wanted.krate.clone(), ..past });
             }
             if out.len() == count {
                 break;
@@ -205,7 +205,8 @@ pub(super) fn releases<'r>(
     let mut out = Vec::new();
     for id in walk.take(HISTORY) {
         let commit = id.and_then(|id| repository.find_commit(id)).context("reading the history")?;
-        let ours = |m: &&Moved| m.publish && wanted.krate.as_ref().is_none_or(|k| m.name == *k || m.name.is_empty());
+        let ours =
+            |m: &&MovedVersion| m.publish && wanted.krate.as_ref().is_none_or(|k| m.name == *k || m.name.is_empty());
         out.extend(past(repository, &commit, |moved| moved.iter().any(ours))?);
         if out.len() == count {
             break;
@@ -242,8 +243,8 @@ fn forms<'t>(repository: &Repository, tagged: &'t BTreeMap<String, Vec<Tagged>>)
 
 /// The bump commit that a tag is of. A tag that names a crate means that crate, where the commits before it move one of
 /// that name.
-fn made<'r>(repository: &'r Repository, stem: &str, tag: &Tagged) -> Result<Option<Past<'r>>> {
-    let look = |named: &dyn Fn(&Moved) -> bool| {
+fn made<'r>(repository: &'r Repository, stem: &str, tag: &Tagged) -> Result<Option<ReleaseCommit<'r>>> {
+    let look = |named: &dyn Fn(&MovedVersion) -> bool| {
         let mut walk = repository.revwalk().context("reading the history")?;
         walk.set_sorting(Sort::TIME).and_then(|()| walk.push(tag.commit)).context("reading the history")?;
         first(repository, walk, BEFORE_TAG, |moved| moved.iter().any(|m| m.publish && m.new == tag.version && named(m)))
@@ -252,15 +253,15 @@ fn made<'r>(repository: &'r Repository, stem: &str, tag: &Tagged) -> Result<Opti
     if found.is_none() {
         found = look(&|_| true)?;
     }
-    Ok(found.map(|past| Past { version: Some(tag.version.clone()), ..past }))
+    Ok(found.map(|past| ReleaseCommit { version: Some(tag.version.clone()), ..past }))
 }
 
 fn first<'r>(
     repository: &'r Repository,
     walk: git2::Revwalk<'_>,
     limit: usize,
-    wanted: impl Fn(&[&Moved]) -> bool,
-) -> Result<Option<Past<'r>>> {
+    wanted: impl Fn(&[&MovedVersion]) -> bool,
+) -> Result<Option<ReleaseCommit<'r>>> {
     for id in walk.take(limit) {
         let commit = id.and_then(|id| repository.find_commit(id)).context("reading the history")?;
         if let Some(past) = past(repository, &commit, &wanted)? {
@@ -274,22 +275,22 @@ fn first<'r>(
 fn past<'r>(
     repository: &'r Repository,
     commit: &Commit<'r>,
-    wanted: impl Fn(&[&Moved]) -> bool,
-) -> Result<Option<Past<'r>>> {
+    wanted: impl Fn(&[&MovedVersion]) -> bool,
+) -> Result<Option<ReleaseCommit<'r>>> {
     // A shallow clone names parents that it does not have.
     let (1, Ok(parent)) = (commit.parent_count(), commit.parent(0)) else { return Ok(None) };
     let (before, after) = (parent.tree().context("a tree")?, commit.tree().context("a tree")?);
     let mut options = git2::DiffOptions::new();
     options.pathspec("*Cargo.toml").context_lines(0);
     let diff = repository.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options)).context("a diff")?;
-    let mut moved: BTreeMap<String, Vec<Moved>> = BTreeMap::new();
+    let mut moved: BTreeMap<String, Vec<MovedVersion>> = BTreeMap::new();
     for delta in diff.deltas().filter(|d| d.status() == Delta::Modified) {
         let (old, new) = (manifest(repository, delta.old_file().id()), manifest(repository, delta.new_file().id()));
         let (Some(old), Some(new), Some(path)) = (old, new, delta.new_file().path()) else { continue };
         for (a, b) in literals(&old).into_iter().zip(literals(&new)) {
             // Whichever step: libraries may take minor ones with each patch of the project.
             if a.0 == b.0 && b.1 > a.1 && a.1.pre.is_empty() && b.1.pre.is_empty() {
-                let one = Moved { name: a.0, old: a.1, new: b.1, publish: a.2 };
+                let one = MovedVersion { name: a.0, old: a.1, new: b.1, publish: a.2 };
                 moved.entry(path.display().to_string()).or_default().push(one);
             }
         }
@@ -309,7 +310,7 @@ fn past<'r>(
     let named = |path: String| versions.iter().fold(path, |path, version| path.replace(version, "{version}"));
     let added = added.map(named).collect();
     let at = jiff::Timestamp::from_second(commit.time().seconds()).context("a date")?;
-    let mut out = Past {
+    let mut out = ReleaseCommit {
         commit: commit.id().to_string(),
         subject: commit.summary().ok().flatten().unwrap_or_default().to_owned(),
         date: at.to_zoned(jiff::tz::TimeZone::UTC).date(),
@@ -328,7 +329,7 @@ fn past<'r>(
 }
 
 /// The day that a changelog of the commit gives the release: it may have been written on another one.
-fn named_day(past: &Past<'_>) -> Result<Option<Date>> {
+fn named_day(past: &ReleaseCommit<'_>) -> Result<Option<Date>> {
     for path in past.changed.iter().filter(|p| is_changelog(p)) {
         let Some(text) = past.after.text(path)? else { continue };
         for moved in past.moves() {
@@ -342,13 +343,13 @@ fn named_day(past: &Past<'_>) -> Result<Option<Date>> {
     Ok(None)
 }
 
-fn manifest(repository: &Repository, id: Oid) -> Option<Manifest> {
+fn manifest(repository: &Repository, id: Oid) -> Option<CargoManifest> {
     let blob = repository.find_blob(id).ok()?;
     cargo_manifest::parse(std::str::from_utf8(blob.content()).ok()?).ok()
 }
 
 /// (name, version, published) of the versions that a manifest names itself.
-fn literals(manifest: &Manifest) -> Vec<(String, Version, bool)> {
+fn literals(manifest: &CargoManifest) -> Vec<(String, Version, bool)> {
     let mut out = Vec::new();
     if let Some(package) = &manifest.package
         && let PackageVersion::Literal(text) = &package.version

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::super::project::Place;
+use super::super::project::LocalProject;
 use super::super::{Output, prompt};
 use super::{Args, diffs, may_approve, own_key, text};
 use crate::config::KeySource;
@@ -15,14 +15,14 @@ use crate::effects::{Effects, Scratch, files};
 use crate::engine::approve::{Reviewing, sign};
 use crate::engine::export::{self, Opened};
 use crate::engine::review::review;
-use crate::engine::{TrainDir, View};
+use crate::engine::{TrainDir, TrainView};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::MESSAGE_BEGIN;
 use crate::model::{PersonId, SecretRef, escape, shell_path};
 use crate::signers::decrypt;
 use crate::trust::Carried;
 
-pub(super) fn run(place: &Place, args: &Args, bundle: &Path, to: &Path, out: &Output) -> Result<ExitCode> {
+pub(super) fn run(place: &LocalProject, args: &Args, bundle: &Path, to: &Path, out: &Output) -> Result<ExitCode> {
     let shown = bundle.display().to_string();
     if place.disk.entry(to).context(format!("cannot look at `{}`", to.display()))?.is_some() {
         return Err(there_already(to));
@@ -109,7 +109,7 @@ fn head(opened: &Opened, shown: &str) -> String {
 }
 
 /// What this machine knows about it that the bundle does not say.
-fn notes(place: &Place, view: &View, person: &PersonId) -> Vec<String> {
+fn notes(place: &LocalProject, view: &TrainView, person: &PersonId) -> Vec<String> {
     let mut out = Vec::new();
     if let Some(KeySource::File { passphrase: Some(SecretRef::Command(command)), .. }) =
         place.config.signing.people.get(person)
@@ -136,12 +136,12 @@ fn notes(place: &Place, view: &View, person: &PersonId) -> Vec<String> {
 
 /// Where one review works; gone when it is over.
 struct Desk<'a> {
-    place: &'a Place,
+    place: &'a LocalProject,
     scratch: Scratch<'a>,
 }
 
 impl<'a> Desk<'a> {
-    fn open(place: &'a Place) -> Result<Self> {
+    fn open(place: &'a LocalProject) -> Result<Self> {
         Ok(Self { place, scratch: Scratch::new(&*place.disk, &place.root().join("scratch"))? })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::report::{Check, Health};
+use super::report::{Health, HealthCheck};
 use super::{Subjects, Work, machine, trust};
 use crate::config::{Config, KeySource};
 use crate::error::{Error, Result};
@@ -21,15 +21,15 @@ pub(super) fn examine(config: &Config, subjects: &Subjects<'_>, person: &PersonI
     trust::root(config, subjects, work);
     let name = person.to_string();
     work.now(match may_approve(config, subjects, person, source) {
-        Ok(found) => Check::ok("person", name.clone(), found),
-        Err(e) => Check::from_error("person", name.clone(), Health::Fail, &e),
+        Ok(found) => HealthCheck::ok("person", name.clone(), found),
+        Err(e) => HealthCheck::from_error("person", name.clone(), Health::Fail, &e),
     });
     trust::repository(config, work);
     match source {
         Some(source) => machine::key_of_approver(name, source, work),
         None => {
             let e = Error::fatal("no key is configured for this person on this machine").hint(own_key(person.as_str()));
-            work.now(Check::from_error("key", name, Health::Warn, &e));
+            work.now(HealthCheck::from_error("key", name, Health::Warn, &e));
         }
     }
     for store in subjects.stores {

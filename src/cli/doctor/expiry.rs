@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::report::{Check, Health};
+use super::report::{Health, HealthCheck};
 use super::{Subjects, Work};
 use crate::config::Config;
 use crate::effects::Forge;
@@ -34,8 +34,10 @@ pub(super) fn dates(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
             match token(&*forge).await {
                 Ok(Some(ends)) => vec![judge(&name, "make a new token, and put it where the old one is", ends, now)],
                 Ok(None) => Vec::new(),
-                Err(e) if e.kind() == ErrorKind::Verification => vec![Check::from_error(AREA, name, Health::Warn, &e)],
-                Err(e) => vec![Check::ok(AREA, name, format!("{NOT_CHECKED}{}", e.message()))],
+                Err(e) if e.kind() == ErrorKind::Verification => {
+                    vec![HealthCheck::from_error(AREA, name, Health::Warn, &e)]
+                }
+                Err(e) => vec![HealthCheck::ok(AREA, name, format!("{NOT_CHECKED}{}", e.message()))],
             }
         });
     }
@@ -48,11 +50,11 @@ async fn token(forge: &dyn Forge) -> Result<Option<Timestamp>> {
 }
 
 /// The root, and every certificate that it needs: only those that end soon, unless none does.
-fn of_trust(trust: &TrustedRoot, now: Timestamp) -> Vec<Check> {
+fn of_trust(trust: &TrustedRoot, now: Timestamp) -> Vec<HealthCheck> {
     let sign = "have a new trust root signed: `lifeboat trust init`";
     let mut dates = vec![judge("trust root", sign, trust.root.expires, now)];
     let roles = &trust.root.roles;
-    let of = |what: &str, keys: &std::collections::BTreeSet<crate::model::Fingerprint>| -> Vec<Check> {
+    let of = |what: &str, keys: &std::collections::BTreeSet<crate::model::Fingerprint>| -> Vec<HealthCheck> {
         let one = |key| {
             let ends = trust.certificate(key).ok()?.expires(now)?;
             let extend = "extend it (`gpg --quick-set-expire`), and put the new export beside `trust.json`";
@@ -68,11 +70,11 @@ fn of_trust(trust: &TrustedRoot, now: Timestamp) -> Vec<Check> {
     dates
 }
 
-fn judge(name: &str, hint: &str, ends: Timestamp, now: Timestamp) -> Check {
+fn judge(name: &str, hint: &str, ends: Timestamp, now: Timestamp) -> HealthCheck {
     let left = ends.duration_since(now);
     let day = ends.strftime("%F");
     if left > SOON {
-        return Check::ok(AREA, name, format!("until {day}"));
+        return HealthCheck::ok(AREA, name, format!("until {day}"));
     }
     let days = left.as_hours() / 24;
     let text = match days {
@@ -80,7 +82,7 @@ fn judge(name: &str, hint: &str, ends: Timestamp, now: Timestamp) -> Check {
         0 => format!("ends within a day, on {day}"),
         days => format!("ends in {}, on {day}", counted(usize::try_from(days).unwrap_or(0), "day")),
     };
-    Check::from_error(AREA, name, Health::Warn, &Error::fatal(text).hint(hint))
+    HealthCheck::from_error(AREA, name, Health::Warn, &Error::fatal(text).hint(hint))
 }
 
 #[cfg(test)]
@@ -91,7 +93,7 @@ mod tests {
     fn what_ends_within_a_month_is_said() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let check = |ends: &str| judge("x", "y", ends.parse().unwrap(), now);
-        assert_eq!(check("2026-12-23T12:00:00Z"), Check::ok(AREA, "x", "until 2026-12-23"));
+        assert_eq!(check("2026-12-23T12:00:00Z"), HealthCheck::ok(AREA, "x", "until 2026-12-23"));
         assert_eq!(check("2026-12-20T12:00:00Z").found, "ends in 28 days, on 2026-12-20");
         assert_eq!(check("2026-11-23T13:00:00Z").found, "ends in 1 day, on 2026-11-23");
         assert_eq!(check("2026-11-22T13:00:00Z").found, "ends within a day, on 2026-11-22");

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use jiff::Timestamp;
 
-use super::report::{Check, Health};
+use super::report::{Health, HealthCheck};
 use super::{Need, Work};
 use crate::config::{Config, KeySource};
 use crate::effects::blocking;
@@ -69,16 +69,16 @@ async fn first_line(program: &'static str, arguments: &'static [&'static str]) -
 }
 
 /// The room where the state directory is or will be.
-pub(super) fn disk_space(state: &Path) -> Check {
+pub(super) fn disk_space(state: &Path) -> HealthCheck {
     let existing = state.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
     let Ok(room) = rustix::fs::statvfs(existing) else {
         let e = Error::fatal(format!("cannot tell how much room `{}` has", existing.display()));
-        return Check::from_error("disk", "state", Health::Warn, &e);
+        return HealthCheck::from_error("disk", "state", Health::Warn, &e);
     };
     judge_room(room.f_bavail.saturating_mul(room.f_frsize), state)
 }
 
-fn judge_room(bytes: u64, state: &Path) -> Check {
+fn judge_room(bytes: u64, state: &Path) -> HealthCheck {
     let tenths = bytes / ((1 << 30) / 10);
     let found = format!("{}.{} GiB free for `{}`", tenths / 10, tenths % 10, state.display());
     let health = match bytes {
@@ -87,19 +87,19 @@ fn judge_room(bytes: u64, state: &Path) -> Check {
         _ => Health::Ok,
     };
     let hint = (health != Health::Ok).then(|| "make room, or set another state directory".to_owned());
-    Check { health, hint, ..Check::ok("disk", "state", found) }
+    HealthCheck { health, hint, ..HealthCheck::ok("disk", "state", found) }
 }
 
 /// A wrong clock makes signatures that are not valid yet, or no more.
-pub(super) fn clock(now: Timestamp) -> Check {
+pub(super) fn clock(now: Timestamp) -> HealthCheck {
     let name = "clock";
     match EPOCH.parse::<Timestamp>() {
         Ok(epoch) if now < epoch => {
             let e = Error::fatal(format!("the clock shows {}", crate::model::utc(now)))
                 .hint("set it: signatures carry their time");
-            Check::from_error("machine", name, Health::Fail, &e)
+            HealthCheck::from_error("machine", name, Health::Fail, &e)
         }
-        _ => Check::ok("machine", name, crate::model::utc(now)),
+        _ => HealthCheck::ok("machine", name, crate::model::utc(now)),
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn keys(config: &Config, work: &mut Work) {
         if missing {
             let e = Error::fatal("no key is configured on this machine")
                 .hint(format!("add `{role} = {{ file = \"…\" }}` or `{{ gpg = \"…\" }}` to `[signing]`"));
-            work.now(Check::from_error("key", role, Health::Warn, &e));
+            work.now(HealthCheck::from_error("key", role, Health::Warn, &e));
         }
     }
     for (role, source) in sources(config) {
@@ -134,7 +134,7 @@ pub(super) fn key_of_approver(person: String, source: &KeySource, work: &mut Wor
     key_or(person, source, Health::Fail, work, |check| {
         let own = super::approver::own_key(&check.name);
         let hint = check.hint.as_ref().map_or_else(|| own.clone(), |hint| format!("{hint}; or {own}"));
-        Check { hint: Some(hint), ..check }
+        HealthCheck { hint: Some(hint), ..check }
     });
 }
 
@@ -148,39 +148,39 @@ fn key_or(
     source: &KeySource,
     missing: Health,
     work: &mut Work,
-    absent: impl FnOnce(Check) -> Check + Send + 'static,
+    absent: impl FnOnce(HealthCheck) -> HealthCheck + Send + 'static,
 ) {
     match source.clone() {
         KeySource::File { path, passphrase } => {
             let mut check = key_file(role.clone(), &path, passphrase.as_ref());
             if check.health == Health::Fail {
-                check = absent(Check { health: missing, ..check });
+                check = absent(HealthCheck { health: missing, ..check });
             }
             work.now(check);
         }
         KeySource::Gpg { fingerprint } => work.later_all("key", role.clone(), missing, async move {
             vec![match gpg_key(fingerprint).await {
-                Ok(found) => Check::ok("key", role, found),
-                Err(e) => absent(Check::from_error("key", role, missing, &e)),
+                Ok(found) => HealthCheck::ok("key", role, found),
+                Err(e) => absent(HealthCheck::from_error("key", role, missing, &e)),
             }]
         }),
     }
 }
 
 /// What a key's absence means where another machine may have it.
-fn elsewhere(check: Check, missing: Health) -> Check {
+fn elsewhere(check: HealthCheck, missing: Health) -> HealthCheck {
     if check.health == Health::Ok || missing == Health::Fail {
         return check;
     }
     let hint = format!("needed only where {0} approves; there: `lifeboat doctor --as {0}`", check.name);
-    Check { hint: Some(hint), ..check }
+    HealthCheck { hint: Some(hint), ..check }
 }
 
-fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> Check {
+fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> HealthCheck {
     use std::os::unix::fs::PermissionsExt as _;
     let shown = path.display();
     let wrong = |health, message: String, hint: String| {
-        Check::from_error("key", role.clone(), health, &Error::fatal(message).hint(hint))
+        HealthCheck::from_error("key", role.clone(), health, &Error::fatal(message).hint(hint))
     };
     let meta = match std::fs::metadata(path) {
         // To open a pipe would wait until somebody writes to it.
@@ -207,7 +207,7 @@ fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> Check 
             let message = format!("cannot read its passphrase in `{}`", file.display());
             wrong(Health::Fail, message, "check the path".to_owned())
         }
-        _ => Check::ok("key", role, shown.to_string()),
+        _ => HealthCheck::ok("key", role, shown.to_string()),
     }
 }
 

@@ -33,7 +33,7 @@ impl Health {
 
 /// What one look found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub struct HealthCheck {
     /// What kind of thing was looked at, such as `store`.
     pub area: &'static str,
     /// Which one.
@@ -52,7 +52,7 @@ pub struct Check {
     pub waiting: Vec<String>,
 }
 
-impl Check {
+impl HealthCheck {
     /// Something that is as it should be.
     pub fn ok(area: &'static str, name: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
@@ -74,8 +74,8 @@ impl Check {
 }
 
 /// Writes a table: one line for each check, hints below, and the sum of it.
-pub(super) fn table(checks: &[Check], person: Option<&PersonId>, out: &mut dyn Write) -> Result<()> {
-    let width = |column: &dyn Fn(&Check) -> usize| checks.iter().map(column).max().unwrap_or(0);
+pub(super) fn table(checks: &[HealthCheck], person: Option<&PersonId>, out: &mut dyn Write) -> Result<()> {
+    let width = |column: &dyn Fn(&HealthCheck) -> usize| checks.iter().map(column).max().unwrap_or(0);
     let (area, name) = (width(&|c| c.area.len()), width(&|c| c.name.chars().count()));
     let mut text = String::new();
     for check in checks {
@@ -113,10 +113,10 @@ pub(super) fn table(checks: &[Check], person: Option<&PersonId>, out: &mut dyn W
 }
 
 /// Writes `{"checks": […], "health": "ok"}`.
-pub(super) fn json(checks: &[Check], out: &mut dyn Write) -> Result<()> {
+pub(super) fn json(checks: &[HealthCheck], out: &mut dyn Write) -> Result<()> {
     #[derive(Serialize)]
     struct Report<'a> {
-        checks: &'a [Check],
+        checks: &'a [HealthCheck],
         health: Health,
     }
     let health = checks.iter().map(|c| c.health).max().unwrap_or(Health::Ok);

@@ -1,7 +1,7 @@
 //! The table, the JSON and the exit code, with destinations that answer, fail or stay silent.
 
 use super::*;
-use crate::effects::{AssetFile, Discard, ForgeView, Latest, ReleaseText};
+use crate::effects::{AssetFile, Discard, ForgeView, MarkLatest, ReleaseText};
 use crate::error::ErrorKind;
 use crate::model::{RemoteName, TagName};
 
@@ -43,7 +43,7 @@ impl Forge for Sample {
         Err(Error::fatal("not here"))
     }
 
-    async fn publish(&self, _: u64, _: Latest) -> Result<()> {
+    async fn publish(&self, _: u64, _: MarkLatest) -> Result<()> {
         Err(Error::fatal("not here"))
     }
 
@@ -60,7 +60,7 @@ fn config(required: bool) -> Config {
     crate::config::parse(&text, Path::new("/nowhere/lifeboat.toml"), &crate::wiring::registries()).unwrap()
 }
 
-async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
+async fn checks(config: &Config, mood: Mood) -> Vec<HealthCheck> {
     let forges: Vec<Arc<dyn Forge>> = vec![Arc::new(Sample("github".parse().unwrap(), mood))];
     let subjects = Subjects {
         config: Ok(config),
@@ -78,7 +78,7 @@ async fn checks(config: &Config, mood: Mood) -> Vec<Check> {
     examine(&subjects).await
 }
 
-fn find<'a>(checks: &'a [Check], area: &str, name: &str) -> &'a Check {
+fn find<'a>(checks: &'a [HealthCheck], area: &str, name: &str) -> &'a HealthCheck {
     checks.iter().find(|c| c.area == area && c.name == name).unwrap()
 }
 
@@ -101,7 +101,7 @@ async fn silence_ends_and_the_order_stays() {
     work.later("store", "quick".to_owned(), Health::Fail, async { Ok("here".to_owned()) });
     let checks = work.finish().await;
     assert_eq!(checks[0].found, "no answer within 50ms");
-    assert_eq!(checks[1], Check::ok("store", "quick", "here"));
+    assert_eq!(checks[1], HealthCheck::ok("store", "quick", "here"));
 }
 
 #[tokio::test]
@@ -131,8 +131,8 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
 #[test]
 fn the_table() {
     let checks = [
-        Check::ok("store", "mirror", "put if absent: yes"),
-        Check::from_error("forge", "github", Health::Warn, &Error::fatal("down\u{1b}").hint("wait")),
+        HealthCheck::ok("store", "mirror", "put if absent: yes"),
+        HealthCheck::from_error("forge", "github", Health::Warn, &Error::fatal("down\u{1b}").hint("wait")),
     ];
     let mut out = Vec::new();
     report::table(&checks, None, &mut out).unwrap();

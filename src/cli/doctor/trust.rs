@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::report::{Check, Health};
+use super::report::{Health, HealthCheck};
 use super::{Subjects, Work};
 use crate::config::{Config, KeySource};
 use crate::effects::RefUpdate;
@@ -32,21 +32,21 @@ pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
                 continue;
             }
             if let Err(e) = gather::known(&HostDisk, trust, key, subjects.now) {
-                work.now(Check::from_error("trust", name, Health::Fail, &e));
+                work.now(HealthCheck::from_error("trust", name, Health::Fail, &e));
             }
         }
     }
     if let Some(e) = found.as_ref().ok().and_then(|trust| check_hosts(config, &trust.root.hosts).err()) {
-        work.now(Check::from_error("trust", "hosts", Health::Fail, &e));
+        work.now(HealthCheck::from_error("trust", "hosts", Health::Fail, &e));
     }
     work.now(match found {
         Ok(trust) => {
             let approve = &trust.root.roles.approve;
             let (need, of, until) = (approve.threshold, approve.people.len(), crate::model::utc(trust.root.expires));
             let found = format!("version {}, {need} of {of} people approve, until {until}", trust.root.version);
-            Check::ok("trust", "root", found)
+            HealthCheck::ok("trust", "root", found)
         }
-        Err(e) => Check::from_error("trust", "root", Health::Fail, &e),
+        Err(e) => HealthCheck::from_error("trust", "root", Health::Fail, &e),
     });
 }
 
@@ -112,8 +112,8 @@ pub(super) fn repository(config: &Config, work: &mut Work) {
         }
     }
     work.now(match found {
-        Ok((found, ..)) => Check::ok("project", "repository", found),
-        Err(e) => Check::from_error("project", "repository", Health::Fail, &e),
+        Ok((found, ..)) => HealthCheck::ok("project", "repository", found),
+        Err(e) => HealthCheck::from_error("project", "repository", Health::Fail, &e),
     });
 }
 
@@ -127,15 +127,15 @@ pub(super) fn trial_push(config: &Config) -> Option<(PathBuf, RefUpdate)> {
 }
 
 /// The crates of a line that were not fetched ahead: without them it cannot be planned.
-fn crates(config: &Config, repository: &UserRepository, branch: &BranchFact) -> Option<Check> {
+fn crates(config: &Config, repository: &UserRepository, branch: &BranchFact) -> Option<HealthCheck> {
     let name = branch.name.as_str();
     let missing = match gather::missing_crates(config, repository, &branch.head) {
         Ok(missing) if missing.is_empty() => return None,
         Ok(missing) => missing,
-        Err(e) => return Some(Check::from_error("crates", name, Health::Warn, &e)),
+        Err(e) => return Some(HealthCheck::from_error("crates", name, Health::Warn, &e)),
     };
     let first: Vec<&str> = missing.iter().take(3).map(String::as_str).collect();
     let e = Error::input(format!("{} crates were not fetched, among them {}", missing.len(), first.join(", ")))
         .hint(format!("check `{name}` out and run `cargo fetch --locked` before a train of this line"));
-    Some(Check::from_error("crates", name, Health::Warn, &e))
+    Some(HealthCheck::from_error("crates", name, Health::Warn, &e))
 }

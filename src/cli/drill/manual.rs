@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::super::project::Place;
+use super::super::project::LocalProject;
 use super::super::{Global, Output};
 use super::{MARKER, begin, make, pin};
-use crate::drill::{PEOPLE, Sample, THRESHOLD};
+use crate::drill::{PEOPLE, SampleProject, THRESHOLD};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{shell_path, shell_word};
 
@@ -47,10 +47,10 @@ pub(super) fn run(global: &Global, dir: &Path, out: &Output) -> Result<ExitCode>
 }
 
 /// The sample, made afresh unless a whole one is there.
-fn prepare(global: &Global, dir: &Path) -> Result<Sample> {
+fn prepare(global: &Global, dir: &Path) -> Result<SampleProject> {
     let marker = dir.join(MANUAL);
     if marker.exists() {
-        return Ok(Sample::at(dir));
+        return Ok(SampleProject::at(dir));
     }
     if dir.join(MARKER).exists() {
         return Err(Error::input(format!("`{}` has a drill that ships by itself", dir.display()))
@@ -60,13 +60,13 @@ fn prepare(global: &Global, dir: &Path) -> Result<Sample> {
     let sample = make(dir, REFUSING)?;
     let global =
         Global { config: Some(sample.project().join("lifeboat.toml")), state: Some(sample.state()), ..global.clone() };
-    pin(&Place::open(&global)?)?;
+    pin(&LocalProject::open(&global)?)?;
     std::fs::rename(&begun, &marker).context("cannot mark the sample as whole")?;
     Ok(sample)
 }
 
 /// The lines that let every command below them, and every command that the program prints, run as it stands.
-fn surroundings(sample: &Sample) -> Result<Vec<String>> {
+fn surroundings(sample: &SampleProject) -> Result<Vec<String>> {
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     let mut out = Vec::new();
     if !found_by_name(&program) {
@@ -85,7 +85,7 @@ fn found_by_name(program: &Path) -> bool {
     first.and_then(|p| p.canonicalize().ok()) == program.canonicalize().ok()
 }
 
-fn commands(sample: &Sample) -> Vec<String> {
+fn commands(sample: &SampleProject) -> Vec<String> {
     let train = "../train.toml";
     let mut out =
         vec!["lifeboat doctor".to_owned(), format!("lifeboat plan {train}"), format!("lifeboat ship {train}")];

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::project::Place;
-use crate::effects::Quiet;
+use crate::cli::project::LocalProject;
+use crate::effects::NoProgress;
 use crate::engine::TrainDir;
 use crate::error::{Context as _, Error, Result};
 
@@ -34,11 +34,11 @@ pub(super) async fn asked() -> i32 {
 
 /// Clears what a dry run that was killed left: its jobs first, which may still run; then its bytes in every store's staging
 /// area, which only its own journal can name; at last the scratch directory with that journal.
-pub(super) async fn clear_killed(place: &Place, dir: &TrainDir) -> Result<()> {
+pub(super) async fn clear_killed(place: &LocalProject, dir: &TrainDir) -> Result<()> {
     if place.disk.entry(dir.path()).context(format!("cannot look at `{}`", dir.path().display()))?.is_none() {
         return Ok(());
     }
-    for runner in &place.effects_in(dir, Arc::new(Quiet))?.runners {
+    for runner in &place.effects_in(dir, Arc::new(NoProgress))?.runners {
         runner.cancel_all().await?;
     }
     let nonce = killed(place, dir).map_err(|e| {
@@ -52,7 +52,7 @@ pub(super) async fn clear_killed(place: &Place, dir: &TrainDir) -> Result<()> {
 }
 
 /// Removes what a dry run staged, from every store.
-pub(super) async fn clear_staging(place: &Place, nonce: Option<&TrainNonce>) -> Result<()> {
+pub(super) async fn clear_staging(place: &LocalProject, nonce: Option<&TrainNonce>) -> Result<()> {
     let Some(nonce) = nonce else { return Ok(()) };
     for store in place.destinations()?.stores.values() {
         store.clear_staging(nonce.as_str()).await?;
@@ -61,7 +61,7 @@ pub(super) async fn clear_staging(place: &Place, nonce: Option<&TrainNonce>) -> 
 }
 
 /// Removes a directory; programs that a killed run started may write there for a moment more.
-pub(super) fn remove(place: &Place, dir: &std::path::Path) -> Result<()> {
+pub(super) fn remove(place: &LocalProject, dir: &std::path::Path) -> Result<()> {
     let mut tries = 0;
     loop {
         match place.disk.remove_dir_all(dir) {
@@ -79,7 +79,7 @@ pub(super) fn remove(place: &Place, dir: &std::path::Path) -> Result<()> {
 }
 
 /// The nonce of the dry run whose scratch state is still there, if it came far enough to have one.
-fn killed(place: &Place, dir: &TrainDir) -> Result<Option<TrainNonce>, Error> {
+fn killed(place: &LocalProject, dir: &TrainDir) -> Result<Option<TrainNonce>, Error> {
     let path = dir.plan();
     if place.disk.entry(&path).context(format!("cannot look at `{}`", path.display()))?.is_none() {
         return Ok(None);

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use crate::cli::doctor::{Check, Health, expiry};
+use crate::cli::doctor::{Health, HealthCheck, expiry};
 use crate::cli::{Global, Output, consumer};
 use crate::error::{Error, ErrorKind};
 use crate::model::{counted, escape};
@@ -50,7 +50,7 @@ pub(super) fn area_of(step: &StepId) -> &'static str {
 }
 
 /// What `doctor` finds on this machine; nothing where it cannot even begin, which the rehearsal says itself.
-pub(super) fn look(global: &Global) -> Vec<Check> {
+pub(super) fn look(global: &Global) -> Vec<HealthCheck> {
     consumer::with_subjects(global, |subjects| {
         Ok(crate::cli::runtime()?.block_on(crate::cli::doctor::examine(subjects)))
     })
@@ -58,7 +58,7 @@ pub(super) fn look(global: &Global) -> Vec<Check> {
 }
 
 /// The sum of a rehearsal's own failures and of what `doctor` found. Keys are left out: a rehearsal has its own.
-pub(super) fn judge(broken: Vec<(Finding, Error)>, checks: &[Check], did: &str) -> Fitness {
+pub(super) fn judge(broken: Vec<(Finding, Error)>, checks: &[HealthCheck], did: &str) -> Fitness {
     // Something else was at work, or a place was down for the moment: that says nothing of the project.
     let busy =
         !broken.is_empty() && broken.iter().all(|(f, e)| f.area == "rehearsal" && e.kind() == ErrorKind::Transient);
@@ -133,19 +133,19 @@ mod tests {
     #[test]
     fn one_line_says_fit_or_what_has_rotted() {
         let checks = [
-            Check::ok("store", "mirror", "put if absent: yes"),
-            Check::from_error("key", "alice", Health::Fail, &Error::fatal("cannot read the file")),
-            Check::from_error("forge", "github", Health::Warn, &Error::fatal("no answer")),
-            Check::from_error("remote", "git", Health::Fail, &Error::fatal("refused")),
-            Check::ok(expiry::AREA, "github token", format!("{}GITHUB_TOKEN is not set", expiry::NOT_CHECKED)),
+            HealthCheck::ok("store", "mirror", "put if absent: yes"),
+            HealthCheck::from_error("key", "alice", Health::Fail, &Error::fatal("cannot read the file")),
+            HealthCheck::from_error("forge", "github", Health::Warn, &Error::fatal("no answer")),
+            HealthCheck::from_error("remote", "git", Health::Fail, &Error::fatal("refused")),
+            HealthCheck::ok(expiry::AREA, "github token", format!("{}GITHUB_TOKEN is not set", expiry::NOT_CHECKED)),
         ];
         let fit = judge(Vec::new(), &checks, "12 steps in 3 s");
         assert_eq!((fit.fit, fit.summary.as_str()), (true, "rehearsal: fit: 12 steps in 3 s"));
         assert_eq!(fit.not_checked, ["remote git: refused", "github token: GITHUB_TOKEN is not set"]);
 
         let checks = [
-            Check::from_error("store", "mirror", Health::Warn, &Error::fatal("read-only")),
-            Check::from_error(expiry::AREA, "trust root", Health::Warn, &Error::fatal("ends in 3 days")),
+            HealthCheck::from_error("store", "mirror", Health::Warn, &Error::fatal("read-only")),
+            HealthCheck::from_error(expiry::AREA, "trust root", Health::Warn, &Error::fatal("ends in 3 days")),
         ];
         let rotten = judge(broken("recipe", Error::fatal("build/a: exit code 1")), &checks, "");
         assert_eq!(

@@ -12,13 +12,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use self::fitness::{Finding, Fitness};
-use super::project::Place;
+use super::project::LocalProject;
 use super::{Global, Output, progress};
 use crate::config::{self, Config, SeriesSource};
 use crate::drill::recording::{
-    LeapingClock, Recorded, Recording, RecordingForge, RecordingRemote, RecordingStore, Throwaway, throwaway,
+    LeapingClock, RecordedEffect, Recording, RecordingForge, RecordingRemote, RecordingStore, Throwaway, throwaway,
 };
-use crate::effects::{Clock, Effects, Lock, Objects, ProgressEvent, files, locks};
+use crate::effects::{Clock, Effects, LockGuard, Objects, ProgressEvent, files, locks};
 use crate::engine::approve::{approve, clear, review};
 use crate::engine::{Ended, Train, TrainDir, run as engine_run};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ struct Report {
     plan: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<TrainState>,
-    public: Vec<Recorded>,
+    public: Vec<RecordedEffect>,
     deferred: Vec<String>,
     /// What went on here and would stop `ship`.
     lenient: Vec<String>,
@@ -81,7 +81,7 @@ pub(super) fn run(global: &Global, file: Option<&Path>, reviewed: Option<Sha256>
     let file = file.ok_or_else(|| Error::input("a dry run needs the train file"))?;
     let start = Instant::now();
     let mut report = Report::default();
-    let ended = Place::open(global)
+    let ended = LocalProject::open(global)
         .map_err(at("configuration"))
         .and_then(|place| rehearse(&place, file, reviewed, out, &mut report));
     let (broken, code) = match ended {
@@ -112,7 +112,7 @@ pub(super) fn run(global: &Global, file: Option<&Path>, reviewed: Option<Sha256>
 
 /// Sees the facts and plans, as `ship` does. Where no line has a patch, as right after a release, a changelog need not have
 /// a section for the next version.
-fn see(place: &Place, file: &Path, report: &mut Report) -> Result<(Gathered, Plan)> {
+fn see(place: &LocalProject, file: &Path, report: &mut Report) -> Result<(Gathered, Plan)> {
     let mut to = place.destinations()?;
     let recording = Recording::default();
     for remote in to.remotes.values_mut() {
@@ -142,7 +142,7 @@ fn see(place: &Place, file: &Path, report: &mut Report) -> Result<(Gathered, Pla
 }
 
 fn rehearse(
-    place: &Place,
+    place: &LocalProject,
     file: &Path,
     reviewed: Option<Sha256>,
     out: &Output,
@@ -227,7 +227,7 @@ struct Rehearsal {
 
 impl Rehearsal {
     fn prepare(
-        place: &Place,
+        place: &LocalProject,
         dir: &TrainDir,
         (real, plan, gathered): (&crate::trust::TrustedRoot, &Plan, &Gathered),
         out: &Output,
@@ -248,7 +248,7 @@ impl Rehearsal {
 }
 
 /// The only dry run of a train, until dropped.
-fn alone(place: &Place, home: &TrainDir) -> Result<Box<dyn Lock>> {
+fn alone(place: &LocalProject, home: &TrainDir) -> Result<Box<dyn LockGuard>> {
     files::create_dir_all(&*place.disk, home.path(), 0o700)?;
     locks::take(&*place.disk, &home.lock(), "another dry run of this train is under way")
 }
@@ -272,7 +272,7 @@ fn record(effects: &mut Effects, keys: Throwaway, clock: Arc<LeapingClock>, reco
 }
 
 /// Runs to the end: approvals are made with the throwaway keys, and the embargo's end is not waited for.
-async fn drive(place: &Place, rehearsal: &Rehearsal, people: &[PersonId]) -> Result<Ended> {
+async fn drive(place: &LocalProject, rehearsal: &Rehearsal, people: &[PersonId]) -> Result<Ended> {
     let Rehearsal { effects, train, clock, .. } = rehearsal;
     let mut waits = 0;
     loop {

@@ -9,11 +9,11 @@ use super::{forge, git_address, no_effect, places, unique};
 use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, StoreTable};
 use crate::effects::{Forge, Store};
 use crate::model::{Label, RemoteName, RunnerName};
-use crate::table::{Document, Fault, Faults, Table, Text, did_you_mean, grammar, not_empty, one_of};
+use crate::table::{Fault, Faults, Table, Text, TomlDocument, did_you_mean, grammar, not_empty, one_of};
 
 /// `[[runner]]`, and the labels that each offers.
 pub(super) fn runners(
-    document: &mut Document<'_>,
+    document: &mut TomlDocument<'_>,
     base: &Path,
     registries: &Registries,
     faults: &mut Faults,
@@ -90,7 +90,7 @@ fn of_kind<'a, P: Port + ?Sized>(
 
 /// `[[store]]`; none may lie in the checkout or in the state directory.
 pub(super) fn stores(
-    document: &mut Document<'_>,
+    document: &mut TomlDocument<'_>,
     base: &Path,
     (checkout, state): (Option<&Path>, Option<&Path>),
     registries: &Registries,
@@ -134,7 +134,7 @@ fn store(raw: RawStore, rest: Table<'_>, registries: &Registries, faults: &mut F
 
 /// `[forge.<name>]` and `[[remote]]`: no two of them have one name.
 pub(super) fn forges_and_remotes(
-    document: &mut Document<'_>,
+    document: &mut TomlDocument<'_>,
     base: &Path,
     registries: &Registries,
     faults: &mut Faults,

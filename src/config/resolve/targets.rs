@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::super::expand::{self, LineFacts};
+use super::super::expand::{self, LineValues};
 use super::super::raw::{RawArtifact, RawAssemble, RawNamedRecipe, RawRecipe, RawTarget, RawVariant};
 use super::super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
 use super::super::template::{Values, render};
@@ -378,7 +378,7 @@ pub(super) fn check_collisions(
             continue;
         };
         let Ok(tag) = config.tag_name(&version) else { continue };
-        match expand::jobs(config, &LineFacts { branch, version, tag }) {
+        match expand::jobs(config, &LineValues { branch, version, tag }) {
             Ok(_) => good = true,
             Err(e) => found.push(e),
         }

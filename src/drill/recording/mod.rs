@@ -21,7 +21,7 @@ pub use store::RecordingStore;
 
 /// A public effect that a dry run did not do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Recorded {
+pub struct RecordedEffect {
     /// The destination's name.
     pub destination: String,
     /// What would be done: `put`, `promote`, `replace`, `push`, `publish`.
@@ -36,11 +36,11 @@ pub struct Recorded {
 
 /// The public effects of one dry run, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Recording(Arc<Mutex<Vec<Recorded>>>, Arc<Mutex<Vec<String>>>);
+pub struct Recording(Arc<Mutex<Vec<RecordedEffect>>>, Arc<Mutex<Vec<String>>>);
 
 impl Recording {
     /// Adds one.
-    pub fn add(&self, recorded: Recorded) {
+    pub fn add(&self, recorded: RecordedEffect) {
         self.0.lock().push(recorded);
     }
 
@@ -60,12 +60,12 @@ impl Recording {
 
     /// All so far.
     #[must_use]
-    pub fn all(&self) -> Vec<Recorded> {
+    pub fn all(&self) -> Vec<RecordedEffect> {
         self.0.lock().clone()
     }
 
     fn bytes(&self, destination: &str, verb: &'static str, path: &str, size: u64, digest: &Sha256) {
         let (what, digest) = (path.to_owned(), Some(format!("sha256:{digest}")));
-        self.add(Recorded { destination: destination.to_owned(), verb, what, size: Some(size), digest });
+        self.add(RecordedEffect { destination: destination.to_owned(), verb, what, size: Some(size), digest });
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Recorded, Recording};
+use super::{RecordedEffect, Recording};
 use crate::effects::{
-    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, PullText, RefUpdate,
+    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, MarkLatest, PullRequests, PullText, RefUpdate,
     ReleaseText, Remote, SeenAdvisory, SeenAsset, SeenLatest, SeenRelease, Switch,
 };
 use crate::error::{Error, Part, Result};
@@ -68,7 +68,7 @@ impl Remote for RecordingRemote {
     async fn push(&self, _repo: &Path, updates: &[RefUpdate]) -> Result<()> {
         let mut would = self.would.lock();
         for update in updates {
-            self.recording.add(Recorded {
+            self.recording.add(RecordedEffect {
                 destination: self.name().to_string(),
                 verb: "push",
                 what: update.name.clone(),
@@ -112,7 +112,7 @@ impl RecordingForge {
     }
 
     pub(super) fn record(&self, verb: &'static str, what: String, asset: Option<&AssetFile>) {
-        self.recording.add(Recorded {
+        self.recording.add(RecordedEffect {
             destination: self.name().to_string(),
             verb,
             what,
@@ -215,10 +215,10 @@ impl Forge for RecordingForge {
         Ok(())
     }
 
-    async fn publish(&self, draft: u64, latest: Latest) -> Result<()> {
+    async fn publish(&self, draft: u64, latest: MarkLatest) -> Result<()> {
         let tag = self.change(draft, |r| r.draft = false).await?;
         self.record("publish", tag.clone(), None);
-        if latest == Latest::Yes {
+        if latest == MarkLatest::Yes {
             *self.made_latest() = Some(tag);
         }
         Ok(())

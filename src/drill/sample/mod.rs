@@ -9,7 +9,7 @@ use git2::{Email, EmailCreateOptions, IndexEntry, IndexTime, Repository, Signatu
 use jiff::Timestamp;
 
 use crate::error::{Context as _, Error, Result};
-use crate::formats::signed::Document as _;
+use crate::formats::signed::SignedDocument as _;
 use crate::model::{Fingerprint, PersonId, ProjectName, whole_seconds};
 use crate::signers::openpgp;
 use crate::trust::{KeyRole, PeopleRole, Person, Roles, Root};
@@ -29,11 +29,11 @@ const THEN: i64 = 1_767_571_200;
 const LIB_RS: &str = "//! The sample: the program itself is a shell script, so that the drill needs no compiler.\n";
 
 /// A sample project below a directory.
-pub struct Sample {
+pub struct SampleProject {
     dir: PathBuf,
 }
 
-impl Sample {
+impl SampleProject {
     /// Makes the whole sample below `dir`: `project/`, `patches/`, `keys`, `lifeboat.toml`, `train.toml`, `store/`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Acting;
 use crate::effects::{Advisories, Effects, Forge, SeenAdvisory};
 use crate::engine::advisory::{AdvisoryMove, Until, next_move};
-use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
+use crate::engine::converge::{self, Assessment, Wanted, Writes, converge};
 use crate::error::{Error, Result};
 use crate::step::ForgeAdvisory;
 
@@ -45,12 +45,12 @@ impl Wanted for OnForge<'_> {
     type Act = AdvisoryMove;
     type Done = SeenAdvisory;
 
-    async fn look(&mut self) -> Result<Seen<AdvisoryMove, SeenAdvisory>> {
+    async fn look(&mut self) -> Result<Assessment<AdvisoryMove, SeenAdvisory>> {
         let there = advisories(&*self.forge)?.find(&self.step.advisory).await?;
         Ok(match next_move(&self.step.advisory, &there, self.until, self.asked) {
-            AdvisoryMove::Done(seen) => Seen::Done(*seen),
-            AdvisoryMove::Conflict(lines) => Seen::Stops(conflict(self.step, lines)),
-            lacks => Seen::Lacks(lacks),
+            AdvisoryMove::Done(seen) => Assessment::Done(*seen),
+            AdvisoryMove::Conflict(lines) => Assessment::Stops(conflict(self.step, lines)),
+            lacks => Assessment::Lacks(lacks),
         })
     }
 

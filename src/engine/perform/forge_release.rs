@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::{Acting, Perform};
-use crate::effects::{AssetFile, Discard, Effects, Forge, Latest, ReleaseText};
-use crate::engine::converge::{self, Seen, Wanted, Writes, converge};
-use crate::engine::other_trains::Quiet;
-use crate::engine::release::{Move, WantedRelease, next_move};
-use crate::engine::release_files::Release;
+use crate::effects::{AssetFile, Discard, Effects, Forge, MarkLatest, ReleaseText};
+use crate::engine::converge::{self, Assessment, Wanted, Writes, converge};
+use crate::engine::other_trains::WorkflowLock;
+use crate::engine::release::{ReleaseMove, WantedRelease, next_move};
+use crate::engine::release_files::LineRelease;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::manifest::NOTES;
@@ -44,7 +44,7 @@ pub(super) async fn prove(effects: &Effects, train: &Train, step: &ForgeRelease)
 
 /// The release as the train's outcomes make it: no guesses.
 fn wanted(train: &Train, state: &State, step: &ForgeRelease) -> Result<WantedRelease> {
-    let release = Release::on_forge(state, step)?;
+    let release = LineRelease::on_forge(state, step)?;
     let (seal, objects) = (release.seal()?, train.objects());
     let mut assets = Vec::new();
     let mut notes = String::new();
@@ -82,20 +82,22 @@ const ASSET: &str = "asset `";
 const LATEST: &str = "`latest` at the highest version";
 
 /// What a move does, by name, for comparing it with what was done before.
-fn keys(next: &Move) -> Vec<String> {
+fn keys(next: &ReleaseMove) -> Vec<String> {
     match next {
-        Move::Done(_) | Move::Conflict(_) | Move::AwaitTag | Move::AwaitDigests(_) => vec![],
-        Move::Create => vec!["a draft".to_owned()],
-        Move::Discard(list) => list
+        ReleaseMove::Done(_) | ReleaseMove::Conflict(_) | ReleaseMove::AwaitTag | ReleaseMove::AwaitDigests(_) => {
+            vec![]
+        }
+        ReleaseMove::Create => vec!["a draft".to_owned()],
+        ReleaseMove::Discard(list) => list
             .iter()
             .map(|d| match d {
                 Discard::Asset(id) => format!("asset {id} removed"),
                 Discard::Draft(id) => format!("draft {id} removed"),
             })
             .collect(),
-        Move::Upload(_, assets) => assets.iter().map(|a| format!("{ASSET}{}`", a.name)).collect(),
-        Move::Publish(..) => vec!["publishing".to_owned()],
-        Move::SetLatest(_) => vec![LATEST.to_owned()],
+        ReleaseMove::Upload(_, assets) => assets.iter().map(|a| format!("{ASSET}{}`", a.name)).collect(),
+        ReleaseMove::Publish(..) => vec!["publishing".to_owned()],
+        ReleaseMove::SetLatest(_) => vec![LATEST.to_owned()],
     }
 }
 
@@ -109,64 +111,68 @@ struct OnForge<'a> {
 
 #[async_trait::async_trait]
 impl Wanted for OnForge<'_> {
-    type Act = Move;
+    type Act = ReleaseMove;
     type Done = String;
 
-    async fn look(&mut self) -> Result<Seen<Move, String>> {
+    async fn look(&mut self) -> Result<Assessment<ReleaseMove, String>> {
         let name = self.forge.name();
         Ok(match next_move(&self.wanted, &self.forge.observe(&self.wanted.text.tag).await?) {
-            Move::Done(location) => Seen::Done(location),
-            Move::Conflict(lines) => {
+            ReleaseMove::Done(location) => Assessment::Done(location),
+            ReleaseMove::Conflict(lines) => {
                 let error = Error::conflict(format!("`{name}` has something else for release {}", self.wanted.text.tag))
                     .hint("nothing was overwritten; find out who made it, remove it there if it is wrong, then `lifeboat reconcile`");
-                Seen::Stops(lines.into_iter().fold(error, Error::detail))
+                Assessment::Stops(lines.into_iter().fold(error, Error::detail))
             }
-            Move::AwaitTag => {
+            ReleaseMove::AwaitTag => {
                 let what = format!("`{name}` does not have tag `{}` yet", self.wanted.text.tag);
-                Seen::Stops(
+                Assessment::Stops(
                     Error::new(ErrorKind::Unreachable, what).hint(
                         "push it there: a `[[remote]]`, named as `remote` in the forge's table, does it by itself",
                     ),
                 )
             }
-            Move::AwaitDigests(names) => {
+            ReleaseMove::AwaitDigests(names) => {
                 let what = format!("`{name}` shows no digest of asset `{}`", names.join("`, `"));
-                Seen::Stops(Error::new(ErrorKind::Unreachable, what).hint(
+                Assessment::Stops(Error::new(ErrorKind::Unreachable, what).hint(
                     "nothing is published before every asset is confirmed; a forge of your own needs a version that shows digests",
                 ))
             }
-            lacks => Seen::Lacks(lacks),
+            lacks => Assessment::Lacks(lacks),
         })
     }
 
-    fn names(&self, act: &Move) -> Vec<String> {
+    fn names(&self, act: &ReleaseMove) -> Vec<String> {
         keys(act)
     }
 
-    async fn hold(&mut self, act: &Move) -> Result<Vec<Quiet>> {
+    async fn hold(&mut self, act: &ReleaseMove) -> Result<Vec<WorkflowLock>> {
         match (act, self.acting) {
-            (Move::Publish(..) | Move::SetLatest(_), Some(acting)) => super::workflows::keep_off(acting).await,
+            (ReleaseMove::Publish(..) | ReleaseMove::SetLatest(_), Some(acting)) => {
+                super::workflows::keep_off(acting).await
+            }
             _ => Ok(Vec::new()),
         }
     }
 
-    async fn act(&mut self, act: Move, writes: &mut Writes) -> Result<()> {
+    async fn act(&mut self, act: ReleaseMove, writes: &mut Writes) -> Result<()> {
         match act {
-            Move::Create => self.forge.create_draft(&self.wanted.text).await,
-            Move::Discard(list) => {
+            ReleaseMove::Create => self.forge.create_draft(&self.wanted.text).await,
+            ReleaseMove::Discard(list) => {
                 writes.forget(|name| name.starts_with(ASSET));
                 discard(&*self.forge, list).await
             }
-            Move::Upload(draft, assets) => upload(&self.forge, draft, assets).await,
-            Move::Publish(draft, latest) => {
-                if latest == Latest::Yes {
+            ReleaseMove::Upload(draft, assets) => upload(&self.forge, draft, assets).await,
+            ReleaseMove::Publish(draft, latest) => {
+                if latest == MarkLatest::Yes {
                     // Another release may show as `latest` until this one does.
                     writes.may_have(LATEST);
                 }
                 self.forge.publish(draft, latest).await
             }
-            Move::SetLatest(release) => self.forge.set_latest(release).await,
-            Move::Done(_) | Move::Conflict(_) | Move::AwaitTag | Move::AwaitDigests(_) => Ok(()),
+            ReleaseMove::SetLatest(release) => self.forge.set_latest(release).await,
+            ReleaseMove::Done(_) | ReleaseMove::Conflict(_) | ReleaseMove::AwaitTag | ReleaseMove::AwaitDigests(_) => {
+                Ok(())
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::stage::{again, digests_at, is_unchanged, same_or_conflict};
 use super::{Acting, Perform};
 use crate::effects::{Area, Role};
 use crate::engine::clock::{Witness, judge};
-use crate::engine::release_files::Release;
+use crate::engine::release_files::LineRelease;
 use crate::engine::{branches, content, truncated_journal};
 use crate::error::{Error, Result};
 use crate::journal::StepStatus;
@@ -106,7 +106,7 @@ async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()>
         super::promote::page_can_be_made(acting, on, approved_by)?;
         let store = acting.store(&on.store).await?;
         let staging = Area::Staging(acting.staging(on)?);
-        let release = Release::staged(&acting.state, on)?;
+        let release = LineRelease::staged(&acting.state, on)?;
         for file in release.summed_files() {
             let path = release.path(&file);
             let there = digests_at(&*store, &Area::Public, &path).await?;

@@ -2,7 +2,7 @@
 
 use super::{Acting, Perform, prepared};
 use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, Remote, SeenPull, blocking};
-use crate::engine::converge::{Seen, Wanted, Writes, converge};
+use crate::engine::converge::{Assessment, Wanted, Writes, converge};
 use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::StepStatus;
@@ -89,11 +89,11 @@ impl Wanted for Opened<'_> {
     type Act = ();
     type Done = SeenPull;
 
-    async fn look(&mut self) -> Result<Seen<(), SeenPull>> {
+    async fn look(&mut self) -> Result<Assessment<(), SeenPull>> {
         let there = self.pulls.pulls(&self.step.via, &self.step.branch).await?;
         let open = there.iter().find(|p| p.state == PullState::Open);
         let counts = open.or_else(|| there.iter().max_by_key(|p| p.number));
-        Ok(counts.cloned().map_or(Seen::Lacks(()), Seen::Done))
+        Ok(counts.cloned().map_or(Assessment::Lacks(()), Assessment::Done))
     }
 
     fn names(&self, (): &()) -> Vec<String> {

@@ -40,7 +40,7 @@ use super::converge;
 use super::probes::Probes;
 use super::runner_pool::RunnerPool;
 use super::train::Train;
-use super::view::View;
+use super::view::TrainView;
 use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Store, blocking};
 use crate::error::{Error, Result};
 use crate::journal::{State, StepState, StepStatus};
@@ -130,7 +130,7 @@ pub(super) async fn restore(
 }
 
 /// Reads a line's staged files among a train's own objects; how many there are, or `None` if one is not there.
-pub(super) fn read_objects(train: &View, on: &OnStore) -> Result<Option<usize>> {
+pub(super) fn read_objects(train: &TrainView, on: &OnStore) -> Result<Option<usize>> {
     verify_staged::read_objects(train, on)
 }
 
@@ -196,8 +196,8 @@ impl Acting<'_> {
     }
 
     /// The train as it was when the step started, to be read.
-    pub(super) fn view(&self) -> View {
-        View::new(self.state.clone(), self.train.objects().clone(), self.train.trust_shared())
+    pub(super) fn view(&self) -> TrainView {
+        TrainView::new(self.state.clone(), self.train.objects().clone(), self.train.trust_shared())
     }
 
     /// Tells the operator what does not stop the step.

@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
 use crate::journal::StepStatus;
 use crate::model::Oid;
-use crate::step::{Bump, Prepare, Prepared};
-use crate::templates::{self, AdvisoryText, ReleaseText};
+use crate::step::{Prepare, Prepared, VersionBump};
+use crate::templates::{self, AdvisoryText, ReleaseContext};
 
 /// The commits of one line, before anything of them is stored for good.
 pub(in crate::engine) struct Commits {
@@ -96,9 +96,9 @@ fn pinned(acting: &Acting<'_>, e: Error) -> Error {
 }
 
 /// The release notes, the same wherever the release appears: this version's part of the changelog in the project's text.
-fn notes(acting: &Acting<'_>, step: &Prepare, bump: &Bump, changelog: Option<&str>) -> Result<String> {
+fn notes(acting: &Acting<'_>, step: &Prepare, bump: &VersionBump, changelog: Option<&str>) -> Result<String> {
     let plan = acting.train.plan();
-    let text = ReleaseText {
+    let text = ReleaseContext {
         project: plan.project.clone(),
         version: bump.new.clone(),
         old_version: bump.old.clone(),

@@ -3,7 +3,7 @@
 use super::stage::{digests_at, is_unchanged, same_or_conflict};
 use super::{Acting, Perform, prepared, summed};
 use crate::effects::{Area, Effects, Store, blocking, read_public};
-use crate::engine::release_files::{Origin, Release, ReleaseFile};
+use crate::engine::release_files::{LineRelease, Origin, ReleaseFile};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
@@ -34,7 +34,7 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
     let store = acting.store(&step.store).await?;
     let train = acting.staging(step)?;
     let objects = acting.train.objects();
-    let release = Release::in_store(&acting.state, step)?;
+    let release = LineRelease::in_store(&acting.state, step)?;
     let seal = release.seal()?;
     let staging = Area::Staging(train.clone());
     for file in release.files(objects)? {
@@ -73,7 +73,7 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
 /// Reads a release in a store back and compares it.
 async fn prove(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
     let (state, store) = (train.state(), effects.store(&step.store)?);
-    let release = Release::in_store(&state, step)?;
+    let release = LineRelease::in_store(&state, step)?;
     for file in release.files(train.objects())? {
         let (path, sha256) = (release.path(&file), file.digests.sha256);
         let found = digests_at(&*store, &Area::Public, &path).await?;
@@ -129,7 +129,7 @@ pub(super) fn page_can_be_made(acting: &Acting<'_>, step: &OnStore, approved_by:
 /// What the release's page says.
 fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -> Result<ReleasePage> {
     let plan = acting.train.plan();
-    let release = Release::staged(&acting.state, step)?;
+    let release = LineRelease::staged(&acting.state, step)?;
     let has = |path: &str| seal.files.iter().any(|f| f.path == path);
     let (listed, others): (Vec<_>, Vec<_>) = release.summed_files().partition(|f| f.origin == Origin::Listed);
     let file = |f: ReleaseFile| {

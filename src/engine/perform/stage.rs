@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Acting, Perform};
 use crate::effects::{Area, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking};
-use crate::engine::release_files::Release;
+use crate::engine::release_files::LineRelease;
 use crate::engine::staged;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, Result};
@@ -90,7 +90,7 @@ async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
     let note = staged::Note::bytes_of(acting.train.plan(), acting.nonce()?)?;
     let note = acting.train.objects().put(&note)?;
     store.put_new(&area, STAGED_NOTE, &acting.train.objects().path(&note.sha256), &note).await?;
-    let release = Release::staged(&acting.state, step)?;
+    let release = LineRelease::staged(&acting.state, step)?;
     let (mut files, mut bytes) = (0, 0);
     for file in release.summed_files() {
         let path = release.path(&file);
@@ -125,7 +125,7 @@ pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) 
     let (store, state) = (effects.store(&step.store)?, train.state());
     let area = Area::Staging(staging(&state, step)?);
     let listed: BTreeSet<String> = store.list(&area, &layout::release(&step.version)).await?.into_iter().collect();
-    let release = Release::staged(&state, step)?;
+    let release = LineRelease::staged(&state, step)?;
     for file in release.summed_files() {
         let path = release.path(&file);
         if !listed.contains(&path) {

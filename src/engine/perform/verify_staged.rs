@@ -6,8 +6,8 @@ use std::io::Read;
 use super::stage::{all_again, same_or_conflict, staging};
 use super::{Acting, Perform};
 use crate::effects::{Area, Effects, blocking};
-use crate::engine::release_files::{Origin, Release, ReleaseFile};
-use crate::engine::view::View;
+use crate::engine::release_files::{LineRelease, Origin, ReleaseFile};
+use crate::engine::view::TrainView;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::{digests, layout};
 use crate::journal::{State, StepStatus};
@@ -20,7 +20,7 @@ impl Perform for VerifyStaged {
         let store = acting.store(&step.store).await?;
         all_again(acting.effects, acting.train, step).await?;
         let area = Area::Staging(acting.staging(step)?);
-        let release = Release::staged(&acting.state, step)?;
+        let release = LineRelease::staged(&acting.state, step)?;
         let mut seen = BTreeMap::new();
         for file in release.summed_files() {
             // Before its bytes are read: whatever is written later gives it another token.
@@ -38,7 +38,7 @@ impl Perform for VerifyStaged {
 pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
     let store = effects.store(&step.store)?;
     let area = Area::Staging(staging(state, step)?);
-    let release = Release::staged(state, step)?;
+    let release = LineRelease::staged(state, step)?;
     let files: Vec<(String, ReleaseFile)> = release.summed_files().map(|f| (release.path(&f), f)).collect();
     let listed: BTreeSet<String> = store.list(&area, &layout::release(&step.version)).await?.into_iter().collect();
     let ours: BTreeSet<String> = files.iter().map(|(p, _)| p.clone()).collect();
@@ -66,8 +66,8 @@ fn read_reviewed(file: &ReleaseFile, mut bytes: Box<dyn Read + Send>, what: impl
 }
 
 /// Reads the same files among a train's own objects, where a store does not show them; `None` if one is not there.
-pub(super) fn read_objects(train: &View, step: &OnStore) -> Result<Option<usize>> {
-    let release = Release::staged(train.state(), step)?;
+pub(super) fn read_objects(train: &TrainView, step: &OnStore) -> Result<Option<usize>> {
+    let release = LineRelease::staged(train.state(), step)?;
     let mut count = 0;
     for file in release.summed_files() {
         if !train.objects().has(&file.digests.sha256)? {

@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 
 use super::Acting;
 use crate::effects::{Automation, Forge, Switch};
-use crate::engine::converge::{Seen, Wanted, Writes, converge, pause};
-use crate::engine::other_trains::{self, Quiet};
+use crate::engine::converge::{Assessment, Wanted, Writes, converge, pause};
+use crate::engine::other_trains::{self, WorkflowLock};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::Event;
 use crate::model::RemoteName;
@@ -50,7 +50,7 @@ pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Res
 
 /// Looks again right before a delivery that would start workflows which must not run: they were switched off, perhaps days
 /// ago, and somebody may have switched one on since. While what it returns is held, no other train of this machine does.
-pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<Vec<Quiet>> {
+pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<Vec<WorkflowLock>> {
     let mut held = Vec::new();
     for (planned, SuppressWorkflows(step)) in acting.train.plan().all() {
         if step.starters.contains(&acting.step.id) {
@@ -135,10 +135,10 @@ impl Wanted for Switched<'_> {
     type Act = ();
     type Done = ();
 
-    async fn look(&mut self) -> Result<Seen<(), ()>> {
+    async fn look(&mut self) -> Result<Assessment<(), ()>> {
         let there = self.automation.workflow(self.file).await?;
         let stands = there.is_some_and(|w| w.on == (self.to == Switch::On));
-        Ok(if stands { Seen::Done(()) } else { Seen::Lacks(()) })
+        Ok(if stands { Assessment::Done(()) } else { Assessment::Lacks(()) })
     }
 
     fn names(&self, (): &()) -> Vec<String> {

@@ -48,9 +48,9 @@ fn view(wanted: &WantedRelease, releases: Vec<SeenRelease>) -> ForgeView {
     ForgeView { tag: Some(wanted.tag_id.clone()), releases, latest: SeenLatest::default() }
 }
 
-fn says(next: Move, what: &str) {
+fn says(next: ReleaseMove, what: &str) {
     match next {
-        Move::Conflict(lines) => assert!(lines.join("\n").contains(what), "{lines:?}"),
+        ReleaseMove::Conflict(lines) => assert!(lines.join("\n").contains(what), "{lines:?}"),
         other => panic!("{other:?} is not a conflict"),
     }
 }
@@ -58,10 +58,10 @@ fn says(next: Move, what: &str) {
 #[test]
 fn nothing_happens_before_the_signed_tag_is_there() {
     let w = wanted("48.0.1");
-    assert_eq!(next_move(&w, &ForgeView::default()), Move::AwaitTag);
+    assert_eq!(next_move(&w, &ForgeView::default()), ReleaseMove::AwaitTag);
     let moved = ForgeView { tag: Some("b".repeat(40).parse().unwrap()), ..view(&w, vec![draft(&w)]) };
     says(next_move(&w, &moved), "points to bbbb");
-    assert_eq!(next_move(&w, &view(&w, vec![])), Move::Create);
+    assert_eq!(next_move(&w, &view(&w, vec![])), ReleaseMove::Create);
 }
 
 #[test]
@@ -69,16 +69,16 @@ fn a_draft_is_filled_confirmed_and_published() {
     let w = wanted("48.0.1");
     let mut d = draft(&w);
     d.assets.pop();
-    assert_eq!(next_move(&w, &view(&w, vec![d.clone()])), Move::Upload(7, vec![asset("bb")]));
+    assert_eq!(next_move(&w, &view(&w, vec![d.clone()])), ReleaseMove::Upload(7, vec![asset("bb")]));
     d.assets.push(SeenAsset { whole: false, size: 1, digest: None, ..seen(&asset("bb")) });
-    assert_eq!(next_move(&w, &view(&w, vec![d.clone()])), Move::Discard(vec![Discard::Asset(2)]));
+    assert_eq!(next_move(&w, &view(&w, vec![d.clone()])), ReleaseMove::Discard(vec![Discard::Asset(2)]));
     d.assets[1] = SeenAsset { digest: None, ..seen(&asset("bb")) };
-    assert_eq!(next_move(&w, &view(&w, vec![d.clone()])), Move::AwaitDigests(vec!["bb".to_owned()]));
+    assert_eq!(next_move(&w, &view(&w, vec![d.clone()])), ReleaseMove::AwaitDigests(vec!["bb".to_owned()]));
     d.assets[1] = SeenAsset { digest: Some(crate::model::Sha256::of(b"x")), ..seen(&asset("bb")) };
     says(next_move(&w, &view(&w, vec![d.clone()])), "asset `bb` has 2 bytes");
     d.assets[1] = SeenAsset { size: 3, ..seen(&asset("bb")) };
     says(next_move(&w, &view(&w, vec![d])), "asset `bb` has 3 bytes");
-    assert_eq!(next_move(&w, &view(&w, vec![draft(&w)])), Move::Publish(7, Latest::Yes));
+    assert_eq!(next_move(&w, &view(&w, vec![draft(&w)])), ReleaseMove::Publish(7, MarkLatest::Yes));
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn a_second_draft_of_our_own_goes_and_the_oldest_stays() {
     let w = wanted("48.0.1");
     let second = SeenRelease { id: 9, assets: vec![], ..draft(&w) };
     let both = view(&w, vec![second.clone(), draft(&w)]);
-    assert_eq!(next_move(&w, &both), Move::Discard(vec![Discard::Draft(9)]));
+    assert_eq!(next_move(&w, &both), ReleaseMove::Discard(vec![Discard::Draft(9)]));
     let published = view(&w, vec![second, SeenRelease { draft: false, ..draft(&w) }]);
-    assert_eq!(next_move(&w, &published), Move::Discard(vec![Discard::Draft(9)]));
+    assert_eq!(next_move(&w, &published), ReleaseMove::Discard(vec![Discard::Draft(9)]));
 }
 
 #[test]
@@ -116,15 +116,15 @@ fn latest_follows_versions_and_only_moves_forward() {
         let mut releases = vec![draft(&w)];
         releases.extend(others.iter().map(|t| other(t)));
         match next_move(&w, &view(&w, releases)) {
-            Move::Publish(_, latest) => latest,
+            ReleaseMove::Publish(_, latest) => latest,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(latest("48.0.1", &["v47.0.0", "nightly"]), Latest::Yes);
-    assert_eq!(latest("36.0.14", &[]), Latest::No, "a higher line of the train follows");
-    assert_eq!(latest("48.0.1", &["v49.0.0"]), Latest::No);
-    assert_eq!(latest("48.0.1", &["v49.0.0-rc.1"]), Latest::Yes);
-    assert_eq!(latest("48.0.1-rc.2", &[]), Latest::No);
+    assert_eq!(latest("48.0.1", &["v47.0.0", "nightly"]), MarkLatest::Yes);
+    assert_eq!(latest("36.0.14", &[]), MarkLatest::No, "a higher line of the train follows");
+    assert_eq!(latest("48.0.1", &["v49.0.0"]), MarkLatest::No);
+    assert_eq!(latest("48.0.1", &["v49.0.0-rc.1"]), MarkLatest::Yes);
+    assert_eq!(latest("48.0.1-rc.2", &[]), MarkLatest::No);
 }
 
 #[test]
@@ -133,23 +133,23 @@ fn a_published_release_is_done_when_latest_is_right() {
     let published = SeenRelease { draft: false, ..draft(&w) };
     let shows = |tag: &str| SeenLatest::Made(Some(tag.to_owned()));
     let stolen = ForgeView { latest: shows("v36.0.14"), ..view(&w, vec![published.clone(), other("v36.0.14")]) };
-    assert_eq!(next_move(&w, &stolen), Move::SetLatest(7));
+    assert_eq!(next_move(&w, &stolen), ReleaseMove::SetLatest(7));
     let right = ForgeView { latest: shows("v48.0.1"), ..view(&w, vec![published.clone()]) };
-    assert_eq!(next_move(&w, &right), Move::Done("there".to_owned()));
+    assert_eq!(next_move(&w, &right), ReleaseMove::Done("there".to_owned()));
     let newer = ForgeView { latest: shows("v49.0.0"), ..view(&w, vec![published.clone(), other("v49.0.0")]) };
-    assert_eq!(next_move(&w, &newer), Move::Done("there".to_owned()));
+    assert_eq!(next_move(&w, &newer), ReleaseMove::Done("there".to_owned()));
     let by_date = ForgeView { latest: SeenLatest::Newest, ..view(&w, vec![published.clone()]) };
-    assert_eq!(next_move(&w, &by_date), Move::Done("there".to_owned()));
+    assert_eq!(next_move(&w, &by_date), ReleaseMove::Done("there".to_owned()));
     // Published by hand, it took `latest` from a higher version, of this train or of an earlier one.
     let took = SeenRelease { id: 3, ..other("v49.0.0") };
     let took = ForgeView { latest: shows("v48.0.1"), ..view(&w, vec![other("v48.1.0"), published.clone(), took]) };
-    assert_eq!(next_move(&w, &took), Move::SetLatest(3));
+    assert_eq!(next_move(&w, &took), ReleaseMove::SetLatest(3));
     let lower = wanted("36.0.14");
     let out = SeenRelease { draft: false, ..draft(&lower) };
     for (others, next) in [
-        (vec![], Move::Done("there".to_owned())),
-        (vec![other("v40.0.0")], Move::Done("there".to_owned())),
-        (vec![other("v48.0.1")], Move::SetLatest(1)),
+        (vec![], ReleaseMove::Done("there".to_owned())),
+        (vec![other("v40.0.0")], ReleaseMove::Done("there".to_owned())),
+        (vec![other("v48.0.1")], ReleaseMove::SetLatest(1)),
     ] {
         let releases = [vec![out.clone()], others].concat();
         let there = ForgeView { latest: shows("v36.0.14"), ..view(&lower, releases) };

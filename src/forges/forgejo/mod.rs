@@ -16,7 +16,9 @@ use self::http::Http;
 use super::draft::new_draft;
 use super::{ForgeSpec, has_credentials, host, pinned};
 use crate::adapter::{Adapter, Around, ForgeFacts, ForgeTable, Settings, Spec};
-use crate::effects::{AssetFile, Discard, Forge, ForgeView, Latest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
+use crate::effects::{
+    AssetFile, Discard, Forge, ForgeView, MarkLatest, ReleaseText, SeenAsset, SeenLatest, SeenRelease,
+};
 use crate::error::{Context as _, Error, Result};
 use crate::http::Pages;
 use crate::model::{Oid, RemoteName, SecretRef, Sha256, TagName, escape};
@@ -266,7 +268,7 @@ impl Forge for Forgejo {
         self.http.remove(&path).await
     }
 
-    async fn publish(&self, draft: u64, _: Latest) -> Result<()> {
+    async fn publish(&self, draft: u64, _: MarkLatest) -> Result<()> {
         let body = serde_json::to_vec(&serde_json::json!({"draft": false})).context("cannot write a change as JSON")?;
         self.http.change(Method::PATCH, &self.path(&format!("/releases/{draft}")), Some(body)).await
     }

@@ -18,7 +18,7 @@ pub(super) struct GitObject {
 
 /// A release.
 #[derive(Debug, Deserialize)]
-pub(super) struct Release {
+pub(super) struct ReleaseAnswer {
     pub(super) id: u64,
     pub(super) tag_name: String,
     pub(super) name: Option<String>,
@@ -41,7 +41,7 @@ pub(super) struct Asset {
 
 /// `PATCH /repos/{owner}/{repo}/releases/{release_id}`.
 #[derive(Debug, Serialize)]
-pub(super) struct Change {
+pub(super) struct ReleaseChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) draft: Option<bool>,
     /// Its default is `true`, which would steal `latest` from a newer line: always said.
@@ -55,8 +55,8 @@ impl From<Asset> for SeenAsset {
     }
 }
 
-impl From<Release> for SeenRelease {
-    fn from(r: Release) -> Self {
+impl From<ReleaseAnswer> for SeenRelease {
+    fn from(r: ReleaseAnswer) -> Self {
         Self {
             id: r.id,
             tag: r.tag_name,

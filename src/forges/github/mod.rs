@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use reqwest::{Method, Url};
 
-use self::answers::{Asset, Change, GitRef, Release};
+use self::answers::{Asset, GitRef, ReleaseAnswer, ReleaseChange};
 use super::draft::new_draft;
 use super::{ForgeSpec, Surroundings};
 use crate::adapter::{Adapter, ForgeFacts};
 use crate::effects::{
-    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, Latest, PullRequests, ReleaseText, SeenLatest,
+    Advisories, AssetFile, Automation, Discard, Forge, ForgeView, MarkLatest, PullRequests, ReleaseText, SeenLatest,
     SeenRelease,
 };
 use crate::error::{Context as _, Error, Part, Result};
@@ -110,11 +110,11 @@ impl GitHub {
         if answer.status == 404 {
             return Ok(None);
         }
-        Ok(Some(self.client.json::<Release>(&answer, "GET", &url)?.tag_name))
+        Ok(Some(self.client.json::<ReleaseAnswer>(&answer, "GET", &url)?.tag_name))
     }
 
     /// Remembers where a release takes its assets.
-    fn keep_upload_url(&self, release: &Release) {
+    fn keep_upload_url(&self, release: &ReleaseAnswer) {
         let url = release.upload_url.split('{').next().unwrap_or_default().to_owned();
         self.upload_urls.lock().insert(release.id, url);
     }
@@ -130,7 +130,7 @@ impl GitHub {
             None => {
                 let url = self.url(&format!("/releases/{release}"))?;
                 let answer = self.client.get(&url).await?;
-                let found: Release = self.client.json(&answer, "GET", &url)?;
+                let found: ReleaseAnswer = self.client.json(&answer, "GET", &url)?;
                 self.keep_upload_url(&found);
                 found.upload_url.split('{').next().unwrap_or_default().to_owned()
             }
@@ -212,7 +212,7 @@ impl Forge for GitHub {
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
         let object = self.tag(tag).await?;
         let path = self.path("/releases");
-        let listed: Vec<Release> = self.client.get_all(&path).await?.ok_or_else(|| {
+        let listed: Vec<ReleaseAnswer> = self.client.get_all(&path).await?.ok_or_else(|| {
             Error::input(format!("`{}` shows no repository `{}`", self.name, self.repository)).hint(
                 "GitHub answers 404 for what a token may not see: fix `repository` or the token, then `lifeboat reconcile`",
             )
@@ -242,7 +242,7 @@ impl Forge for GitHub {
         if answer.status == 422 && answer.refusal().says("immutable release") {
             return Err(used_tag(&self.name, &text.tag, &answer.refusal().message));
         }
-        let made: Release = self.client.json(&answer, "POST", &url)?;
+        let made: ReleaseAnswer = self.client.json(&answer, "POST", &url)?;
         self.keep_upload_url(&made);
         Ok(())
     }
@@ -273,12 +273,12 @@ impl Forge for GitHub {
         if answer.status == 404 { Ok(()) } else { self.client.accepted(&answer, "DELETE", &url) }
     }
 
-    async fn publish(&self, draft: u64, latest: Latest) -> Result<()> {
+    async fn publish(&self, draft: u64, latest: MarkLatest) -> Result<()> {
         self.change_release(draft, Some(false), latest).await
     }
 
     async fn set_latest(&self, release: u64) -> Result<()> {
-        self.change_release(release, None, Latest::Yes).await
+        self.change_release(release, None, MarkLatest::Yes).await
     }
 
     fn advisories(&self) -> Option<&dyn Advisories> {
@@ -295,10 +295,11 @@ impl Forge for GitHub {
 }
 
 impl GitHub {
-    async fn change_release(&self, id: u64, draft: Option<bool>, latest: Latest) -> Result<()> {
+    async fn change_release(&self, id: u64, draft: Option<bool>, latest: MarkLatest) -> Result<()> {
         let url = self.url(&format!("/releases/{id}"))?;
-        let make_latest = if latest == Latest::Yes { "true" } else { "false" };
-        let body = serde_json::to_vec(&Change { draft, make_latest }).context("cannot write a change as JSON")?;
+        let make_latest = if latest == MarkLatest::Yes { "true" } else { "false" };
+        let body =
+            serde_json::to_vec(&ReleaseChange { draft, make_latest }).context("cannot write a change as JSON")?;
         let answer = self.client.change(Host::Api, Method::PATCH, &url, Body::Json(body)).await?;
         self.client.accepted(&answer, "PATCH", &url)
     }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Url};
 
-use super::super::credentials::{self, Granted, Wanted};
+use super::super::credentials::{self, Granted, TokenRequest};
 use super::{Body, Call, Client, Host, Kind, READS};
 use crate::error::{Context as _, Error, Result};
 use crate::http::AppSpec;
@@ -56,7 +56,7 @@ impl Client {
         let key =
             (self.around.secrets)(&app.private_key).map_err(|e| e.context(format!("private key of forge `{name}`")))?;
         let repository = self.account.repository.rsplit('/').next().unwrap_or_default();
-        let wanted = serde_json::to_vec(&Wanted { repositories: [repository] }).context("cannot write JSON")?;
+        let wanted = serde_json::to_vec(&TokenRequest { repositories: [repository] }).context("cannot write JSON")?;
         let mut tries = 0;
         let answer = loop {
             tries += 1;

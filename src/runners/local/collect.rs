@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::inputs;
-use super::place::Place;
+use super::job_dir::JobDir;
 use crate::error::{Context as _, Error, Result};
 use crate::model::{ArtifactName, escape};
 use crate::step::{ArtifactPath, StepId};
@@ -15,18 +15,18 @@ use crate::step::{ArtifactPath, StepId};
 ///
 /// # Errors
 /// The first file that is missing, empty, stale, undeclared, outside, of a wrong kind, or one of two with one name.
-pub(super) fn collect(place: &Place, step: &StepId, declared: &[ArtifactPath]) -> Result<Vec<(ArtifactName, PathBuf)>> {
+pub(super) fn collect(job: &JobDir, step: &StepId, declared: &[ArtifactPath]) -> Result<Vec<(ArtifactName, PathBuf)>> {
     let wrong = |path: &str, why: &str| {
         Error::fatal(format!("`{step}` left a wrong artifact: `{}` {why}", escape(path)))
-            .detail(format!("directory: {}", place.dir().display()))
-            .detail(format!("log: {}", place.log().display()))
+            .detail(format!("directory: {}", job.dir().display()))
+            .detail(format!("log: {}", job.log().display()))
     };
-    let root = place.root()?;
+    let root = job.root()?;
     if !fs::symlink_metadata(&root).is_ok_and(|m| m.is_dir()) {
         return Err(wrong(".", "is not a directory any more: the recipe replaced the source's root"));
     }
-    let before = inputs::listed(place)?;
-    let started = place.started();
+    let before = inputs::listed(job)?;
+    let started = job.started();
     let started = fs::metadata(&started).context(format!("cannot look at `{}`", started.display()))?;
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     let mut out = Vec::new();
@@ -51,7 +51,7 @@ pub(super) fn collect(place: &Place, step: &StepId, declared: &[ArtifactPath]) -
         if meta.len() == 0 {
             return Err(wrong(path, "is empty"));
         }
-        if meta.nlink() > 1 && links_inside(place.dir(), &meta)? < meta.nlink() {
+        if meta.nlink() > 1 && links_inside(job.dir(), &meta)? < meta.nlink() {
             return Err(wrong(path, "is a hard link to a file outside the job's directory").hint("copy it instead"));
         }
         out.push((artifact.name.clone(), file));

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use super::place::create_scratch_dir;
+use super::job_dir::create_scratch_dir;
 use crate::error::{Context as _, Result};
-use crate::sandbox::{BELOW_HOME, Kept, Sandbox, View, cannot, refused, this_program};
+use crate::sandbox::{BELOW_HOME, HiddenPaths, Sandbox, SandboxView, cannot, refused, this_program};
 
 /// The variables that a command sees, if they are set: none of them carries a credential.
 const ENVIRONMENT: [&str; 6] = ["PATH", "LANG", "LC_ALL", "TERM", "RUSTUP_TOOLCHAIN", "SOURCE_DATE_EPOCH"];
@@ -24,7 +24,7 @@ const OUTPUT: usize = 4096;
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct CommandResult {
     /// It exited with 0.
     pub ok: bool,
     /// The end of what it wrote, both streams.
@@ -33,7 +33,7 @@ pub struct Ended {
 
 /// What stands at a path of the view that may differ from the checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub enum ViewEntry {
     /// A file: its bytes, and whether it can be executed.
     File(Vec<u8>, bool),
     /// Nothing: a file of the checkout was removed.
@@ -84,7 +84,7 @@ impl Fence {
     ///
     /// # Errors
     /// It cannot be isolated. A command that fails is an outcome, not an error.
-    pub fn run(&self, line: &str, network: bool) -> Result<Ended> {
+    pub fn run(&self, line: &str, network: bool) -> Result<CommandResult> {
         let ways = Sandbox::ways()?;
         if let Some((way, layer)) = self.works.get() {
             let (ended, _) = self.attempt(line, network, &ways[way], layer)?;
@@ -112,7 +112,7 @@ impl Fence {
     ///
     /// # Errors
     /// The view cannot be read.
-    pub fn seen(&self) -> Result<BTreeMap<String, Seen>> {
+    pub fn seen(&self) -> Result<BTreeMap<String, ViewEntry>> {
         let copy = self.works.get().is_some_and(|(_, layer)| layer == Layer::Copy);
         let top = self.scratch.0.path().join(if copy { "tree" } else { "upper" });
         let (mut out, mut dirs) = (BTreeMap::new(), vec![String::new()]);
@@ -143,8 +143,10 @@ impl Fence {
                     continue;
                 }
                 let seen = match meta.is_file() {
-                    true => Seen::File(fs::read(&at).context(at.display())?, meta.permissions().mode() & 0o100 != 0),
-                    false => Seen::Other,
+                    true => {
+                        ViewEntry::File(fs::read(&at).context(at.display())?, meta.permissions().mode() & 0o100 != 0)
+                    }
+                    false => ViewEntry::Other,
                 };
                 out.insert(path, seen);
             }
@@ -153,12 +155,12 @@ impl Fence {
             let hidden =
                 || path.match_indices('/').map(|(i, _)| &path[..i]).chain([path.as_str()]).any(|p| hiding.contains(p));
             if copy || hidden() {
-                out.insert(path.clone(), Seen::Gone);
+                out.insert(path.clone(), ViewEntry::Gone);
             }
         }
         // Links that stayed as they are.
         let same = |path: &String| matches!((fs::read_link(top.join(path)), fs::read_link(self.top.join(path))), (Ok(a), Ok(b)) if a == b);
-        out.retain(|path, seen| *seen != Seen::Other || !same(path));
+        out.retain(|path, seen| *seen != ViewEntry::Other || !same(path));
         Ok(out)
     }
 
@@ -191,9 +193,9 @@ impl Fence {
     }
 
     /// Runs a line, and says whether it was reached at all.
-    fn attempt(&self, line: &str, network: bool, way: &Sandbox, layer: Layer) -> Result<(Ended, bool)> {
+    fn attempt(&self, line: &str, network: bool, way: &Sandbox, layer: Layer) -> Result<(CommandResult, bool)> {
         let scratch = self.scratch.0.path();
-        let kept = Kept::new(&[], &[]);
+        let kept = HiddenPaths::new(&[], &[]);
         let mut env: BTreeMap<String, String> =
             ENVIRONMENT.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
         let tools = BELOW_HOME.iter().filter_map(|(name, below)| Some(((*name).to_owned(), tool(name, below)?)));
@@ -204,7 +206,7 @@ impl Fence {
         if !network {
             env.insert("CARGO_NET_OFFLINE".to_owned(), "true".to_owned());
         }
-        let mut view = View::system(network);
+        let mut view = SandboxView::system(network);
         view.hide(kept.home());
         view.tools(&env, &scratch.join("cargo"), &kept)?;
         view.hide(kept.hidden());
@@ -231,7 +233,7 @@ impl Fence {
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         let ran = !refused(output.status.code(), &text);
         let tail = text.char_indices().rev().nth(OUTPUT - 1).map_or(0, |(i, _)| i);
-        Ok((Ended { ok: output.status.success(), output: text[tail..].to_owned() }, ran))
+        Ok((CommandResult { ok: output.status.success(), output: text[tail..].to_owned() }, ran))
     }
 }
 

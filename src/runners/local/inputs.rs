@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::Digest as _;
 
-use super::place::{Place, create_private_dir, create_private_file};
+use super::job_dir::{JobDir, create_private_dir, create_private_file};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Sha256, escape};
 use crate::step::JobInput;
@@ -18,17 +18,17 @@ use crate::step::JobInput;
 ///
 /// # Errors
 /// An archive with a member that leads outside, an input with other bytes than its digest says, the file system's.
-pub(super) fn put(place: &Place, inputs: &[(JobInput, PathBuf)]) -> Result<PathBuf> {
+pub(super) fn put(job: &JobDir, inputs: &[(JobInput, PathBuf)]) -> Result<PathBuf> {
     let mut links = Vec::new();
     for (input, file) in inputs {
         if let JobInput::SourceArchive(digest) = input {
-            unpack(file, digest, &place.work(), &mut links)?;
+            unpack(file, digest, &job.work(), &mut links)?;
         }
     }
     if !inputs.iter().any(|(input, _)| matches!(input, JobInput::SourceArchive(_))) {
-        create_private_dir(&place.work().join("job"))?;
+        create_private_dir(&job.work().join("job"))?;
     }
-    let root = place.settle_root()?;
+    let root = job.settle_root()?;
     for (input, file) in inputs {
         match input {
             JobInput::SourceArchive(_) => {}
@@ -37,7 +37,7 @@ pub(super) fn put(place: &Place, inputs: &[(JobInput, PathBuf)]) -> Result<PathB
         }
     }
     check_links(&root, &links)?;
-    list(&root, &place.inputs())?;
+    list(&root, &job.inputs())?;
     Ok(root)
 }
 
@@ -231,8 +231,8 @@ fn list(root: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The file system's.
-pub(super) fn listed(place: &Place) -> Result<BTreeSet<Vec<u8>>> {
-    let path = place.inputs();
+pub(super) fn listed(job: &JobDir) -> Result<BTreeSet<Vec<u8>>> {
+    let path = job.inputs();
     let bytes = fs::read(&path).context(format!("cannot read `{}`", path.display()))?;
     Ok(bytes.split(|b| *b == 0).filter(|p| !p.is_empty()).map(<[u8]>::to_vec).collect())
 }

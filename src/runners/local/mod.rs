@@ -4,8 +4,8 @@
 mod collect;
 mod fence;
 mod inputs;
+mod job_dir;
 mod mask;
-mod place;
 mod process;
 mod supervisor;
 
@@ -21,17 +21,17 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OnceCell;
 
-pub use fence::{Ended as FenceEnded, Fence, Seen};
+pub use fence::{CommandResult, Fence, ViewEntry};
 pub use supervisor::{VERB, supervise};
 
-use self::place::{Place, create_private_dir};
+use self::job_dir::{JobDir, create_private_dir};
 use self::process::Identity;
-use self::supervisor::{Ended, Orders, READY};
+use self::supervisor::{JobExit, Orders, READY};
 use crate::adapter::{Adapter, Around, Jobs, RunnerTable, Settings, Spec};
 use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName};
-use crate::sandbox::{BELOW_HOME, Kept, Sandbox, View};
+use crate::sandbox::{BELOW_HOME, HiddenPaths, Sandbox, SandboxView};
 use crate::step::{Exposure, Isolation};
 use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
@@ -131,12 +131,15 @@ impl Settings<dyn Runner> for Local {
     }
 }
 
+/// Variables and their values.
+type Environment = BTreeMap<String, String>;
+
 impl LocalRunner {
-    fn place(&self, handle: &Handle) -> Result<Place> {
+    fn job(&self, handle: &Handle) -> Result<JobDir> {
         if handle.runner != self.name {
             return Err(Error::fatal(format!("runner `{}` was asked for a job of `{}`", self.name, handle.runner)));
         }
-        Place::new(&self.jobs, &handle.job)
+        JobDir::new(&self.jobs, &handle.job)
     }
 
     /// How jobs are isolated; none where they cannot be and the configuration lets them have the user's rights.
@@ -155,23 +158,23 @@ impl LocalRunner {
     }
 
     /// What a job sees.
-    fn view(&self, request: &JobRequest, place: &Place, env: &BTreeMap<String, String>, root: &Path) -> Result<View> {
-        let kept = Kept::new(&self.hidden, &self.read);
-        let mut view = View::system(request.job.isolation == Isolation::Network);
+    fn view(&self, request: &JobRequest, job: &JobDir, env: &Environment, root: &Path) -> Result<SandboxView> {
+        let kept = HiddenPaths::new(&self.hidden, &self.read);
+        let mut view = SandboxView::system(request.job.isolation == Isolation::Network);
         view.hide(kept.home());
-        view.tools(env, &place.cargo(), &kept)?;
+        view.tools(env, &job.cargo(), &kept)?;
         for path in &self.read {
             self.may_read(path, &kept)?;
             view.read(path);
         }
         // Last of all: whatever shows them, they are not there.
         view.hide(kept.hidden());
-        view.write(&place.inside());
-        Ok(view.at_with(root, &place.tmp()))
+        view.write(&job.inside());
+        Ok(view.at_with(root, &job.tmp()))
     }
 
     /// Refuses a path of `read` that is not there, or that shows what jobs must not see.
-    fn may_read(&self, path: &Path, kept: &Kept) -> Result<()> {
+    fn may_read(&self, path: &Path, kept: &HiddenPaths) -> Result<()> {
         let what = || format!("runner `{}` cannot show `{}` to jobs", self.name, path.display());
         let real = path.canonicalize().map_err(|e| Error::input(what()).because(e).hint("fix `read` of the runner"))?;
         let refused = |why: String| {
@@ -184,12 +187,12 @@ impl LocalRunner {
         kept.never(&real).map_or(Ok(()), |why| Err(refused(why)))
     }
 
-    async fn start(&self, request: &JobRequest, place: &Place, root: PathBuf) -> Result<()> {
-        let env = environment(request, place)?;
+    async fn start(&self, request: &JobRequest, job: &JobDir, root: PathBuf) -> Result<()> {
+        let env = environment(request, job)?;
         let sandbox = match self.sandbox().await? {
             Some(sandbox) => {
                 let view =
-                    self.view(request, place, &env, &root).map_err(|e| e.detail(format!("step: {}", request.step)))?;
+                    self.view(request, job, &env, &root).map_err(|e| e.detail(format!("step: {}", request.step)))?;
                 Some((sandbox, view))
             }
             None => None,
@@ -209,7 +212,7 @@ impl LocalRunner {
         let what = || format!("cannot start the job of `{}`", request.step);
         let mut child = tokio::process::Command::new(&self.program)
             .arg(VERB)
-            .arg(place.dir())
+            .arg(job.dir())
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -240,12 +243,12 @@ impl LocalRunner {
 }
 
 /// The environment of a job.
-fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, String>> {
+fn environment(request: &JobRequest, job: &JobDir) -> Result<Environment> {
     let text = |path: PathBuf| path.display().to_string();
     let mut env = BTreeMap::from([
         ("PATH".to_owned(), DEFAULT_PATH.to_owned()),
-        ("HOME".to_owned(), text(place.home())),
-        ("TMPDIR".to_owned(), text(place.tmp())),
+        ("HOME".to_owned(), text(job.home())),
+        ("TMPDIR".to_owned(), text(job.tmp())),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ("TZ".to_owned(), "UTC".to_owned()),
         ("SOURCE_DATE_EPOCH".to_owned(), request.source_date_epoch.to_string()),
@@ -262,7 +265,7 @@ fn environment(request: &JobRequest, place: &Place) -> Result<BTreeMap<String, S
 }
 
 /// What a recipe sets and takes over from this process; no secret is in it.
-fn recipe_environment(request: &JobRequest) -> Result<BTreeMap<String, String>> {
+fn recipe_environment(request: &JobRequest) -> Result<Environment> {
     let mut env = request.job.env.clone();
     for name in &request.job.pass_env {
         match passed(name, |name| std::env::var(name)) {
@@ -286,8 +289,8 @@ fn passed(
     let found = var(name);
     let below = BELOW_HOME.iter().find(|(n, _)| *n == name);
     let (Err(std::env::VarError::NotPresent), Some((_, dir))) = (&found, below) else { return found };
-    let place = Path::new(&var("HOME")?).join(dir);
-    if place.is_dir() { Ok(place.display().to_string()) } else { found }
+    let below = Path::new(&var("HOME")?).join(dir);
+    if below.is_dir() { Ok(below.display().to_string()) } else { found }
 }
 
 fn job_name(request: &JobRequest) -> String {
@@ -295,24 +298,24 @@ fn job_name(request: &JobRequest) -> String {
 }
 
 /// What the files in a job's directory say of it.
-fn status(place: &Place) -> Result<JobStatus> {
-    if let Some(ended) = ended(place)? {
+fn status(job: &JobDir) -> Result<JobStatus> {
+    if let Some(ended) = ended(job)? {
         return Ok(ended.code.map_or(JobStatus::TimedOut, JobStatus::Exited));
     }
-    let alive = read(&place.supervisor())?
+    let alive = read(&job.supervisor())?
         .and_then(|bytes| serde_json::from_slice::<Identity>(&bytes).ok())
         .is_some_and(|supervisor| supervisor.is_alive());
     if alive {
         return Ok(JobStatus::Running);
     }
     // It may have ended between the two looks.
-    let ended = ended(place)?;
+    let ended = ended(job)?;
     Ok(ended.map_or(JobStatus::Lost, |e| e.code.map_or(JobStatus::TimedOut, JobStatus::Exited)))
 }
 
-fn ended(place: &Place) -> Result<Option<Ended>> {
+fn ended(job: &JobDir) -> Result<Option<JobExit>> {
     // A file that cannot be read as what we write is not a status: the job counts as lost and is run again.
-    Ok(read(&place.status())?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    Ok(read(&job.status())?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -324,18 +327,18 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 /// Ends whatever a job still runs: all that its supervisor watches over, and, where that is gone, what has its `HOME`.
-fn end(place: &Place) -> Result<()> {
+fn end(job: &JobDir) -> Result<()> {
     let mut gone = true;
-    if let Some(bytes) = read(&place.supervisor())?
+    if let Some(bytes) = read(&job.supervisor())?
         && let Ok(supervisor) = serde_json::from_slice::<Identity>(&bytes)
     {
         gone = supervisor.kill_with_descendants();
     }
-    if process::kill_leftovers(&place.home()) && gone {
+    if process::kill_leftovers(&job.home()) && gone {
         Ok(())
     } else {
         Err(Error::transient("processes of an earlier job could not be killed")
-            .detail(format!("they have HOME={}", place.home().display()))
+            .detail(format!("they have HOME={}", job.home().display()))
             .hint("end them by hand, then run the same command again"))
     }
 }
@@ -344,10 +347,10 @@ fn end(place: &Place) -> Result<()> {
 fn end_older(jobs: &Path, request: &JobRequest) -> Result<()> {
     let key = request.key.0.hex();
     for attempt in 1..request.attempt {
-        let place = Place::new(jobs, &format!("{key}-{attempt}"))?;
-        if place.dir().exists() {
-            end(&place)?;
-            place.remove_files()?;
+        let job = JobDir::new(jobs, &format!("{key}-{attempt}"))?;
+        if job.dir().exists() {
+            end(&job)?;
+            job.remove_files()?;
         }
     }
     Ok(())
@@ -398,7 +401,7 @@ impl Runner for LocalRunner {
             Some(_) => "isolates jobs",
             None => "does NOT isolate jobs (`same_user`): they can read keys and change everything that this user can",
         };
-        let kept = Kept::new(&self.hidden, &self.read);
+        let kept = HiddenPaths::new(&self.hidden, &self.read);
         blocking(|| self.read.iter().try_for_each(|path| self.may_read(path, &kept)))?;
         let labels: Vec<&str> = self.labels.iter().map(Label::as_str).collect();
         Ok(format!(
@@ -410,67 +413,67 @@ impl Runner for LocalRunner {
 
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
         let handle = Handle { runner: self.name.clone(), job: job_name(request) };
-        let place = self.place(&handle)?;
+        let job = self.job(&handle)?;
         // Found out first: a job that cannot be isolated should not leave a directory.
         self.sandbox().await.map_err(|e| e.detail(format!("step: {}", request.step)))?;
         create_private_dir(&self.jobs)?;
         // Two dispatches of one job at once would clean each other's directory.
-        let lock = locked(&place.dir().with_extension("lock")).await?;
+        let lock = locked(&job.dir().with_extension("lock")).await?;
         let (lock, root) = blocking(|| -> Result<_> {
-            if status(&place)? != JobStatus::Lost {
+            if status(&job)? != JobStatus::Lost {
                 return Ok((lock, None));
             }
             end_older(&self.jobs, request)?;
-            end(&place)?;
-            place.make_clean()?;
-            let root = inputs::put(&place, &request.inputs).map_err(|e| e.detail(format!("step: {}", request.step)))?;
+            end(&job)?;
+            job.make_clean()?;
+            let root = inputs::put(&job, &request.inputs).map_err(|e| e.detail(format!("step: {}", request.step)))?;
             Ok((lock, Some(root)))
         })?;
         if let Some(root) = root {
-            self.start(request, &place, root).await?;
+            self.start(request, &job, root).await?;
         }
         drop(lock);
         Ok(handle)
     }
 
     async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
-        let place = self.place(handle)?;
-        blocking(|| status(&place))
+        let job = self.job(handle)?;
+        blocking(|| status(&job))
     }
 
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
-        let place = self.place(handle)?;
+        let job = self.job(handle)?;
         blocking(|| {
             let step = &request.step;
-            let Some(ended) = ended(&place)?.filter(|e| e.code == Some(0)) else {
+            let Some(ended) = ended(&job)?.filter(|e| e.code == Some(0)) else {
                 return Err(Error::fatal(format!("the job of `{step}` did not succeed"))
-                    .detail(format!("log: {}", place.log().display())));
+                    .detail(format!("log: {}", job.log().display())));
             };
-            let artifacts = collect::collect(&place, step, &request.job.artifacts)?;
-            Ok(JobReport { artifacts, log: place.log(), warnings: ended.warnings })
+            let artifacts = collect::collect(&job, step, &request.job.artifacts)?;
+            Ok(JobReport { artifacts, log: job.log(), warnings: ended.warnings })
         })
     }
 
     async fn log(&self, _request: &JobRequest, handle: &Handle) -> Result<JobLog> {
-        let place = self.place(handle)?;
-        let warnings = blocking(|| ended(&place))?.map(|e| e.warnings).unwrap_or_default();
-        Ok(JobLog { path: place.log(), warnings })
+        let job = self.job(handle)?;
+        let warnings = blocking(|| ended(&job))?.map(|e| e.warnings).unwrap_or_default();
+        Ok(JobLog { path: job.log(), warnings })
     }
 
     async fn cancel(&self, handle: &Handle) -> Result<()> {
-        let place = self.place(handle)?;
+        let job = self.job(handle)?;
         blocking(|| {
-            end(&place)?;
-            place.remove()
+            end(&job)?;
+            job.remove()
         })
     }
 
     async fn cancel_all(&self) -> Result<()> {
         blocking(|| {
-            let jobs = Place::all(&self.jobs)?;
+            let jobs = JobDir::all(&self.jobs)?;
             // What runs is ended before anything is removed: one tree that cannot be removed leaves no job running.
             jobs.iter().try_for_each(end)?;
-            Place::at(&self.jobs).remove()
+            JobDir::at(&self.jobs).remove()
         })
     }
 }

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
+use super::job_dir::{JobDir, create_private_file, write_whole};
 use super::mask::Mask;
-use super::place::{Place, create_private_file, write_whole};
 use super::process::{Identity, kill_descendants};
-use crate::sandbox::{Sandbox, View, this_program};
+use crate::sandbox::{Sandbox, SandboxView, this_program};
 
 /// The hidden verb by which the program becomes a supervisor: `lifeboat supervise-job <directory>`.
 pub const VERB: &str = "supervise-job";
@@ -38,7 +38,7 @@ pub(super) struct Orders {
     /// The command line.
     pub(super) command: Vec<String>,
     /// In what it runs; none where the configuration lets jobs have the user's rights.
-    pub(super) sandbox: Option<(Sandbox, View)>,
+    pub(super) sandbox: Option<(Sandbox, SandboxView)>,
     /// Who must live for the job to go on; nobody if it outlives its starter.
     pub(super) owner: Option<Identity>,
     /// The job's root.
@@ -54,7 +54,7 @@ pub(super) struct Orders {
 /// How a job ended, as it is written to the job's directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Ended {
+pub(super) struct JobExit {
     /// The exit code; 128 and the signal's number if it was killed; none if it reached its time limit.
     pub(super) code: Option<i32>,
     /// What a person should know.
@@ -66,7 +66,7 @@ pub(super) struct Ended {
 /// To be called before anything else happens in the program: it changes the umask and leaves the session.
 #[must_use]
 pub fn supervise(dir: &Path) -> u8 {
-    let place = Place::at(dir);
+    let place = JobDir::at(dir);
     match prepare().and_then(|orders| start(&place, &orders).map(|job| (orders, job))) {
         Err(e) => {
             // The starter reads it; if it is gone, nobody needs it.
@@ -113,7 +113,7 @@ struct Log {
     cut: bool,
 }
 
-fn start(place: &Place, orders: &Orders) -> io::Result<RunningJob> {
+fn start(place: &JobDir, orders: &Orders) -> io::Result<RunningJob> {
     let own = Identity::own().ok_or_else(|| io::Error::other("cannot read /proc: it must be mounted"))?;
     let out = create_private_file(&place.log())?;
     let (reader, writer) = io::pipe()?;
@@ -161,7 +161,7 @@ fn start(place: &Place, orders: &Orders) -> io::Result<RunningJob> {
 
 impl RunningJob {
     /// Waits for the end or the time limit, kills what is left, and closes the log.
-    fn watch(self, limit: Duration) -> Ended {
+    fn watch(self, limit: Duration) -> JobExit {
         let mut warnings = Vec::new();
         let mut code = self.wait(limit);
         if code.is_none() {
@@ -185,7 +185,7 @@ impl RunningJob {
             Ok(Err(e)) => warnings.push(format!("the log is incomplete: {e}")),
             Err(_) => warnings.push("the log is incomplete: something still holds it open".to_owned()),
         }
-        Ended { code, warnings }
+        JobExit { code, warnings }
     }
 
     fn wait(&self, limit: Duration) -> Option<i32> {

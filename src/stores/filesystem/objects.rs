@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Tree;
 use super::areas::{HELD, LOCKS, PROBE, STAGING, modes};
-use crate::effects::{Area, EntryKind, Lock, PutNew, files};
+use crate::effects::{Area, LockGuard, PathKind, PutNew, files};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::digests::{self, Hasher};
 use crate::model::{Digests, Sha256};
@@ -48,11 +48,11 @@ impl Tree {
         for entry in self.disk.list(dir).context(format!("cannot list `{}`", dir.display()))? {
             let path = if prefix.is_empty() { entry.name.clone() } else { format!("{prefix}/{}", entry.name) };
             match entry.kind {
-                EntryKind::Dir if path == ".well-known" || path::check(&path).is_ok() => {
+                PathKind::Dir if path == ".well-known" || path::check(&path).is_ok() => {
                     self.collect(&dir.join(&entry.name), &path, found)?;
                 }
                 // Anything else is not ours: what an interrupted write left, or what a person put there.
-                EntryKind::File if path::check(&path).is_ok() => found.push(path),
+                PathKind::File if path::check(&path).is_ok() => found.push(path),
                 _ => {}
             }
         }
@@ -127,7 +127,7 @@ impl Tree {
         self.locate(&Area::Public, "x")?;
         let dir = self.root.join(STAGING);
         let entries = self.disk.list(&dir).context(format!("cannot list `{}`", dir.display()))?;
-        let trains = entries.into_iter().filter(|e| e.kind == EntryKind::Dir && path::check_train(&e.name).is_ok());
+        let trains = entries.into_iter().filter(|e| e.kind == PathKind::Dir && path::check_train(&e.name).is_ok());
         Ok(trains.map(|e| e.name).collect())
     }
 
@@ -181,11 +181,11 @@ impl Tree {
             at.push(part);
             let found = match look(&at)?.map(|e| e.kind) {
                 None => return Ok(()),
-                Some(EntryKind::Dir) => continue,
-                Some(EntryKind::File) if parts.peek().is_none() => continue,
-                Some(EntryKind::File) => "a file, not a directory",
-                Some(EntryKind::Symlink) => "a symbolic link",
-                Some(EntryKind::Other) => "neither a file nor a directory",
+                Some(PathKind::Dir) => continue,
+                Some(PathKind::File) if parts.peek().is_none() => continue,
+                Some(PathKind::File) => "a file, not a directory",
+                Some(PathKind::Symlink) => "a symbolic link",
+                Some(PathKind::Other) => "neither a file nor a directory",
             };
             return Err(Error::conflict(format!("store `{}`: `{}` is {found}", self.name, at.display()))
                 .hint("move it away: below a store's root there are only plain files and directories"));
@@ -221,7 +221,7 @@ impl Tree {
         self.ensure_dir(&dir)?;
         let entry = self.disk.entry(&dir).context(format!("cannot look at `{}`", dir.display()))?;
         match entry {
-            Some(e) if e.kind == EntryKind::Dir && e.mode & 0o077 == 0 => Ok(()),
+            Some(e) if e.kind == PathKind::Dir && e.mode & 0o077 == 0 => Ok(()),
             found => {
                 let mode = found.map_or(0, |e| e.mode);
                 Err(Error::fatal(format!(
@@ -282,7 +282,7 @@ impl Tree {
     /// file `held`, which may stand for other names too.
     fn tidy(&self, dir: &Path, held: &Path) -> Result<()> {
         for entry in self.disk.list(dir).context(format!("cannot list `{}`", dir.display()))? {
-            let Some(name) = files::partial_of(&entry.name).filter(|_| entry.kind == EntryKind::File) else { continue };
+            let Some(name) = files::partial_of(&entry.name).filter(|_| entry.kind == PathKind::File) else { continue };
             let target = dir.join(name);
             let path = self.lock_file(&target);
             let try_lock = || self.disk.try_lock(&path).context(format!("cannot lock `{}`", path.display()));
@@ -297,18 +297,18 @@ impl Tree {
     /// Keeps out other writers of `target`, in other processes and on other machines too. There are 256 lock files in all,
     /// which stay: a lock file that is removed can be held twice. Whoever holds one may not take a second: two names can
     /// share a lock file.
-    pub(super) fn lock(&self, target: &Path) -> Result<Box<dyn Lock>> {
+    pub(super) fn lock(&self, target: &Path) -> Result<Box<dyn LockGuard>> {
         let busy = || format!("another process is writing `{}`", target.display());
         self.lock_at(&self.lock_file(target), busy)
     }
 
     /// Keeps out whoever else tries the store out; a lock file of its own, since what is tried takes the others.
-    pub(super) fn lock_probe(&self) -> Result<Box<dyn Lock>> {
+    pub(super) fn lock_probe(&self) -> Result<Box<dyn LockGuard>> {
         let busy = || format!("another process is trying out store `{}`", self.name);
         self.lock_at(&self.root.join(STAGING).join(LOCKS).join("probe"), busy)
     }
 
-    fn lock_at(&self, path: &Path, busy: impl Fn() -> String) -> Result<Box<dyn Lock>> {
+    fn lock_at(&self, path: &Path, busy: impl Fn() -> String) -> Result<Box<dyn LockGuard>> {
         self.ensure_staging()?;
         self.ensure_dir(&self.root.join(STAGING).join(LOCKS))?;
         let since = Instant::now();

@@ -1,7 +1,7 @@
 //! The signatures of indexes under the indexes' own digests: all but the last two are of no use.
 
 use super::Tree;
-use crate::effects::{Area, EntryKind, files};
+use crate::effects::{Area, PathKind, files};
 use crate::error::{Context as _, Result};
 use crate::formats::layout::RELEASES;
 use crate::stores::path;
@@ -11,7 +11,7 @@ impl Tree {
     pub(super) fn index_signatures(&self) -> Result<Vec<String>> {
         let dir = self.locate(&Area::Public, RELEASES)?;
         let entries = self.disk.list(&dir).context(format!("cannot list `{}`", dir.display()))?;
-        let files = entries.into_iter().filter(|e| e.kind == EntryKind::File);
+        let files = entries.into_iter().filter(|e| e.kind == PathKind::File);
         Ok(files.map(|e| format!("{RELEASES}/{}", e.name)).filter(|path| path::is_index_signature(path)).collect())
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::Tree;
-use crate::effects::{Area, Entry, EntryKind};
+use crate::effects::{Area, DirEntry, PathKind};
 use crate::error::{Context as _, Result};
 use crate::model::Stat;
 
@@ -17,10 +17,10 @@ impl Tree {
     pub(super) fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>> {
         let target = self.locate(area, path)?;
         let look = || self.disk.entry(&target).context(format!("cannot look at `{}`", target.display()));
-        let Some(mut entry) = look()?.filter(|e| e.kind == EntryKind::File) else { return Ok(None) };
+        let Some(mut entry) = look()?.filter(|e| e.kind == PathKind::File) else { return Ok(None) };
         if is_young(&entry, SystemTime::now()) {
             std::thread::sleep(TICK);
-            match look()?.filter(|e| e.kind == EntryKind::File) {
+            match look()?.filter(|e| e.kind == PathKind::File) {
                 Some(again) => entry = again,
                 None => return Ok(None),
             }
@@ -31,7 +31,7 @@ impl Tree {
 }
 
 /// Whether a file changed within the last tick, or at a time that has not come by this machine's clock.
-fn is_young(entry: &Entry, now: SystemTime) -> bool {
+fn is_young(entry: &DirEntry, now: SystemTime) -> bool {
     let (seconds, nanoseconds) = entry.changed;
     let since = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok()).map(|(s, n)| Duration::new(s, n));
     let changed = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));

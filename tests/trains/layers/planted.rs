@@ -93,6 +93,21 @@ fn long_files_and_vague_names() {
 }
 
 #[test]
+fn one_name_for_two_types() {
+    let of = |first: &str, second: &str| {
+        rules::types(&[Source::new("src/plan/line.rs", first), Source::new("src/verify/report.rs", second)])
+    };
+    let twice = of("pub struct Report;", "impl X {}\npub(crate) enum Report { A }");
+    assert_eq!(twice, ["src/plan/line.rs:1, src/verify/report.rs:2: two types are called `Report`"]);
+    caught(rules::types, "src/plan/line.rs", "pub trait Seen {}\nmod inner { pub type Seen<T> = Vec<T>; }");
+    assert_eq!(of("pub struct Report;", "pub struct Reports;"), Vec::<String>::new());
+    assert_eq!(of("pub struct Args;", "struct Args;"), Vec::<String>::new());
+    assert_eq!(of("pub struct Args;", "pub(super) struct Args;"), Vec::<String>::new());
+    assert_eq!(of("pub struct Report;", "// pub struct Report;"), Vec::<String>::new());
+    assert_eq!(of("pub struct Report;", "#[cfg(test)]\nmod tests { pub struct Report; }"), Vec::<String>::new());
+}
+
+#[test]
 fn abrupt_ends() {
     for bad in
         ["x.unwrap()", "x.expect(\"no\")", "todo!()", "panic!(\"no\")", "println!(\"x\")", "std::process::exit(1)"]

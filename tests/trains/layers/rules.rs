@@ -419,3 +419,27 @@ pub(crate) fn panics(files: &[Source]) -> Vec<String> {
     }
     out
 }
+
+/// What begins the definition of a type that others can use.
+const TYPES: &[&str] = &["struct", "enum", "trait", "type", "union"];
+
+/// Types that are public, or public in the crate, each have a name of their own: whoever searches for one finds one.
+pub(crate) fn types(files: &[Source]) -> Vec<String> {
+    let mut defined: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in files.iter().filter(|f| f.is_product()) {
+        for public in ["pub", "pub(crate)"] {
+            for kind in TYPES {
+                let head = format!("{public} {kind} ");
+                for (at, _) in file.code.match_indices(&head) {
+                    let name: String =
+                        file.code[at + head.len()..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    if !name.is_empty() {
+                        defined.entry(name).or_default().push(format!("{}:{}", file.path, file.line(at)));
+                    }
+                }
+            }
+        }
+    }
+    let twice = defined.into_iter().filter(|(_, places)| places.len() > 1);
+    twice.map(|(name, places)| format!("{}: two types are called `{name}`", places.join(", "))).collect()
+}

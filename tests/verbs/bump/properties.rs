@@ -1,6 +1,6 @@
 //! Parse, rewrite, parse: everything but the versions is as before, on any input.
 
-use lifeboat::formats::cargo_lock::{self, Moved};
+use lifeboat::formats::cargo_lock::{self, CrateMoves};
 use lifeboat::formats::splice::splice;
 use lifeboat::formats::{c_header, cargo_manifest, changelog, changelog_dates, version_text};
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ proptest! {
     #[test]
     fn locks_go_there_and_back(text in lock(), old in version(), by in 1..5u64) {
         let new = Version::new(old.major, old.minor, old.patch + by + 20);
-        let step = |a: &Version, b: &Version| Moved::from([("a".to_owned(), vec![(a.clone(), b.clone())])]);
+        let step = |a: &Version, b: &Version| CrateMoves::from([("a".to_owned(), vec![(a.clone(), b.clone())])]);
         let there = cargo_lock::rewrite(&text, &step(&old, &new)).unwrap();
         prop_assert_eq!(cargo_lock::rewrite(&there, &step(&new, &old)).unwrap(), text);
     }
@@ -108,7 +108,7 @@ proptest! {
     #[test]
     fn nothing_panics(text in "[\\[\\]a-c=\"'{}#.,:/ \n\r\u{e9}0-9-]{0,200}", old in version(), new in version()) {
         let _ = cargo_manifest::parse(&text);
-        let _ = cargo_lock::rewrite(&text, &Moved::from([("a".to_owned(), vec![(old.clone(), new.clone())])]));
+        let _ = cargo_lock::rewrite(&text, &CrateMoves::from([("a".to_owned(), vec![(old.clone(), new.clone())])]));
         let _ = splice(&text, c_header::bump(&text, &old, &new, |_| true));
         let _ = splice(&text, version_text::snippets(&text, "a", &old, &new));
         let _ = splice(&text, version_text::links(&text, "a", &old, &new));

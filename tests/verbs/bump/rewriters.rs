@@ -2,8 +2,8 @@
 //! properties call these with texts that they make up, the programs in `fuzz/` with what a coverage-guided fuzzer finds.
 
 use jiff::civil::Date;
-use lifeboat::formats::cargo_lock::{self, LockedPackage, Moved};
-use lifeboat::formats::cargo_manifest::{self, PackageVersion, Text};
+use lifeboat::formats::cargo_lock::{self, CrateMoves, LockedPackage};
+use lifeboat::formats::cargo_manifest::{self, PackageVersion, SpannedText};
 use lifeboat::formats::changelog::Dated;
 use lifeboat::formats::splice::{Splice, splice};
 use lifeboat::formats::{c_header, changelog, changelog_dates, version_text};
@@ -13,7 +13,7 @@ use semver::Version;
 pub(crate) fn lock(text: &str, name: &str, old: &Version, by: u64) {
     let Ok(before) = cargo_lock::parse(text) else { return };
     let new = Version::new(old.major, old.minor, old.patch.saturating_add(by));
-    let moved = Moved::from([(name.to_owned(), vec![(old.clone(), new.clone())])]);
+    let moved = CrateMoves::from([(name.to_owned(), vec![(old.clone(), new.clone())])]);
     let after = cargo_lock::parse(&cargo_lock::rewrite(text, &moved).unwrap()).unwrap();
     let key = |p: &LockedPackage, moves: bool| {
         let moves = moves && p.name == name && p.source.is_none() && p.version == old.to_string();
@@ -25,7 +25,7 @@ pub(crate) fn lock(text: &str, name: &str, old: &Version, by: u64) {
     got.sort();
     assert_eq!(expected, got);
     // Who depends on whom does not change.
-    let edges = |lock: &cargo_lock::Lock| lock.packages.iter().map(|p| p.dependencies().count()).sum::<usize>();
+    let edges = |lock: &cargo_lock::CargoLock| lock.packages.iter().map(|p| p.dependencies().count()).sum::<usize>();
     assert_eq!(edges(&before), edges(&after));
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn manifest(text: &str) {
     assert_eq!(splice(&after, back.collect()), text);
 }
 
-fn versions(manifest: &cargo_manifest::Manifest) -> Vec<Text> {
+fn versions(manifest: &cargo_manifest::CargoManifest) -> Vec<SpannedText> {
     let own = manifest.package.iter().filter_map(|p| match &p.version {
         PackageVersion::Literal(text) => Some(text.clone()),
         PackageVersion::Inherited | PackageVersion::Absent => None,

@@ -12,7 +12,7 @@ use crate::engine::Train;
 use crate::engine::converge::Race;
 use crate::engine::index::{IndexWriter, unlisted};
 use crate::error::{Error, Result};
-use crate::formats::index::{Entry, Index};
+use crate::formats::index::{Index, IndexEntry};
 use crate::formats::layout;
 use crate::step::Point;
 use crate::trust::{SignedIndex, read_index};
@@ -51,11 +51,11 @@ fn writer<'a>(acting: &'a Acting<'_>) -> IndexWriter<'a> {
 }
 
 /// What the index says of this train's releases.
-fn entries(acting: &Acting<'_>, step: &Point) -> Result<BTreeMap<Version, Entry>> {
+fn entries(acting: &Acting<'_>, step: &Point) -> Result<BTreeMap<Version, IndexEntry>> {
     let mut entries = BTreeMap::new();
     for (branch, line) in &step.lines {
         let manifest = summed(&acting.state, &line.checksum)?.manifest.digests.sha256;
-        let entry = Entry { line: branch.clone(), train: acting.nonce()?, tag: line.tag.clone(), manifest };
+        let entry = IndexEntry { line: branch.clone(), train: acting.nonce()?, tag: line.tag.clone(), manifest };
         entries.insert(line.version.clone(), entry);
     }
     Ok(entries)

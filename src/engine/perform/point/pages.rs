@@ -8,7 +8,7 @@ use super::super::Acting;
 use crate::effects::{Store, read_public};
 use crate::engine::index::follow;
 use crate::error::{Error, Result};
-use crate::formats::index::{Entry, Index};
+use crate::formats::index::{Index, IndexEntry};
 use crate::formats::layout;
 use crate::formats::manifest::{self, Manifest, NOTES, PAGE_DATA};
 use crate::model::Sha256;
@@ -62,7 +62,7 @@ async fn is_ours(store: &dyn Store) -> Result<bool> {
 }
 
 /// The manifest of a listed release, which the index names by digest.
-async fn manifest(store: &dyn Store, version: &Version, entry: &Entry) -> Result<Option<Manifest>> {
+async fn manifest(store: &dyn Store, version: &Version, entry: &IndexEntry) -> Result<Option<Manifest>> {
     let path = layout::release_file(version, manifest::FILE);
     let Some(bytes) = read_public(store, &path).await? else { return Ok(None) };
     if Sha256::of(&bytes) != entry.manifest {

@@ -11,11 +11,11 @@ use crate::error::{Context as _, Error, Result};
 
 /// `<jobs>/<key>-<attempt>/`, readable by its owner only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct JobDir {
     dir: PathBuf,
 }
 
-impl Place {
+impl JobDir {
     /// The directory of the job of this name.
     ///
     /// # Errors
