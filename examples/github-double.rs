@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Point `[forge.github]` at the address that it prints (`repository = "example/sample"`, `api = "http://127.0.0.1:…"`) and
-//! give it the token that it prints. What breaks GitHub's own API description is told as it happens.
+//! give it the token that it prints. What breaks GitHub's own API description is reported as it happens.
 #![allow(unreachable_pub, missing_docs, reason = "an example exports nothing")]
 #![allow(clippy::print_stdout, reason = "what a program for the terminal is for")]
 
@@ -97,18 +97,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         double.world().faults.down.insert(side, github_double::faults::Kind::HostDown);
     }
     println!("api      {}\nuploads  {}\ntoken    {TOKEN}\nproject  {REPOSITORY}", double.api(), double.uploads());
-    let (mut told, mut broken) = (0, 0);
+    let (mut shown, mut broken) = (0, 0);
     let mut seen = BTreeSet::new();
     loop {
         {
             let world = double.world();
-            for call in &world.calls[told..] {
+            for call in &world.calls[shown..] {
                 println!("{call}");
             }
             for violation in &world.violations[broken..] {
                 println!("violation: {violation}");
             }
-            (told, broken) = (world.calls.len(), world.violations.len());
+            (shown, broken) = (world.calls.len(), world.violations.len());
             for release in &world.state.releases {
                 let how = if release.draft { "draft" } else { "published" };
                 let line = format!("{how} {} with {} assets", release.tag, release.assets.len());

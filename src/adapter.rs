@@ -54,7 +54,7 @@ impl<P: Port + ?Sized> fmt::Debug for Adapter<P> {
 /// The checked table of one adapter.
 pub type Spec<P> = Arc<dyn Settings<P>>;
 
-/// What a checked table says. Everything but [`Settings::open`] is known without a look at anything.
+/// What a checked table says. Everything but [`Settings::open`] is known without any input or output.
 pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
     /// Where it is, as the plan pins it: a train goes nowhere else.
     fn place(&self) -> String;
@@ -92,7 +92,7 @@ pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
         false
     }
 
-    /// An address below which anybody may read, for a look at the server's clock.
+    /// An address below which anybody may read, to read the server's clock.
     fn clock(&self) -> Option<String> {
         None
     }

@@ -127,6 +127,6 @@ pub fn destinations(config: &Config, around: &Around) -> Result<Destinations> {
 fn this_program() -> Result<PathBuf> {
     match std::env::var_os("LIFEBOAT_PROGRAM") {
         Some(path) => Ok(PathBuf::from(path)),
-        None => std::env::current_exe().context("cannot tell where this program is"),
+        None => std::env::current_exe().context("cannot find out where this program is"),
     }
 }

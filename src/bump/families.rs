@@ -45,7 +45,7 @@ pub(super) fn decide(workspace: &Workspace, rules: &VersionRules, step: &Version
                 "`{}` cannot go from {old} to {new}: that is not a later version",
                 family.of
             ))
-            .hint(format!("valid is any version after {old}, or a step such as `patch`")));
+            .hint(format!("expected any version after {old}, or a step such as `patch`")));
         }
         for krate in workspace.crates() {
             if member(krate, family, &old, rules)? {
@@ -161,7 +161,7 @@ fn stray(krate: &Crate, families: &[Family], versions: &[(Version, Version)]) ->
     error.hint("correct its version, add a `[[version.family]]`, or list it in `fixed` of `[version]`")
 }
 
-/// Two crates of one name, of which one moves, cannot be told apart in requirements and locks.
+/// Two crates of one name, of which one moves, cannot be distinguished in requirements and locks.
 pub(super) fn unique(workspace: &Workspace, moving: &BTreeSet<&str>) -> Result<()> {
     let mut seen: BTreeMap<&str, &Crate> = BTreeMap::new();
     for krate in workspace.crates().filter(|c| moving.contains(c.name.as_str())) {

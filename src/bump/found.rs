@@ -192,7 +192,7 @@ fn is_changelog(name: &str) -> bool {
     text && ["changelog", "changes", "releases", "release-notes", "release_notes", "news", "history"].contains(&stem)
 }
 
-/// Whether a document tells of releases of the past by its path: their versions stay.
+/// Whether a document describes past releases, by its path: their versions stay.
 fn is_history(path: &str) -> bool {
     const PAST: [&str; 12] = [
         "changelog",

@@ -39,7 +39,7 @@ impl LockCheck {
     }
 
     /// The questions after a bump of a checkout whose manager wants to know: one for each of these manifests, whether the bump
-    /// rewrote its lock or not. `has` tells which files there are; where there is no lock, Cargo makes one for the moment.
+    /// rewrote its lock or not. `has` says which files there are; where there is no lock, Cargo makes one for the moment.
     ///
     /// # Errors
     /// Those of `has`.

@@ -33,7 +33,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, exclude: &[Str
             None => continue,
         };
         let fault = |e: cargo_lock::LockError| {
-            Error::input(format!("{path}:{}: {}", e.line, e.message)).hint("mend it with `cargo update --workspace`")
+            Error::input(format!("{path}:{}: {}", e.line, e.message)).hint("fix it with `cargo update --workspace`")
         };
         let lock = match cargo_lock::parse(&text) {
             Ok(lock) => lock,

@@ -19,7 +19,7 @@ pub(super) fn rewrite(
     policy: Requirements,
     strictness: Strictness,
 ) -> Result<()> {
-    // Told to lift where no requirement names the version that a crate leaves, the older ones are what is meant, of those
+    // Where it is to lift although no requirement names the version that a crate leaves, the older ones are what is meant, of those
     // who move themselves or are never published.
     let older = (policy, strictness) == (Requirements::Lift, Strictness::Listed);
     let followed = if older { followed(work, workspace) } else { BTreeSet::new() };

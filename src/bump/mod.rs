@@ -147,7 +147,7 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
     Ok(work.finish(main, Some(tag), said))
 }
 
-/// Bumps the crates that a release manager listed; version files outside Cargo are found by looking. `at_tag` tells whose
+/// Bumps the crates that a release manager listed; version files outside Cargo are found by looking. `at_tag` says whose
 /// version a tag means that names no crate. [`Requirements::Lift`] lifts requirements that name a version which its crate
 /// leaves; where none does, those that name an older patch of the same line.
 ///

@@ -65,7 +65,7 @@ impl Workspace {
             let text = sources.required(&path, "a workspace manifest is needed here")?;
             let manifest = cargo_manifest::parse(&text).map_err(|e| {
                 Error::input(format!("{}: {}", place(&path, &text, e.offset), e.message))
-                    .hint("`cargo metadata` on this tree says the same; mend the manifest first")
+                    .hint("`cargo metadata` on this tree says the same; fix the manifest first")
             })?;
             let found = neighbours(sources, &all, &path, &manifest)?;
             let counts = |p: &String| !exclude.iter().any(|e| within(e, parent(p)));
@@ -288,7 +288,7 @@ fn version(path: &str, text: &str, literal: &SpannedText) -> Result<Version> {
     Version::parse(literal.value.trim()).map_err(|e| {
         let at = place(path, text, literal.span.start);
         Error::input(format!("{at}: `{}` is not a version: {e}", crate::model::escape(&literal.value)))
-            .hint("valid is a semantic version such as `1.2.3` or `1.2.3-rc.1`")
+            .hint("expected a semantic version such as `1.2.3` or `1.2.3-rc.1`")
     })
 }
 

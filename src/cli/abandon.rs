@@ -1,4 +1,4 @@
-//! `abandon`: give a train up before anything of it is public.
+//! `abandon`: end a train before anything of it is public.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -33,12 +33,12 @@ pub(super) struct Args {
 
 /// What was done in a store.
 #[derive(Serialize)]
-struct Told {
+struct StoreOutcome {
     store: StoreName,
     /// Why the staged files are still there; none if they are gone.
     not_cleared: Option<String>,
     /// Why its index does not say yet that the versions are retired; none if it does, or if there are none.
-    not_told: Option<String>,
+    not_notified: Option<String>,
 }
 
 /// What became of the jobs of a runner.
@@ -59,7 +59,7 @@ struct Report {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     spared: Vec<String>,
     runners: Vec<Jobs>,
-    stores: Vec<Told>,
+    stores: Vec<StoreOutcome>,
 }
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
@@ -90,12 +90,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let mut retired = place.release_claims(&train)?;
     let rivals = remote_trains::with(&place, &retired)?;
     retired.retain(|v| rivals.iter().all(|other| !other.note.versions.contains(v)));
-    let spared = rivals.iter().map(remote_trains::told).collect();
+    let spared = rivals.iter().map(remote_trains::described).collect();
     // Another train whose journal cannot be read keeps nobody from giving this one up.
     let past = place.past();
-    let stores = runtime.block_on(tell(&effects, &train, &retired, &past));
+    let stores = runtime.block_on(clear_and_retire(&effects, &train, &retired, &past));
     let down = runners.iter().any(|r| r.not_ended.is_some())
-        || stores.iter().any(|s| s.not_cleared.is_some() || s.not_told.is_some());
+        || stores.iter().any(|s| s.not_cleared.is_some() || s.not_notified.is_some());
     let signed = !state.approvals().is_empty() || !state.lapsed().is_empty();
     let report = Report { train: name, retired, signed, spared, runners, stores };
     out.result(text(&report), &report)?;
@@ -120,17 +120,17 @@ async fn end_jobs(effects: &Effects, state: &State) -> Vec<Jobs> {
     jobs
 }
 
-/// Clears every store's staging area, and has every store's index say what is retired. The train is given up and its claims
+/// Clears every store's staging area, and has every store's index say what is retired. The train is abandoned and its claims
 /// hold already: a store that is down keeps nothing from that.
-async fn tell(
+async fn clear_and_retire(
     effects: &Effects,
     train: &Train,
     retired: &BTreeSet<Version>,
     past: &Result<ReleaseHistory>,
-) -> Vec<Told> {
+) -> Vec<StoreOutcome> {
     let (trust, objects) = (train.trust(), train.objects());
     let areas = train.state().staging_areas();
-    let mut told = Vec::new();
+    let mut outcomes = Vec::new();
     for store in effects.stores.values() {
         let mut cleared = Ok(());
         for area in &areas {
@@ -141,7 +141,7 @@ async fn tell(
             failed => failed,
         };
         let why = |e: &Error| e.message().to_owned();
-        let not_told = match past {
+        let not_notified = match past {
             _ if retired.is_empty() => None,
             Err(e) => Some(why(e)),
             Ok(past) => {
@@ -150,9 +150,9 @@ async fn tell(
             }
         };
         let not_cleared = cleared.err().as_ref().map(why);
-        told.push(Told { store: store.name().clone(), not_cleared, not_told });
+        outcomes.push(StoreOutcome { store: store.name().clone(), not_cleared, not_notified });
     }
-    told
+    outcomes
 }
 
 fn text(report: &Report) -> String {
@@ -181,15 +181,15 @@ fn text(report: &Report) -> String {
             )),
         }
     }
-    for told in &report.stores {
-        let store = &told.store;
-        match &told.not_cleared {
+    for outcome in &report.stores {
+        let store = &outcome.store;
+        match &outcome.not_cleared {
             None => text.push_str(&format!("\n  its staged files in store `{store}` are removed")),
             Some(why) => text.push_str(&format!(
                 "\n  its staged files are still in store `{store}`: {why}; the same command again removes them"
             )),
         }
-        match &told.not_told {
+        match &outcome.not_notified {
             _ if report.retired.is_empty() => {}
             None => text.push_str(&format!("\n  the index of store `{store}` says so")),
             Some(why) => text.push_str(&format!(

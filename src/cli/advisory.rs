@@ -7,18 +7,18 @@ use crate::step::{Audience, ForgeAdvisory};
 /// Every advisory text that the plan publishes, with where and when it is seen; empty if there is none.
 pub(super) fn texts(plan: &Plan) -> String {
     let mut out = String::new();
-    let mut told: Vec<&Advisory> = Vec::new();
+    let mut shown: Vec<&Advisory> = Vec::new();
     for advisory in &plan.advisory_texts {
         let forges = plan.published_advisories().filter(|s| s.advisory == *advisory).map(place);
         let pages = "the pages and notes of the releases after the gate".to_owned();
-        told.push(advisory);
+        shown.push(advisory);
         text(advisory, &std::iter::once(pages).chain(forges).collect::<Vec<_>>().join("; "), &mut out);
     }
     for step in plan.published_advisories() {
-        if told.contains(&&step.advisory) {
+        if shown.contains(&&step.advisory) {
             continue;
         }
-        told.push(&step.advisory);
+        shown.push(&step.advisory);
         let same = plan.published_advisories().filter(|s| s.advisory == step.advisory);
         text(&step.advisory, &same.map(place).collect::<Vec<_>>().join("; "), &mut out);
     }

@@ -65,9 +65,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let reviewed = super::runtime()?.block_on(review(&effects, &train, &place.config.project.repository))?;
     let mut shown = text(&reviewed);
     // What planning found and no line says itself, such as a branch that was behind its remote.
-    for told in super::plan::of_lines(train.plan()) {
-        if !told.split_once(": ").is_some_and(|(_, what)| shown.contains(what)) {
-            shown.push_str(&format!("\n! {told}"));
+    for note in super::plan::of_lines(train.plan()) {
+        if !note.split_once(": ").is_some_and(|(_, what)| shown.contains(what)) {
+            shown.push_str(&format!("\n! {note}"));
         }
     }
     let shown = shown + "\n" + &super::advisory::texts(train.plan());
@@ -121,7 +121,7 @@ fn own_key(args: &Args) -> Result<Option<KeySource>> {
         return Ok(Some(KeySource::Gpg { fingerprint: fingerprint.to_string() }));
     }
     let Some(file) = &args.key else { return Ok(None) };
-    let path = std::path::absolute(file).context(format!("cannot tell where `{}` is", file.display()))?;
+    let path = std::path::absolute(file).context(format!("cannot find out where `{}` is", file.display()))?;
     Ok(Some(KeySource::File { path, passphrase: None }))
 }
 

@@ -273,7 +273,7 @@ fn configuration(global: &Global, checkout: &Checkout) -> Result<PathBuf> {
         return Ok(named.clone());
     }
     // The nearest one above, as for every verb; but none beyond the checkout.
-    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let here = std::env::current_dir().context("cannot find out the current directory")?;
     let inside = here.ancestors().take_while(|d| d.starts_with(checkout.top()));
     let own = inside.map(|d| d.join("lifeboat.toml")).find(|path| path.exists());
     match own.or_else(|| Some(checkout.top().join("lifeboat.toml")).filter(|path| path.exists())) {

@@ -45,7 +45,7 @@ impl LocalProject {
         ))
     }
 
-    /// In what a plan of today would differ from the adopted one, as far as the facts that it was made from tell.
+    /// In what a plan of today would differ from the adopted one, as far as the facts that it was made from say.
     fn drift(&self, adopted: &Plan) -> Vec<String> {
         let Some(facts) = Facts::read(&*self.disk, &self.dir(&adopted.train)) else { return Vec::new() };
         // Whoever removes the train file after the adoption wants nothing else.

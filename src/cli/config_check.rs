@@ -1,4 +1,4 @@
-//! What the configuration names must be there, and what a train file tells must not lie where it could be committed.
+//! What the configuration names must be there, and a train file must not lie where it could be committed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -131,14 +131,14 @@ pub(super) fn warn_of_embargoed(place: &LocalProject, file: &Path, out: &Output)
     let Some((name, untracked)) = embargoed(place, file) else { return };
     let how = if untracked { "one `git add` publishes it" } else { "it is committed already" };
     out.warn(&format!(
-        "WARNING: `{name}` tells of an embargoed train and lies in the project's checkout: {how}; move it elsewhere \
+        "WARNING: `{name}` describes an embargoed train and lies in the project's checkout: {how}; move it elsewhere \
          (`{}` is never published)",
         place.root().display()
     ));
 }
 
 /// The train file's path in the checkout, and whether git does not track it; nothing where it lies elsewhere, is ignored, or
-/// tells nothing: a rehearsal's file has neither patches nor advisories.
+/// gives nothing away: a rehearsal's file has neither patches nor advisories.
 fn embargoed(place: &LocalProject, file: &Path) -> Option<(String, bool)> {
     let train = crate::config::load_train(file, &*place.disk).ok()?;
     let bare = train.lines.iter().all(|l| matches!(l.series, crate::config::SeriesSource::None));

@@ -71,7 +71,7 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         place.as_ref().ok().and_then(|p| p.effects_in(&probe, Arc::new(NoProgress)).map_err(|e| broken = Some(e)).ok());
     let config = match (&place, &broken) {
         (Err(e), _) => Err(e),
-        // What stands in the file is told with its line, by the check of its names.
+        // What stands in the file is reported with its line, by the check of its names.
         (Ok(_), Some(e)) => Err(meaning.as_ref().unwrap_or(e)),
         (Ok(place), None) => Ok(&place.config),
     };
@@ -84,7 +84,7 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         ),
         None => (Vec::new(), Vec::new(), Vec::new(), Vec::new()),
     };
-    // A journal that cannot be read is for `status` to tell; the machine is looked at all the same.
+    // A journal that cannot be read is for `status` to report; the machine is checked all the same.
     let seen = place.as_ref().ok().and_then(|p| p.see_all().ok()).unwrap_or_default();
     let outages: Vec<_> =
         seen.iter().flat_map(|s| s.state.outages().into_iter().map(|o| (s.name().clone(), o))).collect();

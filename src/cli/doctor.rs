@@ -105,8 +105,8 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
         let clock = crate::wiring::watched(config, Arc::new(crate::host::HostClock));
         work.later_all("machine", "clock".to_owned(), Health::Warn, async move {
             // That nobody can be asked is not a fault.
-            let told = clock.elsewhere().await;
-            let judged = crate::engine::others_agree(clock.now(), &told);
+            let times = clock.elsewhere().await;
+            let judged = crate::engine::others_agree(clock.now(), &times);
             judged.err().map(|e| HealthCheck::from_error("machine", "clock", Health::Fail, &e)).into_iter().collect()
         });
         trust::root(config, subjects, &mut work);
@@ -164,7 +164,7 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
         let trial = trial.clone().filter(|_| required);
         work.later_all("remote", name.to_string(), Need::of(required).health(), async move {
             let answer = match (remote.probe().await, trial) {
-                // A look that is let in says nothing of a push.
+                // Read access says nothing of a push.
                 (Ok(()), Some((repo, update))) => remote.can_push(&repo, &[update]).await,
                 (answer, _) => answer,
             };
@@ -202,9 +202,9 @@ impl Known {
     /// How one part of it is: what it answered now, since when it did not, and what waits for it.
     fn check(&self, name: String, part: Part, need: Need, answer: Result<String>) -> HealthCheck {
         let area = self.destination.kind();
-        let told: Vec<_> = self.outages.iter().filter(|(_, o)| o.part == part).collect();
+        let down: Vec<_> = self.outages.iter().filter(|(_, o)| o.part == part).collect();
         let waiting: Vec<String> =
-            told.iter().flat_map(|(train, o)| o.waiting.iter().map(move |step| format!("{train}: {step}"))).collect();
+            down.iter().flat_map(|(train, o)| o.waiting.iter().map(move |step| format!("{train}: {step}"))).collect();
         let check = match answer {
             Ok(says) if waiting.is_empty() => HealthCheck::ok(area, name, says),
             Ok(_) => HealthCheck {
@@ -212,7 +212,7 @@ impl Known {
                 ..HealthCheck::ok(area, name, "answers again")
             },
             Err(e) => {
-                let since = told.iter().map(|(_, o)| o.since).min();
+                let since = down.iter().map(|(_, o)| o.since).min();
                 HealthCheck { since, ..HealthCheck::from_error(area, name, need.health(), &need.explain(e)) }
             }
         };

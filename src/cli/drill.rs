@@ -58,7 +58,7 @@ struct Report {
 
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let start = Instant::now();
-    let dir = std::path::absolute(args.dir()).context("cannot tell where the drill's directory is")?;
+    let dir = std::path::absolute(args.dir()).context("cannot find out where the drill's directory is")?;
     if args.manual {
         return manual::run(global, &dir, out);
     }

@@ -127,7 +127,7 @@ fn configuration(name: &str, learned: &Learned) -> Result<String> {
             let _ = writeln!(out, "committer = {}", quoted(&committer.to_string()));
         }
         None => {
-            let _ = writeln!(out, "# who commits the releases: nothing told, so this must be changed");
+            let _ = writeln!(out, "# who commits the releases: not found in the history, so change this");
             let _ = writeln!(out, "committer = {}", quoted(&format!("{name} release <release@example.org>")));
         }
     }

@@ -51,7 +51,7 @@ pub use template_check::{VERB as TRY_TEMPLATE, child as try_template};
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done: nothing is left to do but deliveries that wait for their destinations
-  1  a step failed; the message says which and what to mend
+  1  a step failed; the message says which, and what to fix
   2  the command line, the configuration or the train file is wrong
   3  the train waits for a person or for a time
   4  a conflict: something exists with other bytes than ours

@@ -33,7 +33,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     for other in remote_trains::with(&place, &versions)? {
         out.note(&format!(
             "\n! {}: adopting this plan here is refused\n  {}",
-            remote_trains::told(&other),
+            remote_trains::described(&other),
             remote_trains::how(&other, "NAME")
         ));
     }
@@ -136,7 +136,7 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
         out.push_str(&format!("  {}{deferrable}\n", step.id));
     }
     for unknown in &plan.unknown {
-        let word = if of_lines(plan).any(|told| told == escape(unknown)) { "note" } else { "unknown" };
+        let word = if of_lines(plan).any(|note| note == escape(unknown)) { "note" } else { "unknown" };
         out.push_str(&format!("\n{word}: {}", escape(unknown)));
     }
     out.push_str(&format!("\n{}; plan {id}\n", crate::model::counted(plan.steps.len(), "step")));
@@ -146,8 +146,8 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
 /// What planning found about single lines: release notes that say nothing, a branch that is behind its remote.
 pub(super) fn of_lines(plan: &Plan) -> impl Iterator<Item = String> {
     let branches: Vec<String> = plan.lines.iter().map(|l| format!("line `{}`: ", l.branch)).collect();
-    let ours = move |told: &&String| branches.iter().any(|b| told.starts_with(b));
-    plan.unknown.iter().filter(ours).map(|told| escape(told))
+    let ours = move |note: &&String| branches.iter().any(|b| note.starts_with(b));
+    plan.unknown.iter().filter(ours).map(|note| escape(note))
 }
 
 /// Every distinct command line with what it may reach, in the order of the steps.

@@ -127,7 +127,7 @@ fn keep_beating(ended: &Receiver<()>, beat: Duration, table: &Mutex<Table>) {
         let table = table.lock();
         let now: Vec<StepId> = table.running.keys().cloned().collect();
         for line in table.beat() {
-            // With standard error closed there is nobody left to tell.
+            // With standard error closed there is nowhere left to write.
             drop(writeln!(std::io::stderr().lock(), "{line}"));
         }
         pause = if now == before { beat * CALM } else { beat };

@@ -51,7 +51,7 @@ impl TrainStatus {
         &self.state.graph().plan().train
     }
 
-    /// Whether it is neither released nor given up.
+    /// Whether it is neither released nor abandoned.
     pub(super) fn under_way(&self) -> bool {
         !matches!(self.state.name(), TrainState::Released | TrainState::Reconciled | TrainState::Abandoned)
     }
@@ -101,7 +101,7 @@ impl LocalProject {
         let mut recorded = dir.read(&*self.disk)?;
         if recorded.records.is_empty() {
             let lost = dir.journal_is_not_lost(&self.disk, recorded.plans.first().plan());
-            // Another process may have adopted the train, and begun with it, between the two looks.
+            // Another process may have adopted the train, and begun with it, between the two reads.
             recorded = dir.read(&*self.disk)?;
             if recorded.records.is_empty() {
                 lost?;
@@ -176,7 +176,7 @@ impl LocalProject {
         self.effects_in(&dir, progress)
     }
 
-    /// The same for a train that is given up: a runner that is gone keeps nobody from that.
+    /// The same for a train that is abandoned: a runner that is gone keeps nobody from that.
     pub(super) fn effects_to_abandon(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
         let dir = self.dir(train);
         let mut plan = dir.load_plan(&*self.disk)?;
@@ -385,7 +385,7 @@ fn reviewed(disk: &dyn Disk, trains: &Path, now: &BTreeMap<String, String>) -> R
     Ok(dirs.filter_map(|e| plan(e.name)).any(|p| crate::plan::shows_commands(&p.secrets, now)))
 }
 
-/// What a train retires if it is given up: every version over which signatures exist, or may exist with people who approved by
+/// What a train retires if it is abandoned: every version over which signatures exist, or may exist with people who approved by
 /// its review bundle.
 fn retires(state: &State, exported: bool) -> BTreeSet<Version> {
     let signed = exported || !state.approvals().is_empty() || !state.lapsed().is_empty();
@@ -405,7 +405,7 @@ fn join(trains: &[TrainName]) -> String {
 
 /// The nearest `lifeboat.toml` from here upwards.
 fn find_config(disk: &dyn Disk) -> Result<PathBuf> {
-    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let here = std::env::current_dir().context("cannot find out the current directory")?;
     let found = here.ancestors().map(|d| d.join(CONFIG)).find(|p| matches!(disk.entry(p), Ok(Some(_))));
     found.ok_or_else(|| {
         Error::input(format!("no `{CONFIG}` in `{}` or above it", here.display()))
@@ -416,7 +416,7 @@ fn find_config(disk: &dyn Disk) -> Result<PathBuf> {
 /// The state directory, as the options and the XDG Base Directory Specification say.
 pub(super) fn state_dir(global: &Global) -> Result<PathBuf> {
     if let Some(dir) = &global.state {
-        return std::path::absolute(dir).context(format!("cannot tell where `{}` is", dir.display()));
+        return std::path::absolute(dir).context(format!("cannot find out where `{}` is", dir.display()));
     }
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     absolute("XDG_STATE_HOME")

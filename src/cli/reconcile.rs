@@ -82,9 +82,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let mut doubted = 0;
     loop {
         let (reports, worst) = runtime.block_on(once(&place, args, out))?;
-        let home = reports.iter().all(|r| r.waiting.is_empty());
+        let done = reports.iter().all(|r| r.waiting.is_empty());
         // In an outage forges also answer that a token is wrong, or that there is nothing: such an answer is believed when
-        // it comes again and again. What is told at every try needs a person.
+        // it comes again and again. What fails at every try needs a person.
         let refused = worst.is_some_and(|code| code != ErrorKind::Verification.exit_code());
         doubted = if refused { doubted + 1 } else { 0 };
         let doubt = refused && doubted <= DOUBTS;
@@ -95,7 +95,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             ));
         } else if !args.watch || !reports.iter().any(|r| r.again) {
             out.result(text(&reports), &reports)?;
-            let code = worst.unwrap_or(if home { 0 } else { ErrorKind::Unreachable.exit_code() });
+            let code = worst.unwrap_or(if done { 0 } else { ErrorKind::Unreachable.exit_code() });
             return Ok(ExitCode::from(code));
         }
         let waiting: usize = reports.iter().map(|r| r.waiting.len()).sum();
@@ -153,13 +153,13 @@ async fn every_train(place: &LocalProject, args: &Args, out: &Output, errors: &m
     Ok(reports)
 }
 
-/// Whether a step switches workflows on again, for which other trains may have to be home.
+/// Whether a step switches workflows on again, for which other trains may have to be delivered first.
 fn switches_on(seen: &TrainStatus, step: &StepId) -> bool {
     let plan = seen.state.graph().plan();
     plan.step_of::<RestoreWorkflows>(step).is_some()
 }
 
-/// The trains that can be read; the others are told and left.
+/// The trains that can be read; the others are reported and skipped.
 pub(super) fn readable(place: &LocalProject, errors: &mut Vec<Error>) -> Result<Vec<TrainStatus>> {
     let mut out = Vec::new();
     for name in place.trains()? {
@@ -192,14 +192,14 @@ fn behind(before: &Report, seen: &TrainStatus) -> Option<Report> {
     })
 }
 
-/// As [`home`]; a train that cannot be opened is told, and keeps none of the others.
+/// As [`retried`]; a train that cannot be opened is reported, and does not stop the others.
 async fn one(
     (place, past): (&LocalProject, &ReleaseHistory),
     seen: &TrainStatus,
     out: &Output,
     errors: &mut Vec<Error>,
 ) -> Report {
-    match home((place, past), seen, out, errors).await {
+    match retried((place, past), seen, out, errors).await {
         Ok(report) => report,
         Err(e) => {
             let train = seen.name().clone();
@@ -219,8 +219,8 @@ async fn one(
     }
 }
 
-/// Brings one train home as far as it goes, and reads it back.
-async fn home(
+/// Retries one train's deferred deliveries, and reads all of them back.
+async fn retried(
     (place, past): (&LocalProject, &ReleaseHistory),
     seen: &TrainStatus,
     out: &Output,
@@ -247,7 +247,7 @@ async fn home(
         })
         .collect();
     let again = !unread.is_empty() || state.deferred().next().is_some();
-    let told: Vec<String> = differ.iter().map(|(id, e)| format!("{id}: {e}")).collect();
+    let texts: Vec<String> = differ.iter().map(|(id, e)| format!("{id}: {e}")).collect();
     errors.extend(differ.into_iter().map(|(_, e)| e));
     if let Some(Ended::Stuck(stuck)) = ended {
         errors.extend(stuck.into_iter().map(|(_, e)| e));
@@ -256,7 +256,7 @@ async fn home(
         train: name.clone(),
         state: state.name(),
         equal,
-        differ: told,
+        differ: texts,
         waiting: waiting(&state).into_iter().chain(unread).collect(),
         failed: state.failures().map(|(id, _, _)| id.to_string()).collect(),
         again,
@@ -315,7 +315,7 @@ fn shares_line(all: &[TrainStatus], train: &TrainName, seen: &TrainStatus) -> bo
     other.is_some_and(|other| ours.iter().any(|line| has(other.state.graph().plan(), &line.branch)))
 }
 
-/// The deliveries that are not home: those that were put off, and those behind them.
+/// The deliveries that are not done: those that were deferred, and those that need them.
 fn open_steps(state: &State) -> Vec<StepId> {
     let open =
         |i: &usize| matches!(state.at(*i).status, StepStatus::Deferred(_) | StepStatus::Pending | StepStatus::Started);

@@ -121,8 +121,8 @@ impl Refreshing<'_> {
                 return Ok(report(Done::Signed, made.as_ref().map(|t| &t.index), &retired));
             };
             let soon = now.checked_add(SOON).context("the clock is wrong")?;
-            let ground = writer.ground(store, &there).await?;
-            let retire = unlisted(&ground, &past.retired);
+            let base = writer.base_from(store, &there).await?;
+            let retire = unlisted(&base, &past.retired);
             if !self.always && retire.is_empty() && there.index.expires >= soon && writer.by_current_key(&there) {
                 // A writer that was killed may have left the signature of the index before.
                 if writer.beside(store, &there.bytes, &there.signature).await? {
@@ -132,7 +132,7 @@ impl Refreshing<'_> {
                 continue;
             }
             let (now, expires) = writer.now()?;
-            let next = ground.next([], retire.clone(), now, expires)?;
+            let next = base.next([], retire.clone(), now, expires)?;
             if let Some(signature) = writer.put(store, Some(&there.bytes), &next).await?
                 && writer.beside(store, &next.to_bytes()?, &signature).await?
             {

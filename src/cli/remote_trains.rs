@@ -29,8 +29,8 @@ pub(super) fn with(place: &LocalProject, versions: &BTreeSet<Version>) -> Result
     Ok(all(place)?.into_iter().filter(|s| !s.note.versions.is_disjoint(versions)).collect())
 }
 
-/// What people are told of one.
-pub(super) fn told(staged: &StagedTrain) -> String {
+/// One, as a sentence for people.
+pub(super) fn described(staged: &StagedTrain) -> String {
     let note = &staged.note;
     let versions: Vec<String> = note.versions.iter().map(ToString::to_string).collect();
     format!(
@@ -58,8 +58,8 @@ pub(super) fn refuse(place: &LocalProject, plan: &Plan) -> Result<()> {
     let found = with(place, &versions)?;
     let Some(first) = found.first() else { return Ok(()) };
     let same = if first.note.plan == plan.id()?.0 { "it is this very plan" } else { "it is another plan" };
-    let error = Error::conflict(told(first)).detail(format!("{same}; nothing was adopted here"));
-    let error = found.iter().skip(1).fold(error, |e, more| e.detail(told(more)));
+    let error = Error::conflict(described(first)).detail(format!("{same}; nothing was adopted here"));
+    let error = found.iter().skip(1).fold(error, |e, more| e.detail(described(more)));
     Err(error.hint(how(first, "NAME")).hint(format!(
         "if that train is lost for good, remove `.staging/{}` from store `{}`",
         first.note.train, first.store
@@ -82,6 +82,6 @@ pub(super) fn elsewhere(place: &LocalProject, person: &PersonId, error: Error) -
     };
     found
         .iter()
-        .fold(Error::input(error.message().to_owned()), |e, s| e.detail(told(s)))
+        .fold(Error::input(error.message().to_owned()), |e, s| e.detail(described(s)))
         .hint(how(first, person.as_str()))
 }

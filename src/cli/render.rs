@@ -119,7 +119,7 @@ impl Output {
         } else {
             shown(&self.pasteable(&errors.iter().map(|e| e.report()).collect::<Vec<_>>().join("\n")))
         };
-        // With standard error closed there is nobody left to tell.
+        // With standard error closed there is nowhere left to write.
         if self.json {
             drop(writeln!(std::io::stderr().lock(), "{text}"));
         } else {

@@ -96,7 +96,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             super::config_check::check(&place)?;
             super::config_check::warn_of_embargoed(&place, file, out);
             let (effects, train) = adopt_file(&place, file, args, progress)?;
-            super::plan::of_lines(train.plan()).for_each(|told| out.note(&format!("note: {told}")));
+            super::plan::of_lines(train.plan()).for_each(|note| out.note(&format!("note: {note}")));
             (effects, train)
         }
         (None, None) => return Err(Error::input("no train is meant")),
@@ -218,7 +218,7 @@ pub(super) fn adopt(
     Train::adoptable(&*effects.disk, dir, plan)?;
     super::remote_trains::refuse(place, plan)?;
     if place.trains()?.contains(&plan.train) {
-        // One that was given up must not take its claims again; one that another process holds is busy.
+        // One that was abandoned must not take its claims again; one that another process holds is busy.
         let train = Train::open(effects, place.trust()?, dir)?;
         train.under_way()?;
         return Ok(train);

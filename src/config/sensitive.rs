@@ -1,6 +1,6 @@
 //! Paths of a tree that decide what runs, on whichever host.
 
-/// What makes the change of a path deserve a second look: it decides how things are built and published. A directory ends
+/// Paths whose change deserves a closer review: each decides how things are built and published. A directory ends
 /// with `/` and counts wherever it lies, `*` stands for any beginning of a file's name; upper and lower case are one.
 pub const SENSITIVE: &[&str] = &[
     ".github/",

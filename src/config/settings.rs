@@ -179,7 +179,7 @@ pub struct ForgeConfig {
     pub repository: String,
     /// The `[[remote]]` that is this repository's git: releases wait until the tags are pushed there.
     pub remote: Option<RemoteName>,
-    /// Its default branch, where the clone does not tell: some events start that branch's copy of a workflow.
+    /// Its default branch, where the clone does not know it: some events start that branch's copy of a workflow.
     pub default_branch: Option<BranchName>,
     /// What becomes of the project's own workflows that a release would start, by file name.
     pub triggers: BTreeMap<String, Trigger>,
@@ -215,7 +215,7 @@ pub struct RemoteConfig {
 pub enum PushMode {
     /// It is pushed.
     Direct,
-    /// Its commits are pushed under another name, and a pull request brings them home: for protected branches.
+    /// Its commits are pushed under another name, and a pull request merges them: for protected branches.
     PullRequest,
 }
 

@@ -31,7 +31,7 @@ impl BlackHole {
     }
 
     fn listen(listener: TcpListener) -> Result<Self> {
-        let address = format!("http://{}", listener.local_addr().context("cannot tell the port")?);
+        let address = format!("http://{}", listener.local_addr().context("cannot find out the port")?);
         // Connections are kept open, since a closed one would be an answer.
         std::thread::spawn(move || listener.incoming().flatten().collect::<Vec<TcpStream>>());
         Ok(Self { address })

@@ -24,9 +24,9 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     if !multi_threaded() {
         return Some(work());
     }
-    let (tell, answer) = tokio::sync::oneshot::channel();
+    let (sender, answer) = tokio::sync::oneshot::channel();
     // Nobody may listen any more when it ends.
-    std::thread::spawn(move || drop(tell.send(work())));
+    std::thread::spawn(move || drop(sender.send(work())));
     answer.await.ok()
 }
 

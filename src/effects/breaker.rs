@@ -11,8 +11,8 @@ const OPEN_FOR: SignedDuration = SignedDuration::from_secs(30);
 /// How a call failed that is the host's own doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// It was told at once: refused, reset, a status of its own.
-    Told,
+    /// The failure was immediate: refused, reset, or an error status.
+    Immediate,
     /// Nothing came within a deadline.
     Silent,
 }
@@ -21,13 +21,13 @@ impl Failure {
     /// As how many failures in a row it counts: by what finding it out costs.
     fn weight(self) -> u32 {
         match self {
-            Self::Told => 1,
+            Self::Immediate => 1,
             Self::Silent => 2,
         }
     }
 }
 
-/// The state of one host, for adapters of any kind; pure, the caller tells the time.
+/// The state of one host, for adapters of any kind; pure, the caller passes the time.
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
     failures: u32,
@@ -77,14 +77,14 @@ mod tests {
         let at = |s: i64| Timestamp::from_second(1_000 + s).unwrap();
         let mut breaker = Breaker::default();
         for s in 0..3 {
-            breaker.failed(at(s), Failure::Told);
+            breaker.failed(at(s), Failure::Immediate);
         }
         breaker.answered();
         for s in 0..3 {
-            breaker.failed(at(s), Failure::Told);
+            breaker.failed(at(s), Failure::Immediate);
             assert_eq!(breaker.admit(at(s)), Ok(()));
         }
-        breaker.failed(at(3), Failure::Told);
+        breaker.failed(at(3), Failure::Immediate);
         assert_eq!(breaker.admit(at(4)), Err(at(0)));
         assert_eq!(breaker.admit(at(33)), Ok(()), "one call tries");
         assert_eq!(breaker.admit(at(34)), Err(at(0)), "the others wait");

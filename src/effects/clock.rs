@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::error::Result;
 
-/// Tells the time, waits for it, and draws random numbers.
+/// Gives the time, waits for it, and draws random numbers.
 #[async_trait::async_trait]
 pub trait Clock: Send + Sync {
     /// Now, in UTC.

@@ -24,7 +24,7 @@ fn same_bytes_are_one_object() {
 }
 
 #[test]
-fn damage_and_loss_are_told() {
+fn damage_and_loss_are_reported() {
     let (_dir, objects) = store();
     let id = objects.put(b"bytes").unwrap().sha256;
     HostDisk.set_mode(&objects.path(&id), 0o600).unwrap();

@@ -36,13 +36,13 @@ pub trait Progress: Send + Sync {
     /// Takes one event; never fails, never blocks for long.
     fn event(&self, event: ProgressEvent);
 
-    /// How long each step took that ended while this was told of it, in the order in which they ended.
+    /// How long each step took that ended while this watched, in the order in which they ended.
     fn times(&self) -> Vec<(StepId, Duration)> {
         Vec::new()
     }
 }
 
-/// Tells nobody.
+/// Reports nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;
 

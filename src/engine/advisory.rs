@@ -1,4 +1,4 @@
-//! What a forge needs next to have a security advisory: pure, decided anew from each look at it.
+//! What a forge needs next to have a security advisory: pure, decided anew from each read of it.
 
 use crate::effects::{AdvisoryState, SeenAdvisory};
 use crate::model::{Advisory, Cve, Severity};
@@ -29,7 +29,7 @@ pub enum AdvisoryMove {
     Conflict(Vec<String>),
 }
 
-/// Decides from one look what an advisory needs next; `asked` is whether a CVE number was asked for already.
+/// Decides from one read what an advisory needs next; `asked` is whether a CVE number was asked for already.
 #[must_use]
 pub fn next_move(wanted: &Advisory, there: &[SeenAdvisory], until: Until, asked: bool) -> AdvisoryMove {
     let seen = match there {

@@ -57,7 +57,7 @@ pub fn sign(effects: &Effects, train: &TrainView, review: &Review, person: &Pers
     Ok((approval, expires))
 }
 
-/// The staging areas of a train are of no use once it is given up.
+/// The staging areas of a train are of no use once it is abandoned.
 ///
 /// # Errors
 /// A store's.

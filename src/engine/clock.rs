@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// How far two clocks may differ.
 const BOUND: SignedDuration = SignedDuration::from_mins(5);
 
-/// What tells of the time beside this machine's clock.
+/// Other sources of the time beside this machine's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Witness {
     /// What it is, for people.

@@ -63,7 +63,7 @@ pub(super) fn sums(objects: &Objects, content: &Content) -> Result<BTreeMap<Bran
 /// Whether people may approve a train.
 ///
 /// # Errors
-/// It was given up, or something of it is public.
+/// It was abandoned, or something of it is public.
 pub(super) fn open_to_approvals(state: &State) -> Result<()> {
     if let Some(reason) = state.abandoned() {
         let train = &state.graph().plan().train;

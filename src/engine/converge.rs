@@ -1,8 +1,8 @@
-//! Brings a destination to what a train wants there: look, decide, act, and look again until it is so.
+//! Brings a destination to what a train wants there: read, decide, act, and read again until it is so.
 //!
 //! What a destination shows may be some seconds older than what was done there (eventual consistency). A delivery remembers
-//! its own writes and looks again, for [`SETTLED`] in all, before it repeats a write or reports a conflict. Every round
-//! begins with a look, so a crash, a lost answer and a second run are one case.
+//! its own writes and reads again, for [`SETTLED`] in all, before it repeats a write or reports a conflict. Every round
+//! begins with a read, so a crash, a lost answer and a second run are one case.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{StepState, StepStatus};
 use crate::model::Sha256;
 
-/// How often a look that may be old is repeated, after 1, 2, 4 … seconds.
+/// How often a read that may be stale is repeated, after 1, 2, 4 … seconds.
 const LOOKS: u32 = 4;
 
 /// How long all these looks take together.
@@ -26,14 +26,14 @@ const TIMES: u32 = 5;
 /// How often a public file is computed anew when another writer was faster.
 const RACES: u32 = 10;
 
-/// What one look at a destination means.
+/// What one read of a destination means.
 #[derive(Debug)]
 pub(super) enum Assessment<A, T> {
     /// It is as it should be.
     Done(T),
     /// This is to be done next.
     Lacks(A),
-    /// Nothing can be done about it from here; the look itself may be old.
+    /// Nothing can be done about it from here; the read itself may be stale.
     Stops(Error),
 }
 
@@ -45,10 +45,10 @@ pub(super) trait Wanted: Send + Sync {
     /// What is known once it is there.
     type Done: Send;
 
-    /// Looks, and decides by that look alone.
+    /// Reads, and decides by that read alone.
     async fn look(&mut self) -> Result<Assessment<Self::Act, Self::Done>>;
 
-    /// The writes of an act, by names that say in every look the same thing.
+    /// The writes of an act, by names that mean the same thing in every read.
     fn names(&self, act: &Self::Act) -> Vec<String>;
 
     /// Sees to it that nothing else happens meanwhile: held until the act has ended.
@@ -74,7 +74,7 @@ pub(super) trait Wanted: Send + Sync {
 /// Looks and acts until it is as it should be.
 ///
 /// # Errors
-/// What a look says that nothing can be done about; a refusal; [`ErrorKind::Unreachable`] if a write is never seen.
+/// What a read shows that nothing can be done about; a refusal; [`ErrorKind::Unreachable`] if a write is never seen.
 pub(super) async fn converge<W: Wanted>(clock: &dyn Clock, mut writes: Writes, wanted: &mut W) -> Result<W::Done> {
     let mut lost: Option<Error> = None;
     loop {
@@ -87,7 +87,7 @@ pub(super) async fn converge<W: Wanted>(clock: &dyn Clock, mut writes: Writes, w
                 (act, names)
             }
         };
-        // Asks for something that was done: the look itself may be old.
+        // Asks for something that was done: the read itself may be stale.
         if writes.doubt(clock, &names, false).await {
             continue;
         }
@@ -150,12 +150,12 @@ struct Write {
 pub(super) struct Writes {
     writes: BTreeMap<String, Write>,
     looks: u32,
-    /// An earlier attempt may have acted so lately that the first look does not show it.
+    /// An earlier attempt may have acted so lately that the first read does not show it.
     recent: bool,
 }
 
 impl Writes {
-    /// None yet. `recent`: an earlier attempt may have acted so lately that a look does not show it.
+    /// None yet. `recent`: an earlier attempt may have acted so lately that a read does not show it.
     pub(super) fn after(recent: bool) -> Self {
         Self { recent, ..Self::default() }
     }
@@ -186,7 +186,7 @@ impl Writes {
         }
     }
 
-    /// Whether a look that asks for these things, or for trouble, is to be repeated; waits before it says so.
+    /// Whether a read that asks for these things, or for trouble, is to be repeated; waits before it says so.
     async fn doubt(&mut self, clock: &dyn Clock, names: &[String], trouble: bool) -> bool {
         let known = names.iter().any(|name| self.writes.get(name).is_some_and(|write| !write.undone));
         let doubted = (known || trouble || self.recent) && self.looks < LOOKS;
@@ -206,7 +206,7 @@ impl Writes {
     }
 }
 
-/// Whether an attempt before this one may have done something that a look of now does not show; `before` is how the step
+/// Whether an attempt before this one may have done something that a read of now does not show; `before` is how the step
 /// stood when this one began. Of one that was killed nobody knows when it acted last.
 pub(super) fn recent(before: &StepState, now: Timestamp) -> bool {
     let ended = match before.status {

@@ -1,4 +1,4 @@
-//! What a plan was made from, kept beside it: so that a later look can say what the configuration would give now.
+//! What a plan was made from, kept beside it: so that it can be said later what the configuration would give now.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ impl Facts {
     /// # Errors
     /// A relative path in a directory that is gone.
     pub fn of(file: &Path, snapshot: Snapshot) -> Result<Self> {
-        let file = std::path::absolute(file).context(format!("cannot tell where `{}` is", file.display()))?;
+        let file = std::path::absolute(file).context(format!("cannot find out where `{}` is", file.display()))?;
         Ok(Self { file, snapshot })
     }
 

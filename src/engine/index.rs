@@ -120,22 +120,22 @@ impl IndexWriter<'_> {
     ///
     /// # Errors
     /// The store's.
-    pub async fn ground(&self, store: &dyn Store, there: &SignedIndex) -> Result<Index> {
-        let mut ground = there.index.clone();
+    pub async fn base_from(&self, store: &dyn Store, there: &SignedIndex) -> Result<Index> {
+        let mut base = there.index.clone();
         if self.by_current_key(there) {
-            return Ok(ground);
+            return Ok(base);
         }
         // Numbers begin again, but never with the one that is there: made in the same second it would be the same bytes, under
         // whose digest the earlier key's signature lies.
-        ground.counter = u64::from(there.index.counter == 1);
-        ground.retired.clear();
+        base.counter = u64::from(there.index.counter == 1);
+        base.retired.clear();
         for (version, entry) in &there.index.releases {
             let manifest = read_public(store, &layout::release_file(version, manifest::FILE)).await?;
             if manifest.as_deref().map(Sha256::of) != Some(entry.manifest) {
-                ground.releases.remove(version);
+                base.releases.remove(version);
             }
         }
-        Ok(ground)
+        Ok(base)
     }
 
     /// Whether readers take the signature: after the freshness key was replaced, what the old one signed is signed again.
@@ -203,7 +203,7 @@ impl IndexWriter<'_> {
             let (now, expires) = self.now()?;
             let project = self.trust.root.project.clone();
             let old = match &there {
-                Some(there) => self.ground(store, there).await?,
+                Some(there) => self.base_from(store, there).await?,
                 None => Index::empty(project, now, expires),
             };
             let new = unlisted(&old, versions);

@@ -17,7 +17,7 @@ pub enum Next {
     Ask(Question),
     /// Every step has succeeded, or waits for a destination that may be down.
     Done,
-    /// Steps failed and nothing else can act: something must be mended first.
+    /// Steps failed and nothing else can act: something must be fixed first.
     Stuck(Vec<usize>),
 }
 

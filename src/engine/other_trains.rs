@@ -1,4 +1,4 @@
-//! The other trains of the project on this machine: what their journals tell of forges, and whose turn it is there.
+//! The other trains of the project on this machine: what their journals say of forges, and whose turn it is there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) struct WorkflowLock {
 ///
 /// # Errors
 /// [`ErrorKind::Unreachable`] if another process takes long; the file system's.
-pub(super) async fn quiet(effects: &Effects, train: &Train, forge: &RemoteName) -> Result<WorkflowLock> {
+pub(super) async fn lock_workflows(effects: &Effects, train: &Train, forge: &RemoteName) -> Result<WorkflowLock> {
     // A process cannot wait for a lock file that it holds itself.
     let delivery = train.forge_turn(forge).lock_owned().await;
     let Some(trains) = train.dir().path().parent() else {
@@ -85,7 +85,7 @@ fn others(disk: &dyn Disk, own: &TrainDir) -> Result<Vec<State>> {
         state(disk, &dir).map_err(|e| {
             let what = format!("what the train in `{}` needs is not known: {}", dir.path().display(), e.message());
             Error::new(ErrorKind::Unreachable, what)
-                .hint("mend that train's files, or move its directory away, then `lifeboat reconcile`")
+                .hint("repair that train's files, or move its directory away, then `lifeboat reconcile`")
         })
     };
     dirs.filter(|dir| dir.path() != own.path()).filter_map(|dir| read(dir).transpose()).collect()

@@ -28,16 +28,16 @@ impl Probes {
     pub(super) fn probe(effects: &Effects, state: &State) -> Self {
         let mut answers = BTreeMap::new();
         for destination in wanted(state) {
-            let (tell, answer) = watch::channel(None);
+            let (sender, answer) = watch::channel(None);
             match &destination {
                 Destination::Store(_) => continue,
                 Destination::Forge(name) => {
                     let Some(forge) = effects.forges.get(name).cloned() else { continue };
-                    tokio::spawn(async move { tell.send_replace(Some(forge.probe().await.map_err(Arc::new))) });
+                    tokio::spawn(async move { sender.send_replace(Some(forge.probe().await.map_err(Arc::new))) });
                 }
                 Destination::Remote(name) => {
                     let Some(remote) = effects.remotes.get(name).cloned() else { continue };
-                    tokio::spawn(async move { tell.send_replace(Some(remote.probe().await.map_err(Arc::new))) });
+                    tokio::spawn(async move { sender.send_replace(Some(remote.probe().await.map_err(Arc::new))) });
                 }
             }
             answers.insert(destination, answer);

@@ -1,4 +1,4 @@
-//! Bringing deferred deliveries home, and proving by reading back that they are equal.
+//! Retries deferred deliveries, and proves by reading back that they are equal.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Reconciled {
     pub differ: Vec<(StepId, Error)>,
 }
 
-/// Drives what waits of a released train home, then reads every delivery back. With nothing waiting it only reads.
+/// Retries the deferred deliveries of a released train, then reads every delivery back. With none deferred it only reads.
 ///
 /// # Errors
 /// A train that is not released yet, or a journal that cannot be written.
@@ -46,7 +46,7 @@ pub async fn reconcile(effects: &Effects, train: Arc<Train>) -> Result<Reconcile
             continue;
         }
         let found = match prove_stored(effects, &train, step).await {
-            // What is as it should be on our own storage is not a delivery; what is not is told.
+            // What is as it should be on our own storage is not a delivery; what is not is reported.
             None | Some(Ok(())) => prove(effects, &train, step).await,
             failed => failed,
         };

@@ -1,4 +1,4 @@
-//! What a forge needs next to have a release: pure, decided anew from each look at it.
+//! What a forge needs next to have a release: pure, decided anew from each read of it.
 
 use semver::Version;
 
@@ -43,7 +43,7 @@ pub enum ReleaseMove {
     Conflict(Vec<String>),
 }
 
-/// Decides from one look at the forge what the release needs next.
+/// Decides from one read of the forge what the release needs next.
 #[must_use]
 pub fn next_move(wanted: &WantedRelease, view: &ForgeView) -> ReleaseMove {
     match &view.tag {
@@ -68,7 +68,7 @@ pub fn next_move(wanted: &WantedRelease, view: &ForgeView) -> ReleaseMove {
     match (&published[..], &drafts[..]) {
         ([], []) => ReleaseMove::Create,
         ([], [draft]) => complete(wanted, view, draft),
-        // Two answers were lost, or a look was stale: the oldest draft stays.
+        // Two answers were lost, or a read was stale: the oldest draft stays.
         ([], [_, more @ ..]) => remove(wanted, more),
         ([release], []) => proven(wanted, view, release),
         ([release], more) => match proven(wanted, view, release) {

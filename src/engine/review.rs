@@ -102,7 +102,7 @@ pub async fn review(effects: &Effects, train: &TrainView, how: Reviewing<'_>) ->
             .hint("do not approve: the plan was changed after it was made"));
         }
         sums_again(train, &planned.branch)?;
-        let (by_hooks, mut warnings) = told(train, &planned.branch)?;
+        let (by_hooks, mut warnings) = notes(train, &planned.branch)?;
         let read = read_again(effects, train, &planned.branch, how.bundled).await?;
         warnings.extend(read.warnings);
         lines.push(ReviewedLine {
@@ -236,7 +236,7 @@ fn make_again(
 }
 
 /// What preparing a line recorded for the person who approves: files changed by commands, and warnings.
-fn told(train: &TrainView, branch: &BranchName) -> Result<(Vec<String>, Vec<String>)> {
+fn notes(train: &TrainView, branch: &BranchName) -> Result<(Vec<String>, Vec<String>)> {
     match made_by::<Prepare>(train, branch) {
         Some(Prepared { by_hooks, warnings, .. }) => {
             let edits = perform::hooks::pinned(train.objects(), by_hooks.as_ref())?;

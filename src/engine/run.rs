@@ -59,7 +59,7 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
     if train.journal().state().has_failures() {
         train.journal().append(Event::Resumed)?;
     }
-    let ground = Arc::new((RunnerPool::new(&effects.runners), Probes::probe(effects, &train.state())));
+    let shared = Arc::new((RunnerPool::new(&effects.runners), Probes::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
     let mut in_flight: BTreeSet<usize> = BTreeSet::new();
     let mut errors: Vec<(usize, Error)> = Vec::new();
@@ -74,7 +74,7 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
                 let mut busy = in_flight.iter().filter(of_class).count();
                 for &at in ready.iter().filter(of_class) {
                     if busy < slots && in_flight.insert(at) {
-                        start(effects, train, &ground, at, flying)?;
+                        start(effects, train, &shared, at, flying)?;
                         busy += 1;
                     }
                 }
@@ -162,7 +162,7 @@ async fn wait_for(effects: &Effects, when: Option<Timestamp>) {
 fn start(
     effects: &Effects,
     train: &Arc<Train>,
-    ground: &Arc<(RunnerPool, Probes)>,
+    shared: &Arc<(RunnerPool, Probes)>,
     at: usize,
     flying: &mut Flying,
 ) -> Result<()> {
@@ -180,10 +180,10 @@ fn start(
         }
     };
     effects.progress.event(ProgressEvent::Started(step.id.clone()));
-    let (effects, train, ground) = (effects.clone(), train.clone(), ground.clone());
+    let (effects, train, shared) = (effects.clone(), train.clone(), shared.clone());
     flying.spawn(async move {
         let step = train.graph().at(at);
-        let result = perform(&effects, &train, (&ground.0, &ground.1), step, &before, attempt).await;
+        let result = perform(&effects, &train, (&shared.0, &shared.1), step, &before, attempt).await;
         (at, result)
     });
     Ok(())
@@ -235,8 +235,8 @@ fn finish(effects: &Effects, train: &Train, at: usize, result: Result<Outcome>) 
             });
             journal.append(Event::Failed { step: step_id, key, class, error: error.report(), retry_at })?;
             let again = retry_at.map(|at| format!("; tried again at {}", crate::model::utc(at)));
-            let told = format!("{}{}", error.message(), again.unwrap_or_default());
-            effects.progress.event(ProgressEvent::Failed(id.clone(), told));
+            let message = format!("{}{}", error.message(), again.unwrap_or_default());
+            effects.progress.event(ProgressEvent::Failed(id.clone(), message));
             Ok(retry_at.is_none().then_some(error))
         }
     }

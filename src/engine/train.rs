@@ -126,7 +126,7 @@ impl TrainDir {
                 .detail(format!("steps of this train have run: object {id} is of one of them"))
                 .hint("restore the journal from a backup or another maintainer's copy")
                 .hint(format!(
-                    "or give the train up for good by moving `{}` away, after a look at what is public",
+                    "or abandon the train for good: check what is public, then move `{}` away",
                     self.0.display()
                 )));
         }
@@ -195,7 +195,7 @@ impl Train {
     /// Whether the train can still act.
     ///
     /// # Errors
-    /// It was given up.
+    /// It was abandoned.
     pub fn under_way(&self) -> Result<()> {
         let name = &self.plan().train;
         match self.journal().state().abandoned() {
@@ -242,7 +242,7 @@ impl Train {
         self.journal().amend(child, object, reason)
     }
 
-    /// Opens a train to give it up, which any root allows: one that can neither go on nor be given up would keep its claims.
+    /// Opens a train to abandon it, which any root allows: one that can neither go on nor be abandoned would keep its claims.
     ///
     /// # Errors
     /// As [`Train::open`], but for another trust root.

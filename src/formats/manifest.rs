@@ -194,7 +194,7 @@ impl Manifest {
 }
 
 /// Whether a release keeps this file name for itself, so that no artifact may have it. Compared without case, since
-/// stores and consumers may sit on file systems that do not tell cases apart.
+/// stores and consumers may sit on file systems that do not distinguish cases.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();

@@ -212,10 +212,10 @@ pub fn read(source: &mut dyn Read, mut object: impl FnMut(&Sha256, &mut dyn Read
             None => return Err(broken(format!("it holds `{}`, which its header does not list", escape(&name)))),
         }
     }
-    let [told, _, plan, journal, content]: [Vec<u8>; 5] =
+    let [text, _, plan, journal, content]: [Vec<u8>; 5] =
         small.try_into().map_err(|_| broken("it is cut off: plan, journal or content are missing"))?;
     let header = header.ok_or_else(|| broken(format!("it has no `{HEADER}`")))?;
-    if told != notice(&header).as_bytes() {
+    if text != notice(&header).as_bytes() {
         return Err(broken(format!("`{NOTICE}` in it was changed")));
     }
     match header.objects.difference(&seen).next() {

@@ -271,7 +271,7 @@ impl Seeing<'_> {
     fn line(&self, line: &TrainLine, unknown: &mut Vec<String>) -> Result<(LineFacts, Vec<u8>)> {
         if !glob::matches_name(&self.config.project.branches, line.branch.as_str()) && line.kind != LineKind::Carry {
             return Err(Error::input(format!("no release branch: `branches` says `{}`", self.config.project.branches))
-                .hint("mend `branches` in `[project]`, or say `kind = \"carry\"` for a branch that gets no release"));
+                .hint("fix `branches` in `[project]`, or say `kind = \"carry\"` for a branch that gets no release"));
         }
         let base = match self.pinned.and_then(|p| p.bases.get(&line.branch)) {
             Some(base) => base.clone(),
@@ -299,8 +299,8 @@ impl Seeing<'_> {
             LineKind::Carry => (None, Some(Vec::new())),
             _ => {
                 let (old, made) = self.bumped(line, &base, &patched)?;
-                let told = made.unsaid.map(|why| format!("the release notes of {} are empty: {why}", made.version));
-                unknown.extend(told.map(|told| format!("line `{}`: {told}", line.branch)));
+                let note = made.unsaid.map(|why| format!("the release notes of {} are empty: {why}", made.version));
+                unknown.extend(note.map(|note| format!("line `{}`: {note}", line.branch)));
                 let (versions, edits) = ((old, made.version), made.edits.into_iter().map(|e| e.path).collect());
                 let note = pointers_note(&*self.tree(&patched)?)?;
                 unknown.extend(note.map(|note| format!("line `{}`: {note}", line.branch)));
@@ -368,9 +368,9 @@ impl Seeing<'_> {
                 }
                 // Where nothing runs at all, nothing can follow, but a pull request and its merge start that branch's own.
                 Some(Fact::Unknown(why)) if !files.is_empty() || self.has_pull_request(forge, branch) => {
-                    let told = workflows::unknown_default(forge, why);
-                    if !unknown.contains(&told) {
-                        unknown.push(told);
+                    let note = workflows::unknown_default(forge, why);
+                    if !unknown.contains(&note) {
+                        unknown.push(note);
                     }
                 }
                 _ => {}

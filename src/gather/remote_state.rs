@@ -97,7 +97,7 @@ async fn on_remote(remote: &dyn Remote, tag: &TagName) -> Result<Option<String>>
     Ok(found.into_iter().flatten().next().map(|oid| format!("tag `{tag}` is there, at {oid}")))
 }
 
-/// Tries a push to each of these remotes, which every train needs: a look that is let in says nothing of a push. Nothing is
+/// Tries a push to each of these remotes, which every train needs: read access says nothing of a push. Nothing is
 /// sent; the name is one that nobody has. Returns why one could not be asked.
 ///
 /// # Errors

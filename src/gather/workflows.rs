@@ -9,7 +9,7 @@ use crate::git::facts::UserRepository;
 use crate::model::{Oid, RemoteName};
 use crate::snapshot::{Fact, WorkflowAt, WorkflowFile};
 
-/// The head of each forge's default branch, as the configuration and the clone tell.
+/// The head of each forge's default branch, as the configuration and the clone say.
 ///
 /// # Errors
 /// A clone whose configuration cannot be read.
@@ -20,8 +20,8 @@ pub(super) fn default_branches(config: &Config, user: &UserRepository) -> Result
 fn default_branch(config: &Config, forge: &ForgeConfig, user: &UserRepository) -> Result<Fact<Oid>> {
     let pushed = config.remotes.iter().filter(|r| Some(&r.name) == forge.remote.as_ref()).map(|r| r.url.as_str());
     let remotes = user.remotes_of(&pushed.collect::<Vec<_>>(), &forge.repository)?;
-    let told = forge.default_branch.as_ref().map(|b| b.as_str());
-    let known = told.or_else(|| remotes.iter().find_map(|r| user.default_branch_of(r)));
+    let configured = forge.default_branch.as_ref().map(|b| b.as_str());
+    let known = configured.or_else(|| remotes.iter().find_map(|r| user.default_branch_of(r)));
     let Some(name) = known else {
         return Ok(Fact::Unknown(format!(
             "no remote of this clone is `{}` and has a `HEAD` (`git remote set-head REMOTE --auto` asks for it)",
@@ -34,7 +34,7 @@ fn default_branch(config: &Config, forge: &ForgeConfig, user: &UserRepository) -
     Ok(head.map_or_else(|| Fact::Unknown(format!("this clone has no branch `{name}`")), Fact::Known))
 }
 
-/// What a person is told whose forge's default branch is not known, although it matters.
+/// The note where a forge's default branch is not known, although it matters.
 pub(super) fn unknown_default(forge: &RemoteName, why: &str) -> String {
     format!(
         "the default branch of forge `{forge}` is not known: {why}; its workflows that follow others (`workflow_run`, \

@@ -1,4 +1,4 @@
-//! How a pull request's commits came into their branch: by merging, squashing or rebasing, told by trees alone.
+//! How a pull request's commits came into their branch: by merging, squashing or rebasing, decided by trees alone.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ type At = Option<(i32, git2::Oid)>;
 
 /// See [`crate::effects::Git::merged`].
 pub(super) fn merged(repo: &Repository, base: &Oid, ours: &Oid, branch: &Oid) -> Result<Option<(MergedAs, Oid)>> {
-    let what = format!("cannot tell whether `{branch}` has the commits up to `{ours}`");
+    let what = format!("cannot find out whether `{branch}` has the commits up to `{ours}`");
     let err = |e| git_error(&what, e);
     let (head, ours_id, base_id) = (find_commit(repo, branch)?.id(), from_oid(ours)?, from_oid(base)?);
     if head == ours_id || repo.graph_descendant_of(head, ours_id).map_err(err)? {
@@ -87,7 +87,7 @@ fn rebased(repo: &Repository, base: git2::Oid, ours: git2::Oid, passed: &[git2::
     walk.push(ours).map_err(err)?;
     walk.hide(base).map_err(err)?;
     let own: Vec<git2::Oid> = walk.collect::<Result<_, _>>().map_err(err)?;
-    // One commit that was squashed from one is told from a rebase by nothing; it is called a squash.
+    // One commit that was squashed from one looks the same as a rebase; it is called a squash.
     if own.len() < 2 || passed.len() < own.len() {
         return Ok(false);
     }

@@ -2,7 +2,7 @@
 //!
 //! It is a cache. Its frame (configuration, `HEAD`, the list of borrowed object directories, the shallow boundary) is
 //! compared byte for byte each time and written again where it differs. Its own objects are not synced to the disk when
-//! they are made, so after a power loss some may be empty, cut or gone: the first look of a process reads each of them
+//! they are made, so after a power loss some may be empty, cut or gone: the first check of a process reads each of them
 //! and checks its hash; if one is broken, all are dropped and the steps import them again from their outcomes.
 
 use std::ffi::OsString;

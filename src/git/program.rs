@@ -123,7 +123,7 @@ impl GitProgram {
     }
 
     /// The same for the remotes of a project: whatever call talks to one goes by the configuration of the user's clone, so
-    /// that a look and a push go the same way.
+    /// that a read and a push go the same way.
     #[must_use]
     pub fn of_clone(mut self, clone: &Path) -> Self {
         self.clone = Some(clone.to_owned());
@@ -138,7 +138,7 @@ impl GitProgram {
             let Some(clone) = &self.clone else { return Vec::new() };
             let call = self.call(Configuration::User).directory(clone);
             let listed = call.args(["config", "--null", "--show-scope", "--list"]).run();
-            // A configuration that cannot be read is told by the call that needs it.
+            // A configuration that cannot be read is reported by the call that needs it.
             listed.map(|out| super::transport::settings(&out.stdout)).unwrap_or_default()
         })
     }
@@ -159,7 +159,7 @@ impl GitProgram {
     }
 
     /// What the user chose for ssh, in the environment or in what git reads here: the same for every call, so that a push
-    /// from the private repository goes the way that a look from the user's clone went.
+    /// from the private repository goes the way that a read from the user's clone went.
     fn ssh(&self) -> &Chosen {
         self.ssh.get_or_init(|| {
             let variable = |name| self.user.get(name).cloned();
@@ -170,7 +170,7 @@ impl GitProgram {
                 Some(clone) => call.directory(clone),
                 None => call,
             };
-            // It fails where nothing is set; a configuration that cannot be read is told by the call that needs it.
+            // It fails where nothing is set; a configuration that cannot be read is reported by the call that needs it.
             chosen.or_settings(&call.run().map(|out| out.stdout).unwrap_or_default())
         })
     }
@@ -329,9 +329,9 @@ impl Call<'_> {
         self
     }
 
-    /// Gives a server up after this time, in whole seconds, in which nothing moved: over http by what arrives and leaves
-    /// (before the user's `http.lowSpeedLimit`), over ssh by whether the server answers, [as far as the user's ssh can be
-    /// told](super::timeouts).
+    /// Ends a call after this time, in whole seconds, in which nothing moved: over http by what arrives and leaves
+    /// (before the user's `http.lowSpeedLimit`), over ssh by whether the server answers, [as far as the user's ssh
+    /// has options for it](super::timeouts).
     #[must_use]
     pub fn still(mut self, still: Duration) -> Self {
         self.still = Some(still);
@@ -404,7 +404,7 @@ fn feed(child: &mut Child, input: Vec<u8>) -> Option<thread::JoinHandle<()>> {
     if input.is_empty() {
         return None;
     }
-    // git may stop reading when it has found a fault; it says so on stderr, so a broken pipe here tells nothing new.
+    // git may stop reading when it has found a fault; it says so on stderr, so a broken pipe here says nothing new.
     Some(thread::spawn(move || drop(pipe.write_all(&input))))
 }
 

@@ -41,7 +41,7 @@ impl Chosen {
         self
     }
 
-    /// The variables with which git runs the chosen ssh, told to give up a connection on which nothing moved for `still`.
+    /// The variables with which git runs the chosen ssh, with options that end a connection on which nothing moved for `still`.
     ///
     /// The options stand behind the user's own command, where git's own stand as well: of two options OpenSSH takes the
     /// first, so one of the command wins; one of `~/.ssh/config` does not. A command that git does not take for OpenSSH
@@ -91,15 +91,23 @@ mod tests {
     }
 
     #[test]
-    fn the_users_own_ssh_is_told_and_nothing_else() {
-        let told = |with: &str| Some(format!("{with}{ADDED}"));
-        assert_eq!(command(None, None, None, ""), told("ssh"));
-        assert_eq!(command(Some("ssh -i key"), None, None, ""), told("ssh -i key"));
-        assert_eq!(command(Some(" /usr/bin/ssh -i key"), Some("/x"), None, ""), told(" /usr/bin/ssh -i key"));
+    fn only_openssh_gets_the_options() {
+        let with_options = |with: &str| Some(format!("{with}{ADDED}"));
+        assert_eq!(command(None, None, None, ""), with_options("ssh"));
+        assert_eq!(command(Some("ssh -i key"), None, None, ""), with_options("ssh -i key"));
+        assert_eq!(command(Some(" /usr/bin/ssh -i key"), Some("/x"), None, ""), with_options(" /usr/bin/ssh -i key"));
         let configured = "core.sshcommand\nssh -i old\0core.sshcommand\nssh -i key\0";
-        assert_eq!(command(None, Some("/usr/bin/ssh"), None, configured), told("ssh -i key"), "the last one counts");
-        assert_eq!(command(Some("ssh -v"), None, None, configured), told("ssh -v"), "the environment goes first");
-        assert_eq!(command(Some("my-ssh"), None, Some("ssh"), ""), told("my-ssh"));
+        assert_eq!(
+            command(None, Some("/usr/bin/ssh"), None, configured),
+            with_options("ssh -i key"),
+            "the last one counts"
+        );
+        assert_eq!(
+            command(Some("ssh -v"), None, None, configured),
+            with_options("ssh -v"),
+            "the environment goes first"
+        );
+        assert_eq!(command(Some("my-ssh"), None, Some("ssh"), ""), with_options("my-ssh"));
         assert_eq!(command(Some("my-ssh"), None, Some("auto"), "ssh.variant\nssh\0"), Some("my-ssh".into()));
         for other in ["plink -batch", "sh ssh", "env A=1 ssh", "/opt/ssh/run"] {
             assert_eq!(command(Some(other), None, None, "").as_deref(), Some(other));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::effects::Clock;
 use crate::error::{Context as _, Result};
 
-/// Longest sleep between two looks at the clock: a suspended or corrected machine should notice soon that time has passed.
+/// Longest sleep between two reads of the clock: a suspended or corrected machine should notice soon that time has passed.
 const NAP: Duration = Duration::from_secs(30);
 
 /// The machine's own clock.

@@ -5,7 +5,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn modes_are_as_told_whatever_the_umask() {
+fn modes_are_as_given_whatever_the_umask() {
     let dir = tempfile::tempdir().unwrap();
     let at = |n: &str| dir.path().join(n);
     // The usual umask 022 would make these 0755 and 0644.

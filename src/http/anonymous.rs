@@ -91,16 +91,16 @@ impl<C: Clock> Clock for WatchedClock<C> {
         for (what, url) in self.servers.clone() {
             asked.spawn(async move { time(&url).await.map(|at| (what, at)) });
         }
-        let mut told: Vec<(String, Timestamp)> = Vec::new();
+        let mut times: Vec<(String, Timestamp)> = Vec::new();
         let all = async {
             while let Some(one) = asked.join_next().await {
-                told.extend(one.ok().flatten());
+                times.extend(one.ok().flatten());
             }
         };
         // Who has not answered by then is not a witness.
         drop(tokio::time::timeout(MOMENT, all).await);
-        told.sort();
-        told
+        times.sort();
+        times
     }
 
     fn nonce(&self) -> Result<[u8; 16]> {

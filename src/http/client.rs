@@ -126,7 +126,7 @@ struct Lost {
 
 impl Lost {
     fn said(why: String) -> Self {
-        Self { why, how: Failure::Told }
+        Self { why, how: Failure::Immediate }
     }
 
     fn silent(why: impl Into<String>) -> Self {
@@ -285,7 +285,7 @@ impl Client {
                     return Ok(Err(lost));
                 }
                 Ok(answer) if answer.status >= 500 => {
-                    self.host(host).breaker.failed(now, Failure::Told);
+                    self.host(host).breaker.failed(now, Failure::Immediate);
                     return Ok(Err(Lost::said(format!("HTTP status {}{}", answer.status, answer.request_id()))));
                 }
                 Ok(answer) => {

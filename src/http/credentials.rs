@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_told_without_being_shown() {
+    fn what_is_not_a_key_is_refused_without_being_shown() {
         let app =
             AppSpec { id: "Iv1.a".into(), installation: 1, private_key: crate::model::SecretRef::Env("K".into()) };
         for text in ["hunter2", "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----"] {

@@ -61,7 +61,7 @@ impl From<&Around> for Surroundings {
 /// What a client needs of this machine.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// Waits for rate limits and between looks.
+    /// Waits for rate limits and between polls.
     pub clock: Arc<dyn Clock>,
     /// Reads the token when it is first needed.
     pub secrets: SecretResolver,

@@ -45,7 +45,7 @@ pub(crate) fn plain_reason(e: &reqwest::Error) -> String {
 }
 
 /// Looks names up on threads of their own. The usual resolver does so on the runtime's, which then cannot end before the
-/// system's resolver has given up: many seconds where a network silently drops everything.
+/// system's resolver has stopped trying: many seconds where a network silently drops everything.
 pub(crate) struct DetachedLookup;
 
 /// The name has no address, or nobody answers for it.

@@ -1,4 +1,4 @@
-//! One asset on its way: streamed from disk, given up when it stands still.
+//! One asset on its way: streamed from disk, aborted when it stalls.
 
 use std::io::Cursor;
 use std::path::PathBuf;

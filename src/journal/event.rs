@@ -101,7 +101,7 @@ pub enum Event {
     Resumed,
     /// The operator asked for what waits to be delivered: deferred steps are tried again.
     Reconciling,
-    /// The train was given up before anything was public.
+    /// The train was abandoned before anything was public.
     Abandoned {
         /// Why.
         reason: String,
@@ -148,7 +148,7 @@ pub enum FailureClass {
     DestinationDown,
     /// Something exists with other bytes: a person decides.
     Conflict,
-    /// Something must be mended first.
+    /// Something must be fixed first.
     Fatal,
 }
 

@@ -400,7 +400,7 @@ impl State {
         self.found_on.get(id).into_iter().flatten().map(|(file, at)| (file, *at))
     }
 
-    /// Why the train was given up.
+    /// Why the train was abandoned.
     #[must_use]
     pub fn abandoned(&self) -> Option<&str> {
         self.abandoned.as_deref()

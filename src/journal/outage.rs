@@ -1,4 +1,4 @@
-//! Which destinations are down as far as a train's journal tells, since when, and what waits for each: pure.
+//! Which destinations are down as far as a train's journal shows, since when, and what waits for each: pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +27,8 @@ pub struct Outage {
     pub waiting: Vec<StepId>,
 }
 
-/// What the deferred steps of one part tell.
-struct Told {
+/// What the deferred steps of one part report.
+struct Reports {
     first: Timestamp,
     last: Timestamp,
     reason: String,
@@ -40,7 +40,7 @@ impl State {
     #[must_use]
     pub fn outages(&self) -> Vec<Outage> {
         let graph = self.graph();
-        let mut found: BTreeMap<(Destination, Part), Told> = BTreeMap::new();
+        let mut found: BTreeMap<(Destination, Part), Reports> = BTreeMap::new();
         for i in 0..graph.len() {
             let stands = self.at(i);
             // Deliveries also wait for people, for runs and for each other, at destinations that answer.
@@ -49,27 +49,27 @@ impl State {
             };
             let Some(name) = graph.at(i).step.destination() else { continue };
             let last = stands.since.unwrap_or(first);
-            let new = || Told { first, last, reason: reason.clone(), steps: BTreeSet::new() };
-            let told = found.entry((name, part)).or_insert_with(new);
-            told.first = told.first.min(first);
-            if last > told.last {
-                (told.last, told.reason) = (last, reason.clone());
+            let new = || Reports { first, last, reason: reason.clone(), steps: BTreeSet::new() };
+            let reports = found.entry((name, part)).or_insert_with(new);
+            reports.first = reports.first.min(first);
+            if last > reports.last {
+                (reports.last, reports.reason) = (last, reason.clone());
             }
-            told.steps.insert(i);
+            reports.steps.insert(i);
         }
-        found.into_iter().map(|((name, part), told)| self.outage(name, part, told)).collect()
+        found.into_iter().map(|((name, part), reports)| self.outage(name, part, reports)).collect()
     }
 
-    fn outage(&self, destination: Destination, part: Part, told: Told) -> Outage {
+    fn outage(&self, destination: Destination, part: Part, reports: Reports) -> Outage {
         // A delivery that got through in between began another outage.
-        let between = self.last_success(&destination, part).filter(|t| *t > told.first && *t < told.last);
-        let mut waiting = told.steps;
+        let between = self.last_success(&destination, part).filter(|t| *t > reports.first && *t < reports.last);
+        let mut waiting = reports.steps;
         self.add_those_behind(&mut waiting);
         Outage {
             destination,
             part,
-            since: between.unwrap_or(told.first),
-            reason: told.reason,
+            since: between.unwrap_or(reports.first),
+            reason: reports.reason,
             waiting: waiting.into_iter().map(|i| self.graph().at(i).id.clone()).collect(),
         }
     }

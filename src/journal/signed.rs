@@ -1,7 +1,7 @@
 //! Who wrote a journal: its records' signatures against the certificates of those who held the train.
 //!
-//! Each record's hash covers the record before, so the signature of the last one vouches for all of them: one check tells
-//! whether the holder of that key wrote this history. It cannot tell whether records after it were cut off; another copy
+//! Each record's hash covers the record before, so the signature of the last one vouches for all of them: one check shows
+//! whether the holder of that key wrote this history. It cannot show whether records after it were cut off; another copy
 //! of the journal can. Nor does it say that the holder was right: what records claim about bytes is recomputed where it
 //! counts.
 

@@ -14,7 +14,7 @@ pub struct GrammarError {
 }
 
 impl GrammarError {
-    /// `value` is no `what`; `valid` says what would be.
+    /// `value` is not a `what`; `valid` says what would be.
     pub fn new(what: &'static str, value: impl Into<String>, valid: &'static str) -> Self {
         Self { what, value: value.into(), valid }
     }

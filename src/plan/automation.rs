@@ -90,14 +90,14 @@ impl ForgeDecisions {
     }
 
     /// The steps before any push.
-    pub(super) fn plan_quiet(
+    pub(super) fn plan_suppress(
         &self,
         config: &Config,
         lines: &[ShippedLine],
         shown: &[StepId],
         sketch: &mut Sketch,
     ) -> Result<SwitchSteps> {
-        let mut quiet = SwitchSteps::default();
+        let mut switches = SwitchSteps::default();
         for forge in &config.forges {
             let Some(of) = self.0.get(&forge.name).filter(|f| !f.suppress.is_empty()) else { continue };
             let (files, starters) = (&of.suppress, starters(forge, of, lines));
@@ -126,12 +126,12 @@ impl ForgeDecisions {
                 Delivery::to(forge.required),
             )?;
             if forge.required {
-                quiet.required.extend([seen.clone(), suppress.clone()]);
+                switches.required.extend([seen.clone(), suppress.clone()]);
             }
-            quiet.seen.insert(forge.name.clone(), seen);
-            quiet.suppress.insert(forge.name.clone(), (suppress, starters));
+            switches.seen.insert(forge.name.clone(), seen);
+            switches.suppress.insert(forge.name.clone(), (suppress, starters));
         }
-        Ok(quiet)
+        Ok(switches)
     }
 
     /// The steps after pushes and releases. None of them is needed for *released*.
@@ -140,7 +140,7 @@ impl ForgeDecisions {
         config: &Config,
         request: &TrainRequest,
         lines: &[ShippedLine],
-        (shown, quiet): (&[StepId], &SwitchSteps),
+        (shown, switches): (&[StepId], &SwitchSteps),
         sketch: &mut Sketch,
     ) -> Result<()> {
         for forge in &config.forges {
@@ -154,7 +154,7 @@ impl ForgeDecisions {
                 needs.extend(push_step(forge));
                 if config.is_by_pull_request(forge, branch) {
                     let pull = merge_back(request, forge, line)?;
-                    let needs = needs.iter().cloned().chain(quiet.before(&MergeBack::id(name, branch))).collect();
+                    let needs = needs.iter().cloned().chain(switches.before(&MergeBack::id(name, branch))).collect();
                     sketch.add(pull, needs, Delivery::Deferrable)?;
                 }
                 let runs = self.0.get(name).and_then(|f| f.adopt.get(branch)).filter(|runs| !runs.is_empty());
@@ -171,7 +171,7 @@ impl ForgeDecisions {
                     sketch.add(await_runs, needs, Delivery::Deferrable)?;
                 }
             }
-            self.plan_restore(forge, (shown, quiet), sketch)?;
+            self.plan_restore(forge, (shown, switches), sketch)?;
         }
         Ok(())
     }
@@ -180,12 +180,12 @@ impl ForgeDecisions {
     fn plan_restore(
         &self,
         forge: &ForgeConfig,
-        (shown, quiet): (&[StepId], &SwitchSteps),
+        (shown, switches): (&[StepId], &SwitchSteps),
         sketch: &mut Sketch,
     ) -> Result<()> {
         let name = &forge.name;
         let (Some(seen), Some((suppress, starters)), Some(of)) =
-            (quiet.seen.get(name), quiet.suppress.get(name), self.0.get(name))
+            (switches.seen.get(name), switches.suppress.get(name), self.0.get(name))
         else {
             return Ok(());
         };

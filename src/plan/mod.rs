@@ -204,7 +204,7 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
             }
         }
     }
-    // Nothing in a tree tells of these, and a forge that is down cannot be asked.
+    // Nothing in a tree says anything of these, and a forge that is down cannot be asked.
     let forges: BTreeSet<&RemoteName> = snapshot.lines.iter().flat_map(|line| line.workflows.files.keys()).collect();
     for forge in forges {
         out.push(format!(

@@ -57,12 +57,12 @@ pub(super) fn plan_publication(
     // Files first: what git and forges show points at files that are there. Pointers last.
     let shown: Vec<StepId> = all_sealed.iter().chain(&required).cloned().collect();
     let automation = ForgeDecisions::new(config, snapshot, request, lines)?;
-    let quiet = automation.plan_quiet(config, lines, &shown, sketch)?;
-    required.extend(quiet.required.iter().cloned());
-    required.extend(plan_remotes(config, request, lines, &seals, (&shown, &quiet), sketch)?);
-    required.extend(plan_forges(config, lines, &seals, (&shown, &quiet), sketch)?);
+    let switches = automation.plan_suppress(config, lines, &shown, sketch)?;
+    required.extend(switches.required.iter().cloned());
+    required.extend(plan_remotes(config, request, lines, &seals, (&shown, &switches), sketch)?);
+    required.extend(plan_forges(config, lines, &seals, (&shown, &switches), sketch)?);
     plan_advisories(config, request, &shown, sketch)?;
-    automation.plan_after(config, request, lines, (&shown, &quiet), sketch)?;
+    automation.plan_after(config, request, lines, (&shown, &switches), sketch)?;
     let before = Before { all_sealed: &all_sealed, promoted: &promoted, required: &required, histories: &histories };
     plan_points(config, lines, &seals, &before, sketch)?;
     Ok(automation.started())
@@ -202,14 +202,14 @@ fn plan_remotes(
     request: &TrainRequest,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    (shown, quiet): (&[StepId], &SwitchSteps),
+    (shown, switches): (&[StepId], &SwitchSteps),
     sketch: &mut Sketch,
 ) -> Result<Vec<StepId>> {
     let mut required = Vec::new();
     for remote in &config.remotes {
         let mut needs = shown.to_vec();
         // What a push must not start is off before it.
-        needs.extend(quiet.before(&PushGit::id(&remote.name)));
+        needs.extend(switches.before(&PushGit::id(&remote.name)));
         let mut pushed = BTreeMap::new();
         for line in lines {
             needs.push(line.prepare.clone());
@@ -237,7 +237,7 @@ fn plan_forges(
     config: &Config,
     lines: &[ShippedLine],
     seals: &BTreeMap<BranchName, StepId>,
-    (shown, quiet): (&[StepId], &SwitchSteps),
+    (shown, switches): (&[StepId], &SwitchSteps),
     sketch: &mut Sketch,
 ) -> Result<Vec<StepId>> {
     let mut required = Vec::new();
@@ -247,7 +247,7 @@ fn plan_forges(
             let branch = &line.planned.branch;
             let mut needs = shown.to_vec();
             needs.push(release.checksum.clone());
-            needs.extend(quiet.before(&ForgeRelease::id(&forge.name, branch)));
+            needs.extend(switches.before(&ForgeRelease::id(&forge.name, branch)));
             // A forge makes a tag of its own for a release that has none: ours must be there first.
             needs.extend(forge.remote.as_ref().map(PushGit::id));
             let id = sketch.add(

@@ -54,7 +54,7 @@ pub(super) enum Starter {
     MergeBack,
 }
 
-/// Events whose runs carry the pushed commit and ref, so that a run can be told to be ours.
+/// Events whose runs carry the pushed commit and ref, by which a run is known to be ours.
 const AWAITABLE: &[&str] = &["create", "pull_request", "push", "release"];
 
 /// What a forge takes for the wish that nothing runs for a push or a pull request.
@@ -213,7 +213,7 @@ fn started_by(
     let mut started = Started::new();
     for candidate in candidates {
         for doing in &acts {
-            // Nobody can tell what starts a file that cannot be read.
+            // Nobody can know what starts a file that cannot be read.
             let events = match (candidate.at, &candidate.workflow) {
                 (WorkflowAt::Release, Some(_) | None) if doing.act == TriggerEvent::Removed => vec![],
                 (WorkflowAt::Release, Some(workflow)) => workflow.events(doing.act),

@@ -160,13 +160,13 @@ impl GitRemote {
         let ran = self.run(deadline, build).await;
         let silent = matches!(&ran, Err(e) if e.kind() == ErrorKind::Unreachable);
         let refused = |out: &GitOutput| {
-            let told = porcelain::failure(&self.name, out, &porcelain::results(&out.stdout));
-            !out.succeeded() && told.kind() == ErrorKind::Unreachable
+            let failure = porcelain::failure(&self.name, out, &porcelain::results(&out.stdout));
+            !out.succeeded() && failure.kind() == ErrorKind::Unreachable
         };
         let now = watched.clock.now();
         match &ran {
             Ok(out) if !refused(out) => watched.breaker().answered(),
-            Ok(_) => watched.breaker().failed(now, Failure::Told),
+            Ok(_) => watched.breaker().failed(now, Failure::Immediate),
             Err(_) if silent => watched.breaker().failed(now, Failure::Silent),
             // Trouble of this machine says nothing of the server.
             Err(_) => {}
@@ -193,7 +193,7 @@ impl GitRemote {
     async fn list(&self, deadline: Duration, refs: Vec<String>) -> Result<Vec<u8>> {
         let url = self.url.clone();
         let out =
-            // In no repository, wherever this program was started: what counts is told to every call alike.
+            // In no repository, wherever this program was started: what counts is passed to every call alike.
             self.ask(deadline, move |call| {
                 call.variable("GIT_DIR", "/dev/null").args(["ls-remote", "--quiet", "--"]).args([url]).args(refs)
             })

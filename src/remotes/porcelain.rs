@@ -47,7 +47,7 @@ pub(super) fn refs(stdout: &[u8], wanted: &[String]) -> Result<Vec<Option<Oid>>>
         .collect()
 }
 
-/// What kind of failure a message of git, ssh, curl or a server tells of.
+/// What kind of failure a message of git, ssh, curl or a server reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     Unreachable,
@@ -147,7 +147,7 @@ fn classify(text: &str) -> Said {
 
 /// The error of a call that failed.
 pub(super) fn failure(remote: &RemoteName, out: &GitOutput, results: &[RefResult]) -> Error {
-    // With --atomic the innocent refs are rejected along with the guilty one; only that one tells the reason.
+    // With --atomic the innocent refs are rejected along with the guilty one; only that one says the reason.
     let guilty: Vec<&RefResult> =
         results.iter().filter(|r| !r.accepted() && !r.summary.contains("atomic push fail")).collect();
     let said = match guilty.first() {

@@ -139,7 +139,7 @@ impl SecretKey {
             })?;
             key = key.decrypt_secret(&Password::from(passphrase.expose())).map_err(|_| {
                 Error::input(format!("wrong passphrase for the key in `{name}`"))
-                    .hint("mend where `passphrase` of the key points to, and run the same command again")
+                    .hint("fix where `passphrase` of the key points to, and run the same command again")
             })?;
         }
         let pair = key

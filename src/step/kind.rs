@@ -145,7 +145,7 @@ impl Phase {
 /// type.
 macro_rules! steps {
     ($d:tt; steps { $($kind:ident,)* } outcomes { $($made:ident,)* }) => {
-        /// What a step does. Each kind has its own data; what only running can tell arrives as an [`Outcome`].
+        /// What a step does. Each kind has its own data; what only running can show arrives as an [`Outcome`].
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case", tag = "do")]
         pub enum Step {

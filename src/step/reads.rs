@@ -8,7 +8,7 @@ use crate::model::BranchName;
 pub struct Read<'a> {
     /// The step that makes it.
     pub step: &'a StepId,
-    /// The line for which it must have been made; none where lines are not told apart.
+    /// The line for which it must have been made; none where lines are not distinguished.
     pub of: Option<&'a BranchName>,
     /// What kinds of step it may be.
     pub kinds: &'static [&'static str],

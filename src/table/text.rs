@@ -16,7 +16,7 @@ pub type Text = Spanned<String>;
 /// Keys and values with their places; iterate by [`in_order`].
 pub type Texts = BTreeMap<Text, Text>;
 
-/// Whatever stands where a reference to a secret belongs; looked at by hand, so that no error can quote it.
+/// Whatever stands where a reference to a secret belongs; inspected value by value, so that no error can quote it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
 pub struct RawSecret(Spanned<toml::Value>);

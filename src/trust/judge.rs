@@ -247,7 +247,7 @@ fn check_any<'a>(
                 judge(certificate, &fact, signature.name(), window)?;
                 return Ok(fact);
             }
-            // A mismatch of bytes tells more than a mismatch of keys.
+            // A mismatch of bytes says more than a mismatch of keys.
             Err(e) if reason.is_none() || std::error::Error::source(&e).is_some() => reason = Some(e),
             Err(_) => {}
         }

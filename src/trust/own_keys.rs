@@ -42,7 +42,7 @@ pub fn check_own_key(
         .hint("put a newer export of it beside `trust.json`, or have a trust root signed that names another key"))
 }
 
-/// Signs a trial with a key and judges it: whether it is at hand, unlocked and known to the root is better told before
+/// Signs a trial with a key and judges it: whether it is at hand, unlocked and known to the root is better found out before
 /// anything is public.
 ///
 /// # Errors

@@ -146,7 +146,7 @@ async fn read(judge: Judge<'_>) -> Result<SignedIndex> {
     let Err(why) = first else { return first };
     let by_digest = layout::index_signature(&bytes);
     match judge.source.read(&by_digest, SIGNATURE).await {
-        // What is wrong with the usual one tells more than what is wrong with the other.
+        // What is wrong with the usual one says more than what is wrong with the other.
         Ok(Some(signature)) => check(by_digest, signature).map_err(|_| why),
         Ok(None) => Err(why),
         Err(e) if e.kind() == ErrorKind::Verification => Err(why),
@@ -183,7 +183,7 @@ fn fresh(index: &Index, now: Timestamp) -> Result<()> {
             crate::model::utc(now)
         );
         return Err(Error::verification(why)
-            .hint("if the clock is right, this place is cut off or frozen: try another one, and tell the project"));
+            .hint("if the clock is right, this place is cut off or frozen: try another one, and inform the project"));
     }
     if index.generated.saturating_sub(SKEW).is_ok_and(|g| now < g) {
         return Err(Error::verification(format!("it is from the future: made on {}", index.generated)));

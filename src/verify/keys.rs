@@ -108,7 +108,7 @@ fn no_store(source: &Source) -> Error {
     }
 }
 
-/// What is there is no root; a web page says that the address is wrong.
+/// What is there is not a root; a web page says that the address is wrong.
 fn no_root(source: &Source, bytes: &[u8], e: Error) -> Error {
     let page = bytes.trim_ascii_start().first() == Some(&b'<');
     if page {

@@ -1,7 +1,7 @@
 //! The consumer's side: checks a published release and takes no trust from where it lies.
 //!
 //! Everything is checked against a trust root that the user has: authenticity, the threshold of people, completeness, and,
-//! in a whole store, freshness. Every check that can still be made is made, so that one report tells all.
+//! in a whole store, freshness. Every check that can still be made is made, so that one report says everything.
 
 mod artifacts;
 mod bounds;

@@ -146,7 +146,7 @@ fn count(
     }
 }
 
-/// Who left a statement without having the role, where the source can tell.
+/// Who left a statement without having the role, where the source can list them.
 fn strangers(request: &Request) -> Result<Vec<String>> {
     let directory = request.path("approvals");
     let mut names = request.source.list(&directory)?.unwrap_or_default();

@@ -119,6 +119,6 @@ impl Report {
                 .hint("nothing that was read is known to be wrong, but nothing may be used yet")
                 .hint("fetch what is missing or cut off again, then run the same command; with a store's address instead of a directory, it is fetched by itself"));
         }
-        Err(error.hint("do not use these files; fetch them again from another place, and tell the project"))
+        Err(error.hint("do not use these files; fetch them again from another place, and inform the project"))
     }
 }

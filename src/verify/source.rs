@@ -134,7 +134,7 @@ impl Source {
         }
     }
 
-    /// The names in a directory with a `/` after those of directories, or `None` where a source cannot tell.
+    /// The names in a directory with a `/` after those of directories, or `None` where a source cannot list them.
     ///
     /// # Errors
     /// The file system's.

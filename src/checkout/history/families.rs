@@ -122,7 +122,7 @@ fn own_step(of: &str, pasts: &[ReleaseCommit<'_>]) -> Option<FamilyStep> {
     (2 * other > all).then_some(step)
 }
 
-/// Tells whether a crate moved in `past`.
+/// Says whether a crate moved in `past`.
 fn moving(past: &ReleaseCommit<'_>) -> impl Fn(&Published) -> bool {
     let inherited: BTreeSet<Version> = past.moves().filter(|m| m.name.is_empty()).map(|m| m.old.clone()).collect();
     let own: BTreeSet<String> = past.moves().map(|m| m.name.clone()).collect();

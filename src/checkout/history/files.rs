@@ -220,15 +220,15 @@ mod tests {
 
     #[test]
     fn a_changelog_shows_how_it_is_dated() {
-        let told = |text: &str| stamp(text).map(|(u, r)| format!("{u} > {r}"));
+        let learned = |text: &str| stamp(text).map(|(u, r)| format!("{u} > {r}"));
         let text = "# Log\n\n## 1.3.0\n\nUnreleased.\n\n* x\n\n## 1.2.9\n\nReleased 2026-05-21.\n";
-        assert_eq!(told(text).as_deref(), Some("Unreleased > Released {date}"));
+        assert_eq!(learned(text).as_deref(), Some("Unreleased > Released {date}"));
         let text = "## v1.3.0 (unreleased)\n\n## v1.2.9 (May 21, 2026)\n";
-        assert_eq!(told(text).as_deref(), Some("(unreleased) > ({date:%B %-d, %Y})"));
+        assert_eq!(learned(text).as_deref(), Some("(unreleased) > ({date:%B %-d, %Y})"));
         // What becomes of a section without a version is not to be seen, nor of one without an earlier day.
-        assert_eq!(told("## Unreleased\n\n## 1.2.9 (2026-05-21)\n"), None);
-        assert_eq!(told("## 1.3.0\n\nUnreleased.\n\n## 1.2.9\n\nFixes.\n"), None);
-        assert_eq!(told("## 1.3.0\n\nReleased 2026-05-21.\n\n## 1.2.9\n\nReleased 2026-05-01.\n"), None);
+        assert_eq!(learned("## Unreleased\n\n## 1.2.9 (2026-05-21)\n"), None);
+        assert_eq!(learned("## 1.3.0\n\nUnreleased.\n\n## 1.2.9\n\nFixes.\n"), None);
+        assert_eq!(learned("## 1.3.0\n\nReleased 2026-05-21.\n\n## 1.2.9\n\nReleased 2026-05-01.\n"), None);
     }
 
     #[test]

@@ -2,23 +2,23 @@
 
 use semver::{Version, VersionReq};
 
-/// The shortest requirement that tells the versions `with` from those `without`, if all of the one kind come before all of
+/// The shortest requirement that separates the versions `with` from those `without`, if all of the one kind come before all of
 /// the other: since when a habit holds, or until when it did.
 pub(super) fn since_or_until(with: &[Version], without: &[Version]) -> Option<VersionReq> {
     let (first, last) = (with.iter().min()?, with.iter().max()?);
     let (before, after) = (without.iter().max()?, without.iter().min()?);
     let text = if before < first {
-        format!(">={}", told_apart(first, before))
+        format!(">={}", distinct(first, before))
     } else if last < after {
-        format!("<{}", told_apart(after, last))
+        format!("<{}", distinct(after, last))
     } else {
         return None;
     };
     VersionReq::parse(&text).ok()
 }
 
-/// As much of `later` as tells it from `earlier`.
-fn told_apart(later: &Version, earlier: &Version) -> String {
+/// As much of `later` as distinguishes it from `earlier`.
+fn distinct(later: &Version, earlier: &Version) -> String {
     if later.major != earlier.major {
         later.major.to_string()
     } else if later.minor != earlier.minor {
@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn habits_begin_and_end() {
         let versions = |all: &[&str]| all.iter().map(|v| Version::parse(v).unwrap()).collect::<Vec<_>>();
-        for (with, without, told) in [
+        for (with, without, expected) in [
             (&["36.0.1", "48.0.2"][..], &["24.0.3"][..], Some(">=36")),
             (&["1.5.1"], &["1.4.7", "1.2.0"], Some(">=1.5")),
             (&["1.5.3"], &["1.5.2"], Some(">=1.5.3")),
@@ -45,7 +45,7 @@ mod tests {
             (&["24.0.3"], &[], None),
         ] {
             let found = since_or_until(&versions(with), &versions(without));
-            assert_eq!(found.map(|r| r.to_string()).as_deref(), told, "{with:?} {without:?}");
+            assert_eq!(found.map(|r| r.to_string()).as_deref(), expected, "{with:?} {without:?}");
         }
     }
 }

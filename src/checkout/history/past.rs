@@ -17,9 +17,9 @@ use crate::git::{CommitTree, to_oid};
 
 /// How many commits before a tag may hold the bump that it is of.
 const BEFORE_TAG: usize = 25;
-/// How far back the branches are read where tags tell nothing.
+/// How far back the branches are read where tags say nothing.
 const HISTORY: usize = 5000;
-/// Seconds, two years: a form of tags that was not used for so long before the last release was given up.
+/// Seconds, two years: a form of tags that was not used for so long before the last release counts as abandoned.
 const STILL: i64 = 2 * 365 * 24 * 3600;
 
 /// A commit's tree as a bump's source; each file is read once.

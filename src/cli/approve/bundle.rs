@@ -44,12 +44,12 @@ pub(super) fn run(place: &LocalProject, args: &Args, bundle: &Path, to: &Path, o
     let scratch = desk.dir().join("review.git");
     let how = Reviewing { clone: &place.config.project.repository, scratch: &scratch, bundled: true };
     let reviewed = super::super::runtime()?.block_on(review(&effects, view, how))?;
-    let mut told = head(&opened, &shown) + &super::super::plan::shared(plan)?;
+    let mut shown_text = head(&opened, &shown) + &super::super::plan::shared(plan)?;
     for note in notes(place, view, &args.person) {
-        told.push_str(&format!("\n! {note}\n"));
+        shown_text.push_str(&format!("\n! {note}\n"));
     }
-    told.push('\n');
-    told.push_str(&text(&reviewed));
+    shown_text.push('\n');
+    shown_text.push_str(&text(&reviewed));
     let advisories: Vec<_> = plan.published_advisories().collect();
     let name = &plan.train;
     if out.json() && !args.yes {
@@ -57,7 +57,7 @@ pub(super) fn run(place: &LocalProject, args: &Args, bundle: &Path, to: &Path, o
         out.result("", &value)?;
         return Ok(ExitCode::from(super::WAITS));
     }
-    out.text(told.trim_end())?;
+    out.text(shown_text.trim_end())?;
     if args.diff {
         out.text(diffs(&reviewed))?;
     }

@@ -72,7 +72,7 @@ async fn first_line(program: &'static str, arguments: &'static [&'static str]) -
 pub(super) fn disk_space(state: &Path) -> HealthCheck {
     let existing = state.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
     let Ok(room) = rustix::fs::statvfs(existing) else {
-        let e = Error::fatal(format!("cannot tell how much room `{}` has", existing.display()));
+        let e = Error::fatal(format!("cannot find out how much space `{}` has", existing.display()));
         return HealthCheck::from_error("disk", "state", Health::Warn, &e);
     };
     judge_room(room.f_bavail.saturating_mul(room.f_frsize), state)

@@ -31,10 +31,10 @@ impl Health {
     }
 }
 
-/// What one look found.
+/// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HealthCheck {
-    /// What kind of thing was looked at, such as `store`.
+    /// What kind of thing was checked, such as `store`.
     pub area: &'static str,
     /// Which one.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct HealthCheck {
     pub found: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// Since when it is down, as far as the journals of the trains tell.
+    /// Since when it is down, as far as the journals of the trains say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// The deliveries that wait for it, `train: step`.

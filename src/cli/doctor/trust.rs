@@ -26,7 +26,7 @@ pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
     if let Ok(trust) = &found {
         for key in gather::own_keys(&config.signing, trust) {
             let (name, source, _) = key;
-            // One that cannot be read is told where the keys are looked at.
+            // One that cannot be read is reported where the keys are checked.
             let is_file = |path: &std::path::Path| std::fs::metadata(path).is_ok_and(|m| m.is_file());
             if matches!(source, KeySource::File { path, .. } if !is_file(path)) {
                 continue;

@@ -67,7 +67,7 @@ fn prepare(global: &Global, dir: &Path) -> Result<SampleProject> {
 
 /// The lines that let every command below them, and every command that the program prints, run as it stands.
 fn surroundings(sample: &SampleProject) -> Result<Vec<String>> {
-    let program = std::env::current_exe().context("cannot tell where this program is")?;
+    let program = std::env::current_exe().context("cannot find out where this program is")?;
     let mut out = Vec::new();
     if !found_by_name(&program) {
         let dir = program.parent().map(shell_path).unwrap_or_default();
@@ -78,7 +78,7 @@ fn surroundings(sample: &SampleProject) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// Whether a shell that is told `lifeboat` starts this program.
+/// Whether `lifeboat` in a shell starts this program.
 fn found_by_name(program: &Path) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let first = std::env::split_paths(&path).map(|d| d.join("lifeboat")).find(|p| p.is_file());

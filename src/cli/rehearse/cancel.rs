@@ -42,7 +42,7 @@ pub(super) async fn clear_killed(place: &LocalProject, dir: &TrainDir) -> Result
         runner.cancel_all().await?;
     }
     let nonce = killed(place, dir).map_err(|e| {
-        e.context("cannot tell what the last dry run left in staging").hint(format!(
+        e.context("cannot find out what the last dry run left in staging").hint(format!(
             "clear the stores' staging areas of dry runs by hand, then remove `{}`",
             dir.path().display()
         ))

@@ -57,7 +57,7 @@ pub(super) struct Took {
 }
 
 impl Took {
-    /// The steps that ended while this was told of them.
+    /// The steps that ended while this watched.
     pub(super) fn all(effects: &Effects) -> Vec<Self> {
         let times = effects.progress.times().into_iter();
         times.map(|(step, took)| Self { step, seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0 }).collect()

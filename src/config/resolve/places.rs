@@ -55,7 +55,7 @@ pub(super) fn public_url(raw: &Text, faults: &mut Faults) -> Option<String> {
     let label = match rest {
         None => "expected `https://…`, `http://…` or `file:///…`",
         Some("") => "expected a host after the scheme",
-        // Letters of other scripts can be told from others by nobody; a host or path with them has an ASCII form.
+        // Nobody can distinguish some letters of other scripts from ASCII; a host or path with them has an ASCII form.
         Some(_) if !text.bytes().all(|b| b.is_ascii_graphic()) => {
             "expected letters, digits and signs of ASCII: no blank, control or invisible character; write others as `%…` or `xn--…`"
         }

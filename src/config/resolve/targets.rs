@@ -292,7 +292,7 @@ fn unused_pattern(item: &Spanned<RawArtifact>, used: &BTreeSet<String>, of: &str
     for pattern in parts(item).1 {
         if !used.contains(pattern.get_ref()) {
             let message = format!("`{}` matches no {of}", pattern.get_ref());
-            faults.add(Fault::new(pattern.span(), message, "mend the pattern or remove it"));
+            faults.add(Fault::new(pattern.span(), message, "fix the pattern or remove it"));
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) async fn prove(effects: &Effects, step: &ForgeAdvisory) -> Result<()>
 pub(super) async fn deliver(acting: &Acting<'_>, step: &ForgeAdvisory, until: Until) -> Result<SeenAdvisory> {
     let forge = acting.forge(&step.forge).await?;
     let mut writes = Writes::default();
-    // One that was made twice stays: a forge does not remove advisories. So nothing is made again on one look alone.
+    // One that was made twice stays: a forge does not remove advisories. So nothing is made again after one read alone.
     match until {
         Until::Published => writes.took(CREATED),
         Until::Draft if acting.attempt > 1 => writes.may_have(CREATED),

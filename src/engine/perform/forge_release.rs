@@ -198,7 +198,7 @@ async fn discard(forge: &dyn Forge, list: Vec<Discard>) -> Result<()> {
     Ok(())
 }
 
-/// Several at once; what is under way ends before the first failure is told, so that nothing is in flight at the next look.
+/// Several at once; what is under way ends before the first failure is returned, so that nothing is in flight at the next read.
 /// After a failure nothing new is begun until something gets through: a host that swallows everything is asked once.
 async fn upload(forge: &Arc<dyn Forge>, draft: u64, assets: Vec<AssetFile>) -> Result<()> {
     let mut waiting = assets.into_iter();

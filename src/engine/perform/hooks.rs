@@ -169,7 +169,7 @@ fn failures(step: &Prepare, asked: &Asked<'_>, list: &[u8]) -> Result<Vec<String
             OnFailure::Warn => warnings.push(said),
             OnFailure::Stop => {
                 return Err(
-                    Error::fatal(said).hint("mend it, or say `on_failure = \"warn\"`; its log is in the train's jobs")
+                    Error::fatal(said).hint("fix it, or set `on_failure = \"warn\"`; its log is in the train's jobs")
                 );
             }
         }

@@ -13,7 +13,7 @@ use crate::journal::{Event, LOST, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256, shell_path};
 use crate::step::{Job, JobInput};
 
-/// The longest pause between two looks at a job.
+/// The longest pause between two polls of a job.
 const SLOWEST_POLL: Duration = Duration::from_millis(500);
 
 /// How many lines of a failed job's log an error shows.

@@ -28,10 +28,10 @@ async fn merge_back(acting: &Acting<'_>, step: &MergeBack) -> Result<MergedBack>
     }
     let forge = acting.forge(&step.forge).await?;
     // People may merge at any time.
-    let quiet = super::workflows::keep_off(acting).await?;
+    let workflows = super::workflows::keep_off(acting).await?;
     let mut opened = Opened { pulls: pull_requests(&*forge)?, step };
     let pull = converge(&*acting.effects.clock, Writes::after(acting.recent), &mut opened).await?;
-    drop(quiet);
+    drop(workflows);
     let (number, location) = (pull.number, &pull.location);
     match pull.state {
         PullState::Open => {

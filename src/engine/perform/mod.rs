@@ -65,7 +65,7 @@ pub(super) struct Acting<'a> {
 
 /// How a kind of step acts, and what it can do again later.
 trait Perform: Kind {
-    /// Acts, after a look at what is there already, and confirms the effect. `before` is how the step stood when this
+    /// Acts, after it has read what is there already, and confirms the effect. `before` is how the step stood when this
     /// attempt began: a job that a crash left behind is found by it.
     async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Self::Outcome>;
 
@@ -200,7 +200,7 @@ impl Acting<'_> {
         TrainView::new(self.state.clone(), self.train.objects().clone(), self.train.trust_shared())
     }
 
-    /// Tells the operator what does not stop the step.
+    /// Warns the operator of what does not stop the step.
     fn warn(&self, warnings: &[String]) {
         for text in warnings {
             let (word, text) = match text.strip_prefix(hooks::NOTE) {

@@ -29,9 +29,9 @@ async fn push(acting: &Acting<'_>, step: &PushGit) -> Result<Pushed> {
             }
             repository(acting, step)
         })?;
-        let quiet = super::workflows::keep_off(acting).await?;
+        let workflows = super::workflows::keep_off(acting).await?;
         remote.push(&repo.dir, &updates).await?;
-        drop(quiet);
+        drop(workflows);
         if !missing(acting, &*remote, step, &wanted).await?.is_empty() {
             return Err(Error::transient(format!("remote `{}` does not show what was just pushed", step.remote)));
         }
@@ -85,7 +85,7 @@ pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<(
     let_in(acting, step, &*remote).await
 }
 
-/// The push itself, as far as it can be tried while nothing is public: what a look reaches, a push may not. The tags are
+/// The push itself, as far as it can be tried while nothing is public: a server that can be read may still refuse a push. The tags are
 /// not signed yet, so the commits stand in for them; the server is given neither.
 async fn let_in(acting: &Acting<'_>, step: &PushGit, remote: &dyn Remote) -> Result<()> {
     let mut updates = Vec::new();
@@ -165,8 +165,8 @@ fn elsewhere(acting: &Acting<'_>, step: &PushGit, want: &RefUpdate, have: &Oid) 
     if behind.transpose()? == Some(true) {
         let what = format!("{what}, and not yet the commit on which the train was planned");
         return Ok(Error::new(ErrorKind::Unreachable, what).hint(
-            "what comes before this train is not there: `lifeboat reconcile` brings trains home in order; what no train \
-             brings is pushed by hand",
+            "an earlier commit is not there yet: `lifeboat reconcile` delivers trains in order; commits of no train \
+             must be pushed by hand",
         ));
     }
     Ok(Error::conflict(what).detail(format!("ours: {}", want.new)).hint(

@@ -83,7 +83,7 @@ async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
     let store = acting.store(&step.store).await?;
     if store.staging_exposure() == crate::step::Exposure::Public {
         return Err(Error::fatal(format!("strangers can read the staging area of store `{}`", step.store))
-            .hint("mend its permissions; `lifeboat doctor` shows what they are"));
+            .hint("fix its permissions; `lifeboat doctor` shows what they are"));
     }
     hidden_from_strangers(&*store).await?;
     let area = Area::Staging(acting.staging(step)?);

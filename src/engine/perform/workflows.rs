@@ -38,7 +38,7 @@ fn unseen(forge: &RemoteName, file: &str) -> Error {
     Error::conflict(format!("`{forge}` shows no workflow `{file}`, so it cannot be switched off"))
         .detail("a forge knows the workflows of its default branch, and those that ran once")
         .detail("to a token that may not see workflows it shows none")
-        .hint("bring the file to the default branch, or mend the token, then `lifeboat reconcile`; or plan the train with `accept` for it")
+        .hint("bring the file to the default branch, or fix the token, then `lifeboat reconcile`; or plan the train with `accept` for it")
 }
 
 /// Switches workflows off; which are to be on again afterwards.
@@ -54,7 +54,7 @@ pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<Vec<WorkflowLock>> {
     let mut held = Vec::new();
     for (planned, SuppressWorkflows(step)) in acting.train.plan().all() {
         if step.starters.contains(&acting.step.id) {
-            held.push(other_trains::quiet(acting.effects, acting.train, &step.forge).await?);
+            held.push(other_trains::lock_workflows(acting.effects, acting.train, &step.forge).await?);
             switch_off(acting, (&planned.id, planned.key, step)).await?;
         }
     }
@@ -98,7 +98,7 @@ pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Resu
     let clock = &*acting.effects.clock;
     pause(clock, SETTLES).await;
     // Another train may have begun to deliver meanwhile, and one may act just now.
-    let _quiet = other_trains::quiet(acting.effects, acting.train, &step.forge).await?;
+    let _lock = other_trains::lock_workflows(acting.effects, acting.train, &step.forge).await?;
     let settled = clock.now().checked_sub(SignedDuration::from_secs(SETTLES)).context("the clock is out of range")?;
     let needed = other_trains::keep_off(&*acting.effects.disk, acting.train.dir(), &step.forge, settled)?;
     let free: Vec<String> = on.iter().filter(|f| !needed.contains_key(*f)).cloned().collect();
@@ -112,7 +112,7 @@ pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Resu
     }
 }
 
-/// Switches until a look shows that all stand as they should.
+/// Switches until the forge shows that all are as they should be.
 async fn switch_all(acting: &Acting<'_>, name: &RemoteName, files: &[String], to: Switch) -> Result<()> {
     let forge = acting.forge(name).await?;
     for file in files {

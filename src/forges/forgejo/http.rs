@@ -61,7 +61,7 @@ impl Http {
         let body = body.map_or(Body::None, Body::Json);
         let answer = self.client.change(Host::Api, method.clone(), &url, body).await?;
         if answer.status == 409 {
-            // It is there already, by an earlier try or somebody else: only a look tells.
+            // It is there already, by an earlier try or somebody else: only a read shows it.
             return Err(Error::transient(format!("`{}` has it already: {method} `{}`", self.name, escape(path))));
         }
         self.client.accepted(&answer, method.as_str(), &url)

@@ -174,7 +174,7 @@ impl Advisories for GitHub {
     async fn request_cve(&self, id: &str) -> Result<()> {
         let url = self.url(&format!("/security-advisories/{id}/cve"))?;
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::None).await?;
-        // Nothing shows whether a number was asked for: a try whose answer was lost is only told so.
+        // Nothing shows whether a number was asked for: a try whose answer was lost is reported as such.
         if answer.status == 422 && answer.refusal().says("already") {
             return Ok(());
         }

@@ -53,7 +53,7 @@ pub struct GitHub {
     repository: String,
     api: String,
     /// The host that takes assets, if the configuration names it.
-    told_uploads: Option<String>,
+    configured_uploads: Option<String>,
     client: Client,
     /// Where each release takes its assets, as the API said.
     upload_urls: Mutex<BTreeMap<u64, String>>,
@@ -76,7 +76,7 @@ impl GitHub {
         let api = spec.api.clone().unwrap_or_else(|| API.to_owned());
         let client = Client::new(spec.account(), api.clone(), around.clone(), &DIALECT);
         let (name, repository) = (spec.name.clone(), spec.repository.clone());
-        Self { name, repository, api, told_uploads: spec.uploads.clone(), client, upload_urls: Mutex::default() }
+        Self { name, repository, api, configured_uploads: spec.uploads.clone(), client, upload_urls: Mutex::default() }
     }
 
     /// The same with other deadlines, for tests and slow lines.
@@ -120,7 +120,7 @@ impl GitHub {
     }
 
     async fn upload_url(&self, release: u64) -> Result<Url> {
-        if let Some(base) = &self.told_uploads {
+        if let Some(base) = &self.configured_uploads {
             let text = format!("{base}{}", self.path(&format!("/releases/{release}/assets")));
             return Url::parse(&text).context(format!("`{text}` is not an address"));
         }
@@ -163,7 +163,7 @@ fn token_end(text: &str) -> Option<Timestamp> {
     jiff::fmt::strtime::parse("%Y-%m-%d %H:%M:%S %z", text).ok()?.to_timestamp().ok()
 }
 
-/// Where the API at this address says that assets go, as far as the address tells.
+/// Where the API at this address says that assets go, as far as the address says.
 fn uploads_of(api: &str) -> Option<String> {
     match api.strip_suffix("/api/v3") {
         Some(server) => Some(format!("{server}/api/uploads")),
@@ -191,7 +191,7 @@ impl Forge for GitHub {
     }
 
     async fn parts(&self) -> Vec<(Part, Result<()>)> {
-        let Some(uploads) = self.told_uploads.clone().or_else(|| uploads_of(&self.api)) else {
+        let Some(uploads) = self.configured_uploads.clone().or_else(|| uploads_of(&self.api)) else {
             return vec![(Part::Api, self.probe().await)];
         };
         let (api, uploads) = tokio::join!(self.probe(), self.client.probe(&uploads));
@@ -258,7 +258,7 @@ impl Forge for GitHub {
             return Err(Error::transient(format!("`{}` has published the release of `{}`", self.name, asset.name)));
         }
         if answer.status == 422 && refusal.has_code("already_exists") {
-            // What an earlier try left, perhaps half-made: only a look tells.
+            // What an earlier try left, perhaps half-made: only a read shows it.
             return Err(Error::transient(format!("`{}` has an asset `{}` already", self.name, asset.name)));
         }
         self.client.accepted(&answer, "POST", &url).map_err(|e| e.context(format!("asset `{}`", asset.name)))

@@ -59,7 +59,7 @@ impl PullRequests for GitHub {
         let body = serde_json::to_vec(&new).context("cannot write a pull request as JSON")?;
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::Json(body)).await?;
         if answer.status == 422 && answer.refusal().says("already exists") {
-            // What an earlier try made: only a look tells.
+            // What an earlier try made: only a read shows it.
             return Err(Error::transient(format!("a pull request from `{}` is there already", text.from)));
         }
         self.client

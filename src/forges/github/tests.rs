@@ -137,7 +137,7 @@ fn the_end_of_a_token_is_a_time() {
 }
 
 #[tokio::test]
-async fn a_token_says_when_it_ends_and_a_refused_one_is_told() {
+async fn a_token_says_when_it_ends_and_a_refused_one_is_reported() {
     let with = |answer: &'static [u8]| {
         let token = Some(crate::model::SecretRef::Env("TOKEN".into()));
         let (name, api) = ("github".parse().unwrap(), Some(format!("http://{}", answering(answer))));

@@ -210,7 +210,7 @@ impl Certificate {
             let Ok(fingerprint) = key.key().fingerprint().to_hex().parse() else { continue };
             match self.standing(&fingerprint, now, now) {
                 Standing::Good => return Standing::Good,
-                // What holds for the whole certificate is told first: it is the primary key's.
+                // What holds for the whole certificate is reported first: it is the primary key's.
                 Standing::Unusable(why) => worst = worst.or(Some(Standing::Unusable(why))),
                 other if worst.as_ref().is_none_or(|w| matches!(w, Standing::Unusable(_))) => worst = Some(other),
                 _ => {}

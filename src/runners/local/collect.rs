@@ -38,11 +38,11 @@ pub(super) fn collect(job: &JobDir, step: &StepId, declared: &[ArtifactPath]) ->
         }
         let file = root.join(path);
         let meta = regular(&root, path).map_err(|why| {
-            let hint = "mend the recipe, or `artifacts` in the configuration";
+            let hint = "fix the recipe, or `artifacts` in the configuration";
             wrong(path, &why).hint(hint)
         })?;
         if before.contains(path.as_bytes()) {
-            return Err(wrong(path, "was there before the job: a stale file cannot be told from a built one")
+            return Err(wrong(path, "was there before the job: a stale file cannot be distinguished from a built one")
                 .hint("let the recipe write to a path that the source does not have"));
         }
         if (meta.ctime(), meta.ctime_nsec()) < (started.ctime(), started.ctime_nsec()) {

@@ -308,7 +308,7 @@ fn status(job: &JobDir) -> Result<JobStatus> {
     if alive {
         return Ok(JobStatus::Running);
     }
-    // It may have ended between the two looks.
+    // It may have ended between the two reads.
     let ended = ended(job)?;
     Ok(ended.map_or(JobStatus::Lost, |e| e.code.map_or(JobStatus::TimedOut, JobStatus::Exited)))
 }

@@ -1,4 +1,4 @@
-//! Processes of this machine, told apart across crashes and reboots: proc(5).
+//! Processes of this machine, identified across crashes and reboots: proc(5).
 
 use std::fs;
 use std::path::Path;

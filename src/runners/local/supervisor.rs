@@ -31,7 +31,7 @@ const OWNER_PAUSE: Duration = Duration::from_millis(200);
 /// How long the log may take to end once all processes are gone.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a supervisor is told to do. No `Debug`: it holds secrets.
+/// A supervisor's instructions. No `Debug`: it holds secrets.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Orders {

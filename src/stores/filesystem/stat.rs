@@ -1,4 +1,4 @@
-//! What tells whether a file was written since it was looked at.
+//! What shows whether a file was written since it was last read.
 
 use std::time::{Duration, SystemTime};
 

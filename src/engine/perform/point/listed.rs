@@ -37,7 +37,7 @@ pub(super) async fn movable(acting: &Acting<'_>, step: &Point, store: &dyn Store
     if let Some(there) = signed_index(acting, store).await? {
         let (now, expires) = writer(acting).now()?;
         writer(acting)
-            .ground(store, &there)
+            .base_from(store, &there)
             .await?
             .next(entries(acting, step)?, [], now, expires)
             .map_err(|e| e.context(format!("index of store `{}`", step.store)))?;
@@ -69,7 +69,7 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
         let there = signed_index(acting, store).await?;
         let (now, expires) = writer.now()?;
         let old = match &there {
-            Some(there) => writer.ground(store, there).await?,
+            Some(there) => writer.base_from(store, there).await?,
             None => {
                 let floor = acting.train.past().floor;
                 Index { counter: floor, ..Index::empty(step.project.clone(), now, expires) }

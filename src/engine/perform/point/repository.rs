@@ -123,7 +123,7 @@ pub(super) async fn prove(train: &Train, step: &Point, store: &dyn Store) -> Res
     Ok(())
 }
 
-/// A served branch that has commits which the train's (`ours`) lacks, and who put them there as far as the index tells.
+/// A served branch that has commits which the train's (`ours`) lacks, and who put them there as far as the index says.
 async fn beyond(
     acting: &Acting<'_>,
     store: &dyn Store,
