@@ -79,7 +79,7 @@ fn main() {
     println!("lifeboat against sha2 on one core times {cores}: {:.3}", best[2].0 / (best[0].0 * cores as f64));
 }
 
-/// Processor time of this process so far, to 10 ms: on a busy machine it tells more than the clock on the wall.
+/// Processor time of this process so far, to 10 ms: on a busy machine it says more than the clock on the wall.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();

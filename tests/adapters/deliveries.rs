@@ -149,7 +149,7 @@ fn reconcile_watches_until_everything_is_home() {
     assert!(git(&train, &here, &["tag"]).contains("v2.0.2"));
 }
 
-/// A train that cannot be read is told, and keeps none of the others from coming home.
+/// A train that cannot be read is reported, and does not stop the others.
 #[test]
 fn one_broken_train_does_not_end_the_watch_for_the_others() {
     let train = SampleTrain::new();

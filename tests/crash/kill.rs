@@ -18,7 +18,7 @@ use crate::support::train_ports::{Signatures, effects};
 use crate::support::train_world::{Leg, World};
 use crate::{lanes, sample};
 
-/// Tells a test process to be a person's command instead: `<leg> <call to abort at> <directory of the world>`.
+/// Makes a test process a person's command instead: `<leg> <call to abort at> <directory of the world>`.
 const ORDER: &str = "LIFEBOAT_CRASH_CHILD";
 
 /// The process that is killed, and the one that resumes; started by the other tests, and nothing to do by itself.

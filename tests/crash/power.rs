@@ -214,7 +214,7 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// Statements of which this train cannot tell that they are there: the file, words on the line or just above it, and why.
+/// Statements whose presence this train cannot show: the file, words on the line or just above it, and why.
 const NEEDED_ELSEWHERE: &[(&str, &str, &str)] = &[
     (
         "effects/files.rs",

@@ -118,8 +118,8 @@ async fn a_vector_of_version_4_is_read_back_and_compared() {
     let edited = json!({"vector_string": "CVSS:4.0/AV:P", "score": 1.0});
     double.world().state.advisories.last_mut().unwrap()["cvss_severities"]["cvss_v4"] = edited;
     let there = port.find(&advisory).await.unwrap();
-    let AdvisoryMove::Conflict(told) = next_move(&advisory, &there, Until::Draft, true) else { panic!("{there:?}") };
-    assert!(told[0].contains(&format!("has the CVSS vector `CVSS:4.0/AV:P`, ours is `{vector}`")), "{told:?}");
+    let AdvisoryMove::Conflict(reasons) = next_move(&advisory, &there, Until::Draft, true) else { panic!("{there:?}") };
+    assert!(reasons[0].contains(&format!("has the CVSS vector `CVSS:4.0/AV:P`, ours is `{vector}`")), "{reasons:?}");
     assert_eq!(double.world().violations, Vec::<String>::new());
 }
 

@@ -155,7 +155,7 @@ async fn an_upload_outlives_its_token() {
 async fn a_wrong_app_is_told_and_neither_key_nor_jwt_nor_token_is_shown() {
     let (pem, public) = key();
     let double = double_of(&public).await;
-    let told = async |pem: &str, change: fn(&mut AppSpec), what: &str| {
+    let refused = async |pem: &str, change: fn(&mut AppSpec), what: &str| {
         let (forge, _) = forge(&double, pem, change);
         let e = forge.observe(&tag()).await.unwrap_err();
         assert_eq!(e.kind(), ErrorKind::Input, "{}", e.report());
@@ -166,10 +166,10 @@ async fn a_wrong_app_is_told_and_neither_key_nor_jwt_nor_token_is_shown() {
         }
         assert!(!report.contains("canary") && !report.contains(&pem[40..80]), "{report}");
     };
-    told(&key().0, |_| {}, "the signature is not the app's").await;
-    told(&pem, |app| app.id = "Iv1.other".into(), "another `iss`").await;
-    told(&pem, |app| app.installation = 1, "HTTP status 404").await;
-    told(&"x".repeat(100), |_| {}, "is not an RSA private key").await;
+    refused(&key().0, |_| {}, "the signature is not the app's").await;
+    refused(&pem, |app| app.id = "Iv1.other".into(), "another `iss`").await;
+    refused(&pem, |app| app.installation = 1, "HTTP status 404").await;
+    refused(&"x".repeat(100), |_| {}, "is not an RSA private key").await;
     assert_eq!(granted(&double), 0);
 }
 

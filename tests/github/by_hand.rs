@@ -1,4 +1,4 @@
-//! What people did by hand while a delivery waited: taken where it is ours, told where it is not.
+//! What people did by hand while a delivery waited: taken where it is ours, reported where it is not.
 
 use std::fs;
 

@@ -101,7 +101,7 @@ async fn keys_and_tokens_and_patches_show_up_nowhere() {
     let mut said = vec![run(&["doctor"]).await, run(&["ship", &file]).await.ends_with(3)];
     said.push(run(&["approve", "--as", "alice", "--yes"]).await.ends_with(0));
     let approve = run(&["approve", "--as", "bob", "--yes"]).await.ends_with(0);
-    // Refusals of every kind are told, each with what it says.
+    // Refusals of every kind are reported, each with what it says.
     double.inject(Fault { call: "POST access token".into(), nth: 1, kind: Kind::NotFound });
     said.push(run(&["ship"]).await);
     double.inject(Fault { call: "POST releases".into(), nth: 1, kind: Kind::NotFound });

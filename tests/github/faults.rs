@@ -116,7 +116,7 @@ async fn proved(
     let done = loop {
         let done = run.reconcile(template, double).await.ok_or("killed")?.map_err(|e| e.report())?;
         looks += 1;
-        // A machine that is busy misses these short deadlines: that tells nothing of the world.
+        // A machine that is busy misses these short deadlines: that says nothing of the world.
         let unread = done.differ.iter().any(|(_, e)| e.kind() == ErrorKind::Unreachable);
         if looks == TRIES || !unread {
             break done;

@@ -45,7 +45,7 @@ async fn a_train_comes_home_by_reads_that_are_seconds_behind() {
         let ended = run.ship(&template, &double).await.unwrap();
         // A run of a workflow is waited for by looking again later.
         let deferred: Vec<String> =
-            run.told().lines().filter(|l| l.contains("\"deferred\"")).map(str::to_owned).collect();
+            run.journal_text().lines().filter(|l| l.contains("\"deferred\"")).map(str::to_owned).collect();
         if matches!(ended, Ended::Stuck(_)) || deferred.iter().any(|l| !l.contains("shows no run of workflow")) {
             wrong.push(format!("{what}: {ended:?}\n{}", deferred.join("\n")));
             continue;

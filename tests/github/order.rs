@@ -89,7 +89,7 @@ async fn two_trains_come_home_in_version_order_by_themselves() {
     assert_eq!(git_check["since"], down["since"], "{doctor}");
     let waits: Vec<&str> = git_check["waiting"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
     assert_eq!(waits.iter().filter(|w| w.starts_with("second: ")).count(), 3, "{waits:?}");
-    assert!(check("github api")["since"].is_null(), "nothing was told of it: the tags came first: {doctor}");
+    assert!(check("github api")["since"].is_null(), "nothing was recorded of it: the tags came first: {doctor}");
 
     // One line in cron: it waits for GitHub, and ends when everything is home.
     let mut watch = train.command(&["reconcile", "--watch", "--every", "1"]);
@@ -102,8 +102,8 @@ async fn two_trains_come_home_in_version_order_by_themselves() {
     double.mend();
     let home = watching.await.unwrap().ends_with(0);
     for name in ["drill", "second"] {
-        let told = format!("train {name}: reconciled, 3 deliveries read back and equal");
-        assert!(home.stdout.contains(&told), "{home:?}");
+        let expected = format!("train {name}: reconciled, 3 deliveries read back and equal");
+        assert!(home.stdout.contains(&expected), "{home:?}");
     }
     let writes = {
         let world = double.world();
@@ -127,7 +127,7 @@ async fn two_trains_come_home_in_version_order_by_themselves() {
     run(&train, &["reconcile"]).await.ends_with(0);
     assert_eq!(double.world().state_changing(), writes, "no request that could change anything");
 
-    // A branch that was moved back has lost the release: told, and not mended.
+    // A branch that was moved back has lost the release: reported, and not repaired.
     let (main, old) = (refs.lines().next().unwrap(), "release-1.0.0");
     assert!(main.contains(old), "{refs}");
     git(

@@ -59,10 +59,10 @@ async fn workflows_stay_off_while_another_train_delivers_and_until_that_has_sett
     // What the second one delivers comes to the forge's eyes within a minute.
     second.later(600);
     reconciled(&second, &other, &double).await;
-    let delivered = first.told().matches(stays).count();
+    let delivered = first.journal_text().matches(stays).count();
     reconciled(&first, &template, &double).await;
     assert!(!double.world().state.workflows[0].on, "the other train has only just delivered");
-    assert_eq!(first.told().matches(stays).count(), delivered + 1);
+    assert_eq!(first.journal_text().matches(stays).count(), delivered + 1);
     first.later(1200);
     let done = reconciled(&first, &template, &double).await;
     assert!(is_home(&done) && double.world().state.workflows[0].on, "{done:?}");
@@ -119,12 +119,15 @@ async fn workflows_stay_off_while_a_train_cannot_be_read() {
         let broken = run.beside("broken");
         fs::create_dir_all(&broken).unwrap();
         fs::write(broken.join(file), text).unwrap();
-        let ended = match run.told().contains("released") {
+        let ended = match run.journal_text().contains("released") {
             false => run.ship(&template, &double).await.unwrap(),
             true => reconciled(&run, &template, &double).await.ended.unwrap(),
         };
         assert!(matches!(ended, Ended::Done(TrainState::Released)), "{file}: {ended:?}");
-        assert!(run.deferred("what the train in `") && run.told().contains("/broken` needs is not known: "), "{file}");
+        assert!(
+            run.deferred("what the train in `") && run.journal_text().contains("/broken` needs is not known: "),
+            "{file}"
+        );
         assert!(!double.world().state.workflows[0].on, "{file}");
         fs::remove_dir_all(&broken).unwrap();
     }

@@ -1,4 +1,4 @@
-//! What waited comes home, a second run only reads, and what somebody changed meanwhile is told.
+//! Deferred deliveries are made, a second run only reads, and what somebody changed meanwhile is reported.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,13 +88,16 @@ async fn a_stolen_latest_is_told() {
     double.world().state.latest = Some(stolen);
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     let errors: Vec<String> = done.differ.iter().map(|(_, e)| e.report()).collect();
-    let told =
+    let reported =
         |tag: &str| errors.iter().any(|e| e.contains(tag) && e.contains("it needs `latest` at the highest version"));
-    assert!(errors.len() == 2 && told("v24.0.9") && told("v48.0.1"), "who has it, and who lacks it: {errors:?}");
+    assert!(
+        errors.len() == 2 && reported("v24.0.9") && reported("v48.0.1"),
+        "who has it, and who lacks it: {errors:?}"
+    );
     assert_eq!(double.world().state.latest, Some(stolen), "nothing was changed");
 }
 
-/// A forge at which every look fails in passing, for as long as it is told to.
+/// A forge at which every read fails in passing, for as long as the test wants.
 struct Shaky {
     inner: Arc<dyn Forge>,
     shakes: AtomicBool,

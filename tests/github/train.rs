@@ -434,13 +434,13 @@ impl Copied {
     }
 
     /// The journal as text.
-    pub fn told(&self) -> String {
+    pub fn journal_text(&self) -> String {
         String::from_utf8(self.journal()).unwrap()
     }
 
     /// Whether a step was put off for a reason that says this.
     pub fn deferred(&self, why: &str) -> bool {
-        self.told().lines().any(|l| l.contains("\"deferred\"") && l.contains(why))
+        self.journal_text().lines().any(|l| l.contains("\"deferred\"") && l.contains(why))
     }
 
     /// Something beside the train's directory, where other trains are.

@@ -285,7 +285,7 @@ async fn workflows_are_on_again_when_nothing_is_left_that_would_start_them() {
     assert_eq!(switches, 2, "a release that starts nothing switches nothing");
 }
 
-/// Which branch is the default one is seen or told, never guessed.
+/// Which branch is the default one is seen or configured, never guessed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_default_branch_is_the_remotes_or_the_configured_one() {
     let project = Project::new(&[("ci.yml", CI)]).await;

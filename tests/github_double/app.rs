@@ -63,7 +63,7 @@ impl App {
     pub fn grant(&mut self, now: Timestamp) -> (String, Timestamp) {
         self.granted += 1;
         let token = format!("ghs_canary_installation_{:032}", self.granted);
-        // GitHub tells whole seconds.
+        // GitHub says whole seconds.
         let until = Timestamp::from_second(now.checked_add(self.life).unwrap().as_second()).unwrap();
         self.tokens.push((token.clone(), until));
         (token, until)

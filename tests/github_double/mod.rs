@@ -68,7 +68,7 @@ pub struct World {
     pub redirect: Option<String>,
     /// Whether a release is made while a list is read: the last one of each page is the first of the next, too.
     pub slides: bool,
-    /// Told when a failure has the client killed.
+    /// Notified when a failure has the client killed.
     pub killed: Arc<Notify>,
     /// While above zero, reads show `before`.
     stale: u32,

@@ -106,7 +106,7 @@ impl State {
         if publish { self.publish(id, latest).map(|()| id) } else { Ok(id) }
     }
 
-    /// Publishes a draft; `latest` is true unless told otherwise, as GitHub has it.
+    /// Publishes a draft; `latest` is true unless the call says otherwise, as GitHub has it.
     pub fn publish(&mut self, id: u64, latest: Option<bool>) -> Result<(), Refused> {
         let release = self.release(id).ok_or((404, "missing"))?.clone();
         if release.draft {

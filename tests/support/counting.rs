@@ -61,7 +61,7 @@ impl DiskFile for CountingFile {
                 self.inner.sync()?;
                 Err(late)
             }
-            told => told.and_then(|()| self.inner.sync()),
+            next => next.and_then(|()| self.inner.sync()),
         }
     }
 }

@@ -85,7 +85,7 @@ impl Reader {
                     let files: Vec<&str> = s.files.iter().map(|f| f.path.as_str()).collect();
                     format!("{} {files:?}", s.tag)
                 }
-                // What tells files apart without reading them is another thing in every run.
+                // What distinguishes files without reading them is another thing in every run.
                 Outcome::StagedVerified(s) => s.files.to_string(),
                 Outcome::Summed(s) if self.loose => format!("{:?}", s.artifacts),
                 Outcome::GateOpened(s) if self.loose => format!("{:?}", s.approved_by),

@@ -53,7 +53,7 @@ fn since(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// What a journal tells of one run of a train.
+/// What a journal says of one run of a train.
 struct Course {
     /// From adoption to the last required step.
     required: Duration,
@@ -142,8 +142,8 @@ fn a_train_ships_and_waits_for_no_time_out() {
         for (step, reason) in &beside.deferred {
             // Whose deadline comes first, the resolver's or ours, is the system's affair.
             let says = ["no answer within", "did not finish within", "Could not resolve host", "cannot be looked up"];
-            let told = reason.contains("github") && says.iter().any(|w| reason.contains(w));
-            assert!(told, "`{step}` is deferred for no reason that helps: {reason}");
+            let helps = reason.contains("github") && says.iter().any(|w| reason.contains(w));
+            assert!(helps, "`{step}` is deferred for no reason that helps: {reason}");
         }
         assert!(train.store().join("releases/1.0.5/SHA256SUMS").is_file());
         assert!(train.store().join("releases/index.json").is_file());
@@ -163,7 +163,7 @@ fn a_train_ships_and_waits_for_no_time_out() {
             return;
         }
     }
-    panic!("required steps wait for GitHub, or this machine is too slow to tell: {seen}");
+    panic!("required steps wait for GitHub, or this machine is too slow for this test: {seen}");
 }
 
 #[test]
@@ -178,9 +178,9 @@ fn the_drill_ships() {
     let ran = Ran::of(&mut hole.inside(&drill)).ends_with(0);
     let took = start.elapsed();
     assert!(ran.stdout.contains("train drill: released"), "{ran:?}");
-    // Told at once, not after GitHub's deadline.
-    let told = ran.stderr.find("released  every required destination has the train").unwrap();
-    assert!(told < ran.stderr.find("deferred  forge-release/").unwrap(), "{}", ran.stderr);
+    // Shown at once, not after GitHub's deadline.
+    let released = ran.stderr.find("released  every required destination has the train").unwrap();
+    assert!(released < ran.stderr.find("deferred  forge-release/").unwrap(), "{}", ran.stderr);
     let dir = train.root().join("tmp/lifeboat-drill");
     let text = fs::read_to_string(dir.join("state/sample/trains/drill/journal.jsonl")).unwrap();
     let records: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();

@@ -134,7 +134,7 @@ impl World {
     }
 }
 
-/// Looks at everything that strangers can read, without a pause, until it is told to stop.
+/// Looks at everything that strangers can read, without a pause, until it is asked to stop.
 struct Watch {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<(Vec<String>, usize, usize)>,
@@ -170,7 +170,7 @@ impl Watch {
     }
 }
 
-/// A GitHub on loopback that answers everything with an empty object and keeps what it was sent, until it is told to hang up.
+/// A GitHub on loopback that answers everything with an empty object and keeps what it was sent, until it is asked to hang up.
 fn github() -> (String, Arc<Mutex<Vec<u8>>>, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -277,12 +277,12 @@ fn nobody_learns_before_the_gate(umask: &'static str) {
     let strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-v", "-y", "-s", "100000", "-e", calls, "-o", &out, "--"];
     let plan = world.run(&["plan", &world.file()]).ends_with(0);
     let ship = Ran::of(&mut world.command(&strace, &["ship", &world.file()])).ends_with(3);
-    let mut told = vec![plan, ship];
+    let mut runs = vec![plan, ship];
     for person in ["alice", "bob"] {
-        told.push(world.run(&["approve", "--as", person, "--yes"]).ends_with(0));
+        runs.push(world.run(&["approve", "--as", person, "--yes"]).ends_with(0));
     }
     for args in [&["status"][..], &["status", "--json"], &["log"], &["log", "--json"], &["reconcile"]] {
-        told.push(world.run(args).ends_with(0));
+        runs.push(world.run(args).ends_with(0));
     }
     watch.finish();
 
@@ -313,7 +313,7 @@ fn nobody_learns_before_the_gate(umask: &'static str) {
     assert_eq!(own(&world.git(&project, &["for-each-ref"])), own(&refs_before));
 
     // The secret is nowhere, not even where only we can read.
-    for ran in &told {
+    for ran in &runs {
         assert!(!ran.stdout.contains(SECRET) && !ran.stderr.contains(SECRET), "{ran:?}");
     }
     for dir in [world.state(), world.train.store(), root.join("tmp")] {

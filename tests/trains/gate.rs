@@ -281,9 +281,9 @@ fn a_staging_area_that_strangers_can_read_is_refused_before_anything_is_staged()
     let web = Web::over(&train.store(), false, 0, 0);
     with_public_url(&train, web.port);
     let file = train.train_file().display().to_string();
-    let told = ["strangers can read a file of the staging area", "location ~ /"];
-    train.run(&["plan", &file]).fails(1, &told);
-    train.adopt().fails(1, &told);
+    let expected = ["strangers can read a file of the staging area", "location ~ /"];
+    train.run(&["plan", &file]).fails(1, &expected);
+    train.adopt().fails(1, &expected);
     let doctor = train.run(&["doctor"]);
     assert_eq!(doctor.code, Some(1), "{doctor:?}");
     assert!(doctor.stdout.contains("strangers can read a file"), "{doctor:?}");
@@ -297,7 +297,7 @@ fn a_staging_area_that_strangers_can_read_is_refused_before_anything_is_staged()
     train.run(&["plan", &file]).ends_with(0);
     drop(web);
     let _web = Web::over(&train.store(), false, 0, port);
-    train.adopt().fails(1, &told);
+    train.adopt().fails(1, &expected);
 }
 
 /// A server that sends everybody to another one, as one does from `http` to `https`.
@@ -334,10 +334,10 @@ fn a_clock_that_others_contradict_opens_no_gate() {
         with_public_url(&train, port);
         train.to_the_gate();
         train.approve();
-        let told = format!("this machine's clock may be {how}");
+        let expected = format!("this machine's clock may be {how}");
         let doctor = train.run(&["doctor"]);
-        assert!(doctor.code == Some(1) && doctor.stdout.contains(&told), "{doctor:?}");
-        train.ship().fails(1, &[&told, "store `mirror` shows "]);
+        assert!(doctor.code == Some(1) && doctor.stdout.contains(&expected), "{doctor:?}");
+        train.ship().fails(1, &[&expected, "store `mirror` shows "]);
         nothing_is_public(&train);
         drop(web);
         let _web = Web::over(&train.store(), true, 0, port);
@@ -430,11 +430,11 @@ fn a_partial_clone_is_refused_by_doctor_and_plan() {
     let copied = Command::new("cp").arg("-r").arg(project.join("keys")).arg(&clone).status().unwrap();
     assert!(copied.success());
     let at = |verb: &[&str]| Ran::of(train.command(verb).current_dir(&clone));
-    let told = "objects of the history are not in the clone";
-    at(&["plan", &train.train_file().display().to_string()]).fails(2, &[told, "fetch --refetch"]);
+    let expected = "objects of the history are not in the clone";
+    at(&["plan", &train.train_file().display().to_string()]).fails(2, &[expected, "fetch --refetch"]);
     let doctor = at(&["doctor"]);
     assert_eq!(doctor.code, Some(1), "{doctor:?}");
-    assert!(doctor.stdout.contains(told), "{doctor:?}");
+    assert!(doctor.stdout.contains(expected), "{doctor:?}");
 }
 
 #[test]

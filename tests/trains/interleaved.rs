@@ -365,11 +365,11 @@ fn of_two_trains_on_one_base_one_is_published() {
         world.restore_from("gates");
         let when = format!("the other before call {nth}");
         let mut effects = LEFT.effects(&world);
-        let (other, told) = (world.clone(), Arc::new(Mutex::new(None)));
-        let tell = told.clone();
+        let (other, result) = (world.clone(), Arc::new(Mutex::new(None)));
+        let sender = result.clone();
         let act: Box<dyn FnOnce() + Send> = Box::new(move || {
             let run = std::thread::spawn(move || RIGHT.go_on(&other, &RIGHT.effects(&other)));
-            *tell.lock().unwrap() = run.join().unwrap();
+            *sender.lock().unwrap() = run.join().unwrap();
         });
         let between = Between::around(&mut effects, |_| true, nth, act);
         let left = LEFT.go_on(&world, &effects);
@@ -378,7 +378,7 @@ fn of_two_trains_on_one_base_one_is_published() {
             break;
         }
         places = nth;
-        let right = told.lock().unwrap().take();
+        let right = result.lock().unwrap().take();
         let public = (LEFT.is_public(&world, &when), RIGHT.is_public(&world, &when));
         assert!(public.0 != public.1, "{when}: {public:?}; {left:?}; {right:?}");
         let (winner, error) = if public.0 { (left, right) } else { (right, left) };

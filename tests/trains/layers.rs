@@ -37,7 +37,7 @@ fn every_adapter_is_in_its_folder_s_registry() {
 }
 
 #[test]
-fn kinds_of_steps_are_told_apart_in_three_rooms() {
+fn kinds_of_steps_are_distinguished_in_three_modules() {
     judged(rules::kinds);
 }
 

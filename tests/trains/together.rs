@@ -180,15 +180,15 @@ impl World {
     }
 
     /// A bundle is whole or absent, whatever ran beside its making.
-    fn bundle_is_whole(&self, n: usize, told: &str) {
-        let bundle = fs::File::open(self.bundle(n)).unwrap_or_else(|e| panic!("{told}: no bundle: {e}"));
+    fn bundle_is_whole(&self, n: usize, context: &str) {
+        let bundle = fs::File::open(self.bundle(n)).unwrap_or_else(|e| panic!("{context}: no bundle: {e}"));
         let read = lifeboat::formats::review_bundle::read(&mut &bundle, |id, bytes| {
             let found = lifeboat::formats::digests::read(bytes).unwrap().sha256;
-            assert_eq!(found, *id, "{told}");
+            assert_eq!(found, *id, "{context}");
             Ok(())
         });
-        let parts = read.unwrap_or_else(|e| panic!("{told}: {}", e.report()));
-        assert_eq!(plan_of(&String::from_utf8(parts.plan).unwrap()), self.plan, "{told}");
+        let parts = read.unwrap_or_else(|e| panic!("{context}: {}", e.report()));
+        assert_eq!(plan_of(&String::from_utf8(parts.plan).unwrap()), self.plan, "{context}");
     }
 
     /// Starts a verb that pauses as `seed` says.
@@ -231,13 +231,13 @@ impl World {
             children.push(self.start(verb, seed, n));
             std::thread::sleep(Duration::from_millis(dice.below(60) as u64));
         }
-        let told = |n: usize| format!("seed {seed}, {stage:?}, {met:?}, number {n}");
+        let context = |n: usize| format!("seed {seed}, {stage:?}, {met:?}, number {n}");
         let abandoned = met.iter().any(|v| v[0] == "abandon");
         let mut ended = Vec::new();
         for (n, child) in children.into_iter().enumerate() {
             let ran = Ran::from(&child.wait_with_output().unwrap());
             let (verb, code) = (&met[n], ran.code.unwrap_or(-1));
-            let said = format!("{}: exit {code}\n{}{}", told(n), ran.stdout, ran.stderr);
+            let said = format!("{}: exit {code}\n{}{}", context(n), ran.stdout, ran.stderr);
             if code != 0 {
                 assert!(!DIRTY.iter().any(|d| ran.stderr.contains(d)), "{said}");
             }
@@ -264,30 +264,30 @@ impl World {
             };
             assert!(fine, "{said}");
             if verb[0] == "export" && code == 0 {
-                self.bundle_is_whole(n, &told(n));
+                self.bundle_is_whole(n, &context(n));
             } else if verb[0] == "export" {
                 assert!(!self.bundle(n).exists(), "{said}");
             }
             ended.push((verb[..verb.len().min(4)].join(" ").replace(&self.file(), "FILE"), code));
         }
-        self.check(stage, abandoned, &told(0));
+        self.check(stage, abandoned, &context(0));
         ended
     }
 
     /// The world afterwards.
-    fn check(&self, stage: Stage, abandoned: bool, told: &str) {
+    fn check(&self, stage: Stage, abandoned: bool, context: &str) {
         let root = self.train.state().join("sample");
         let scratch = root.join("scratch");
         if let Ok(left) = fs::read_dir(&scratch) {
             let left: Vec<_> = left.map(|e| e.unwrap().file_name()).filter(|n| n != "lock").collect();
-            assert!(left.is_empty(), "{told}: {left:?}");
+            assert!(left.is_empty(), "{context}: {left:?}");
         }
-        assert!(self.train.run(&["status"]).ends_with(0).stderr.is_empty(), "{told}");
+        assert!(self.train.run(&["status"]).ends_with(0).stderr.is_empty(), "{context}");
         if self.train.train_dir("drill").join("plan.json").exists() {
             let plan = fs::read_to_string(self.train.train_dir("drill").join("plan.json")).unwrap();
-            assert_eq!(plan_of(&plan), self.plan, "{told}");
+            assert_eq!(plan_of(&plan), self.plan, "{context}");
             let prepared = self.prepared();
-            assert!(prepared.is_empty() || prepared == self.prepared, "{told}: {prepared}");
+            assert!(prepared.is_empty() || prepared == self.prepared, "{context}: {prepared}");
         }
         if stage < Stage::Approved {
             return;
@@ -296,8 +296,8 @@ impl World {
         if !(abandoned && status.contains("abandoned")) {
             // The same command again brings it to its end, whoever was busy.
             let ran = self.train.run(&["ship", "--train", "drill"]).ends_with(0);
-            assert!(ran.stdout.contains("released"), "{told}: {ran:?}");
-            assert_eq!(self.published(), self.published, "{told}");
+            assert!(ran.stdout.contains("released"), "{context}: {ran:?}");
+            assert_eq!(self.published(), self.published, "{context}");
         }
     }
 }

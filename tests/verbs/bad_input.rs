@@ -308,7 +308,7 @@ fn journal_cut_and_changed() {
     fs::write(&journal, format!("{}\n{}", lines[..last].join("\n"), &lines[last][..lines[last].len() / 2])).unwrap();
     train.run(&["log"]).ends_with(0).says("the journal ends with an unfinished record");
     train.ship().ends_with(3).says("dropped an unfinished record at the end of journal");
-    assert!(!train.ship().ends_with(3).stderr.contains("unfinished"), "told twice");
+    assert!(!train.ship().ends_with(3).stderr.contains("unfinished"), "said twice");
     let whole = fs::read_to_string(&journal).unwrap();
     assert!(whole.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()));
     let lines: Vec<&str> = whole.lines().collect();

@@ -94,7 +94,7 @@ fn a_version_that_nobody_approved_is_not_retired() {
     planned_elsewhere(&train).ends_with(0);
 }
 
-/// A store whose index cannot be written when a train is given up is told later.
+/// A store whose index cannot be written when a train is abandoned is updated later.
 #[test]
 fn an_index_that_could_not_be_written_is_told_by_refresh_or_the_next_train() {
     for by_refresh in [true, false] {
@@ -203,7 +203,7 @@ fn after_a_new_freshness_key_everybody_goes_forward() {
 }
 
 /// Under a root that does not follow from the one that a train was planned under it cannot go on; it can be given up, and
-/// what it retired is told all the same.
+/// what it retired is published all the same.
 #[test]
 fn a_train_of_another_trust_root_can_be_given_up() {
     let train = SampleTrain::new();
@@ -287,7 +287,7 @@ fn a_train_that_cannot_pass_its_gate_holds_no_branch() {
     fs::rename(&key, &away).unwrap();
     train.ship().fails(2, &["there is no key file"]);
     assert!(!file.exists(), "it keeps other trains from their way");
-    // Another train's is left, and told.
+    // Another train's is left, and reported.
     fs::write(&file, format!("{{\"branch\":\"{branch}\",\"train\":\"other\",\"nonce\":\"{nonce}\"}}")).unwrap();
     fs::rename(&away, &key).unwrap();
     train.ship().fails(4, &["train `other` is bringing `release-1.0.0` to the public", "lifeboat abandon other"]);
@@ -325,7 +325,7 @@ fn reconcile_reads_our_own_storage_too() {
     train.run(&["reconcile"]).says("store `mirror` has lost `releases/1.0.5/notes.md`");
 }
 
-/// Approvals that are made too long before the train's date do not count: a wrong year is told at once.
+/// Approvals that are made too long before the train's date do not count: a wrong year is refused at once.
 #[test]
 fn a_date_too_far_ahead_stops_the_plan() {
     let train = SampleTrain::new();

@@ -171,7 +171,7 @@ fn with_submodule(train: &SampleTrain, branch: &str, at: &str) -> String {
     git(train, &["commit-tree", "-p", branch, "-m", "Take another commit of the submodule", &tree])
 }
 
-/// A fix may well be another commit of a submodule: that one is in the archive, and people are told.
+/// A fix may well be another commit of a submodule: that one is in the archive, and the plan says so.
 #[test]
 fn a_submodule_that_a_patch_moves_is_the_one_that_ships() {
     let train = SampleTrain::new();

@@ -23,7 +23,7 @@ fn branches_and_tags() {
     let facts = open(&s, "clone");
     let branches = facts.branches("release-*").unwrap();
     assert_eq!(branches.len(), 2);
-    // The local branch counts, and the remote's newer head is told.
+    // The local branch counts, and the remote's newer head is noted.
     assert_eq!(
         (branches[0].from.as_str(), &branches[0].head),
         ("refs/heads/release-1.0", &s.head("clone", "release-1.0"))

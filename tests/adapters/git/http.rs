@@ -265,23 +265,23 @@ async fn a_look_and_a_push_go_by_the_configuration_of_the_clone() {
     }
     let name = "refs/heads/release-1.0".to_owned();
     let updates = [RefUpdate { name: name.clone(), old: Some(base.clone()), new: head.clone() }];
-    let told = |e: lifeboat::error::Error| e.report();
-    assert_eq!(origin.observe(std::slice::from_ref(&name)).await.map_err(told).unwrap(), [Some(base)]);
-    origin.can_push(&repo.dir, &updates).await.map_err(told).unwrap();
+    let report = |e: lifeboat::error::Error| e.report();
+    assert_eq!(origin.observe(std::slice::from_ref(&name)).await.map_err(report).unwrap(), [Some(base)]);
+    origin.can_push(&repo.dir, &updates).await.map_err(report).unwrap();
 
     // Where a push goes elsewhere than a look, the look is content and the trial is not.
     s.git("user", &["config", "url.https://localhost:1/.pushInsteadOf", "forge:"]);
     let split = through_the_clone(&s, "forge:remote.git");
-    split.probe().await.map_err(told).unwrap();
+    split.probe().await.map_err(report).unwrap();
     assert_eq!(split.can_push(&repo.dir, &updates).await.unwrap_err().kind(), ErrorKind::Unreachable);
     s.git("user", &["config", "--unset", "url.https://localhost:1/.pushInsteadOf"]);
 
     // A server that lets everybody look and nobody push.
     s.git("remote.git", &["config", "http.receivepack", "false"]);
     let origin = through_the_clone(&s, "forge:remote.git");
-    origin.probe().await.map_err(told).unwrap();
+    origin.probe().await.map_err(report).unwrap();
     assert!(origin.can_push(&repo.dir, &updates).await.unwrap_err().message().contains("refused us"));
     s.git("remote.git", &["config", "http.receivepack", "true"]);
-    origin.push(&repo.dir, &updates).await.map_err(told).unwrap();
-    assert_eq!(origin.observe(&[name]).await.map_err(told).unwrap(), [Some(head)]);
+    origin.push(&repo.dir, &updates).await.map_err(report).unwrap();
+    assert_eq!(origin.observe(&[name]).await.map_err(report).unwrap(), [Some(head)]);
 }

@@ -308,7 +308,7 @@ fn a_patch_that_changes_other_paths_than_it_names_is_refused() {
     let series = read(&s, "a.patch").unwrap();
     let git = lifeboat::git::GitProgram::from_env().with_search_path(&path);
     for (fault, said) in [
-        // Before it writes the tree; and when it does: then what came out tells.
+        // Before it writes the tree; and when it does: then what came out shows it.
         (
             "case \"$*\" in *apply*) $0.real \"$@\"; rc=$?; rm -f \"$GIT_INDEX_FILE\"; exit $rc;; esac",
             "is gone or empty",

@@ -179,7 +179,7 @@ fn damage_is_found_and_everything_comes_back_from_the_pack() {
         s.git.ensure(&repo).unwrap();
         assert_eq!(patched(&s, &repo).1, head);
     }
-    // An object that never reached the disk leaves no damaged file: only what needs it can tell.
+    // An object that never reached the disk leaves no damaged file: only what needs it can notice.
     let parts = ["", "src", "src/a.txt"].map(|path| s.head("private.git", &format!("{head}:{path}")));
     for part in &parts {
         let kept = fs::read(loose(part)).unwrap();

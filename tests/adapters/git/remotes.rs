@@ -64,10 +64,10 @@ async fn a_moved_branch_or_tag_is_a_conflict_and_nothing_moves() {
     s.git("user", &["push", "-q", "../remote.git", "release-1.0"]);
     let e = remote.push(&s.path("private.git"), &updates).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Conflict, "{}", e.report());
-    // Even told that the new head is expected, the remote does not lose a commit.
-    let mut told = updates.clone();
-    told[0].old = Some(s.head("user", "HEAD"));
-    let e = remote.push(&s.path("private.git"), &told).await.unwrap_err();
+    // Even where the new head is given as the expected one, the remote does not lose a commit.
+    let mut expected = updates.clone();
+    expected[0].old = Some(s.head("user", "HEAD"));
+    let e = remote.push(&s.path("private.git"), &expected).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Conflict, "{}", e.report());
     assert_eq!(has(&remote).await, [Some(s.head("user", "HEAD")), None], "all or none");
 
@@ -75,9 +75,9 @@ async fn a_moved_branch_or_tag_is_a_conflict_and_nothing_moves() {
     s.git("remote.git", &["tag", "v1.0.1", "release-1.0"]);
     let e = remote.push(&s.path("private.git"), &updates).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Conflict, "{}", e.report());
-    let mut told = updates.clone();
-    told[1].old = Some(s.head("remote.git", "v1.0.1"));
-    let e = remote.push(&s.path("private.git"), &told).await.unwrap_err();
+    let mut expected = updates.clone();
+    expected[1].old = Some(s.head("remote.git", "v1.0.1"));
+    let e = remote.push(&s.path("private.git"), &expected).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Conflict, "{}", e.report());
     assert_eq!(has(&remote).await[0], updates[0].old);
 }

@@ -130,11 +130,11 @@ async fn branch_and_tag_arrive_together_over_ssh_and_are_never_forced() {
     assert_eq!(std::fs::read_to_string(s.path("remote.git/arrived")).unwrap(), "once\n");
     std::fs::remove_file(s.path("remote.git/hooks/post-receive")).unwrap();
 
-    // Somebody moved the tag: never forced, even if we are told that it stands so.
+    // Somebody moved the tag: never forced, even if we are given it as the expected one.
     s.git("remote.git", &["update-ref", "refs/tags/v1.0.1", base.as_str()]);
-    let mut told = updates.clone();
-    told[1].old = Some(base.clone());
-    let e = origin.push(&repo.dir, &told).await.unwrap_err();
+    let mut expected = updates.clone();
+    expected[1].old = Some(base.clone());
+    let e = origin.push(&repo.dir, &expected).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Conflict, "{}", e.report());
     assert_eq!(origin.observe(&names).await.unwrap(), [Some(head), Some(base)]);
 
@@ -178,7 +178,7 @@ fn link(to: u16, silent_after: usize) -> u16 {
 fn forward(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool, silent_after: usize) {
     let (mut sent, mut buffer) = (0, vec![0; 16 << 10]);
     while let Ok(n) = from.read(&mut buffer) {
-        // The ends stay open: nobody is told that the link is gone.
+        // The ends stay open: neither end sees that the link is gone.
         if sent + n > silent_after || silent.load(Ordering::SeqCst) {
             silent.store(true, Ordering::SeqCst);
             std::thread::park();
@@ -222,7 +222,7 @@ async fn silence_in_the_middle_of_a_push_over_ssh_ends_it() {
     assert_eq!(origin.observe(&[name]).await.unwrap(), [Some(head)]);
 }
 
-/// A command for ssh that the user configured is told when to end, and its own options go first.
+/// A command for ssh that the user configured gets options that end it, and its own options go first.
 #[tokio::test]
 async fn an_ssh_that_the_user_configured_is_told_when_to_end() {
     let s = Scratch::new();

@@ -53,7 +53,7 @@ fn vendors_in_the_core() {
 }
 
 #[test]
-fn kinds_of_steps_told_apart_outside() {
+fn kinds_of_steps_distinguished_elsewhere() {
     caught(rules::kinds, "src/cli/status.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Prepare(_)) }");
     caught(rules::kinds, "src/engine/review.rs", "fn f(o: Outcome) { if let crate::step::Outcome::Built(_) = o {} }");
     caught(rules::kinds, "src/engine/perform/gate.rs", "use crate::step::Step::{Gate, Seal};");
@@ -131,7 +131,7 @@ fn abrupt_ends() {
 
 /// The reader itself: what is in quotes or comments is not code, and what follows them is.
 #[test]
-fn texts_and_comments_are_told_from_code() {
+fn texts_and_comments_are_not_code() {
     let source = Source::new("src/a.rs", "let a = r#\"x \" crate::b\"#; /* c */ let d = '\\''; let e = \"\\\"f\"; g()");
     assert!(
         !source.code.contains("crate") && !source.code.contains('c') && source.code.ends_with("g()"),

@@ -322,7 +322,7 @@ fn listed<'a>(code: &'a str, name: &str) -> Option<&'a str> {
     Some(&code[value..value + code[value..].find("];")?])
 }
 
-/// Where kinds of steps are told apart. Everybody else asks the step, or for the type of one kind.
+/// Where kinds of steps are distinguished. Everybody else asks the step, or for the type of one kind.
 const KINDS: &[&str] = &["step", "plan", "journal"];
 
 /// Nobody else names the variants of the enums over all kinds, and what performs a kind is the file of its name.

@@ -1,4 +1,4 @@
-//! The source files, with comments, texts and test code told apart.
+//! The source files, with comments, texts and test code kept apart.
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use crate::support::sample_train::SampleTrain;
 #[test]
 fn a_busy_train_names_the_process_and_its_verb() {
     let train = SampleTrain::new();
-    // A build that waits until it is told.
+    // A build that waits for a signal.
     train.edit(&train.config(), "run = [\"sh build.sh {name}\"]", "run = [\"sleep 60\"]");
     let mut ship = train.command(&["ship", &train.train_file().display().to_string()]);
     let mut ship = ship.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

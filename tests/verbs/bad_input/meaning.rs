@@ -90,7 +90,7 @@ fn an_embargoed_train_file_in_the_checkout_is_said_loudly() {
     let text = fs::read_to_string(train.train_file()).unwrap();
     fs::write(&inside, text.replace("patches = \"", "patches = \"../")).unwrap();
     let planned = train.run(&["plan", "train.toml", "--quiet"]).ends_with(0);
-    assert!(all(&planned).contains("WARNING: `train.toml` tells of an embargoed train"), "{}", all(&planned));
+    assert!(all(&planned).contains("WARNING: `train.toml` describes an embargoed train"), "{}", all(&planned));
     let elsewhere = train.run(&["plan", &train.train_file().display().to_string()]);
     assert!(!all(&elsewhere).contains("WARNING"), "{}", all(&elsewhere));
     fs::write(train.project().join(".git/info/exclude"), "train.toml\n").unwrap();

@@ -65,7 +65,7 @@ fn where_the_system_cannot_isolate_no_recipe_runs_unless_everybody_knows() {
     assert!(said.contains("! runner local (`same_user`)") && said.contains(rights), "{said}");
 }
 
-/// Whoever ended a job from outside could have changed it: approvers are told.
+/// Whoever ended a job from outside could have changed it: approvers see a warning.
 #[test]
 fn a_job_that_was_lost_is_shown_to_approvers() {
     let train = with_bad_recipe("touch \"$HOME/runs\"; sleep @NAP@");
@@ -89,8 +89,8 @@ fn a_job_that_was_lost_is_shown_to_approvers() {
     assert_eq!(ship.wait().unwrap().code(), Some(3));
     let said = train.run(&["approve", "--as", "alice", "--yes"]).ends_with(0).stdout;
     for line in ["release-1.0.0", "release-2.0.0"] {
-        let told = format!("! the job of `build/{line}/linux` was lost once and run again");
-        assert!(said.contains(&told), "{said}");
+        let warning = format!("! the job of `build/{line}/linux` was lost once and run again");
+        assert!(said.contains(&warning), "{said}");
     }
 }
 

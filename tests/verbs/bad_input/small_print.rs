@@ -1,4 +1,4 @@
-//! How faults are told: exit codes, words, JSON.
+//! How faults are reported: exit codes, words, JSON.
 
 use std::io::Read as _;
 

@@ -326,7 +326,7 @@ fn a_journal_says_who_wrote_it() {
         ran.stdout.contains("each signed by who held the train") && ran.stdout.contains("this machine's operator"),
         "{ran:?}"
     );
-    // A signature in the middle is another record's: the chain and the last signature cannot tell.
+    // A signature in the middle is another record's: the chain and the last signature cannot show it.
     let path = train.train_dir("drill").join("journal.jsonl");
     let mut records = train.records("drill");
     records[1]["signature"] = records[2]["signature"].clone();

@@ -136,7 +136,7 @@ fn a_requirement_follows_whatever_its_operator() {
     let at_least = B.replace("=1.2.3", ">= 1.2.3");
     let made = by_rules(&[("Cargo.toml", WORKSPACE), ("a/Cargo.toml", A), ("b/Cargo.toml", &at_least)], "").unwrap();
     assert_eq!(after(&made, "b/Cargo.toml"), at_least.replace("1.2.3", "1.2.4"));
-    // Under `keep` one that would not admit the new version follows, and nobody is told to set `keep`.
+    // Under `keep` one that would not admit the new version follows, and no message asks for `keep`.
     let older = B.replace("=1.2.3", "~1.2.0").replace("[package]", "[package]\nedition = \"2021\"");
     let files = [("Cargo.toml", WORKSPACE), ("a/Cargo.toml", A), ("b/Cargo.toml", older.as_str())];
     let tree = MemoryTree::new(&files);
@@ -265,8 +265,8 @@ fn empty_release_notes_are_said_and_a_day_of_somebodys_is_not_lost() {
     let empty = with("## Unreleased\n\n## 1.2.3 - 2026-01-01\n\n- x\n");
     assert_eq!(empty.unsaid.as_deref(), Some("the section for 1.2.4 in CHANGELOG.md is empty"));
     assert!(empty.notes.iter().any(|n| n.starts_with("the release notes of 1.2.4 are empty")), "{:?}", empty.notes);
-    let told = with("## Unreleased\n\n- a fix\n");
-    assert_eq!((told.unsaid, told.notes), (None, Vec::new()));
+    let noted = with("## Unreleased\n\n- a fix\n");
+    assert_eq!((noted.unsaid, noted.notes), (None, Vec::new()));
     let dated = with("## 1.2.4 - 2026-05-01\n\n- a fix\n");
     assert!(dated.notes.iter().any(|n| n.contains("CHANGELOG.md:1: said 2026-05-01 for 1.2.4: it says 2026-05-21")));
 }

@@ -93,7 +93,7 @@ fn a_library_and_a_readme_name_their_release() {
     assert_eq!(after(&bump, "tools/src/lib.rs"), None, "of a crate that stays");
     assert_eq!(after(&bump, "acme/src/json.rs"), Some(module.replacen("1.2.3", "1.2.4", 1).as_str()));
     assert_eq!(after(&bump, "docs/b.md"), Some(book.replace("1.2.3", "1.2.4").as_str()));
-    assert_eq!(after(&bump, "docs/migration.md"), None, "it tells of releases of the past");
+    assert_eq!(after(&bump, "docs/migration.md"), None, "it describes past releases");
 }
 
 #[test]

@@ -125,9 +125,9 @@ fn a_declared_changelog_without_a_section_stops() {
         "{says}"
     );
     assert!(says.contains("write one that says `Unreleased`"), "{says}");
-    let told = run(&tree, &rules.replace("{date}\"", "{date}\", missing = \"warn\""), "patch").unwrap();
+    let noted = run(&tree, &rules.replace("{date}\"", "{date}\", missing = \"warn\""), "patch").unwrap();
     let empty = "the release notes of 3.0.2 are empty: LOG.md has no section for 3.0.2";
-    assert_eq!(told.notes, ["LOG.md: no section for 3.0.2: left as it is", empty]);
+    assert_eq!(noted.notes, ["LOG.md: no section for 3.0.2: left as it is", empty]);
 }
 
 #[test]

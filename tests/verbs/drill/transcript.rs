@@ -3,7 +3,7 @@
 //!
 //! * `…` stands for any text within a line; alone on a line, for any number of lines.
 //! * `[exit code N]` as the last line says with what the command ends; without it, with 0.
-//! * Digests and times are told apart by what they are, not by their value: any digest fits any other. A digest that a
+//! * Digests and times are distinguished by what they are, not by their value: any digest fits any other. A digest that a
 //!   later command names is the one that stood in its place in the output.
 //! * `/home/you` is the home of the shell.
 

@@ -35,7 +35,7 @@ fn an_approver_s_machine_is_judged_by_what_an_approver_needs() {
     assert!(found.iter().all(|(_, health, _)| health != "fail"), "{found:?}");
     let operators = ["freshness", "release", "operator", "alice", "carol", "github", "runner "];
     assert!(found.iter().all(|(what, ..)| operators.iter().all(|o| !what.contains(o))), "{found:?}");
-    // Whoever may not approve is told, by name.
+    // Whoever may not approve is named.
     let ran = bob.run(&["doctor", "--as", "mallory"]).ends_with(1);
     assert!(ran.stdout.contains("`mallory` is not one of those who approve: alice, bob, carol"), "{}", ran.stdout);
     // A root that is not pinned here, or another one, is red.

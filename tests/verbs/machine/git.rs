@@ -1,4 +1,4 @@
-//! The git that a machine has, and what its user told it.
+//! The git that a machine has, and what its user configured.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

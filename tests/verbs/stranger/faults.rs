@@ -1,4 +1,4 @@
-//! The stranger's own faults are told as such.
+//! The stranger's own mistakes are reported as such.
 
 use std::fs;
 

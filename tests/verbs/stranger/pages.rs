@@ -1,4 +1,4 @@
-//! The pages that a store serves, as a browser has them: what they say, and that what they tell to paste works as it stands.
+//! The pages that a store serves, as a browser has them: what they say, and that the commands on them work as they stand.
 
 use std::fs;
 use std::path::Path;
