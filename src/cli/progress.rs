@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(lines[0], "running   build/main/t0 for 0.0 s, log: /jobs/a/log");
         assert_eq!(lines[4], "running   and 2 more");
         assert!(table.take(&ProgressEvent::Succeeded(id(0))).is_some());
-        assert!(table.beat().iter().all(|l| !l.contains("t0")), "what ended runs no more");
+        assert!(table.beat().iter().all(|l| !l.contains("t0")), "what ended runs no longer");
         table.take(&ProgressEvent::Ended);
         assert_eq!(table.beat(), Vec::<String>::new());
         assert_eq!(table.took.len(), 1);

@@ -50,7 +50,7 @@ pub trait DiskFile: Write + Send {
 /// Held while a lock file is locked; dropping it unlocks.
 pub trait LockGuard: Send + Sync {}
 
-/// A file with an advisory lock (`flock(2)`), which dropping it gives up, as the process' death does.
+/// A file with an advisory lock (`flock(2)`), which is released when it is dropped or the process dies.
 ///
 /// Closing alone may come too late: between fork and exec, a child that another thread starts has the file open, too, and
 /// whoever asks meanwhile finds it locked by nobody.

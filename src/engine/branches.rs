@@ -72,8 +72,8 @@ fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
     Error::conflict(format!("train `{train}` is bringing `{}` to the public", holder.branch))
         .detail(format!("held as `{what}` in store `{store}`, by the train with the nonce {}", holder.nonce))
         .hint(format!(
-            "nothing of this train is public: let `{train}` end with `lifeboat ship --train {train}` where it is, or give it \
-             up with `lifeboat abandon {train} --reason …`; after it, this one may have to be planned again. If the machine \
+            "nothing of this train is public: let `{train}` end with `lifeboat ship --train {train}` where it is, or end it \
+             with `lifeboat abandon {train} --reason …`; after it, this one may have to be planned again. If the machine \
              that has `{train}` is lost for good, remove the held file from the store's staging area"
         ))
 }

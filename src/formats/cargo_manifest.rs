@@ -136,7 +136,7 @@ pub struct ManifestError {
 /// Reads a manifest.
 ///
 /// # Errors
-/// It is no TOML, or a field that decides about versions has another type than Cargo wants.
+/// It is not TOML, or a field that decides about versions has another type than Cargo wants.
 pub fn parse(text: &str) -> Result<CargoManifest, ManifestError> {
     let document = Document::parse(text).map_err(|e| ManifestError {
         offset: e.span().map_or(0, |s| s.start),

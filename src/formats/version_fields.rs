@@ -57,7 +57,7 @@ const OWN: [&str; 22] = [
 
 /// Every place where `old` is the whole value of such a name: `version = "1.2.3"`, `PKG_VERSION: &str = "1.2.3"`,
 /// `version: 1.2.3`; and where a string begins with it: `"Version 1.2.3"`. The name is `version` alone or with a general word,
-/// or has one of `names` (lowercase, with `_`) in it. An argument of a call is no such place.
+/// or has one of `names` (lowercase, with `_`) in it. An argument of a call does not count.
 #[must_use]
 pub fn fields(text: &str, names: &[String], old: &Version, new: &Version) -> Vec<Splice> {
     let found = whole_words(text, &old.to_string()).into_iter().filter(|at| is_value(text, at, names));

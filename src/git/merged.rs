@@ -68,7 +68,7 @@ fn changes(repo: &Repository, base: &Oid, ours: &Oid) -> Result<BTreeMap<Vec<u8>
 }
 
 fn at(tree: &git2::Tree<'_>, path: &[u8]) -> At {
-    // A path that is no UTF-8 cannot be looked up this way; its commit then never counts as having it.
+    // A path that is not UTF-8 cannot be looked up this way; its commit then never counts as having it.
     let path = std::str::from_utf8(path).ok()?;
     tree.get_path(std::path::Path::new(path)).ok().map(|e| (e.filemode(), e.id()))
 }

@@ -14,7 +14,7 @@ pub fn refusals(parent: &Plan, child: &Plan) -> Vec<String> {
         out.push(format!("it is of train `{}` of `{}`", child.train, child.project));
     }
     for line in parent.lines.iter().filter(|l| child.lines.iter().all(|c| c.branch != l.branch)) {
-        out.push(format!("line {}: the file has it no more", line.branch));
+        out.push(format!("line {}: it is no longer in the file", line.branch));
     }
     for line in &child.lines {
         match parent.lines.iter().find(|l| l.branch == line.branch) {

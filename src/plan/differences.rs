@@ -34,7 +34,7 @@ pub fn differences(plan: &Plan, request: &TrainRequest, series: &BTreeMap<Branch
         let mut missing: Vec<&Advisory> = pinned.into_iter().filter(|a| gone(a)).collect();
         missing.sort_by(|a, b| a.id.cmp(&b.id));
         missing.dedup();
-        out.extend(missing.iter().map(|a| format!("advisory {}: the file has its text no more", a.id)));
+        out.extend(missing.iter().map(|a| format!("advisory {}: its text is no longer in the file", a.id)));
     }
     out.extend(line_differences(plan, request, series));
     out
@@ -49,7 +49,7 @@ pub fn line_differences(
 ) -> Vec<String> {
     let mut out = Vec::new();
     for planned in plan.lines.iter().filter(|p| request.lines.iter().all(|l| l.branch != p.branch)) {
-        out.push(format!("line {}: the file has it no more", planned.branch));
+        out.push(format!("line {}: it is no longer in the file", planned.branch));
     }
     for wanted in &request.lines {
         match plan.lines.iter().find(|p| p.branch == wanted.branch) {

@@ -15,7 +15,7 @@ pub struct AdvisoryText {
     pub severity: Option<String>,
     /// Its CVE number, if it has one that is not its identifier.
     pub cve: Option<String>,
-    /// What is affected, and since when no more.
+    /// What is affected, and since when no longer.
     #[serde(default)]
     pub affected: Vec<Affected>,
 }

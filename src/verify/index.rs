@@ -260,7 +260,7 @@ mod tests {
         assert!(forward(seen(6, "six", Some(1))).unwrap_err().message().contains("rolled back"));
         assert!(forward(seen(7, "other", Some(1))).unwrap_err().message().contains("forked"));
         assert!(forward(seen(8 + LEAP, "stolen", Some(1))).unwrap_err().message().contains("leapt"));
-        assert!(forward(seen(1, "one", Some(2))).is_ok(), "the keys of root 1 count no more");
+        assert!(forward(seen(1, "one", Some(2))).is_ok(), "the keys of root 1 count no longer");
         assert!(moved_forward(Some(seen(7, "seven", None)), seen(6, "six", Some(2))).is_err());
         assert!(moved_forward(None, seen(1 << 39, "first", Some(1))).is_ok());
     }

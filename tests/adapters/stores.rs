@@ -154,7 +154,7 @@ async fn what_a_dead_writer_left_unfinished_goes_with_the_next_write() {
     assert!(one.root.join("releases/.hidden").exists(), "what is not an unfinished write is not ours");
 }
 
-/// `mkdir` under a strict umask, then a crash: without mending it the release would stay closed to readers.
+/// `mkdir` under a strict umask, then a crash: without repair the release would stay closed to readers.
 #[tokio::test]
 async fn a_public_directory_that_a_crash_left_closed_is_opened() {
     let one = one();
@@ -267,11 +267,11 @@ async fn who_else_can_write_is_told() {
 
 /// A real file system that is full, and then read-only: 1 MiB of memory, mounted in a namespace of our own.
 #[test]
-fn full_disk_and_read_only_store_are_told_and_mended() {
+fn full_disk_and_read_only_store_are_reported_and_recover() {
     const INSIDE: &str = "LIFEBOAT_TEST_SMALL_DISK";
     let Some(mount) = std::env::var_os(INSIDE) else {
         let dir = tempfile::tempdir().unwrap();
-        let test = "stores::full_disk_and_read_only_store_are_told_and_mended";
+        let test = "stores::full_disk_and_read_only_store_are_reported_and_recover";
         let out = std::process::Command::new("unshare")
             .args(["--user", "--map-root-user", "--mount", "--"])
             .arg(std::env::current_exe().unwrap())

@@ -67,7 +67,7 @@ async fn required_steps_end_before_the_silent_part_is_given_up() {
             let sent = world.calls.iter().filter(|c| c.starts_with("POST assets")).count();
             assert!(sent <= 2 * 4, "a host that swallows everything is asked once by each release: {sent}");
         }
-        project.double.mend();
+        project.double.repair();
         if gone == Gone::Git {
             git(&project.train, &["config", "--global", "--unset", &name]);
         }

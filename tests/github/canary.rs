@@ -107,7 +107,7 @@ async fn keys_and_tokens_and_patches_show_up_nowhere() {
     double.inject(Fault { call: "POST releases".into(), nth: 1, kind: Kind::NotFound });
     double.inject(Fault { call: "POST assets v1.0.5 notes.md".into(), nth: 1, kind: Kind::HalfMade });
     said.push(run(&["reconcile"]).await);
-    double.mend();
+    double.repair();
     double.world().app.as_mut().unwrap().tokens.clear();
     said.push(run(&["reconcile"]).await.ends_with(0));
     said.push(run(&["status", "--json", "drill"]).await.ends_with(0));

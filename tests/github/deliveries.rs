@@ -241,7 +241,7 @@ async fn a_wrong_token_is_told_and_never_shown() {
 
 /// A name of an immutable release that somebody removed is gone for good, and that is said.
 #[tokio::test]
-async fn a_burnt_tag_name_is_told_as_what_it_is() {
+async fn a_tag_name_of_an_immutable_release_is_reported_as_such() {
     let (template, double) = (Template::new(), double_with(&[]).await);
     let run = template.copy();
     run.ship(&template, &double).await.unwrap();

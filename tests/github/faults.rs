@@ -82,7 +82,7 @@ async fn one(template: &Template, faults: &[Fault], expected: &str) -> Result<bo
     let mut last = String::new();
     for round in 1..=RECONCILES {
         if round == RECONCILES {
-            double.mend();
+            double.repair();
         }
         match run.reconcile(template, &double).await {
             Some(Ok(done)) => {
@@ -98,7 +98,7 @@ async fn one(template: &Template, faults: &[Fault], expected: &str) -> Result<bo
         }
         double.world().faults.down.clear();
     }
-    double.mend();
+    double.repair();
     proved(template, &run, &double, expected).await.map_err(|e| format!("{e}\nlast reconcile: {last}"))?;
     Ok(double.world().faults.happened > 0 || faults.is_empty())
 }

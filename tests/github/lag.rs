@@ -1,4 +1,4 @@
-//! Reads that are seconds behind what was written: nothing is made twice, given up or called a conflict.
+//! Reads that are seconds behind what was written: nothing is made twice, abandoned or called a conflict.
 
 use jiff::SignedDuration;
 use lifeboat::engine::Ended;

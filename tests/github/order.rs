@@ -99,7 +99,7 @@ async fn two_trains_come_home_in_version_order_by_themselves() {
     assert!(!watching.is_finished(), "{watching:?}");
     fs::rename(&away, &here).unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    double.mend();
+    double.repair();
     let home = watching.await.unwrap().ends_with(0);
     for name in ["drill", "second"] {
         let expected = format!("train {name}: reconciled, 3 deliveries read back and equal");

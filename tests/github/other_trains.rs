@@ -48,7 +48,7 @@ async fn workflows_stay_off_while_another_train_delivers_and_until_that_has_sett
     double.world().faults.down.insert(Side::Uploads, Kind::HostDown);
     first.ship(&template, &double).await.unwrap();
     second.ship(&other, &double).await.unwrap();
-    double.mend();
+    double.repair();
 
     let stays = "workflow `publish.yml` of `github` stays off: train `sample` still delivers there";
     let done = reconciled(&first, &template, &double).await;
@@ -143,7 +143,7 @@ async fn a_workflow_that_is_not_shown_any_more_stops_a_late_delivery() {
     let run = template.copy();
     double.world().faults.down.insert(Side::Uploads, Kind::HostDown);
     run.ship(&template, &double).await.unwrap();
-    double.mend();
+    double.repair();
     let hidden = double.world().state.workflows.remove(0);
     let done = reconciled(&run, &template, &double).await;
     let Some(Ended::Stuck(errors)) = &done.ended else { panic!("{done:?}") };

@@ -41,7 +41,7 @@ async fn a_black_hole_defers_all_and_reconcile_brings_all_home_once() {
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     assert!(matches!(done.ended, Some(Ended::Done(TrainState::Released))), "{done:?}");
 
-    double.mend();
+    double.repair();
     let done = run.reconcile(&template, &double).await.unwrap().unwrap();
     assert!(matches!(done.ended, Some(Ended::Done(TrainState::Reconciled))), "{done:?}");
     assert_eq!(done.equal.len(), DELIVERIES);
@@ -149,7 +149,7 @@ impl Forge for Shaky {
     }
 }
 
-/// A delivery that fails in passing, again and again, neither fails the train nor is given up.
+/// A delivery that fails in passing, again and again, neither fails the train nor is abandoned.
 #[tokio::test]
 async fn what_fails_in_passing_for_good_is_deferred_and_taken_up_again() {
     let (template, double) = (Template::new(), double_with(&[]).await);
@@ -198,7 +198,7 @@ async fn one_part_is_proven_while_another_is_down() {
     project.double.world().faults.down.insert(Side::Api, Kind::HostDown);
     let (equal, waits) = reconciled(project.run(&["reconcile", "--json"]).await.ends_with(5));
     assert_eq!((&equal[..], &waits[..]), (&git[..], &releases[..]));
-    project.double.mend();
+    project.double.repair();
 
     // The releases stay readable while git is away; an address on which nobody listens.
     let name = "url.ssh://git@127.0.0.1:1/x.insteadOf";

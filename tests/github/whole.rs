@@ -66,7 +66,7 @@ async fn a_train_ships_without_github_and_comes_home_when_it_is_back() {
     assert!(tags.contains("v1.0.5") && tags.contains("v2.0.2"), "{tags}");
     assert_eq!(double.world().state.releases, []);
 
-    double.mend();
+    double.repair();
     let home = run(&train, &["reconcile"]).await.ends_with(0);
     assert!(home.stdout.contains("train drill: reconciled, 3 deliveries read back and equal"), "{home:?}");
     {

@@ -249,7 +249,7 @@ async fn a_workflow_that_is_on_again_is_switched_off_before_a_late_delivery() {
         double.world().faults.down.insert(Side::Uploads, Kind::HostDown);
         run.ship(&template, &double).await.unwrap();
         assert!(!double.world().state.workflows[0].on && double.world().state.published.is_empty());
-        double.mend();
+        double.repair();
         double.world().state.workflows[0].on = true;
         let done = run.reconcile(&template, &double).await.unwrap().unwrap();
         assert!(matches!(done.ended, Some(lifeboat::engine::Ended::Done(_))), "{done:?}");
@@ -279,7 +279,7 @@ async fn workflows_are_on_again_when_nothing_is_left_that_would_start_them() {
     assert_eq!(project.runs(), []);
     let status = project.run(&["status"]).await.ends_with(0);
     assert!(!status.stdout.contains("switched off"), "{status:?}");
-    project.double.mend();
+    project.double.repair();
     project.run(&["reconcile"]).await.ends_with(0);
     let switches = project.double.world().writes.iter().filter(|w| w.starts_with("PUT")).count();
     assert_eq!(switches, 2, "a release that starts nothing switches nothing");

@@ -130,7 +130,7 @@ impl Contract {
         if let Some(schema) = operation.request {
             out.extend(self.check(&what, &request.body, schema));
         }
-        // A look at the server's clock, which anybody may take: nothing of ours goes along.
+        // The server's clock, which anybody may read: nothing of ours goes along.
         let anybody = request.path == "/rate_limit";
         for name in ["authorization", "user-agent", "accept", "x-github-api-version"] {
             if request.header(name).is_none() && !(anybody && name != "user-agent") {

@@ -110,7 +110,7 @@ impl Faults {
         self.waiting.push(fault);
     }
 
-    /// Takes back what is still to come, and mends hosts that are down.
+    /// Takes back what is still to come, and brings hosts up that are down.
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.down.clear();

@@ -248,7 +248,7 @@ impl Double {
     }
 
     /// Everything works from now on: no failures, nothing stale.
-    pub fn mend(&self) {
+    pub fn repair(&self) {
         let mut world = self.world();
         world.lag = None;
         world.faults.clear();

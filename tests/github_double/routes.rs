@@ -48,9 +48,9 @@ pub(super) fn failure(status: u16, message: &str) -> Answer {
 fn refused((status, code): Refused) -> Answer {
     let errors = json!([{"resource": "ReleaseAsset", "code": code, "field": "name"}]);
     let url = "https://docs.github.com/rest";
-    let burnt = json!([{"resource": "Release", "code": "custom", "field": "tag_name",
+    let tag_used = json!([{"resource": "Release", "code": "custom", "field": "tag_name",
                         "message": "tag_name was used by an immutable release"}]);
-    let errors = if code == "burnt" { burnt } else { errors };
+    let errors = if code == "tag-used" { tag_used } else { errors };
     match status {
         422 => answer_of(422, &json!({"message": "Validation Failed", "documentation_url": url, "errors": errors})),
         _ => failure(status, "Not Found"),

@@ -60,7 +60,7 @@ pub struct State {
     /// Whether the repository has immutable releases.
     pub immutable_releases: bool,
     /// Tags of immutable releases that were removed: no release gets one again.
-    pub burnt: std::collections::BTreeSet<String>,
+    pub used_tags: std::collections::BTreeSet<String>,
     /// Requests left in the rate bucket, and when it is full again, in seconds since 1970.
     pub remaining: Option<(u32, i64)>,
     /// Requests that came although the bucket was empty.
@@ -96,8 +96,8 @@ impl State {
         if !release.draft && self.releases.iter().any(|r| !r.draft && r.tag == release.tag) {
             return Err((422, "already_exists"));
         }
-        if self.burnt.contains(&release.tag) {
-            return Err((422, "burnt"));
+        if self.used_tags.contains(&release.tag) {
+            return Err((422, "tag-used"));
         }
         release.id = self.number();
         let (id, publish) = (release.id, !release.draft);
@@ -157,12 +157,12 @@ impl State {
         Ok(())
     }
 
-    /// Removes a release; the tag of an immutable one stays burnt.
+    /// Removes a release; the tag of an immutable one cannot be used again.
     pub fn remove_release(&mut self, id: u64) -> Result<(), Refused> {
         let release = self.release(id).ok_or((404, "missing"))?;
         if release.immutable {
             let tag = release.tag.clone();
-            self.burnt.insert(tag);
+            self.used_tags.insert(tag);
         }
         self.releases.retain(|r| r.id != id);
         Ok(())

@@ -255,10 +255,10 @@ impl World {
                 // There is no train yet, or nothing to approve any more.
                 ("export", 2 | 3) if stage != Stage::Gate || met.len() > 2 => true,
                 (_, 5) => busy,
-                // Whatever another verb did before: the train was given up, or is public.
+                // Whatever another verb did before: the train was abandoned, or is public.
                 (_, 2) => abandoned || stage >= Stage::Approved,
                 ("ship" | "approve" | "export", 3) | (_, 0) => true,
-                // A train that was given up frees its versions, or retires them; one that is public has them.
+                // A train that was abandoned frees its versions, or retires them; one that is public has them.
                 ("plan" | "ship", 4) => abandoned || stage >= Stage::Approved,
                 _ => false,
             };

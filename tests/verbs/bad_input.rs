@@ -1,4 +1,4 @@
-//! What goes wrong on release day: each fault is a clear error, and once it is mended the same command goes on.
+//! What goes wrong on release day: each fault is a clear error, and once it is fixed the same command goes on.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::support::namespaces::Namespaces;
 use crate::support::sample_train::{Ran, SampleTrain};
 
-/// A configuration whose `linux` recipe does `bad` until the file `mended` exists in the scratch directory.
+/// A configuration whose `linux` recipe does `bad` until the file `fixed` exists in the scratch directory.
 fn with_bad_recipe(bad: &str) -> SampleTrain {
     let train = SampleTrain::new();
     // All that recipes see of the machine.
@@ -35,14 +35,14 @@ fn with_bad_recipe(bad: &str) -> SampleTrain {
         "[[runner]]\nname = \"local\"\nkind = \"local\"\nread = [{:?}]\n",
         marks.display().to_string()
     ));
-    let run = format!("if test -e '{}'; then sh build.sh {{name}}; else {bad}; fi", marks.join("mended").display());
+    let run = format!("if test -e '{}'; then sh build.sh {{name}}; else {bad}; fi", marks.join("fixed").display());
     let (old, new) = ("run = [\"sh build.sh {name}\"]\ntest", format!("run = ['''{run}''']\ntest"));
     train.edit(&train.config(), old, &new);
     train
 }
 
-fn mend(train: &SampleTrain) {
-    fs::write(train.root().join("marks/mended"), "").unwrap();
+fn fix(train: &SampleTrain) {
+    fs::write(train.root().join("marks/fixed"), "").unwrap();
 }
 
 /// Whether a recipe made a file of this name in its `HOME`.
@@ -214,7 +214,7 @@ fn artifact_outside_of_the_tree_by_a_link() {
                                  ln -s /etc/passwd dist/sample-v2.0.2-linux.tar.gz",
     );
     train.adopt().fails(1, &["dist/sample-v", "symbolic link", "step: build/release-", "linux"]);
-    mend(&train);
+    fix(&train);
     train.ship().ends_with(3);
 }
 
@@ -222,7 +222,7 @@ fn artifact_outside_of_the_tree_by_a_link() {
 fn artifact_that_is_missing() {
     let train = with_bad_recipe("mkdir -p dist");
     train.adopt().fails(1, &["dist/sample-v", "step: build/release-", "hint: "]);
-    mend(&train);
+    fix(&train);
     train.ship().ends_with(3);
 }
 
@@ -242,7 +242,7 @@ fn recipe_that_hangs() {
     train.edit(&train.config(), "test = [\"sh test.sh {name}\"]", "timeout = \"1s\"\ntest = [\"sh test.sh {name}\"]");
     let ran = train.adopt();
     ran.fails(1, &["the recipe ran longer than 1 s and was killed", "step: build/release-", "| still here", "log: "]);
-    mend(&train);
+    fix(&train);
     train.ship().ends_with(3);
 }
 
@@ -261,7 +261,7 @@ fn recipe_that_fails_and_prints_a_secret() {
         ["the recipe ended with exit code 7", "| token is [secret]", "the recipe printed a secret; it is masked"];
     let ran = ran.fails(1, &said);
     assert!(!ran.stderr.contains(secret) && !ran.stdout.contains(secret), "{ran:?}");
-    mend(&train);
+    fix(&train);
     let ran = Ran::of(train.command(&["ship"]).env("UPLOAD_TOKEN", secret)).ends_with(3);
     for args in [&["status", "--json"][..], &["log"], &["log", "--json"], &["status", "--all"]] {
         let shown = train.run(args);
@@ -360,7 +360,7 @@ fn patch_that_does_not_apply() {
     let good = fs::read_to_string(&patch).unwrap();
     fs::write(&patch, good.replace("limit=16", "limit=32")).unwrap();
     let said = ["line `release-2.0.0`", "0001-fix.patch", "`sample.in`, line 7, hunk 1 of 1", "@@ -4,7", "| -limit=32"];
-    // Found before anything is adopted, so the mended series is the first that the train has.
+    // Found before anything is adopted, so the fixed series is the first that the train has.
     train.run(&["plan", &train.train_file().display().to_string()]).fails(2, &said);
     train.adopt().fails(2, &said);
     fs::write(&patch, &good).unwrap();
@@ -386,7 +386,7 @@ fn trust_root_that_nobody_pinned() {
 #[test]
 fn two_processes_on_one_train() {
     let train = with_bad_recipe(
-        "touch \"$HOME/runs\"; while ! test -e '@ROOT@/marks/mended'; do sleep 0.05; done; sh build.sh {name}",
+        "touch \"$HOME/runs\"; while ! test -e '@ROOT@/marks/fixed'; do sleep 0.05; done; sh build.sh {name}",
     );
     train.edit(&train.config(), "@ROOT@", &train.root().display().to_string());
     let file = train.train_file().display().to_string();
@@ -401,7 +401,7 @@ fn two_processes_on_one_train() {
     train.run(&["approve", "--as", "alice", "--yes"]).fails(5, &["another lifeboat process holds the train"]);
     let status = train.run(&["status"]).ends_with(0);
     assert!(status.stdout.contains("build/release-1.0.0/linux"), "{}", status.stdout);
-    mend(&train);
+    fix(&train);
     assert_eq!(first.wait().unwrap().code(), Some(3));
     train.release();
 }

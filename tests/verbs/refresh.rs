@@ -45,7 +45,7 @@ fn an_index_is_signed_again_and_only_a_good_one() {
     assert_eq!(counter(&train), before + 1);
     verify(&train).ends_with(0);
 
-    // A refresh that was killed between the index and its signature: readers find the other one, and the next one mends it.
+    // A refresh that was killed between the index and its signature: readers find the other one, and the next one repairs it.
     let newest = fs::read(&signature).unwrap();
     fs::write(&signature, &first_signature).unwrap();
     verify(&train).ends_with(0);

@@ -1,4 +1,4 @@
-//! A version over which signatures exist is never released by anybody once its train was given up; and an index that an
+//! A version over which signatures exist is never released by anybody once its train was abandoned; and an index that an
 //! earlier freshness key signed is gone forward from.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking; clippy exempts test functions only")]
 
@@ -122,7 +122,7 @@ fn an_index_that_could_not_be_written_is_told_by_refresh_or_the_next_train() {
     }
 }
 
-/// A store that is down keeps no train from being given up: the same command clears it later.
+/// A store that is down keeps no train from being abandoned: the same command clears it later.
 #[test]
 fn a_store_that_is_down_is_cleared_later() {
     let train = SampleTrain::new();
@@ -202,7 +202,7 @@ fn after_a_new_freshness_key_everybody_goes_forward() {
     }
 }
 
-/// Under a root that does not follow from the one that a train was planned under it cannot go on; it can be given up, and
+/// Under a root that does not follow from the one that a train was planned under it cannot go on; it can be abandoned, and
 /// what it retired is published all the same.
 #[test]
 fn a_train_of_another_trust_root_can_be_given_up() {
@@ -252,7 +252,7 @@ fn an_older_index_that_was_put_back_is_never_signed_on() {
     write(&newest);
     train.to_the_gate();
     train.approve();
-    // The third train at its gate, and the one that was given up telling what it retired, find the older one there.
+    // The third train at its gate, and the one that was abandoned saying what it retired, find the older one there.
     write(&older);
     let said = [&format!("index of store `mirror`: {why}"), "somebody put an older index back", "step: gate"];
     train.ship().fails(6, &said);

@@ -90,7 +90,7 @@ fn judge_room(bytes: u64, state: &Path) -> HealthCheck {
     HealthCheck { health, hint, ..HealthCheck::ok("disk", "state", found) }
 }
 
-/// A wrong clock makes signatures that are not valid yet, or no more.
+/// A wrong clock makes signatures that are not valid yet, or no longer.
 pub(super) fn clock(now: Timestamp) -> HealthCheck {
     let name = "clock";
     match EPOCH.parse::<Timestamp>() {

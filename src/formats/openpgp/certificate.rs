@@ -219,7 +219,7 @@ impl Certificate {
         worst.unwrap_or_else(|| Standing::Unusable("no key of the certificate is for signing".into()))
     }
 
-    /// When it can sign no more: its primary key ends, or the last of its keys that sign; none if it does not end, or
+    /// When it stops signing: its primary key ends, or the last of its keys that sign; none if it does not end, or
     /// cannot sign at `now`.
     #[must_use]
     pub fn expires(&self, now: Timestamp) -> Option<Timestamp> {

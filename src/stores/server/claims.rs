@@ -49,7 +49,7 @@ impl ServerStore {
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
-        // It may have come between the look and the claim.
+        // It may have come between the read and the claim.
         let done = match self.server.stat(key).await? {
             Some(_) => PutNew::Existed,
             None => make.await?,

@@ -190,7 +190,7 @@ fn damage_is_found_and_everything_comes_back_from_the_pack() {
         fs::write(loose(part), kept).unwrap();
         assert!(git.has_commit(&repo, &head).unwrap(), "{part}");
     }
-    // Frame files are mended in place.
+    // Frame files are repaired in place.
     fs::write(repo.dir.join("config"), b"[core]\n\thooksPath = /evil\n").unwrap();
     fs::remove_file(repo.dir.join("HEAD")).unwrap();
     s.git.ensure(&repo).unwrap();

@@ -191,7 +191,7 @@ fn forward(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool, silent_a
     drop(to.shutdown(Shutdown::Write));
 }
 
-/// A link that goes silent in the middle of a push is given up long before the time that a push may take.
+/// A link that goes silent in the middle of a push is ended long before the time that a push may take.
 #[tokio::test]
 async fn silence_in_the_middle_of_a_push_over_ssh_ends_it() {
     let s = Scratch::new();

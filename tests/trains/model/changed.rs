@@ -15,7 +15,7 @@ fn step<'a>(plan: &'a mut Plan, id: &str) -> &'a mut PlannedStep {
 
 /// A step's data, to be changed.
 fn data<'a, K: Kind>(plan: &'a mut Plan, id: &str) -> &'a mut K {
-    K::of_mut(&mut step(plan, id).step).unwrap_or_else(|| panic!("{id} is no {}", K::NAME))
+    K::of_mut(&mut step(plan, id).step).unwrap_or_else(|| panic!("{id} is not a {}", K::NAME))
 }
 
 fn unneed(plan: &mut Plan, of: &str, need: &str) {

@@ -21,7 +21,7 @@ enum Optional {
     Alike,
     /// Their destinations are down forever.
     Down,
-    /// They fail for good, and no operator mends them.
+    /// They fail for good, and no operator fixes them.
     Broken,
 }
 
@@ -123,7 +123,7 @@ proptest! {
                     if optional == Optional::Broken && !required {
                         break;
                     }
-                    // The operator mends what is broken and runs `ship` again.
+                    // The operator fixes what is broken and runs `ship` again.
                     world.record(Event::Resumed);
                 }
                 // The destinations are back, if they ever come back.

@@ -173,7 +173,8 @@ fn what_amending_is_not_for_is_refused_by_name() {
     let file = fs::read_to_string(train.train_file()).unwrap();
     let (before, _) = file.rsplit_once("\n[[line]]").unwrap();
     fs::write(train.train_file(), before).unwrap();
-    let said = ["cannot amend train `drill`", "line release-2.0.0: the file has it no more", "lifeboat abandon drill"];
+    let said =
+        ["cannot amend train `drill`", "line release-2.0.0: it is no longer in the file", "lifeboat abandon drill"];
     amend(&train, &["--yes"]).fails(4, &said);
     fs::write(train.train_file(), &file).unwrap();
     let patch = train.root().join("sample/patches/release-1.0.0/0001-fix.patch");

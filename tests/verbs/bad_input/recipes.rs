@@ -82,7 +82,7 @@ fn a_job_that_was_lost_is_shown_to_approvers() {
         files.filter_map(read).filter_map(pid).map(|pid| pid.to_string()).collect()
     };
     until("both recipes run", || watching().len() == 2);
-    mend(&train);
+    fix(&train);
     let kill = Command::new("kill").arg("-9").args(watching()).status().unwrap();
     assert!(kill.success());
     until("what was watched over ends as well", || !runs(&nap));
@@ -107,7 +107,7 @@ fn a_dry_run_that_is_killed_leaves_nothing_running() {
     run.kill().unwrap();
     run.wait().unwrap();
     until("its recipes end", || !runs(&nap));
-    mend(&train);
+    fix(&train);
     train.run(&dry).ends_with(0);
 }
 

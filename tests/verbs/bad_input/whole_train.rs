@@ -51,7 +51,7 @@ fn approval_before_the_gate() {
     let train = with_bad_recipe("exit 1");
     train.adopt().fails(1, &["the recipe ended with exit code 1"]);
     train.run(&["approve", "--as", "alice", "--yes"]).fails(2, &["has not succeeded yet", "hint: run `lifeboat ship`"]);
-    mend(&train);
+    fix(&train);
     train.ship().ends_with(3);
 }
 
@@ -93,7 +93,7 @@ fn a_train_file_that_was_changed_after_adoption() {
         (whole.replacen("date = ", "not_before = 2027-01-01\ndate = ", 1), "not_before: none in the plan, 2027-01-01"),
         (
             whole.split("\n[[line]]").take(2).collect::<Vec<_>>().join("\n[[line]]"),
-            "line release-2.0.0: the file has it no more",
+            "line release-2.0.0: it is no longer in the file",
         ),
     ];
     for (text, said) in changes {
@@ -375,7 +375,7 @@ fn doctor_judges_the_trust_root_and_the_repository() {
     assert!(ran.stdout.contains("is shallow") && ran.stdout.contains("--unshallow"), "{ran:?}");
 }
 
-/// Two trains on one commit of a line: the second is stopped while nothing of it is public, and can be given up.
+/// Two trains on one commit of a line: the second is stopped while nothing of it is public, and can be abandoned.
 #[test]
 fn a_branch_that_another_train_moved_on_in_the_store() {
     let train = SampleTrain::new();
