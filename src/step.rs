@@ -20,6 +20,7 @@ mod prepare;
 mod promote;
 mod publish_advisory;
 mod push_git;
+mod quorum;
 mod reads;
 mod restore_workflows;
 mod seal;
@@ -55,6 +56,7 @@ pub use prepare::{Prepare, Prepared, VersionBump};
 pub use promote::{Promote, Promoted};
 pub use publish_advisory::{AdvisoryPublished, PublishAdvisory};
 pub use push_git::{PushGit, PushLine, Pushed};
+pub use quorum::{Has, Quorum, QuorumReached};
 pub use reads::Read;
 pub use restore_workflows::{RestoreWorkflows, WorkflowsRestored};
 pub use seal::{Seal, Sealed, SealedFile};
@@ -89,6 +91,7 @@ kind::steps! { $;
         PublishAdvisory,
         MergeBack,
         Point,
+        Quorum,
     }
     outcomes {
         Prepared,
@@ -112,6 +115,7 @@ kind::steps! { $;
         AdvisoryDrafted,
         AdvisoryPublished,
         Pointed,
+        QuorumReached,
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 pub use report::{Health, HealthCheck};
 
-use crate::config::Config;
+use crate::config::{Config, StoreRole};
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
@@ -126,7 +126,8 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
     for store in subjects.stores {
         let store = Arc::clone(store);
         let name = store.name().clone();
-        let required = config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.required);
+        let required =
+            config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.role == StoreRole::Required);
         let known = Known::of(subjects, Destination::Store(name.clone()));
         work.later_all("store", name.to_string(), Need::of(required).health(), async move {
             vec![known.check(name.to_string(), Part::Store, Need::of(required), can(&*store).await)]
@@ -172,7 +173,25 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
             vec![known.check(format!("{name} {}", Part::Git), Part::Git, Need::of(required), answer)]
         });
     }
-    work.finish().await
+    let mut checks = work.finish().await;
+    checks.extend(config.and_then(|config| quorum(config, &checks)));
+    checks
+}
+
+/// Whether as many of the stores that count are ready as a train needs.
+fn quorum(config: &Config, checks: &[HealthCheck]) -> Option<HealthCheck> {
+    let at_least = config.quorum?;
+    let counted = config.stores.iter().filter(|s| s.role == StoreRole::Counted).map(|s| s.name.as_str());
+    let of_store = |name: &str| checks.iter().any(|c| c.area == "store" && c.name == name && c.health == Health::Ok);
+    let (of, ready) = (counted.clone().count(), counted.filter(|name| of_store(name)).count());
+    let found = format!("{ready} of {of} stores are ready, and a train needs {at_least}");
+    let check = HealthCheck::ok("store", "quorum", found);
+    Some(if ready as u64 >= u64::from(at_least) {
+        check
+    } else {
+        let hint = Some("fix the stores above, or change `stores` in `[release]`".to_owned());
+        HealthCheck { health: Health::Fail, hint, ..check }
+    })
 }
 
 /// What a store can do, and that its staging area is closed.

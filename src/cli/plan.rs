@@ -8,9 +8,9 @@ use super::project::LocalProject;
 use super::{Global, Output, remote_trains};
 use crate::error::{Error, Result};
 use crate::gather;
-use crate::model::{Sha256, escape, shell_path};
+use crate::model::{Sha256, StoreName, escape, shell_path};
 use crate::plan::{Graph, Plan, PlanId, plan};
-use crate::step::{Checksum, Exposure, Gate, PlannedStep};
+use crate::step::{Checksum, Exposure, Gate, PlannedStep, Quorum};
 
 /// Show what a train would do; nothing is done and nothing is kept
 #[derive(Debug, clap::Args)]
@@ -94,6 +94,11 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
     out.push_str("\nto:\n");
     for (name, place) in &plan.destinations {
         out.push_str(&format!("  {name}: {}\n", escape(place)));
+    }
+    if let Some((_, quorum)) = plan.all::<Quorum>().next() {
+        let stores: Vec<&str> = quorum.of.keys().map(StoreName::as_str).collect();
+        let (at_least, of) = (quorum.at_least, stores.len());
+        out.push_str(&format!("  released when {at_least} of {of} stores have the train: {}\n", stores.join(", ")));
     }
     out.push_str(
         "\nkeys and secrets, none of which is read before the plan is adopted (a dry run has placeholders):\n",

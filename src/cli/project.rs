@@ -448,6 +448,7 @@ pub(super) fn advice(state: &State, approved: &[PersonId], now: Timestamp) -> St
              TRAIN.toml`",
             named(steps[0])
         ),
+        Next::Short(_) => "`lifeboat ship` goes on when enough stores are up".to_owned(),
         Next::Done if state.abandoned().is_some() => "nothing: the train was abandoned".to_owned(),
         Next::Done if waiting > 0 => {
             format!(

@@ -23,8 +23,8 @@ pub use sections::{ConfigSection, File, sections};
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
     ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, KeySource,
-    Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, TargetConfig,
-    TemplateSet, TrainLine, TrainRequest,
+    Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, StoreRole,
+    TargetConfig, TemplateSet, TrainLine, TrainRequest,
 };
 pub use train::parse_train;
 pub use unused::{Unused, refuse};

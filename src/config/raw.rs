@@ -221,7 +221,15 @@ keys! {
         /// Where strangers find it, for pages and messages: `https://…`, `http://…` or `file:///…`.
         pub(super) public_url: Option<Text> = "`url`",
         /// Whether the train is *released* only when this store has it.
-        pub(super) required: Option<bool> = "true",
+        pub(super) required: Option<bool> = "true; with `stores` in `[release]`, the store counts for that number instead",
+    }
+
+    /// When a train is *released*.
+    #[derive(Debug, Clone, Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawRelease {
+        /// How many of the stores that do not say `required` must have the train: `2 of 3`. The others get it later.
+        pub(super) stores: Option<Text> = "every store that does not say `required = false`",
     }
 
     /// A git repository to which branches and tags are pushed.

@@ -5,6 +5,7 @@ mod adapters;
 mod forge;
 mod no_effect;
 mod places;
+mod quorum;
 mod recipe;
 mod targets;
 
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use semver::Version;
 
-use super::raw::{self, RawBundle, RawKey, RawProject, RawSigning};
+use super::raw::{self, RawBundle, RawKey, RawProject, RawRelease, RawSigning};
 use super::sections;
 use super::settings::{BundleConfig, Config, KeySource, Project, SigningConfig, TemplateSet};
 use super::template::{Values, render};
@@ -79,7 +80,10 @@ fn resolve(
     tables.unused_recipes(faults);
 
     let checkout = project.as_ref().map(|p| p.repository.as_path());
-    let stores = adapters::stores(document, base, (checkout, state), registries, faults);
+    let release = document.section::<RawRelease>("release", faults).unwrap_or_default();
+    let counts = release.stores.is_some();
+    let stores = adapters::stores(document, base, (checkout, state), (registries, counts), faults);
+    let quorum = quorum::resolve(release, &stores, faults);
     let (forges, remotes) = adapters::forges_and_remotes(document, base, registries, faults);
     let signing = document.section::<RawSigning>("signing", faults).unwrap_or_default();
     let signing = self::signing(signing, base, faults);
@@ -91,6 +95,7 @@ fn resolve(
         assemblies,
         runners,
         stores,
+        quorum,
         forges,
         remotes,
         signing,

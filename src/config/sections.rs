@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::raw::{
-    RawAdvisory, RawAssemble, RawBundle, RawForge, RawLine, RawNamedRecipe, RawProject, RawRemote, RawRunner,
-    RawSigning, RawStore, RawTarget, RawTrain,
+    RawAdvisory, RawAssemble, RawBundle, RawForge, RawLine, RawNamedRecipe, RawProject, RawRelease, RawRemote,
+    RawRunner, RawSigning, RawStore, RawTarget, RawTrain,
 };
 use crate::adapter::{AdapterKind, Registries};
 use crate::bump::VersionRules;
@@ -65,6 +65,7 @@ pub fn sections(registries: &Registries) -> Vec<ConfigSection> {
         ("[recipe.<name>]", keys_of::<RawNamedRecipe>()),
         ("[[runner]]", keys_of::<RawRunner>()),
         ("[[store]]", keys_of::<RawStore>()),
+        ("[release]", keys_of::<RawRelease>()),
         ("[[remote]]", keys_of::<RawRemote>()),
         ("[forge.<name>]", keys_of::<RawForge>()),
         ("[signing]", keys_of::<RawSigning>()),

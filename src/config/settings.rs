@@ -33,6 +33,8 @@ pub struct Config {
     pub runners: Vec<RunnerConfig>,
     /// `[[store]]`.
     pub stores: Vec<StoreConfig>,
+    /// `[release] stores`: how many of the stores that count must have a train before it is *released*.
+    pub quorum: Option<u32>,
     /// `[forge.<name>]`.
     pub forges: Vec<ForgeConfig>,
     /// `[[remote]]`.
@@ -164,10 +166,21 @@ pub struct StoreConfig {
     pub name: StoreName,
     /// Where strangers find it, for pages and messages; its place if none.
     pub public_url: Option<String>,
-    /// Whether the train is *released* only when this store has it.
-    pub required: bool,
+    /// What *released* asks of it.
+    pub role: StoreRole,
     /// What its adapter made of the table.
     pub spec: Spec<dyn Store>,
+}
+
+/// What *released* asks of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreRole {
+    /// It must have the train.
+    Required,
+    /// It counts for the quorum, and gets the train later if it is down.
+    Counted,
+    /// It gets the train later if it is down.
+    Deferrable,
 }
 
 /// `[forge.<name>]`.

@@ -95,7 +95,7 @@ fn defaults_and_paths() {
     assert_eq!(c.project.repository, Path::new("/src/acme"));
     assert_eq!(c.project.keys, Path::new("/src/acme/keys"));
     assert_eq!(c.stores[0].spec.place(), "file:///src/public");
-    assert!(c.stores[0].required);
+    assert_eq!(c.stores[0].role, StoreRole::Required);
     assert_eq!(c.runners.len(), 1);
     assert_eq!(c.runners[0].labels.iter().map(|l| l.as_str()).collect::<Vec<_>>(), ["linux", "x86_64"]);
     assert_eq!(c.tag_name(&"1.2.3".parse().unwrap()).unwrap().as_str(), "v1.2.3");

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::needed_stores::NeededStores;
 use super::train::Train;
 use crate::effects::{Effects, Store};
 use crate::error::{Context as _, Error, Result};
@@ -78,19 +79,22 @@ fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
         ))
 }
 
-fn in_stores<'a>(effects: &'a Effects, train: &'a Train, required: bool) -> Vec<Held<'a>> {
-    let points = train.plan().all::<Point>().filter(|(s, _)| !(required && s.deferrable));
-    let ends = points.filter_map(|(_, point)| Some((point, effects.stores.get(&point.store)?)));
+fn in_stores<'a>(effects: &'a Effects, train: &'a Train) -> Vec<Held<'a>> {
+    let ends = train.plan().all::<Point>().filter_map(|(_, point)| Some((point, effects.stores.get(&point.store)?)));
     ends.map(|(point, store)| Held { point, store: &**store, train }).collect()
 }
 
-/// Takes all branches in all stores that the train must be in, or says who has one; whoever fails gives back the others,
-/// which another train may be waiting for.
+/// Takes all branches in all stores that the train needs, or says who has one; whoever fails gives back the others, which
+/// another train may be waiting for. Of stores that count for a quorum enough must be up: two trains that each hold their
+/// branches in more than half of them meet in one.
 pub(super) async fn hold(effects: &Effects, train: &Train) -> Result<()> {
-    for held in in_stores(effects, train, true) {
-        held.take().await?;
+    let mut needed = NeededStores::of(train.plan());
+    for held in in_stores(effects, train) {
+        if needed.has(&held.point.store) {
+            needed.came(&held.point.store, held.take().await)?;
+        }
     }
-    Ok(())
+    needed.enough()
 }
 
 /// Gives back whatever the train holds in any store.
@@ -98,7 +102,7 @@ pub(super) async fn hold(effects: &Effects, train: &Train) -> Result<()> {
 /// # Errors
 /// A store's.
 pub async fn release(effects: &Effects, train: &Train) -> Result<()> {
-    for held in in_stores(effects, train, false) {
+    for held in in_stores(effects, train) {
         held.give_back().await?;
     }
     Ok(())
@@ -109,7 +113,7 @@ pub async fn release(effects: &Effects, train: &Train) -> Result<()> {
 /// # Errors
 /// The store's.
 pub async fn release_in(effects: &Effects, train: &Train, store: &dyn Store) -> Result<()> {
-    for held in in_stores(effects, train, false).iter().filter(|h| h.point.store == *store.name()) {
+    for held in in_stores(effects, train).iter().filter(|h| h.point.store == *store.name()) {
         held.give_back().await?;
     }
     Ok(())

@@ -11,6 +11,7 @@ pub mod export;
 mod facts;
 pub mod import_approvals;
 pub mod index;
+mod needed_stores;
 mod next;
 mod other_trains;
 mod perform;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::journal::{State, StepStatus};
 use crate::model::PersonId;
-use crate::step::{Gate, Step};
+use crate::step::{Gate, Quorum, Step};
 
 /// What a train needs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,19 @@ pub enum Next {
     Done,
     /// Steps failed and nothing else can act: something must be fixed first.
     Stuck(Vec<usize>),
+    /// Too many stores are down: these quorums, as positions, cannot be reached now.
+    Short(Vec<usize>),
+}
+
+/// The quorums, as positions, for which nothing is missing but stores that are down.
+#[must_use]
+pub(super) fn short(state: &State) -> Vec<usize> {
+    let graph = state.graph();
+    let waits = |&i: &usize| {
+        let ready = || graph.all_of(i).iter().all(|&n| state.succeeded(n));
+        !state.succeeded(i) && graph.at(i).step.is_a::<Quorum>() && ready()
+    };
+    (0..graph.len()).filter(waits).collect()
 }
 
 /// What a person is asked.
@@ -47,7 +60,7 @@ pub fn next(state: &State, approved: &[PersonId], now: Timestamp) -> Next {
     let mut required_failed = false;
     for &i in graph.order() {
         let step = graph.at(i);
-        let ready = graph.needs(i).iter().all(|&n| matches!(state.at(n).status, StepStatus::Succeeded(_)));
+        let ready = graph.missing(i, |n| state.succeeded(n)).is_none();
         match &state.at(i).status {
             StepStatus::Succeeded(_) | StepStatus::Deferred(_) => {}
             StepStatus::Failed { retry_at: None, .. } => {
@@ -77,7 +90,10 @@ pub fn next(state: &State, approved: &[PersonId], now: Timestamp) -> Next {
     match (ask, wait) {
         (Some(question), _) => Next::Ask(question),
         (None, Some((at, why))) => Next::WaitUntil(at, why),
-        (None, None) if failed.is_empty() => Next::Done,
+        (None, None) if failed.is_empty() => match short(state) {
+            short if short.is_empty() => Next::Done,
+            short => Next::Short(short),
+        },
         (None, None) => Next::Stuck(failed),
     }
 }

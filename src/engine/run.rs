@@ -7,17 +7,17 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::content;
-use super::next::{Next, Question, next};
+use super::next::{Next, Question, next, short};
 use super::perform::{perform, stage_again};
 use super::probes::Probes;
 use super::retry::retry_at;
 use super::runner_pool::RunnerPool;
 use super::train::Train;
 use crate::effects::{Effects, ProgressEvent};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{Event, FailureClass, State, StepStatus, TrainState};
-use crate::model::PersonId;
-use crate::step::{Outcome, PlannedStep, StepId};
+use crate::model::{Destination, PersonId};
+use crate::step::{Outcome, PlannedStep, Quorum, StepId};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -58,6 +58,10 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
     effects.progress.event(ProgressEvent::Planned { total, done });
     if train.journal().state().has_failures() {
         train.journal().append(Event::Resumed)?;
+    }
+    // What a quorum lacks is tried again by whoever ships; the others wait for `reconcile`.
+    if !short(&train.state()).is_empty() && train.state().deferred().next().is_some() {
+        train.journal().append(Event::Reconciling)?;
     }
     let shared = Arc::new((RunnerPool::new(&effects.runners), Probes::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
@@ -108,6 +112,11 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
                 let named = |(at, error): (usize, Error)| (train.graph().at(at).id.clone(), error);
                 return Ok(Ended::Stuck(stuck.map(named).collect()));
             }
+            Next::Short(quorums) => {
+                let state = train.state();
+                let short = quorums.into_iter().filter_map(|at| missing_stores(&state, at));
+                return Ok(Ended::Stuck(short.collect()));
+            }
             Next::WaitUntil(at, why) => {
                 if at.as_second() - effects.clock.now().as_second() > PATIENCE_S {
                     return Ok(Ended::Waits(at, why));
@@ -116,6 +125,27 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
             }
         }
     }
+}
+
+/// What a quorum that cannot be reached now lacks, for people.
+fn missing_stores(state: &State, at: usize) -> Option<(StepId, Error)> {
+    let step = state.graph().at(at);
+    let quorum = step.step.as_a::<Quorum>()?;
+    let have = state.graph().have(at, |n| state.succeeded(n));
+    let (have_it, of) = (have.len(), quorum.of.len());
+    let (needed, about) = (quorum.at_least, quorum.has.about());
+    let message = format!("{have_it} of {of} stores have {about}, and the train needs {needed}");
+    let mut error = Error::new(ErrorKind::Unreachable, message).of(Part::Store);
+    for (store, steps) in quorum.of.iter().filter(|(store, _)| !have.contains(store)) {
+        let why = state.deferred().find(|(id, ..)| steps.contains(id)).or_else(|| {
+            let to = Some(Destination::Store(store.clone()));
+            state.deferred().find(|(id, ..)| state.graph().plan().step(id).is_some_and(|s| s.step.destination() == to))
+        });
+        error =
+            error.detail(format!("store `{store}`: {}", why.map_or("it does not have them yet", |(_, why, _)| why)));
+    }
+    let hint = format!("when one more of them is up: `lifeboat ship --train {}`", state.graph().plan().train);
+    Some((step.id.clone(), error.hint(hint)))
 }
 
 /// Whose approvals count, as far as a gate waits for them.

@@ -114,7 +114,7 @@ impl State {
                 if *attempt != self.steps[i].attempts + 1 {
                     return Err(illegal(format!("{step}: attempt {attempt} after {}", self.steps[i].attempts)));
                 }
-                if let Some(&n) = self.graph.needs(i).iter().find(|&&n| !self.succeeded(n)) {
+                if let Some(n) = self.graph.missing(i, |n| self.succeeded(n)) {
                     return Err(illegal(format!("{step}: started before `{}` succeeded", self.graph.at(n).id)));
                 }
                 Ok(())
@@ -284,7 +284,9 @@ impl State {
         if self.graph.at(at).key == key { Ok(at) } else { Err(format!("{step}: its key is not that of the plan")) }
     }
 
-    fn succeeded(&self, at: usize) -> bool {
+    /// Whether the step at a position succeeded.
+    #[must_use]
+    pub fn succeeded(&self, at: usize) -> bool {
         matches!(self.steps[at].status, StepStatus::Succeeded(_))
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::config::{StoreConfig, StoreRole};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::step::{Exposure, PlannedStep, Step, StepId, StepKey};
@@ -25,6 +26,11 @@ impl Delivery {
     /// To a destination that is required or not.
     pub(crate) fn to(required: bool) -> Self {
         if required { Self::Required } else { Self::Deferrable }
+    }
+
+    /// To a store: one that only counts for a quorum may be down.
+    pub(crate) fn to_store(store: &StoreConfig) -> Self {
+        Self::to(store.role == StoreRole::Required)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The order of a plan's steps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{Plan, PlanId};
 use crate::error::{Error, Result};
-use crate::step::{PlannedStep, StepId};
+use crate::model::StoreName;
+use crate::step::{PlannedStep, Quorum, StepId};
 
 /// A plan with its steps found by name, and what each step leads to.
 #[derive(Debug, Clone)]
@@ -14,8 +15,14 @@ pub struct Graph {
     id: PlanId,
     index: HashMap<StepId, usize>,
     needs: Vec<Vec<usize>>,
+    /// Those of the needs that must all have succeeded; of the others of a quorum, enough.
+    all_of: Vec<Vec<usize>>,
+    quorums: BTreeMap<usize, Members>,
     order: Vec<usize>,
 }
+
+/// The stores that count for a quorum, each with the positions of its steps.
+type Members = Vec<(StoreName, Vec<usize>)>;
 
 impl Graph {
     /// Indexes a plan.
@@ -40,7 +47,23 @@ impl Graph {
             );
         }
         let order = order(&needs).ok_or_else(|| Error::fatal("the plan's steps need each other in a circle"))?;
-        Ok(Self { plan, id, index, needs, order })
+        let (mut all_of, mut quorums) = (needs.clone(), BTreeMap::new());
+        for (i, step) in plan.steps.iter().enumerate() {
+            let Some(quorum) = step.step.as_a::<Quorum>() else { continue };
+            let at = |id: &StepId| index.get(id).copied().filter(|at| needs[i].contains(at));
+            let member = |(store, ids): (&StoreName, &Vec<StepId>)| {
+                Some((store.clone(), ids.iter().map(at).collect::<Option<Vec<usize>>>()?))
+            };
+            let members: Members = quorum
+                .of
+                .iter()
+                .map(member)
+                .collect::<Option<_>>()
+                .ok_or_else(|| Error::fatal(format!("step `{}` counts a step that it does not need", step.id)))?;
+            all_of[i].retain(|n| members.iter().all(|(_, steps)| !steps.contains(n)));
+            quorums.insert(i, members);
+        }
+        Ok(Self { plan, id, index, needs, all_of, quorums, order })
     }
 
     /// The plan.
@@ -79,10 +102,36 @@ impl Graph {
         &self.plan.steps[position]
     }
 
-    /// The positions of what a step needs.
+    /// The positions of what a step needs; a quorum needs only some of them, see [`Graph::missing`].
     #[must_use]
     pub fn needs(&self, position: usize) -> &[usize] {
         &self.needs[position]
+    }
+
+    /// The positions of what must always have succeeded before a step.
+    #[must_use]
+    pub fn all_of(&self, position: usize) -> &[usize] {
+        &self.all_of[position]
+    }
+
+    /// The stores of which all counted steps succeeded, where the step is a quorum.
+    #[must_use]
+    pub fn have(&self, position: usize, succeeded: impl Fn(usize) -> bool) -> Vec<&StoreName> {
+        let members = self.quorums.get(&position).into_iter().flatten();
+        members.filter(|(_, steps)| steps.iter().all(|&s| succeeded(s))).map(|(store, _)| store).collect()
+    }
+
+    /// What a step still waits for; `None` if it can start.
+    #[must_use]
+    pub fn missing(&self, position: usize, succeeded: impl Fn(usize) -> bool) -> Option<usize> {
+        if let Some(&step) = self.all_of[position].iter().find(|&&n| !succeeded(n)) {
+            return Some(step);
+        }
+        let at_least = self.at(position).step.as_a::<Quorum>()?.at_least;
+        if self.have(position, &succeeded).len() as u64 >= u64::from(at_least) {
+            return None;
+        }
+        self.needs[position].iter().copied().find(|&n| !succeeded(n))
     }
 
     /// All positions, each after what it needs.
@@ -96,7 +145,7 @@ impl Graph {
     pub fn dominated_by(&self, is: impl Fn(&PlannedStep) -> bool) -> Vec<bool> {
         let mut out = vec![false; self.len()];
         for &i in &self.order {
-            out[i] = self.needs[i].iter().any(|&n| out[n] || is(self.at(n)));
+            out[i] = self.all_of[i].iter().any(|&n| out[n] || is(self.at(n)));
         }
         out
     }
@@ -105,10 +154,10 @@ impl Graph {
     #[must_use]
     pub fn ancestors(&self, position: usize) -> Vec<bool> {
         let mut seen = vec![false; self.len()];
-        let mut open = self.needs[position].clone();
+        let mut open = self.all_of[position].clone();
         while let Some(i) = open.pop() {
             if !std::mem::replace(&mut seen[i], true) {
-                open.extend(&self.needs[i]);
+                open.extend(&self.all_of[i]);
             }
         }
         seen

@@ -252,7 +252,7 @@ fn plan_release(
     )?;
     let mut verified = BTreeMap::new();
     for store in &config.stores {
-        let delivery = if store.required { Delivery::Required } else { Delivery::Deferrable };
+        let delivery = Delivery::to_store(store);
         let on = OnStore {
             branch: branch.clone(),
             version: version.clone(),

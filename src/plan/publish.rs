@@ -7,12 +7,12 @@ use super::automation::{ForgeDecisions, SwitchSteps};
 use super::builder::{Delivery, Sketch};
 use super::line::ShippedLine;
 use super::workflows::{StartedWorkflow, via};
-use crate::config::{Config, PushMode, TrainRequest};
+use crate::config::{Config, PushMode, StoreRole, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, StoreName};
 use crate::snapshot::Snapshot;
 use crate::step::{
-    ForgeRelease, Gate, OnStore, PackHistory, Point, PointLine, Promote, PushGit, PushLine, Seal, StepId,
+    ForgeRelease, Gate, Has, OnStore, PackHistory, Point, PointLine, Promote, PushGit, PushLine, Quorum, Seal, StepId,
 };
 
 pub(super) fn plan_publication(
@@ -22,7 +22,7 @@ pub(super) fn plan_publication(
     lines: &[ShippedLine],
     sketch: &mut Sketch,
 ) -> Result<Vec<StartedWorkflow>> {
-    if !config.stores.iter().any(|s| s.required) {
+    if config.stores.iter().all(|s| s.role == StoreRole::Deferrable) {
         return Err(Error::input("no store is required, so *released* would mean nothing")
             .hint("set `required = true` for at least one `[[store]]`"));
     }
@@ -52,8 +52,9 @@ pub(super) fn plan_publication(
     // No line becomes public before every line is sealed: a key that fails must not leave half a train behind.
     let all_sealed: Vec<StepId> = std::iter::once(gate).chain(seals.values().cloned()).collect();
     let promoted = plan_stores(config, lines, &seals, &all_sealed, sketch)?;
-    let in_required = |(name, _): &(&StoreName, _)| config.stores.iter().any(|s| s.required && s.name == **name);
-    let mut required: Vec<StepId> = promoted.iter().filter(in_required).flat_map(|(_, ids)| ids.clone()).collect();
+    let mut required: Vec<StepId> =
+        required(config).filter_map(|store| promoted.get(store)).flat_map(|ids| ids.clone()).collect();
+    required.extend(plan_quorum(config, Has::Files, &promoted, &all_sealed, sketch)?);
     // Files first: what git and forges show points at files that are there. Pointers last.
     let shown: Vec<StepId> = all_sealed.iter().chain(&required).cloned().collect();
     let automation = ForgeDecisions::new(config, snapshot, request, lines)?;
@@ -64,8 +65,34 @@ pub(super) fn plan_publication(
     plan_advisories(config, request, &shown, sketch)?;
     automation.plan_after(config, request, lines, (&shown, &switches), sketch)?;
     let before = Before { all_sealed: &all_sealed, promoted: &promoted, required: &required, histories: &histories };
-    plan_points(config, lines, &seals, &before, sketch)?;
+    let pointed = plan_points(config, lines, &seals, &before, sketch)?;
+    plan_quorum(config, Has::Pointers, &pointed, &required, sketch)?;
     Ok(automation.started())
+}
+
+/// The stores that must have every train.
+fn required(config: &Config) -> impl Iterator<Item = &StoreName> {
+    config.stores.iter().filter(|s| s.role == StoreRole::Required).map(|s| &s.name)
+}
+
+/// The step that waits until enough stores have something, after `needs`; none where no number of stores is asked for, or
+/// where the train puts nothing of it into stores.
+fn plan_quorum(
+    config: &Config,
+    has: Has,
+    steps: &BTreeMap<StoreName, Vec<StepId>>,
+    needs: &[StepId],
+    sketch: &mut Sketch,
+) -> Result<Option<StepId>> {
+    let Some(at_least) = config.quorum else { return Ok(None) };
+    let counted = config.stores.iter().filter(|s| s.role == StoreRole::Counted);
+    let of = counted.map(|s| (s.name.clone(), steps.get(&s.name).cloned().unwrap_or_default()));
+    let of: BTreeMap<StoreName, Vec<StepId>> = of.filter(|(_, steps)| !steps.is_empty()).collect();
+    if of.is_empty() {
+        return Ok(None);
+    }
+    let needs = of.values().flatten().chain(needs).cloned().collect();
+    sketch.add(Quorum { has, at_least, of }, needs, Delivery::Required).map(Some)
 }
 
 /// What each store's repository will need of the project's history: packed before anything is public.
@@ -75,7 +102,7 @@ fn plan_histories(config: &Config, lines: &[ShippedLine], sketch: &mut Sketch) -
     for store in &config.stores {
         let step =
             PackHistory { project: config.project.name.clone(), store: store.name.clone(), bases: bases.clone() };
-        let id = sketch.add(step, Vec::new(), Delivery::to(store.required))?;
+        let id = sketch.add(step, Vec::new(), Delivery::to_store(store))?;
         made.insert(store.name.clone(), id);
     }
     Ok(made)
@@ -89,7 +116,8 @@ fn plan_gate(
     histories: &BTreeMap<StoreName, StepId>,
     sketch: &mut Sketch,
 ) -> Result<StepId> {
-    let required: Vec<_> = config.stores.iter().filter(|s| s.required).map(|s| &s.name).collect();
+    let required: Vec<_> = required(config).collect();
+    let mut staged: BTreeMap<StoreName, Vec<StepId>> = BTreeMap::new();
     let mut needs: Vec<StepId> = lines.iter().map(|l| l.prepare.clone()).collect();
     let mut checksums = Vec::new();
     let mut carries = Vec::new();
@@ -100,10 +128,18 @@ fn plan_gate(
                 checksums.push(release.checksum.clone());
                 needs.push(release.checksum.clone());
                 needs.extend(release.verified.iter().filter(|(s, _)| required.contains(s)).map(|(_, id)| id.clone()));
+                for (store, id) in &release.verified {
+                    staged.entry(store.clone()).or_default().push(id.clone());
+                }
             }
             None => carries.push(line.prepare.clone()),
         }
     }
+    // What a store's repository needs of the history comes before its pointers move, so it counts here too.
+    for (store, id) in histories {
+        staged.entry(store.clone()).or_default().push(id.clone());
+    }
+    needs.extend(plan_quorum(config, Has::Staged, &staged, &checksums, sketch)?);
     sketch.add(
         Gate { threshold: snapshot.trust.threshold, not_before: request.not_before, checksums, carries },
         needs,
@@ -135,7 +171,7 @@ fn plan_stores(
                     seal: Some(seal.clone()),
                 }),
                 needs,
-                Delivery::to(store.required),
+                Delivery::to_store(store),
             )?;
             promoted.entry(store.name.clone()).or_default().push(id);
         }
@@ -159,8 +195,8 @@ fn plan_points(
     seals: &BTreeMap<BranchName, StepId>,
     &Before { all_sealed, promoted, required, histories }: &Before<'_>,
     sketch: &mut Sketch,
-) -> Result<()> {
-    let mut pointed = BTreeMap::new();
+) -> Result<BTreeMap<StoreName, Vec<StepId>>> {
+    let (mut made, mut pointed) = (BTreeMap::new(), BTreeMap::new());
     for line in lines {
         let (Some(release), Some(seal)) = (&line.release, seals.get(&line.planned.branch)) else { continue };
         let point = PointLine {
@@ -182,7 +218,7 @@ fn plan_points(
         }
         let history = histories.get(&store.name).cloned();
         needs.extend(history.clone());
-        sketch.add(
+        let id = sketch.add(
             Point {
                 project: config.project.name.clone(),
                 store: store.name.clone(),
@@ -191,10 +227,11 @@ fn plan_points(
                 history,
             },
             needs,
-            Delivery::to(store.required),
+            Delivery::to_store(store),
         )?;
+        made.insert(store.name.clone(), vec![id]);
     }
-    Ok(())
+    Ok(made)
 }
 
 fn plan_remotes(

@@ -250,7 +250,8 @@ fn outcome(step: &PlannedStep, view: &TrainView, files: &[PathBuf]) -> Option<Ou
         | Step::AwaitRuns(_)
         | Step::DraftAdvisory(_)
         | Step::PublishAdvisory(_)
-        | Step::MergeBack(_) => return None,
+        | Step::MergeBack(_)
+        | Step::Quorum(_) => return None,
     })
 }
 

@@ -19,6 +19,7 @@ mod made_up;
 mod map;
 mod model;
 mod power_loss;
+mod quorum;
 mod reads;
 mod store_down;
 mod stored;

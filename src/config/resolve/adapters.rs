@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::super::raw::{RawForge, RawRemote, RawRunner, RawStore};
-use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, StoreConfig};
+use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, StoreConfig, StoreRole};
 use super::{forge, git_address, no_effect, places, unique};
 use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, StoreTable};
 use crate::effects::{Forge, Store};
@@ -88,12 +88,13 @@ fn of_kind<'a, P: Port + ?Sized>(
     found
 }
 
-/// `[[store]]`; none may lie in the checkout or in the state directory.
+/// `[[store]]`; none may lie in the checkout or in the state directory. One that does not say `required` is required, or
+/// `counts` for a quorum.
 pub(super) fn stores(
     document: &mut TomlDocument<'_>,
     base: &Path,
     (checkout, state): (Option<&Path>, Option<&Path>),
-    registries: &Registries,
+    (registries, counts): (&Registries, bool),
     faults: &mut Faults,
 ) -> Vec<StoreConfig> {
     let tables = document.tables("store", base, faults);
@@ -102,7 +103,7 @@ pub(super) fn stores(
     let stores: Vec<_> = unique(faults, "store", names, |faults| {
         let stores = tables.into_iter().filter_map(|(raw, rest)| {
             let url = raw.url.clone();
-            Some((store(raw, rest, registries, faults)?, url))
+            Some((store(raw, rest, (registries, counts), faults)?, url))
         });
         stores.collect()
     });
@@ -110,7 +111,12 @@ pub(super) fn stores(
     stores.into_iter().map(|(store, _)| store).collect()
 }
 
-fn store(raw: RawStore, rest: Table<'_>, registries: &Registries, faults: &mut Faults) -> Option<StoreConfig> {
+fn store(
+    raw: RawStore,
+    rest: Table<'_>,
+    (registries, counts): (&Registries, bool),
+    faults: &mut Faults,
+) -> Option<StoreConfig> {
     let name = grammar(&raw.name, faults);
     not_empty(&raw.url, faults)?;
     let public_url = raw.public_url.as_ref().and_then(|u| places::public_url(u, faults));
@@ -128,8 +134,13 @@ fn store(raw: RawStore, rest: Table<'_>, registries: &Registries, faults: &mut F
     };
     let common = StoreTable { name: name?, url: raw.url, public_url };
     let spec = (adapter.parse)(&common, rest, faults)?;
-    let required = raw.required.unwrap_or(true);
-    Some(StoreConfig { name: common.name, public_url: common.public_url, required, spec })
+    let role = match raw.required {
+        Some(true) => StoreRole::Required,
+        Some(false) => StoreRole::Deferrable,
+        None if counts => StoreRole::Counted,
+        None => StoreRole::Required,
+    };
+    Some(StoreConfig { name: common.name, public_url: common.public_url, role, spec })
 }
 
 /// `[forge.<name>]` and `[[remote]]`: no two of them have one name.

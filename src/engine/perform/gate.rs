@@ -4,14 +4,15 @@ use jiff::Timestamp;
 
 use super::stage::{again, digests_at, is_unchanged, same_or_conflict};
 use super::{Acting, Perform};
-use crate::effects::{Area, Role};
+use crate::effects::{Area, Role, Store};
 use crate::engine::clock::{Witness, judge};
+use crate::engine::needed_stores::NeededStores;
 use crate::engine::release_files::LineRelease;
 use crate::engine::{branches, content, truncated_journal};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::StepStatus;
-use crate::model::PersonId;
-use crate::step::{ForgeRelease, Gate, GateOpened, Point, Promote, Seal};
+use crate::model::{PersonId, StoreName};
+use crate::step::{ForgeRelease, Gate, GateOpened, OnStore, Phase, Point, Promote, Seal, StepId};
 use crate::trust::{prove_key, read_index};
 
 impl Perform for Gate {
@@ -51,13 +52,17 @@ async fn clock_is_right(acting: &Acting<'_>, step: &Gate, now: Timestamp) -> Res
     }
     let records = (0..state.graph().len()).filter_map(|i| state.at(i).since);
     happened.extend(records.max().map(|at| Witness::new("the journal's last record", at)));
-    for (_, point) in acting.train.plan().all::<Point>().filter(|(s, _)| !s.deferrable) {
-        let store = acting.store(&point.store).await?;
-        if let Some(there) = read_index(&*store, acting.train.trust(), now).await.ok().flatten() {
-            let what = format!("the index of store `{}` was made at", point.store);
-            happened.push(Witness::new(what, there.index.generated));
+    let mut needed = NeededStores::of(acting.train.plan());
+    for name in needed.names() {
+        let store = acting.store(&name).await;
+        if let Ok(store) = &store
+            && let Some(there) = read_index(&**store, acting.train.trust(), now).await.ok().flatten()
+        {
+            happened.push(Witness::new(format!("the index of store `{name}` was made at"), there.index.generated));
         }
+        needed.came(&name, store.map(drop))?;
     }
+    needed.enough()?;
     let others: Vec<Witness> =
         acting.effects.clock.elsewhere().await.into_iter().map(|(what, at)| Witness::new(what, at)).collect();
     judge(now, &happened, &others)?;
@@ -87,7 +92,7 @@ fn keys_at_hand(acting: &Acting<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All lines or none: what would stop one line of a required store is found before another line is public.
+/// All lines or none: what would stop one line in a store that the train needs is found before another line is public.
 async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()> {
     for planned in acting.train.plan().steps.iter().filter(|s| !s.deferrable) {
         if let Some(to) = planned.step.as_a() {
@@ -99,32 +104,62 @@ async fn ways_clear(acting: &Acting<'_>, approved_by: &[PersonId]) -> Result<()>
             let tag = super::push_git::tag(acting, &to.seal)?;
             forge.observe(tag).await.map_err(|e| e.context(format!("forge `{}`, which the train needs", to.forge)))?;
         }
-        if let Some(to) = planned.step.as_a() {
-            super::point::readable(acting, to).await?;
-        }
-        let Some(Promote(on)) = planned.step.as_a() else { continue };
+    }
+    let mut needed = NeededStores::of(acting.train.plan());
+    for name in needed.names() {
+        needed.came(&name, store_is_clear(acting, &name, approved_by).await)?;
+    }
+    needed.enough()
+}
+
+/// Whether everything of the train can become public in one store.
+async fn store_is_clear(acting: &Acting<'_>, name: &StoreName, approved_by: &[PersonId]) -> Result<()> {
+    let plan = acting.train.plan();
+    let store = acting.store(name).await?;
+    for (_, to) in plan.all::<Point>().filter(|(_, to)| to.store == *name) {
+        super::point::readable(acting, to).await?;
+    }
+    for (planned, Promote(on)) in plan.all().filter(|(_, Promote(on))| on.store == *name) {
         super::promote::page_can_be_made(acting, on, approved_by)?;
-        let store = acting.store(&on.store).await?;
-        let staging = Area::Staging(acting.staging(on)?);
-        let release = LineRelease::staged(&acting.state, on)?;
-        for file in release.summed_files() {
-            let path = release.path(&file);
-            let there = digests_at(&*store, &Area::Public, &path).await?;
-            if there.is_some() {
-                same_or_conflict(&*store, &path, &file.digests, there)
-                    .map_err(|e| e.detail(format!("it is in the way of `{}`", planned.id)))?;
-                continue;
-            }
-            if is_unchanged(&acting.state, (&*store, on), &path).await? {
-                continue;
-            }
-            let mut staged = digests_at(&*store, &staging, &path).await?;
-            if staged.is_none() {
-                again((acting.effects, acting.train), (&*store, on), &path, &file.digests).await?;
-                staged = digests_at(&*store, &staging, &path).await?;
-            }
-            same_or_conflict(&*store, &path, &file.digests, staged)?;
+        if !planned.needs.iter().all(|need| is_there(acting, need)) {
+            return Err(Error::new(
+                ErrorKind::Unreachable,
+                format!("store `{name}` does not have the staged files yet"),
+            )
+            .of(Part::Store));
         }
+        line_is_clear(acting, &*store, (&planned.id, on)).await?;
+    }
+    Ok(())
+}
+
+/// Whether what a promotion needs of its own store was made; what only the gate opens the way to comes later.
+fn is_there(acting: &Acting<'_>, need: &StepId) -> bool {
+    let before = acting.train.plan().step(need).is_none_or(|step| step.step.phase() < Phase::Gate);
+    !before || acting.state.outcome(need).is_some()
+}
+
+/// Whether nothing is in the way of a line's files, and all of them are staged.
+async fn line_is_clear(acting: &Acting<'_>, store: &dyn Store, (id, on): (&StepId, &OnStore)) -> Result<()> {
+    let staging = Area::Staging(acting.staging(on)?);
+    let release = LineRelease::staged(&acting.state, on)?;
+    for file in release.summed_files() {
+        let path = release.path(&file);
+        let there = digests_at(store, &Area::Public, &path).await?;
+        if there.is_some() {
+            same_or_conflict(store, &path, &file.digests, there)
+                .map_err(|e| e.detail(format!("it is in the way of `{id}`")))?;
+            continue;
+        }
+        if is_unchanged(&acting.state, (store, on), &path).await? {
+            continue;
+        }
+        let mut staged = digests_at(store, &staging, &path).await?;
+        if staged.is_none() {
+            again((acting.effects, acting.train), (store, on), &path, &file.digests).await?;
+            staged = digests_at(store, &staging, &path).await?;
+        }
+        same_or_conflict(store, &path, &file.digests, staged)?;
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ pub(in crate::engine) mod prepare;
 mod promote;
 mod publish_advisory;
 mod push_git;
+mod quorum;
 mod restore_workflows;
 mod seal;
 mod see_workflows;

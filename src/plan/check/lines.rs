@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::broken;
+use super::{broken, quorum};
 use crate::error::Result;
 use crate::plan::{Graph, Plan, PlannedLine};
 use crate::step::{Bundle, Checksum, Kind, Point, Prepare, Promote, Seal, VerifyStaged};
@@ -59,7 +59,7 @@ fn prepared_as_reviewed(plan: &Plan, line: &PlannedLine) -> Result<()> {
     if same { Ok(()) } else { Err(broken("what is prepared is what the plan shows for review", &named(line))) }
 }
 
-/// Released means: some required store has the line, read back before the gate, and points at it.
+/// Released means: some required store, or a quorum, has the line, read back before the gate, and points at it.
 fn reaches_a_required_store(graph: &Graph, gate: usize, line: &PlannedLine) -> Result<()> {
     let (plan, before) = (graph.plan(), graph.ancestors(gate));
     one::<Bundle>(plan, line)?;
@@ -86,7 +86,11 @@ fn reaches_a_required_store(graph: &Graph, gate: usize, line: &PlannedLine) -> R
         let pointed = plan.all().any(|(p, to)| !p.deferrable && points(to));
         promote.branch == line.branch && !s.deferrable && pointed
     });
-    if ships { Ok(()) } else { Err(broken("some required store serves every release, and points at it", &named(line))) }
+    if ships || quorum::has_line(plan, &line.branch) {
+        Ok(())
+    } else {
+        Err(broken("some required store serves every release, and points at it", &named(line)))
+    }
 }
 
 /// A release consists of one step of each of these kinds.

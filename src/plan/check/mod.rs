@@ -1,10 +1,12 @@
 //! The promises that every plan keeps, whoever made it: checked when it is made and again when it is loaded.
 //!
 //! [`check`] trusts nothing that `plan` does: a plan may come from another machine, another version or an editor. The
-//! rules are in three files: what lies on which side of the gate, what each line has, and what each step reads.
+//! rules are in four files: what lies on which side of the gate, what each line has, what each step reads, and what counts
+//! for a quorum.
 
 mod gate;
 mod lines;
+mod quorum;
 mod reads;
 
 use std::sync::Arc;
@@ -42,6 +44,7 @@ pub fn check_graph(graph: &Graph) -> Result<()> {
     gate::check(graph, gate)?;
     lines::check(graph, gate)?;
     reads::check(graph)?;
+    quorum::check(graph)?;
     released_without_the_deferrable(graph)?;
     keys(graph)
 }
@@ -72,7 +75,7 @@ fn released_without_the_deferrable(graph: &Graph) -> Result<()> {
         if step.deferrable {
             continue;
         }
-        if let Some(&n) = graph.needs(i).iter().find(|&&n| graph.at(n).deferrable) {
+        if let Some(&n) = graph.all_of(i).iter().find(|&&n| graph.at(n).deferrable) {
             return Err(broken(
                 "no required step waits for a deferrable destination",
                 &format!("step `{}`, which needs `{}`,", step.id, graph.at(n).id),

@@ -2,7 +2,7 @@
 
 use lifeboat::plan::{Plan, check};
 use lifeboat::step::{
-    Build, Bundle, Exposure, Gate, Isolation, Kind, PlannedStep, Point, Promote, StepId, StepKey, Test,
+    Build, Bundle, Exposure, Gate, Isolation, Kind, PlannedStep, Point, Promote, Quorum, StepId, StepKey, Test,
 };
 use proptest::prelude::*;
 
@@ -187,8 +187,53 @@ const AUTOMATED: &[Change] = &[
     }),
 ];
 
+fn quorum<'a>(plan: &'a mut Plan, has: &str) -> &'a mut Quorum {
+    data::<Quorum>(plan, &format!("quorum/{has}"))
+}
+
+/// The same where three stores count, `c0` to `c2`, and none is required.
+const COUNTED: &[Change] = &[
+    ("a gate that does not wait for the quorum", "the gate waits for every line's verification", |p| {
+        unneed(p, "gate", "quorum/staged");
+    }),
+    ("a release shown before a quorum has its files", "files first", |p| {
+        unneed(p, "forge-release/github/release-1.0.0", "quorum/files");
+    }),
+    ("pointers before a quorum has the files", "pointers move after the files", |p| {
+        let early = |n: &StepId| !["quorum/", "push-git/", "forge-release/"].iter().any(|k| n.as_str().starts_with(k));
+        step(p, "point/c1").needs.retain(early);
+    }),
+    ("a quorum that may be deferred", "only destinations can be deferred", |p| {
+        step(p, "quorum/pointers").deferrable = true;
+    }),
+    ("a quorum of none", "a quorum is a number of stores from 1", |p| quorum(p, "files").at_least = 0),
+    ("a quorum of more than there are", "a quorum is a number of stores from 1", |p| quorum(p, "files").at_least = 4),
+    ("a minority", "a quorum is more than half of the stores", |p| quorum(p, "files").at_least = 1),
+    ("two numbers", "is counted in the same stores", |p| quorum(p, "files").at_least = 3),
+    ("no count of what is staged", "is counted in the same stores", |p| {
+        unneed(p, "gate", "quorum/staged");
+        p.steps.retain(|s| s.id.as_str() != "quorum/staged");
+    }),
+    ("no count of the pointers", "some required store serves every release", |p| {
+        p.steps.retain(|s| s.id.as_str() != "quorum/pointers");
+    }),
+    ("a store that counts for half of what it must have", "it counts all that store `c0` must have", |p| {
+        let half = quorum(p, "files").of.values_mut().next().unwrap();
+        half.pop();
+    }),
+    ("a store that counts by another's steps", "it counts all that store `c0` must have", |p| {
+        let stores = &mut quorum(p, "pointers").of;
+        let other = stores.values().last().unwrap().clone();
+        *stores.values_mut().next().unwrap() = other;
+    }),
+    ("a step that is counted and not needed", "counts a step that it does not need", |p| {
+        unneed(p, "quorum/files", "promote/c0/release-1.0.0");
+    }),
+];
+
 #[test]
 fn each_change_is_refused_for_what_it_breaks() {
+    refused(&Shape { stores: Vec::new(), counted: 3, ..Shape::of_everything() }, COUNTED);
     refused(&Shape::of_everything(), CHANGES);
     refused(&Shape { automated: Some(false), ..Shape::of_everything() }, AUTOMATED);
 }

@@ -20,6 +20,8 @@ pub(crate) struct Shape {
     pub(crate) assemblies: Vec<Option<usize>>,
     /// Whether each is required.
     pub(crate) stores: Vec<bool>,
+    /// How many more stores count for a quorum, of which more than half must have the train.
+    pub(crate) counted: usize,
     pub(crate) remotes: Vec<bool>,
     pub(crate) forge: Option<bool>,
     /// Whether the forge runs workflows, takes pull requests and holds advisories; and whether only writers see drafts.
@@ -55,19 +57,23 @@ pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
         prop::collection::vec(kind, 0..4),
         prop::collection::vec(target, 1..4),
         prop::collection::vec(prop::option::of(0..3usize), 0..3),
-        prop::collection::vec(any::<bool>(), 0..3),
+        (prop::collection::vec(any::<bool>(), 0..3), prop_oneof![2 => Just(0), 1 => 1..4usize]),
         prop::collection::vec(any::<bool>(), 0..3),
         prop::option::of(any::<bool>()),
         prop::option::of(any::<bool>()),
         1..4u32,
         any::<bool>(),
     )
-        .prop_map(|(mut lines, targets, assemblies, mut stores, remotes, forge, automated, threshold, embargo)| {
-            // One release and one required store, without which there is no train; the rest as it comes.
-            lines.insert(lines.len() / 2, LineKind::Release);
-            stores.insert(stores.len() / 2, true);
-            Shape { lines, targets, assemblies, stores, remotes, forge, automated, threshold, embargo }
-        })
+        .prop_map(
+            |(mut lines, targets, assemblies, (mut stores, counted), remotes, forge, automated, threshold, embargo)| {
+                // One release, and one required store or a quorum, without which there is no train; the rest as it comes.
+                lines.insert(lines.len() / 2, LineKind::Release);
+                if counted == 0 {
+                    stores.insert(stores.len() / 2, true);
+                }
+                Shape { lines, targets, assemblies, stores, counted, remotes, forge, automated, threshold, embargo }
+            },
+        )
 }
 
 pub(crate) fn branch(line: usize) -> BranchName {
@@ -99,6 +105,12 @@ impl Shape {
         }
         for (i, required) in self.stores.iter().enumerate() {
             write!(out, "[[store]]\nname = \"s{i}\"\nurl = \"file:///srv/s{i}\"\nrequired = {required}\n").unwrap();
+        }
+        for i in 0..self.counted {
+            write!(out, "[[store]]\nname = \"c{i}\"\nurl = \"file:///srv/c{i}\"\n").unwrap();
+        }
+        if self.counted > 0 {
+            write!(out, "[release]\nstores = \"{} of {}\"\n", self.counted / 2 + 1, self.counted).unwrap();
         }
         for (i, required) in self.remotes.iter().enumerate() {
             let pulls = if self.git_of_forge() == Some(i) { "push = \"pull-request\"\n" } else { "" };
@@ -222,6 +234,7 @@ impl Shape {
             targets: vec![TargetShape { tested: true, only: None }, TargetShape { tested: false, only: Some(0) }],
             assemblies: vec![None],
             stores: vec![true, false],
+            counted: 0,
             remotes: vec![true, false],
             forge: Some(false),
             automated: None,

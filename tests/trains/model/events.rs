@@ -7,7 +7,7 @@ use lifeboat::effects::Handle;
 use lifeboat::journal::{Event, FailureClass, Plans, Record, State, StepStatus, TrainState};
 use lifeboat::model::Sha256;
 use lifeboat::plan::{Graph, PlanId};
-use lifeboat::step::{Exposure, Outcome, PlannedStep, Step, StepKey, SuppressWorkflows};
+use lifeboat::step::{Exposure, Outcome, PlannedStep, Step, StepId, StepKey, SuppressWorkflows};
 use proptest::prelude::*;
 
 use crate::model::configs::{EMBARGO, Shape, at, shapes};
@@ -137,9 +137,15 @@ impl Watch {
                 let planned = graph.plan().step(step).unwrap();
                 assert_eq!(planned.key, *key);
                 let gate_open = self.succeeded.contains("gate");
-                for need in &planned.needs {
+                let (of, at_least) = match &planned.step {
+                    Step::Quorum(quorum) => (quorum.of.clone(), quorum.at_least as usize),
+                    _ => Default::default(),
+                };
+                for need in planned.needs.iter().filter(|need| !of.values().flatten().any(|c| c == *need)) {
                     assert!(self.succeeded.contains(need.as_str()), "{step} before {need}");
                 }
+                let has = |steps: &&Vec<StepId>| steps.iter().all(|s| self.succeeded.contains(s.as_str()));
+                assert!(of.values().filter(has).count() >= at_least, "{step} before {at_least} stores had it");
                 assert!(!self.succeeded.contains(step.as_str()), "{step} again after it succeeded");
                 assert!(!self.stopped.contains(step.as_str()), "{step} again without `resumed`");
                 assert!(planned.exposure != Exposure::Public || gate_open, "{step} is public before the gate");

@@ -11,8 +11,8 @@ use lifeboat::model::{Artifact, ArtifactName, Digests, Oid, PersonId, Sha256, Tr
 use lifeboat::plan::PlanId;
 use lifeboat::step::{
     AdvisoryDrafted, AdvisoryPublished, Built, Bundled, GateOpened, HistoryPacked, MergedAs, MergedBack, Outcome,
-    Pointed, Prepared, Promoted, Pushed, Released, RunsPassed, Sealed, Staged, StagedVerified, Step, StepId, Summed,
-    Tested, WorkflowsRestored, WorkflowsSeen, WorkflowsSuppressed,
+    Pointed, Prepared, Promoted, Pushed, QuorumReached, Released, RunsPassed, Sealed, Staged, StagedVerified, Step,
+    StepId, Summed, Tested, WorkflowsRestored, WorkflowsSeen, WorkflowsSuppressed,
 };
 use lifeboat::trust::Approval;
 
@@ -93,6 +93,7 @@ pub fn outcome(step: &Step) -> Outcome {
         .into(),
         Step::MergeBack(s) => MergedBack { how: MergedAs::Merge, commit: oid(s.branch.as_str()) }.into(),
         Step::Point(_) => Pointed { index: Sha256::of(b"index"), counter: None }.into(),
+        Step::Quorum(s) => QuorumReached { stores: s.of.keys().cloned().collect() }.into(),
     }
 }
 

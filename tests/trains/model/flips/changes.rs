@@ -97,6 +97,21 @@ url = "file:///srv/mirror"
 public_url = "https://example.org/mirror"
 required = true
 
+[[store]]
+name = "one"
+url = "/srv/one"
+
+[[store]]
+name = "two"
+url = "/srv/two"
+
+[[store]]
+name = "three"
+url = "/srv/three"
+
+[release]
+stores = "2 of 3"
+
 [[remote]]
 name = "git"
 url = "https://example.org/sample.git"
@@ -284,6 +299,7 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("store.url", "/srv/mirror", "/srv/origin"),
     ("store.public_url", "example.org/mirror", "example.org/origin"),
     ("store.required", "required = true", "required = false"),
+    ("release.stores", "\"2 of 3\"", "\"3 of 3\""),
     ("remote.name", "name = \"git\"", "name = \"got\""),
     ("remote.url", "sample.git\"", "simple.git\""),
     ("remote.push", "\"main\" = \"pull-request\"", "\"*\" = \"pull-request\""),
