@@ -75,9 +75,6 @@ pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
     }
 
     /// Refuses what could never work, such as an account without credentials: `plan` and `doctor` ask.
-    ///
-    /// # Errors
-    /// What it lacks, with what to add.
     fn lacks_nothing(&self) -> Result<()> {
         Ok(())
     }
@@ -98,9 +95,6 @@ pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
     }
 
     /// Makes it; touches nothing yet.
-    ///
-    /// # Errors
-    /// The adapter's own.
     fn open(&self, around: &Around) -> Result<Arc<P>>;
 }
 

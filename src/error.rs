@@ -221,9 +221,6 @@ impl std::error::Error for Error {
 /// Adds what was being done to a foreign error, which becomes the cause.
 pub trait Context<T> {
     /// Turns the error into a fatal [`Error`] that says what was being done.
-    ///
-    /// # Errors
-    /// The error itself, wrapped.
     fn context(self, what: impl fmt::Display) -> Result<T>;
 }
 

@@ -45,9 +45,6 @@ pub fn registries() -> Registries {
 }
 
 /// The real effects of one train: `root` is the project's directory in the state directory.
-///
-/// # Errors
-/// The adapters' own.
 pub fn effects(
     config: &Config,
     root: &Path,
@@ -106,9 +103,6 @@ fn servers(config: &Config) -> Vec<(String, String)> {
 }
 
 /// The stores and remotes of a configuration.
-///
-/// # Errors
-/// The adapters' own.
 pub fn destinations(config: &Config, around: &Around) -> Result<Destinations> {
     let mut to = Destinations::default();
     for store in &config.stores {

@@ -40,9 +40,6 @@ impl LockCheck {
 
     /// The questions after a bump of a checkout whose manager wants to know: one for each of these manifests, whether the bump
     /// rewrote its lock or not. `has` says which files there are; where there is no lock, Cargo makes one for the moment.
-    ///
-    /// # Errors
-    /// Those of `has`.
     pub fn every<E>(manifests: &[String], has: impl Fn(&str) -> Result<bool, E>) -> Result<Vec<Self>, E> {
         let mut out = Vec::new();
         for dir in manifests.iter().map(|m| parent(m)) {

@@ -39,9 +39,6 @@ pub fn pointers(tree: &dyn SourceTree) -> Result<Vec<String>> {
 }
 
 /// What people are shown about the pointers in a tree that is archived; nothing if there are none.
-///
-/// # Errors
-/// As [`pointers`].
 pub fn pointers_note(tree: &dyn SourceTree) -> Result<Option<String>> {
     let paths = pointers(tree)?;
     let Some(first) = paths.first() else { return Ok(None) };

@@ -269,9 +269,6 @@ pub fn settle(checkout: &Checkout) -> Result<Applied> {
 
 /// As [`settle`], before another bump; says [`Applied::Complete`] only if the interrupted one was `request`, on the same
 /// commit.
-///
-/// # Errors
-/// As [`settle`].
 pub fn recover(checkout: &Checkout, request: &str) -> Result<Applied> {
     let dir = checkout.record_dir();
     if !dir.exists() {

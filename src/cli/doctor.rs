@@ -62,9 +62,6 @@ pub struct Subjects<'a> {
 }
 
 /// Looks at everything at once and prints what it found; returns the exit code: 0, or 1 if something required fails.
-///
-/// # Errors
-/// Those of `out`.
 pub async fn run(json: bool, subjects: &Subjects<'_>, out: &mut dyn Write) -> Result<u8> {
     let checks = examine(subjects).await;
     if json {

@@ -34,9 +34,6 @@ pub fn parse(text: &str, path: &Path, registries: &Registries) -> Result<Config>
 }
 
 /// As [`parse`], where trains are kept in the directory `state`, which no store may share.
-///
-/// # Errors
-/// As [`parse`].
 pub(super) fn parse_beside(text: &str, path: &Path, state: Option<&Path>, registries: &Registries) -> Result<Config> {
     let mut faults = Faults::default();
     let mut document = TomlDocument::parse(text, &mut faults);

@@ -56,9 +56,6 @@ impl Unused {
 }
 
 /// One error that shows all of them; `why` says of each what is wrong and what is expected.
-///
-/// # Errors
-/// Whenever there is any.
 pub fn refuse(text: &str, path: &Path, found: Vec<(Unused, String, String)>) -> Result<(), Error> {
     let mut faults = Faults::default();
     for (unused, message, expected) in found {

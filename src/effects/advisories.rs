@@ -45,32 +45,17 @@ pub struct SeenAdvisory {
 #[async_trait::async_trait]
 pub trait Advisories: Send + Sync {
     /// The advisories that may be this one: of its identifier if it is there already, else of its summary.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn find(&self, advisory: &Advisory) -> Result<Vec<SeenAdvisory>>;
 
     /// Makes a draft.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn draft(&self, advisory: &Advisory) -> Result<()>;
 
     /// Lets the draft with this identifier say what ours says.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn update(&self, id: &str, advisory: &Advisory) -> Result<()>;
 
     /// Asks for a CVE number.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn request_cve(&self, id: &str) -> Result<()>;
 
     /// Publishes a draft. It cannot be taken back.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn publish_advisory(&self, id: &str) -> Result<()>;
 }

@@ -55,21 +55,12 @@ pub struct SeenRun {
 #[async_trait::async_trait]
 pub trait Automation: Send + Sync {
     /// A workflow by its file's name; none if the forge does not know it.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn workflow(&self, file: &str) -> Result<Option<SeenWorkflow>>;
 
     /// Switches a workflow on or off.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn switch(&self, file: &str, to: Switch) -> Result<()>;
 
     /// Every run on a commit.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn runs(&self, commit: &Oid) -> Result<Vec<SeenRun>>;
 }
 
@@ -112,14 +103,8 @@ pub struct SeenPull {
 #[async_trait::async_trait]
 pub trait PullRequests: Send + Sync {
     /// Every pull request that brings one branch of the repository into another, open or not.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn pulls(&self, from: &BranchName, into: &BranchName) -> Result<Vec<SeenPull>>;
 
     /// Opens one.
-    ///
-    /// # Errors
-    /// See [`super::Forge`].
     async fn open_pull(&self, text: &PullText) -> Result<()>;
 }

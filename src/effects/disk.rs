@@ -41,9 +41,6 @@ pub struct DirEntry {
 /// A file open for writing.
 pub trait DiskFile: Write + Send {
     /// Returns when all written bytes are on the disk (`fsync`).
-    ///
-    /// # Errors
-    /// The operating system's.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -69,21 +66,12 @@ impl Drop for LockedFile {
 /// Files and directories. Every method that changes state is one kill point of the crash tests.
 pub trait Disk: Send + Sync {
     /// The bytes of a file, or `None` if there is nothing at `path`.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
 
     /// Opens a file to stream it, or `None` if there is nothing at `path`.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn open(&self, path: &Path) -> io::Result<Option<Box<dyn Read + Send>>>;
 
     /// What is at `path`, or `None`.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn entry(&self, path: &Path) -> io::Result<Option<DirEntry>>;
 
     /// The entries of a directory, sorted by name; empty if there is none.
@@ -111,15 +99,9 @@ pub trait Disk: Send + Sync {
     fn append(&self, path: &Path, mode: u32) -> io::Result<Box<dyn DiskFile>>;
 
     /// Cuts a file to `len` bytes and syncs it.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn truncate(&self, path: &Path, len: u64) -> io::Result<()>;
 
     /// Renames, replacing a file at `to` as one act.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Gives a file a second name, which must not exist.
@@ -129,33 +111,18 @@ pub trait Disk: Send + Sync {
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Sets permission bits and syncs them. A symbolic link at `path` is an error.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
 
     /// Removes a file; it is not an error if there is none.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
     /// Removes a directory with all that is in it, following no link; it is not an error if there is none.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
 
     /// Returns when a directory's entries are on the disk.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
     /// The bytes that may still be written to the file system that holds `path`.
-    ///
-    /// # Errors
-    /// The operating system's.
     fn free_space(&self, path: &Path) -> io::Result<u64>;
 
     /// Locks a file, created with mode `0o600` if absent, until the [`LockGuard`] is dropped or the process dies; `None` if

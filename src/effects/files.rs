@@ -40,9 +40,6 @@ pub fn create_dir_all(disk: &dyn Disk, path: &Path, mode: u32) -> Result<()> {
 }
 
 /// Syncs the directory that holds `path`.
-///
-/// # Errors
-/// The operating system's, with the path.
 pub fn sync_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
     let parent = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
@@ -52,9 +49,6 @@ pub fn sync_parent(disk: &dyn Disk, path: &Path) -> Result<()> {
 }
 
 /// Copies in 256 KiB pieces; returns the number of bytes.
-///
-/// # Errors
-/// Those of the reader and the writer.
 pub fn copy(source: &mut dyn Read, out: &mut dyn Write) -> io::Result<u64> {
     let mut buffer = vec![0u8; 256 * 1024];
     let mut total = 0;
@@ -139,9 +133,6 @@ pub fn replace(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -
 }
 
 /// Whether a write of `path` was interrupted and left bytes beside it.
-///
-/// # Errors
-/// The operating system's, with the path.
 pub fn left_partial(disk: &dyn Disk, path: &Path) -> Result<bool> {
     let tmp = partial(path);
     Ok(disk.entry(&tmp).context(format!("cannot look at `{}`", tmp.display()))?.is_some())
@@ -155,9 +146,6 @@ pub fn partial_of(name: &str) -> Option<&str> {
 
 /// Removes what an interrupted write left beside `path`: one that ended after `path` was there is not written again, so
 /// nothing would replace it. The caller is the only writer of `path`.
-///
-/// # Errors
-/// The operating system's, with the path.
 pub fn remove_partial(disk: &dyn Disk, path: &Path) -> Result<()> {
     if left_partial(disk, path)? {
         let tmp = partial(path);

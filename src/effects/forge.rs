@@ -144,39 +144,21 @@ pub trait Forge: Send + Sync {
     }
 
     /// What is there now: the tag, the releases, `latest`.
-    ///
-    /// # Errors
-    /// See [`Forge`].
     async fn observe(&self, tag: &TagName) -> Result<ForgeView>;
 
     /// Makes a draft without assets.
-    ///
-    /// # Errors
-    /// See [`Forge`].
     async fn create_draft(&self, text: &ReleaseText) -> Result<()>;
 
     /// Uploads one asset to the draft with this number, streamed from disk.
-    ///
-    /// # Errors
-    /// See [`Forge`].
     async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()>;
 
     /// Removes a half-made asset or a second draft; what is gone already is not an error.
-    ///
-    /// # Errors
-    /// See [`Forge`].
     async fn discard(&self, what: Discard) -> Result<()>;
 
     /// Publishes the draft with this number.
-    ///
-    /// # Errors
-    /// See [`Forge`].
     async fn publish(&self, draft: u64, latest: MarkLatest) -> Result<()>;
 
     /// Lets `latest` show the published release with this number.
-    ///
-    /// # Errors
-    /// See [`Forge`].
     async fn set_latest(&self, release: u64) -> Result<()>;
 
     /// The project's own workflows there, if it runs any.

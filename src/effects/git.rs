@@ -117,9 +117,6 @@ fn is_pack_name(name: &str) -> bool {
 /// Local git work. Methods that change state are kill points of the crash tests.
 pub trait Git: Send + Sync {
     /// Makes the private repository if it is absent or unusable.
-    ///
-    /// # Errors
-    /// The file system's.
     fn ensure(&self, repo: &PrivateRepo) -> Result<()>;
 
     /// Whether the commit and its tree are there.
@@ -198,9 +195,6 @@ pub trait Git: Send + Sync {
     fn archive(&self, repo: &PrivateRepo, spec: &ArchiveSpec<'_>, out: &mut dyn Write) -> Result<()>;
 
     /// Writes a git bundle of `refs/heads/<branch>` at `head` with `base` as its prerequisite.
-    ///
-    /// # Errors
-    /// The git program's.
     fn bundle(&self, repo: &PrivateRepo, branch: &str, base: &Oid, head: &Oid, out: &mut dyn Write) -> Result<()>;
 
     /// Stores a tag object's content and returns its id.
@@ -231,9 +225,6 @@ pub trait Git: Send + Sync {
     fn pack_history(&self, repo: &PrivateRepo, tips: &[Oid], without: &[Oid]) -> Result<Option<PackFiles>>;
 
     /// Removes the files of a pack that is kept elsewhere by now.
-    ///
-    /// # Errors
-    /// The file system's.
     fn forget_pack(&self, files: &PackFiles) -> Result<()>;
 
     /// The files of a bare repository for dumb HTTP, in the order in which they must become visible: one pack with what

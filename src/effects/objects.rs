@@ -38,9 +38,6 @@ impl Objects {
     }
 
     /// Puts bytes; the same bytes twice are one object.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn put(&self, bytes: &[u8]) -> Result<Digests> {
         let digests = Digests::of(bytes);
         let path = self.path(&digests.sha256);
@@ -54,9 +51,6 @@ impl Objects {
     }
 
     /// Puts what `write` writes, hashing on the way: made once, read once.
-    ///
-    /// # Errors
-    /// Those of `write`, and the file system's.
     pub fn put_written(&self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Digests> {
         let incoming = self.dir.join("incoming");
         files::create_dir_all(&*self.disk, &incoming, 0o700)?;
@@ -99,17 +93,11 @@ impl Objects {
     }
 
     /// Whether the object is there.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn has(&self, id: &Sha256) -> Result<bool> {
         Ok(self.disk.entry(&self.path(id)).context(format!("cannot look for object {id}"))?.is_some())
     }
 
     /// Every object that is there, in no order.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn ids(&self) -> Result<Vec<Sha256>> {
         let list = |dir: &Path| self.disk.list(dir).context(format!("cannot list `{}`", dir.display()));
         let mut out = Vec::new();

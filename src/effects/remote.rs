@@ -49,9 +49,6 @@ pub trait Remote: Send + Sync {
 
     /// Whether a push of these refs would be let in, as far as the server tells before it is given anything: it is reached
     /// in the way of a push, with the credentials of a push, and given nothing.
-    ///
-    /// # Errors
-    /// As [`Remote::push`].
     async fn can_push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()>;
 
     /// Brings the commits of a ref into the repository at `repo`, under no name; what the ref points to, none if it is not

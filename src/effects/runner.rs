@@ -77,21 +77,12 @@ pub trait Runner: Send + Sync {
     fn slots(&self) -> usize;
 
     /// Whether it can work now; says what it is.
-    ///
-    /// # Errors
-    /// What is missing, with a hint.
     async fn check(&self) -> Result<String>;
 
     /// Starts a job and returns at once.
-    ///
-    /// # Errors
-    /// The runner's.
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle>;
 
     /// How a job stands.
-    ///
-    /// # Errors
-    /// The runner's.
     async fn observe(&self, handle: &Handle) -> Result<JobStatus>;
 
     /// Checks the exact artifact set of an ended job and says where the files are.
@@ -101,15 +92,9 @@ pub trait Runner: Send + Sync {
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport>;
 
     /// The log of a job so far, secrets masked.
-    ///
-    /// # Errors
-    /// The runner's.
     async fn log(&self, request: &JobRequest, handle: &Handle) -> Result<JobLog>;
 
     /// Ends a job with all its children and removes its files.
-    ///
-    /// # Errors
-    /// The runner's.
     async fn cancel(&self, handle: &Handle) -> Result<()>;
 
     /// Ends every job of the train with all its children, also one whose handle nobody recorded, and removes the files of

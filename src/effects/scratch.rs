@@ -19,9 +19,6 @@ pub struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     /// Makes one below `all`, which only scratch directories are in.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn new(disk: &'a dyn Disk, all: &Path) -> Result<Self> {
         files::create_dir_all(disk, all, 0o700)?;
         // Held while a directory has no lock of its own yet.

@@ -25,9 +25,6 @@ pub trait Signer: Send + Sync {
     fn fingerprint(&self) -> String;
 
     /// The certificate, ASCII-armored.
-    ///
-    /// # Errors
-    /// The key store's.
     fn certificate(&self) -> Result<String>;
 
     /// A detached v4 signature over the data, ASCII-armored (RFC 9580 §10.4), that gpg 2.2 accepts.

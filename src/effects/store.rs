@@ -62,37 +62,22 @@ pub trait Store: Send + Sync {
     async fn probe(&self) -> Result<()>;
 
     /// Probes what the store can do, and that staging cannot be read by others.
-    ///
-    /// # Errors
-    /// What is wrong with it, with a hint.
     async fn check(&self) -> Result<Capabilities>;
 
     /// Looks, as a stranger, whether the staging area can be read or listed at the store's public address; says what was
     /// seen. Nothing is seen where there is no such address, or nobody answers there.
-    ///
-    /// # Errors
-    /// The store's.
     async fn seen_by_strangers(&self) -> Result<Option<String>> {
         Ok(None)
     }
 
     /// What is known of an object without reading it, or `None` if it is absent. Any write after this call gives it another
     /// token.
-    ///
-    /// # Errors
-    /// The store's.
     async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>>;
 
     /// Opens an object, or `None` if it is absent.
-    ///
-    /// # Errors
-    /// The store's.
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>>;
 
     /// The signatures that lie under the digests of indexes, by path; see [`crate::formats::layout::index_signature`].
-    ///
-    /// # Errors
-    /// The store's.
     async fn index_signatures(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -106,9 +91,6 @@ pub trait Store: Send + Sync {
     }
 
     /// The paths below the directory `prefix` (all of them if it is empty), sorted; empty if there is no such directory.
-    ///
-    /// # Errors
-    /// The store's.
     async fn list(&self, area: &Area, prefix: &str) -> Result<Vec<String>>;
 
     /// Puts the bytes of the local file `source`, which have these digests, at a path that must be absent.
@@ -124,41 +106,23 @@ pub trait Store: Send + Sync {
     async fn promote(&self, train: &str, path: &str, digests: &Digests) -> Result<PutNew>;
 
     /// Replaces a public object if its bytes now have the digest `old` (`None`: if it is absent); says whether it did.
-    ///
-    /// # Errors
-    /// The store's.
     async fn replace_if(&self, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool>;
 
     /// The trains that have a staging area, by their names there, sorted.
-    ///
-    /// # Errors
-    /// The store's.
     async fn staged(&self) -> Result<Vec<String>>;
 
     /// Removes a train's staging area; it is not an error if there is none.
-    ///
-    /// # Errors
-    /// The store's.
     async fn clear_staging(&self, train: &str) -> Result<()>;
 
     /// Holds the name `what`, one part of a path, for `holder` until it is released: on every machine that uses the store,
     /// and seen by the team alone. Returns `None` if `holder` has it now or had it already, else who has it.
-    ///
-    /// # Errors
-    /// The store's.
     async fn hold(&self, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// Ends what [`Store::hold`] began; it is not an error if `holder` does not have the name.
-    ///
-    /// # Errors
-    /// The store's.
     async fn release(&self, what: &str, holder: &[u8]) -> Result<()>;
 }
 
 /// The bytes of a small public object, or `None` if it is absent.
-///
-/// # Errors
-/// The store's.
 pub async fn read_public(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
     let Some(mut source) = store.get(&Area::Public, path).await? else { return Ok(None) };
     let mut bytes = Vec::new();

@@ -58,9 +58,6 @@ pub fn sign(effects: &Effects, train: &TrainView, review: &Review, person: &Pers
 }
 
 /// The staging areas of a train are of no use once it is abandoned.
-///
-/// # Errors
-/// A store's.
 pub async fn clear(effects: &Effects, train: &Train) -> Result<()> {
     for store in effects.stores.values() {
         for area in train.state().staging_areas() {

@@ -98,9 +98,6 @@ pub(super) async fn hold(effects: &Effects, train: &Train) -> Result<()> {
 }
 
 /// Gives back whatever the train holds in any store.
-///
-/// # Errors
-/// A store's.
 pub async fn release(effects: &Effects, train: &Train) -> Result<()> {
     for held in in_stores(effects, train) {
         held.give_back().await?;
@@ -109,9 +106,6 @@ pub async fn release(effects: &Effects, train: &Train) -> Result<()> {
 }
 
 /// Gives back what the train holds in one store.
-///
-/// # Errors
-/// The store's.
 pub async fn release_in(effects: &Effects, train: &Train, store: &dyn Store) -> Result<()> {
     for held in in_stores(effects, train).iter().filter(|h| h.point.store == *store.name()) {
         held.give_back().await?;

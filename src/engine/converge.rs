@@ -108,9 +108,6 @@ pub(super) async fn converge<W: Wanted>(clock: &dyn Clock, mut writes: Writes, w
 }
 
 /// Looks, and does nothing: whether it is still as it should be.
-///
-/// # Errors
-/// It is not.
 pub(super) async fn prove<W: Wanted>(clock: &dyn Clock, wanted: &mut W) -> Result<W::Done> {
     let mut writes = Writes::default();
     loop {

@@ -29,9 +29,6 @@ impl Facts {
     }
 
     /// Keeps them beside the plan.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn write(&self, disk: &dyn Disk, dir: &TrainDir) -> Result<()> {
         let bytes = serde_json::to_vec(self).context("cannot write what the plan was made from")?;
         files::create_dir_all(disk, dir.path(), 0o700)?;

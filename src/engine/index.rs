@@ -117,9 +117,6 @@ impl IndexWriter<'_> {
     /// What the index after this one is made from. What a key of an earlier root signed may be a thief's: its number and the
     /// versions that it retires are not taken over (each machine lists those of its own trains again), nor are releases
     /// whose manifest is not in the store.
-    ///
-    /// # Errors
-    /// The store's.
     pub async fn base_from(&self, store: &dyn Store, there: &SignedIndex) -> Result<Index> {
         let mut base = there.index.clone();
         if self.by_current_key(there) {
@@ -183,9 +180,6 @@ impl IndexWriter<'_> {
     }
 
     /// Brings `index.json.asc` to the signature of the index that is there; says whether it still is there.
-    ///
-    /// # Errors
-    /// As [`follow`].
     pub async fn beside(&self, store: &dyn Store, index: &[u8], signature: &[u8]) -> Result<bool> {
         follow(store, index, layout::INDEX_SIGNATURE, signature).await
     }

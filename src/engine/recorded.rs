@@ -47,9 +47,6 @@ impl TrainDir {
     }
 
     /// The plan that counts now: the adopted one, or the last that amended it.
-    ///
-    /// # Errors
-    /// As [`TrainDir::read`].
     pub fn load_plan(&self, disk: &dyn Disk) -> Result<Plan> {
         // Most trains are never amended, and many are asked for their plans alone.
         const AMENDED: &[u8] = b"\"event\":\"amended\"";

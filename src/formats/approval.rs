@@ -65,9 +65,6 @@ impl Statement {
     }
 
     /// Reads what [`Statement::to_bytes`] wrote; `name` is for messages.
-    ///
-    /// # Errors
-    /// As [`signed::from_bytes`].
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         signed::from_bytes(bytes, name)
     }

@@ -178,9 +178,6 @@ pub enum Fetched {
 }
 
 /// The packages that do not lie in the tree: what vendoring needs.
-///
-/// # Errors
-/// As [`parse`].
 pub fn fetched_packages(text: &str) -> Result<Vec<Fetched>, LockError> {
     let fetched = |p: &LockedPackage| {
         let source = p.source.as_deref()?;
@@ -197,9 +194,6 @@ pub fn fetched_packages(text: &str) -> Result<Vec<Fetched>, LockError> {
 
 /// The lock file after `moved`: only packages without a source, of that name and at the old version, take the new one;
 /// references and the order follow. Everything else stays to the byte.
-///
-/// # Errors
-/// As [`parse`].
 pub fn rewrite(text: &str, moved: &CrateMoves) -> Result<String, LockError> {
     let lock = parse(text)?;
     let new: Vec<String> =

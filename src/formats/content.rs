@@ -141,25 +141,16 @@ impl Content {
     }
 
     /// The bytes whose digest is approved.
-    ///
-    /// # Errors
-    /// As [`Content::new`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         signed::to_bytes(self)
     }
 
     /// Reads what [`Content::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// As [`signed::from_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         signed::from_bytes(bytes, FILE)
     }
 
     /// SHA-256 of [`Content::to_bytes`].
-    ///
-    /// # Errors
-    /// As [`Content::new`].
     pub fn digest(&self) -> Result<Sha256> {
         Ok(Sha256::of(&self.to_bytes()?))
     }

@@ -46,9 +46,6 @@ impl Hasher {
 }
 
 /// Reads to the end, in 256 KiB pieces.
-///
-/// # Errors
-/// The reader's.
 pub fn read(source: &mut dyn Read) -> io::Result<Digests> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0u8; 256 * 1024];

@@ -41,9 +41,6 @@ pub struct PackWriter<W: Write> {
 
 impl<W: Write> PackWriter<W> {
     /// Begins a pack of `count` objects.
-    ///
-    /// # Errors
-    /// The writer's.
     pub fn new(out: W, count: u32) -> io::Result<Self> {
         let mut out = Summed { out, sum: Sha1CD::default() };
         out.write_all(b"PACK")?;
@@ -118,9 +115,6 @@ pub fn object_count(pack: &[u8]) -> Option<u32> {
 }
 
 /// Whether a pack or a pack index ends with the SHA-1 of all that stands before, as both formats demand. Reads in pieces.
-///
-/// # Errors
-/// The reader's.
 pub fn is_whole(file: &mut dyn Read) -> io::Result<bool> {
     const SUM: usize = 20;
     let mut sha1 = Sha1CD::default();

@@ -205,9 +205,6 @@ impl Index {
     }
 
     /// Reads `releases/index.json`.
-    ///
-    /// # Errors
-    /// As [`signed::from_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         signed::from_bytes(bytes, layout::INDEX)
     }

@@ -63,3 +63,9 @@ pub fn repository_file(project: &ProjectName, name: &str) -> String {
 pub fn key(name: &str) -> String {
     format!("{KEYS}/{name}")
 }
+
+/// The same as a link on the page of a release.
+#[must_use]
+pub fn key_from_release(name: &str) -> String {
+    format!("../../{}", key(name))
+}

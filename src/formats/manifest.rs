@@ -166,17 +166,11 @@ impl Manifest {
     }
 
     /// The bytes of `manifest.json`.
-    ///
-    /// # Errors
-    /// As [`Manifest::new`].
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         signed::to_bytes(self)
     }
 
     /// Reads `manifest.json`.
-    ///
-    /// # Errors
-    /// As [`signed::from_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         signed::from_bytes(bytes, FILE)
     }

@@ -103,9 +103,6 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// Begins a bundle: its notice and its header.
-    ///
-    /// # Errors
-    /// Those of `out`.
     pub fn new(out: &'a mut dyn Write, header: &Header) -> Result<Self> {
         let date = u64::try_from(header.exported.as_second()).unwrap_or_default();
         let mut writer = Self { tar: tar::Builder::new(out), date };
@@ -115,17 +112,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds one of the named files.
-    ///
-    /// # Errors
-    /// Those of the output.
     pub fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         self.stream(name, bytes.len() as u64, &mut &*bytes)
     }
 
     /// Adds an object of this size.
-    ///
-    /// # Errors
-    /// Those of the output and of `bytes`.
     pub fn object(&mut self, id: &Sha256, size: u64, bytes: &mut dyn Read) -> Result<()> {
         self.stream(&format!("{OBJECTS}{id}"), size, bytes)
     }
@@ -140,9 +131,6 @@ impl<'a> Writer<'a> {
     }
 
     /// Ends the bundle.
-    ///
-    /// # Errors
-    /// Those of the output.
     pub fn finish(mut self) -> Result<()> {
         self.tar.finish().context("cannot write the end of the bundle")
     }

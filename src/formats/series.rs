@@ -85,9 +85,6 @@ impl Series {
     }
 
     /// Whether what a reader gives begins as a pinned series does; reads no more than that.
-    ///
-    /// # Errors
-    /// The reader's.
     pub fn is_one(from: &mut dyn std::io::Read) -> Result<bool> {
         const START: &[u8] = b"{\"format\":1,\"patches\":[";
         let mut start = Vec::new();
@@ -109,9 +106,6 @@ impl Series {
     }
 
     /// The digest that pins the series.
-    ///
-    /// # Errors
-    /// As [`Series::to_bytes`].
     pub fn digest(&self) -> Result<Sha256> {
         Ok(Sha256::of(&self.to_bytes()?))
     }

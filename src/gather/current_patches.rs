@@ -13,9 +13,6 @@ use crate::model::{BranchName, Oid, Sha256};
 
 /// The series of every line of the request that `bases` names, on the base given there: its digest, or why there is none.
 /// A private remote is not asked again, and files that are gone say nothing.
-///
-/// # Errors
-/// The user's repository, the file system's.
 pub fn series_now(
     config: &Config,
     request: &TrainRequest,

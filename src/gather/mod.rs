@@ -66,9 +66,6 @@ pub struct Pinned {
 }
 
 /// As [`gather`], for a train file that was read, on what its train stands on.
-///
-/// # Errors
-/// As [`gather`].
 pub fn gather_pinned(
     config: &Config,
     train: (&Path, TrainRequest),

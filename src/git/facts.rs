@@ -116,9 +116,6 @@ impl UserRepository {
     }
 
     /// The branches whose names fit `pattern` (`*` and `?`), sorted by name.
-    ///
-    /// # Errors
-    /// None so far.
     pub fn branches(&self, pattern: &str) -> Result<Vec<BranchFact>> {
         let mut names = BTreeSet::new();
         for name in self.refs.keys() {
@@ -287,9 +284,6 @@ impl UserRepository {
     }
 
     /// As [`UserRepository::submodules`], of a commit that only a private repository has.
-    ///
-    /// # Errors
-    /// As there.
     pub fn submodules_in(&self, private: &PrivateRepo, commit: &Oid) -> Result<Vec<SubmoduleFact>> {
         let repo = private::open(private)?;
         let tree = find_commit(&repo, commit)?

@@ -17,9 +17,6 @@ pub(super) struct Misfit {
 }
 
 /// The first place at which a change does not fit the files that `read` gives; `None` if none is found.
-///
-/// # Errors
-/// Those of `read`.
 pub(super) fn first_misfit(
     files: &[FileChange],
     read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>,

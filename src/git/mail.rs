@@ -102,9 +102,6 @@ pub(super) fn submodule_in_words(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Refuses a move of a submodule that is there in words alone.
-///
-/// # Errors
-/// There is one.
 pub(super) fn no_submodule_in_words(text: &[u8]) -> Result<()> {
     let Some(line) = submodule_in_words(text) else { return Ok(()) };
     Err(Error::input(format!("a submodule moves in words alone: `{}`", git_diff::shown(line)))

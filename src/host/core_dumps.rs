@@ -4,9 +4,6 @@ use crate::error::{Context as _, Result};
 
 /// Turns core dumps off, for this process and those that it starts, and keeps other processes of the user from reading its
 /// memory: it holds embargoed patches, unlocked keys and tokens.
-///
-/// # Errors
-/// The operating system's.
 pub fn forbid_core_dumps() -> Result<()> {
     let what = "cannot turn core dumps off";
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };

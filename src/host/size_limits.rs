@@ -6,9 +6,6 @@ use crate::error::{Context as _, Result};
 
 /// Lets a write beyond the limit fail ("file too large") where the system would end this process. Programs that it starts are
 /// not concerned.
-///
-/// # Errors
-/// The operating system's.
 pub fn outlive_size_limits() -> Result<()> {
     let what = "cannot set what a limit on the size of files does";
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context(what)?;

@@ -92,9 +92,6 @@ impl State {
     }
 
     /// Whether an event may happen at `at`; changes nothing.
-    ///
-    /// # Errors
-    /// Why it may not.
     pub fn admits(&self, event: &Event, at: Timestamp) -> Result<()> {
         let illegal = |why: String| Error::fatal(format!("illegal event: {why}"));
         if let Some(reason) = &self.abandoned {

@@ -157,9 +157,6 @@ impl Plan {
 
     /// The plan's identity. Where this machine keeps its clone and what could not be seen are not part of it: another
     /// maintainer's machine gives the same plan the same name.
-    ///
-    /// # Errors
-    /// As [`Plan::to_bytes`].
     pub fn id(&self) -> Result<PlanId> {
         let shared = Self { repository: String::new(), unknown: Vec::new(), ..self.clone() };
         Ok(PlanId(Sha256::of(&shared.to_bytes()?)))

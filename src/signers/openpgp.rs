@@ -151,9 +151,6 @@ impl SecretKey {
     }
 
     /// Signs a content that was hashed already; takes the same time whatever the content's size.
-    ///
-    /// # Errors
-    /// The signing operation's.
     pub fn sign_hashed(&self, content: &Hashed) -> Result<String> {
         self.sign_with(SignatureBuilder::new(SignatureType::Binary), content)
     }

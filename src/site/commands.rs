@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::release::{PageFile, PageSigner, ReleasePage};
+use crate::formats::checksums::SHA256SUMS;
+use crate::formats::layout;
 use crate::model::shell_word;
 
 /// Lines that a stranger can run as they are, from top to bottom.
@@ -26,33 +28,35 @@ pub(super) struct Commands {
 impl Commands {
     pub(super) fn of(page: &ReleasePage) -> Self {
         let project = page.project.as_str();
-        let version = page.version.to_string();
+        let version = &page.version;
         let base = page.base.as_deref();
-        let release = base.map(|b| format!("{b}/releases/{}", percent(&version)));
+        let release = base.map(|b| format!("{b}/{}", percent(&layout::release(version))));
         let get = |names: &mut dyn Iterator<Item = &str>| -> Vec<String> {
             let Some(release) = &release else { return Vec::new() };
             names.map(|name| download(&format!("{release}/{}", percent(name)), name)).collect()
         };
-        let sums = ["SHA256SUMS"].into_iter().chain(page.signers.iter().map(|s| s.signature.as_str()));
+        let sums = [SHA256SUMS].into_iter().chain(page.signers.iter().map(|s| s.signature.as_str()));
         let certificates = certificates(page);
         let mut import = vec![r#"export GNUPGHOME="$(mktemp -d)""#.to_owned()];
         if let Some(base) = base {
-            import.extend(certificates.iter().map(|name| download(&format!("{base}/keys/{name}"), name)));
+            import.extend(certificates.iter().map(|name| download(&format!("{base}/{}", layout::key(name)), name)));
         }
         if !certificates.is_empty() {
             import.push(format!("gpg --quiet --import {}", certificates.join(" ")));
         }
         let certificate = |s: &PageSigner| s.certificate.as_deref().and_then(|p| p.rsplit('/').next().map(shell_word));
         let each = |line: &dyn Fn(&PageSigner) -> Option<String>| page.signers.iter().filter_map(line).collect();
-        let gpg: Vec<String> = each(&|s| Some(format!("gpg --verify {} SHA256SUMS", shell_word(&s.signature))));
+        let gpg: Vec<String> = each(&|s| Some(format!("gpg --verify {} {SHA256SUMS}", shell_word(&s.signature))));
         Self {
             begin: vec![format!("mkdir {project}-{version} && cd {project}-{version}")],
             files: get(&mut page.files.iter().map(|f: &PageFile| f.name.as_str())),
             sums_files: get(&mut sums.into_iter()),
             import: if certificates.is_empty() { Vec::new() } else { import },
             gpg,
-            sqv: each(&|s| Some(format!("sqv --keyring {} {} SHA256SUMS", certificate(s)?, shell_word(&s.signature)))),
-            sums: vec!["sha256sum --check --ignore-missing SHA256SUMS".to_owned()],
+            sqv: each(&|s| {
+                Some(format!("sqv --keyring {} {} {SHA256SUMS}", certificate(s)?, shell_word(&s.signature)))
+            }),
+            sums: vec![format!("sha256sum --check --ignore-missing {SHA256SUMS}")],
             git: page.clone_url.as_deref().map_or_else(Vec::new, |url| {
                 vec![
                     format!("git clone {} {project}", shell_word(url)),

@@ -9,6 +9,7 @@ use super::index::{IndexPage, LineView, lines};
 use super::links::AdvisoryView;
 use crate::config::TemplateSet;
 use crate::error::Result;
+use crate::formats::layout;
 use crate::model::{Sha256, shell_word};
 use crate::templates::{self, AdvisoryText};
 
@@ -77,7 +78,7 @@ struct Commands {
 
 impl<'a> View<'a> {
     fn of(page: &'a RootPage) -> Self {
-        let project = page.index.project.as_str();
+        let project = &page.index.project;
         let mut sorted: Vec<_> = page.index.releases.iter().collect();
         sorted.sort_by(|a, b| (b.date, &b.version).cmp(&(a.date, &a.version)));
         let mut order: Vec<&str> = Vec::new();
@@ -93,7 +94,8 @@ impl<'a> View<'a> {
                 if entry.0.summary.is_none() {
                     entry.0 = advisory;
                 }
-                entry.1.push(Fixed { path: format!("releases/{}/index.html", percent(&version)), version });
+                let page = layout::release_file(&release.version, layout::RELEASE_PAGE);
+                entry.1.push(Fixed { path: percent(&page), version });
             }
         }
         let advisories = order.into_iter().take(ADVISORIES).filter_map(|id| fixed.remove(id));
@@ -101,7 +103,7 @@ impl<'a> View<'a> {
             advisories.map(|(a, fixed_in)| FixedView { advisory: AdvisoryView::of(a), fixed_in }).collect();
         let base = page.base.as_deref().map(shell_word);
         Self {
-            project,
+            project: project.as_str(),
             lines: lines(&page.index),
             advisories,
             root: page.root.hex(),
@@ -110,7 +112,9 @@ impl<'a> View<'a> {
                 git: page
                     .base
                     .iter()
-                    .map(|b| format!("git clone {} {project}", shell_word(&format!("{b}/git/{project}.git"))))
+                    .map(|b| {
+                        format!("git clone {} {project}", shell_word(&format!("{b}/{}", layout::repository(project))))
+                    })
                     .collect(),
             },
         }

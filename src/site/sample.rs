@@ -6,10 +6,15 @@ use super::root::own_root_page;
 use super::{IndexPage, IndexRelease, PageFile, PageSigner, ReleasePage, RootPage};
 use crate::config::TemplateSet;
 use crate::error::{Error, Result};
+use crate::formats::checksums::SHA256SUMS;
+use crate::formats::layout;
 use crate::model::{AdvisoryId, Affected, ArtifactName, BranchName, Digests, ProjectName, Sha256, TagName};
 use crate::templates::{self, AdvisoryText, ReleaseContext};
 use jiff::Timestamp;
 use semver::Version;
+
+/// The address of the store that never was.
+const BASE: &str = "https://releases.example.org";
 
 /// See [`sample`].
 #[derive(Debug, Clone)]
@@ -68,9 +73,9 @@ pub fn sample() -> Result<SamplePages> {
         date: text.date,
         tag: text.tag.clone(),
         commit: "0123456789abcdef0123456789abcdef01234567".parse()?,
-        base: Some("https://releases.example.org".to_owned()),
+        base: Some(BASE.to_owned()),
         root: Some(Sha256::of(b"trust.json")),
-        clone_url: Some("https://releases.example.org/git/acme.git".to_owned()),
+        clone_url: Some(format!("{BASE}/{}", layout::repository(&text.project))),
         files: files()?,
         others: ["SHA256SUMS", "SHA256SUMS.alice.asc", "SHA256SUMS.bob.asc", "SHA512SUMS", "manifest.json"]
             .map(str::to_owned)
@@ -80,7 +85,7 @@ pub fn sample() -> Result<SamplePages> {
             signer("bob", "9B8C7D6E5F4A3B2C1D0E9F8A7B6C5D4E3F2A1B0C"),
         ],
         release_key: Some("C1D2E3F4A5B6978869504132ABCDEF0123456789".to_owned()),
-        release_certificate: Some("../../keys/release.asc".to_owned()),
+        release_certificate: Some(layout::key_from_release("release.asc")),
         superseded_by: None,
         advisories: advisories(),
         notes: Some(
@@ -152,8 +157,8 @@ fn signer(person: &str, fingerprint: &str) -> PageSigner {
     PageSigner {
         person: person.to_owned(),
         fingerprint: fingerprint.to_owned(),
-        signature: format!("SHA256SUMS.{person}.asc"),
-        certificate: Some(format!("../../keys/{person}.asc")),
+        signature: format!("{SHA256SUMS}.{person}.asc"),
+        certificate: Some(layout::key_from_release(&format!("{person}.asc"))),
     }
 }
 

@@ -187,9 +187,6 @@ fn check_approval(case: &ApprovalCase<'_>, recorded: &RecordedApproval<'_>) -> R
 }
 
 /// Checks one person's statement about a content manifest, with its signature; not whether it has expired since.
-///
-/// # Errors
-/// Why it does not count.
 pub fn check_statement(
     trust: &TrustedRoot,
     content: &Content,
@@ -230,9 +227,6 @@ pub fn check_statement(
 }
 
 /// Checks one person's signatures over one line's sums, both by one certificate.
-///
-/// # Errors
-/// Why they do not count.
 pub fn check_sum_signatures(
     trust: &TrustedRoot,
     person: &PersonId,

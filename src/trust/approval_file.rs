@@ -46,9 +46,6 @@ impl Carried {
     }
 
     /// Reads what [`Carried::to_bytes`] wrote; `name` is the file, for messages.
-    ///
-    /// # Errors
-    /// As [`signed::from_bytes`].
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         signed::from_bytes(bytes, name)
     }

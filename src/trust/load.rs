@@ -53,9 +53,6 @@ pub fn pinned(disk: &dyn Disk, state_dir: &Path) -> Result<Option<Sha256>> {
 }
 
 /// Pins a digest.
-///
-/// # Errors
-/// The file system's.
 pub fn pin(disk: &dyn Disk, state_dir: &Path, digest: &Sha256) -> Result<()> {
     let _turn = turn(disk, state_dir)?;
     write_pin(disk, state_dir, digest)
@@ -213,18 +210,12 @@ fn keep_root(memory: Memory<'_>, trust: &TrustedRoot) -> Result<()> {
 }
 
 /// The pinned root as this machine last saw it, if it kept a copy.
-///
-/// # Errors
-/// The file system's.
 pub fn pinned_root(memory: Memory<'_>, pin: Sha256) -> Result<Option<Root>> {
     let bytes = read(memory.disk, &memory.state_dir.join(PINNED_ROOT))?;
     Ok(bytes.filter(|b| Sha256::of(b) == pin).and_then(|b| Root::from_bytes(&b, PINNED_ROOT).ok()))
 }
 
 /// Pins a root and keeps a copy of it.
-///
-/// # Errors
-/// The file system's.
 pub fn pin_root(memory: Memory<'_>, trust: &TrustedRoot) -> Result<()> {
     pin(memory.disk, memory.state_dir, &trust.digest)?;
     keep_root(memory, trust)
@@ -248,9 +239,6 @@ pub fn load_remembering(
 }
 
 /// As [`load_remembering`], from wherever the files of keys are.
-///
-/// # Errors
-/// As [`load_remembering`].
 pub fn load_files(
     files: KeyFiles<'_>,
     project: Option<&ProjectName>,

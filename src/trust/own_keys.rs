@@ -55,9 +55,6 @@ pub fn prove_key(trust: &TrustedRoot, role: (&str, &KeyRole), signer: &dyn Signe
 }
 
 /// Judges a signature that this machine just made, as strangers will.
-///
-/// # Errors
-/// It does not count.
 pub fn judge_own(
     trust: &TrustedRoot,
     (name, role): (&str, &KeyRole),

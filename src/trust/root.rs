@@ -136,9 +136,6 @@ impl Root {
     }
 
     /// SHA-256 of `trust.json`: what is pinned.
-    ///
-    /// # Errors
-    /// As [`Root::to_bytes`].
     pub fn digest(&self) -> Result<Sha256> {
         Ok(Sha256::of(&self.to_bytes()?))
     }

@@ -47,9 +47,6 @@ impl Download {
 
     /// Adds the small files that were read of the release in `directory`, and moves everything to its place. What nobody
     /// vouches for stays behind.
-    ///
-    /// # Errors
-    /// The file system's.
     pub fn end(&self, source: &Source, directory: &str, report: &Report) -> Result<()> {
         for (name, bytes) in source.read_below(directory) {
             let flat = name.strip_prefix(FLAT).map(|n| format!("approvals/{n}"));

@@ -135,9 +135,6 @@ impl Source {
     }
 
     /// The names in a directory with a `/` after those of directories, or `None` where a source cannot list them.
-    ///
-    /// # Errors
-    /// The file system's.
     pub(super) fn list(&self, path: &str) -> Result<Option<Vec<String>>> {
         match &self.at {
             Place::Web(_) => Ok(None),

@@ -35,9 +35,6 @@ pub struct SampleProject {
 
 impl SampleProject {
     /// Makes the whole sample below `dir`: `project/`, `patches/`, `keys`, `lifeboat.toml`, `train.toml`, `store/`.
-    ///
-    /// # Errors
-    /// The file system's and git's.
     pub fn create(dir: &Path, github: &str, now: Timestamp, date: Timestamp) -> Result<Self> {
         let sample = Self { dir: dir.to_owned() };
         let (now, date) = (whole_seconds(now), whole_seconds(date));

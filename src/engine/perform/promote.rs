@@ -148,7 +148,7 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -
             person: person.to_string(),
             fingerprint: fingerprint.to_string(),
             signature,
-            certificate: Some(format!("../../keys/{fingerprint}.asc")),
+            certificate: Some(layout::key_from_release(&format!("{fingerprint}.asc"))),
         })
     };
     let notes = match listed.iter().find(|f| f.name == NOTES) {
@@ -176,7 +176,7 @@ fn page(acting: &Acting<'_>, step: &OnStore, store: &dyn Store, seal: &Sealed) -
         files: listed.into_iter().map(file).collect(),
         others: others.into_iter().map(|f| f.name).collect(),
         signers: trust.root.people.iter().filter_map(signer).collect(),
-        release_certificate: release_key.as_ref().map(|key| format!("../../keys/{key}.asc")),
+        release_certificate: release_key.as_ref().map(|key| layout::key_from_release(&format!("{key}.asc"))),
         release_key: release_key.map(|key| key.to_string()),
         advisories: AdvisoryText::all(&plan.advisories, &plan.advisory_texts),
         notes,

@@ -55,9 +55,6 @@ impl Certificate {
 
     /// The same, from somebody who is not believed: what a designated revoker said counts for nothing, since its signature is
     /// not checked.
-    ///
-    /// # Errors
-    /// As [`Certificate::parse`].
     pub fn parse_fetched(bytes: &[u8], name: &str) -> Result<Self> {
         Self::parse_with(bytes, name, Revokers::Ignored)
     }
@@ -78,9 +75,6 @@ impl Certificate {
     }
 
     /// The certificate of a secret key, ASCII-armored or binary; nothing is unlocked. `name` is the file, for messages.
-    ///
-    /// # Errors
-    /// Anything else.
     pub fn of_secret(bytes: &[u8], name: &str) -> Result<Self> {
         let broken = |e: openpgp::anyhow::Error| {
             Error::input(format!("`{name}` is not an OpenPGP secret key")).because(cause(&e))

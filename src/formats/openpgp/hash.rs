@@ -74,9 +74,6 @@ impl SigningHasher {
 
 impl Hashed {
     /// Hashes bytes in memory.
-    ///
-    /// # Errors
-    /// As [`SigningHasher::new`].
     pub fn of(bytes: &[u8]) -> Result<Self> {
         let mut hasher = SigningHasher::new()?;
         hasher.update(bytes);
@@ -96,9 +93,6 @@ impl Hashed {
 }
 
 /// Reads to the end, at most `limit` bytes; `None` if there are more.
-///
-/// # Errors
-/// The reader's.
 pub fn hash_reader(source: &mut dyn Read, limit: u64) -> io::Result<Option<Hashed>> {
     let mut hasher = SigningHasher::new().map_err(io::Error::other)?;
     let mut buffer = vec![0u8; PIECE];

@@ -25,9 +25,6 @@ pub fn check(plan: &Plan) -> Result<()> {
 }
 
 /// As [`check`], for a plan whose order is known already.
-///
-/// # Errors
-/// As [`check`].
 pub fn check_graph(graph: &Graph) -> Result<()> {
     let plan = graph.plan();
     if !(1..=FORMAT).contains(&plan.format) {

@@ -228,9 +228,6 @@ fn list(root: &Path, to: &Path) -> Result<()> {
 }
 
 /// The paths that were there before the job, relative to its root.
-///
-/// # Errors
-/// The file system's.
 pub(super) fn listed(job: &JobDir) -> Result<BTreeSet<Vec<u8>>> {
     let path = job.inputs();
     let bytes = fs::read(&path).context(format!("cannot read `{}`", path.display()))?;

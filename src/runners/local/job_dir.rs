@@ -34,9 +34,6 @@ impl JobDir {
     }
 
     /// Every job in a directory of jobs; none if there is no such directory.
-    ///
-    /// # Errors
-    /// The file system's.
     pub(super) fn all(jobs: &Path) -> Result<Vec<Self>> {
         let what = || format!("cannot list `{}`", jobs.display());
         let entries = match fs::read_dir(jobs) {
@@ -141,9 +138,6 @@ impl JobDir {
     }
 
     /// Makes the directory anew, with nothing in it but an empty `work`, `home` and `tmp`.
-    ///
-    /// # Errors
-    /// The file system's.
     pub(super) fn make_clean(&self) -> Result<()> {
         self.remove()?;
         for dir in [self.work(), self.home(), self.tmp()] {
@@ -156,26 +150,17 @@ impl JobDir {
     }
 
     /// Removes everything.
-    ///
-    /// # Errors
-    /// The file system's.
     pub(super) fn remove(&self) -> Result<()> {
         remove_tree(&self.dir)
     }
 
     /// Removes the files of a job that another attempt replaces; what it printed is kept.
-    ///
-    /// # Errors
-    /// The file system's.
     pub(super) fn remove_files(&self) -> Result<()> {
         [self.inside(), self.cargo()].iter().try_for_each(|dir| remove_tree(dir))
     }
 }
 
 /// Creates a directory, and those above it, that others cannot read.
-///
-/// # Errors
-/// The file system's.
 pub(super) fn create_private_dir(dir: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -186,9 +171,6 @@ pub(super) fn create_private_dir(dir: &Path) -> Result<()> {
 
 /// Makes a directory below `parent`, readable by its owner only and removed with this value, whose name nobody can know
 /// ahead: what a killed process left there, or another put there, is never entered and never in the way.
-///
-/// # Errors
-/// The file system's.
 pub(super) fn create_scratch_dir(parent: &Path, prefix: &str) -> Result<TempDir> {
     let made =
         tempfile::Builder::new().prefix(prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir_in(parent);
@@ -196,17 +178,11 @@ pub(super) fn create_scratch_dir(parent: &Path, prefix: &str) -> Result<TempDir>
 }
 
 /// Creates a file that must be absent and that others cannot read.
-///
-/// # Errors
-/// The file system's.
 pub(super) fn create_private_file(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Puts a small file in place at once: after a crash it is whole or absent.
-///
-/// # Errors
-/// The file system's.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = path.with_extension("partial");
     match fs::remove_file(&partial) {

@@ -78,9 +78,6 @@ pub fn reader(source: impl AsyncRead + Send + 'static) -> Result<Box<dyn Read + 
 }
 
 /// Everything of an opened object, for those that are small.
-///
-/// # Errors
-/// Reading fails.
 pub fn read_all(opened: Opened, key: &str) -> Result<Vec<u8>> {
     let mut bytes = opened.bytes;
     blocking(|| {

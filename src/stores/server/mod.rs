@@ -40,35 +40,20 @@ pub trait Server: Send + Sync + 'static {
     }
 
     /// Looks whether it answers and lets us in; changes nothing.
-    ///
-    /// # Errors
-    /// The server's.
     async fn is_there(&self) -> Result<()>;
 
     /// What is known of an object without reading it.
-    ///
-    /// # Errors
-    /// The server's.
     async fn stat(&self, key: &str) -> Result<Option<Stat>>;
 
     /// Opens an object; the bytes are of the one that `stat` is of. They can be read from any thread and on any runtime: see
     /// [`reader`].
-    ///
-    /// # Errors
-    /// The server's.
     async fn open(&self, key: &str) -> Result<Option<Opened>>;
 
     /// What is directly in a directory (a key without final slash; the root if it is empty), in any order; nothing if there is
     /// no such directory.
-    ///
-    /// # Errors
-    /// The server's.
     async fn entries(&self, dir: &str) -> Result<Vec<Entry>>;
 
     /// The keys of all objects below a directory, in any order. One step into each directory, unless the server knows better.
-    ///
-    /// # Errors
-    /// The server's.
     async fn list(&self, dir: &str) -> Result<Vec<String>> {
         let (mut found, mut todo) = (Vec::new(), vec![dir.to_owned()]);
         while let Some(dir) = todo.pop() {
@@ -88,9 +73,6 @@ pub trait Server: Send + Sync + 'static {
     async fn create(&self, key: &str, source: Source<'_>) -> Result<PutNew>;
 
     /// Replaces an object as one act if it still is the one that `old` is of; says whether it did.
-    ///
-    /// # Errors
-    /// The server's.
     async fn swap(&self, key: &str, old: &Stat, bytes: &[u8]) -> Result<bool>;
 
     /// Copies an object within the server to a key where there is none, if [`Promises::copies_once`]; else over what is there.
@@ -101,15 +83,9 @@ pub trait Server: Send + Sync + 'static {
     async fn copy(&self, from: &str, to: &str) -> Result<PutNew>;
 
     /// Removes an object; it is not an error if there is none.
-    ///
-    /// # Errors
-    /// The server's.
     async fn delete(&self, key: &str) -> Result<()>;
 
     /// Removes all that is below a directory, and the directory where there are such things.
-    ///
-    /// # Errors
-    /// The server's.
     async fn delete_dir(&self, dir: &str) -> Result<()> {
         for key in self.list(dir).await? {
             self.delete(&key).await?;
