@@ -8,9 +8,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::effects::{Clock, Disk, Forge, Remote, Runner, SecretResolver, Store};
+use jiff::Timestamp;
+
+use crate::effects::{Clock, Disk, Forge, Remote, Runner, SecretResolver, Signer, Store};
 use crate::error::{Error, Result};
-use crate::model::{Label, RemoteName, RunnerName, SecretRef, StoreName};
+use crate::model::{Fingerprint, Label, RemoteName, RunnerName, SecretRef, StoreName};
 use crate::table::{Faults, Table, TableKeys, Text};
 
 /// A port behind which adapters are.
@@ -19,11 +21,14 @@ pub trait Port: Send + Sync + 'static {
     type Common;
     /// What is known of an adapter without a table.
     type Facts: Copy + Send + Sync + 'static;
+    /// What a checked table says.
+    type Settings: fmt::Debug + Send + Sync + ?Sized;
 }
 
 /// One kind of adapter.
 pub struct Adapter<P: Port + ?Sized> {
-    /// As the configuration names it: the `kind` of a runner, the scheme of a store, `[forge.<kind>]`.
+    /// As the configuration names it: the `kind` of a runner, the scheme of a store, `[forge.<kind>]`, the key that says
+    /// where a key is.
     pub kind: &'static str,
     /// What it is, in one line, for help and the reference.
     pub about: &'static str,
@@ -52,7 +57,7 @@ impl<P: Port + ?Sized> fmt::Debug for Adapter<P> {
 }
 
 /// The checked table of one adapter.
-pub type Spec<P> = Arc<dyn Settings<P>>;
+pub type Spec<P> = Arc<<P as Port>::Settings>;
 
 /// What a checked table says. Everything but [`Settings::open`] is known without any input or output.
 pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
@@ -84,6 +89,11 @@ pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The programs of this machine that it starts.
+    fn programs(&self) -> Vec<Program> {
+        Vec::new()
+    }
+
     /// Whether jobs may get all rights of the user who ships, where the machine cannot isolate them.
     fn may_not_isolate(&self) -> bool {
         false
@@ -96,6 +106,17 @@ pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
 
     /// Makes it; touches nothing yet.
     fn open(&self, around: &Around) -> Result<Arc<P>>;
+}
+
+/// A program of this machine that an adapter starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    /// Its name.
+    pub name: &'static str,
+    /// The arguments with which it prints its version.
+    pub version: &'static [&'static str],
+    /// The package of Debian that has it.
+    pub package: &'static str,
 }
 
 /// What an adapter gets of this machine.
@@ -159,6 +180,7 @@ pub struct StoreFacts {
 impl Port for dyn Store {
     type Common = StoreTable;
     type Facts = StoreFacts;
+    type Settings = dyn Settings<Self>;
 }
 
 /// What is read of a `[[runner]]` before its adapter sees the rest.
@@ -175,6 +197,7 @@ pub struct RunnerTable {
 impl Port for dyn Runner {
     type Common = RunnerTable;
     type Facts = ();
+    type Settings = dyn Settings<Self>;
 }
 
 /// What is read of a `[[remote]]` before its adapter sees the rest.
@@ -191,11 +214,14 @@ pub struct RemoteTable {
 pub struct RemoteFacts {
     /// Whether it takes this address.
     pub takes: fn(&str) -> bool,
+    /// The programs that some of its addresses need.
+    pub programs: &'static [Program],
 }
 
 impl Port for dyn Remote {
     type Common = RemoteTable;
     type Facts = RemoteFacts;
+    type Settings = dyn Settings<Self>;
 }
 
 /// What is read of a `[forge.<kind>]` before its adapter sees the rest.
@@ -221,6 +247,74 @@ pub struct ForgeFacts {
 impl Port for dyn Forge {
     type Common = ForgeTable;
     type Facts = ForgeFacts;
+    type Settings = dyn Settings<Self>;
+}
+
+/// What is read of a key in `[signing]` before its adapter sees the rest.
+#[derive(Debug, Clone)]
+pub struct SignerTable {
+    /// Where it stands: `signing.release`.
+    pub setting: String,
+    /// The clone of the project: what is in it is shown relative to it, so that the clones of two maintainers say the same.
+    pub repository: PathBuf,
+}
+
+/// What is known of a kind of signer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SignerFacts {
+    /// The programs without which no key of this kind can sign.
+    pub programs: &'static [Program],
+}
+
+impl Port for dyn Signer {
+    type Common = SignerTable;
+    type Facts = SignerFacts;
+    type Settings = dyn SignerSettings;
+}
+
+/// What the checked table of a key says besides. [`Settings::open`] reads and unlocks the key; nothing here does.
+#[async_trait::async_trait]
+pub trait SignerSettings: Settings<dyn Signer> {
+    /// The fingerprint of the certificate, or of the one key that signs; none if the key is not on this machine.
+    ///
+    /// # Errors
+    /// What is there is not a key.
+    fn fingerprint(&self, disk: &dyn Disk) -> Result<Option<Fingerprint>>;
+
+    /// Looks for the key on this machine, for `doctor`; may wait for a program or a device.
+    ///
+    /// # Errors
+    /// It is not here, with what to do.
+    async fn find(&self) -> Result<FoundKey>;
+
+    /// The secret key with which messages to its owner are read; none leaves that to gpg.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn decrypting(&self, disk: &dyn Disk, now: Timestamp) -> Result<Option<DecryptingKey>> {
+        let _ = (disk, now);
+        Ok(None)
+    }
+}
+
+/// A key that is on this machine.
+#[derive(Debug)]
+pub struct FoundKey {
+    /// Where it is.
+    pub shown: String,
+    /// Why it may not sign, or why others may sign with it.
+    pub doubt: Option<Error>,
+}
+
+/// A secret key that reads messages.
+#[derive(Debug)]
+pub struct DecryptingKey {
+    /// The key as OpenPGP has it, armored or binary; its secret part may be locked.
+    pub bytes: Vec<u8>,
+    /// Where it is, for messages.
+    pub name: String,
+    /// Where the passphrase is found.
+    pub passphrase: Option<SecretRef>,
 }
 
 /// Every adapter that a configuration can name.
@@ -234,9 +328,24 @@ pub struct Registries {
     pub remotes: Vec<Adapter<dyn Remote>>,
     /// Kinds of forge.
     pub forges: Vec<Adapter<dyn Forge>>,
+    /// Kinds of signer.
+    pub signers: Vec<Adapter<dyn Signer>>,
 }
 
 impl Registries {
+    /// Every program that some kind of adapter starts, each once, in the order of their ports.
+    #[must_use]
+    pub fn programs(&self) -> Vec<Program> {
+        let remotes = self.remotes.iter().flat_map(|a| a.facts.programs);
+        let mut out: Vec<Program> = Vec::new();
+        for program in remotes.chain(self.signers.iter().flat_map(|a| a.facts.programs)) {
+            if !out.contains(program) {
+                out.push(*program);
+            }
+        }
+        out
+    }
+
     /// The kinds of adapter for a table of the configuration, each with its example and its own keys.
     #[must_use]
     pub fn kinds(&self, table: &str) -> Vec<AdapterKind> {
@@ -251,6 +360,7 @@ impl Registries {
             "runner" => all(&self.runners),
             "remote" => all(&self.remotes),
             "forge" => all(&self.forges),
+            "signing" => all(&self.signers),
             _ => Vec::new(),
         }
     }

@@ -41,6 +41,7 @@ pub fn registries() -> Registries {
         runners: runners::RUNNERS.to_vec(),
         remotes: remotes::REMOTES.to_vec(),
         forges: forges::FORGES.to_vec(),
+        signers: signers::SIGNERS.to_vec(),
     }
 }
 
@@ -55,7 +56,6 @@ pub fn effects(
     Credentials { secrets, hosts }: Credentials,
 ) -> Result<Effects> {
     let program = GitProgram::from_env().of_clone(&config.project.repository);
-    let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), secrets.clone(), disk.clone(), clock.clone());
     let jobs = Jobs {
         dir: dir.jobs(),
         program: this_program()?,
@@ -66,6 +66,7 @@ pub fn effects(
     let repository = config.project.repository.clone();
     let (clock_of_all, secrets_of_all) = (clock.clone(), secrets.clone());
     let around = Around { disk, clock, secrets, hosts, repository, jobs: Some(jobs) };
+    let keys = ConfiguredKeys::new(&config.signing, root.to_owned(), around.clone());
     let to = destinations(config, &around)?;
     let mut forges = BTreeMap::new();
     for forge in &config.forges {
@@ -94,12 +95,8 @@ pub fn watched(config: &Config, clock: Arc<dyn Clock>) -> Arc<dyn Clock> {
 
 /// The web servers of a configuration that can be asked for the time: anybody may.
 fn servers(config: &Config) -> Vec<(String, String)> {
-    let stores = config.stores.iter().filter_map(|s| {
-        let at = s.public_url.clone().or_else(|| s.spec.clock())?;
-        Some((format!("store `{}`", s.name), at))
-    });
-    let forges = config.forges.iter().filter_map(|f| Some((format!("forge `{}`", f.name), f.spec.clock()?)));
-    stores.chain(forges).filter(|(_, url)| url.starts_with("http")).collect()
+    let servers = config.specs().filter_map(|table| Some((table.shown(), table.clock?)));
+    servers.filter(|(_, url)| url.starts_with("http")).collect()
 }
 
 /// The stores and remotes of a configuration.

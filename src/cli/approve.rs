@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use super::project::LocalProject;
 use super::{Global, Output, prompt};
-use crate::config::KeySource;
+use crate::adapter::{SignerTable, Spec};
+use crate::effects::Signer;
 use crate::engine::approve::{Review, approve, review};
 use crate::engine::{NOTE, Train, approvals};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Fingerprint, PersonId, TrainName, escape};
+use crate::signers;
 use crate::trust::TrustedRoot;
 
 /// Look at everything that a train would publish, and approve it as one person
@@ -56,7 +58,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     }
     let name = chosen(&place, args)?;
     let mut effects = place.effects(&name, out.progress())?;
-    if let Some(source) = own_key(args)? {
+    if let Some(source) = own_key(&place, args)? {
         effects.keys = place.keys_with(&effects, &args.person, source);
     }
     let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
@@ -116,13 +118,14 @@ fn chosen(place: &LocalProject, args: &Args) -> Result<TrainName> {
 
 /// The key that the person names. The configuration is everybody's, and its sources are pinned with the plan; whoever
 /// approves may keep the key elsewhere, and says so for this once.
-fn own_key(args: &Args) -> Result<Option<KeySource>> {
+fn own_key(place: &LocalProject, args: &Args) -> Result<Option<Spec<dyn Signer>>> {
     if let Some(fingerprint) = &args.gpg {
-        return Ok(Some(KeySource::Gpg { fingerprint: fingerprint.to_string() }));
+        return Ok(Some(signers::gpg::key(fingerprint.clone())));
     }
     let Some(file) = &args.key else { return Ok(None) };
     let path = std::path::absolute(file).context(format!("cannot find out where `{}` is", file.display()))?;
-    Ok(Some(KeySource::File { path, passphrase: None }))
+    let (setting, repository) = (format!("signing.people.{}", args.person), place.config.project.repository.clone());
+    Ok(Some(signers::file::key(SignerTable { setting, repository }, path)))
 }
 
 /// Asked before the review, which may take long.

@@ -93,6 +93,7 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
     let subjects = doctor::Subjects {
         config,
         meaning: meaning.as_ref().filter(|_| config.is_ok()),
+        registries: &global.registries,
         state: &state,
         now: HostClock.now(),
         runners: &runners,

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 pub use report::{Health, HealthCheck};
 
+use crate::adapter::Registries;
 use crate::config::{Config, StoreRole};
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
@@ -41,6 +42,8 @@ pub struct Subjects<'a> {
     pub config: std::result::Result<&'a Config, &'a Error>,
     /// Why the configuration names something that is not there.
     pub meaning: Option<&'a Error>,
+    /// The kinds of adapter that there are.
+    pub registries: &'a Registries,
     /// The state directory, which need not exist yet.
     pub state: &'a Path,
     /// What this machine's clock shows.
@@ -95,7 +98,7 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
             ..HealthCheck::from_error("configuration", "names", Health::Fail, e)
         });
     }
-    machine::programs(config, &mut work);
+    machine::programs(config, subjects.registries, &mut work);
     work.now(machine::disk_space(subjects.state));
     work.now(machine::clock(subjects.now));
     if let Some(config) = config {

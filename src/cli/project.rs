@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::Global;
-use crate::adapter::Around;
-use crate::config::{self, Config, KeySource};
+use crate::adapter::{Around, Spec};
+use crate::config::{self, Config};
 use crate::effects::{
-    Clock, Disk, Effects, Keys, LockGuard, Objects, PathKind, Progress, SecretResolver, files, locks,
+    Clock, Disk, Effects, Keys, LockGuard, Objects, PathKind, Progress, SecretResolver, Signer, files, locks,
 };
 use crate::engine::index::{ReleaseHistory, StoreRelease};
 use crate::engine::{Approvals, Next, Question, Train, TrainDir, TrainRecord, TrainView, approvals, next};
@@ -224,12 +224,11 @@ impl LocalProject {
         wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress, credentials)
     }
 
-    /// The configured keys, but a person's from another source.
-    pub(super) fn keys_with(&self, effects: &Effects, person: &PersonId, source: KeySource) -> Arc<dyn Keys> {
+    /// The configured keys, but another one of a person.
+    pub(super) fn keys_with(&self, effects: &Effects, person: &PersonId, key: Spec<dyn Signer>) -> Arc<dyn Keys> {
         let mut signing = self.config.signing.clone();
-        signing.people.insert(person.clone(), source);
-        let (secrets, disk, clock) = (effects.secrets.clone(), self.disk.clone(), self.clock.clone());
-        Arc::new(ConfiguredKeys::new(&signing, self.root.clone(), secrets, disk, clock))
+        signing.people.insert(person.clone(), key);
+        Arc::new(ConfiguredKeys::new(&signing, self.root.clone(), self.around(effects.secrets.clone())))
     }
 
     /// Reads secrets, but runs a command for one only if a plan with this configuration's sources was adopted here: until
@@ -252,14 +251,12 @@ impl LocalProject {
     /// The same for who approves by a bundle: a command is run if the bundle's plan shows it, or if it is the one for this
     /// person's own passphrase, and only once the person has agreed to `plan`.
     pub(super) fn secrets_by_bundle(&self, person: &PersonId, plan: Option<&Plan>) -> SecretResolver {
-        let own = match self.config.signing.people.get(person) {
-            Some(KeySource::File { passphrase, .. }) => passphrase.clone(),
-            _ => None,
-        };
+        let key = self.config.signing.people.get(person);
+        let own: Vec<SecretRef> = key.into_iter().flat_map(|key| key.secrets()).map(|(_, from)| from.clone()).collect();
         let now = crate::plan::secrets(&self.config);
         let (agreed, shown) = (plan.is_some(), plan.is_some_and(|p| crate::plan::shows_commands(&p.secrets, &now)));
         Arc::new(move |reference| {
-            let mine = agreed && own.as_ref() == Some(reference);
+            let mine = agreed && own.contains(reference);
             if matches!(reference, SecretRef::Command(_)) && !shown && !mine {
                 return Err(Error::input("a command that prints a secret is not run before its plan was reviewed")
                     .hint("if the bundle is encrypted: `gpg --output plain.tar --decrypt BUNDLE`, then approve `plain.tar`")
@@ -276,15 +273,19 @@ impl LocalProject {
 
     /// Where the trains of this project go.
     pub(super) fn destinations(&self) -> Result<Destinations> {
-        let around = Around {
+        wiring::destinations(&self.config, &self.around(self.secrets()))
+    }
+
+    /// What adapters get of this machine where no train is run.
+    fn around(&self, secrets: SecretResolver) -> Around {
+        Around {
             disk: self.disk.clone(),
             clock: self.clock.clone(),
-            secrets: self.secrets(),
+            secrets,
             hosts: self.hosts(),
             repository: self.config.project.repository.clone(),
             jobs: None,
-        };
-        wiring::destinations(&self.config, &around)
+        }
     }
 
     /// The trust root that is pinned on this machine.

@@ -12,6 +12,7 @@ mod resolve;
 mod sections;
 mod sensitive;
 mod settings;
+mod specs;
 mod template;
 mod train;
 mod unused;
@@ -22,10 +23,11 @@ pub use resolve::parse;
 pub use sections::{ConfigSection, File, sections};
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
-    ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, KeySource,
-    Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, StoreRole,
-    TargetConfig, TemplateSet, TrainLine, TrainRequest,
+    ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, Presence,
+    Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, StoreRole, TargetConfig,
+    TemplateSet, TrainLine, TrainRequest,
 };
+pub use specs::TableFacts;
 pub use train::parse_train;
 pub use unused::{Unused, refuse};
 

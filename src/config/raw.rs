@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::table::{Moment, OneOrMany, RawSecret, Text, TextOr, Texts, keys};
+use crate::table::{Moment, OfKind, OneOrMany, RawSecret, Text, TextOr, Texts, keys};
 
 keys! {
     /// The project: its name, where its clone is, who commits.
@@ -269,29 +269,18 @@ keys! {
     /// The keys that sign.
     #[derive(Debug, Clone, Default, Deserialize)]
     #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "the adapters of signers read the tables; here they are listed")]
     pub(super) struct RawSigning {
         /// Signs tags and artifacts.
-        pub(super) release: Option<Spanned<RawKey>>,
+        pub(super) release: Option<OfKind>,
         /// Signs indexes.
-        pub(super) freshness: Option<Spanned<RawKey>>,
+        pub(super) freshness: Option<OfKind>,
         /// Signs journal records.
-        pub(super) operator: Option<Spanned<RawKey>> = "a key that is made in the state directory",
+        pub(super) operator: Option<OfKind> = "a key that is made in the state directory",
         /// Keys with which people approve on this machine, by person.
-        pub(super) people: Option<BTreeMap<Text, Spanned<RawKey>>> = "{}",
+        pub(super) people: Option<BTreeMap<Text, OfKind>> = "{}",
         /// Whether each artifact gets a signature of the release key.
         pub(super) sign_artifacts: Option<bool> = "false",
-    }
-
-    /// A key: `{ file = …, passphrase = … }` or `{ gpg = … }`.
-    #[derive(Debug, Clone, Deserialize)]
-    #[serde(deny_unknown_fields, expecting = "`{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`")]
-    pub(super) struct RawKey {
-        /// An OpenPGP secret key file (Ed25519), armored or binary, relative to this file.
-        pub(super) file: Option<Text>,
-        /// Where the passphrase of the file is found.
-        pub(super) passphrase: Option<RawSecret> = "none: the key has no passphrase",
-        /// The whole fingerprint of a key of the user's gpg; smartcards and HSMs too.
-        pub(super) gpg: Option<Text>,
     }
 }
 

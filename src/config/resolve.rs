@@ -15,15 +15,15 @@ use std::path::Path;
 
 use semver::Version;
 
-use super::raw::{self, RawBundle, RawKey, RawProject, RawRelease, RawSigning};
+use super::raw::{self, RawBundle, RawProject, RawRelease};
 use super::sections;
-use super::settings::{BundleConfig, Config, KeySource, Project, SigningConfig, TemplateSet};
+use super::settings::{BundleConfig, Config, Project, TemplateSet};
 use super::template::{Values, render};
 use crate::adapter::Registries;
 use crate::bump::VersionRules;
 use crate::error::Result;
 use crate::model::TagName;
-use crate::table::{Fault, Faults, OneOrMany, Text, TomlDocument, grammar, grammar_fault, not_empty, secrets};
+use crate::table::{Fault, Faults, OneOrMany, Text, TomlDocument, grammar, grammar_fault, secrets};
 
 /// Reads the text of a `lifeboat.toml` that lies at `path`; the project's own templates stay empty.
 ///
@@ -82,8 +82,7 @@ fn resolve(
     let stores = adapters::stores(document, base, (checkout, state), (registries, counts), faults);
     let quorum = quorum::resolve(release, &stores, faults);
     let (forges, remotes) = adapters::forges_and_remotes(document, base, registries, faults);
-    let signing = document.section::<RawSigning>("signing", faults).unwrap_or_default();
-    let signing = self::signing(signing, base, faults);
+    let signing = adapters::signing(document, base, checkout, registries, faults);
     let config = Config {
         project: project?,
         version,
@@ -177,51 +176,6 @@ pub(super) fn git_address(url: &Text, base: &Path) -> Result<String, Fault> {
     // As git-fetch(1), "GIT URLS": a colon before the first slash is the scp-like form.
     let scp_like = text.split('/').next().is_some_and(|first| first.contains(':'));
     Ok(if text.contains("://") || scp_like { text.clone() } else { base.join(text).display().to_string() })
-}
-
-fn signing(raw: RawSigning, base: &Path, faults: &mut Faults) -> SigningConfig {
-    let mut source = |raw: &Option<toml::Spanned<RawKey>>| raw.as_ref().and_then(|key| key_source(key, base, faults));
-    let (release, freshness, operator) = (source(&raw.release), source(&raw.freshness), source(&raw.operator));
-    let mut people = BTreeMap::new();
-    for (name, key) in raw.people.iter().flatten() {
-        if let (Some(name), Some(key)) = (grammar(name, faults), key_source(key, base, faults)) {
-            people.insert(name, key);
-        }
-    }
-    SigningConfig { release, freshness, operator, people, sign_artifacts: raw.sign_artifacts.unwrap_or(false) }
-}
-
-fn key_source(raw: &toml::Spanned<RawKey>, base: &Path, faults: &mut Faults) -> Option<KeySource> {
-    let key = raw.get_ref();
-    match (&key.file, &key.gpg) {
-        (Some(file), None) => {
-            not_empty(file, faults)?;
-            let passphrase = match &key.passphrase {
-                Some(p) => Some(faults.keep(secrets::reference(p, base))?),
-                None => None,
-            };
-            Some(KeySource::File { path: base.join(file.get_ref()), passphrase })
-        }
-        (None, Some(gpg)) if key.passphrase.is_none() => {
-            let hex: String = gpg.get_ref().trim_start_matches("0x").chars().filter(|c| *c != ' ').collect();
-            if !matches!(hex.len(), 40 | 64) || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
-                let label = "expected the 40 hexadecimal digits that `gpg --list-secret-keys` shows";
-                faults.add(Fault::new(gpg.span(), "this is not a whole fingerprint", label));
-                return None;
-            }
-            Some(KeySource::Gpg { fingerprint: hex.to_ascii_uppercase() })
-        }
-        (None, Some(gpg)) => {
-            let fault = Fault::new(gpg.span(), "a key of gpg has its passphrase in gpg-agent", "remove `passphrase`");
-            faults.add(fault);
-            None
-        }
-        _ => {
-            let label = "expected `{ file = \"path\" }` or `{ gpg = \"FINGERPRINT\" }`";
-            faults.add(Fault::new(raw.span(), "a key is in a file or in gpg", label));
-            None
-        }
-    }
 }
 
 /// Checks patterns over branches.

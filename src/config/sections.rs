@@ -28,7 +28,7 @@ pub struct ConfigSection {
     pub header: &'static str,
     /// Its keys, those of every kind of adapter.
     pub keys: &'static TableKeys,
-    /// The kinds of adapter that it may be of, each with further keys of its own.
+    /// The kinds of adapter that it may be of, or its keys that hold a table of a kind: each with further keys of its own.
     pub kinds: Vec<AdapterKind>,
 }
 
@@ -44,9 +44,17 @@ impl ConfigSection {
     #[must_use]
     pub fn flat(&self) -> Vec<(String, &'static Key)> {
         let mut out = self.keys.flat();
-        for (path, key) in self.kinds.iter().flat_map(|kind| kind.keys.flat()) {
-            if out.iter().all(|(known, _)| *known != path) {
-                out.push((path, key));
+        let mut places: Vec<String> =
+            out.iter().filter(|(_, k)| k.written.is_of_kind()).map(|(p, _)| format!("{p}.")).collect();
+        if places.is_empty() {
+            places.push(String::new());
+        }
+        for place in places {
+            for (path, key) in self.kinds.iter().flat_map(|kind| kind.keys.flat()) {
+                let path = format!("{place}{path}");
+                if out.iter().all(|(known, _)| *known != path) {
+                    out.push((path, key));
+                }
             }
         }
         out

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapter::{ForgeFacts, Spec};
 use crate::bump::VersionRules;
-use crate::effects::{Forge, Remote, Runner, Store};
+use crate::effects::{Forge, Remote, Runner, Signer, Store};
 use crate::error::{Error, Result};
 use crate::formats::glob;
 use crate::model::{
@@ -260,36 +260,37 @@ impl RemoteConfig {
     }
 }
 
-/// Where a secret key is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    /// An OpenPGP secret key file (Ed25519), with its passphrase if it has one.
-    File {
-        /// The file, ASCII-armored or binary.
-        path: PathBuf,
-        /// Where the passphrase is found.
-        passphrase: Option<SecretRef>,
-    },
-    /// A key of the user's gpg, by fingerprint; smartcards and HSMs too.
-    Gpg {
-        /// Uppercase hexadecimal.
-        fingerprint: String,
-    },
-}
-
 /// `[signing]`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct SigningConfig {
     /// Signs tags and artifacts.
-    pub release: Option<KeySource>,
+    pub release: Option<Spec<dyn Signer>>,
     /// Signs indexes.
-    pub freshness: Option<KeySource>,
+    pub freshness: Option<Spec<dyn Signer>>,
     /// Signs journal records; one is made in the state directory if none is given.
-    pub operator: Option<KeySource>,
+    pub operator: Option<Spec<dyn Signer>>,
     /// Keys with which people approve, on this machine.
-    pub people: BTreeMap<PersonId, KeySource>,
+    pub people: BTreeMap<PersonId, Spec<dyn Signer>>,
     /// Whether each artifact gets a signature of the release key.
     pub sign_artifacts: bool,
+    /// How a key of each kind is written, for messages.
+    pub examples: Vec<&'static str>,
+}
+
+impl SigningConfig {
+    /// Every key, with its place in the table: `release`, `people.alice`.
+    pub fn keys(&self) -> impl Iterator<Item = (String, &Spec<dyn Signer>)> {
+        let roles = [("release", &self.release), ("freshness", &self.freshness), ("operator", &self.operator)];
+        let roles = roles.into_iter().filter_map(|(role, key)| Some((role.to_owned(), key.as_ref()?)));
+        roles.chain(self.people.iter().map(|(person, key)| (format!("people.{person}"), key)))
+    }
+
+    /// How a key is written at a place, in each way that there is.
+    #[must_use]
+    pub fn example(&self, place: &str) -> String {
+        let written: Vec<String> = self.examples.iter().map(|example| format!("`{place} = {example}`")).collect();
+        written.join(" or ")
+    }
 }
 
 /// Texts with placeholders, by name: `commit.txt`, `tag.txt`, `notes.md`, `release.html`, `index.html`.

@@ -107,14 +107,16 @@ fn keys_and_secrets_are_references() {
         "[signing]\nrelease = { file = \"k.asc\", passphrase = { env = \"P\" } }\noperator = { gpg = \"0123456789abcdef0123456789ABCDEF01234567\" }\n\
          [signing.people]\nalice = { file = \"/a.asc\" }\n[forge.github]\nrepository = \"a/b\"\ntoken = { command = [\"pass\", \"gh\"] }\n",
     );
-    assert_eq!(
-        c.signing.release,
-        Some(KeySource::File { path: "/src/acme/k.asc".into(), passphrase: Some(SecretRef::Env("P".into())) })
-    );
-    assert_eq!(
-        c.signing.operator,
-        Some(KeySource::Gpg { fingerprint: "0123456789ABCDEF0123456789ABCDEF01234567".into() })
-    );
+    let keys: Vec<(String, String)> = c.signing.keys().map(|(name, key)| (name, key.place())).collect();
+    let expected = [
+        ("release", "key file `k.asc`"),
+        ("operator", "gpg key 0123456789ABCDEF0123456789ABCDEF01234567"),
+        ("people.alice", "key file `/a.asc`"),
+    ];
+    assert_eq!(keys, expected.map(|(name, place)| (name.to_owned(), place.to_owned())));
+    let release = c.signing.release.as_ref().unwrap();
+    assert_eq!(release.secrets(), [("passphrase", &SecretRef::Env("P".into()))]);
+    assert_eq!(release.files(), [Path::new("/src/acme/k.asc")]);
     assert_eq!(c.signing.people.len(), 1);
     assert_eq!(c.forges[0].spec.secrets(), [("token", &SecretRef::Command(vec!["pass".into(), "gh".into()]))]);
 }
@@ -287,7 +289,14 @@ fn faults() {
             &["two forge or remote tables are named `m`"],
         ),
         ("[signing]\nrelease = { gpg = \"ABCD\" }\n".into(), &["this is not a whole fingerprint"]),
-        ("[signing]\nrelease = {}\n".into(), &["a key is in a file or in gpg"]),
+        ("[signing]\nrelease = {}\n".into(), &["a key is of exactly one kind", "`{ gpg = \"FINGERPRINT\" }`"]),
+        ("[signing]\nrelease = { file = \"a\", gpg = \"b\" }\n".into(), &["a key is of exactly one kind"]),
+        ("[signing]\nrelease = { fiel = \"a\" }\n".into(), &["unknown key `fiel`", "did you mean `file`?"]),
+        ("[signing]\nreleas = { file = \"a\" }\n".into(), &["unknown key `releas`", "did you mean `release`?"]),
+        (
+            "[signing.people]\nalice = { gpg = \"ABCD\", passphrase = { env = \"P\" } }\n".into(),
+            &["a key of gpg has its passphrase in gpg-agent", "remove `passphrase`"],
+        ),
         ("[store]\nname = \"m\"\n".into(), &["write `[[store]]`, once for each"]),
         ("[bundle]\nvendor = \"yes\"\n".into(), &["wrong type: found a string", "a boolean"]),
     ];

@@ -2,15 +2,14 @@
 
 use jiff::Timestamp;
 
-use crate::config::{KeySource, SigningConfig};
-use crate::effects::Disk;
-use crate::error::{Context as _, Result};
-use crate::formats::openpgp::Certificate;
-use crate::model::Fingerprint;
+use crate::adapter::Spec;
+use crate::config::SigningConfig;
+use crate::effects::{Disk, Signer};
+use crate::error::Result;
 use crate::trust::{KeyRole, TrustedRoot, check_own_key};
 
 /// A configured key, its place in `[signing]`, and the role of the trust root that it must have.
-pub type OwnKey<'a> = (&'static str, &'a KeySource, &'a KeyRole);
+pub type OwnKey<'a> = (&'static str, &'a Spec<dyn Signer>, &'a KeyRole);
 
 /// The keys of `[signing]` that sign for a role of keys.
 #[must_use]
@@ -20,21 +19,11 @@ pub fn own_keys<'a>(signing: &'a SigningConfig, trust: &'a TrustedRoot) -> Vec<O
     all.into_iter().filter_map(|(name, key, role)| Some((name, key.as_ref()?, role))).collect()
 }
 
-/// Whether the trust root knows a key. Of a key file only the public part is looked at; one that is not on this machine
-/// says nothing.
+/// Whether the trust root knows a key; one that is not on this machine says nothing.
 ///
 /// # Errors
 /// It does not count for its role.
 pub fn known(disk: &dyn Disk, trust: &TrustedRoot, (name, key, role): OwnKey<'_>, now: Timestamp) -> Result<()> {
-    let fingerprint: Fingerprint = match key {
-        KeySource::Gpg { fingerprint } => fingerprint.parse()?,
-        KeySource::File { path, .. } => {
-            let shown = path.display().to_string();
-            match disk.read(path).context(format!("cannot read `{shown}`"))? {
-                Some(bytes) => Certificate::of_secret(&bytes, &shown)?.fingerprint().clone(),
-                None => return Ok(()),
-            }
-        }
-    };
+    let Some(fingerprint) = key.fingerprint(disk)? else { return Ok(()) };
     check_own_key(trust, (name, role), &fingerprint, now)
 }

@@ -19,12 +19,11 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::Settings;
 use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{
-    Advisory, AdvisoryId, BranchName, Label, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName, escape,
+    Advisory, AdvisoryId, BranchName, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName, escape,
 };
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
@@ -226,10 +225,7 @@ impl Plan {
 /// # Errors
 /// The adapter's own: what it lacks.
 pub fn check_adapters(config: &Config) -> Result<()> {
-    config.stores.iter().try_for_each(|s| s.spec.lacks_nothing())?;
-    config.runners.iter().try_for_each(|r| r.spec.lacks_nothing())?;
-    config.remotes.iter().try_for_each(|r| r.spec.lacks_nothing())?;
-    config.forges.iter().try_for_each(|f| f.spec.lacks_nothing())
+    config.specs().find_map(|table| table.lacks).map_or(Ok(()), Err)
 }
 
 /// Refuses an adapter that would send credentials to a host that the trust root does not have: they would never be sent.
@@ -237,14 +233,10 @@ pub fn check_adapters(config: &Config) -> Result<()> {
 /// # Errors
 /// Names the host and the table.
 pub fn check_hosts(config: &Config, trusted: &BTreeSet<String>) -> Result<()> {
-    let stores = config.stores.iter().map(|s| (format!("store `{}`", s.name), s.spec.hosts()));
-    let runners = config.runners.iter().map(|r| (format!("runner `{}`", r.name), r.spec.hosts()));
-    let remotes = config.remotes.iter().map(|r| (format!("remote `{}`", r.name), r.spec.hosts()));
-    let forges = config.forges.iter().map(|f| (format!("forge `{}`", f.name), f.spec.hosts()));
-    for (who, hosts) in stores.chain(runners).chain(remotes).chain(forges) {
-        if let Some(host) = hosts.iter().find(|host| !trusted.contains(*host)) {
+    for table in config.specs() {
+        if let Some(host) = table.hosts.iter().find(|host| !trusted.contains(*host)) {
             return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
-                .detail(format!("{who} sends them there"))
+                .detail(format!("{} sends them there", table.shown()))
                 .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
         }
     }
@@ -255,41 +247,16 @@ pub fn check_hosts(config: &Config, trusted: &BTreeSet<String>) -> Result<()> {
 #[must_use]
 pub fn destinations(config: &Config) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    for r in &config.runners {
-        let labels: Vec<&str> = r.labels.iter().map(Label::as_str).collect();
-        let mut what = format!("{}, labels: {}", r.kind, labels.join(" "));
-        let place = r.spec.place();
-        if !place.is_empty() {
-            what.push_str(&format!("; {place}"));
+    for table in config.specs().filter(|table| !table.is_key()) {
+        let name = format!("{} {}", table.table, table.name);
+        out.extend(table.pins.into_iter().map(|(what, at)| (format!("{what} of {name}"), at)));
+        let mut place = table.place;
+        if table.may_not_isolate {
+            place.push_str(&format!("; {NOT_ISOLATED}"));
         }
-        if r.spec.may_not_isolate() {
-            what.push_str(&format!("; {NOT_ISOLATED}"));
-        }
-        out.insert(format!("{RUNNER}{}", r.name), what);
-        pins(&format!("{RUNNER}{}", r.name), &*r.spec, &mut out);
-    }
-    for s in &config.stores {
-        let (name, shown) = (format!("store {}", s.name), s.public_url.clone().unwrap_or_else(|| "none".to_owned()));
-        out.insert(format!("public address of {name}"), shown);
-        pins(&name, &*s.spec, &mut out);
-        out.insert(name, s.spec.place());
-    }
-    for r in &config.remotes {
-        let name = format!("remote {}", r.name);
-        pins(&name, &*r.spec, &mut out);
-        out.insert(name, r.spec.place());
-    }
-    for f in &config.forges {
-        let name = format!("forge {}", f.name);
-        pins(&name, &*f.spec, &mut out);
-        out.insert(name, f.spec.place());
+        out.insert(name, place);
     }
     out
-}
-
-/// What a plan pins of an adapter besides its place.
-fn pins<P: ?Sized>(name: &str, spec: &dyn Settings<P>, out: &mut BTreeMap<String, String>) {
-    out.extend(spec.pins().into_iter().map(|(what, at)| (format!("{what} of {name}"), at)));
 }
 
 /// What is said of a runner with `same_user`.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::config::{Config, KeySource, TargetConfig};
-use crate::model::{PersonId, SecretRef};
+use crate::config::{Config, TargetConfig};
+use crate::model::SecretRef;
 
 /// How a source that is a command begins.
 const COMMAND: &str = "output of the command ";
@@ -15,19 +15,19 @@ const COMMAND: &str = "output of the command ";
 #[must_use]
 pub fn secrets(config: &Config) -> BTreeMap<String, String> {
     let base = &config.project.repository;
-    let signing = &config.signing;
-    let roles = [("release", &signing.release), ("freshness", &signing.freshness), ("operator", &signing.operator)];
-    let roles = roles.into_iter().filter_map(|(name, key)| Some((format!("signing.{name}"), key.as_ref()?)));
-    let person = |(person, key): (&PersonId, _)| (format!("signing.people.{person}"), key);
-    let people = signing.people.iter().map(person);
-    let mut out: BTreeMap<String, String> = roles.chain(people).map(|(name, key)| (name, of_key(key, base))).collect();
-    let mut of = |kind: &str, name: &str, found: Vec<(&'static str, &SecretRef)>| {
-        out.extend(found.into_iter().map(|(key, from)| (format!("{kind}.{name}.{key}"), of_secret(from, base))));
-    };
-    config.stores.iter().for_each(|s| of("store", s.name.as_str(), s.spec.secrets()));
-    config.runners.iter().for_each(|r| of("runner", r.name.as_str(), r.spec.secrets()));
-    config.remotes.iter().for_each(|r| of("remote", r.name.as_str(), r.spec.secrets()));
-    config.forges.iter().for_each(|f| of("forge", f.name.as_str(), f.spec.secrets()));
+    let mut out = BTreeMap::new();
+    for table in config.specs() {
+        if table.is_key() {
+            let mut place = table.place;
+            table.pins.iter().for_each(|(what, at)| place.push_str(&format!(", its {what}: {at}")));
+            let secrets = table.secrets.iter().map(|(key, from)| format!(", its {key}: {}", of_secret(from, base)));
+            place.extend(secrets);
+            out.insert(format!("{}.{}", table.table, table.name), place);
+        } else {
+            let name = |key| format!("{}.{}.{key}", table.table, table.name);
+            out.extend(table.secrets.iter().map(|(key, from)| (name(key), of_secret(from, base))));
+        }
+    }
     let jobs = config.targets.iter().map(|t| ("target", t));
     let jobs = jobs.chain(config.assemblies.iter().map(|a| ("assemble", &a.recipe)));
     for (kind, job) in jobs {
@@ -59,16 +59,6 @@ pub fn shows_commands(planned: &BTreeMap<String, String>, now: &BTreeMap<String,
 
 fn variable_of(kind: &str, job: &TargetConfig, name: &str) -> String {
     format!("{kind}.{}.secret_env.{name}", job.name)
-}
-
-fn of_key(key: &KeySource, base: &Path) -> String {
-    match key {
-        KeySource::Gpg { fingerprint } => format!("gpg key {fingerprint}"),
-        KeySource::File { path, passphrase: None } => format!("key file `{}`", shown(path, base)),
-        KeySource::File { path, passphrase: Some(from) } => {
-            format!("key file `{}`, its passphrase: {}", shown(path, base), of_secret(from, base))
-        }
-    }
 }
 
 fn of_secret(from: &SecretRef, base: &Path) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::porcelain;
-use crate::adapter::{Adapter, Around, RemoteFacts, RemoteTable, Settings, Spec};
+use crate::adapter::{Adapter, Around, Program, RemoteFacts, RemoteTable, Settings, Spec};
 use crate::effects::{Breaker, Clock, Failure, RefUpdate, Remote};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::git::{Call, Configuration, GitOutput, GitProgram, STILL, is_address};
@@ -21,9 +21,12 @@ pub(super) const ADAPTER: Adapter<dyn Remote> = Adapter {
     about: "what the user's own git program reaches: paths, ssh, https, with the user's credentials",
     example: "what `git push` takes: a path, `ssh://…`, `host:path`, `https://…`, `http://…`, `git://…`, `file://…`",
     keys: NO_KEYS,
-    facts: RemoteFacts { takes: is_address },
+    facts: RemoteFacts { takes: is_address, programs: &[SSH] },
     parse,
 };
+
+/// What git starts for addresses over ssh.
+const SSH: Program = Program { name: "ssh", version: &["-V"], package: "openssh-client" };
 
 fn parse(common: &RemoteTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Remote>> {
     table.has_no_more(faults);
@@ -37,6 +40,12 @@ struct Configured(RemoteTable);
 impl Settings<dyn Remote> for Configured {
     fn place(&self) -> String {
         self.0.url.clone()
+    }
+
+    fn programs(&self) -> Vec<Program> {
+        let url = &self.0.url;
+        let over_ssh = !url.starts_with('/') && !url.starts_with("http") && !url.starts_with("file:");
+        over_ssh.then_some(SSH).into_iter().collect()
     }
 
     fn open(&self, around: &Around) -> Result<Arc<dyn Remote>> {

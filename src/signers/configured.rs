@@ -1,17 +1,16 @@
 //! The keys of `[signing]`, found by role when they are first needed.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::gpg::GpgSigner;
 use super::openpgp::{SecretKey, generate};
-use crate::config::{KeySource, SigningConfig};
-use crate::effects::{Clock, Disk, Keys, Role, SecretResolver, Signer, files, locks};
+use crate::adapter::{Around, Spec};
+use crate::config::SigningConfig;
+use crate::effects::{Keys, Role, Signer, files, locks};
 use crate::error::{Context as _, Error, Result};
-use crate::model::Secret;
 
 /// The file in the state directory that holds the operator's own key.
 pub const OPERATOR_KEY: &str = "operator-key.asc";
@@ -20,26 +19,18 @@ pub const OPERATOR_KEY: &str = "operator-key.asc";
 pub struct ConfiguredKeys {
     signing: SigningConfig,
     state_dir: PathBuf,
-    secrets: SecretResolver,
-    disk: Arc<dyn Disk>,
-    clock: Arc<dyn Clock>,
+    around: Around,
     unlocked: Mutex<HashMap<Role, Arc<dyn Signer>>>,
 }
 
 impl ConfiguredKeys {
     /// Looks at nothing yet. An operator key that is not configured is made in `state_dir` when it is first needed.
     #[must_use]
-    pub fn new(
-        signing: &SigningConfig,
-        state_dir: PathBuf,
-        secrets: SecretResolver,
-        disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { signing: signing.clone(), state_dir, secrets, disk, clock, unlocked: Mutex::default() }
+    pub fn new(signing: &SigningConfig, state_dir: PathBuf, around: Around) -> Self {
+        Self { signing: signing.clone(), state_dir, around, unlocked: Mutex::default() }
     }
 
-    fn source(&self, role: &Role) -> Option<&KeySource> {
+    fn spec(&self, role: &Role) -> Option<&Spec<dyn Signer>> {
         match role {
             Role::Release => self.signing.release.as_ref(),
             Role::Freshness => self.signing.freshness.as_ref(),
@@ -49,45 +40,35 @@ impl ConfiguredKeys {
     }
 
     fn find(&self, role: &Role) -> Result<Arc<dyn Signer>> {
-        match self.source(role) {
-            Some(KeySource::Gpg { fingerprint }) => Ok(Arc::new(GpgSigner::new(fingerprint.parse()?))),
-            Some(KeySource::File { path, passphrase }) => {
-                let passphrase = passphrase.as_ref().map(|p| (self.secrets)(p)).transpose()?;
-                let bytes = self.disk.read(path).context(format!("cannot read `{}`", path.display()))?;
-                let bytes = bytes.ok_or_else(|| {
-                    Error::input(format!("there is no key file `{}`", path.display()))
-                        .hint(format!("put the key there, or fix `{}` in `lifeboat.toml`", setting(role)))
-                })?;
-                self.unlock(&bytes, path, passphrase.as_ref())
-            }
+        match self.spec(role) {
+            Some(key) => key.open(&self.around),
             None if *role == Role::Operator => self.own_operator_key(),
             None => Err(Error::input(format!("no key is configured: `{}` is missing", setting(role)))
-                .hint(format!("add `{} = {{ file = \"…\" }}` or `{{ gpg = \"FINGERPRINT\" }}`", setting(role)))),
+                .hint(format!("add {} to `lifeboat.toml`", self.signing.example(&setting(role))))),
         }
-    }
-
-    fn unlock(&self, bytes: &[u8], path: &Path, passphrase: Option<&Secret>) -> Result<Arc<dyn Signer>> {
-        let name = path.display().to_string();
-        Ok(Arc::new(SecretKey::parse(bytes, &name, passphrase, self.clock.now())?))
     }
 
     fn own_operator_key(&self) -> Result<Arc<dyn Signer>> {
+        let (disk, clock) = (&*self.around.disk, &self.around.clock);
         let path = self.state_dir.join(OPERATOR_KEY);
+        let unlock = |bytes: &[u8]| -> Result<Arc<dyn Signer>> {
+            Ok(Arc::new(SecretKey::parse(bytes, &path.display().to_string(), None, clock.now())?))
+        };
         let what = || format!("cannot read `{}`", path.display());
-        if let Some(bytes) = self.disk.read(&path).context(what())? {
-            return self.unlock(&bytes, &path, None);
+        if let Some(bytes) = disk.read(&path).context(what())? {
+            return unlock(&bytes);
         }
-        files::create_dir_all(&*self.disk, &self.state_dir, 0o700)?;
+        files::create_dir_all(disk, &self.state_dir, 0o700)?;
         {
             let busy = "another lifeboat process makes the operator's key";
-            let _turn = locks::wait(&*self.disk, &self.state_dir.join(format!("{OPERATOR_KEY}.lock")), busy)?;
-            let key = generate("lifeboat operator", self.clock.now())?;
-            files::write_new(&*self.disk, &path, 0o600, &mut key.secret_armored.expose().as_bytes())?;
+            let _turn = locks::wait(disk, &self.state_dir.join(format!("{OPERATOR_KEY}.lock")), busy)?;
+            let key = generate("lifeboat operator", clock.now())?;
+            files::write_new(disk, &path, 0o600, &mut key.secret_armored.expose().as_bytes())?;
         }
         // Another process may have been first: what lies there now is the key.
-        let bytes = self.disk.read(&path).context(what())?;
+        let bytes = disk.read(&path).context(what())?;
         let bytes = bytes.ok_or_else(|| Error::fatal(format!("{}: it is gone", what())))?;
-        self.unlock(&bytes, &path, None)
+        unlock(&bytes)
     }
 }
 

@@ -1,13 +1,99 @@
-//! Keys of the user's gpg: smartcards, HSMs behind gpg-agent, RSA.
+//! Keys of the user's gpg: `{ gpg = "FINGERPRINT" }`; smartcards, HSMs behind gpg-agent, RSA.
 
 use std::io::{ErrorKind as IoKind, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use crate::effects::{Signer, files};
+use serde::Deserialize;
+
+use crate::adapter::{Adapter, Around, FoundKey, Program, Settings, SignerFacts, SignerSettings, SignerTable, Spec};
+use crate::effects::{Disk, Signer, files};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::Detached;
 use crate::model::{Fingerprint, escape};
+use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
+
+/// A key of the user's gpg.
+pub(super) const ADAPTER: Adapter<dyn Signer> = Adapter {
+    kind: "gpg",
+    about: "a key of the user's gpg, on a smartcard or in an HSM too; gpg-agent asks for the passphrase",
+    example: "{ gpg = \"FINGERPRINT\" }",
+    keys: keys_of::<RawGpg>(),
+    facts: SignerFacts { programs: &[GPG] },
+    parse,
+};
+
+/// The user's gpg.
+pub const GPG: Program = Program { name: "gpg", version: &["--version"], package: "gpg" };
+
+keys! {
+    /// A key that gpg has.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RawGpg {
+        /// The whole fingerprint of a key of the user's gpg; smartcards and HSMs too.
+        gpg: Text,
+    }
+}
+
+fn parse(_: &SignerTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Signer>> {
+    if table.has("passphrase") {
+        let label = "remove `passphrase`";
+        faults.add(Fault::new(table.span(), "a key of gpg has its passphrase in gpg-agent", label));
+        return None;
+    }
+    let raw: RawGpg = table.read(faults)?;
+    let hex: String = raw.gpg.get_ref().trim_start_matches("0x").chars().filter(|c| *c != ' ').collect();
+    let Ok(fingerprint) = hex.to_ascii_uppercase().parse() else {
+        let label = "expected the 40 hexadecimal digits that `gpg --list-secret-keys` shows";
+        faults.add(Fault::new(raw.gpg.span(), "this is not a whole fingerprint", label));
+        return None;
+    };
+    Some(key(fingerprint))
+}
+
+/// The key with this fingerprint.
+#[must_use]
+pub fn key(fingerprint: Fingerprint) -> Spec<dyn Signer> {
+    Arc::new(KeyOfGpg(fingerprint))
+}
+
+/// A checked table.
+#[derive(Debug)]
+struct KeyOfGpg(Fingerprint);
+
+impl Settings<dyn Signer> for KeyOfGpg {
+    fn place(&self) -> String {
+        format!("gpg key {}", self.0)
+    }
+
+    fn programs(&self) -> Vec<Program> {
+        vec![GPG]
+    }
+
+    fn open(&self, _: &Around) -> Result<Arc<dyn Signer>> {
+        Ok(Arc::new(GpgSigner::new(self.0.clone())))
+    }
+}
+
+#[async_trait::async_trait]
+impl SignerSettings for KeyOfGpg {
+    fn fingerprint(&self, _: &dyn Disk) -> Result<Option<Fingerprint>> {
+        Ok(Some(self.0.clone()))
+    }
+
+    async fn find(&self) -> Result<FoundKey> {
+        let mut command = tokio::process::Command::new(GPG.name);
+        command.args(["--batch", "--with-colons", "--list-secret-keys", "--", self.0.as_str()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        match command.status().await {
+            Ok(status) if status.success() => Ok(FoundKey { shown: format!("gpg has {}", self.0), doubt: None }),
+            _ => Err(Error::fatal(format!("gpg has no secret key {}", self.0))
+                .hint("insert the card, or import the key: `gpg --list-secret-keys` shows what there is")),
+        }
+    }
+}
 
 /// What gpg and its pinentry need of the environment; nothing else travels.
 const ENVIRONMENT: [&str; 11] = [
@@ -63,7 +149,7 @@ impl GpgSigner {
 
 /// The user's gpg, with nothing but what it needs of the environment; its messages go into ours.
 pub(super) fn program() -> Command {
-    let mut command = Command::new("gpg");
+    let mut command = Command::new(GPG.name);
     command.args(["--batch", "--no-tty"]);
     command.env_clear().envs(ENVIRONMENT.iter().filter_map(|k| Some((k, std::env::var_os(k)?))));
     command.env("LC_ALL", "C.UTF-8").stdout(Stdio::piped()).stderr(Stdio::piped());

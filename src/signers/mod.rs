@@ -1,11 +1,18 @@
-//! Adapters for keys that sign, and the registry that finds one by role.
+//! Keys that sign: one file per kind, the list of them, and the keys of `[signing]` by role.
 
 mod configured;
 pub mod decrypt;
-mod gpg;
+pub mod file;
+pub mod gpg;
 pub mod openpgp;
 mod secrets;
 
 pub use configured::{ConfiguredKeys, OPERATOR_KEY};
 pub use gpg::GpgSigner;
 pub use secrets::resolve;
+
+use crate::adapter::Adapter;
+use crate::effects::Signer;
+
+/// Every kind of signer, chosen by the key that says where a key is.
+pub const SIGNERS: &[Adapter<dyn Signer>] = &[file::ADAPTER, gpg::ADAPTER];

@@ -9,6 +9,7 @@ use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 
 use super::fault::{Fault, Faults, did_you_mean, one_of};
 use super::key::{Written, keys_of};
+use super::text::Text;
 
 /// The top level of a file, from which its tables are taken one by one.
 pub(crate) struct TomlDocument<'t> {
@@ -46,17 +47,24 @@ impl<'t> TomlDocument<'t> {
 
     /// Takes `[key]`, if it is there and has the right shape.
     pub(crate) fn section<T: DeserializeOwned>(&mut self, key: &'static str, faults: &mut Faults) -> Option<T> {
-        let (_, value) = self.take(key)?;
-        if !value.get_ref().is_table() {
-            let found = value.get_ref().type_str();
-            faults.add(Fault::new(
-                value.span(),
-                format!("`{key}` is a table, not a {found}"),
-                format!("write `[{key}]`"),
-            ));
-            return None;
-        }
+        let value = self.whole(key, faults)?;
         faults.keep(shape(value))
+    }
+
+    /// Takes `[key]`, unread; paths in it are relative to `base`.
+    pub(crate) fn table(&mut self, key: &'static str, base: &Path, faults: &mut Faults) -> Option<Table<'t>> {
+        let value = self.whole(key, faults)?;
+        table(value, base, TABLE, faults)
+    }
+
+    fn whole(&mut self, key: &'static str, faults: &mut Faults) -> Option<Spanned<DeValue<'t>>> {
+        let (_, value) = self.take(key)?;
+        if value.get_ref().is_table() {
+            return Some(value);
+        }
+        let message = format!("`{key}` is a table, not a {}", value.get_ref().type_str());
+        faults.add(Fault::new(value.span(), message, format!("write `[{key}]`")));
+        None
     }
 
     /// Takes every `[[key]]` that has the right shape, with its place.
@@ -87,7 +95,7 @@ impl<'t> TomlDocument<'t> {
             faults.add(fault.help(format!("write `[[{key}]]`, once for each")));
             return Vec::new();
         };
-        items.into_iter().filter_map(|item| table(item, base, faults)).collect()
+        items.into_iter().filter_map(|item| table(item, base, TABLE, faults)).collect()
     }
 
     /// Takes every `[key.<name>]`, unread, in the order of the file.
@@ -106,7 +114,7 @@ impl<'t> TomlDocument<'t> {
         for (name, value) in entries {
             let name = Spanned::new(name.span(), name.get_ref().to_string());
             if value.get_ref().is_table() {
-                out.extend(table(value, base, faults).map(|table| (name, table)));
+                out.extend(table(value, base, TABLE, faults).map(|table| (name, table)));
             } else {
                 let message = format!("`{key}.{}` is a table", name.get_ref());
                 faults.add(Fault::new(name.span(), message, format!("write `[{key}.<name>]` and its keys below")));
@@ -162,13 +170,16 @@ impl<'t> TomlDocument<'t> {
     }
 }
 
-fn table<'t>(value: Spanned<DeValue<'t>>, base: &Path, faults: &mut Faults) -> Option<Table<'t>> {
+/// What a table is, where nothing more is known.
+const TABLE: &str = "a table, `{ … }`";
+
+fn table<'t>(value: Spanned<DeValue<'t>>, base: &Path, expected: &str, faults: &mut Faults) -> Option<Table<'t>> {
     let at = value.span();
     match value.into_inner() {
         DeValue::Table(keys) => Some(Table { at, keys, known: Vec::new(), base: base.to_owned() }),
         other => {
             let found = format!("wrong type: found a {}", other.type_str());
-            faults.add(Fault::new(at, found, "expected a table, `{ … }`"));
+            faults.add(Fault::new(at, found, format!("expected {expected}")));
             None
         }
     }
@@ -205,6 +216,31 @@ impl<'t> Table<'t> {
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.keys.contains_key(key)
+    }
+
+    /// Takes the table at a key, unread; `expected` is how one is written.
+    pub(crate) fn inner(&mut self, key: &'static str, expected: &str, faults: &mut Faults) -> Option<Self> {
+        let (_, value) = self.keys.remove_entry(key)?;
+        table(value, &self.base, expected, faults)
+    }
+
+    /// Takes every table in the table at a key, unread, each with its name, in the order of the file.
+    pub(crate) fn inner_named(&mut self, key: &'static str, expected: &str, faults: &mut Faults) -> Vec<(Text, Self)> {
+        let Some(entries) = self.inner(key, TABLE, faults) else { return Vec::new() };
+        let mut out = Vec::new();
+        for (name, value) in entries.keys {
+            let name = Spanned::new(name.span(), name.get_ref().to_string());
+            out.extend(table(value, &self.base, expected, faults).map(|table| (name, table)));
+        }
+        out.sort_by_key(|(name, _)| name.span().start);
+        out
+    }
+
+    /// Refuses the first key that is none of these, if there is one.
+    pub(crate) fn unknown(&self, known: &[&str]) -> Option<Fault> {
+        let unknown = self.keys.keys().filter(|key| !known.contains(&&**key.get_ref()));
+        let key = unknown.min_by_key(|key| key.span().start)?;
+        Some(unknown_key(key.span(), key.get_ref(), known.iter().copied()))
     }
 
     /// Reads the keys of `T`, and leaves the others.

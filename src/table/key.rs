@@ -49,6 +49,8 @@ pub enum Type {
     Map(&'static Type),
     /// A table with these keys.
     Table(&'static TableKeys),
+    /// A table of one kind of adapter, which has the keys.
+    OfKind,
     /// The one or the other.
     Either(&'static Type, &'static Type),
 }
@@ -77,7 +79,17 @@ impl Type {
             Self::Table(keys) => vec![keys],
             Self::List(of) | Self::Map(of) => of.tables(),
             Self::Either(one, other) => one.tables().into_iter().chain(other.tables()).collect(),
-            Self::Text | Self::Whole | Self::Flag | Self::Time | Self::Secret => Vec::new(),
+            Self::Text | Self::Whole | Self::Flag | Self::Time | Self::Secret | Self::OfKind => Vec::new(),
+        }
+    }
+
+    /// Whether tables of a kind of adapter stand there.
+    #[must_use]
+    pub fn is_of_kind(&self) -> bool {
+        match self {
+            Self::OfKind => true,
+            Self::List(of) | Self::Map(of) => of.is_of_kind(),
+            _ => false,
         }
     }
 
@@ -103,6 +115,7 @@ impl std::fmt::Display for Type {
             Self::List(of) => write!(f, "list of {of}"),
             Self::Map(of) => write!(f, "table of {of}"),
             Self::Table(_) => f.write_str("table"),
+            Self::OfKind => f.write_str("one of the kinds below"),
             Self::Either(one, other) => write!(f, "{one}, or {other}"),
         }
     }
@@ -131,6 +144,7 @@ written! {
     super::OneOrMany => Type::Either(&Type::Text, &Type::List(&Type::Text));
     super::RawSecret => Type::Secret;
     super::Moment => Type::Time;
+    super::OfKind => Type::OfKind;
 }
 
 impl<T: Written> Written for Option<T> {
@@ -210,6 +224,7 @@ macro_rules! keys {
         $(#[doc = $doc:literal])+
         $(#[derive($($derive:tt)*)])*
         $(#[serde($($of:tt)*)])*
+        $(#[expect($($expect:tt)*)])*
         $vis:vis struct $name:ident {
             $(
                 $(#[doc = $about:literal])+
@@ -221,6 +236,7 @@ macro_rules! keys {
         $(#[doc = $doc])+
         $(#[derive($($derive)*)])*
         $(#[serde($($of)*)])*
+        $(#[expect($($expect)*)])*
         $vis struct $name {
             $(
                 $(#[doc = $about])+

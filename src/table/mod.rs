@@ -16,4 +16,6 @@ pub use fault::{Fault, Faults, did_you_mean, one_of};
 pub use key::{Key, NO_KEYS, TableKeys, Type, Written, keys_of};
 #[doc(hidden)]
 pub use key::{default_of, name_of, words_of};
-pub use text::{Moment, OneOrMany, RawSecret, Text, TextOr, Texts, grammar, grammar_fault, in_order, not_empty};
+pub use text::{
+    Moment, OfKind, OneOrMany, RawSecret, Text, TextOr, Texts, grammar, grammar_fault, in_order, not_empty,
+};

@@ -26,6 +26,10 @@ pub struct RawSecret(Spanned<toml::Value>);
 #[serde(transparent)]
 pub struct Moment(Spanned<toml::Value>);
 
+/// A table of one kind of adapter, which reads it: [`super::Table::inner`] takes it out before.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OfKind {}
+
 impl Deref for RawSecret {
     type Target = Spanned<toml::Value>;
 

@@ -2,37 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, KeySource};
+use crate::config::Config;
 use crate::model::SecretRef;
 
 /// `root` is the project's directory in the state directory: the other projects' are hidden with it.
 pub(super) fn hidden(config: &Config, root: &Path) -> Vec<PathBuf> {
-    let adapters = config.stores.iter().flat_map(|s| s.spec.files());
-    let adapters = adapters.chain(config.remotes.iter().flat_map(|r| r.spec.files()));
-    let adapters = adapters.chain(config.forges.iter().flat_map(|f| f.spec.files()));
-    let adapters = adapters.chain(config.runners.iter().flat_map(|r| r.spec.files()));
     let repository = &config.project.repository;
     let git = [repository.join(".git"), repository.clone()].into_iter().find(|dir| dir.exists());
     let state = root.parent().filter(|dir| !dir.as_os_str().is_empty() && dir.parent().is_some()).unwrap_or(root);
-    secrets(config).into_iter().chain(adapters).chain(git).chain([state.to_owned()]).collect()
+    named(config).into_iter().chain(git).chain([state.to_owned()]).collect()
 }
 
-/// The files that the configuration names as secrets.
-fn secrets(config: &Config) -> Vec<PathBuf> {
-    let signing = &config.signing;
-    let sources = [&signing.release, &signing.freshness, &signing.operator].into_iter().flatten();
+/// The files of adapters, and those that the configuration names as secrets.
+fn named(config: &Config) -> Vec<PathBuf> {
     let (mut out, mut references): (Vec<PathBuf>, Vec<&SecretRef>) = (Vec::new(), Vec::new());
-    for source in sources.chain(signing.people.values()) {
-        if let KeySource::File { path, passphrase } = source {
-            out.push(path.clone());
-            references.extend(passphrase);
-        }
+    for table in config.specs() {
+        out.extend(table.files);
+        references.extend(table.secrets.iter().map(|(_, reference)| *reference));
     }
-    let named = config.stores.iter().flat_map(|s| s.spec.secrets());
-    let named = named.chain(config.remotes.iter().flat_map(|r| r.spec.secrets()));
-    let named = named.chain(config.forges.iter().flat_map(|f| f.spec.secrets()));
-    let named = named.chain(config.runners.iter().flat_map(|r| r.spec.secrets()));
-    references.extend(named.map(|(_, reference)| reference));
     let recipes = config.targets.iter().chain(config.assemblies.iter().map(|a| &a.recipe));
     references.extend(recipes.flat_map(|recipe| recipe.secret_env.values()));
     out.extend(references.into_iter().flat_map(files));

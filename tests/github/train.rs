@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use lifeboat::adapter::Around;
 use lifeboat::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use lifeboat::drill::recording::LeapingClock;
 use lifeboat::effects::{Clock, Effects, Forge, NoProgress, SecretResolver};
@@ -303,7 +304,15 @@ impl Template {
         let secrets: SecretResolver = Arc::new(|_| Ok(Secret::new(TOKEN)));
         let disk = Arc::new(HostDisk);
         let (signing, root) = (&self.config.signing, self.dir.path().to_owned());
-        let keys = ConfiguredKeys::new(signing, root, secrets.clone(), disk.clone(), Arc::new(HostClock));
+        let around = Around {
+            disk: disk.clone(),
+            clock: Arc::new(HostClock),
+            secrets: secrets.clone(),
+            hosts: Default::default(),
+            repository: root.clone(),
+            jobs: None,
+        };
+        let keys = ConfiguredKeys::new(signing, root, around);
         Effects {
             disk,
             git: Arc::new(LocalGit::new(GitProgram::from_env())),

@@ -1,6 +1,7 @@
-//! A new kind of store and a new kind of runner: each is one file and one line, and nothing else knows of them.
+//! A new kind of store, of runner and of signer: each is one file and one line, and nothing else knows of them.
 
 mod runner;
+mod signer;
 mod store;
 
 use std::fs;
@@ -20,6 +21,7 @@ fn registries() -> Registries {
     let mut registries = wiring::registries();
     registries.stores.push(store::ADAPTER);
     registries.runners.push(runner::ADAPTER);
+    registries.signers.push(signer::ADAPTER);
     registries
 }
 
@@ -31,6 +33,14 @@ impl World {
         let keys = "box_key = { file = \"../secret/github.token\" }\nhost = \"127.0.0.1\"\n";
         train.edit(&train.config(), "url = \"file://", &format!("{keys}url = \"boxed://"));
         train.configure("[[runner]]\nname = \"instant\"\nkind = \"instant\"\nlabels = []\naddress = \"nearby\"\n");
+        for key in ["release", "alice"] {
+            let code = "code = { file = \"../secret/github.token\" }";
+            let (from, to) = (
+                format!("{{ file = \"../secret/{key}.key\" }}"),
+                format!("{{ drawer = \"../secret/{key}.key\", {code} }}"),
+            );
+            train.edit(&train.config(), &from, &to);
+        }
         Self(train)
     }
 
@@ -73,6 +83,30 @@ fn made_up_adapters_pass_plan_doctor_and_a_train() {
     assert_eq!(places("host of store mirror"), Some("127.0.0.1"));
     assert!(places("runner instant").unwrap().starts_with("instant, labels: ; nearby"), "{:?}", plan.destinations);
     assert!(plan.secrets["store.mirror.box_key"].starts_with("file `"), "{:?}", plan.secrets);
+    let release = &plan.secrets["signing.release"];
+    assert!(release.starts_with("drawer release.key, its room: the cellar, its code: file `"), "{release}");
+    assert!(plan.secrets["signing.people.alice"].starts_with("drawer alice.key"), "{:?}", plan.secrets);
+    let kept: Vec<_> = world.config().unwrap().specs().flat_map(|table| table.files).collect();
+    let drawer = world.0.config().with_file_name("../secret/release.key");
+    assert!(kept.contains(&drawer) && kept.contains(&world.0.store()), "no job may see these: {kept:?}");
+}
+
+#[test]
+fn a_made_up_signer_is_missed_by_plan_and_doctor() {
+    let world = World::new();
+    let file = world.0.train_file().display().to_string();
+    assert_eq!(world.run(&["doctor", "--as", "alice"]), ended(0));
+    // Another key than the trust root has.
+    world.edit("drawer = \"../secret/release.key\"", "drawer = \"../secret/bob.key\"");
+    assert_eq!((world.run(&["plan", &file]), world.run(&["doctor"])), (ended(6), ended(1)));
+    world.edit("release = { drawer = \"../secret/bob.key\"", "release = { drawer = \"../secret/release.key\"");
+    assert_eq!(world.run(&["doctor"]), ended(0));
+    fs::rename(world.0.config().with_file_name("../secret/alice.key"), world.0.root().join("alice.key")).unwrap();
+    assert_eq!(world.run(&["doctor"]), ended(0), "alice may have it elsewhere");
+    assert_eq!(world.run(&["doctor", "--as", "alice"]), ended(1));
+    let code = ", code = { file = \"../secret/github.token\" }";
+    world.edit(&format!("release.key\"{code}"), "release.key\"");
+    assert_eq!((world.run(&["plan", &file]), world.run(&["doctor"])), (ended(2), ended(1)));
 }
 
 #[test]
@@ -95,7 +129,9 @@ fn a_made_up_adapter_without_its_secret_or_at_a_strange_host_is_refused_by_plan(
 fn the_keys_of_a_made_up_adapter_are_known_like_any_other() {
     let world = World::new();
     let built_in = config::load(&world.0.config(), None, &wiring::registries(), &HostDisk).unwrap_err().report();
-    for said in ["no adapter knows the url of store `mirror`", "`instant` is not a kind of runner"] {
+    for said in
+        ["no adapter knows the url of store `mirror`", "`instant` is not a kind of runner", "unknown key `drawer`"]
+    {
         assert!(built_in.contains(said), "{built_in}");
     }
     // A secret that is written there is not shown, and a key that is not one is refused with those that are.
@@ -108,5 +144,9 @@ fn the_keys_of_a_made_up_adapter_are_known_like_any_other() {
     let store = all.iter().find(|section| section.name() == "store").unwrap();
     assert!(store.flat().iter().any(|(path, key)| path == "box_key" && key.written.is_secret()));
     assert!(store.kinds.iter().any(|kind| kind.example == "boxed:///srv/releases"), "{:?}", store.kinds);
+    let signing = all.iter().find(|section| section.name() == "signing").unwrap().flat();
+    for path in ["release.drawer", "people.code"] {
+        assert!(signing.iter().any(|(known, _)| known == path), "{path}");
+    }
     assert!(Path::new(&world.0.store()).is_dir());
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use lifeboat::adapter::AdapterKind;
 use lifeboat::config::{ConfigSection, File, sections};
 use lifeboat::table::{Key, TableKeys, Type};
 use serde_json::{Map, Value, json};
@@ -70,7 +71,7 @@ fn keys_below(keys: &TableKeys) -> Vec<(String, &Key)> {
 fn table(section: &ConfigSection) -> String {
     let mut out = rows(section.keys);
     for kind in &section.kinds {
-        write!(out, "\n#### Kind `{}`\n\n{}", kind.name, kind.about.trim()).unwrap();
+        write!(out, "\n#### AdapterKind `{}`\n\n{}", kind.name, kind.about.trim()).unwrap();
         let example = if kind.example.contains('`') { kind.example.to_owned() } else { format!("`{}`", kind.example) };
         write!(out, "\n\nNamed by {example}.\n\n").unwrap();
         out.push_str(&rows(kind.keys));
@@ -99,7 +100,7 @@ fn reference() -> String {
 }
 
 /// What may stand there; `words` are the texts, if there are only some.
-fn of_type(written: &Type, words: &[&str]) -> Value {
+fn of_type(written: &Type, words: &[&str], kinds: &[AdapterKind]) -> Value {
     match written {
         Type::Text if words.is_empty() => json!({ "type": "string" }),
         Type::Text => json!({ "type": "string", "enum": words }),
@@ -107,10 +108,11 @@ fn of_type(written: &Type, words: &[&str]) -> Value {
         Type::Time => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}" }),
         Type::Whole => json!({ "type": "integer" }),
         Type::Flag => json!({ "type": "boolean" }),
-        Type::List(of) => json!({ "type": "array", "items": of_type(of, words) }),
-        Type::Map(of) => json!({ "type": "object", "additionalProperties": of_type(of, words) }),
-        Type::Table(keys) => of_keys(keys),
-        Type::Either(one, other) => json!({ "anyOf": [of_type(one, words), of_type(other, words)] }),
+        Type::List(of) => json!({ "type": "array", "items": of_type(of, words, kinds) }),
+        Type::Map(of) => json!({ "type": "object", "additionalProperties": of_type(of, words, kinds) }),
+        Type::Table(keys) => of_keys(keys, kinds),
+        Type::OfKind => json!({ "anyOf": kinds.iter().map(|kind| of_keys(kind.keys, &[])).collect::<Vec<_>>() }),
+        Type::Either(one, other) => json!({ "anyOf": [of_type(one, words, kinds), of_type(other, words, kinds)] }),
         Type::Secret => json!({
             "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
             "properties": {
@@ -122,9 +124,9 @@ fn of_type(written: &Type, words: &[&str]) -> Value {
     }
 }
 
-fn of_keys(keys: &TableKeys) -> Value {
+fn of_keys(keys: &TableKeys, kinds: &[AdapterKind]) -> Value {
     let property = |key: &Key| {
-        let mut schema = of_type(&key.written, key.words);
+        let mut schema = of_type(&key.written, key.words, kinds);
         schema["description"] = json!(key.about.trim());
         (key.name.to_owned(), schema)
     };
@@ -150,9 +152,10 @@ fn schema(file: File, name: &str) -> Value {
         "additionalProperties": false,
     });
     for section in sections(&lifeboat::wiring::registries()).iter().filter(|s| s.file == file) {
-        let mut keys = of_keys(section.keys);
-        for kind in &section.kinds {
-            let own = of_keys(kind.keys);
+        let mut keys = of_keys(section.keys, &section.kinds);
+        let at_keys = section.keys.keys.iter().any(|key| key.written.is_of_kind());
+        for kind in section.kinds.iter().filter(|_| !at_keys) {
+            let own = of_keys(kind.keys, &[]);
             for (name, property) in own["properties"].as_object().unwrap() {
                 if keys["properties"].get(name).is_none() {
                     keys["properties"][name] = property.clone();

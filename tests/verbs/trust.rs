@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::release_world::{Key, NOW, Team, World, at, person, refused};
 use clap::Parser;
+use lifeboat::adapter::Around;
 use lifeboat::cli;
-use lifeboat::config::{KeySource, SigningConfig};
 use lifeboat::effects::{Clock, Keys as _, Role, Signer as _};
 use lifeboat::error::Result;
 use lifeboat::host::HostDisk;
@@ -18,6 +18,7 @@ use lifeboat::model::{Secret, SecretRef, Sha256};
 use lifeboat::signers::{ConfiguredKeys, OPERATOR_KEY};
 use lifeboat::trust::{Root, RootChoice, TrustedRoot, load, load_remembering, pin, pinned};
 use lifeboat::verify::{Report, Source, verify};
+use lifeboat::wiring;
 
 fn loaded(keys: &Path, choice: RootChoice) -> Result<TrustedRoot> {
     load(&HostDisk, keys, None, choice, at(NOW))
@@ -396,25 +397,28 @@ fn keys_of_the_configuration() {
     let team = Team::new();
     let file = dir.path().join("release.asc");
     fs::write(&file, &team.release.armored).unwrap();
-    let signing = SigningConfig {
-        release: Some(KeySource::File { path: file, passphrase: None }),
-        freshness: Some(KeySource::File {
-            path: dir.path().join("none.asc"),
-            passphrase: Some(SecretRef::Env("X".into())),
-        }),
-        ..SigningConfig::default()
-    };
+    let text = "[project]\nname = \"a\"\ncommitter = \"A <a@a.example>\"\n[signing]\nrelease = { file = \"release.asc\" }\n\
+        freshness = { file = \"none.asc\", passphrase = { env = \"X\" } }\n";
+    let signing =
+        lifeboat::config::parse(text, &dir.path().join("lifeboat.toml"), &wiring::registries()).unwrap().signing;
     let state = dir.path().join("state");
-    let secrets = Arc::new(|_: &SecretRef| Ok(Secret::new("hunter2")));
-    let keys =
-        || ConfiguredKeys::new(&signing, state.clone(), secrets.clone(), Arc::new(HostDisk), Arc::new(FixedClock));
+    let around = Around {
+        disk: Arc::new(HostDisk),
+        clock: Arc::new(FixedClock),
+        secrets: Arc::new(|_: &SecretRef| Ok(Secret::new("hunter2"))),
+        hosts: Default::default(),
+        repository: dir.path().to_owned(),
+        jobs: None,
+    };
+    let keys = || ConfiguredKeys::new(&signing, state.clone(), around.clone());
     let release = keys().signer(&Role::Release).unwrap();
     assert_eq!(release.fingerprint(), team.release.fingerprint.as_str());
     assert!(release.certificate().unwrap().contains("BEGIN PGP PUBLIC KEY BLOCK"));
     let missing = keys().signer(&Role::Freshness).err().unwrap().report();
     assert!(missing.contains("freshness key") && missing.contains("none.asc"), "{missing}");
     let nobody = keys().signer(&Role::Person(person("bob"))).err().unwrap().report();
-    assert!(nobody.contains("signing.people.bob"), "{nobody}");
+    let how = "`signing.people.bob = { file = \"path\" }` or `signing.people.bob = { gpg = \"FINGERPRINT\" }`";
+    assert!(nobody.contains(how), "{nobody}");
 
     let operator = keys().signer(&Role::Operator).unwrap();
     assert_eq!(keys().signer(&Role::Operator).unwrap().fingerprint(), operator.fingerprint(), "made once");

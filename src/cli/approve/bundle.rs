@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use super::super::project::LocalProject;
 use super::super::{Output, prompt};
 use super::{Args, diffs, may_approve, own_key, text};
-use crate::config::KeySource;
-use crate::effects::{Effects, Scratch, files};
+use crate::adapter::Spec;
+use crate::effects::{Effects, Scratch, Signer, files};
 use crate::engine::approve::{Reviewing, sign};
 use crate::engine::export::{self, Opened};
 use crate::engine::review::review;
@@ -28,7 +28,7 @@ pub(super) fn run(place: &LocalProject, args: &Args, bundle: &Path, to: &Path, o
         return Err(there_already(to));
     }
     let desk = Desk::open(place)?;
-    let source = own_key(args)?;
+    let source = own_key(place, args)?;
     let mut effects = place.effects_in(&TrainDir::new(desk.dir().to_owned()), out.progress())?;
     effects.secrets = place.secrets_by_bundle(&args.person, None);
     let plain = desk.plain(&effects, bundle, args, source.as_ref())?;
@@ -111,10 +111,10 @@ fn head(opened: &Opened, shown: &str) -> String {
 /// What this machine knows about it that the bundle does not say.
 fn notes(place: &LocalProject, view: &TrainView, person: &PersonId) -> Vec<String> {
     let mut out = Vec::new();
-    if let Some(KeySource::File { passphrase: Some(SecretRef::Command(command)), .. }) =
-        place.config.signing.people.get(person)
-    {
-        out.push(format!("if you approve, this runs for your passphrase: `{}`", escape(&command.join(" "))));
+    for (what, from) in place.config.signing.people.get(person).into_iter().flat_map(|key| key.secrets()) {
+        if let SecretRef::Command(command) = from {
+            out.push(format!("if you approve, this runs for your {what}: `{}`", escape(&command.join(" "))));
+        }
     }
     let plan = view.plan();
     if let Ok(own) = place.see(&plan.train)
@@ -150,7 +150,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Where the bundle lies as it was before it was encrypted.
-    fn plain(&self, effects: &Effects, bundle: &Path, args: &Args, own: Option<&KeySource>) -> Result<PathBuf> {
+    fn plain(&self, effects: &Effects, bundle: &Path, args: &Args, own: Option<&Spec<dyn Signer>>) -> Result<PathBuf> {
         let place = self.place;
         let shown = bundle.display();
         let mut start = Vec::new();
@@ -166,21 +166,15 @@ impl<'a> Desk<'a> {
         let mut message: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(start).chain(source));
         let plain = self.dir().join("bundle.tar");
         let key = own.or_else(|| place.config.signing.people.get(&args.person));
-        let key = match key {
-            Some(KeySource::File { path, passphrase }) => {
-                let bytes = place.disk.read(path).context(format!("cannot read `{}`", path.display()))?;
-                let able = |b: &Vec<u8>| decrypt::decrypts(b, place.clock.now());
-                bytes.filter(able).map(|b| (b, path.display().to_string(), passphrase.clone()))
-            }
-            _ => None,
-        };
+        let key = key.map(|key| key.decrypting(&*place.disk, place.clock.now())).transpose()?.flatten();
         let size = place.disk.entry(bundle).context(format!("cannot look at `{shown}`"))?.map_or(0, |e| e.size);
         files::make_new(&*place.disk, &plain, 0o600, |out| {
             let mut out = decrypt::Plain::of(size, out);
             match key {
-                Some((bytes, name, passphrase)) => {
-                    let passphrase = passphrase.map(|p| (effects.secrets)(&p)).transpose()?;
-                    decrypt::with_file(&bytes, &name, passphrase.as_ref(), place.clock.now(), message, &mut out)
+                Some(key) => {
+                    let passphrase = key.passphrase.map(|p| (effects.secrets)(&p)).transpose()?;
+                    let passphrase = passphrase.as_ref();
+                    decrypt::with_file(&key.bytes, &key.name, passphrase, place.clock.now(), message, &mut out)
                 }
                 None => decrypt::with_gpg(&mut *message, &mut out),
             }

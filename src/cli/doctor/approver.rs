@@ -4,29 +4,31 @@ use std::sync::Arc;
 
 use super::report::{Health, HealthCheck};
 use super::{Subjects, Work, machine, trust};
-use crate::config::{Config, KeySource};
+use crate::adapter::Spec;
+use crate::config::Config;
+use crate::effects::Signer;
 use crate::error::{Error, Result};
 use crate::gather;
 use crate::host::HostDisk;
 use crate::model::{Fingerprint, PersonId};
 
 pub(super) fn examine(config: &Config, subjects: &Subjects<'_>, person: &PersonId, work: &mut Work) {
-    let source = config.signing.people.get(person);
+    let key = config.signing.people.get(person);
     machine::git(work);
-    if matches!(source, Some(KeySource::Gpg { .. })) {
-        machine::gpg(Health::Fail, work);
+    for program in key.into_iter().flat_map(|key| key.programs()) {
+        machine::program(program, Health::Fail, work);
     }
     work.now(machine::disk_space(subjects.state));
     work.now(machine::clock(subjects.now));
     trust::root(config, subjects, work);
     let name = person.to_string();
-    work.now(match may_approve(config, subjects, person, source) {
+    work.now(match may_approve(config, subjects, person, key) {
         Ok(found) => HealthCheck::ok("person", name.clone(), found),
         Err(e) => HealthCheck::from_error("person", name.clone(), Health::Fail, &e),
     });
     trust::repository(config, work);
-    match source {
-        Some(source) => machine::key_of_approver(name, source, work),
+    match key {
+        Some(key) => machine::key_of_approver(name, key, work),
         None => {
             let e = Error::fatal("no key is configured for this person on this machine").hint(own_key(person.as_str()));
             work.now(HealthCheck::from_error("key", name, Health::Warn, &e));
@@ -54,7 +56,7 @@ fn may_approve(
     config: &Config,
     subjects: &Subjects<'_>,
     person: &PersonId,
-    source: Option<&KeySource>,
+    key: Option<&Spec<dyn Signer>>,
 ) -> Result<String> {
     let trust = gather::trusted(config, subjects.state, &HostDisk, subjects.now)?;
     let role = &trust.root.roles.approve;
@@ -64,14 +66,12 @@ fn may_approve(
             .hint("`lifeboat trust show` says who may do what"));
     }
     let known = trust.root.people.get(person).into_iter().flat_map(|p| &p.certificates);
-    if let Some(KeySource::Gpg { fingerprint }) = source {
-        let key: Fingerprint = fingerprint.parse()?;
-        if !known.clone().any(|c| trust.certificate(c).is_ok_and(|c| c.has_key(&key))) {
-            return Err(Error::verification(format!(
-                "key {key} is not in a certificate that the trust root has for them"
-            ))
+    // One that cannot be read is told where the key is looked at.
+    if let Some(Ok(Some(key))) = key.map(|key| key.fingerprint(&HostDisk))
+        && !known.clone().any(|c| c == &key || trust.certificate(c).is_ok_and(|c| c.has_key(&key)))
+    {
+        return Err(Error::verification(format!("key {key} is not in a certificate that the trust root has for them"))
             .hint("name one that is: `lifeboat trust show` lists their certificates"));
-        }
     }
     let known: Vec<&str> = known.map(Fingerprint::as_str).collect();
     Ok(format!("may approve, with certificate {}", known.join(" or ")))

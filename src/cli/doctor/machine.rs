@@ -2,16 +2,17 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::report::{Health, HealthCheck};
 use super::{Need, Work};
-use crate::config::{Config, KeySource};
-use crate::effects::blocking;
+use crate::adapter::{FoundKey, Program, Registries, Spec};
+use crate::config::Config;
+use crate::effects::{Signer, blocking};
 use crate::error::{Error, Result};
 use crate::git::GitProgram;
-use crate::model::SecretRef;
 use crate::sandbox::{self, Sandbox};
 
 /// Less than this and a train of one line may not fit.
@@ -21,16 +22,18 @@ const SOME_ROOM: u64 = 10 << 30;
 /// No clock that is right shows a time before this program was written.
 const EPOCH: &str = "2026-01-01T00:00:00Z";
 
-/// Asks each program for its version.
-pub(super) fn programs(config: Option<&Config>, work: &mut Work) {
-    let over_ssh = |url: &str| !url.starts_with('/') && !url.starts_with("http") && !url.starts_with("file:");
-    let needs_ssh = config.is_some_and(|c| c.remotes.iter().any(|r| r.required && over_ssh(&r.url)));
-    let needs_gpg = config.is_some_and(|c| sources(c).iter().any(|(_, s)| matches!(s, KeySource::Gpg { .. })));
+/// Asks each program for its version: git, and what some kind of adapter starts.
+pub(super) fn programs(config: Option<&Config>, registries: &Registries, work: &mut Work) {
+    let needed: Vec<Program> = config
+        .into_iter()
+        .flat_map(|config| config.specs().filter(|table| table.required).flat_map(|table| table.programs))
+        .collect();
     git(work);
-    work.later("program", "ssh".to_owned(), Need::of(needs_ssh).health(), first_line("ssh", &["-V"]));
-    gpg(Need::of(needs_gpg).health(), work);
+    for known in registries.programs() {
+        program(known, Need::of(needed.contains(&known)).health(), work);
+    }
     if config.is_some_and(|c| c.bundle.vendor) {
-        work.later("program", "cargo".to_owned(), Health::Fail, first_line("cargo", &["--version"]));
+        program(CARGO, Health::Fail, work);
     }
     // Jobs and the project's own commands; a runner says more about itself.
     let same_user = config.is_some_and(|c| c.runners.iter().all(|r| r.spec.may_not_isolate()));
@@ -45,19 +48,25 @@ pub(super) fn git(work: &mut Work) {
     work.later("program", "git".to_owned(), Health::Fail, async { GitProgram::from_env().check() });
 }
 
-/// Whether gpg is there.
-pub(super) fn gpg(missing: Health, work: &mut Work) {
-    work.later("program", "gpg".to_owned(), missing, first_line("gpg", &["--version"]));
+/// What `vendor = true` needs.
+const CARGO: Program = Program { name: "cargo", version: &["--version"], package: "cargo" };
+
+/// Whether a program is there.
+pub(super) fn program(program: Program, missing: Health, work: &mut Work) {
+    work.later("program", program.name.to_owned(), missing, first_line(program));
 }
 
 /// Runs a program and returns the first line that it prints.
-async fn first_line(program: &'static str, arguments: &'static [&'static str]) -> Result<String> {
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let package = if program == "ssh" { "openssh-client" } else { program };
+async fn first_line(program: Program) -> Result<String> {
+    let mut command = tokio::process::Command::new(program.name);
+    command.args(program.version).stdin(Stdio::null()).kill_on_drop(true);
     let missing = || {
-        let hint = if program == "cargo" { "see rustup.rs".to_owned() } else { format!("`apt-get install {package}`") };
-        Error::fatal(format!("`{program}` cannot be run")).hint(hint)
+        let hint = if program == CARGO {
+            "see rustup.rs".to_owned()
+        } else {
+            format!("`apt-get install {}`", program.package)
+        };
+        Error::fatal(format!("`{}` cannot be run", program.name)).hint(hint)
     };
     let output = command.output().await.map_err(|e| missing().because(e))?;
     // ssh prints its version on standard error.
@@ -103,35 +112,29 @@ pub(super) fn clock(now: Timestamp) -> HealthCheck {
     }
 }
 
-/// All configured keys, with what each is for.
-fn sources(config: &Config) -> Vec<(String, &KeySource)> {
-    let signing = &config.signing;
-    let roles = [("release", &signing.release), ("freshness", &signing.freshness), ("operator", &signing.operator)];
-    let roles = roles.into_iter().filter_map(|(role, source)| Some((role.to_owned(), source.as_ref()?)));
-    roles.chain(signing.people.iter().map(|(person, source)| (person.to_string(), source))).collect()
-}
-
 /// Whether keys can be read; unlocks none of them.
 pub(super) fn keys(config: &Config, work: &mut Work) {
-    for (role, missing) in
-        [("release", config.signing.release.is_none()), ("freshness", config.signing.freshness.is_none())]
-    {
+    let signing = &config.signing;
+    for (role, missing) in [("release", signing.release.is_none()), ("freshness", signing.freshness.is_none())] {
         if missing {
             let e = Error::fatal("no key is configured on this machine")
-                .hint(format!("add `{role} = {{ file = \"…\" }}` or `{{ gpg = \"…\" }}` to `[signing]`"));
+                .hint(format!("add {} to `[signing]`", signing.example(role)));
             work.now(HealthCheck::from_error("key", role, Health::Warn, &e));
         }
     }
-    for (role, source) in sources(config) {
+    for (place, own) in signing.keys() {
         // A person's key is needed where that person approves.
-        let person = config.signing.people.keys().any(|p| p.as_str() == role);
-        key(role, source, if person { Health::Warn } else { Health::Fail }, work);
+        let (name, missing) = match place.strip_prefix("people.") {
+            Some(person) => (person, Health::Warn),
+            None => (place.as_str(), Health::Fail),
+        };
+        key(name.to_owned(), own, missing, work, move |check| elsewhere(check, missing));
     }
 }
 
 /// Whether the key of a person who approves here is here; the person may have another one.
-pub(super) fn key_of_approver(person: String, source: &KeySource, work: &mut Work) {
-    key_or(person, source, Health::Fail, work, |check| {
+pub(super) fn key_of_approver(person: String, own: &Spec<dyn Signer>, work: &mut Work) {
+    key(person, own, Health::Fail, work, |check| {
         let own = super::approver::own_key(&check.name);
         let hint = check.hint.as_ref().map_or_else(|| own.clone(), |hint| format!("{hint}; or {own}"));
         HealthCheck { hint: Some(hint), ..check }
@@ -139,32 +142,21 @@ pub(super) fn key_of_approver(person: String, source: &KeySource, work: &mut Wor
 }
 
 /// Whether one key is here; its absence is as bad as `missing`.
-pub(super) fn key(role: String, source: &KeySource, missing: Health, work: &mut Work) {
-    key_or(role, source, missing, work, move |check| elsewhere(check, missing));
-}
-
-fn key_or(
-    role: String,
-    source: &KeySource,
+fn key(
+    name: String,
+    own: &Spec<dyn Signer>,
     missing: Health,
     work: &mut Work,
     absent: impl FnOnce(HealthCheck) -> HealthCheck + Send + 'static,
 ) {
-    match source.clone() {
-        KeySource::File { path, passphrase } => {
-            let mut check = key_file(role.clone(), &path, passphrase.as_ref());
-            if check.health == Health::Fail {
-                check = absent(HealthCheck { health: missing, ..check });
-            }
-            work.now(check);
-        }
-        KeySource::Gpg { fingerprint } => work.later_all("key", role.clone(), missing, async move {
-            vec![match gpg_key(fingerprint).await {
-                Ok(found) => HealthCheck::ok("key", role, found),
-                Err(e) => absent(HealthCheck::from_error("key", role, missing, &e)),
-            }]
-        }),
-    }
+    let own = Arc::clone(own);
+    work.later_all("key", name.clone(), missing, async move {
+        vec![match own.find().await {
+            Ok(FoundKey { doubt: Some(doubt), .. }) => HealthCheck::from_error("key", name, Health::Warn, &doubt),
+            Ok(FoundKey { shown, .. }) => HealthCheck::ok("key", name, shown),
+            Err(e) => absent(HealthCheck::from_error("key", name, missing, &e)),
+        }]
+    });
 }
 
 /// What a key's absence means where another machine may have it.
@@ -174,52 +166,6 @@ fn elsewhere(check: HealthCheck, missing: Health) -> HealthCheck {
     }
     let hint = format!("needed only where {0} approves; there: `lifeboat doctor --as {0}`", check.name);
     HealthCheck { hint: Some(hint), ..check }
-}
-
-fn key_file(role: String, path: &Path, passphrase: Option<&SecretRef>) -> HealthCheck {
-    use std::os::unix::fs::PermissionsExt as _;
-    let shown = path.display();
-    let wrong = |health, message: String, hint: String| {
-        HealthCheck::from_error("key", role.clone(), health, &Error::fatal(message).hint(hint))
-    };
-    let meta = match std::fs::metadata(path) {
-        // To open a pipe would wait until somebody writes to it.
-        Ok(meta) if !meta.is_file() => {
-            return wrong(Health::Fail, format!("`{shown}` is not a regular file"), "name the key's file".to_owned());
-        }
-        Ok(_) => match std::fs::File::open(path).and_then(|file| file.metadata()) {
-            Ok(meta) => meta,
-            Err(e) => return wrong(Health::Fail, format!("cannot read `{shown}`: {e}"), "check the path".to_owned()),
-        },
-        Err(e) => return wrong(Health::Fail, format!("cannot read `{shown}`: {e}"), "check the path".to_owned()),
-    };
-    if meta.permissions().mode() & 0o077 != 0 {
-        return wrong(Health::Warn, format!("others can read `{shown}`"), format!("`chmod 600 {shown}`"));
-    }
-    match passphrase {
-        Some(SecretRef::Env(name)) if std::env::var_os(name).is_none() => {
-            let message = format!("the variable `{name}` with its passphrase is not set");
-            wrong(Health::Warn, message, format!("set `{name}` before `lifeboat ship`"))
-        }
-        Some(SecretRef::File(file))
-            if !std::fs::metadata(file).is_ok_and(|m| m.is_file()) || std::fs::File::open(file).is_err() =>
-        {
-            let message = format!("cannot read its passphrase in `{}`", file.display());
-            wrong(Health::Fail, message, "check the path".to_owned())
-        }
-        _ => HealthCheck::ok("key", role, shown.to_string()),
-    }
-}
-
-async fn gpg_key(fingerprint: String) -> Result<String> {
-    let mut command = tokio::process::Command::new("gpg");
-    command.args(["--batch", "--with-colons", "--list-secret-keys", "--", &fingerprint]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    match command.status().await {
-        Ok(status) if status.success() => Ok(format!("gpg has {fingerprint}")),
-        _ => Err(Error::fatal(format!("gpg has no secret key {fingerprint}"))
-            .hint("insert the card, or import the key: `gpg --list-secret-keys` shows what there is")),
-    }
 }
 
 #[cfg(test)]

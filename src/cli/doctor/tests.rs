@@ -65,6 +65,7 @@ async fn checks(config: &Config, mood: Mood) -> Vec<HealthCheck> {
     let subjects = Subjects {
         config: Ok(config),
         meaning: None,
+        registries: &crate::wiring::registries(),
         state: Path::new("/nowhere/state"),
         now: "2026-11-22T00:00:00Z".parse().unwrap(),
         runners: &[],
@@ -110,6 +111,7 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
     let subjects = Subjects {
         config: Err(&e),
         meaning: None,
+        registries: &crate::wiring::registries(),
         state: Path::new("/"),
         now: "2026-11-22T00:00:00Z".parse().unwrap(),
         runners: &[],

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::report::{Health, HealthCheck};
 use super::{Subjects, Work};
-use crate::config::{Config, KeySource};
+use crate::config::Config;
 use crate::effects::RefUpdate;
 use crate::error::{Error, Result};
 use crate::formats::openpgp::Standing;
@@ -25,10 +25,10 @@ pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
         .and_then(|trust| check_names(&trust.root).map(|()| trust));
     if let Ok(trust) = &found {
         for key in gather::own_keys(&config.signing, trust) {
-            let (name, source, _) = key;
-            // One that cannot be read is reported where the keys are checked.
-            let is_file = |path: &std::path::Path| std::fs::metadata(path).is_ok_and(|m| m.is_file());
-            if matches!(source, KeySource::File { path, .. } if !is_file(path)) {
+            // One that cannot be read is told where the keys are looked at; to open a pipe would wait for a writer.
+            let is_file = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|m| m.is_file());
+            let (name, own, _) = key;
+            if !own.files().iter().all(is_file) {
                 continue;
             }
             if let Err(e) = gather::known(&HostDisk, trust, key, subjects.now) {

@@ -1,13 +1,13 @@
 //! The tables of adapters: what all kinds have is read here, and the rest is handed over to the adapter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::super::raw::{RawForge, RawRemote, RawRunner, RawStore};
-use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, StoreConfig, StoreRole};
+use super::super::raw::{RawForge, RawRemote, RawRunner, RawSigning, RawStore};
+use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, SigningConfig, StoreConfig, StoreRole};
 use super::{forge, git_address, no_effect, places, unique};
-use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, StoreTable};
-use crate::effects::{Forge, Store};
+use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, SignerTable, Spec, StoreTable};
+use crate::effects::{Forge, Signer, Store};
 use crate::model::{Label, RemoteName, RunnerName};
 use crate::table::{Fault, Faults, Table, Text, TomlDocument, did_you_mean, grammar, not_empty, one_of};
 
@@ -252,4 +252,63 @@ fn remote(
     };
     let spec = (adapter.parse)(&common, rest, faults)?;
     Some(RemoteConfig { name: common.name, url: common.url, push, required: raw.required.unwrap_or(false), spec })
+}
+
+/// `[signing]`; what lies in the checkout is shown relative to it.
+pub(super) fn signing(
+    document: &mut TomlDocument<'_>,
+    base: &Path,
+    checkout: Option<&Path>,
+    registries: &Registries,
+    faults: &mut Faults,
+) -> SigningConfig {
+    let signers = &registries.signers;
+    let examples: Vec<&'static str> = signers.iter().map(|a| a.example).collect();
+    let Some(mut table) = document.table("signing", base, faults) else {
+        return SigningConfig { examples, ..SigningConfig::default() };
+    };
+    let expected = one_of(examples.iter().copied());
+    let key = |setting: String, table: Table<'_>, faults: &mut Faults| {
+        let repository = checkout.unwrap_or(base).to_owned();
+        signer(&SignerTable { setting, repository }, table, signers, faults)
+    };
+    let mut role = |name: &'static str, faults: &mut Faults| {
+        let own = table.inner(name, &expected, faults)?;
+        key(format!("signing.{name}"), own, faults)
+    };
+    let (release, freshness) = (role("release", faults), role("freshness", faults));
+    let operator = role("operator", faults);
+    let mut people = BTreeMap::new();
+    for (name, own) in table.inner_named("people", &expected, faults) {
+        let key = key(format!("signing.people.{}", name.get_ref()), own, faults);
+        if let (Some(name), Some(key)) = (grammar(&name, faults), key) {
+            people.insert(name, key);
+        }
+    }
+    let sign_artifacts = match table.split::<RawSigning>(faults) {
+        Some((raw, rest)) => {
+            rest.has_no_more(faults);
+            raw.sign_artifacts.unwrap_or(false)
+        }
+        None => false,
+    };
+    SigningConfig { release, freshness, operator, people, sign_artifacts, examples }
+}
+
+fn signer(
+    common: &SignerTable,
+    table: Table<'_>,
+    signers: &[Adapter<dyn Signer>],
+    faults: &mut Faults,
+) -> Option<Spec<dyn Signer>> {
+    let mut named = signers.iter().filter(|a| table.has(a.kind));
+    if let (Some(adapter), None) = (named.next(), named.next()) {
+        return (adapter.parse)(common, table, faults);
+    }
+    let keys: Vec<&str> = signers.iter().flat_map(|a| a.keys.keys).map(|key| key.name).collect();
+    faults.add(table.unknown(&keys).unwrap_or_else(|| {
+        let expected = format!("expected {}", one_of(signers.iter().map(|a| a.example)));
+        Fault::new(table.span(), "a key is of exactly one kind", expected)
+    }));
+    None
 }

@@ -48,6 +48,9 @@ fn vendors_in_the_core() {
     caught(rules::vendors, "src/engine/run.rs", "const PATHS: &[&str] = &[\".github/\"];");
     caught(rules::vendors, "src/plan/publish.rs", "fn f(s3: u8) {}");
     caught(rules::vendors, "src/config/resolve/forge.rs", "fn f(github: bool) {}");
+    caught(rules::vendors, "src/config/resolve.rs", "fn f(raw: Raw) { raw.gpg; }");
+    caught(rules::vendors, "src/wiring/hidden.rs", "const KIND: &str = \"gpg\";");
+    passes(rules::vendors, "src/signers/gpg.rs", "const KIND: &str = \"gpg\";");
     passes(rules::vendors, "src/forges/github.rs", "const NAME: &str = \"github\";");
     passes(rules::vendors, "src/plan/publish.rs", "// such as GitHub\nfn f(s30: u8) {}");
 }
@@ -78,6 +81,12 @@ fn adapters_without_a_registry() {
     assert_eq!(of(&registry.replace("&ftp::KIND", "")).len(), 1);
     assert_eq!(of("mod ftp;").len(), 1);
     assert_eq!(rules::registries(&[Source::new("src/stores/ftp.rs", adapter)]).len(), 1);
+    let signers = |registry: &str| {
+        let adapter = "pub(super) const ADAPTER: Adapter<dyn Signer> = Adapter {};";
+        rules::registries(&[Source::new("src/signers/mod.rs", registry), Source::new("src/signers/card.rs", adapter)])
+    };
+    assert_eq!(signers("const SIGNERS: &[Adapter<dyn Signer>] = &[card::ADAPTER];"), Vec::<String>::new());
+    assert_eq!(signers("const SIGNERS: &[Adapter<dyn Signer>] = &[];").len(), 1);
 }
 
 #[test]

@@ -40,12 +40,12 @@ const IMPORTS: &[(&str, &str)] = &[
     ("http", "adapter effects error model"),
     ("forges", "adapter effects error formats http model step table"),
     ("remotes", "adapter effects error formats git model step table"),
-    ("signers", "config effects error formats model step"),
+    ("signers", "adapter config effects error formats model step table"),
     ("registries", "adapter effects error formats model step table"),
     ("advisories", "adapter effects error formats model step table"),
     ("announcers", "adapter effects error formats model step table"),
     // What joins the two sides.
-    ("gather", "bump config effects error formats git model snapshot step trust"),
+    ("gather", "adapter bump config effects error formats git model snapshot step trust"),
     (
         "wiring",
         "adapter config effects engine error forges gather git host http model remotes runners signers stores registries advisories announcers",
@@ -153,12 +153,19 @@ const CORE: &[&str] = &[
 /// Where products are named for what their files mean, whoever made them: paths that no patch changes unseen.
 const PRODUCTS: &[&str] = &["config/sensitive"];
 
+/// Kinds of signer that are programs, and the modules that know no kind of signer.
+const KEY_STORES: (&[&str], &[&str]) = (&["gpg"], &["adapter", "config", "gather", "plan", "table", "wiring"]);
+
+/// Where a word that is a kind of signer is the ending of files.
+const ENDINGS: &[&str] = &["config/reserved"];
+
 /// A folder of adapters, with the name of the list of them.
 const ADAPTERS: &[(&str, &str)] = &[
     ("runners", "RUNNERS"),
     ("stores", "STORES"),
     ("forges", "FORGES"),
     ("remotes", "REMOTES"),
+    ("signers", "SIGNERS"),
     ("registries", "REGISTRIES"),
     ("advisories", "ADVISORIES"),
     ("announcers", "ANNOUNCERS"),
@@ -283,6 +290,15 @@ pub(crate) fn vendors(files: &[Source]) -> Vec<String> {
             }
         }
     }
+    let (kinds, blind) = KEY_STORES;
+    let is_blind = |f: &&Source| blind.contains(&f.modules()[0]) && !ENDINGS.iter().any(|place| within(f, place));
+    for file in files.iter().filter(|f| f.is_product()).filter(is_blind) {
+        for kind in kinds {
+            for at in words(&file.words.to_ascii_lowercase(), kind) {
+                out.push(format!("{}:{}: only `signers` know the kind `{kind}`", file.path, file.line(at)));
+            }
+        }
+    }
     out
 }
 
@@ -303,7 +319,8 @@ pub(crate) fn registries(files: &[Source]) -> Vec<String> {
         for file in inside.iter().filter(|f| f.modules().len() == 2) {
             let name = file.modules()[1];
             // An adapter implements the port; what several of them share does not.
-            let adapter = file.code.contains(" for ") && words(&file.code, "async_trait").next().is_some();
+            let ports = file.code.contains(" for ") && words(&file.code, "async_trait").next().is_some();
+            let adapter = ports || words(&file.code, "ADAPTER").next().is_some();
             let constant = name.to_ascii_uppercase();
             let is_listed = words(listed, name).next().is_some() || words(listed, &constant).next().is_some();
             if adapter && !is_listed {
