@@ -52,7 +52,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done: nothing is left to do but deliveries that wait for their destinations
   1  a step failed; the message says which, and what to fix
-  2  the command line, the configuration or the train file is wrong
+  2  the command line, the configuration or the train file is wrong; or no terminal to ask on
   3  the train waits for a person or for a time
   4  a conflict: something exists with other bytes than ours
   5  something is down or busy; try again

@@ -9,7 +9,7 @@ use super::{Global, Output, remote_trains};
 use crate::error::{Error, Result};
 use crate::gather;
 use crate::model::{Sha256, StoreName, escape, shell_path};
-use crate::plan::{Graph, Plan, PlanId, plan};
+use crate::plan::{FORGE_NOTE, Graph, Plan, PlanId, plan};
 use crate::step::{Checksum, Exposure, Gate, PlannedStep, Quorum};
 
 /// Show what a train would do; nothing is done and nothing is kept
@@ -141,7 +141,8 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
         out.push_str(&format!("  {}{deferrable}\n", step.id));
     }
     for unknown in &plan.unknown {
-        let word = if of_lines(plan).any(|note| note == escape(unknown)) { "note" } else { "unknown" };
+        let is_note = unknown.starts_with(FORGE_NOTE) || of_lines(plan).any(|note| note == escape(unknown));
+        let word = if is_note { "note" } else { "unknown" };
         out.push_str(&format!("\n{word}: {}", escape(unknown)));
     }
     out.push_str(&format!("\n{}; plan {id}\n", crate::model::counted(plan.steps.len(), "step")));

@@ -142,7 +142,7 @@ pub fn run(
         }
         Action::Pin { digest, from, replace } => {
             let keys = args.read_from(from.as_deref(), Some(*digest), disk)?;
-            let trust = trust::load_files(keys.files(&**disk), None, RootChoice::Pinned(*digest), now, None)?;
+            let trust = trust::load_files(keys.files(&**disk), None, RootChoice::Given(*digest), now, None)?;
             let state_dir = state(&trust.root.project).ok_or_else(|| {
                 Error::input("neither `XDG_STATE_HOME` nor `HOME` says where to keep state").hint("give `--state DIR`")
             })?;

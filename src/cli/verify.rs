@@ -213,7 +213,7 @@ fn trusted(
     let pinned = state_dir.map(|dir| trust::pinned(disk, dir)).transpose()?.flatten();
     let vouched_for = args.keys.is_some() && matches!(keys, KeysFrom::Directory(_));
     let choice = match (args.pin, pinned) {
-        (Some(pin), _) => RootChoice::Pinned(pin),
+        (Some(pin), _) => RootChoice::Given(pin),
         (None, _) if vouched_for => RootChoice::Directory,
         (None, Some(pin)) => RootChoice::Pinned(pin),
         (None, None) => return Err(unpinned(&args.wanted, location)),

@@ -190,6 +190,9 @@ impl Plan {
     }
 }
 
+/// How the note about a forge begins: there is one in each plan with workflows, whatever its settings are.
+pub const FORGE_NOTE: &str = "forge `";
+
 /// What could not be seen, for people; the steps that need it look again.
 fn unknown(snapshot: &Snapshot) -> Vec<String> {
     let mut out = snapshot.unknown.clone();
@@ -204,8 +207,7 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
     let forges: BTreeSet<&RemoteName> = snapshot.lines.iter().flat_map(|line| line.workflows.files.keys()).collect();
     for forge in forges {
         out.push(format!(
-            "what forge `{forge}` starts that is not a workflow file (code scanning by default setup, pages, dependency updates, \
-             apps, webhooks), and words in commit messages for which only a script or an action looks: see its settings"
+            "{FORGE_NOTE}{forge}` may start more than workflow files: check its settings (README, \"GitHub, as one destination\")"
         ));
     }
     out

@@ -32,8 +32,20 @@ const MEMORY: &str = "memory.lock";
 pub enum RootChoice {
     /// The one in the directory: the directory itself is the keyring that the user vouches for.
     Directory,
-    /// The one with this digest, or a later one that its people signed.
+    /// The one with this digest, or a later one that its people signed: this machine pinned it.
     Pinned(Sha256),
+    /// The same, where a person gave the digest on the command line.
+    Given(Sha256),
+}
+
+impl RootChoice {
+    /// The digest from which the root must follow.
+    fn digest(self) -> Option<Sha256> {
+        match self {
+            Self::Directory => None,
+            Self::Pinned(digest) | Self::Given(digest) => Some(digest),
+        }
+    }
 }
 
 /// The digest that is pinned in a state directory for a project, if there is one.
@@ -249,7 +261,7 @@ pub fn load_files(
     let trust = load_from(Keys { files, memory }, project, choice, now)?;
     let Some(memory) = memory else { return Ok(trust) };
     remember(memory.disk, memory.state_dir, &trust)?;
-    if let RootChoice::Pinned(from) = choice
+    if let Some(from) = choice.digest()
         && pinned(memory.disk, memory.state_dir)? == Some(from)
     {
         if from != trust.digest {
@@ -340,6 +352,9 @@ fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, 
             RootChoice::Directory => {
                 error.hint("make the first trust root with `lifeboat trust init`, or name the directory with `--keys`")
             }
+            RootChoice::Given(_) => {
+                error.hint("name the directory of keys, or the address of a store that serves them")
+            }
             RootChoice::Pinned(pin) => error.detail(format!("pinned sha256:{pin}")).hint(
                 "restore that directory, for example with `git checkout`, or name where it is as `keys` in `[project]`",
             ),
@@ -363,10 +378,10 @@ fn load_from(keys: Keys<'_>, project: Option<&ProjectName>, choice: RootChoice, 
         }
         chain.push(earlier);
     }
-    if let RootChoice::Pinned(pin) = choice {
+    if let Some(pin) = choice.digest() {
         let Some(from) = chain.iter().position(|f| f.digest == pin) else {
             let before = keys.memory.map(|m| pinned_root(m, pin)).transpose()?.flatten();
-            return Err(another_root(&keys.files.place(), pin, before.as_ref(), &chain[0].root, chain[0].digest));
+            return Err(another_root(&keys.files.place(), choice, before.as_ref(), &chain[0].root, chain[0].digest));
         };
         for step in chain[..=from].windows(2) {
             follows(keys, &trusted(keys, &step[1], &accepted)?, &step[0], now)?;

@@ -1,5 +1,6 @@
 //! What to say of a root that is not the pinned one and does not follow from it.
 
+use super::load::RootChoice;
 use super::root::Root;
 use crate::error::Error;
 use crate::model::Sha256;
@@ -7,8 +8,20 @@ use crate::model::Sha256;
 /// How many digits of a digest may differ for a slip of the hand; nobody makes a root whose digest is so near another.
 const SLIPS: usize = 2;
 
-/// The root `found` in `place` is neither `pin` nor follows from it. `before` is the pinned root, if it is known.
-pub(super) fn another_root(place: &str, pin: Sha256, before: Option<&Root>, found: &Root, digest: Sha256) -> Error {
+/// The root `found` in `place` neither has the digest that was chosen nor follows from the root that has. `before` is that
+/// root, if it is known.
+pub(super) fn another_root(
+    place: &str,
+    choice: RootChoice,
+    before: Option<&Root>,
+    found: &Root,
+    digest: Sha256,
+) -> Error {
+    let (pin, word, one) = match choice {
+        RootChoice::Pinned(pin) => (pin, "pinned", "is not the pinned one"),
+        RootChoice::Given(pin) => (pin, "given", "does not have the digest that was given"),
+        RootChoice::Directory => (digest, "found", "is another one"),
+    };
     let differ = pin.hex().bytes().zip(digest.hex().bytes()).filter(|(a, b)| a != b).count();
     if differ <= SLIPS {
         return Error::input(format!("the digest differs from the one in `{place}` in {differ} of 64 digits: a slip?"))
@@ -16,10 +29,9 @@ pub(super) fn another_root(place: &str, pin: Sha256, before: Option<&Root>, foun
             .detail(format!("there: {digest}"))
             .hint("read it again where you have it from; do not copy it from this message");
     }
-    let mut error =
-        Error::verification(format!("the trust root in `{place}` is not the pinned one, and does not follow from it"))
-            .detail(format!("pinned sha256:{pin}"))
-            .detail(format!("found  sha256:{digest} (version {} of {})", found.version, found.project));
+    let mut error = Error::verification(format!("the trust root in `{place}` {one}, and does not follow from it"))
+        .detail(format!("{word:<6} sha256:{pin}"))
+        .detail(format!("found  sha256:{digest} (version {} of {})", found.version, found.project));
     match before {
         Some(before) => {
             for line in changes(before, found) {

@@ -133,7 +133,7 @@ async fn what_nobody_decided_about_stops_the_plan() {
         "github publish.yml, release-1.0.0: adopt (`push` of `v1.0.5`)",
         "github ci.yml, release-2.0.0: accept (`push` of `release-2.0.0`)",
         "await-runs/github/release-1.0.0",
-        "unknown: what forge `github` starts that is not a workflow file (code scanning by default setup, pages,",
+        "note: forge `github` may start more than workflow files: check its settings (README, ",
     ] {
         assert!(planned.stdout.contains(says), "no `{says}` in:\n{}", planned.stdout);
     }

@@ -16,8 +16,6 @@ use crate::trust::TrustedRoot;
 
 /// The area of these checks.
 pub const AREA: &str = "expiry";
-/// How the finding of a date begins that cannot be read from here.
-pub const NOT_CHECKED: &str = "not checked: ";
 /// What ends within this time is said.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -37,7 +35,9 @@ pub(super) fn dates(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
                 Err(e) if e.kind() == ErrorKind::Verification => {
                     vec![HealthCheck::from_error(AREA, name, Health::Warn, &e)]
                 }
-                Err(e) => vec![HealthCheck::ok(AREA, name, format!("{NOT_CHECKED}{}", e.message()))],
+                Err(e) => {
+                    vec![HealthCheck::from_error(AREA, name, Health::Skipped, &Error::fatal(e.message().to_owned()))]
+                }
             }
         });
     }

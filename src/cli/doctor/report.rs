@@ -15,6 +15,8 @@ use crate::model::{PersonId, counted, escape};
 pub enum Health {
     /// As it should be.
     Ok,
+    /// It could not be checked from here, and no train needs it.
+    Skipped,
     /// A train can ship, but look at it.
     Warn,
     /// A train cannot ship.
@@ -25,6 +27,7 @@ impl Health {
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Skipped => "skip",
             Self::Warn => "warn",
             Self::Fail => "fail",
         }
@@ -119,6 +122,7 @@ pub(super) fn json(checks: &[HealthCheck], out: &mut dyn Write) -> Result<()> {
         checks: &'a [HealthCheck],
         health: Health,
     }
-    let health = checks.iter().map(|c| c.health).max().unwrap_or(Health::Ok);
+    let judged = checks.iter().map(|c| c.health).filter(|h| *h != Health::Skipped);
+    let health = judged.max().unwrap_or(Health::Ok);
     out.write_all(&canonical::to_pretty(&Report { checks, health })?).context("cannot print the report")
 }

@@ -65,8 +65,9 @@ pub(super) fn judge(broken: Vec<(Finding, Error)>, checks: &[HealthCheck], did: 
     let mut rotten: Vec<Finding> = broken.into_iter().map(|(finding, _)| finding).collect();
     let mut not_checked = Vec::new();
     for check in checks.iter().filter(|c| c.area != "key") {
-        if check.area == expiry::AREA && check.found.starts_with(expiry::NOT_CHECKED) {
-            not_checked.push(format!("{}: {}", check.name, check.found.trim_start_matches(expiry::NOT_CHECKED)));
+        if check.health == Health::Skipped {
+            not_checked.push(format!("{}: {}", check.name, check.found));
+            continue;
         }
         // Whether a push is let in depends on credentials, which a rehearsal does without; and a machine that is too busy to
         // answer in time has not rotted.
@@ -77,7 +78,7 @@ pub(super) fn judge(broken: Vec<(Finding, Error)>, checks: &[HealthCheck], did: 
         }
         // A mirror that refuses, and a key that ends soon, rot in silence; a forge that is down is what trains are for.
         let rots = match check.health {
-            Health::Ok => false,
+            Health::Ok | Health::Skipped => false,
             Health::Warn => matches!(check.area, "store" | expiry::AREA),
             Health::Fail => true,
         };
@@ -137,7 +138,12 @@ mod tests {
             HealthCheck::from_error("key", "alice", Health::Fail, &Error::fatal("cannot read the file")),
             HealthCheck::from_error("forge", "github", Health::Warn, &Error::fatal("no answer")),
             HealthCheck::from_error("remote", "git", Health::Fail, &Error::fatal("refused")),
-            HealthCheck::ok(expiry::AREA, "github token", format!("{}GITHUB_TOKEN is not set", expiry::NOT_CHECKED)),
+            HealthCheck::from_error(
+                expiry::AREA,
+                "github token",
+                Health::Skipped,
+                &Error::fatal("GITHUB_TOKEN is not set"),
+            ),
         ];
         let fit = judge(Vec::new(), &checks, "12 steps in 3 s");
         assert_eq!((fit.fit, fit.summary.as_str()), (true, "rehearsal: fit: 12 steps in 3 s"));

@@ -39,7 +39,10 @@ fn a_digest_with_a_slip() {
     with(&format!("{}g", &right[1..])).fails(2, &["expected 64 hexadecimal digits, found `g`"]);
     let other = if right.starts_with('0') { "1" } else { "0" };
     with(&format!("{other}{}", &right[1..])).fails(2, &["in 1 of 64 digits: a slip?"]);
-    with(&"0".repeat(64)).fails(6, &["is not the pinned one, and does not follow from it", "approve: 2 of"]);
+    with(&"0".repeat(64)).fails(
+        6,
+        &["does not have the digest that was given, and does not follow from it", "given  sha256:0", "approve: 2 of"],
+    );
 }
 
 #[test]
