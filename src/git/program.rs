@@ -1,8 +1,9 @@
 //! Runs the user's git program: explicit arguments, an allow-listed environment, a deadline, nothing on a terminal.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -112,7 +113,7 @@ impl GitProgram {
         let search_path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         let given = given(|name| std::env::var_os(name));
         Self {
-            path: "git".into(),
+            path: found(&search_path),
             search_path,
             user,
             ssh: Arc::default(),
@@ -147,6 +148,7 @@ impl GitProgram {
     #[must_use]
     pub fn with_search_path(mut self, directories: impl Into<OsString>) -> Self {
         self.search_path = directories.into();
+        self.path = found(&self.search_path);
         self
     }
 
@@ -384,6 +386,14 @@ impl Call<'_> {
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         Ok(GitOutput { verb, code: status.code(), signal: status.signal(), stdout, stderr })
     }
+}
+
+/// The first `git` in these directories, else the bare name. With a path the child is made by `posix_spawn`; a search in the
+/// child would need `fork`, which copies the page tables of this process for each of thousands of calls.
+fn found(directories: &OsStr) -> PathBuf {
+    let program = |path: &PathBuf| path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    let absolute = std::env::split_paths(directories).filter(|dir| dir.is_absolute());
+    absolute.map(|dir| dir.join("git")).find(program).unwrap_or_else(|| "git".into())
 }
 
 fn not_started(call: &Call<'_>, e: std::io::Error) -> Error {
