@@ -62,12 +62,6 @@ impl LocalGit {
     pub fn new(program: GitProgram) -> Self {
         Self { program, checked: Mutex::new(BTreeSet::new()) }
     }
-
-    /// The git program.
-    #[must_use]
-    pub fn program(&self) -> &GitProgram {
-        &self.program
-    }
 }
 
 impl Git for LocalGit {

@@ -43,7 +43,6 @@ pub struct State {
     graph: Arc<Graph>,
     generation: u32,
     nonce: Option<TrainNonce>,
-    certificate: Option<String>,
     /// By position. A copy of the state shares them, and those that nothing happened to are one.
     steps: Vec<Arc<StepState>>,
     approvals: Vec<(Approval, Timestamp)>,
@@ -66,7 +65,6 @@ impl State {
             graph,
             generation: 0,
             nonce: None,
-            certificate: None,
             steps,
             approvals: Vec::new(),
             lapsed: Vec::new(),
@@ -161,9 +159,8 @@ impl State {
     pub fn apply(&mut self, event: &Event, now: Timestamp) -> Result<()> {
         self.admits(event, now)?;
         match event {
-            Event::PlanAdopted { nonce, certificate, .. } => {
+            Event::PlanAdopted { nonce, .. } => {
                 self.nonce = Some(nonce.clone());
-                self.certificate = Some(certificate.clone());
             }
             Event::Started { step, .. }
             | Event::Waiting { step, .. }
@@ -341,12 +338,6 @@ impl State {
     #[must_use]
     pub fn nonce(&self) -> Option<&TrainNonce> {
         self.nonce.as_ref()
-    }
-
-    /// The certificate of the operator who holds the train: who adopted the plan.
-    #[must_use]
-    pub fn certificate(&self) -> Option<&str> {
-        self.certificate.as_deref()
     }
 
     /// How the step at a position of the graph stands.

@@ -95,9 +95,6 @@ pub trait Made: Member<Outcome> + Into<Outcome> {
 pub trait Member<All>: Sized {
     /// The value, if it is of this type.
     fn of(all: &All) -> Option<&Self>;
-
-    /// The same, to be changed.
-    fn of_mut(all: &mut All) -> Option<&mut Self>;
 }
 
 /// Where a step stands in a train, in order: each phase waits for what it needs of those before it.
@@ -189,13 +186,6 @@ macro_rules! member {
     ($all:ident $one:ident) => {
         impl Member<$all> for $one {
             fn of(all: &$all) -> Option<&Self> {
-                match all {
-                    $all::$one(one) => Some(one),
-                    _ => None,
-                }
-            }
-
-            fn of_mut(all: &mut $all) -> Option<&mut Self> {
                 match all {
                     $all::$one(one) => Some(one),
                     _ => None,

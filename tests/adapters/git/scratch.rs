@@ -14,6 +14,7 @@ use lifeboat::model::{Ident, Oid};
 pub(crate) struct Scratch {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) git: LocalGit,
+    program: GitProgram,
 }
 
 impl Scratch {
@@ -34,14 +35,14 @@ impl Scratch {
     }
 
     pub(crate) fn empty() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::scratch();
         let home = dir.path().join("home");
         std::fs::create_dir(&home).unwrap();
         std::fs::write(home.join(".gitconfig"), "[user]\n\tname = U Ser\n\temail = u@example.org\n").unwrap();
         let program = GitProgram::from_env()
             .with_variable("HOME", home.clone())
             .with_variable("GIT_CONFIG_GLOBAL", home.join(".gitconfig"));
-        Self { dir, git: LocalGit::new(program) }
+        Self { dir, git: LocalGit::new(program.clone()), program }
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
@@ -66,7 +67,7 @@ impl Scratch {
     }
 
     pub(crate) fn program(&self) -> &GitProgram {
-        self.git.program()
+        &self.program
     }
 
     /// Runs git in a directory; its output, trimmed.

