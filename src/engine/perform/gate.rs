@@ -147,7 +147,7 @@ async fn line_is_clear(acting: &Acting<'_>, store: &dyn Store, (id, on): (&StepI
         let path = release.path(&file);
         let there = digests_at(store, &Area::Public, &path).await?;
         if there.is_some() {
-            same_or_conflict(store, &path, &file.digests, there)
+            same_or_conflict((store, &Area::Public), &path, &file.digests, there)
                 .map_err(|e| e.detail(format!("it is in the way of `{id}`")))?;
             continue;
         }
@@ -159,7 +159,7 @@ async fn line_is_clear(acting: &Acting<'_>, store: &dyn Store, (id, on): (&StepI
             again((acting.effects, acting.train), (store, on), &path, &file.digests).await?;
             staged = digests_at(store, &staging, &path).await?;
         }
-        same_or_conflict(store, &path, &file.digests, staged)?;
+        same_or_conflict((store, &staging), &path, &file.digests, staged)?;
     }
     Ok(())
 }

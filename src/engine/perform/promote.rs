@@ -44,7 +44,9 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
         let is_staged = file.origin != Origin::Sealed
             && (is_unchanged(&acting.state, (&*store, step), &path).await?
                 || match digests_at(&*store, &staging, &path).await? {
-                    Some(staged) => same_or_conflict(&*store, &path, &file.digests, Some(staged)).map(|()| true)?,
+                    Some(staged) => {
+                        same_or_conflict((&*store, &staging), &path, &file.digests, Some(staged)).map(|()| true)?
+                    }
                     None => false,
                 });
         if is_staged {
@@ -54,7 +56,7 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
             store.put_new(&Area::Public, &path, &source, &file.digests).await?;
         }
         let found = digests_at(&*store, &Area::Public, &path).await?;
-        same_or_conflict(&*store, &path, &file.digests, found)?;
+        same_or_conflict((&*store, &Area::Public), &path, &file.digests, found)?;
     }
     let page = blocking(|| page(acting, step, &*store, seal))?;
     // What is there may have been made under the trust root before this one: it names the keys of then.
@@ -102,7 +104,7 @@ pub(super) async fn put_public(acting: &Acting<'_>, store: &dyn Store, path: &st
     let source = acting.train.objects().path(&digests.sha256);
     store.put_new(&Area::Public, path, &source, &digests).await?;
     let found = digests_at(store, &Area::Public, path).await?;
-    same_or_conflict(store, path, &digests, found)
+    same_or_conflict((store, &Area::Public), path, &digests, found)
 }
 
 /// Whether the release's page can be made of this train's own data, asked while nothing is public. What is not signed yet is

@@ -52,10 +52,20 @@ pub(super) async fn digests_at(store: &dyn Store, area: &Area, path: &str) -> Re
 }
 
 /// Same bytes skip, different bytes stop.
-pub(super) fn same_or_conflict(store: &dyn Store, path: &str, want: &Digests, found: Option<Digests>) -> Result<()> {
+pub(super) fn same_or_conflict(
+    (store, area): (&dyn Store, &Area),
+    path: &str,
+    want: &Digests,
+    found: Option<Digests>,
+) -> Result<()> {
+    // A path of the staging area reads like one of the public area.
+    let place = match area {
+        Area::Public => "",
+        Area::Staging(_) => " in its staging area, which is not public",
+    };
     match found {
         Some(found) if found.sha256 == want.sha256 && found.size == want.size => Ok(()),
-        Some(found) => Err(Error::conflict(format!("store `{}` has other bytes at `{path}`", store.name()))
+        Some(found) => Err(Error::conflict(format!("store `{}` has other bytes at `{path}`{place}", store.name()))
             .detail(format!("ours: sha256 {}, {} bytes", want.sha256, want.size))
             .detail(format!("there: sha256 {}, {} bytes", found.sha256, found.size))
             .hint(
@@ -97,7 +107,7 @@ async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
         let source = acting.train.objects().path(&file.digests.sha256);
         if store.put_new(&area, &path, &source, &file.digests).await? == PutNew::Existed {
             let found = digests_at(&*store, &area, &path).await?;
-            same_or_conflict(&*store, &path, &file.digests, found)?;
+            same_or_conflict((&*store, &area), &path, &file.digests, found)?;
         }
         files += 1;
         bytes += file.digests.size;

@@ -53,7 +53,7 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore
         };
         let what = || format!("cannot read `{path}` in store `{}`", store.name());
         let found = blocking(|| read_reviewed(file, bytes, what))?;
-        same_or_conflict(&*store, path, &file.digests, Some(found))?;
+        same_or_conflict((&*store, &area), path, &file.digests, Some(found))?;
     }
     Ok(files.len())
 }

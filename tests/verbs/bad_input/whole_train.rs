@@ -26,6 +26,7 @@ fn store_with_other_bytes_at_the_place_of_the_release() {
     let said = ["store `mirror` has other bytes at `releases/1.0.5/SHA256SUMS`", "ours: sha256 ", "there: sha256 "];
     let ran = train.ship().fails(4, &said);
     assert!(ran.stderr.contains("nothing was overwritten"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("staging area"), "{}", ran.stderr);
     assert!(ran.stderr.contains("it is in the way of `promote/mirror/release-1.0.0`"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(&squatter).unwrap(), "other bytes\n");
     assert!(!train.store().join("releases/2.0.2").exists(), "the other line is public alone");

@@ -256,7 +256,7 @@ impl Seen {
                     let object = acting.train.objects().path(&digests.sha256);
                     store.put_new(&Area::Public, &path, &object, &digests).await?;
                     let found = digests_at(store, &Area::Public, &path).await?;
-                    same_or_conflict(store, &path, &digests, found)?;
+                    same_or_conflict((store, &Area::Public), &path, &digests, found)?;
                 }
                 StaticContent::Replaced(bytes) => moved.push((file.path, bytes)),
             }
