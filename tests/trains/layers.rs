@@ -42,6 +42,11 @@ fn kinds_of_steps_are_distinguished_in_three_modules() {
 }
 
 #[test]
+fn every_event_is_recorded() {
+    judged(rules::events);
+}
+
+#[test]
 fn files_are_small() {
     judged(rules::sizes);
 }

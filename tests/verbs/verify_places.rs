@@ -183,3 +183,37 @@ fn nothing_is_asked_for_on_the_word_of_roots_that_nobody_pinned() {
     let said = fetched(&bytes).unwrap_err().report();
     assert!(said.contains("more than 512 people"), "{said}");
 }
+
+/// Whoever pinned a root long ago has it in their state, not on the command line: the walk does not know where it is to end.
+#[test]
+fn roots_are_read_back_to_the_pinned_one_and_no_further_than_64() {
+    let world = World::new();
+    let served = crate::support::scratch();
+    let keys = served.path().join("keys");
+    let mut root = world.team.root();
+    world.team.write_keys(&keys, &root);
+    let mut digests = Vec::new();
+    for version in 1..=70 {
+        (root.version, root.previous) = (version, digests.last().copied());
+        let bytes = lifeboat::formats::signed::to_bytes(&root).unwrap();
+        digests.push(lifeboat::model::Sha256::of(&bytes));
+        let name = if version == 70 { "trust.json".to_owned() } else { format!("trust.{version}.json") };
+        fs::write(keys.join(name), bytes).unwrap();
+    }
+    let walked = |pin: Option<u64>| {
+        let disk = std::sync::Arc::new(lifeboat::host::HostDisk);
+        let source = lifeboat::verify::Source::new(served.path().to_str().unwrap(), disk).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let pin = pin.map(|version| digests[usize::try_from(version).unwrap() - 1]);
+        let names: Vec<String> =
+            runtime.block_on(lifeboat::verify::fetch_keys(&source, pin)).unwrap().into_keys().collect();
+        let roots = names.iter().filter(|name| name.starts_with("trust.") && name.ends_with(".json")).count();
+        (roots, names.len() > roots)
+    };
+    assert_eq!(walked(Some(70)), (1, true));
+    assert_eq!(walked(Some(40)), (31, true));
+    // As with a pin that only the state has: as far back as a root that counts may be, with its certificates.
+    assert_eq!(walked(None), (64, true));
+    // Too far back: nothing vouches for what was read, so no certificate is asked for.
+    assert_eq!(walked(Some(3)), (64, false));
+}

@@ -71,6 +71,22 @@ fn kinds_of_steps_distinguished_elsewhere() {
 }
 
 #[test]
+fn events_that_nothing_records() {
+    let journal = "pub enum Event {\n    Resumed,\n    TakenOver {\n        by: String,\n    },\n}\n";
+    let of = |writer: &str| {
+        let reads = "fn f(e: &Event) -> bool { matches!(e, Event::TakenOver { .. } | Event::Resumed) }";
+        rules::events(&[
+            Source::new("src/journal/event.rs", journal),
+            Source::new("src/journal/fold.rs", reads),
+            Source::new("src/engine/run.rs", writer),
+        ])
+    };
+    assert_eq!(of("fn f() { append(Event::Resumed); }"), ["nothing records `Event::TakenOver`"]);
+    assert_eq!(of("fn f() { append(Event::Resumed); append(Event::TakenOver { by }); }"), Vec::<String>::new());
+    assert_eq!(of("fn f() { append(Event::ResumedAgain); append(Event::TakenOver { by }); }").len(), 1);
+}
+
+#[test]
 fn adapters_without_a_registry() {
     let adapter = "#[async_trait::async_trait] impl Store for Ftp {}";
     let registry = "mod ftp;\n/// All.\npub static STORES: &[&dyn Kind] = &[&ftp::KIND];";

@@ -339,6 +339,30 @@ fn listed<'a>(code: &'a str, name: &str) -> Option<&'a str> {
     Some(&code[value..value + code[value..].find("];")?])
 }
 
+/// Every event of a journal is recorded by something outside `journal/`: one that is only read, or only checked, does not
+/// happen.
+pub(crate) fn events(files: &[Source]) -> Vec<String> {
+    let Some(all) = files.iter().find(|f| f.path == "src/journal/event.rs") else {
+        return vec!["there is no src/journal/event.rs".to_owned()];
+    };
+    let body = all.code.split_once("pub enum Event {").map_or("", |(_, rest)| rest);
+    let body = body.split_once("\n}").map_or(body, |(body, _)| body);
+    // Variants stand four spaces in, their fields eight.
+    let variants = body.lines().filter_map(|line| line.strip_prefix("    ")).filter_map(|line| {
+        let name: String = line.chars().take_while(char::is_ascii_alphanumeric).collect();
+        name.starts_with(|c: char| c.is_ascii_uppercase()).then_some(name)
+    });
+    let recorded = |name: &str| {
+        files.iter().filter(|f| f.is_product() && f.modules().first() != Some(&"journal")).any(|f| {
+            words(&f.code, "Event").any(|at| {
+                let variant = f.code[at + "Event".len()..].strip_prefix("::").and_then(|v| v.strip_prefix(name));
+                variant.is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric()))
+            })
+        })
+    };
+    variants.filter(|name| !recorded(name)).map(|name| format!("nothing records `Event::{name}`")).collect()
+}
+
 /// Where kinds of steps are distinguished. Everybody else asks the step, or for the type of one kind.
 const KINDS: &[&str] = &["step", "plan", "journal"];
 

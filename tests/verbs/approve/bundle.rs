@@ -130,6 +130,44 @@ fn an_offline_person_reads_the_staged_files_from_the_bundle() {
     operator.run(&["ship", "--approval", &approval]).ends_with(0);
 }
 
+/// What it says of its own sizes costs whoever opens it nothing: the parts are few and small, whatever the file holds.
+#[test]
+fn a_bundle_of_gigabytes_is_refused_before_they_are_read() {
+    let (operator, bob) = two();
+    operator.0.to_the_gate();
+    let bundle = operator.exported("bundle.tar", &[]);
+    let before = fs::read(&bundle).unwrap();
+    for (part, said) in
+        [("plan.json", "`plan.json` in it is larger than 256 MiB"), ("bundle.json", "larger than 16 MiB")]
+    {
+        let hostile = operator.mail("hostile.tar");
+        let mut parts = tar::Archive::new(&before[..]);
+        let mut out = tar::Builder::new(fs::File::create(&hostile).unwrap());
+        let mut entries = parts.entries().unwrap().map(Result::unwrap);
+        loop {
+            let entry = entries.next().unwrap();
+            let mut header = entry.header().clone();
+            if entry.path_bytes() == part.as_bytes() {
+                // Eight gigabytes of nothing.
+                header.set_size(8 << 30);
+                header.set_cksum();
+                let file = out.get_mut();
+                std::io::Write::write_all(file, header.as_bytes()).unwrap();
+                let size = file.metadata().unwrap().len();
+                file.set_len(size + (8 << 30) + 1024).unwrap();
+                break;
+            }
+            out.append(&header, entry).unwrap();
+        }
+        drop(out);
+        let begun = std::time::Instant::now();
+        bob.approve(&hostile, &operator.mail("bob.json")).fails(6, &[said]);
+        assert!(begun.elapsed().as_secs() < 60, "it read all of it: {:?}", begun.elapsed());
+        nothing_in_scratch(&bob.state());
+        fs::remove_file(&hostile).unwrap();
+    }
+}
+
 #[test]
 fn other_staged_bytes_are_found_from_there() {
     let (operator, bob) = two();
@@ -139,7 +177,8 @@ fn other_staged_bytes_are_found_from_there() {
     let dirs = fs::read_dir(&staging).unwrap().map(|e| e.unwrap().path());
     let file = dirs.map(|d| d.join("releases/1.0.5/SHA256SUMS")).find(|p| p.exists()).unwrap();
     fs::write(&file, "other bytes\n").unwrap();
-    let said = ["store `mirror` has other bytes at `releases/1.0.5/SHA256SUMS`"];
+    let said =
+        ["store `mirror` has other bytes at `releases/1.0.5/SHA256SUMS` in its staging area, which is not public"];
     bob.approve(&bundle, &operator.mail("bob.json")).fails(4, &said);
 }
 

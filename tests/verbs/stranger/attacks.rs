@@ -135,6 +135,35 @@ fn a_revocation_by_somebody_else_is_none() {
     stranger.verify(&["1.0.5", &served.url]).ends_with(0);
 }
 
+/// Bob let Carol revoke his certificate. Anybody can write a signature that says it is hers, and nobody checks those: in a
+/// directory that people look after it is believed, from a server it is not.
+#[test]
+fn a_revocation_in_the_name_of_a_designated_revoker_is_believed_in_a_directory_only() {
+    let (served, stranger) = (Served::new(), Stranger::new());
+    let path = served.path("keys").join(certificate_of("bob"));
+    let good = fs::read(&path).unwrap();
+    let bob = pgp::Cert::from_bytes(&good).unwrap();
+    let carol = pgp::Cert::from_bytes(&fs::read(released().key("carol")).unwrap()).unwrap();
+    let key = bob.primary_key().key();
+    let direct = pgp::packet::signature::SignatureBuilder::new(pgp::types::SignatureType::DirectKey)
+        .set_revocation_key((&carol).into())
+        .unwrap()
+        .sign_direct_key(&mut signer(&released().key("bob")), None)
+        .unwrap();
+    let forged = pgp::packet::signature::SignatureBuilder::new(pgp::types::SignatureType::KeyRevocation)
+        .set_reason_for_revocation(pgp::types::ReasonForRevocation::KeyCompromised, b"")
+        .unwrap()
+        .set_issuer_fingerprint(carol.fingerprint())
+        .unwrap()
+        .sign_direct_key(&mut signer(&released().key("alice")), key)
+        .unwrap();
+    let cert = bob.clone().insert_packets(vec![direct, forged]).unwrap().0;
+    fs::write(&path, cert.armored().to_vec().unwrap()).unwrap();
+    stranger.verify(&["1.0.5", &served.url]).ends_with(0);
+    let keys = served.path("keys").display().to_string();
+    Stranger::new().verify(&["1.0.5", &served.url, "--keys", &keys]).fails(6, &["is revoked"]);
+}
+
 #[test]
 fn a_store_keeps_what_its_certificates_said() {
     let train = SampleTrain::new();
