@@ -39,7 +39,7 @@ impl SampleTrain {
 
     /// A sample with GitHub at this address, and no trust root pinned yet.
     pub fn unpinned(github: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = super::scratch();
         let now = Timestamp::now();
         let sample = SampleProject::create(&root.path().join("sample"), github, now, now).unwrap();
         for dir in ["home", "tmp"] {

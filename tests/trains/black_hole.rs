@@ -124,7 +124,7 @@ fn without_github() -> SampleTrain {
 
 #[test]
 fn a_train_ships_and_waits_for_no_time_out() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = crate::support::scratch();
     let hole = Namespaces::black_hole(scratch.path());
     assert_silent(&hole, &without_github());
     let mut seen = String::new();
@@ -169,7 +169,7 @@ fn a_train_ships_and_waits_for_no_time_out() {
 #[test]
 fn the_drill_ships() {
     let train = without_github();
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = crate::support::scratch();
     let hole = Namespaces::black_hole(scratch.path());
     assert_silent(&hole, &train);
     let mut drill = train.command(&["drill"]);

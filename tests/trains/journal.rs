@@ -38,7 +38,7 @@ struct World {
 impl World {
     /// A journal of three records by Alice: adopted, and one step done.
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::scratch();
         let path = dir.path().join("journal.jsonl");
         let world = Self { _dir: dir, path, graph: graph(), alice: key("alice") };
         let mut journal = world.open(&world.alice).unwrap();
@@ -270,7 +270,7 @@ fn lifeboat(dir: &Path, args: &[&str]) -> Output {
 
 #[test]
 fn no_command_goes_on_from_a_rewritten_journal() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::scratch();
     let drilled = lifeboat(dir.path(), &["drill"]);
     assert!(drilled.status.success(), "{}", String::from_utf8_lossy(&drilled.stderr));
     let drill = dir.path().join("lifeboat-drill");

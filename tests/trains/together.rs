@@ -95,7 +95,7 @@ impl World {
         fs::write(train.train_file(), one.join("\n[[line]]")).unwrap();
         let mut world = Self {
             train,
-            saved: tempfile::tempdir().unwrap(),
+            saved: crate::support::scratch(),
             plan: String::new(),
             prepared: String::new(),
             published: String::new(),

@@ -23,7 +23,7 @@ impl World {
 
     /// A world whose keys and trust root were made then.
     fn made(then: jiff::Timestamp) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::scratch();
         let hole = BlackHole::open().unwrap();
         let sample = SampleProject::create(&dir.path().join("drill"), hole.address(), then, HostClock.now()).unwrap();
         let root = std::fs::read(sample.project().join("keys/trust.json")).unwrap();

@@ -27,7 +27,7 @@ struct Home(PathBuf, #[expect(dead_code, reason = "removed when dropped")] tempf
 
 impl Home {
     fn new(world: Option<&World>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::scratch();
         let home = Self(dir.path().to_owned(), dir);
         let keys = world.map(|w| fs::read_dir(w.keys()).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>());
         for key in keys.unwrap_or_default().iter().filter(|k| k.extension().is_some_and(|e| e == "asc")) {
@@ -153,7 +153,7 @@ fn git_store(dir: &Path, home: &Home, object: &[u8]) -> String {
 
 #[test]
 fn tags_with_git() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = crate::support::scratch();
     let dir = scratch.path();
     let bare = Home::new(None);
     passes(git(dir, &bare).args(["init", "-q"]));

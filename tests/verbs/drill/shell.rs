@@ -26,7 +26,7 @@ pub(super) struct Ended {
 impl Shell {
     /// A shell in the new directory `name` below an empty home, with the program first in `PATH`.
     pub(super) fn below(name: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let home = crate::support::scratch();
         let here = home.path().canonicalize().unwrap().join(name);
         fs::create_dir_all(&here).unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_lifeboat")).parent().unwrap();

@@ -20,7 +20,7 @@ fn ends_well(dir: &Path, when: &str) {
 
 #[test]
 fn the_same_command_goes_on_after_a_kill_and_after_the_end() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = crate::support::scratch();
     let train = dir.path().join("lifeboat-drill/state/sample/trains/drill");
     // Killed when the plan is adopted, with its address of GitHub, and when something is public.
     for file in [train.join("journal.jsonl"), dir.path().join("lifeboat-drill/store/releases/1.0.5")] {

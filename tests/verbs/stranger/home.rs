@@ -43,7 +43,7 @@ impl Served {
     }
 
     pub(crate) fn of(store: &Path, options: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = crate::support::scratch();
         copy(store, &dir.path().join("store"));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verbs/stranger/server.py");
         let mut server = Command::new("python3")
@@ -92,7 +92,7 @@ pub(crate) struct Stranger {
 
 impl Stranger {
     pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = crate::support::scratch();
         for dir in ["home", "here"] {
             fs::create_dir(root.path().join(dir)).unwrap();
         }
