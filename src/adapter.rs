@@ -64,6 +64,11 @@ pub trait Settings<P: ?Sized>: fmt::Debug + Send + Sync {
     /// Where it is, as the plan pins it: a train goes nowhere else.
     fn place(&self) -> String;
 
+    /// Where readers find it when the configuration has no other address for them.
+    fn public_address(&self) -> String {
+        self.place()
+    }
+
     /// What else the plan pins, each by what it is: `api`.
     fn pins(&self) -> Vec<(&'static str, String)> {
         Vec::new()

@@ -35,8 +35,8 @@ impl LocalProject {
             plan.all::<Point>().any(|(step, point)| point.store == *name && state.outcome(&step.id).is_some())
         };
         let store = self.config.stores.iter().find(|s| serves(&s.name))?;
-        let place = store.spec.place();
-        let base = store.public_url.as_ref().unwrap_or(&place).trim_end_matches('/');
+        let own = store.spec.public_address();
+        let base = store.public_url.as_ref().unwrap_or(&own).trim_end_matches('/');
         let branches: Vec<&str> = plan.lines.iter().map(|l| l.branch.as_str()).collect();
         Some(format!(
             "git fetch {} {}",

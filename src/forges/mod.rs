@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::http::Account;
 pub use crate::http::{AppSpec, Surroundings};
 use crate::model::{RemoteName, SecretRef};
-use crate::table::{Fault, Faults, Text};
 
 /// The checked table of a forge, as all of ours have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,22 +49,6 @@ fn has_credentials(spec: &ForgeSpec) -> Result<()> {
         spec.name
     ))
     .hint("add `token = { env = \"NAME\" }`, `{ file = … }` or `{ command = […] }`, or remove the table"))
-}
-
-/// The base address of one of a forge's hosts, which gets a token.
-fn address(address: &Text, why: &str, faults: &mut Faults) -> String {
-    let text = address.get_ref();
-    let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-    let here = |l: &str| text.strip_prefix(l).is_some_and(|r| r.is_empty() || r.starts_with([':', '/']));
-    if !text.starts_with("https://") && !loopback.into_iter().any(here) {
-        faults.add(Fault::new(address.span(), why, "expected an `https://` address"));
-    }
-    text.trim_end_matches('/').to_owned()
-}
-
-/// The host of an address, without port.
-fn host(address: &str) -> Option<String> {
-    reqwest::Url::parse(address).ok()?.host_str().map(str::to_owned)
 }
 
 /// What the plan pins of a base address that may be left out.

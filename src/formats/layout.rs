@@ -69,3 +69,20 @@ pub fn key(name: &str) -> String {
 pub fn key_from_release(name: &str) -> String {
     format!("../../{}", key(name))
 }
+
+/// Whether what is at a path may be replaced: the last column of the table in `docs/layout.md`. Unknown paths may.
+#[must_use]
+pub fn is_replaced(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    match *parts {
+        [RELEASES, name] => {
+            let digest = name.strip_prefix("index.").and_then(|rest| rest.strip_suffix(".asc"));
+            digest.is_none_or(|digest| digest.parse::<Sha256>().is_err())
+        }
+        [RELEASES, _, name] => name == RELEASE_PAGE,
+        [RELEASES, ..] => false,
+        [KEYS, name] => !name.strip_prefix("trust.").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())),
+        ["git", _, "objects", "pack", _] | ["git", _, "refs", "tags", ..] => false,
+        _ => true,
+    }
+}

@@ -26,6 +26,7 @@ pub(crate) use client::{Body, Client, Host};
 pub use dialect::Deadlines;
 pub(crate) use dialect::Dialect;
 pub(crate) use pages::Pages;
+pub(crate) use reason::{DetachedLookup, plain_reason};
 pub(crate) use upload::{Form, Upload};
 
 /// As whom a server is asked, and for what.
@@ -67,4 +68,9 @@ pub struct Surroundings {
     pub secrets: SecretResolver,
     /// The hosts that the trust root lets receive credentials, by name without port.
     pub hosts: BTreeSet<String>,
+}
+
+/// The host of an address, without port.
+pub(crate) fn host(address: &str) -> Option<String> {
+    reqwest::Url::parse(address).ok()?.host_str().map(str::to_owned)
 }

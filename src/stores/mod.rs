@@ -2,6 +2,7 @@
 
 mod filesystem;
 pub mod path;
+mod s3;
 pub mod server;
 mod strangers;
 
@@ -11,4 +12,4 @@ use crate::adapter::Adapter;
 use crate::effects::Store;
 
 /// Every kind of store, chosen by the scheme of `url` in `[[store]]`.
-pub const STORES: &[Adapter<dyn Store>] = &[filesystem::ADAPTER];
+pub const STORES: &[Adapter<dyn Store>] = &[filesystem::ADAPTER, s3::ADAPTER];

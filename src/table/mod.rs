@@ -18,4 +18,5 @@ pub use key::{Key, NO_KEYS, TableKeys, Type, Written, keys_of};
 pub use key::{default_of, name_of, words_of};
 pub use text::{
     Moment, OfKind, OneOrMany, RawSecret, Text, TextOr, Texts, grammar, grammar_fault, in_order, not_empty,
+    server_address,
 };

@@ -46,6 +46,17 @@ impl Deref for Moment {
     }
 }
 
+/// The base address of a server that gets credentials, without final slash: over TLS, or of this machine.
+pub fn server_address(address: &Text, why: &str, faults: &mut Faults) -> String {
+    let text = address.get_ref();
+    let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let here = |l: &str| text.strip_prefix(l).is_some_and(|r| r.is_empty() || r.starts_with([':', '/']));
+    if (!text.starts_with("https://") && !loopback.into_iter().any(here)) || text.contains('@') {
+        faults.add(Fault::new(address.span(), why, "expected an `https://` address"));
+    }
+    text.trim_end_matches('/').to_owned()
+}
+
 /// A string, or a table (or list) of another shape; unlike an untagged enum it keeps the spans inside.
 #[derive(Debug, Clone)]
 pub enum TextOr<T> {

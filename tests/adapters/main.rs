@@ -16,6 +16,7 @@ mod git;
 #[path = "../github_double/mod.rs"]
 mod github_double;
 mod runner;
+mod s3;
 mod servers;
 mod stores;
 #[path = "../support/mod.rs"]

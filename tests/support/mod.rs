@@ -9,14 +9,17 @@
 
 pub mod canary;
 pub mod counting;
+pub mod cut_proxy;
 pub mod instant_runner;
 pub mod kill_points;
 pub mod memory_server;
 pub mod namespaces;
 pub mod power_loss;
+pub mod radosgw;
 pub mod sample_train;
 pub mod snapshots;
 pub mod store_contract;
+pub mod stores;
 pub mod sync_site;
 pub mod train_ends;
 pub mod train_ports;

@@ -14,15 +14,15 @@ use serde::Deserialize;
 
 use self::http::Http;
 use super::draft::new_draft;
-use super::{ForgeSpec, has_credentials, host, pinned};
+use super::{ForgeSpec, has_credentials, pinned};
 use crate::adapter::{Adapter, Around, ForgeFacts, ForgeTable, Settings, Spec};
 use crate::effects::{
     AssetFile, Discard, Forge, ForgeView, MarkLatest, ReleaseText, SeenAsset, SeenLatest, SeenRelease,
 };
 use crate::error::{Context as _, Error, Result};
-use crate::http::Pages;
+use crate::http::{Pages, host};
 use crate::model::{Oid, RemoteName, SecretRef, Sha256, TagName, escape};
-use crate::table::{Faults, RawSecret, Table, Text, keys, keys_of, secrets};
+use crate::table::{Faults, RawSecret, Table, Text, keys, keys_of, secrets, server_address};
 
 /// Releases on one page; servers give no more than 50.
 const PAGE: usize = 50;
@@ -109,7 +109,7 @@ keys! {
 fn parse(common: &ForgeTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Forge>> {
     let base = table.base().to_owned();
     let raw: RawForgejo = table.read(faults)?;
-    let api = Some(super::address(&raw.api, "a forge's API is asked over TLS only", faults));
+    let api = Some(server_address(&raw.api, "a forge's API is asked over TLS only", faults));
     let token = raw.token.as_ref().and_then(|t| faults.keep(secrets::reference(t, &base)));
     let (name, repository) = (common.name.clone(), common.repository.clone());
     Some(Arc::new(Configured(ForgeSpec { name, repository, api, uploads: None, token, app: None })))

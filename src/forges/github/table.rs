@@ -9,9 +9,10 @@ use super::{API, GitHub, UPLOADS};
 use crate::adapter::{Around, ForgeTable, Settings, Spec};
 use crate::effects::Forge;
 use crate::error::Result;
-use crate::forges::{AppSpec, ForgeSpec, address, has_credentials, host, pinned};
+use crate::forges::{AppSpec, ForgeSpec, has_credentials, pinned};
+use crate::http::host;
 use crate::model::SecretRef;
-use crate::table::{Fault, Faults, RawSecret, Table, Text, keys, secrets};
+use crate::table::{Fault, Faults, RawSecret, Table, Text, keys, secrets, server_address};
 
 keys! {
     /// A repository on github.com or on a GitHub Enterprise server.
@@ -44,8 +45,8 @@ keys! {
 pub(super) fn parse(common: &ForgeTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Forge>> {
     let base = table.base().to_owned();
     let raw: RawGitHub = table.read(faults)?;
-    let api = raw.api.as_ref().map(|a| address(a, "a forge's API is asked over TLS only", faults));
-    let uploads = raw.uploads.as_ref().map(|u| address(u, "a forge takes assets over TLS only", faults));
+    let api = raw.api.as_ref().map(|a| server_address(a, "a forge's API is asked over TLS only", faults));
+    let uploads = raw.uploads.as_ref().map(|u| server_address(u, "a forge takes assets over TLS only", faults));
     let token = raw.token.as_ref().map(|t| faults.keep(secrets::reference(t, &base)));
     if let (Some(_), Some(app)) = (&raw.token, &raw.app) {
         faults.add(Fault::new(app.span(), "a forge is used with a token or as an app", "remove `app` or `token`"));

@@ -16,6 +16,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub use io::{on_io, read_all, reader};
+pub(crate) use probe::random;
 pub use store::ServerStore;
 
 use crate::effects::{PutNew, blocking};

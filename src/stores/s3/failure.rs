@@ -1,0 +1,178 @@
+//! What went wrong at a bucket's server, in a person's words.
+
+use object_store::client::{
+    ClientOptions, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService,
+};
+use reqwest::StatusCode;
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+
+use super::table::Spot;
+use crate::error::{Context as _, Error, ErrorKind, Part, Result};
+use crate::http::{DetachedLookup, plain_reason};
+use crate::model::escape;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may take, and how long a server may say nothing.
+const CONNECT: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(60);
+/// What is shown of a server's message.
+const SHOWN: usize = 200;
+
+/// A refusal of the server: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: String,
+    message: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the server answers {} {}", self.status.as_u16(), escape(&self.code))?;
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", escape(&self.message)) }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let said = quick_xml::de::from_str(&text).unwrap_or(Document { code: String::new(), message: String::new() });
+        Self { status, code: said.code, message: said.message.chars().take(SHOWN).collect() }
+    }
+}
+
+/// Makes the client of the library: it follows no redirect, since credentials are for one host, and says what a server refused.
+#[derive(Debug)]
+pub(super) struct Connector {
+    pub(super) http: reqwest::Client,
+}
+
+impl Connector {
+    pub(super) fn new() -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("lifeboat/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .dns_resolver(Arc::new(DetachedLookup))
+            .http1_only()
+            .build()
+            .context("cannot set up HTTP")?;
+        Ok(Self { http })
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Service(self.http.clone())))
+    }
+}
+
+#[derive(Debug)]
+struct Service(reqwest::Client);
+
+#[async_trait::async_trait]
+impl HttpService for Service {
+    async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+        let answer = self.0.call(request).await?;
+        let status = answer.status();
+        // What the library makes something of.
+        let known = [StatusCode::NOT_MODIFIED, StatusCode::PRECONDITION_FAILED, StatusCode::CONFLICT];
+        if status.is_success() || known.contains(&status) {
+            return Ok(answer);
+        }
+        let (parts, body) = answer.into_parts();
+        let body = body.bytes().await?;
+        let refusal = Refusal::new(status, &body);
+        if status == StatusCode::NOT_FOUND && refusal.code != "NoSuchBucket" && refusal.code != "NoSuchUpload" {
+            return Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)));
+        }
+        Err(HttpError::new(HttpErrorKind::Unknown, refusal))
+    }
+}
+
+fn chain<'a>(e: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(e), |e| e.source())
+}
+
+/// Whether an error says that the object is not there; that the bucket is not there is another one.
+pub(super) fn is_absent(e: &object_store::Error) -> bool {
+    matches!(e, object_store::Error::NotFound { .. })
+}
+
+/// Whether an error says that an upload is not known any more: it was completed, or given up.
+pub(super) fn is_no_upload(e: &object_store::Error) -> bool {
+    chain(e).any(|e| e.downcast_ref::<Refusal>().is_some_and(|r| r.code == "NoSuchUpload"))
+        || matches!(e, object_store::Error::NotFound { .. })
+}
+
+/// Whether an answer to a conditional write leaves open what is there now: something else is, two wrote at once, or the server
+/// failed. radosgw answers 500 to some that lost a race.
+pub(super) fn is_unsure(e: &object_store::Error) -> bool {
+    use object_store::Error as E;
+    matches!(e, E::AlreadyExists { .. } | E::Precondition { .. } | E::NotModified { .. })
+        || chain(e).any(|e| e.downcast_ref::<Refusal>().is_some_and(|r| r.status.is_server_error()))
+}
+
+/// An error of the library, with what was being done and where.
+pub(super) fn failed(what: &str, spot: &Spot, e: object_store::Error) -> Error {
+    if let Some(refusal) = chain(&e).find_map(|e| e.downcast_ref::<Refusal>()) {
+        return refused(what, spot, refusal);
+    }
+    if let Some(http) = chain(&e).find_map(|e| e.downcast_ref::<HttpError>()) {
+        let reason = chain(&e).find_map(|e| e.downcast_ref::<reqwest::Error>()).map(plain_reason);
+        let reason = reason.unwrap_or_else(|| escape(&http.to_string()));
+        let is_down = http.kind() == HttpErrorKind::Connect;
+        let kind = if is_down { ErrorKind::Unreachable } else { ErrorKind::Transient };
+        return Error::new(kind, format!("{what}: {reason} ({})", spot.endpoint)).of(Part::Store);
+    }
+    Error::fatal(format!("{what} in {}: {}", spot.place(), escape(&e.to_string())))
+}
+
+/// What a refusal means.
+pub(super) fn refused(what: &str, spot: &Spot, refusal: &Refusal) -> Error {
+    let status = refusal.status;
+    let of_kind = |kind| Error::new(kind, format!("{what}: {refusal}")).of(Part::Store);
+    match refusal.code.as_str() {
+        "NoSuchBucket" => of_kind(ErrorKind::Unreachable).hint(format!(
+            "there is no bucket `{}` at {}: look at `url` and `endpoint`; it is not created by itself",
+            spot.bucket, spot.endpoint
+        )),
+        "RequestTimeTooSkewed" => of_kind(ErrorKind::Unreachable)
+            .hint("this machine's clock and the server's differ by more than 15 minutes: set it, such as with `timedatectl`"),
+        _ if status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED => {
+            of_kind(ErrorKind::Unreachable).hint(format!(
+                "the access key of store `{}` needs the rights to list the bucket and to get, put and delete objects below \
+                 `{}`: look at the key, its secret and its policy",
+                spot.name, spot.prefix
+            ))
+        }
+        _ if status.is_redirection() => of_kind(ErrorKind::Unreachable).hint(format!(
+            "the bucket is in another region or at another address: look at `endpoint` and `region` of store `{}`",
+            spot.name
+        )),
+        _ if status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT =>
+        {
+            of_kind(ErrorKind::Transient)
+        }
+        _ => of_kind(ErrorKind::Fatal),
+    }
+}
