@@ -1,4 +1,5 @@
-//! HTTP to a server with a REST API, for whoever talks to one: a forge, or a runner that a forge has.
+//! HTTP to a server with a REST API, for whoever talks to one: a forge, or a runner that a forge has; and the parts of it that
+//! stores need.
 //!
 //! Deadlines, a breaker for each host, the server's own limits, conditional reads, pages, uploads from disk, tokens and apps,
 //! and errors that say how sure they are.

@@ -1,4 +1,4 @@
-//! One asset on its way: streamed from disk, aborted when it stalls.
+//! One file on its way: streamed from disk, aborted when it stalls.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::header;
+use sha2::{Digest as _, Sha256 as Hasher};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
@@ -28,6 +30,8 @@ pub(crate) struct Upload {
     pub(crate) size: u64,
     /// What stands around it, where a server takes forms only.
     pub(crate) form: Option<Form>,
+    /// Hashes what is sent, for callers that need to know.
+    pub(crate) hasher: Option<Arc<Mutex<Hasher>>>,
 }
 
 /// A form with one part (RFC 7578): what comes before the file and after it.
@@ -41,6 +45,7 @@ pub(crate) struct Form {
 struct Counted {
     file: tokio::fs::File,
     sent: Arc<AtomicU64>,
+    hasher: Option<Arc<Mutex<Hasher>>>,
 }
 
 impl AsyncRead for Counted {
@@ -48,6 +53,9 @@ impl AsyncRead for Counted {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.file).poll_read(cx, buf);
         self.sent.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        if let Some(hasher) = &self.hasher {
+            hasher.lock().update(&buf.filled()[before..]);
+        }
         polled
     }
 }
@@ -65,7 +73,7 @@ impl Upload {
         let mut file = tokio::fs::File::open(&self.path).await.context(what())?;
         file.set_max_buf_size(CHUNK);
         let sent = Arc::new(AtomicU64::new(0));
-        let counted = Counted { file, sent: sent.clone() };
+        let counted = Counted { file, sent: sent.clone(), hasher: self.hasher.clone() };
         let request = match &self.form {
             None => request
                 .header(header::CONTENT_TYPE, "application/octet-stream")

@@ -4,7 +4,9 @@ mod filesystem;
 pub mod path;
 mod s3;
 pub mod server;
+mod sftp;
 mod strangers;
+mod webdav;
 
 pub use filesystem::directory;
 
@@ -12,4 +14,5 @@ use crate::adapter::Adapter;
 use crate::effects::Store;
 
 /// Every kind of store, chosen by the scheme of `url` in `[[store]]`.
-pub const STORES: &[Adapter<dyn Store>] = &[filesystem::ADAPTER, s3::ADAPTER];
+pub const STORES: &[Adapter<dyn Store>] =
+    &[filesystem::ADAPTER, s3::ADAPTER, sftp::ADAPTER, webdav::ADAPTER, webdav::ON_LOOPBACK];

@@ -18,6 +18,9 @@ mod github_double;
 mod runner;
 mod s3;
 mod servers;
+mod sftp;
+mod store_faults;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod webdav;

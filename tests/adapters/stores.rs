@@ -25,7 +25,7 @@ fn open(root: &Path, disk: Arc<dyn Disk>) -> Arc<dyn Store> {
 }
 
 /// The regular files below `dir` that another user could read, with their contents.
-fn readable(dir: &Path, prefix: &str, out: &mut Vec<(String, Vec<u8>)>) {
+pub(crate) fn readable(dir: &Path, prefix: &str, out: &mut Vec<(String, Vec<u8>)>) {
     for item in fs::read_dir(dir).unwrap() {
         let item = item.unwrap();
         let (meta, name) = (item.metadata().unwrap(), item.file_name().into_string().unwrap());

@@ -10,6 +10,7 @@
 pub mod canary;
 pub mod counting;
 pub mod cut_proxy;
+pub mod faulty_proxy;
 pub mod instant_runner;
 pub mod kill_points;
 pub mod memory_server;
@@ -17,6 +18,7 @@ pub mod namespaces;
 pub mod power_loss;
 pub mod radosgw;
 pub mod sample_train;
+pub mod servers;
 pub mod snapshots;
 pub mod store_contract;
 pub mod stores;

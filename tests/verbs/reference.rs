@@ -71,7 +71,7 @@ fn keys_below(keys: &TableKeys) -> Vec<(String, &Key)> {
 fn table(section: &ConfigSection) -> String {
     let mut out = rows(section.keys);
     for kind in &section.kinds {
-        write!(out, "\n#### AdapterKind `{}`\n\n{}", kind.name, kind.about.trim()).unwrap();
+        write!(out, "\n#### Kind `{}`\n\n{}", kind.name, kind.about.trim()).unwrap();
         let example = if kind.example.contains('`') { kind.example.to_owned() } else { format!("`{}`", kind.example) };
         write!(out, "\n\nNamed by {example}.\n\n").unwrap();
         out.push_str(&rows(kind.keys));

@@ -46,6 +46,15 @@ pub trait Server: Send + Sync + 'static {
     /// What is known of an object without reading it.
     async fn stat(&self, key: &str) -> Result<Option<Stat>>;
 
+    /// The same, when every write from now on gives the object another token. A server that tells times in seconds is asked again
+    /// when the second of the last change is over.
+    ///
+    /// # Errors
+    /// The server's.
+    async fn settled(&self, key: &str) -> Result<Option<Stat>> {
+        self.stat(key).await
+    }
+
     /// Opens an object; the bytes are of the one that `stat` is of. They can be read from any thread and on any runtime: see
     /// [`reader`].
     async fn open(&self, key: &str) -> Result<Option<Opened>>;

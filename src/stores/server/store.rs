@@ -160,7 +160,7 @@ impl Store for ServerStore {
 
     async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>> {
         let key = Self::key(area, path)?;
-        self.server.stat(&key).await.map_err(|e| self.explained(e))
+        self.server.settled(&key).await.map_err(|e| self.explained(e))
     }
 
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {

@@ -1,0 +1,165 @@
+//! A directory on a machine with sshd as a store: `sftp://release@host.example.org/srv/releases`.
+//!
+//! The user's own `ssh` makes the connection, as it does for `git push`: keys, agent, host keys, jump hosts and all else are what
+//! the user's configuration of ssh says. What is done over it is SFTP version 3 with OpenSSH's extensions (PROTOCOL in its
+//! sources):
+//!
+//! * `hardlink@openssh.com` gives a whole and synced file its name, if nothing has that name: one act of the file system (of eight
+//!   that raced one won, each time). Promoting is another such link.
+//! * `posix-rename@openssh.com` replaces a pointer, under a lease: see `lease`.
+//! * `fsync@openssh.com` syncs files. Nothing syncs a directory: a name may be lost when the machine loses power just then.
+
+mod acts;
+mod lease;
+mod session;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use self::acts::SftpServer;
+use self::session::Connection;
+use super::server::ServerStore;
+use crate::adapter::{Adapter, Around, Settings, Spec, StoreFacts, StoreTable};
+use crate::effects::Store;
+use crate::error::Result;
+use crate::model::StoreName;
+use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
+
+/// The kind of store that is a directory on a machine with sshd.
+pub(super) const ADAPTER: Adapter<dyn Store> = Adapter {
+    kind: "sftp",
+    about: "a directory on a machine with sshd, over the user's own `ssh`",
+    example: "sftp://release@host.example.org/srv/releases",
+    keys: keys_of::<RawSftp>(),
+    facts: StoreFacts { takes_paths: false },
+    parse,
+};
+
+keys! {
+    /// A directory on a machine with sshd.
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct RawSftp {
+        /// The configuration of ssh to be used, as with `ssh -F`.
+        ssh_config: Option<Text> = "the user's own",
+    }
+}
+
+/// A checked table.
+#[derive(Debug, Clone)]
+struct Configured {
+    name: StoreName,
+    url: String,
+    public_url: Option<String>,
+    address: Address,
+    ssh_config: Option<PathBuf>,
+}
+
+/// The parts of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Address {
+    user: Option<String>,
+    host: String,
+    port: Option<u16>,
+    /// Absolute, without final slash.
+    root: String,
+}
+
+fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Store>> {
+    let dir = table.base().to_owned();
+    let raw: RawSftp = table.read(faults)?;
+    let url = common.url.get_ref().clone();
+    let Some(address) = address(&url) else {
+        let message = "this is not the address of a directory on a machine with sshd";
+        let label = "expected `sftp://`, a user if need be, a host and a path of plain names, as in \
+                     `sftp://release@host.example.org/srv/releases`";
+        faults.add(Fault::new(common.url.span(), message, label));
+        return None;
+    };
+    let ssh_config = raw.ssh_config.map(|file| dir.join(file.get_ref()));
+    let (name, public_url) = (common.name.clone(), common.public_url.clone());
+    Some(Arc::new(Configured { name, url, public_url, address, ssh_config }))
+}
+
+/// The parts of an address, none of which ssh or a shell could take for something else.
+fn address(url: &str) -> Option<Address> {
+    let plain = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && !part.starts_with('-')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'~'))
+    };
+    let rest = url.strip_prefix("sftp://")?.trim_end_matches('/');
+    let (place, path) = rest.split_once('/')?;
+    let (user, place) = match place.split_once('@') {
+        Some((user, place)) => (Some(user), place),
+        None => (None, place),
+    };
+    let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+        Some((host, port)) => (host, Some(port.parse().ok()?)),
+        None => (place, None),
+    };
+    let v6 = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let is_host = match v6 {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => plain(host),
+    };
+    let valid = is_host && user.is_none_or(plain) && path.split('/').all(plain);
+    valid.then(|| Address {
+        user: user.map(str::to_owned),
+        host: v6.unwrap_or(host).to_owned(),
+        port,
+        root: format!("/{path}"),
+    })
+}
+
+impl Settings<dyn Store> for Configured {
+    fn place(&self) -> String {
+        self.url.clone()
+    }
+
+    // No hosts: ssh proves that it has a key, and sends none.
+
+    fn pins(&self) -> Vec<(&'static str, String)> {
+        self.ssh_config.iter().map(|file| ("ssh_config", file.display().to_string())).collect()
+    }
+
+    fn open(&self, _around: &Around) -> Result<Arc<dyn Store>> {
+        let base = self.public_url.clone().unwrap_or_else(|| self.url.clone());
+        let server = SftpServer::new(Connection::new(self.address.clone(), self.ssh_config.clone()));
+        Ok(Arc::new(ServerStore::new(self.name.clone(), &base, Arc::new(server))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_plain() {
+        let of = |user: Option<&str>, host: &str, port, root: &str| {
+            Some(Address { user: user.map(str::to_owned), host: host.to_owned(), port, root: root.to_owned() })
+        };
+        assert_eq!(address("sftp://host/srv/releases"), of(None, "host", None, "/srv/releases"));
+        assert_eq!(address("sftp://me@h.example:22/x/"), of(Some("me"), "h.example", Some(22), "/x"));
+        assert_eq!(address("sftp://[::1]:2222/x"), of(None, "::1", Some(2222), "/x"));
+        assert_eq!(address("sftp://[::1]/x"), of(None, "::1", None, "/x"));
+        for bad in [
+            "sftp://host",
+            "sftp://host/",
+            "sftp:///srv",
+            "sftp://-oProxyCommand=x/srv",
+            "sftp://-x@host/srv",
+            "sftp://me:secret@host/srv",
+            "sftp://host:x/srv",
+            "sftp://host:99999/srv",
+            "sftp://host/a/../b",
+            "sftp://host/a b",
+            "sftp://host/$(x)",
+            "sftp://[x]/srv",
+        ] {
+            assert_eq!(address(bad), None, "{bad}");
+        }
+    }
+}

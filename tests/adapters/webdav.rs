@@ -1,0 +1,170 @@
+//! WebDAV stores against real servers.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use lifeboat::adapter::Around;
+use lifeboat::effects::{Clock, Store};
+use lifeboat::host::{HostClock, HostDisk};
+use lifeboat::model::{Secret, Sha256};
+
+use crate::support::faulty_proxy::{self, Fault};
+use crate::support::sample_train::{Ran, SampleTrain};
+use crate::support::servers::{Nginx, PASSWORD, Rclone, USER};
+use crate::support::store_contract::{Fixture, Interrupted, holds};
+
+/// A store as a configuration gives it.
+pub(crate) fn configured(keys: &str) -> Arc<dyn Store> {
+    configured_with(keys, Arc::new(HostClock))
+}
+
+pub(crate) fn configured_with(keys: &str, clock: Arc<dyn Clock>) -> Arc<dyn Store> {
+    let head = "[project]\nname = \"acme\"\ncommitter = \"Acme <release@acme.example>\"\n[[store]]\nname = \"web\"\n";
+    let text = format!("{head}{keys}");
+    let config = lifeboat::config::parse(&text, Path::new("/src/acme/lifeboat.toml"), &lifeboat::wiring::registries());
+    let store = config.unwrap_or_else(|e| panic!("{}", e.report())).stores.remove(0);
+    let around = Around {
+        disk: Arc::new(HostDisk),
+        clock,
+        secrets: Arc::new(|_| Ok(Secret::new(PASSWORD))),
+        hosts: store.spec.hosts().into_iter().collect::<BTreeSet<_>>(),
+        repository: PathBuf::from("/src/acme"),
+        jobs: None,
+    };
+    store.spec.open(&around).unwrap()
+}
+
+fn open(url: &str, public_url: &str) -> Arc<dyn Store> {
+    configured(&format!(
+        "url = \"{url}\"\npublic_url = \"{public_url}\"\nuser = \"{USER}\"\npassword = {{ env = \"DAV_PASSWORD\" }}\n"
+    ))
+}
+
+/// What anybody gets from a server at a path; `None` if it is refused.
+pub(crate) fn asked(port: u16, path: &str) -> Option<Vec<u8>> {
+    let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(server, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    answer[..end].split(|b| *b == b' ').nth(1).unwrap().eq(b"200").then(|| answer.split_off(end + 4))
+}
+
+/// The files below a directory, by path.
+fn files(dir: &Path, prefix: &str, out: &mut Vec<String>) {
+    for item in fs::read_dir(dir).unwrap() {
+        let item = item.unwrap();
+        let path = format!("{prefix}{}", item.file_name().into_string().unwrap());
+        if item.file_type().unwrap().is_dir() {
+            files(&item.path(), &format!("{path}/"), out);
+        } else {
+            out.push(path);
+        }
+    }
+}
+
+/// Makes an empty store each time: a directory below the server's root.
+fn fixture(n: u64, root: &Path, (dav, public): (u16, u16), dav_path: &str) -> Fixture {
+    let (dir, scratch) = (root.join(format!("s{n}")), root.with_file_name(format!("scratch{n}")));
+    fs::create_dir_all(&dir).unwrap();
+    fs::create_dir_all(&scratch).unwrap();
+    let path = format!("{dav_path}/s{n}");
+    let public_url = format!("http://127.0.0.1:{public}/s{n}");
+    let at = move |port: u16| open(&format!("dav://127.0.0.1:{port}{path}"), &public_url);
+    Fixture {
+        store: at(dav),
+        second: at(dav),
+        interrupted: Box::new(move |nth| {
+            let (count, dead) = (AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
+            let happened = dead.clone();
+            let port = faulty_proxy::start(dav, move |seen| {
+                if seen.changes() && count.fetch_add(1, Ordering::SeqCst) + 1 == nth {
+                    dead.store(true, Ordering::SeqCst);
+                }
+                if dead.load(Ordering::SeqCst) { Fault::Reset } else { Fault::None }
+            });
+            Interrupted { store: at(port), happened: Box::new(move || happened.load(Ordering::SeqCst)) }
+        }),
+        strangers_see: Box::new(move || {
+            let mut all = Vec::new();
+            files(&dir, "", &mut all);
+            all.sort();
+            let seen = all.into_iter().filter_map(|path| Some((asked(public, &format!("/s{n}/{path}"))?, path)));
+            seen.map(|(bytes, path)| (path, bytes)).collect()
+        }),
+        scratch,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nginx_passes_the_contract() {
+    let base = crate::support::scratch();
+    let nginx = Nginx::start(base.path());
+    let count = AtomicU64::new(0);
+    holds(|| {
+        let n = count.fetch_add(1, Ordering::SeqCst);
+        fixture(n, &nginx.root, (nginx.dav, nginx.public), "/releases")
+    })
+    .await;
+}
+
+/// More stores than the contract takes.
+const ENOUGH: u64 = 200;
+
+/// rclone writes, and nginx shows the directory to strangers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rclone_passes_the_contract() {
+    let base = crate::support::scratch();
+    let nginx = Nginx::start(base.path());
+    // It keeps what it knows of a directory in memory: they are there before it looks.
+    for n in 0..ENOUGH {
+        fs::create_dir(nginx.root.join(format!("s{n}"))).unwrap();
+    }
+    let rclone = Rclone::webdav(&nginx.root);
+    let count = AtomicU64::new(0);
+    holds(|| {
+        let n = count.fetch_add(1, Ordering::SeqCst);
+        assert!(n < ENOUGH);
+        fixture(n, &nginx.root, (rclone.port, nginx.public), "")
+    })
+    .await;
+}
+
+/// `ship` to a web server that has WebDAV; a stranger with its public address and the digest of the trust root verifies it.
+#[test]
+fn a_train_is_released_over_webdav() {
+    let train = SampleTrain::new();
+    let nginx = Nginx::start(&train.root().join("web"));
+    fs::write(train.root().join("sample/secret/dav"), PASSWORD).unwrap();
+    train.configure(&format!(
+        "[[store]]\nname = \"web\"\nurl = \"dav://127.0.0.1:{}/releases\"\nuser = \"{USER}\"\n\
+         password = {{ file = \"../secret/dav\" }}\npublic_url = \"http://127.0.0.1:{}\"\n",
+        nginx.dav, nginx.public
+    ));
+    released_and_verified(&train, &format!("http://127.0.0.1:{}", nginx.public));
+    assert_eq!(fs::read_dir(nginx.root.join(".staging/.uploads")).unwrap().count(), 0, "what is left of uploads");
+}
+
+/// Ships the train, looks at each moment what strangers see, and verifies it as one of them.
+pub(crate) fn released_and_verified(train: &SampleTrain, url: &str) {
+    train.to_the_gate();
+    let stranger = |args: &[&str]| {
+        let pin = Sha256::of(&fs::read(train.project().join("keys/trust.json")).unwrap()).hex();
+        let home = tempfile::tempdir().unwrap();
+        let mut command = train.command(&[&["verify", "--pin", &pin], args].concat());
+        command.env("HOME", home.path()).env_remove("LIFEBOAT_STATE").current_dir(home.path());
+        Ran::of(&mut command)
+    };
+    assert_ne!(stranger(&["1.0.5", url]).code, Some(0), "it is public before the gate");
+    train.release();
+    let ran = stranger(&["1.0.5", url]).ends_with(0);
+    assert!(ran.stdout.ends_with("sample 1.0.5 verifies; approved by alice, bob\n"), "{}", ran.stdout);
+    stranger(&["2.0.2", url]).ends_with(0);
+}
