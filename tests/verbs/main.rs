@@ -14,6 +14,7 @@ mod bump;
 mod drill;
 mod left;
 mod machine;
+mod outputs;
 mod reference;
 mod refresh;
 mod rehearsal;

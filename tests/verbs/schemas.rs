@@ -46,10 +46,39 @@ pub struct Schema {
     index: SchemaIndex,
 }
 
+/// A schema that lets unknown fields pass, for programs that read a later version, as one that refuses them.
+fn closed(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.contains_key("properties") && !map.contains_key("additionalProperties") {
+                map.insert("additionalProperties".to_owned(), json!(false));
+            }
+            map.values_mut().for_each(closed);
+        }
+        Value::Array(list) => list.iter_mut().for_each(closed),
+        _ => {}
+    }
+}
+
 impl Schema {
     pub fn load(name: &str) -> Self {
+        Self::of(Self::text(name))
+    }
+
+    /// The same, but a field that it does not describe is refused.
+    pub fn strict(name: &str) -> Self {
+        let mut text = Self::text(name);
+        closed(&mut text);
+        Self::of(text)
+    }
+
+    fn text(name: &str) -> Value {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.schema.json"));
-        let text: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn of(text: Value) -> Self {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
         compiler.add_resource("mem:///schema.json", text).unwrap();
         let index = compiler.compile("mem:///schema.json", &mut schemas).unwrap();

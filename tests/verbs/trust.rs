@@ -265,8 +265,21 @@ fn the_commands() {
     assert!(unpinned.contains("there is no `keys/trust.json` below"), "{unpinned}");
     assert!(lifeboat(&state, &["trust", "show", "--keys", keys]).unwrap().contains("NOT pinned"));
     let digest = world.root_digest().hex();
-    assert!(lifeboat(&state, &["trust", "pin", &"0".repeat(64), "--keys", keys]).is_err());
-    lifeboat(&state, &["trust", "pin", &digest, "--keys", keys]).unwrap();
+    // What was typed is not what is pinned.
+    let wrong = lifeboat(&state, &["trust", "pin", &"0".repeat(64), "--keys", keys]).unwrap_err().report();
+    assert!(
+        wrong.contains("does not have the digest that was given") && wrong.contains("given  sha256:0000"),
+        "{wrong}"
+    );
+    assert!(!wrong.contains("pinned"), "{wrong}");
+    let json = lifeboat(&state, &["trust", "pin", &digest, "--keys", keys, "--json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    crate::schemas::Schema::strict("output/trust").judge(&json).unwrap();
+    assert_eq!((&json["digest"], &json["version"]), (&digest.as_str().into(), &1.into()), "{json}");
+    assert_eq!(
+        (json["changed"].as_array().unwrap().len(), &json["root"][0]),
+        (0, &"approve: 2 of alice, bob, carol".into())
+    );
     assert_eq!(pinned(&HostDisk, &state).unwrap(), Some(world.root_digest()));
     assert_eq!(fs::metadata(state.join("trust-root.pin")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
