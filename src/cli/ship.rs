@@ -73,7 +73,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     if args.file.is_none() && args.train.is_none() && args.approvals.is_empty() {
         let seen = place.see_all()?;
         if seen.len() > 1 && !seen.iter().any(TrainStatus::under_way) {
-            tell_lost(&place, out);
+            warn_of_lost(&place, out);
             return finished(&place, &seen, out);
         }
     }
@@ -99,18 +99,18 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             super::plan::of_lines(train.plan()).for_each(|note| out.note(&format!("note: {note}")));
             (effects, train)
         }
-        (None, None) => return Err(Error::input("no train is meant")),
+        (None, None) => return Err(Error::input("no train file given, and no train is under way")),
     };
     let came = super::import_approvals::record(&train, &brought, effects.clock.now())?;
     let train = train.with_past(place.past()?);
     if train.state().name() >= TrainState::Released {
-        tell_lost(&place, out);
+        warn_of_lost(&place, out);
     }
     drive(&place, &effects, train, came, out)
 }
 
 /// Says which stores have lost what was released; whoever cannot be asked is not lost.
-fn tell_lost(place: &LocalProject, out: &Output) {
+fn warn_of_lost(place: &LocalProject, out: &Output) {
     for text in super::restore::lost(place).unwrap_or_default() {
         out.note(&text);
     }

@@ -225,14 +225,14 @@ fn text(r: &TrainReport, every_step: bool) -> String {
 pub(super) fn off(off: &SwitchedOff) -> String {
     let files: Vec<&str> = off.files.iter().map(String::as_str).collect();
     let (files, since) = (files.join("`, `"), crate::model::utc(off.since));
-    format!("workflow `{files}` of `{}` is switched off since {since}", off.forge)
+    format!("workflow `{files}` of `{}` is disabled since {since}", off.forge)
 }
 
-/// What switches them on again.
+/// What enables them again.
 pub(super) fn until(off: &SwitchedOff) -> String {
     let waits: Vec<&str> = off.until.iter().map(StepId::as_str).collect();
     match &waits[..] {
-        [] => "`lifeboat reconcile` switches it on again now".to_owned(),
-        waits => format!("`lifeboat reconcile` switches it on again once these are done: `{}`", waits.join("`, `")),
+        [] => "`lifeboat reconcile` enables it again now".to_owned(),
+        waits => format!("`lifeboat reconcile` enables it again once these are done: `{}`", waits.join("`, `")),
     }
 }

@@ -21,7 +21,7 @@ pub enum ProgressEvent {
     Working(StepId, PathBuf),
     /// A step succeeded.
     Succeeded(StepId),
-    /// A step was put off, for this reason.
+    /// A step was deferred, for this reason.
     Deferred(StepId, String),
     /// A step failed, for this reason.
     Failed(StepId, String),

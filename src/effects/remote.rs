@@ -47,7 +47,7 @@ pub trait Remote: Send + Sync {
     /// [`crate::error::ErrorKind::Unreachable`], a conflict, or the git program's.
     async fn push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()>;
 
-    /// Whether a push of these refs would be let in, as far as the server tells before it is given anything: it is reached
+    /// Whether a push of these refs would be accepted, as far as the server says before it is given anything: it is reached
     /// in the way of a push, with the credentials of a push, and given nothing.
     async fn can_push(&self, repo: &Path, updates: &[RefUpdate]) -> Result<()>;
 

@@ -18,7 +18,7 @@ const TRIES: u32 = 25;
 /// The time between two tries, real time: another process does not follow this one's clock.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// A forge whose workflows no other delivery of this machine starts or switches on meanwhile.
+/// A forge whose workflows no other delivery of this machine starts or enables meanwhile.
 pub(super) struct WorkflowLock {
     _process: Box<dyn LockGuard>,
     _delivery: tokio::sync::OwnedMutexGuard<()>,
@@ -47,7 +47,7 @@ pub(super) async fn lock_workflows(effects: &Effects, train: &Train, forge: &Rem
     Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` goes on once it has ended"))
 }
 
-/// The workflow files of a forge that other trains need off, each with one of those trains. They began to switch them off,
+/// The workflow files of a forge that other trains need off, each with one of those trains. They began to disable them,
 /// and a delivery that would start them is not done, or was not done yet at `settled`.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ pub(super) struct RunnerPool {
     runners: Vec<(Arc<dyn Runner>, Arc<Semaphore>)>,
 }
 
-/// A place on a runner, given back when dropped.
+/// A slot on a runner, released on drop.
 pub(super) struct Slot {
     pub(super) runner: Arc<dyn Runner>,
     _permit: OwnedSemaphorePermit,

@@ -29,7 +29,7 @@ pub struct ForgeSpec {
 }
 
 impl ForgeSpec {
-    /// As whom it is used.
+    /// The credentials with which it is used.
     fn account(&self) -> Account {
         let (name, repository) = (self.name.clone(), self.repository.clone());
         Account { name, repository, token: self.token.clone(), app: self.app.clone() }

@@ -30,7 +30,7 @@ pub(crate) use pages::Pages;
 pub(crate) use reason::{DetachedLookup, plain_reason};
 pub(crate) use upload::{Form, Upload};
 
-/// As whom a server is asked, and for what.
+/// The credentials with which a server is asked, and for what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// What the configuration calls it: errors name it.

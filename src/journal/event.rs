@@ -82,7 +82,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<Part>,
     },
-    /// Workflows that must be off were found on, and are about to be switched off: they are switched on again later, as
+    /// Workflows that must be off were found on, and are about to be disabled: they are enabled again later, as
     /// those that were on at first.
     FoundOn {
         /// The step that switches workflows of that forge off.

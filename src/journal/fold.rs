@@ -49,7 +49,7 @@ pub struct State {
     /// Approvals of plans that were amended since.
     lapsed: Vec<(Approval, Timestamp)>,
     abandoned: Option<String>,
-    /// Workflows that were found on when they had to be off, with when that was first, by the step that switches them off.
+    /// Workflows that were found on when they had to be off, with when that was first, by the step that disables them.
     found_on: BTreeMap<StepId, BTreeMap<String, Timestamp>>,
 }
 

@@ -13,7 +13,7 @@ use super::GrammarError;
 pub enum Trigger {
     /// It may run, and its result is waited for and must be a success on our commit.
     Adopt,
-    /// It is switched off before the push, and on again after the delivery.
+    /// It is disabled before the push, and enabled again after the delivery.
     Suppress,
     /// It may run; nobody waits for it.
     Accept,

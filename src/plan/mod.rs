@@ -207,7 +207,7 @@ fn unknown(snapshot: &Snapshot) -> Vec<String> {
     let forges: BTreeSet<&RemoteName> = snapshot.lines.iter().flat_map(|line| line.workflows.files.keys()).collect();
     for forge in forges {
         out.push(format!(
-            "{FORGE_NOTE}{forge}` may start more than workflow files: check its settings (README, \"GitHub, as one destination\")"
+            "{FORGE_NOTE}{forge}` may start more than workflow files: check its settings (README, \"Workflows that a release starts\")"
         ));
     }
     out

@@ -31,7 +31,7 @@ pub struct StartedWorkflow {
 /// What steps are needed at one forge.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct ForgeWorkflows {
-    /// Files to be switched off.
+    /// Files to be disabled.
     pub(super) suppress: BTreeSet<String>,
     /// The deliveries that would start one of those, by line.
     pub(super) starters: BTreeSet<(BranchName, Starter)>,
@@ -401,7 +401,7 @@ fn refused(forge: &ForgeConfig, undecided: &BTreeMap<String, BTreeSet<String>>) 
     }
     let lines: Vec<String> = undecided.keys().map(|file| format!("\"{file}\" = \"accept\"")).collect();
     error.hint(format!(
-        "add to `[forge.{}]`: `triggers = {{ {} }}`; instead of `accept`, `suppress` switches one off while the train is \
+        "add to `[forge.{}]`: `triggers = {{ {} }}`; instead of `accept`, `suppress` disables one while the train is \
          delivered, and `adopt` waits for its result",
         forge.name,
         lines.join(", ")

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Made, Phase, Read, StepId};
 use crate::model::{Destination, RemoteName};
 
-/// Sees which of the project's own workflows are on at a forge, before any is switched off.
+/// Sees which of the project's own workflows are on at a forge, before any is disabled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeeWorkflows {

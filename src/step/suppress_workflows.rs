@@ -13,7 +13,7 @@ pub struct SuppressWorkflows(pub SwitchWorkflows);
 /// What [`SuppressWorkflows`] did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkflowsSuppressed {
-    /// Those that we switched off.
+    /// Those that we disabled.
     pub off: Vec<String>,
 }
 

@@ -39,7 +39,7 @@ fn assert_quiet(double: &Double, releases: usize) {
     assert!(world.state.runs.iter().all(|r| r.file == "after.yml"), "{:?}", world.state.runs);
 }
 
-/// The first train saw the workflow on, the second one found it off: who is done first must not switch it on.
+/// The first train saw the workflow on, the second one found it off: who is done first must not enable it.
 #[tokio::test]
 async fn workflows_stay_off_while_another_train_delivers_and_until_that_has_settled() {
     let (template, other, double) = (Template::new(), other(), double().await);

@@ -168,8 +168,8 @@ async fn suppressed_workflows_are_off_until_people_have_merged_and_status_says_s
     assert!(planned.stdout.contains(says), "{planned:?}");
     project.ship().await.ends_with(0);
     assert!(!project.double.world().state.workflows[0].on);
-    let off = "workflow `ci.yml` of `github` is switched off since 20";
-    let until = "`lifeboat reconcile` switches it on again once these are done: `merge-back/github/release-1.0.0`, \
+    let off = "workflow `ci.yml` of `github` is disabled since 20";
+    let until = "`lifeboat reconcile` enables it again once these are done: `merge-back/github/release-1.0.0`, \
                  `merge-back/github/release-2.0.0`";
     for verb in ["status", "doctor"] {
         let said = project.run(&[verb]).await;
@@ -187,6 +187,6 @@ async fn suppressed_workflows_are_off_until_people_have_merged_and_status_says_s
     project.run(&["reconcile"]).await.ends_with(0);
     assert!(project.double.world().state.workflows[0].on);
     let said = project.run(&["status"]).await.ends_with(0);
-    assert!(!said.stdout.contains("switched off"), "{said:?}");
+    assert!(!said.stdout.contains("disabled"), "{said:?}");
     assert_eq!(project.runs(), [], "neither the push nor the merge started it");
 }

@@ -1,4 +1,4 @@
-//! The project's own workflows, with the real program, a real bare repository and the double: refused, switched off,
+//! The project's own workflows, with the real program, a real bare repository and the double: refused, disabled,
 //! waited for, let run.
 
 use std::fs;
@@ -239,7 +239,7 @@ async fn what_an_adopted_workflow_does_to_the_release_is_compared() {
     assert!(error.report().contains("`sbom.json`"), "{}", error.report());
 }
 
-/// The release comes days after the workflows were switched off; somebody, or something, has switched one on since.
+/// The release comes days after the workflows were disabled; somebody, or something, has enabled one since.
 #[tokio::test]
 async fn a_workflow_that_is_on_again_is_switched_off_before_a_late_delivery() {
     let template = Template::new();
@@ -259,7 +259,7 @@ async fn a_workflow_that_is_on_again_is_switched_off_before_a_late_delivery() {
         assert_eq!(files, ["after.yml"; 3], "on before: {on_before}");
         assert!(world.state.workflows[0].on, "whoever switched it on has it on again; on before: {on_before}");
         let recorded = String::from_utf8(run.journal()).unwrap().matches("found-on").count();
-        assert_eq!(recorded, usize::from(!on_before), "what nobody had seen on is recorded before it is switched off");
+        assert_eq!(recorded, usize::from(!on_before), "what nobody had seen on is recorded before it is disabled");
     }
 }
 
@@ -278,7 +278,7 @@ async fn workflows_are_on_again_when_nothing_is_left_that_would_start_them() {
     assert!(project.double.world().state.workflows[0].on, "{shipped:?}");
     assert_eq!(project.runs(), []);
     let status = project.run(&["status"]).await.ends_with(0);
-    assert!(!status.stdout.contains("switched off"), "{status:?}");
+    assert!(!status.stdout.contains("disabled"), "{status:?}");
     project.double.repair();
     project.run(&["reconcile"]).await.ends_with(0);
     let switches = project.double.world().writes.iter().filter(|w| w.starts_with("PUT")).count();

@@ -88,7 +88,7 @@ fn session() -> Seen {
     other.to_the_gate();
     seen.run(&other, 0, &["abandon", "--reason", "the fix is wrong"]);
     seen.run(&other, 0, &["status"]);
-    seen.run(&other, 0, &["drill", &other.root().join("drill").display().to_string()]);
+    seen.run(&other, 0, &["drill", "--manual", &other.root().join("drill").display().to_string()]);
     seen.run(&other, 0, &["bump", "--to", "patch", "--date", "2026-11-29"]);
     fs::remove_file(other.config()).unwrap();
     for args in ["add -A", "-c user.name=a -c user.email=a@example.org commit -qm Release", "tag v2.0.3"] {

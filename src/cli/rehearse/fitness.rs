@@ -69,7 +69,7 @@ pub(super) fn judge(broken: Vec<(Finding, Error)>, checks: &[HealthCheck], did: 
             not_checked.push(format!("{}: {}", check.name, check.found));
             continue;
         }
-        // Whether a push is let in depends on credentials, which a rehearsal does without; and a machine that is too busy to
+        // Whether a push is accepted depends on credentials, which a rehearsal does without; and a machine that is too busy to
         // answer in time has not rotted.
         let late = check.found.starts_with("no answer within");
         if check.health != Health::Ok && (check.area == "remote" || (late && check.area != "store")) {

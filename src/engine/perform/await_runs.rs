@@ -76,9 +76,9 @@ async fn none_yet(automation: &dyn Automation, step: &AwaitRuns, wanted: &Wanted
         step.forge, wanted.file, wanted.event, wanted.on
     );
     Ok(if off {
-        Error::conflict(what).detail("the workflow is switched off there").hint(
-            "switch it on and run it for this ref, then `lifeboat reconcile`; next time say `suppress` or `accept`",
-        )
+        Error::conflict(what)
+            .detail("the workflow is disabled there")
+            .hint("enable it and run it for this ref, then `lifeboat reconcile`; next time say `suppress` or `accept`")
     } else {
         Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` looks again")
     })

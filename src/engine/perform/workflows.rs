@@ -1,6 +1,6 @@
 //! What `see-workflows`, `suppress-workflows` and `restore-workflows` do: the project's own workflows, off around a delivery.
 //!
-//! What was on is recorded before anything is switched off, so whoever comes after a crash knows what to switch on again.
+//! What was on is recorded before anything is disabled, so whoever comes after a crash knows what to enable again.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Vec<
 }
 
 fn unseen(forge: &RemoteName, file: &str) -> Error {
-    Error::conflict(format!("`{forge}` shows no workflow `{file}`, so it cannot be switched off"))
+    Error::conflict(format!("`{forge}` shows no workflow `{file}`, so it cannot be disabled"))
         .detail("a forge knows the workflows of its default branch, and those that ran once")
         .detail("to a token that may not see workflows it shows none")
         .hint("bring the file to the default branch, or fix the token, then `lifeboat reconcile`; or plan the train with `accept` for it")
@@ -48,8 +48,8 @@ pub(super) async fn suppress(acting: &Acting<'_>, step: &SwitchWorkflows) -> Res
     Ok(acting.train.state().to_be_restored(step).into_iter().collect())
 }
 
-/// Looks again right before a delivery that would start workflows which must not run: they were switched off, perhaps days
-/// ago, and somebody may have switched one on since. While what it returns is held, no other train of this machine does.
+/// Looks again right before a delivery that would start workflows which must not run: they were disabled, perhaps days
+/// ago, and somebody may have enabled one since. While what it returns is held, no other train of this machine does.
 pub(super) async fn keep_off(acting: &Acting<'_>) -> Result<Vec<WorkflowLock>> {
     let mut held = Vec::new();
     for (planned, SuppressWorkflows(step)) in acting.train.plan().all() {
@@ -107,7 +107,7 @@ pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Resu
         None => Ok(free),
         Some((file, train)) => {
             let what = format!("workflow `{file}` of `{}` stays off: train `{train}` still delivers there", step.forge);
-            Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` switches it on after that train"))
+            Err(Error::new(ErrorKind::Unreachable, what).hint("`lifeboat reconcile` enables it after that train"))
         }
     }
 }

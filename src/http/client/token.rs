@@ -1,4 +1,4 @@
-//! As whom calls are made: with the configured token, or with one that is fetched for an app.
+//! Credentials for API calls: a configured token, or an app's installation token.
 
 use jiff::SignedDuration;
 use reqwest::header::HeaderValue;

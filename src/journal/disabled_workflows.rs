@@ -1,4 +1,4 @@
-//! Which workflows of the project's own a train has switched off, and what switches them on again: pure.
+//! Which workflows of the project's own a train has disabled, and what enables them again: pure.
 
 use std::collections::BTreeSet;
 
@@ -17,16 +17,16 @@ pub struct SwitchedOff {
     pub forge: RemoteName,
     /// The workflow files, by name.
     pub files: BTreeSet<String>,
-    /// When the first of them was switched off, or about to be.
+    /// When the first of them was disabled, or about to be.
     pub since: Timestamp,
-    /// The step that switches them on again.
+    /// The step that enables them again.
     pub restore: StepId,
     /// What that step still waits for.
     pub until: Vec<StepId>,
 }
 
 impl State {
-    /// The workflows that were on before the train, or while it needed them off: what is to be switched on again.
+    /// The workflows that were on before the train, or while it needed them off: what is to be enabled again.
     #[must_use]
     pub fn to_be_restored(&self, restore: &SwitchWorkflows) -> BTreeSet<String> {
         let mut out = BTreeSet::new();
