@@ -24,6 +24,7 @@ pub mod git;
 pub mod host;
 pub mod http;
 pub mod journal;
+pub mod mirror;
 pub mod model;
 pub mod plan;
 pub mod remotes;

@@ -13,7 +13,7 @@ use crate::host::{HostClock, HostDisk};
 use crate::model::{ProjectName, whole_seconds};
 
 /// The configuration, if there is one; one that was named must be good.
-fn configured(global: &Global) -> Result<Option<LocalProject>> {
+pub(super) fn configured(global: &Global) -> Result<Option<LocalProject>> {
     match LocalProject::open(global) {
         Err(e) if global.config.is_some() => Err(e),
         found => Ok(found.ok()),
@@ -21,7 +21,7 @@ fn configured(global: &Global) -> Result<Option<LocalProject>> {
 }
 
 /// The project's directory in the state directory, if this machine has one.
-fn project_state(global: &Global, project: &ProjectName) -> Option<PathBuf> {
+pub(super) fn project_state(global: &Global, project: &ProjectName) -> Option<PathBuf> {
     state_dir(global).ok().map(|dir| dir.join(project.as_str()))
 }
 

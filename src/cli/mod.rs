@@ -17,6 +17,7 @@ pub mod init;
 mod keys;
 mod log;
 mod man;
+mod mirror;
 mod paint;
 mod plan;
 mod progress;
@@ -124,6 +125,7 @@ enum Verb {
     Reconcile(reconcile::Args),
     Refresh(refresh::Args),
     Verify(verify::VerifyArgs),
+    Mirror(mirror::Args),
     Log(log::Args),
     Doctor(doctor::DoctorArgs),
     Trust(trust::TrustArgs),
@@ -196,6 +198,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Refresh(args) => refresh::run(global, args, out),
         Verb::Log(args) => log::run(global, args, out),
         Verb::Verify(args) => consumer::verify(global, args),
+        Verb::Mirror(args) => mirror::run(global, args, out),
         Verb::Doctor(args) => consumer::doctor(global, args),
         Verb::Trust(args) => consumer::trust(global, args),
         Verb::Bump(args) => bump::run(global, args, out),

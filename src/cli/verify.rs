@@ -138,11 +138,7 @@ async fn check(
         }
         None => Layout::Store,
     };
-    let keys = keys(args, &source, layout, disk).await?;
-    let project = keys.project(&**disk)?;
-    // Without a place to remember, everything else is checked all the same.
-    let state_dir = project.as_ref().and_then(state).filter(|dir| files::create_dir_all(&**disk, dir, 0o700).is_ok());
-    let trust = trusted(args, &keys, &**disk, state_dir.as_deref(), &location, now)?;
+    let (trust, state_dir) = trust_of(args, (&source, layout), disk, state, now).await?;
     let line = args.line.as_ref();
     let search =
         Search { source: &source, layout, trust: &trust, state_dir: state_dir.as_deref(), disk: &**disk, line, now };
@@ -169,6 +165,23 @@ async fn check(
         now,
     };
     Ok((verify(request).await?, source, directory))
+}
+
+/// The trust root that counts, and the project's directory in the state directory, if there may be one.
+pub(super) async fn trust_of(
+    args: &VerifyArgs,
+    (source, layout): (&Source, Layout),
+    disk: &Arc<dyn Disk>,
+    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
+    now: Timestamp,
+) -> Result<(TrustedRoot, Option<PathBuf>)> {
+    let keys = keys(args, source, layout, disk).await?;
+    let project = keys.project(&**disk)?;
+    // Without a place to remember, everything else is checked all the same.
+    let state_dir = project.as_ref().and_then(state).filter(|dir| files::create_dir_all(&**disk, dir, 0o700).is_ok());
+    let location = args.location.clone().unwrap_or_else(|| source.place());
+    let trust = trusted(args, &keys, &**disk, state_dir.as_deref(), &location, now)?;
+    Ok((trust, state_dir))
 }
 
 /// A server that has one release where a store should be: its own word must not decide what is checked.

@@ -99,6 +99,11 @@ pub(super) async fn check(request: &Request, release: &CheckedRelease, report: &
 /// # Errors
 /// Why it does not count; a source that cannot be reached.
 pub(super) async fn current(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>) -> Result<Index> {
+    Ok(current_signed(judge, memory).await?.index)
+}
+
+/// As [`current`], with the bytes and the signature.
+async fn current_signed(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>) -> Result<SignedIndex> {
     let signed = read(judge).await?;
     if let Some((disk, dir)) = memory {
         match remember(disk, &file(dir, judge.trust, judge.source), &signed, judge.trust) {
@@ -107,7 +112,20 @@ pub(super) async fn current(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>
         }
     }
     fresh(&signed.index, judge.now).map_err(|e| e.context("index"))?;
-    Ok(signed.index)
+    Ok(signed)
+}
+
+/// The index of a store, with its bytes and signature: signed, not stale, and not older than one that was seen.
+///
+/// # Errors
+/// Why it does not count; a source that cannot be reached.
+pub(crate) async fn counting_index(
+    source: &Source,
+    trust: &TrustedRoot,
+    memory: Option<(&dyn Disk, &Path)>,
+    now: Timestamp,
+) -> Result<SignedIndex> {
+    current_signed(Judge { source, trust, now }, memory).await
 }
 
 /// Remembers an index, unless one that is newer was seen.

@@ -32,8 +32,10 @@ use crate::trust::{TrustedRoot, Window};
 
 pub use find::{FoundRelease, ReleaseQuery, Search, find};
 pub use index::SEEN_SUFFIX;
+pub(crate) use index::counting_index;
 pub use keep::Download;
 pub use keys::fetch_keys;
+pub(crate) use release::DOCUMENT;
 pub use report::{Check, Report, Verdict};
 pub use source::Source;
 

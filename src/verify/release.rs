@@ -14,7 +14,7 @@ use crate::model::{Artifact, Digests, PersonId, Sha256, Sha512, counted, escape}
 use crate::trust::{LineSums, sum_signature_names};
 
 /// The longest document that is read into memory: hundreds of artifacts take tens of KiB.
-pub(super) const DOCUMENT: u64 = 4 << 20;
+pub(crate) const DOCUMENT: u64 = 4 << 20;
 /// The longest signature that is read.
 pub(super) const SIGNATURE: u64 = 64 << 10;
 

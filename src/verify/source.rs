@@ -76,7 +76,7 @@ impl Source {
     ///
     /// # Errors
     /// A file longer than `limit`, a link, a source that cannot be reached.
-    pub(super) async fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) async fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         plain(path)?;
         let known = self.known().get(path).cloned();
         match known {
@@ -103,6 +103,11 @@ impl Source {
         Ok(found)
     }
 
+    /// The same place, of which nothing was read yet.
+    pub(crate) fn anew(&self) -> Self {
+        Self { at: self.at.clone(), read: Arc::default() }
+    }
+
     /// Forgets a file, so that it is read again.
     pub(super) fn forget(&self, path: &str) {
         self.known().remove(path);
@@ -121,7 +126,7 @@ impl Source {
     ///
     /// # Errors
     /// A file longer than `limit`, a link, a source that cannot be reached; the writer's.
-    pub(super) async fn hash(&self, path: &str, limit: u64, out: &mut (dyn Write + Send)) -> Result<Option<Hashed>> {
+    pub(crate) async fn hash(&self, path: &str, limit: u64, out: &mut (dyn Write + Send)) -> Result<Option<Hashed>> {
         plain(path)?;
         match &self.at {
             Place::Web(web) => web.hash(path, limit, out).await,

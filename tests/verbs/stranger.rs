@@ -4,5 +4,6 @@
 mod attacks;
 mod faults;
 mod home;
+mod mirrors;
 mod pages;
 mod verifies;

@@ -34,6 +34,7 @@ mod workflows;
 
 pub use hooks::NOTE;
 pub use stage::hidden_from_strangers;
+pub(crate) use stage::{digests_at, same_or_conflict};
 
 use std::sync::Arc;
 

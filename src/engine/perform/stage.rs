@@ -39,7 +39,7 @@ impl Acting<'_> {
 }
 
 /// What is at a path of a store, by its digests.
-pub(super) async fn digests_at(store: &dyn Store, area: &Area, path: &str) -> Result<Option<Digests>> {
+pub(crate) async fn digests_at(store: &dyn Store, area: &Area, path: &str) -> Result<Option<Digests>> {
     match store.get(area, path).await? {
         None => Ok(None),
         Some(mut bytes) => {
@@ -52,7 +52,7 @@ pub(super) async fn digests_at(store: &dyn Store, area: &Area, path: &str) -> Re
 }
 
 /// Same bytes skip, different bytes stop.
-pub(super) fn same_or_conflict(
+pub(crate) fn same_or_conflict(
     (store, area): (&dyn Store, &Area),
     path: &str,
     want: &Digests,

@@ -27,6 +27,8 @@ const IMPORTS: &[(&str, &str)] = &[
     ("journal", "effects error formats model plan step trust"),
     ("engine", "bump config effects error formats journal model plan site snapshot step templates trust"),
     ("verify", "effects error formats model trust"),
+    // What one store has, verified and put into another.
+    ("mirror", "config effects engine error formats model trust verify"),
     // Local git work behind its port, and what planning sees of the user's repository.
     ("git", "bump effects error formats model step"),
     // It learns from commits, as planning reads them.

@@ -6,11 +6,11 @@ use semver::Version;
 
 use super::super::promote::restoring;
 use super::super::{Acting, summed};
-use super::pages;
 use crate::effects::{Effects, Store};
 use crate::engine::Train;
 use crate::engine::converge::Race;
 use crate::engine::index::{IndexWriter, unlisted};
+use crate::engine::pages::{self, PageWriter};
 use crate::error::{Error, Result};
 use crate::formats::index::{Index, IndexEntry};
 use crate::formats::layout;
@@ -64,6 +64,8 @@ fn entries(acting: &Acting<'_>, step: &Point) -> Result<BTreeMap<Version, IndexE
 /// Adds the train's releases, and what other trains retired, to the index and signs it; an equal index is left as it is.
 pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<Index> {
     let (entries, writer) = (entries(acting, step)?, writer(acting));
+    let (templates, lines) = (&acting.train.plan().templates, step.lines.keys().cloned().collect());
+    let pages = PageWriter { templates, root: acting.train.trust().digest, lines: &lines };
     let mut race = Race::of("the index", store);
     loop {
         let there = signed_index(acting, store).await?;
@@ -91,7 +93,7 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
         };
         // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
         let bytes = next.to_bytes()?;
-        if writer.beside(store, &bytes, &signature).await? && pages::write(acting, step, store, &next, &bytes).await? {
+        if writer.beside(store, &bytes, &signature).await? && pages::write(&pages, store, &next, &bytes).await? {
             return Ok(next);
         }
         race.lost()?;

@@ -4,32 +4,35 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use super::super::Acting;
+use super::index::follow;
+use crate::config::TemplateSet;
 use crate::effects::{Store, read_public};
-use crate::engine::index::follow;
 use crate::error::{Error, Result};
 use crate::formats::index::{Index, IndexEntry};
 use crate::formats::layout;
 use crate::formats::manifest::{self, Manifest, NOTES, PAGE_DATA};
-use crate::model::Sha256;
+use crate::model::{BranchName, Sha256};
 use crate::site::{self, IndexPage, IndexRelease, ReleasePage, RootPage};
-use crate::step::Point;
+
+/// What pages are made with.
+pub(crate) struct PageWriter<'a> {
+    /// The project's own templates.
+    pub(crate) templates: &'a TemplateSet,
+    /// The digest of the trust root, which the store's first page tells people to pin.
+    pub(crate) root: Sha256,
+    /// The lines whose releases get their pages again: another one supersedes them now.
+    pub(crate) lines: &'a BTreeSet<BranchName>,
+}
 
 /// Writes all of it; says whether the index is still this one.
-pub(super) async fn write(
-    acting: &Acting<'_>,
-    step: &Point,
-    store: &dyn Store,
-    index: &Index,
-    bytes: &[u8],
-) -> Result<bool> {
-    let templates = &acting.train.plan().templates;
+pub(crate) async fn write(pages: &PageWriter<'_>, store: &dyn Store, index: &Index, bytes: &[u8]) -> Result<bool> {
+    let templates = pages.templates;
     let mut releases = Vec::new();
     for (version, entry) in &index.releases {
         let Some(manifest) = manifest(store, version, entry).await? else { continue };
         let page = page_data(store, &manifest).await?;
         let advisories = page.as_ref().map(|p| p.advisories.clone()).unwrap_or_default();
-        if let Some(page) = page.filter(|_| step.lines.contains_key(&entry.line)) {
+        if let Some(page) = page.filter(|_| pages.lines.contains(&entry.line)) {
             let newest = index.latest.lines.get(&entry.line).filter(|newest| *newest != version);
             let page = ReleasePage { superseded_by: newest.cloned(), ..page };
             let path = layout::release_file(version, layout::RELEASE_PAGE);
@@ -45,7 +48,7 @@ pub(super) async fn write(
         return Ok(false);
     }
     let base = Some(store.public_url("").trim_end_matches('/').to_owned());
-    let root = RootPage { index: page, base, root: acting.train.trust().digest };
+    let root = RootPage { index: page, base, root: pages.root };
     if is_ours(store).await? && !follow(store, bytes, layout::ROOT_PAGE, &site::root_page(templates, &root)?).await? {
         return Ok(false);
     }

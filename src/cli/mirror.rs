@@ -1,0 +1,119 @@
+//! `lifeboat mirror`: fills or repairs a store from another.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::consumer::{configured, project_state};
+use super::keys::digest;
+use super::verify::{VerifyArgs, trust_of};
+use super::{Global, Output};
+use crate::config::TemplateSet;
+use crate::effects::{Clock as _, Disk, ProgressEvent, Scratch, Store, files};
+use crate::error::{Error, Result};
+use crate::host::{HostClock, HostDisk};
+use crate::mirror::{Mirror, Mirrored, mirror};
+use crate::model::{ProjectName, Sha256, StoreName, counted, escape, whole_seconds};
+use crate::stores;
+use crate::verify::{Layout, Source};
+
+/// Fill or repair a store from another one, and verify everything on the way
+///
+/// It needs no signing key. Each release is verified before any of it is written, a file that is there already is compared and
+/// never replaced, and the index comes last. Run it again to bring what is new.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Args {
+    /// The base of the store that is copied: `https://…`, `file:///…` or a directory
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// The store to fill: the name of a `[[store]]`, or a directory
+    #[arg(value_name = "TO")]
+    to: String,
+    /// Take the trust root and the certificates from this directory, which you vouch for, or with a pinned root from another
+    /// store's address
+    #[arg(long, value_name = "DIR|ADDRESS")]
+    keys: Option<String>,
+    /// The SHA-256 of the trust root, in place of the one pinned on this machine
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    pin: Option<Sha256>,
+}
+
+pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
+    let disk: Arc<dyn Disk> = Arc::new(HostDisk);
+    let project = configured(global)?;
+    let now = whole_seconds(HostClock.now());
+    let runtime = super::runtime()?;
+    let from = Source::new(&args.from, Arc::clone(&disk))?;
+    let state = |name: &ProjectName| project_state(global, name);
+    let asked = VerifyArgs {
+        wanted: "latest".to_owned(),
+        location: Some(args.from.clone()),
+        layout: None,
+        line: None,
+        keys: args.keys.clone(),
+        project_keys: project.as_ref().map(|project| project.config.project.keys.clone()),
+        pin: args.pin,
+        only: Vec::new(),
+        output: None,
+        clone: None,
+    };
+    let (trust, state_dir) = runtime.block_on(trust_of(&asked, (&from, Layout::Store), &disk, &state, now))?;
+    let to: Arc<dyn Store> = match &project {
+        Some(project) => match project.destinations()?.stores.iter().find(|(name, _)| name.as_str() == args.to) {
+            Some((_, store)) => Arc::clone(store),
+            None => directory(&args.to, &disk, project.config.stores.iter().map(|s| s.name.as_str()).collect())?,
+        },
+        None => directory(&args.to, &disk, Vec::new())?,
+    };
+    let own = TemplateSet::default();
+    let templates = project.as_ref().map_or(&own, |project| &project.config.templates);
+    let all = state_dir.clone().unwrap_or_else(std::env::temp_dir).join("scratch");
+    files::create_dir_all(&*disk, &all, 0o700)?;
+    let scratch = Scratch::new(&*disk, &all)?;
+    let progress = out.progress();
+    let mirroring = Mirror {
+        from,
+        to: &*to,
+        trust: &trust,
+        templates,
+        disk: Arc::clone(&disk),
+        scratch: scratch.path(),
+        state_dir,
+        progress: &*progress,
+        now,
+    };
+    let done = runtime.block_on(mirror(&mirroring));
+    progress.event(ProgressEvent::Ended);
+    let done = done?;
+    out.result(text(args, &done), &done)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A directory of this machine as a store.
+fn directory(to: &str, disk: &Arc<dyn Disk>, known: Vec<&str>) -> Result<Arc<dyn Store>> {
+    let path = PathBuf::from(to.strip_prefix("file://").unwrap_or(to));
+    let is_path = to.contains('/') || disk.entry(Path::new(to)).is_ok_and(|entry| entry.is_some());
+    if !is_path || to.contains("://") && !to.starts_with("file:///") {
+        let error = Error::input(format!("`{}` is neither a configured store nor a directory", escape(to)));
+        return Err(match &known[..] {
+            [] => error
+                .hint("name a directory, such as `/srv/mirror`; other stores need a `[[store]]` in `lifeboat.toml`"),
+            known => error.hint(format!("expected one of `{}`, or a directory", known.join("`, `"))),
+        });
+    }
+    let whole = std::path::absolute(&path).unwrap_or(path);
+    Ok(stores::directory(StoreName::new("mirror")?, &whole, Arc::clone(disk)))
+}
+
+fn text(args: &Args, done: &Mirrored) -> String {
+    let (from, to) = (escape(&args.from), escape(&args.to));
+    let mut text = format!("`{to}` has what `{from}` has: index number {}", done.index);
+    let versions = |all: &[semver::Version]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    for (what, all) in [("copied", &done.copied), ("unchanged", &done.unchanged)] {
+        if !all.is_empty() {
+            text.push_str(&format!("\n  {what:<9} {}", versions(all)));
+        }
+    }
+    text.push_str(&format!("\n  {}, {} bytes", counted(done.files, "file"), done.bytes));
+    text
+}

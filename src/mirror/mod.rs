@@ -1,0 +1,148 @@
+//! Fills or repairs a store from another one. A mirror needs no key: it copies what it verified as a stranger does, in the
+//! order in which a train writes, so its readers never see half a release either. `docs/layout.md` has the contract.
+
+mod copy;
+mod release;
+mod repository;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::Serialize;
+
+use crate::config::TemplateSet;
+use crate::effects::{Disk, Progress, ProgressEvent, Store};
+use crate::engine::{self, PageWriter, Race, write_pages};
+use crate::error::{Error, Result};
+use crate::formats::layout;
+use crate::model::{Sha256, counted, escape};
+use crate::trust::{SignedIndex, TrustedRoot, read_index};
+use crate::verify::{Source, counting_index};
+
+/// What is copied, and by whose word.
+pub struct Mirror<'a> {
+    /// Where everything comes from; nothing that it says is believed.
+    pub from: Source,
+    /// Where it goes.
+    pub to: &'a dyn Store,
+    /// The trust root, which came from elsewhere.
+    pub trust: &'a TrustedRoot,
+    /// The project's own page templates, where they are known.
+    pub templates: &'a TemplateSet,
+    /// This machine's files.
+    pub disk: Arc<dyn Disk>,
+    /// A directory for what is on its way.
+    pub scratch: &'a Path,
+    /// Where the highest index that was seen is remembered.
+    pub state_dir: Option<PathBuf>,
+    /// Where progress is said.
+    pub progress: &'a dyn Progress,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What a mirror has now.
+#[derive(Debug, Default, Serialize)]
+pub struct Mirrored {
+    /// The number of the index that it shows.
+    pub index: u64,
+    /// The releases of which something was copied.
+    pub copied: Vec<Version>,
+    /// The releases that were whole before.
+    pub unchanged: Vec<Version>,
+    /// How many files were put.
+    pub files: usize,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// Copies everything that the other store lists and this one lacks; pointers last.
+///
+/// # Errors
+/// What does not verify, before anything of it is written; other bytes in the store; an index there that is newer.
+pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
+    let can = mirror.to.check().await?;
+    if !(can.put_if_absent && can.conditional_replace) {
+        return Err(Error::fatal(format!("store `{}` cannot keep two writers apart", mirror.to.name()))
+            .hint("`lifeboat doctor` says what it can do; nothing was copied"));
+    }
+    let mut done = Mirrored::default();
+    let mut race = Race::of("what is mirrored to", mirror.to);
+    loop {
+        // The index is read first, and again at the end: what lies between belongs together.
+        let from = mirror.from.anew();
+        let index = mirror.index(&from).await?;
+        let before = mirror.there(&index).await?;
+        mirror.releases(&from, &index, &mut done).await?;
+        engine::publish_keys(mirror.to, mirror.trust).await?;
+        let moved = || async { Ok::<_, Error>(mirror.index(&from.anew()).await?.bytes != index.bytes) };
+        if repository::copy(mirror, &from, &mut done).await? && !moved().await? && mirror.point(&index, before).await? {
+            done.index = index.index.counter;
+            return Ok(done);
+        }
+        race.lost()?;
+    }
+}
+
+impl Mirror<'_> {
+    /// The index that the other store shows, if it counts.
+    async fn index(&self, from: &Source) -> Result<SignedIndex> {
+        let memory = self.state_dir.as_deref().map(|dir| (&*self.disk, dir));
+        let found = counting_index(from, self.trust, memory, self.now).await;
+        found.map_err(|e| e.context(format!("`{}`", escape(&from.place()))))
+    }
+
+    /// The index that the mirror shows before; one that is newer than the other store's is never replaced.
+    async fn there(&self, from: &SignedIndex) -> Result<Option<SignedIndex>> {
+        let name = self.to.name();
+        let there = read_index(self.to, self.trust, self.now).await;
+        let there = there.map_err(|e| e.context(format!("index of store `{name}`")))?;
+        let Some(there) = there else { return Ok(None) };
+        let (ours, theirs) = (there.index.counter, from.index.counter);
+        if ours > theirs || (ours == theirs && there.bytes != from.bytes) {
+            let place = escape(&self.from.place());
+            return Err(Error::conflict(format!(
+                "store `{name}` shows index number {ours}, and `{place}` number {theirs}, which is not newer"
+            ))
+            .hint("nothing was copied; mirror from the store with the newest index"));
+        }
+        Ok(Some(there))
+    }
+
+    async fn releases(&self, from: &Source, index: &SignedIndex, done: &mut Mirrored) -> Result<()> {
+        for (version, entry) in &index.index.releases {
+            let before = done.files;
+            release::copy(self, from, (version, entry), done)
+                .await
+                .map_err(|e| e.detail(format!("release: {version}")))?;
+            let copied = done.files - before;
+            if copied > 0 {
+                self.progress.event(ProgressEvent::Note(format!("copied    {version}: {}", counted(copied, "file"))));
+                done.unchanged.retain(|v| v != version);
+                done.copied.push(version.clone());
+            } else if !done.copied.contains(version) && !done.unchanged.contains(version) {
+                done.unchanged.push(version.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the index, and all that follows from it; says whether it is shown.
+    async fn point(&self, from: &SignedIndex, before: Option<SignedIndex>) -> Result<bool> {
+        let signature = layout::index_signature(&from.bytes);
+        copy::put_bytes(self, &signature, &from.signature).await?;
+        let old = before.as_ref().map(|b| Sha256::of(&b.bytes));
+        let same = before.as_ref().is_some_and(|b| b.bytes == from.bytes);
+        if !same && !self.to.replace_if(layout::INDEX, old.as_ref(), &from.bytes).await? {
+            return Ok(false);
+        }
+        let lines: BTreeSet<_> = from.index.releases.values().map(|entry| entry.line.clone()).collect();
+        let pages = PageWriter { templates: self.templates, root: self.trust.digest, lines: &lines };
+        let beside = layout::INDEX_SIGNATURE;
+        Ok(engine::index::follow(self.to, &from.bytes, beside, &from.signature).await?
+            && write_pages(&pages, self.to, &from.index, &from.bytes).await?)
+    }
+}
