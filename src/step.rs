@@ -198,3 +198,28 @@ pub struct PlannedStep {
     /// What it does, with all the data that it needs.
     pub step: Step,
 }
+
+impl PlannedStep {
+    /// Whether *released* needs it.
+    #[must_use]
+    pub fn importance(&self) -> Importance {
+        Importance::of(!self.deferrable)
+    }
+}
+
+/// Whether *released* needs something: a step, a destination, a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Importance {
+    /// It does.
+    Required,
+    /// It may come later: its destination may be down.
+    Deferrable,
+}
+
+impl Importance {
+    /// Of something that is required or not.
+    #[must_use]
+    pub fn of(required: bool) -> Self {
+        if required { Self::Required } else { Self::Deferrable }
+    }
+}

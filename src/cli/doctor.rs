@@ -22,6 +22,7 @@ use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
 use crate::model::{Destination, PersonId, TrainName, counted};
+use crate::step::Importance;
 
 /// How long any one answer is waited for.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -129,8 +130,8 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
         let required =
             config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.role == StoreRole::Required);
         let known = Known::of(subjects, Destination::Store(name.clone()));
-        work.later_all("store", name.to_string(), Need::of(required).health(), async move {
-            vec![known.check(name.to_string(), Part::Store, Need::of(required), can(&*store).await)]
+        work.later_all("store", name.to_string(), health(Importance::of(required)), async move {
+            vec![known.check(name.to_string(), Part::Store, Importance::of(required), can(&*store).await)]
         });
     }
     for forge in subjects.forges {
@@ -138,10 +139,11 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
         let name = forge.name().clone();
         let required = config.and_then(|c| c.forges.iter().find(|f| f.name == name)).is_some_and(|f| f.required);
         let known = Known::of(subjects, Destination::Forge(name.clone()));
-        work.later_all("forge", name.to_string(), Need::of(required).health(), async move {
+        work.later_all("forge", name.to_string(), health(Importance::of(required)), async move {
             let parts = forge.parts().await.into_iter();
             let answers = |answer: Result<()>| answer.map(|()| ANSWERS.to_owned());
-            let one = |(part, answer)| known.check(format!("{name} {part}"), part, Need::of(required), answers(answer));
+            let one =
+                |(part, answer)| known.check(format!("{name} {part}"), part, Importance::of(required), answers(answer));
             parts.map(one).collect()
         });
     }
@@ -163,14 +165,14 @@ pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
         let required = config.and_then(|c| c.remotes.iter().find(|r| r.name == name)).is_some_and(|r| r.required);
         let known = Known::of(subjects, Destination::Remote(name.clone()));
         let trial = trial.clone().filter(|_| required);
-        work.later_all("remote", name.to_string(), Need::of(required).health(), async move {
+        work.later_all("remote", name.to_string(), health(Importance::of(required)), async move {
             let answer = match (remote.probe().await, trial) {
                 // Read access says nothing of a push.
                 (Ok(()), Some((repo, update))) => remote.can_push(&repo, &[update]).await,
                 (answer, _) => answer,
             };
             let answer = answer.map(|()| ANSWERS.to_owned());
-            vec![known.check(format!("{name} {}", Part::Git), Part::Git, Need::of(required), answer)]
+            vec![known.check(format!("{name} {}", Part::Git), Part::Git, Importance::of(required), answer)]
         });
     }
     let mut checks = work.finish().await;
@@ -219,7 +221,7 @@ impl Known {
     }
 
     /// How one part of it is: what it answered now, since when it did not, and what waits for it.
-    fn check(&self, name: String, part: Part, need: Need, answer: Result<String>) -> HealthCheck {
+    fn check(&self, name: String, part: Part, need: Importance, answer: Result<String>) -> HealthCheck {
         let area = self.destination.kind();
         let down: Vec<_> = self.outages.iter().filter(|(_, o)| o.part == part).collect();
         let waiting: Vec<String> =
@@ -232,37 +234,26 @@ impl Known {
             },
             Err(e) => {
                 let since = down.iter().map(|(_, o)| o.since).min();
-                HealthCheck { since, ..HealthCheck::from_error(area, name, need.health(), &need.explain(e)) }
+                HealthCheck { since, ..HealthCheck::from_error(area, name, health(need), &explain(need, e)) }
             }
         };
         HealthCheck { waiting, ..check }
     }
 }
 
-/// Whether a train waits for a destination.
-#[derive(Clone, Copy)]
-enum Need {
-    Required,
-    Deferrable,
+/// How bad the absence of something is.
+fn health(of: Importance) -> Health {
+    match of {
+        Importance::Required => Health::Fail,
+        Importance::Deferrable => Health::Warn,
+    }
 }
 
-impl Need {
-    fn of(required: bool) -> Self {
-        if required { Self::Required } else { Self::Deferrable }
-    }
-
-    /// How bad its absence is.
-    fn health(self) -> Health {
-        match self {
-            Self::Required => Health::Fail,
-            Self::Deferrable => Health::Warn,
-        }
-    }
-
-    fn explain(self, e: Error) -> Error {
-        match self {
-            Self::Required => e,
-            Self::Deferrable => e.hint("a train ships without it; `lifeboat reconcile --list` lists what waits for it"),
+fn explain(of: Importance, e: Error) -> Error {
+    match of {
+        Importance::Required => e,
+        Importance::Deferrable => {
+            e.hint("a train ships without it; `lifeboat reconcile --list` lists what waits for it")
         }
     }
 }

@@ -180,7 +180,7 @@ impl LocalProject {
     pub(super) fn effects_to_abandon(&self, train: &TrainName, progress: Arc<dyn Progress>) -> Result<Effects> {
         let dir = self.dir(train);
         let mut plan = dir.load_plan(&*self.disk)?;
-        plan.destinations.retain(|name, _| !crate::plan::is_runner(name));
+        plan.destinations.retain(|pin, _| !pin.is_of_runner());
         self.same_destinations(&plan)?;
         self.same_secrets(&plan)?;
         self.effects_in(&dir, progress)

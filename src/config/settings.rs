@@ -15,6 +15,7 @@ use crate::model::{
     Advisory, AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
     StoreName, TargetName, TrainName, Trigger, VersionStep,
 };
+use crate::step::Importance;
 
 /// The whole `lifeboat.toml`.
 #[derive(Debug, Clone)]
@@ -170,6 +171,14 @@ pub struct StoreConfig {
     pub role: StoreRole,
     /// What its adapter made of the table.
     pub spec: Spec<dyn Store>,
+}
+
+impl StoreConfig {
+    /// Whether *released* needs this store: one that only counts for a quorum may be down.
+    #[must_use]
+    pub fn importance(&self) -> Importance {
+        Importance::of(self.role == StoreRole::Required)
+    }
 }
 
 /// What *released* asks of a store.

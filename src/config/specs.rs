@@ -1,13 +1,12 @@
 //! What every checked table says, whatever its port. The plan's pins, the trust root's hosts, the files that jobs may not see
 //! and `doctor` walk this: a new port is one more line here.
 
-use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::settings::{Config, StoreRole};
 use crate::adapter::{Program, Settings};
 use crate::error::Error;
-use crate::model::{Label, SecretRef};
+use crate::model::{Destination, Label, Receiver, SecretRef};
 
 /// What one checked table of an adapter says.
 #[derive(Debug)]
@@ -16,6 +15,8 @@ pub struct TableFacts<'a> {
     pub table: &'static str,
     /// Its name there: `mirror`; of a key in `[signing]` its place: `people.alice`.
     pub name: String,
+    /// What gets the bytes of a train by it; none for a key.
+    pub receiver: Option<Receiver>,
     /// Whether a train needs it to be released.
     pub required: bool,
     /// Where it is, as the plan pins it.
@@ -42,15 +43,19 @@ pub struct TableFacts<'a> {
 pub(crate) const SIGNING: &str = "signing";
 
 impl<'a> TableFacts<'a> {
-    fn new<P: ?Sized>(
-        table: &'static str,
-        name: impl Display,
-        required: bool,
-        spec: &'a (impl Settings<P> + ?Sized),
-    ) -> Self {
+    fn new<P: ?Sized>(receiver: Receiver, required: bool, spec: &'a (impl Settings<P> + ?Sized)) -> Self {
+        let (table, name) = match &receiver {
+            Receiver::Destination(destination) => (destination.kind(), destination.name().to_owned()),
+            Receiver::Runner(name) => ("runner", name.to_string()),
+        };
+        Self { receiver: Some(receiver), ..Self::of(table, name, required, spec) }
+    }
+
+    fn of<P: ?Sized>(table: &'static str, name: String, required: bool, spec: &'a (impl Settings<P> + ?Sized)) -> Self {
         Self {
             table,
-            name: name.to_string(),
+            name,
+            receiver: None,
             required,
             place: spec.place(),
             pins: spec.pins(),
@@ -73,16 +78,17 @@ impl<'a> TableFacts<'a> {
     /// Whether it is a key, which gets no bytes of a train.
     #[must_use]
     pub fn is_key(&self) -> bool {
-        self.table == SIGNING
+        self.receiver.is_none()
     }
 }
 
 impl Config {
     /// What every checked table says, in the order of the reference.
     pub fn specs(&self) -> impl Iterator<Item = TableFacts<'_>> {
+        let at = Receiver::Destination;
         let runners = self.runners.iter().map(|r| {
             let labels: Vec<&str> = r.labels.iter().map(Label::as_str).collect();
-            let mut facts = TableFacts::new("runner", &r.name, true, &*r.spec);
+            let mut facts = TableFacts::new(Receiver::Runner(r.name.clone()), true, &*r.spec);
             let place = std::mem::take(&mut facts.place);
             facts.place = format!("{}, labels: {}", r.kind, labels.join(" "));
             if !place.is_empty() {
@@ -90,15 +96,22 @@ impl Config {
             }
             facts
         });
-        let stores = self.stores.iter().map(|s| {
-            let mut facts = TableFacts::new("store", &s.name, s.role == StoreRole::Required, &*s.spec);
+        let stores = self.stores.iter().map(move |s| {
+            let mut facts =
+                TableFacts::new(at(Destination::Store(s.name.clone())), s.role == StoreRole::Required, &*s.spec);
             facts.pins.push(("public address", s.public_url.clone().unwrap_or_else(|| "none".to_owned())));
             facts.clock = s.public_url.clone().or(facts.clock);
             facts
         });
-        let remotes = self.remotes.iter().map(|r| TableFacts::new("remote", &r.name, r.required, &*r.spec));
-        let forges = self.forges.iter().map(|f| TableFacts::new("forge", &f.name, f.required, &*f.spec));
-        let keys = self.signing.keys().map(|(name, key)| TableFacts::new(SIGNING, name, true, &**key));
+        let remotes = self
+            .remotes
+            .iter()
+            .map(move |r| TableFacts::new(at(Destination::Remote(r.name.clone())), r.required, &*r.spec));
+        let forges = self
+            .forges
+            .iter()
+            .map(move |f| TableFacts::new(at(Destination::Forge(f.name.clone())), f.required, &*f.spec));
+        let keys = self.signing.keys().map(|(name, key)| TableFacts::of(SIGNING, name, true, &**key));
         runners.chain(stores).chain(remotes).chain(forges).chain(keys)
     }
 }

@@ -7,7 +7,7 @@ use super::train::Train;
 use crate::effects::Effects;
 use crate::error::Result;
 use crate::journal::{State, StepStatus};
-use crate::model::PersonId;
+use crate::model::{Destination, PersonId, Pin};
 use crate::plan::{Graph, amend::keepable, amend::moved};
 use crate::step::{Handle, Stage, StepId};
 
@@ -41,9 +41,9 @@ fn left(state: &State, child: &Graph) -> Vec<String> {
     let mut out = BTreeSet::new();
     for (i, step) in plan.steps.iter().enumerate() {
         let Some(Stage(on)) = step.step.as_a() else { continue };
-        let name = format!("store {}", on.store);
-        if state.at(i).attempts > 0 && moved.contains(name.as_str()) {
-            let at = plan.destinations.get(&name).map_or("its place", String::as_str);
+        let name = Destination::Store(on.store.clone());
+        if state.at(i).attempts > 0 && moved.contains(&Pin::destination(name.clone())) {
+            let at = plan.place_of(name.clone()).unwrap_or("its place");
             let areas = state.staging_areas().join("`, `");
             out.insert(format!(
                 "the staged files of this train in {name} at {at}: remove `{areas}` from its `.staging/`"

@@ -62,6 +62,11 @@ pub(super) trait Wanted: Send + Sync {
     /// What it is, for what stands before a refusal.
     fn what(&self) -> String;
 
+    /// The part of the destination that shows it.
+    fn part(&self) -> Part {
+        Part::Api
+    }
+
     /// Says that the write of this name is not seen there.
     fn missing(&self, name: &str) -> String;
 
@@ -92,7 +97,7 @@ pub(super) async fn converge<W: Wanted>(clock: &dyn Clock, mut writes: Writes, w
             continue;
         }
         if let Some(name) = writes.enough(&names) {
-            return Err(unseen(wanted.missing(name), lost));
+            return Err(unseen(wanted.part(), wanted.missing(name), lost));
         }
         let held = wanted.hold(&act).await?;
         let done = wanted.act(act, &mut writes).await;
@@ -122,8 +127,8 @@ pub(super) async fn prove<W: Wanted>(clock: &dyn Clock, wanted: &mut W) -> Resul
     }
 }
 
-fn unseen(what: String, lost: Option<Error>) -> Error {
-    let part = lost.as_ref().and_then(Error::part).unwrap_or(Part::Api);
+fn unseen(part: Part, what: String, lost: Option<Error>) -> Error {
+    let part = lost.as_ref().and_then(Error::part).unwrap_or(part);
     let error = Error::new(ErrorKind::Unreachable, what).of(part).hint("`lifeboat reconcile` tries again");
     match lost {
         Some(e) => error.detail(e.message().to_owned()),

@@ -18,7 +18,7 @@ use crate::formats::canonical;
 use crate::formats::review_bundle::{self, CONTENT, Header, JOURNAL, PLAN, Parts, StagedAt, Writer};
 use crate::formats::signed::SignedDocument as _;
 use crate::journal::{Event, Record};
-use crate::model::Sha256;
+use crate::model::{Destination, Sha256};
 use crate::plan::{Plan, check};
 use crate::step::{Prepared, Summed};
 use crate::trust::TrustedRoot;
@@ -43,7 +43,7 @@ pub fn write(
     let listed = objects_of(view, &recorded.records, bytes)?;
     let nonce = content.train.clone();
     let staged = state.staged_in().into_iter().map(|(store, directory)| StagedAt {
-        address: plan.destinations.get(&format!("store {store}")).cloned().unwrap_or_default(),
+        address: plan.place_of(Destination::Store(store.clone())).unwrap_or_default().to_owned(),
         store: store.to_string(),
         directory: format!(".staging/{directory}"),
     });

@@ -14,7 +14,7 @@ use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::content::Content;
 use crate::formats::digests::Hasher;
 use crate::formats::unified_diff::unified_diff;
-use crate::model::{BranchName, Oid, Sha256, escape};
+use crate::model::{BranchName, Destination, Oid, Sha256, escape};
 use crate::snapshot::PatchFacts;
 use crate::step::{
     Build, Built, Bundle, Bundled, Checksum, Kind, OnStore, PlannedStep, Prepare, Prepared, VerifyStaged,
@@ -331,7 +331,7 @@ async fn read_again(effects: &Effects, train: &TrainView, branch: &BranchName, b
 
 /// The staged files as they came with the bundle, where a store does not show them on this machine.
 fn carried(train: &TrainView, on: &OnStore, why: Error) -> Result<(usize, String)> {
-    let at = train.plan().destinations.get(&format!("store {}", on.store)).map_or("unknown", String::as_str);
+    let at = train.plan().place_of(Destination::Store(on.store.clone())).unwrap_or("unknown");
     let why = crate::trust::explain(&why);
     let files = perform::read_objects(train, on)?;
     let Some(files) = files else {

@@ -17,7 +17,7 @@ use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{Event, FailureClass, State, StepStatus, TrainState};
 use crate::model::{Destination, PersonId};
-use crate::step::{Outcome, PlannedStep, Quorum, StepId};
+use crate::step::{Importance, Outcome, Quorum, StepId};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
         if let Next::Run(ready) = &decision {
             // Deliveries that may wait have places of their own: a destination that does not answer takes none that
             // *released* needs.
-            for class in [Delivery::Required, Delivery::Deferrable] {
-                let of_class = |at: &&usize| Delivery::of(train.graph().at(**at)) == class;
+            for class in [Importance::Required, Importance::Deferrable] {
+                let of_class = |at: &&usize| train.graph().at(**at).importance() == class;
                 let mut busy = in_flight.iter().filter(of_class).count();
                 for &at in ready.iter().filter(of_class) {
                     if busy < slots && in_flight.insert(at) {
@@ -158,19 +158,6 @@ fn approved(train: &Train, now: Timestamp) -> Result<Vec<PersonId>> {
         }
     }
     Ok(content::approvals(&train.view(), now)?.counted)
-}
-
-/// Whether *released* needs a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Delivery {
-    Required,
-    Deferrable,
-}
-
-impl Delivery {
-    fn of(step: &PlannedStep) -> Self {
-        if step.deferrable { Self::Deferrable } else { Self::Required }
-    }
 }
 
 /// When the first of the failed steps is tried again; one whose time has come waits for a place, not for the clock.

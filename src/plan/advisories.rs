@@ -1,11 +1,11 @@
 //! The steps of the train's security advisories on forges.
 
 use super::Plan;
-use super::builder::{Delivery, Sketch};
+use super::builder::Sketch;
 use crate::config::{Config, DraftAudience, ForgeConfig, TrainRequest};
 use crate::error::Result;
 use crate::model::Advisory;
-use crate::step::{Audience, DraftAdvisory, ForgeAdvisory, Kind as _, PublishAdvisory, StepId};
+use crate::step::{Audience, DraftAdvisory, ForgeAdvisory, Importance, Kind as _, PublishAdvisory, StepId};
 
 fn audience(forge: &ForgeConfig) -> Audience {
     match forge.draft_audience {
@@ -30,7 +30,7 @@ pub(super) fn plan_private_drafts(config: &Config, request: &TrainRequest, sketc
     let private = |f: &&ForgeConfig| f.advisories && audience(f) == Audience::Writers;
     for forge in config.forges.iter().filter(private) {
         for advisory in &request.advisory_texts {
-            sketch.add(DraftAdvisory(data(forge, advisory)), Vec::new(), Delivery::Deferrable)?;
+            sketch.add(DraftAdvisory(data(forge, advisory)), Vec::new(), Importance::Deferrable)?;
         }
     }
     Ok(())
@@ -49,9 +49,9 @@ pub(super) fn plan_advisories(
             let mut needs = shown.to_vec();
             needs.push(draft.name());
             if audience(forge) == Audience::Anyone {
-                sketch.add(draft, shown.to_vec(), Delivery::Deferrable)?;
+                sketch.add(draft, shown.to_vec(), Importance::Deferrable)?;
             }
-            sketch.add(PublishAdvisory(data(forge, advisory)), needs, Delivery::Deferrable)?;
+            sketch.add(PublishAdvisory(data(forge, advisory)), needs, Importance::Deferrable)?;
         }
     }
     Ok(())

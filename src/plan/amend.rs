@@ -1,9 +1,10 @@
 //! A plan that amends another: what it may change, what it changes, and which finished steps it keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use super::{Graph, Plan, PlannedLine};
-use crate::model::escape;
+use crate::model::{Pin, Receiver, escape};
 use crate::step::{Exposure, Gate, PlannedStep, StepId};
 
 /// Why a plan cannot amend another, one reason a line: amending fixes how a train is made, not what it is about.
@@ -61,8 +62,8 @@ pub fn changes(parent: &Plan, child: &Plan) -> Vec<String> {
     value("advisories", ids(parent), ids(child));
     value("trust root", parent.trust_root.to_string(), child.trust_root.to_string());
     value("people who must approve", parent.threshold.to_string(), child.threshold.to_string());
-    places("", &parent.destinations, &child.destinations, &mut out);
-    places("", &parent.secrets, &child.secrets, &mut out);
+    places(&parent.destinations, &child.destinations, &mut out);
+    places(&parent.secrets, &child.secrets, &mut out);
     if parent.templates != child.templates {
         out.push("templates: the project's own page templates are others".to_owned());
     }
@@ -73,13 +74,13 @@ pub fn changes(parent: &Plan, child: &Plan) -> Vec<String> {
     out
 }
 
-fn places(kind: &str, before: &BTreeMap<String, String>, now: &BTreeMap<String, String>, out: &mut Vec<String>) {
-    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+fn places<N: Ord + Display>(before: &BTreeMap<N, String>, now: &BTreeMap<N, String>, out: &mut Vec<String>) {
+    let names: BTreeSet<&N> = before.keys().chain(now.keys()).collect();
     for name in names {
         let text = |from: Option<&String>| from.map_or("nowhere", String::as_str).to_owned();
         let (old, new) = (text(before.get(name)), text(now.get(name)));
         if old != new {
-            out.push(format!("{kind}{name}: {} -> {}", escape(&old), escape(&new)));
+            out.push(format!("{name}: {} -> {}", escape(&old), escape(&new)));
         }
     }
 }
@@ -152,7 +153,7 @@ pub fn keepable(parent: &Graph, child: &Graph) -> BTreeSet<StepId> {
     for &i in child.order() {
         let step = child.at(i);
         let equal = parent.position(&step.id).is_some_and(|p| parent.at(p).key == step.key);
-        let there = place(step).is_none_or(|at| !moved.iter().any(|m| m.ends_with(&at)));
+        let there = place(step).is_none_or(|at| !moved.iter().any(|pin| pin.of == at));
         let needs = child.needs(i).iter().all(|&n| keeps[n]);
         keeps[i] = equal && there && needs && !gated[i] && !is_gate(step);
     }
@@ -161,16 +162,16 @@ pub fn keepable(parent: &Graph, child: &Graph) -> BTreeSet<StepId> {
 
 /// The destinations that are elsewhere now, or were not there, or are gone.
 #[must_use]
-pub fn moved<'a>(parent: &'a Plan, child: &'a Plan) -> BTreeSet<&'a str> {
-    let names = parent.destinations.keys().chain(child.destinations.keys());
-    names.filter(|n| parent.destinations.get(*n) != child.destinations.get(*n)).map(String::as_str).collect()
+pub fn moved<'a>(parent: &'a Plan, child: &'a Plan) -> BTreeSet<&'a Pin> {
+    let pins = parent.destinations.keys().chain(child.destinations.keys());
+    pins.filter(|pin| parent.destinations.get(*pin) != child.destinations.get(*pin)).collect()
 }
 
 /// Where a step leaves something, as the plan names the destination. What is packed for a store stays here, and is good
 /// for any store that serves the same.
-fn place(step: &PlannedStep) -> Option<String> {
+fn place(step: &PlannedStep) -> Option<Receiver> {
     if step.exposure == Exposure::Local {
         return None;
     }
-    step.step.destination().map(|to| to.to_string())
+    step.step.destination().map(Receiver::Destination)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::builder::{Delivery, Sketch};
+use super::builder::Sketch;
 use super::line::ShippedLine;
 use super::workflows::{self, ForgeWorkflows, StartedWorkflow, Starter, via};
 use crate::config::{Config, ForgeConfig, PushMode, TrainRequest};
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::{BranchName, RemoteName};
 use crate::snapshot::Snapshot;
 use crate::step::{
-    AwaitRuns, ForgeRelease, MergeBack, PushGit, RestoreWorkflows, SeeWorkflows, StepId, SuppressWorkflows,
+    AwaitRuns, ForgeRelease, Importance, MergeBack, PushGit, RestoreWorkflows, SeeWorkflows, StepId, SuppressWorkflows,
     SwitchWorkflows,
 };
 
@@ -112,7 +112,7 @@ impl ForgeDecisions {
                 .hint("set `required = false` for that `[[remote]]`, or suppress no workflow"));
             }
             let see = SeeWorkflows { forge: forge.name.clone(), files: files.clone() };
-            let seen = sketch.add(see, shown.to_vec(), Delivery::to(forge.required))?;
+            let seen = sketch.add(see, shown.to_vec(), Importance::of(forge.required))?;
             let mut needs = shown.to_vec();
             needs.push(seen.clone());
             let suppress = sketch.add(
@@ -123,7 +123,7 @@ impl ForgeDecisions {
                     starters: starters.clone(),
                 }),
                 needs,
-                Delivery::to(forge.required),
+                Importance::of(forge.required),
             )?;
             if forge.required {
                 switches.required.extend([seen.clone(), suppress.clone()]);
@@ -155,7 +155,7 @@ impl ForgeDecisions {
                 if config.is_by_pull_request(forge, branch) {
                     let pull = merge_back(request, forge, line)?;
                     let needs = needs.iter().cloned().chain(switches.before(&MergeBack::id(name, branch))).collect();
-                    sketch.add(pull, needs, Delivery::Deferrable)?;
+                    sketch.add(pull, needs, Importance::Deferrable)?;
                 }
                 let runs = self.0.get(name).and_then(|f| f.adopt.get(branch)).filter(|runs| !runs.is_empty());
                 if let Some(runs) = runs {
@@ -168,7 +168,7 @@ impl ForgeDecisions {
                         prepare: line.prepare.clone(),
                         runs: runs.clone(),
                     };
-                    sketch.add(await_runs, needs, Delivery::Deferrable)?;
+                    sketch.add(await_runs, needs, Importance::Deferrable)?;
                 }
             }
             self.plan_restore(forge, (shown, switches), sketch)?;
@@ -199,7 +199,7 @@ impl ForgeDecisions {
             files: of.suppress.clone(),
             starters: starters.clone(),
         };
-        sketch.add(RestoreWorkflows(step), needs, Delivery::Deferrable).map(drop)
+        sketch.add(RestoreWorkflows(step), needs, Importance::Deferrable).map(drop)
     }
 }
 

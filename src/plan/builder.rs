@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::config::{StoreConfig, StoreRole};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
-use crate::step::{Exposure, PlannedStep, Step, StepId, StepKey};
+use crate::step::{Exposure, Importance, PlannedStep, Step, StepId, StepKey};
 
 /// Collects steps and computes each one's key from its data and the keys of what it needs.
 #[derive(Default)]
@@ -15,29 +14,15 @@ pub(crate) struct Sketch {
     steps: BTreeMap<StepId, PlannedStep>,
 }
 
-/// Whether the train is released without a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    Required,
-    Deferrable,
-}
-
-impl Delivery {
-    /// To a destination that is required or not.
-    pub(crate) fn to(required: bool) -> Self {
-        if required { Self::Required } else { Self::Deferrable }
-    }
-
-    /// To a store: one that only counts for a quorum may be down.
-    pub(crate) fn to_store(store: &StoreConfig) -> Self {
-        Self::to(store.role == StoreRole::Required)
-    }
-}
-
 impl Sketch {
     /// Adds a step; what it needs must have been added before, so a plan can have no cycle.
     /// The step itself says its name and who could learn of the fix from it.
-    pub(crate) fn add(&mut self, step: impl Into<Step>, mut needs: Vec<StepId>, delivery: Delivery) -> Result<StepId> {
+    pub(crate) fn add(
+        &mut self,
+        step: impl Into<Step>,
+        mut needs: Vec<StepId>,
+        importance: Importance,
+    ) -> Result<StepId> {
         let step = step.into();
         let (id, exposure) = (step.name(), step.exposure());
         needs.sort();
@@ -56,7 +41,7 @@ impl Sketch {
             needs,
             exposure,
             observe: step.observability(),
-            deferrable: delivery == Delivery::Deferrable,
+            deferrable: importance == Importance::Deferrable,
             step,
         };
         if self.steps.insert(id.clone(), planned).is_some() {

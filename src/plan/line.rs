@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use semver::Version;
 
 use super::PlannedLine;
-use super::builder::{Delivery, Sketch};
+use super::builder::Sketch;
 use crate::config::expand::{self, JobKind};
 use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{LineKind, StoreName, TagName};
 use crate::snapshot::{Fact, LineFacts};
 use crate::step::{
-    Assemble, Build, Bundle, Checksum, OnStore, Prepare, Stage, StepId, Test, VerifyStaged, VersionBump,
+    Assemble, Build, Bundle, Checksum, Importance, OnStore, Prepare, Stage, StepId, Test, VerifyStaged, VersionBump,
 };
 use crate::templates::{self, AdvisoryText, ReleaseContext};
 
@@ -82,7 +82,7 @@ pub(super) fn plan_line(
             date: request.date,
         },
         vec![],
-        Delivery::Required,
+        Importance::Required,
     )?;
     let planned = PlannedLine {
         branch: wanted.branch.clone(),
@@ -163,7 +163,7 @@ fn plan_release(
             date: request.date,
         },
         vec![prepare.clone()],
-        Delivery::Required,
+        Importance::Required,
     )?;
     let own = own_names(&stem(config, &version));
     let mut from = vec![bundle.clone()];
@@ -188,7 +188,7 @@ fn plan_release(
                     job: planned.build,
                 },
                 vec![bundle.clone()],
-                Delivery::Required,
+                Importance::Required,
             )?,
             JobKind::Assemble { from } => {
                 let mut inputs = BTreeMap::new();
@@ -212,7 +212,7 @@ fn plan_release(
                         job: planned.build,
                     },
                     needs,
-                    Delivery::Required,
+                    Importance::Required,
                 )?
             }
         };
@@ -226,7 +226,7 @@ fn plan_release(
                     job,
                 },
                 vec![id.clone(), bundle.clone()],
-                Delivery::Required,
+                Importance::Required,
             )?);
         }
         if planned.published {
@@ -248,11 +248,11 @@ fn plan_release(
             date: request.date,
         },
         needs,
-        Delivery::Required,
+        Importance::Required,
     )?;
     let mut verified = BTreeMap::new();
     for store in &config.stores {
-        let delivery = Delivery::to_store(store);
+        let delivery = store.importance();
         let on = OnStore {
             branch: branch.clone(),
             version: version.clone(),

@@ -23,7 +23,8 @@ use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{
-    Advisory, AdvisoryId, BranchName, LineKind, Oid, ProjectName, RemoteName, Sha256, TagName, TrainName, escape,
+    Advisory, AdvisoryId, BranchName, Destination, LineKind, Oid, Pin, ProjectName, Receiver, RemoteName, Sha256,
+    TagName, TrainName, escape,
 };
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
@@ -79,7 +80,7 @@ pub struct Plan {
     /// The git directory whose objects the private repository borrows.
     pub repository: String,
     /// Where the configuration put each destination when the plan was made: a train goes nowhere else.
-    pub destinations: BTreeMap<String, String>,
+    pub destinations: BTreeMap<Pin, String>,
     /// Where the configuration said that each key and secret is found when the plan was made; never a value.
     pub secrets: BTreeMap<String, String>,
     /// The lines, in the request's order.
@@ -217,8 +218,19 @@ impl Plan {
     /// The repository on each forge, by the forge's name.
     #[must_use]
     pub fn forges(&self) -> BTreeMap<String, String> {
-        let named = |(name, at): (&String, &String)| Some((name.strip_prefix("forge ")?.to_owned(), at.clone()));
+        let named = |(pin, at): (&Pin, &String)| match pin {
+            Pin { what: None, of: Receiver::Destination(Destination::Forge(name)) } => {
+                Some((name.to_string(), at.clone()))
+            }
+            _ => None,
+        };
         self.destinations.iter().filter_map(named).collect()
+    }
+
+    /// Where a destination is, as the plan pins it.
+    #[must_use]
+    pub fn place_of(&self, destination: Destination) -> Option<&str> {
+        self.destinations.get(&Pin::destination(destination)).map(String::as_str)
     }
 }
 
@@ -247,16 +259,17 @@ pub fn check_hosts(config: &Config, trusted: &BTreeSet<String>) -> Result<()> {
 
 /// Where every destination of a configuration is, and every other place that gets bytes, by kind and name.
 #[must_use]
-pub fn destinations(config: &Config) -> BTreeMap<String, String> {
+pub fn destinations(config: &Config) -> BTreeMap<Pin, String> {
     let mut out = BTreeMap::new();
-    for table in config.specs().filter(|table| !table.is_key()) {
-        let name = format!("{} {}", table.table, table.name);
-        out.extend(table.pins.into_iter().map(|(what, at)| (format!("{what} of {name}"), at)));
+    for table in config.specs() {
+        let Some(of) = table.receiver else { continue };
+        let pin = |(what, at): (&str, String)| (Pin { what: Some(what.to_owned()), of: of.clone() }, at);
+        out.extend(table.pins.into_iter().map(pin));
         let mut place = table.place;
         if table.may_not_isolate {
             place.push_str(&format!("; {NOT_ISOLATED}"));
         }
-        out.insert(name, place);
+        out.insert(Pin::place(of), place);
     }
     out
 }
@@ -268,33 +281,24 @@ const NOT_ISOLATED: &str = "where its system cannot isolate them, recipes have a
 /// The runners of a plan on which recipes may not be isolated, each with what that means.
 #[must_use]
 pub fn not_isolated(plan: &Plan) -> Vec<String> {
-    let runners = plan.destinations.iter().filter(|(name, at)| name.starts_with(RUNNER) && at.contains(NOT_ISOLATED));
+    let runners = plan.destinations.iter().filter(|(pin, at)| pin.is_of_runner() && at.contains(NOT_ISOLATED));
     runners.map(|(name, _)| format!("{name} (`same_user`): {NOT_ISOLATED}")).collect()
-}
-
-/// How the places of runners begin among [`Plan::destinations`].
-const RUNNER: &str = "runner ";
-
-/// Whether one of [`Plan::destinations`] is a runner, which gets the bytes of a train and keeps none.
-#[must_use]
-pub fn is_runner(name: &str) -> bool {
-    name.starts_with(RUNNER)
 }
 
 /// The first place that is not where an adopted plan says: its name, what the plan says and what is true now. A plan of a
 /// version that pinned no runners says nothing of them.
 #[must_use]
 pub fn elsewhere<'a>(
-    planned: &'a BTreeMap<String, String>,
-    now: &'a BTreeMap<String, String>,
-) -> Option<(&'a str, &'a str, &'a str)> {
-    let moved = planned.iter().find(|(name, at)| now.get(*name) != Some(at));
-    if let Some((name, at)) = moved {
-        return Some((name, at, now.get(name).map_or("nowhere", String::as_str)));
+    planned: &'a BTreeMap<Pin, String>,
+    now: &'a BTreeMap<Pin, String>,
+) -> Option<(&'a Pin, &'a str, &'a str)> {
+    let moved = planned.iter().find(|(pin, at)| now.get(*pin) != Some(at));
+    if let Some((pin, at)) = moved {
+        return Some((pin, at, now.get(pin).map_or("nowhere", String::as_str)));
     }
-    let runners = planned.keys().any(|name| is_runner(name));
-    let added = now.iter().find(|(name, _)| runners && is_runner(name) && !planned.contains_key(*name));
-    added.map(|(name, at)| (name.as_str(), "nowhere", at.as_str()))
+    let runners = planned.keys().any(Pin::is_of_runner);
+    let added = now.iter().find(|(pin, _)| runners && pin.is_of_runner() && !planned.contains_key(*pin));
+    added.map(|(pin, at)| (pin, "nowhere", at.as_str()))
 }
 
 /// Makes the plan of a train.
@@ -354,18 +358,19 @@ mod tests {
 
     #[test]
     fn a_train_goes_only_where_its_plan_says() {
-        let places = |all: &[(&str, &str)]| -> BTreeMap<String, String> {
-            all.iter().map(|(name, at)| ((*name).to_owned(), (*at).to_owned())).collect()
+        let pin = |text: &str| text.parse::<Pin>().unwrap();
+        let places = |all: &[(&str, &str)]| -> BTreeMap<Pin, String> {
+            all.iter().map(|(name, at)| (pin(name), (*at).to_owned())).collect()
         };
         let old = places(&[("store s", "file:///s")]);
         let new = places(&[("store s", "file:///s"), ("runner here", "local, labels: linux")]);
         assert_eq!(elsewhere(&old, &new), None, "a plan of before says nothing of runners");
-        assert_eq!(elsewhere(&new, &old), Some(("runner here", "local, labels: linux", "nowhere")));
+        assert_eq!(elsewhere(&new, &old), Some((&pin("runner here"), "local, labels: linux", "nowhere")));
         let mut more = new.clone();
-        more.insert("runner there".to_owned(), "ssh, labels: linux".to_owned());
-        assert_eq!(elsewhere(&new, &more), Some(("runner there", "nowhere", "ssh, labels: linux")));
+        more.insert(pin("runner there"), "ssh, labels: linux".to_owned());
+        assert_eq!(elsewhere(&new, &more), Some((&pin("runner there"), "nowhere", "ssh, labels: linux")));
         let mut moved = new.clone();
-        moved.insert("store s".to_owned(), "file:///t".to_owned());
-        assert_eq!(elsewhere(&new, &moved), Some(("store s", "file:///s", "file:///t")));
+        moved.insert(pin("store s"), "file:///t".to_owned());
+        assert_eq!(elsewhere(&new, &moved), Some((&pin("store s"), "file:///s", "file:///t")));
     }
 }

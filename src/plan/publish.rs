@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::advisories::{plan_advisories, plan_private_drafts};
 use super::automation::{ForgeDecisions, SwitchSteps};
-use super::builder::{Delivery, Sketch};
+use super::builder::Sketch;
 use super::line::ShippedLine;
 use super::workflows::{StartedWorkflow, via};
 use crate::config::{Config, PushMode, StoreRole, TrainRequest};
@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::model::{BranchName, StoreName};
 use crate::snapshot::Snapshot;
 use crate::step::{
-    ForgeRelease, Gate, Has, OnStore, PackHistory, Point, PointLine, Promote, PushGit, PushLine, Quorum, Seal, StepId,
+    ForgeRelease, Gate, Has, Importance, OnStore, PackHistory, Point, PointLine, Promote, PushGit, PushLine, Quorum,
+    Seal, StepId,
 };
 
 pub(super) fn plan_publication(
@@ -45,7 +46,7 @@ pub(super) fn plan_publication(
                 date: request.date,
             },
             vec![gate.clone(), line.prepare.clone(), release.checksum.clone()],
-            Delivery::Required,
+            Importance::Required,
         )?;
         seals.insert(branch.clone(), seal);
     }
@@ -92,7 +93,7 @@ fn plan_quorum(
         return Ok(None);
     }
     let needs = of.values().flatten().chain(needs).cloned().collect();
-    sketch.add(Quorum { has, at_least, of }, needs, Delivery::Required).map(Some)
+    sketch.add(Quorum { has, at_least, of }, needs, Importance::Required).map(Some)
 }
 
 /// What each store's repository will need of the project's history: packed before anything is public.
@@ -102,7 +103,7 @@ fn plan_histories(config: &Config, lines: &[ShippedLine], sketch: &mut Sketch) -
     for store in &config.stores {
         let step =
             PackHistory { project: config.project.name.clone(), store: store.name.clone(), bases: bases.clone() };
-        let id = sketch.add(step, Vec::new(), Delivery::to_store(store))?;
+        let id = sketch.add(step, Vec::new(), store.importance())?;
         made.insert(store.name.clone(), id);
     }
     Ok(made)
@@ -143,7 +144,7 @@ fn plan_gate(
     sketch.add(
         Gate { threshold: snapshot.trust.threshold, not_before: request.not_before, checksums, carries },
         needs,
-        Delivery::Required,
+        Importance::Required,
     )
 }
 
@@ -171,7 +172,7 @@ fn plan_stores(
                     seal: Some(seal.clone()),
                 }),
                 needs,
-                Delivery::to_store(store),
+                store.importance(),
             )?;
             promoted.entry(store.name.clone()).or_default().push(id);
         }
@@ -227,7 +228,7 @@ fn plan_points(
                 history,
             },
             needs,
-            Delivery::to_store(store),
+            store.importance(),
         )?;
         made.insert(store.name.clone(), vec![id]);
     }
@@ -262,7 +263,7 @@ fn plan_remotes(
             pushed.insert(line.planned.branch.clone(), push);
         }
         let push = PushGit { remote: remote.name.clone(), lines: pushed };
-        let id = sketch.add(push, needs, Delivery::to(remote.required))?;
+        let id = sketch.add(push, needs, Importance::of(remote.required))?;
         if remote.required {
             required.push(id);
         }
@@ -296,7 +297,7 @@ fn plan_forges(
                     seal: seal.clone(),
                 },
                 needs,
-                Delivery::to(forge.required),
+                Importance::of(forge.required),
             )?;
             if forge.required {
                 required.push(id);

@@ -14,6 +14,8 @@ use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
 use lifeboat::runners::local::Local;
 use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepKey};
 
+use crate::support::runner_contract;
+
 mod attacks;
 mod chosen;
 mod isolation;
@@ -180,6 +182,16 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(20), "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn the_contract_of_runners_holds() {
+    runner_contract::holds(|dir| runner_contract::Fixture {
+        runner: open(dir),
+        again: open(dir),
+        scratch: dir.to_owned(),
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ pub mod memory_server;
 pub mod namespaces;
 pub mod power_loss;
 pub mod radosgw;
+pub mod runner_contract;
 pub mod sample_train;
 pub mod servers;
 pub mod snapshots;

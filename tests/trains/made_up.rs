@@ -11,6 +11,7 @@ use lifeboat::adapter::Registries;
 use lifeboat::config::{self, Config, sections};
 use lifeboat::error::Result;
 use lifeboat::host::HostDisk;
+use lifeboat::model::Pin;
 use lifeboat::plan::{Plan, check_hosts};
 use lifeboat::{cli, wiring};
 
@@ -78,7 +79,7 @@ fn made_up_adapters_pass_plan_doctor_and_a_train() {
     assert_eq!(world.run(&["ship"]), ended(0));
     assert!(world.0.store().join("releases/index.json").is_file(), "the store has the release");
     let plan = Plan::from_bytes(&fs::read(world.0.train_dir("drill").join("plan.json")).unwrap()).unwrap();
-    let places = |name: &str| plan.destinations.get(name).map(String::as_str);
+    let places = |name: &str| plan.destinations.get(&name.parse::<Pin>().unwrap()).map(String::as_str);
     assert_eq!(places("store mirror").unwrap(), format!("boxed://{}", world.0.store().display()));
     assert_eq!(places("host of store mirror"), Some("127.0.0.1"));
     assert!(places("runner instant").unwrap().starts_with("instant, labels: ; nearby"), "{:?}", plan.destinations);

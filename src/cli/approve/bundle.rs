@@ -126,9 +126,9 @@ fn notes(place: &LocalProject, view: &TrainView, person: &PersonId) -> Vec<Strin
             plan.train
         ));
     }
-    for (name, address) in crate::plan::destinations(&place.config) {
-        if let Some(planned) = plan.destinations.get(&name).filter(|p| **p != address) {
-            out.push(format!("{name}: the plan says {}, here it is {}", escape(planned), escape(&address)));
+    for (pin, address) in crate::plan::destinations(&place.config) {
+        if let Some(planned) = plan.destinations.get(&pin).filter(|p| **p != address) {
+            out.push(format!("{pin}: the plan says {}, here it is {}", escape(planned), escape(&address)));
         }
     }
     out

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::report::{Health, HealthCheck};
-use super::{Need, Work};
+use super::{Work, health};
 use crate::adapter::{FoundKey, Program, Registries, Spec};
 use crate::config::Config;
 use crate::effects::{Signer, blocking};
 use crate::error::{Error, Result};
 use crate::git::GitProgram;
 use crate::sandbox::{self, Sandbox};
+use crate::step::Importance;
 
 /// Less than this and a train of one line may not fit.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -30,14 +31,14 @@ pub(super) fn programs(config: Option<&Config>, registries: &Registries, work: &
         .collect();
     git(work);
     for known in registries.programs() {
-        program(known, Need::of(needed.contains(&known)).health(), work);
+        program(known, health(Importance::of(needed.contains(&known))), work);
     }
     if config.is_some_and(|c| c.bundle.vendor) {
         program(CARGO, Health::Fail, work);
     }
     // Jobs and the project's own commands; a runner says more about itself.
     let same_user = config.is_some_and(|c| c.runners.iter().all(|r| r.spec.may_not_isolate()));
-    work.later("program", "sandbox".to_owned(), Need::of(!same_user).health(), async {
+    work.later("program", "sandbox".to_owned(), health(Importance::of(!same_user)), async {
         let program = sandbox::this_program()?;
         blocking(|| Sandbox::probe(&program)).map(|_| "programs that read the tree can be isolated".to_owned())
     });

@@ -1,9 +1,13 @@
 //! `push-git`: a destination that may be down.
 
+use std::sync::Arc;
+
 use super::{Acting, Perform, prepared, sealed};
 use crate::effects::{Effects, PrivateRepo, RefUpdate, Remote, blocking};
+use crate::engine::converge::{Assessment, Wanted, Writes, converge};
+use crate::engine::other_trains::WorkflowLock;
 use crate::engine::train::Train;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{State, StepStatus};
 use crate::model::{Oid, TagName};
 use crate::step::{PushGit, Pushed, Seal, StepId};
@@ -21,22 +25,59 @@ impl Perform for PushGit {
 async fn push(acting: &Acting<'_>, step: &PushGit) -> Result<Pushed> {
     let remote = acting.remote(&step.remote).await?;
     let wanted = wanted_refs(&acting.state, step)?;
-    let updates = missing(acting, &*remote, step, &wanted).await?;
-    if !updates.is_empty() {
-        let repo = blocking(|| {
-            for seal in step.lines.values().filter_map(|line| line.seal.as_ref()) {
-                acting.write_tag(sealed(&acting.state, seal)?)?;
-            }
-            repository(acting, step)
-        })?;
-        let workflows = super::workflows::keep_off(acting).await?;
-        remote.push(&repo.dir, &updates).await?;
-        drop(workflows);
-        if !missing(acting, &*remote, step, &wanted).await?.is_empty() {
-            return Err(Error::transient(format!("remote `{}` does not show what was just pushed", step.remote)));
-        }
+    let mut refs = Refs { acting, remote, step, wanted };
+    // A git server shows a push at once.
+    converge(&*acting.effects.clock, Writes::default(), &mut refs).await?;
+    Ok(Pushed { refs: refs.wanted.into_iter().map(|w| (w.name, w.new)).collect() })
+}
+
+/// The refs of a train on their way to a remote.
+struct Refs<'a> {
+    acting: &'a Acting<'a>,
+    remote: Arc<dyn Remote>,
+    step: &'a PushGit,
+    wanted: Vec<RefUpdate>,
+}
+
+#[async_trait::async_trait]
+impl Wanted for Refs<'_> {
+    type Act = Vec<RefUpdate>;
+    type Done = ();
+
+    async fn look(&mut self) -> Result<Assessment<Vec<RefUpdate>, ()>> {
+        let updates = missing(self.acting, &*self.remote, self.step, &self.wanted).await?;
+        Ok(if updates.is_empty() { Assessment::Done(()) } else { Assessment::Lacks(updates) })
     }
-    Ok(Pushed { refs: wanted.into_iter().map(|w| (w.name, w.new)).collect() })
+
+    fn names(&self, act: &Vec<RefUpdate>) -> Vec<String> {
+        act.iter().map(|update| update.name.clone()).collect()
+    }
+
+    async fn hold(&mut self, _: &Vec<RefUpdate>) -> Result<Vec<WorkflowLock>> {
+        super::workflows::keep_off(self.acting).await
+    }
+
+    async fn act(&mut self, updates: Vec<RefUpdate>, _: &mut Writes) -> Result<()> {
+        let repo = blocking(|| {
+            for seal in self.step.lines.values().filter_map(|line| line.seal.as_ref()) {
+                self.acting.write_tag(sealed(&self.acting.state, seal)?)?;
+            }
+            repository(self.acting, self.step)
+        })?;
+        self.remote.push(&repo.dir, &updates).await
+    }
+
+    fn what(&self) -> String {
+        "the push".to_owned()
+    }
+
+    fn missing(&self, name: &str) -> String {
+        format!("remote `{}` does not show `{name}`, which was pushed there", self.step.remote)
+    }
+
+    fn part(&self) -> Part {
+        Part::Git
+    }
 }
 
 /// What a remote should have.
