@@ -31,7 +31,6 @@ use lifeboat::step::{
     Staged, StagedVerified, Step, Summed, Tested,
 };
 use lifeboat::trust::{ApprovalRequest, TrustedRoot, approve};
-
 use serde_json::json;
 
 use crate::github_double::actions::Workflow;

@@ -320,8 +320,10 @@ pub(crate) fn registries(files: &[Source]) -> Vec<String> {
         };
         for file in inside.iter().filter(|f| f.modules().len() == 2) {
             let name = file.modules()[1];
-            // An adapter implements the port; what several of them share does not.
-            let ports = file.code.contains(" for ") && words(&file.code, "async_trait").next().is_some();
+            // An adapter implements the port; what several of them share, such as a trait of theirs, does not.
+            let ports = ["Store", "Runner", "Remote", "Forge"]
+                .iter()
+                .any(|port| file.code.contains(&format!("impl {port} for ")));
             let adapter = ports || words(&file.code, "ADAPTER").next().is_some();
             let constant = name.to_ascii_uppercase();
             let is_listed = words(listed, name).next().is_some() || words(listed, &constant).next().is_some();
