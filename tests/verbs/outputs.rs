@@ -78,6 +78,8 @@ fn session() -> Seen {
     seen.run(&train, 0, &["refresh"]);
     let store = train.store().display().to_string();
     seen.run(&train, 0, &["verify", "1.0.5", &store]);
+    fs::create_dir(at("mirror")).unwrap();
+    seen.run(&train, 0, &["mirror", &store, &at("mirror")]);
     seen.run(&train, 0, &["doctor"]);
     seen.run(&train, 0, &["man", "--out", &at("man")]);
     seen.run(&train, 2, &["status", "other"]);
