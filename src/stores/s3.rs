@@ -34,7 +34,7 @@ use self::failure::{Connector, failed, is_absent, is_unsure};
 use self::parts::PART;
 pub(super) use self::table::ADAPTER;
 use self::table::Spot;
-use super::server::{Addresses, Entry, Opened, Promises, Server, Source, on_io, random, reader};
+use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, on_io, random, reader};
 use crate::effects::{PutNew, SecretResolver, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::Stat;
@@ -116,11 +116,11 @@ impl Client {
         }
     }
 
-    async fn open(&self, key: &str) -> Result<Option<Opened>> {
+    async fn open(&self, key: &str) -> Result<Option<OpenedObject>> {
         match self.s3.get_opts(&self.key(key)?, GetOptions::default()).await {
             Ok(found) => {
                 let stat = stat(&found.meta);
-                Ok(Some(Opened { stat, bytes: reader(Download(StreamReader::new(found.into_stream())))? }))
+                Ok(Some(OpenedObject { stat, bytes: reader(Download(StreamReader::new(found.into_stream())))? }))
             }
             Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(self.failed(&format!("cannot read `{key}`"), e)),
@@ -300,7 +300,7 @@ impl Server for Bucket {
         on_io(async move { client.stat(&key).await }).await?
     }
 
-    async fn open(&self, key: &str) -> Result<Option<Opened>> {
+    async fn open(&self, key: &str) -> Result<Option<OpenedObject>> {
         let (client, key) = (self.client()?, key.to_owned());
         on_io(async move { client.open(&key).await }).await?
     }
@@ -315,10 +315,10 @@ impl Server for Bucket {
         on_io(async move { client.list(&dir).await }).await?
     }
 
-    async fn create(&self, key: &str, source: Source<'_>) -> Result<PutNew> {
+    async fn create(&self, key: &str, source: ObjectSource<'_>) -> Result<PutNew> {
         let (client, key) = (self.client()?, key.to_owned());
         match source {
-            Source::File(path, digests) if digests.size > PART as u64 => {
+            ObjectSource::File(path, digests) if digests.size > PART as u64 => {
                 let (path, digests) = (path.to_owned(), *digests);
                 on_io(async move { client.put_in_parts(&key, &path, &digests).await }).await?
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lifeboat::effects::{Area, PutNew, Store};
 use lifeboat::model::{Digests, StoreName};
-use lifeboat::stores::server::{Server, ServerStore, Source};
+use lifeboat::stores::server::{ObjectSource, Server, ServerStore};
 
 use crate::support::kill_points::{Action, KillPoints};
 use crate::support::memory_server::{CutServer, Habits, MemoryServer};
@@ -97,8 +97,8 @@ async fn only_trains_are_staged() {
     let server = MemoryServer::new(Habits::BUCKET);
     let store = open(server.clone());
     store.hold("branch-1", b"one").await.unwrap();
-    server.create(".staging/.claims/x", Source::Bytes(b"x")).await.unwrap();
-    server.create(".staging/train-1/train.json", Source::Bytes(b"{}")).await.unwrap();
+    server.create(".staging/.claims/x", ObjectSource::Bytes(b"x")).await.unwrap();
+    server.create(".staging/train-1/train.json", ObjectSource::Bytes(b"{}")).await.unwrap();
     assert_eq!(store.staged().await.unwrap(), ["train-1"]);
     store.release("branch-1", b"one").await.unwrap();
     assert!(server.all().iter().any(|(key, bytes)| key.ends_with("/.held/branch-1") && bytes == b"free\n"));

@@ -437,7 +437,6 @@ impl Copied {
         done
     }
 
-    /// The journal's bytes.
     pub fn journal(&self) -> Vec<u8> {
         fs::read(self.train.journal()).unwrap()
     }
@@ -447,7 +446,7 @@ impl Copied {
         String::from_utf8(self.journal()).unwrap()
     }
 
-    /// Whether a step was put off for a reason that says this.
+    /// Whether a step was deferred for a reason that says this.
     pub fn deferred(&self, why: &str) -> bool {
         self.journal_text().lines().any(|l| l.contains("\"deferred\"") && l.contains(why))
     }

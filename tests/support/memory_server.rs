@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lifeboat::effects::PutNew;
 use lifeboat::error::{Context as _, Error, Result};
 use lifeboat::model::Stat;
-use lifeboat::stores::server::{Addresses, Entry, Opened, Promises, Server, Source};
+use lifeboat::stores::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server};
 use parking_lot::Mutex;
 
 use super::kill_points::KillPoints;
@@ -93,9 +93,9 @@ impl Server for MemoryServer {
         Ok(self.objects.lock().get(key).map(stat))
     }
 
-    async fn open(&self, key: &str) -> Result<Option<Opened>> {
+    async fn open(&self, key: &str) -> Result<Option<OpenedObject>> {
         let found = self.objects.lock().get(key).cloned();
-        Ok(found.map(|object| Opened { stat: stat(&object), bytes: Box::new(Cursor::new(object.1)) }))
+        Ok(found.map(|object| OpenedObject { stat: stat(&object), bytes: Box::new(Cursor::new(object.1)) }))
     }
 
     async fn entries(&self, dir: &str) -> Result<Vec<Entry>> {
@@ -111,7 +111,7 @@ impl Server for MemoryServer {
         Ok(out)
     }
 
-    async fn create(&self, key: &str, source: Source<'_>) -> Result<PutNew> {
+    async fn create(&self, key: &str, source: ObjectSource<'_>) -> Result<PutNew> {
         let bytes = source.read()?;
         let over = self.habits.create_overwrites || bytes.len() as u64 > self.habits.promises.creates_once_up_to;
         if self.habits.create_looks_first || over {
@@ -177,7 +177,7 @@ impl Server for CutServer {
         self.inner.stat(key).await
     }
 
-    async fn open(&self, key: &str) -> Result<Option<Opened>> {
+    async fn open(&self, key: &str) -> Result<Option<OpenedObject>> {
         self.inner.open(key).await
     }
 
@@ -189,7 +189,7 @@ impl Server for CutServer {
         self.inner.list(dir).await
     }
 
-    async fn create(&self, key: &str, source: Source<'_>) -> Result<PutNew> {
+    async fn create(&self, key: &str, source: ObjectSource<'_>) -> Result<PutNew> {
         self.tick("create", key)?;
         self.inner.create(key, source).await
     }

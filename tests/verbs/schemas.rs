@@ -85,6 +85,13 @@ impl Schema {
         Self { schemas, index }
     }
 
+    /// A value that fits, from its text.
+    pub fn parsed(&self, text: &str) -> Value {
+        let value = serde_json::from_str(text).unwrap();
+        self.judge(&value).unwrap_or_else(|e| panic!("{e}\n{value:#}"));
+        value
+    }
+
     pub fn judge(&self, value: &Value) -> std::result::Result<(), String> {
         self.schemas.validate(value, self.index).map_err(|e| format!("{e:#}"))
     }

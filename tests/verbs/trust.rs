@@ -267,14 +267,9 @@ fn the_commands() {
     let digest = world.root_digest().hex();
     // What was typed is not what is pinned.
     let wrong = lifeboat(&state, &["trust", "pin", &"0".repeat(64), "--keys", keys]).unwrap_err().report();
-    assert!(
-        wrong.contains("does not have the digest that was given") && wrong.contains("given  sha256:0000"),
-        "{wrong}"
-    );
-    assert!(!wrong.contains("pinned"), "{wrong}");
+    assert!(wrong.contains("the digest that was given") && !wrong.contains("pinned"), "{wrong}");
     let json = lifeboat(&state, &["trust", "pin", &digest, "--keys", keys, "--json"]).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    crate::schemas::Schema::strict("output/trust").judge(&json).unwrap();
+    let json = crate::schemas::Schema::strict("output/trust").parsed(&json);
     assert_eq!((&json["digest"], &json["version"]), (&digest.as_str().into(), &1.into()), "{json}");
     assert_eq!(
         (json["changed"].as_array().unwrap().len(), &json["root"][0]),

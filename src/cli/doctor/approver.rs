@@ -66,7 +66,7 @@ fn may_approve(
             .hint("`lifeboat trust show` says who may do what"));
     }
     let known = trust.root.people.get(person).into_iter().flat_map(|p| &p.certificates);
-    // One that cannot be read is told where the key is looked at.
+    // One that cannot be read is reported where the key is looked at.
     if let Some(Ok(Some(key))) = key.map(|key| key.fingerprint(&HostDisk))
         && !known.clone().any(|c| c == &key || trust.certificate(c).is_ok_and(|c| c.has_key(&key)))
     {

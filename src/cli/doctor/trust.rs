@@ -25,7 +25,7 @@ pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
         .and_then(|trust| check_names(&trust.root).map(|()| trust));
     if let Ok(trust) = &found {
         for key in gather::own_keys(&config.signing, trust) {
-            // One that cannot be read is told where the keys are looked at; to open a pipe would wait for a writer.
+            // One that cannot be read is reported where the keys are looked at; to open a pipe would wait for a writer.
             let is_file = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|m| m.is_file());
             let (name, own, _) = key;
             if !own.files().iter().all(is_file) {

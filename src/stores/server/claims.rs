@@ -8,7 +8,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::store::{STAGING, ServerStore};
-use super::{Source, read_all};
+use super::{ObjectSource, read_all};
 use crate::effects::PutNew;
 use crate::error::{Error, Result};
 use crate::model::Sha256;
@@ -34,7 +34,7 @@ impl ServerStore {
             if self.server.stat(key).await?.is_some() {
                 return Ok(PutNew::Existed);
             }
-            if self.server.create(&claim, Source::Bytes(&ours)).await? == PutNew::Created {
+            if self.server.create(&claim, ObjectSource::Bytes(&ours)).await? == PutNew::Created {
                 break;
             }
             // One that is gone by now has been fulfilled.

@@ -4,7 +4,7 @@
 //! free says so.
 
 use super::store::{STAGING, ServerStore};
-use super::{Source, read_all};
+use super::{ObjectSource, read_all};
 use crate::effects::PutNew;
 use crate::error::{Error, Result};
 use crate::model::Stat;
@@ -30,7 +30,7 @@ impl ServerStore {
         for _ in 0..ATTEMPTS {
             match self.holder(&key).await? {
                 None => {
-                    if self.server.create(&key, Source::Bytes(&taken)).await? == PutNew::Created {
+                    if self.server.create(&key, ObjectSource::Bytes(&taken)).await? == PutNew::Created {
                         return Ok(None);
                     }
                 }

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Opened;
+use super::OpenedObject;
 use crate::effects::blocking;
 use crate::error::{Context as _, Error, Result};
 
@@ -78,7 +78,7 @@ pub fn reader(source: impl AsyncRead + Send + 'static) -> Result<Box<dyn Read + 
 }
 
 /// Everything of an opened object, for those that are small.
-pub fn read_all(opened: Opened, key: &str) -> Result<Vec<u8>> {
+pub fn read_all(opened: OpenedObject, key: &str) -> Result<Vec<u8>> {
     let mut bytes = opened.bytes;
     blocking(|| {
         let mut out = Vec::new();

@@ -57,7 +57,7 @@ pub trait Server: Send + Sync + 'static {
 
     /// Opens an object; the bytes are of the one that `stat` is of. They can be read from any thread and on any runtime: see
     /// [`reader`].
-    async fn open(&self, key: &str) -> Result<Option<Opened>>;
+    async fn open(&self, key: &str) -> Result<Option<OpenedObject>>;
 
     /// What is directly in a directory (a key without final slash; the root if it is empty), in any order; nothing if there is
     /// no such directory.
@@ -80,7 +80,7 @@ pub trait Server: Send + Sync + 'static {
     /// # Errors
     /// The server's; never that something is there. [`crate::error::ErrorKind::Verification`] if the source has other bytes than
     /// its digests say, and then nothing was put.
-    async fn create(&self, key: &str, source: Source<'_>) -> Result<PutNew>;
+    async fn create(&self, key: &str, source: ObjectSource<'_>) -> Result<PutNew>;
 
     /// Replaces an object as one act if it still is the one that `old` is of; says whether it did.
     async fn swap(&self, key: &str, old: &Stat, bytes: &[u8]) -> Result<bool>;
@@ -128,7 +128,7 @@ pub struct Addresses {
 }
 
 /// An object that is read.
-pub struct Opened {
+pub struct OpenedObject {
     /// Of which object the bytes are.
     pub stat: Stat,
     /// Its bytes.
@@ -146,14 +146,14 @@ pub struct Entry {
 
 /// What is put.
 #[derive(Debug, Clone, Copy)]
-pub enum Source<'a> {
+pub enum ObjectSource<'a> {
     /// A local file, which should have these digests.
     File(&'a Path, &'a Digests),
     /// Few bytes.
     Bytes(&'a [u8]),
 }
 
-impl Source<'_> {
+impl ObjectSource<'_> {
     /// How many bytes there should be.
     #[must_use]
     pub fn size(&self) -> u64 {

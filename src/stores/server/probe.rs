@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::store::{STAGING, ServerStore};
-use super::{Server, Source, read_all};
+use super::{ObjectSource, Server, read_all};
 use crate::effects::{Capabilities, PutNew};
 use crate::error::{Context as _, Error, Result};
 use crate::model::Stat;
@@ -41,7 +41,7 @@ impl ServerStore {
         let bytes = |n: usize| format!("probe {n}\n").into_bytes();
         let created = self.race(|server, n| {
             let (key, bytes) = (key.clone(), bytes(n));
-            async move { Ok(server.create(&key, Source::Bytes(&bytes)).await? == PutNew::Created) }
+            async move { Ok(server.create(&key, ObjectSource::Bytes(&bytes)).await? == PutNew::Created) }
         });
         let created = created.await?;
         let (stat, kept) = self.content(&key).await?;
@@ -63,7 +63,7 @@ impl ServerStore {
     /// Looks whether a copy has the bytes of what was copied, and leaves what is there where it promises so.
     async fn copies(&self, dir: &str, key: &str, kept: &[u8]) -> Result<()> {
         let (other, fresh) = (format!("{dir}/other"), format!("{dir}/copied/fresh"));
-        self.server.create(&other, Source::Bytes(b"other\n")).await?;
+        self.server.create(&other, ObjectSource::Bytes(b"other\n")).await?;
         let copied = self.server.copy(key, &fresh).await? == PutNew::Created;
         let (_, copy) = self.content(&fresh).await?;
         if !copied || copy != kept {

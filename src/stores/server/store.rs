@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Opened, Server, Source, read_all};
+use super::{ObjectSource, OpenedObject, Server, read_all};
 use crate::effects::{Area, Capabilities, PutNew, Store};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::formats::layout;
@@ -52,7 +52,7 @@ impl ServerStore {
             return Ok(PutNew::Existed);
         }
         let promises = self.server.promises();
-        let create = self.server.create(&key, Source::File(source, digests));
+        let create = self.server.create(&key, ObjectSource::File(source, digests));
         // A copy that replaces would replace what another process put there since the copy's own look.
         if digests.size > promises.creates_once_up_to || (*area == Area::Public && !promises.copies_once) {
             return self.claimed(&key, &digests.sha256, create).await;
@@ -90,7 +90,7 @@ impl ServerStore {
         let there = self.server.open(&key).await?;
         match (there, old) {
             (None, Some(_)) | (Some(_), None) => Ok(false),
-            (None, None) => Ok(self.server.create(&key, Source::Bytes(bytes)).await? == PutNew::Created),
+            (None, None) => Ok(self.server.create(&key, ObjectSource::Bytes(bytes)).await? == PutNew::Created),
             (Some(opened), Some(old)) => {
                 let stat = opened.stat.clone();
                 let now = read_all(opened, path)?;
@@ -166,7 +166,7 @@ impl Store for ServerStore {
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
         let key = Self::key(area, path)?;
         let opened = self.server.open(&key).await.map_err(|e| self.explained(e))?;
-        Ok(opened.map(|Opened { bytes, .. }| bytes))
+        Ok(opened.map(|OpenedObject { bytes, .. }| bytes))
     }
 
     async fn index_signatures(&self) -> Result<Vec<String>> {
@@ -223,7 +223,7 @@ impl ServerStore {
         let probe = strangers::probe_name();
         let dir = format!("{STAGING}/{probe}");
         let file = format!("{dir}/{}", strangers::FILE);
-        self.server.create(&file, Source::Bytes(strangers::TEXT.as_bytes())).await?;
+        self.server.create(&file, ObjectSource::Bytes(strangers::TEXT.as_bytes())).await?;
         let mut at = self.server.addresses();
         let mut seen = strangers::look(&self.base, &probe).await;
         if seen.is_none()

@@ -18,7 +18,7 @@ use crate::effects::PutNew;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::digests::Hasher;
 use crate::model::{Digests, Sha256, Stat};
-use crate::stores::server::{Entry, Opened, Promises, Server, Source, on_io, other_bytes, reader};
+use crate::stores::server::{Entry, ObjectSource, OpenedObject, Promises, Server, on_io, other_bytes, reader};
 
 /// Where staged bytes are, closed to others.
 const STAGING: &str = ".staging";
@@ -44,18 +44,17 @@ pub(super) struct SftpServer {
     /// Our own tasks wait for each other here before they ask for a lease.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
-
 /// A source that outlives its caller.
 enum Owned {
     File(PathBuf, Digests),
     Bytes(Vec<u8>),
 }
 
-impl From<Source<'_>> for Owned {
-    fn from(source: Source<'_>) -> Self {
+impl From<ObjectSource<'_>> for Owned {
+    fn from(source: ObjectSource<'_>) -> Self {
         match source {
-            Source::File(path, digests) => Self::File(path.to_path_buf(), *digests),
-            Source::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+            ObjectSource::File(path, digests) => Self::File(path.to_path_buf(), *digests),
+            ObjectSource::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
         }
     }
 }
@@ -150,7 +149,7 @@ impl SftpServer {
         Ok(*self.ahead.get_or_init(|| theirs - ours))
     }
 
-    async fn opened(&self, once: Once, key: &str) -> Result<Option<Opened>> {
+    async fn opened(&self, once: Once, key: &str) -> Result<Option<OpenedObject>> {
         let path = self.at.path(key);
         let doing = format!("read `{key}`");
         let mut file = match self.at.call(&doing, &once, once.sftp().open(&path)).await? {
@@ -163,13 +162,13 @@ impl SftpServer {
         let capacity = NonZeroUsize::new(PIECE).unwrap_or(NonZeroUsize::MIN);
         let mut bytes = Remote { file: Box::pin(TokioCompatFile::with_capacity(file, capacity)), _once: once };
         if stat.size > SMALL {
-            return Ok(Some(Opened { stat, bytes: reader(bytes)? }));
+            return Ok(Some(OpenedObject { stat, bytes: reader(bytes)? }));
         }
         let mut small = Vec::new();
         let broken = |e| Error::transient(format!("cannot {doing}")).of(Part::Store).because(e);
         (&mut bytes).take(SMALL + 1).read_to_end(&mut small).await.map_err(broken)?;
         let stat = Stat { size: small.len() as u64, token: format!("sha256:{}", Sha256::of(&small).hex()) };
-        Ok(Some(Opened { stat, bytes: Box::new(std::io::Cursor::new(small)) }))
+        Ok(Some(OpenedObject { stat, bytes: Box::new(std::io::Cursor::new(small)) }))
     }
 
     /// What is directly in a directory; nothing if there is none.
@@ -418,7 +417,7 @@ impl Server for SftpServer {
         self.run(|server, once| async move { server.settled_at(&once, &key).await }).await
     }
 
-    async fn open(&self, key: &str) -> Result<Option<Opened>> {
+    async fn open(&self, key: &str) -> Result<Option<OpenedObject>> {
         let key = key.to_owned();
         self.run(|server, once| async move { server.opened(once, &key).await }).await
     }
@@ -428,7 +427,7 @@ impl Server for SftpServer {
         self.run(|server, once| async move { server.names(&once, &dir).await }).await
     }
 
-    async fn create(&self, key: &str, source: Source<'_>) -> Result<PutNew> {
+    async fn create(&self, key: &str, source: ObjectSource<'_>) -> Result<PutNew> {
         let (key, source) = (key.to_owned(), Owned::from(source));
         self.run(|server, once| async move { server.put(&once, &key, &source).await }).await
     }

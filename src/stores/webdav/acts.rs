@@ -18,7 +18,9 @@ use crate::effects::PutNew;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::http::Upload;
 use crate::model::{Digests, Sha256, Stat};
-use crate::stores::server::{Addresses, Entry, Opened, Promises, Server, Source, on_io, other_bytes, reader};
+use crate::stores::server::{
+    Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, on_io, other_bytes, reader,
+};
 
 /// Where uploads and copies are until they are whole.
 const UPLOADS: &str = ".staging/.uploads";
@@ -49,11 +51,11 @@ enum Owned {
     Bytes(Vec<u8>),
 }
 
-impl From<Source<'_>> for Owned {
-    fn from(source: Source<'_>) -> Self {
+impl From<ObjectSource<'_>> for Owned {
+    fn from(source: ObjectSource<'_>) -> Self {
         match source {
-            Source::File(path, digests) => Self::File(path.to_path_buf(), *digests),
-            Source::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+            ObjectSource::File(path, digests) => Self::File(path.to_path_buf(), *digests),
+            ObjectSource::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
         }
     }
 }
@@ -97,7 +99,7 @@ impl Dav {
         }
     }
 
-    async fn opened(&self, key: &str) -> Result<Option<Opened>> {
+    async fn opened(&self, key: &str) -> Result<Option<OpenedObject>> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -110,13 +112,13 @@ impl Dav {
             let stat = stat_of(key, &response)?;
             if stat.size > SMALL {
                 let bytes = reader(Streamed::new(response, self.client.stall()))?;
-                return Ok(Some(Opened { stat, bytes }));
+                return Ok(Some(OpenedObject { stat, bytes }));
             }
             match self.client.body(response).await {
                 // So few bytes say themselves which they are; a time would not, see above.
                 Ok(bytes) if bytes.len() as u64 == stat.size => {
                     let stat = Stat { size: stat.size, token: by_bytes(&bytes) };
-                    return Ok(Some(Opened { stat, bytes: Box::new(std::io::Cursor::new(bytes)) }));
+                    return Ok(Some(OpenedObject { stat, bytes: Box::new(std::io::Cursor::new(bytes)) }));
                 }
                 Ok(_) => return Err(Error::transient(format!("reading `{key}`: it is cut")).of(Part::Store)),
                 Err(e) if e.kind() == ErrorKind::Transient && tries < ATTEMPTS => {}
@@ -373,7 +375,7 @@ impl Server for Dav {
         self.run(|dav| async move { dav.settled_at(&key).await }).await
     }
 
-    async fn open(&self, key: &str) -> Result<Option<Opened>> {
+    async fn open(&self, key: &str) -> Result<Option<OpenedObject>> {
         let key = key.to_owned();
         self.run(|dav| async move { dav.opened(&key).await }).await
     }
@@ -384,7 +386,7 @@ impl Server for Dav {
         Ok(found.into_iter().map(|(entry, _)| entry).collect())
     }
 
-    async fn create(&self, key: &str, source: Source<'_>) -> Result<PutNew> {
+    async fn create(&self, key: &str, source: ObjectSource<'_>) -> Result<PutNew> {
         let (key, source) = (key.to_owned(), Arc::new(Owned::from(source)));
         self.run(|dav| async move {
             let act = |dav: Self| {
