@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use lifeboat::adapter::Around;
 use lifeboat::effects::{Clock, Store};
 use lifeboat::host::{HostClock, HostDisk};
-use lifeboat::model::{Secret, Sha256};
+use lifeboat::model::{Secret, SecretRef, Sha256};
 
 use crate::support::faulty_proxy::{self, Fault};
+use crate::support::radosgw::{ACCESS_KEY, SECRET_KEY};
 use crate::support::sample_train::{Ran, SampleTrain};
 use crate::support::servers::{Nginx, PASSWORD, Rclone, USER};
 use crate::support::store_contract::{Fixture, Interrupted, holds};
@@ -33,7 +34,14 @@ pub(crate) fn configured_with(keys: &str, clock: Arc<dyn Clock>) -> Arc<dyn Stor
     let around = Around {
         disk: Arc::new(HostDisk),
         clock,
-        secrets: Arc::new(|_| Ok(Secret::new(PASSWORD))),
+        secrets: Arc::new(|reference| {
+            let SecretRef::Env(name) = reference else { panic!("no secret is at {reference:?}") };
+            Ok(Secret::new(match name.as_str() {
+                "KEY" => ACCESS_KEY,
+                "SECRET" => SECRET_KEY,
+                _ => PASSWORD,
+            }))
+        }),
         hosts: store.spec.hosts().into_iter().collect::<BTreeSet<_>>(),
         repository: PathBuf::from("/src/acme"),
         jobs: None,
@@ -135,6 +143,17 @@ async fn rclone_passes_the_contract() {
         fixture(n, &nginx.root, (rclone.port, nginx.public), "")
     })
     .await;
+}
+
+/// What is open to everybody is refused before anything is there.
+#[tokio::test]
+async fn a_server_that_lets_everybody_write_or_list_is_refused() {
+    let base = crate::support::scratch();
+    let nginx = Nginx::without_password(base.path());
+    let store = open(&format!("dav://127.0.0.1:{}/releases", nginx.dav), &format!("http://127.0.0.1:{}", nginx.public));
+    let e = store.check().await.unwrap_err();
+    assert!(e.report().contains("anybody can write there, without a password"), "{}", e.report());
+    assert_eq!(fs::read_dir(nginx.root.join(".staging/.uploads")).unwrap().count(), 0, "the probe is removed");
 }
 
 /// `ship` to a web server that has WebDAV; a stranger with its public address and the digest of the trust root verifies it.

@@ -66,6 +66,16 @@ impl Nginx {
 
     /// The same with locks of so many seconds.
     pub fn with_locks(dir: &Path, seconds: u32) -> Self {
+        let lasting = format!("zone=releases:10m timeout={seconds}s;");
+        Self::edited(dir, |text| text.replace("zone=releases:10m;", &lasting))
+    }
+
+    /// One that asks nobody for a password.
+    pub fn without_password(dir: &Path) -> Self {
+        Self::edited(dir, |text| text.replace("auth_basic \"releases\";", "auth_basic off;"))
+    }
+
+    fn edited(dir: &Path, edit: impl Fn(String) -> String) -> Self {
         let (root, arriving, own) = (dir.join("releases"), dir.join("arriving"), dir.join("nginx"));
         for dir in [&root, &arriving, &own] {
             fs::create_dir_all(dir).unwrap();
@@ -74,7 +84,8 @@ impl Nginx {
         let hash = String::from_utf8(hash.stdout).unwrap();
         fs::write(own.join("htpasswd"), format!("{USER}:{}\n", hash.trim())).unwrap();
         let (dav, public) = (free_port(), free_port());
-        let shown = snippet("nginx");
+        let (shown, documented) = (edit(snippet("nginx")), snippet("nginx"));
+        assert_ne!(shown, documented, "`docs/stores.md` says something else");
         let (writes, reads) = shown.split_once("# Where strangers read.").unwrap();
         let listens = |text: &str, port: u16| {
             let with_port = text.replace("listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
@@ -85,8 +96,7 @@ impl Nginx {
         let servers = format!("{}{}", listens(writes, dav), listens(reads, public))
             .replace("/etc/nginx/releases.htpasswd", &own.join("htpasswd").display().to_string())
             .replace("/srv/releases-arriving", &arriving.display().to_string())
-            .replace("/srv/releases", &root.display().to_string())
-            .replace("zone=releases:10m;", &format!("zone=releases:10m timeout={seconds}s;"));
+            .replace("/srv/releases", &root.display().to_string());
         let own_path = own.display();
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
         let temporary: String = ["proxy", "fastcgi", "uwsgi", "scgi"]

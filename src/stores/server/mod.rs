@@ -13,7 +13,7 @@ mod probe;
 mod store;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use io::{on_io, read_all, reader};
 pub(crate) use probe::random;
@@ -42,6 +42,14 @@ pub trait Server: Send + Sync + 'static {
 
     /// Looks whether it answers and lets us in; changes nothing.
     async fn is_there(&self) -> Result<()>;
+
+    /// Tries whether strangers can do there what only the team may, by acting: for the probe.
+    ///
+    /// # Errors
+    /// They can; the server's.
+    async fn is_closed(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// What is known of an object without reading it.
     async fn stat(&self, key: &str) -> Result<Option<Stat>>;
@@ -151,6 +159,24 @@ pub enum ObjectSource<'a> {
     File(&'a Path, &'a Digests),
     /// Few bytes.
     Bytes(&'a [u8]),
+}
+
+/// An [`ObjectSource`] that outlives the call that it was given to.
+#[derive(Debug, Clone)]
+pub enum Owned {
+    /// See [`ObjectSource::File`].
+    File(PathBuf, Digests),
+    /// See [`ObjectSource::Bytes`].
+    Bytes(Vec<u8>),
+}
+
+impl From<ObjectSource<'_>> for Owned {
+    fn from(source: ObjectSource<'_>) -> Self {
+        match source {
+            ObjectSource::File(path, digests) => Self::File(path.to_path_buf(), *digests),
+            ObjectSource::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
+        }
+    }
 }
 
 impl ObjectSource<'_> {

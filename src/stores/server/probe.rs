@@ -22,6 +22,7 @@ impl ServerStore {
     /// See [`crate::effects::Store::check`].
     pub(super) async fn try_out(&self) -> Result<Capabilities> {
         self.server.is_there().await?;
+        self.server.is_closed().await?;
         let now = jiff::Timestamp::now().as_second();
         for entry in self.server.entries(&format!("{STAGING}/{PROBE}")).await? {
             let begun = entry.name.split('-').next().and_then(|at| at.parse().ok());

@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as Task, Poll};
@@ -17,8 +16,8 @@ use super::session::{Connection, Refused, Session};
 use crate::effects::PutNew;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::digests::Hasher;
-use crate::model::{Digests, Sha256, Stat};
-use crate::stores::server::{Entry, ObjectSource, OpenedObject, Promises, Server, on_io, other_bytes, reader};
+use crate::model::{Sha256, Stat};
+use crate::stores::server::{Entry, ObjectSource, OpenedObject, Owned, Promises, Server, on_io, other_bytes, reader};
 
 /// Where staged bytes are, closed to others.
 const STAGING: &str = ".staging";
@@ -43,20 +42,6 @@ pub(super) struct SftpServer {
     ahead: Arc<OnceLock<i64>>,
     /// Our own tasks wait for each other here before they ask for a lease.
     turn: Arc<tokio::sync::Mutex<()>>,
-}
-/// A source that outlives its caller.
-enum Owned {
-    File(PathBuf, Digests),
-    Bytes(Vec<u8>),
-}
-
-impl From<ObjectSource<'_>> for Owned {
-    fn from(source: ObjectSource<'_>) -> Self {
-        match source {
-            ObjectSource::File(path, digests) => Self::File(path.to_path_buf(), *digests),
-            ObjectSource::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
-        }
-    }
 }
 
 /// Modes of a file and of a directory at a key.

@@ -17,9 +17,9 @@ use super::streamed::Streamed;
 use crate::effects::PutNew;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::http::Upload;
-use crate::model::{Digests, Sha256, Stat};
+use crate::model::{Sha256, Stat};
 use crate::stores::server::{
-    Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, on_io, other_bytes, reader,
+    Addresses, Entry, ObjectSource, OpenedObject, Owned, Promises, Server, on_io, other_bytes, reader,
 };
 
 /// Where uploads and copies are until they are whole.
@@ -43,21 +43,6 @@ pub(super) struct Dav {
     dirs: Arc<Mutex<BTreeSet<String>>>,
     /// Our own tasks wait for each other here, without asking the server again and again.
     turns: Arc<[tokio::sync::Mutex<()>; 256]>,
-}
-
-/// A source that outlives its caller.
-enum Owned {
-    File(std::path::PathBuf, Digests),
-    Bytes(Vec<u8>),
-}
-
-impl From<ObjectSource<'_>> for Owned {
-    fn from(source: ObjectSource<'_>) -> Self {
-        match source {
-            ObjectSource::File(path, digests) => Self::File(path.to_path_buf(), *digests),
-            ObjectSource::Bytes(bytes) => Self::Bytes(bytes.to_vec()),
-        }
-    }
 }
 
 impl Dav {
@@ -242,6 +227,11 @@ impl Dav {
                 self.removed(whole).await?;
                 Ok(PutNew::Existed)
             }
+            // Locked: there is one, which somebody is just replacing.
+            423 if self.head(key).await?.is_some() => {
+                self.removed(whole).await?;
+                Ok(PutNew::Existed)
+            }
             _ => Err(self.client.unexpected("name", key, &response)),
         }
     }
@@ -274,6 +264,27 @@ impl Dav {
             let age = at.map(|at| at.duration_until(Timestamp::now()));
             if age.is_some_and(|age| age > FORGOTTEN) {
                 self.removed(&format!("{UPLOADS}/{}", entry.name)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether strangers are refused who write, or list what is staged.
+    async fn closed(&self) -> Result<()> {
+        let own = Self::own()?;
+        self.make_way(&own).await?;
+        let listed = Request::new("PROPFIND", ".staging/")?.with("depth", "1").sending(Body::Xml(PROPFIND));
+        let written = Request::new("PUT", &own)?.sending(Body::Bytes(b"anybody can write this\n".to_vec()));
+        for (request, done) in [(written, "write there"), (listed, "list what is staged")] {
+            match self.client.send(request.anonymous()).await {
+                Ok(response) if response.status().is_success() => {
+                    self.removed(&own).await?;
+                    return Err(Error::input(format!("anybody can {done}, without a password"))
+                        .of(Part::Store)
+                        .hint("nothing was put there; compare the server's configuration with `docs/stores.md`"));
+                }
+                Err(e) if e.kind() != ErrorKind::Input => return Err(e),
+                _ => {}
             }
         }
         Ok(())
@@ -363,6 +374,10 @@ impl Server for Dav {
                 .hint("create it on the server; it is not created by itself, lest an empty mount point be filled"))
         })
         .await
+    }
+
+    async fn is_closed(&self) -> Result<()> {
+        self.run(|dav| async move { dav.closed().await }).await
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>> {

@@ -32,6 +32,7 @@ pub(super) struct Request<'a> {
     headers: Vec<(HeaderName, String)>,
     body: Body<'a>,
     patience: Option<Duration>,
+    anonymous: bool,
 }
 
 /// What a request sends.
@@ -46,7 +47,7 @@ impl<'a> Request<'a> {
     /// A request for a key: a path below the server's root, with a final slash for a directory.
     pub(super) fn new(method: &str, key: &'a str) -> Result<Self> {
         let method = Method::from_bytes(method.as_bytes()).context("this is not a method of HTTP")?;
-        Ok(Self { method, key, headers: Vec::new(), body: Body::None, patience: None })
+        Ok(Self { method, key, headers: Vec::new(), body: Body::None, patience: None, anonymous: false })
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -56,6 +57,12 @@ impl<'a> Request<'a> {
 
     pub(super) fn sending(mut self, body: Body<'a>) -> Self {
         self.body = body;
+        self
+    }
+
+    /// As a stranger sends it: without credentials.
+    pub(super) fn anonymous(mut self) -> Self {
+        self.anonymous = true;
         self
     }
 
@@ -161,7 +168,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Unreachable`]: nothing happened; [`ErrorKind::Transient`]: a change may have happened.
     pub(super) async fn send(&self, request: Request<'_>) -> Result<Response> {
-        let Request { method, key, headers, body, patience } = request;
+        let Request { method, key, headers, body, patience, anonymous } = request;
         let url = self.at(key)?;
         let doing = format!("{method} `{}`", escape(url.as_str()));
         let now = self.clock.now();
@@ -171,7 +178,10 @@ impl Client {
         }
         let is_read = matches!(method.as_str(), "GET" | "HEAD" | "PROPFIND");
         let patience = patience.unwrap_or(if is_read { self.deadlines.read } else { self.deadlines.write });
-        let mut sending = self.http()?.request(method, url).header(header::AUTHORIZATION, self.authorization()?);
+        let mut sending = self.http()?.request(method, url);
+        if !anonymous {
+            sending = sending.header(header::AUTHORIZATION, self.authorization()?);
+        }
         for (name, value) in headers {
             sending = sending.header(name, value);
         }
@@ -253,6 +263,10 @@ impl Client {
     /// An answer that nobody expects.
     pub(super) fn unexpected(&self, doing: &str, key: &str, response: &Response) -> Error {
         let status = response.status().as_u16();
+        if status == 423 {
+            let what = format!("cannot {doing} `{}`: somebody else has it locked", escape(&self.shown(key)));
+            return Error::transient(what).of(Part::Store).hint("run `lifeboat ship` again");
+        }
         Error::fatal(format!("cannot {doing} `{}`: HTTP status {status}", escape(&self.shown(key)))).of(Part::Store).hint(
             "is it a WebDAV server with locks (RFC 4918, class 2)? `docs/stores.md` has a configuration of nginx that is",
         )
