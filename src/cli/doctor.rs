@@ -199,6 +199,7 @@ fn quorum(config: &Config, checks: &[HealthCheck]) -> Option<HealthCheck> {
 /// What a store can do, and that its staging area is closed.
 async fn can(store: &dyn Store) -> Result<String> {
     let can = store.check().await?;
+    crate::engine::can_release(store.name(), &can)?;
     crate::engine::hidden_from_strangers(store).await?;
     let word = |yes: bool| if yes { "yes" } else { "no" };
     let (put, replace) = (word(can.put_if_absent), word(can.conditional_replace));

@@ -192,13 +192,18 @@ fn adopt_file(place: &LocalProject, file: &Path, args: &Args, progress: Arc<dyn 
     Ok((effects, train))
 }
 
-/// Whether every store keeps what is staged from strangers; one that cannot be asked is asked again before it is used.
+/// Whether every store keeps what is staged from strangers, and can do what a release needs; one that cannot be asked is asked again before it is used.
 pub(super) fn hidden(to: &gather::Destinations) -> Result<()> {
     let runtime = super::runtime()?;
     for store in to.stores.values() {
         match runtime.block_on(crate::engine::hidden_from_strangers(&**store)) {
             Err(e) if e.kind() == ErrorKind::Fatal && e.message().starts_with("strangers can read") => return Err(e),
             _ => {}
+        }
+        if store.differs()
+            && let Ok(can) = runtime.block_on(store.check())
+        {
+            crate::engine::can_release(store.name(), &can)?;
         }
     }
     Ok(())

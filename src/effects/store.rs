@@ -52,6 +52,11 @@ pub trait Store: Send + Sync {
     /// Who can read the staging area.
     fn staging_exposure(&self) -> Exposure;
 
+    /// Whether stores of this kind differ in what they can do, so that each is tried out before a train is planned.
+    fn differs(&self) -> bool {
+        false
+    }
+
     /// Where a stranger finds a public path.
     fn public_url(&self, path: &str) -> String;
 

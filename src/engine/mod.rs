@@ -38,7 +38,7 @@ pub(crate) use converge::{Race, replaced};
 pub use facts::Facts;
 pub use next::{Next, Question, next};
 pub(crate) use pages::{PageWriter, write as write_pages};
-pub use perform::{NOTE, hidden_from_strangers};
+pub use perform::{NOTE, can_release, hidden_from_strangers};
 pub(crate) use perform::{digests_at, same_or_conflict};
 pub(crate) use published_keys::publish as publish_keys;
 pub use recorded::TrainRecord;

@@ -17,6 +17,7 @@ mod git;
 mod github_double;
 mod runner;
 mod s3;
+mod s3_train;
 mod scene;
 mod servers;
 mod sftp;

@@ -36,7 +36,8 @@ export CEPH_CONF=$dir/ceph.conf
 pids=()
 stop() {
   trap - EXIT
-  [ ${#pids[@]} = 0 ] || { kill -9 "${pids[@]}"; wait; } 2>/dev/null || true
+  exec 2>/dev/null
+  [ ${#pids[@]} = 0 ] || kill -9 "${pids[@]}" || true
   wait
   rm -rf "$dir"
 }

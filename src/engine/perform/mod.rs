@@ -33,7 +33,7 @@ mod verify_staged;
 mod workflows;
 
 pub use hooks::NOTE;
-pub use stage::hidden_from_strangers;
+pub use stage::{can_release, hidden_from_strangers};
 pub(crate) use stage::{digests_at, same_or_conflict};
 
 use std::sync::Arc;

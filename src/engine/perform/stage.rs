@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::{Acting, Perform};
-use crate::effects::{Area, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking};
+use crate::effects::{Area, Capabilities, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking};
 use crate::engine::release_files::LineRelease;
 use crate::engine::staged;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::{digests, layout};
 use crate::journal::{State, StepStatus};
-use crate::model::Digests;
+use crate::model::{Digests, StoreName};
 use crate::step::{OnStore, Stage, Staged, StagedVerified, VerifyStaged};
 
 /// Whether strangers see nothing of a store's staging area.
@@ -22,9 +22,36 @@ pub async fn hidden_from_strangers(store: &dyn Store) -> Result<()> {
         None => Ok(()),
         Some(seen) => Err(Error::fatal(format!("strangers can read {seen} of store `{}`", store.name())).hint(
             "let the web server refuse everything below `.staging/` (nginx: `location ~ /\\.staging { return 404; }`), or let it \
-             run as a user that cannot read it; then `lifeboat doctor` looks again",
+             run as a user that cannot read it; leave `.staging/` and lists out of a bucket's policy, as in `docs/stores.md`; then \
+             `lifeboat doctor` looks again",
         )),
     }
+}
+
+/// Refuses a store that cannot do what a release needs.
+///
+/// # Errors
+/// What it was found not to do, and what that would mean.
+pub fn can_release(store: &StoreName, can: &Capabilities) -> Result<()> {
+    let lacks = |what: &str, means: &str| {
+        Error::fatal(format!("store `{store}` {what}")).detail(format!("seen by trying it out; {means}")).hint(
+            "no train can go there: use another server or kind of store, as `docs/stores.md` says (of a bucket that keeps \
+             versions, switch these off); then `lifeboat doctor` looks again",
+        )
+    };
+    if !can.put_if_absent {
+        return Err(lacks(
+            "replaces what is there when a file is put where none should be",
+            "a second machine could put other bytes under a released name",
+        ));
+    }
+    if !can.conditional_replace {
+        return Err(lacks(
+            "cannot replace a file only if it did not change",
+            "two machines could undo each other's index, and take a release out of it",
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn staging(state: &State, on: &OnStore) -> Result<String> {

@@ -57,4 +57,21 @@ impl ServerStore {
         self.server.delete(&claim).await?;
         Ok(done)
     }
+
+    /// Removes what machines that died left: the claims whose objects are there, and those of a train's staging area, which
+    /// is about to be removed.
+    pub(super) async fn remove_dead_claims(&self, train: &str) -> Result<()> {
+        let staged = format!("{STAGING}/{train}/");
+        for claim in self.server.list(&format!("{STAGING}/{CLAIMS}")).await? {
+            let Some(opened) = self.server.open(&claim).await? else { continue };
+            let text = read_all(opened, &claim)?;
+            let key = text.split(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok());
+            if let Some(key) = key
+                && (key.starts_with(&staged) || self.server.stat(key).await?.is_some())
+            {
+                self.server.delete(&claim).await?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -142,6 +142,10 @@ impl Store for ServerStore {
         Exposure::Private
     }
 
+    fn differs(&self) -> bool {
+        true
+    }
+
     fn public_url(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
     }
@@ -206,7 +210,11 @@ impl Store for ServerStore {
 
     async fn clear_staging(&self, train: &str) -> Result<()> {
         path::check_train(train)?;
-        self.server.delete_dir(&format!("{STAGING}/{train}")).await.map_err(|e| self.explained(e))
+        let cleared = async {
+            self.remove_dead_claims(train).await?;
+            self.server.delete_dir(&format!("{STAGING}/{train}")).await
+        };
+        cleared.await.map_err(|e| self.explained(e))
     }
 
     async fn hold(&self, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>> {
