@@ -255,7 +255,7 @@ fn copying(file: &Path, dir: &Path) {
     runtime.block_on(async {
         let staging = Area::Staging("train".to_owned());
         store.put_new(&staging, "releases/1.0.0/big.bin", &objects.path(&digests.sha256), &digests).await.unwrap();
-        store.promote("train", "releases/1.0.0/big.bin").await.unwrap();
+        store.promote("train", "releases/1.0.0/big.bin", &digests).await.unwrap();
     });
 }
 
