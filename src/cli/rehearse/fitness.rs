@@ -8,7 +8,7 @@ use crate::cli::doctor::{Health, HealthCheck, expiry};
 use crate::cli::{Global, Output, consumer};
 use crate::error::{Error, ErrorKind};
 use crate::model::{counted, escape};
-use crate::step::StepId;
+use crate::step::{Phase, Step};
 
 /// One thing that would stop a train, or soon will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,14 +38,13 @@ pub(super) struct Fitness {
     pub(super) not_checked: Vec<String>,
 }
 
-/// What a failed step is about.
-pub(super) fn area_of(step: &StepId) -> &'static str {
-    match step.as_str().split('/').next().unwrap_or_default() {
-        "build" | "assemble" | "test" => "recipe",
-        "prepare" => "version bump",
-        "stage" | "verify-staged" | "promote" | "point" => "store",
-        "push-git" => "remote",
-        _ => "step",
+/// What a failed step is about; `doctor` calls places the same.
+pub(super) fn area_of(step: &Step) -> &'static str {
+    match step.destination() {
+        Some(destination) => destination.kind(),
+        None if step.job().is_some() => "recipe",
+        None if step.phase() == Phase::Preparation => "version bump",
+        None => "step",
     }
 }
 

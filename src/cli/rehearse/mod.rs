@@ -179,6 +179,7 @@ fn rehearse(
     report.fitness.not_checked.extend(rehearsal.recording.left());
     report.steps = Took::all(&rehearsal.effects);
     let state = rehearsal.train.state();
+    let plan = Arc::clone(rehearsal.train.graph().plan());
     report.state = Some(state.name());
     report.deferred = state.deferred().map(|(id, why, _)| format!("{id}: {why}")).collect();
     drop(rehearsal);
@@ -194,7 +195,8 @@ fn rehearse(
     };
     if !stuck.is_empty() {
         let failed = stuck.into_iter().map(|(id, error)| {
-            let finding = Finding::new(fitness::area_of(&id), &format!("{id}: {}", error.message()));
+            let area = plan.step(&id).map_or("step", |planned| fitness::area_of(&planned.step));
+            let finding = Finding::new(area, &format!("{id}: {}", error.message()));
             (finding, of_dry_run(error, &id).detail(format!("scratch state: {}", dir.path().display())))
         });
         return Err(Broken::Failed(failed.collect()));

@@ -64,6 +64,16 @@ fn kinds_of_steps_distinguished_elsewhere() {
     passes(rules::kinds, "src/plan/amend.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Gate(_)) }");
     passes(rules::kinds, "src/engine/run.rs", "fn f() { Outcome::from(made); VersionStep::Patch; Step::name(s); }");
     passes(rules::kinds, "src/engine/run.rs", "#[cfg(test)]\nmod tests { use crate::step::Step::Gate; }");
+    let by_text = |code: &str| {
+        let kind = Source::new("src/step.rs", "const NAME: &'static str = \"sign\";");
+        rules::kinds(&[kind, Source::new("src/cli/status.rs", code)]).len()
+    };
+    assert_eq!(by_text("fn f(s: &str) { match s { \"sign\" | \"x\" => 1, _ => 0 } }"), 1);
+    assert_eq!(by_text("fn f(id: &StepId) -> bool { id.as_str().starts_with(\"sign/\") }"), 1);
+    assert_eq!(by_text("fn f(s: &Step) -> bool { s.kind() == \"sign\" }"), 1);
+    assert_eq!(by_text("fn f(s: &Step) -> bool { !s.kind().starts_with(\"sign\") }"), 1);
+    assert_eq!(by_text("fn f() { document.list(\"sign\"); say(\"sign here\"); [\"sign\", \"seal\"] }"), 0);
+    assert_eq!(by_text("// \"sign\" => 1\n#[cfg(test)]\nmod tests { fn f() -> bool { s == \"sign\" } }"), 0);
     let kind = Source::new("src/step/sign.rs", "impl Kind for Sign {}");
     assert_eq!(rules::kinds(std::slice::from_ref(&kind)).len(), 1);
     let performed = Source::new("src/engine/perform/sign.rs", "impl Perform for Sign {}");
