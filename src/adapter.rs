@@ -36,6 +36,8 @@ pub struct Adapter<P: Port + ?Sized> {
     pub example: &'static str,
     /// The keys of its own in the table.
     pub keys: &'static TableKeys,
+    /// The programs that some of its tables need.
+    pub programs: &'static [Program],
     /// What the core must know of it before it is opened.
     pub facts: P::Facts,
     /// Checks the keys of its own; touches nothing.
@@ -122,6 +124,11 @@ pub struct Program {
     pub version: &'static [&'static str],
     /// The package of Debian that has it.
     pub package: &'static str,
+}
+
+impl Program {
+    /// What git starts for addresses over ssh, and what makes the connections of SFTP.
+    pub const SSH: Self = Self { name: "ssh", version: &["-V"], package: "openssh-client" };
 }
 
 /// What an adapter gets of this machine.
@@ -219,8 +226,6 @@ pub struct RemoteTable {
 pub struct RemoteFacts {
     /// Whether it takes this address.
     pub takes: fn(&str) -> bool,
-    /// The programs that some of its addresses need.
-    pub programs: &'static [Program],
 }
 
 impl Port for dyn Remote {
@@ -264,16 +269,9 @@ pub struct SignerTable {
     pub repository: PathBuf,
 }
 
-/// What is known of a kind of signer.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SignerFacts {
-    /// The programs without which no key of this kind can sign.
-    pub programs: &'static [Program],
-}
-
 impl Port for dyn Signer {
     type Common = SignerTable;
-    type Facts = SignerFacts;
+    type Facts = ();
     type Settings = dyn SignerSettings;
 }
 
@@ -341,11 +339,14 @@ impl Registries {
     /// Every program that some kind of adapter starts, each once, in the order of their ports.
     #[must_use]
     pub fn programs(&self) -> Vec<Program> {
-        let remotes = self.remotes.iter().flat_map(|a| a.facts.programs);
+        fn all<P: Port + ?Sized>(adapters: &[Adapter<P>]) -> impl Iterator<Item = Program> {
+            adapters.iter().flat_map(|a| a.programs.iter().copied())
+        }
         let mut out: Vec<Program> = Vec::new();
-        for program in remotes.chain(self.signers.iter().flat_map(|a| a.facts.programs)) {
-            if !out.contains(program) {
-                out.push(*program);
+        let places = all(&self.stores).chain(all(&self.runners)).chain(all(&self.remotes)).chain(all(&self.forges));
+        for program in places.chain(all(&self.signers)) {
+            if !out.contains(&program) {
+                out.push(program);
             }
         }
         out

@@ -21,12 +21,10 @@ pub(super) const ADAPTER: Adapter<dyn Remote> = Adapter {
     about: "what the user's own git program reaches: paths, ssh, https, with the user's credentials",
     example: "what `git push` takes: a path, `ssh://…`, `host:path`, `https://…`, `http://…`, `git://…`, `file://…`",
     keys: NO_KEYS,
-    facts: RemoteFacts { takes: is_address, programs: &[SSH] },
+    programs: &[Program::SSH],
+    facts: RemoteFacts { takes: is_address },
     parse,
 };
-
-/// What git starts for addresses over ssh.
-const SSH: Program = Program { name: "ssh", version: &["-V"], package: "openssh-client" };
 
 fn parse(common: &RemoteTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Remote>> {
     table.has_no_more(faults);
@@ -45,7 +43,7 @@ impl Settings<dyn Remote> for Configured {
     fn programs(&self) -> Vec<Program> {
         let url = &self.0.url;
         let over_ssh = !url.starts_with('/') && !url.starts_with("http") && !url.starts_with("file:");
-        over_ssh.then_some(SSH).into_iter().collect()
+        over_ssh.then_some(Program::SSH).into_iter().collect()
     }
 
     fn open(&self, around: &Around) -> Result<Arc<dyn Remote>> {

@@ -8,9 +8,7 @@ use serde::Deserialize;
 
 use super::decrypt;
 use super::openpgp::SecretKey;
-use crate::adapter::{
-    Adapter, Around, DecryptingKey, FoundKey, Settings, SignerFacts, SignerSettings, SignerTable, Spec,
-};
+use crate::adapter::{Adapter, Around, DecryptingKey, FoundKey, Settings, SignerSettings, SignerTable, Spec};
 use crate::effects::{Disk, Signer};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::Certificate;
@@ -23,7 +21,8 @@ pub(super) const ADAPTER: Adapter<dyn Signer> = Adapter {
     about: "an OpenPGP secret key file, used in this process",
     example: "{ file = \"path\" }",
     keys: keys_of::<RawFile>(),
-    facts: SignerFacts { programs: &[] },
+    programs: &[],
+    facts: (),
     parse,
 };
 

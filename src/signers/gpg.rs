@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::adapter::{Adapter, Around, FoundKey, Program, Settings, SignerFacts, SignerSettings, SignerTable, Spec};
+use crate::adapter::{Adapter, Around, FoundKey, Program, Settings, SignerSettings, SignerTable, Spec};
 use crate::effects::{Disk, Signer, files};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::Detached;
@@ -20,7 +20,8 @@ pub(super) const ADAPTER: Adapter<dyn Signer> = Adapter {
     about: "a key of the user's gpg, on a smartcard or in an HSM too; gpg-agent asks for the passphrase",
     example: "{ gpg = \"FINGERPRINT\" }",
     keys: keys_of::<RawGpg>(),
-    facts: SignerFacts { programs: &[GPG] },
+    programs: &[GPG],
+    facts: (),
     parse,
 };
 

@@ -30,6 +30,7 @@ pub(super) const ADAPTER: Adapter<dyn Store> = Adapter {
     about: "a directory of this machine, or one that is mounted here",
     example: "file:///srv/releases",
     keys: NO_KEYS,
+    programs: &[],
     facts: StoreFacts { takes_paths: true },
     parse,
 };

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use self::acts::SftpServer;
 use self::session::Connection;
 use super::server::ServerStore;
-use crate::adapter::{Adapter, Around, Settings, Spec, StoreFacts, StoreTable};
+use crate::adapter::{Adapter, Around, Program, Settings, Spec, StoreFacts, StoreTable};
 use crate::effects::Store;
 use crate::error::Result;
 use crate::model::StoreName;
@@ -33,6 +33,7 @@ pub(super) const ADAPTER: Adapter<dyn Store> = Adapter {
     about: "a directory on a machine with sshd, over the user's own `ssh`",
     example: "sftp://release@host.example.org/srv/releases",
     keys: keys_of::<RawSftp>(),
+    programs: &[Program::SSH],
     facts: StoreFacts { takes_paths: false },
     parse,
 };
@@ -117,6 +118,10 @@ fn address(url: &str) -> Option<Address> {
 impl Settings<dyn Store> for Configured {
     fn place(&self) -> String {
         self.url.clone()
+    }
+
+    fn programs(&self) -> Vec<Program> {
+        vec![Program::SSH]
     }
 
     // No hosts: ssh proves that it has a key, and sends none.

@@ -38,6 +38,7 @@ pub(super) const ADAPTER: Adapter<dyn Store> = Adapter {
     about: "a directory on a WebDAV server, over TLS",
     example: "davs://dav.example.org/releases",
     keys: keys_of::<RawWebDav>(),
+    programs: &[],
     facts: StoreFacts { takes_paths: false },
     parse,
 };

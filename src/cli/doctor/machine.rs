@@ -25,13 +25,9 @@ const EPOCH: &str = "2026-01-01T00:00:00Z";
 
 /// Asks each program for its version: git, and what some kind of adapter starts.
 pub(super) fn programs(config: Option<&Config>, registries: &Registries, work: &mut Work) {
-    let needed: Vec<Program> = config
-        .into_iter()
-        .flat_map(|config| config.specs().filter(|table| table.required).flat_map(|table| table.programs))
-        .collect();
     git(work);
-    for known in registries.programs() {
-        program(known, health(Importance::of(needed.contains(&known))), work);
+    for (known, importance) in of_adapters(config, registries) {
+        program(known, health(importance), work);
     }
     if config.is_some_and(|c| c.bundle.vendor) {
         program(CARGO, Health::Fail, work);
@@ -42,6 +38,13 @@ pub(super) fn programs(config: Option<&Config>, registries: &Registries, work: &
         let program = sandbox::this_program()?;
         blocking(|| Sandbox::probe(&program)).map(|_| "programs that read the tree can be isolated".to_owned())
     });
+}
+
+/// What some kind of adapter starts, and whether a train of this project needs it to be released.
+pub(super) fn of_adapters(config: Option<&Config>, registries: &Registries) -> Vec<(Program, Importance)> {
+    let required = config.into_iter().flat_map(|config| config.specs().filter(|table| table.required));
+    let needed: Vec<Program> = required.flat_map(|table| table.programs).collect();
+    registries.programs().into_iter().map(|known| (known, Importance::of(needed.contains(&known)))).collect()
 }
 
 /// Whether git is new enough.

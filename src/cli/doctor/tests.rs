@@ -143,3 +143,15 @@ fn the_table() {
         "ok    store  mirror  put if absent: yes\nwarn  forge  github  down\\u{1b}\n      hint: wait\n\na train can ship; 1 warning\n"
     );
 }
+
+/// A store over ssh needs the program as much as a remote does.
+#[test]
+fn a_store_names_the_programs_that_it_starts() {
+    let all = crate::wiring::registries();
+    let text = "[project]\nname = \"acme\"\ncommitter = \"A <a@a.example>\"\n\
+                [[store]]\nname = \"mirror\"\nurl = \"sftp://release@host.example.org/srv/releases\"\n";
+    let config = crate::config::parse(text, Path::new("/nowhere/lifeboat.toml"), &all).unwrap();
+    let only_stores = Registries { stores: all.stores.clone(), ..Registries::default() };
+    let ssh = |config| machine::of_adapters(config, &only_stores).into_iter().find(|(p, _)| p.name == "ssh").unwrap().1;
+    assert_eq!((ssh(Some(&config)), ssh(None)), (Importance::Required, Importance::Deferrable));
+}

@@ -86,6 +86,7 @@ pub(super) const ADAPTER: Adapter<dyn Forge> = Adapter {
     about: "releases on a Forgejo or Gitea server",
     example: "[forge.forgejo]",
     keys: keys_of::<RawForgejo>(),
+    programs: &[],
     facts: ForgeFacts {
         workflow_dirs: &[".forgejo/workflows", ".gitea/workflows", ".github/workflows"],
         automation: false,

@@ -65,6 +65,7 @@ pub(super) const ADAPTER: Adapter<dyn Forge> = Adapter {
     about: "releases, workflows, pull requests and advisories on github.com or GitHub Enterprise",
     example: "[forge.github]",
     keys: keys_of::<table::RawGitHub>(),
+    programs: &[],
     facts: ForgeFacts { workflow_dirs: &[".github/workflows"], automation: true, advisories: true },
     parse: table::parse,
 };

@@ -62,6 +62,7 @@ pub(super) const ADAPTER: Adapter<dyn Runner> = Adapter {
     about: "this machine: each job in a sandbox with its tree and toolchain, with a time limit",
     example: "kind = \"local\"",
     keys: keys_of::<RawLocal>(),
+    programs: &[],
     facts: (),
     parse,
 };

@@ -21,6 +21,7 @@ pub(in crate::stores) const ADAPTER: Adapter<dyn Store> = Adapter {
     about: "a bucket of S3, or of a server that speaks like it",
     example: "s3://bucket/prefix",
     keys: keys_of::<RawBucket>(),
+    programs: &[],
     facts: StoreFacts { takes_paths: false },
     parse,
 };

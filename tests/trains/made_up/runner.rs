@@ -15,6 +15,7 @@ pub const ADAPTER: Adapter<dyn Runner> = Adapter {
     about: "jobs that end before they begin",
     example: "kind = \"instant\"",
     keys: keys_of::<RawInstant>(),
+    programs: &[],
     facts: (),
     parse,
 };

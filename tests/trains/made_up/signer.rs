@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lifeboat::adapter::{Adapter, Around, FoundKey, Program, Settings, SignerFacts, SignerSettings, SignerTable, Spec};
+use lifeboat::adapter::{Adapter, Around, FoundKey, Program, Settings, SignerSettings, SignerTable, Spec};
 use lifeboat::effects::{Disk, Signer};
 use lifeboat::error::{Error, Result};
 use lifeboat::formats::openpgp::Certificate;
@@ -17,7 +17,8 @@ pub const ADAPTER: Adapter<dyn Signer> = Adapter {
     about: "a key in a drawer with a lock",
     example: "{ drawer = \"upper\" }",
     keys: keys_of::<RawDrawer>(),
-    facts: SignerFacts { programs: &[HAND] },
+    programs: &[HAND],
+    facts: (),
     parse,
 };
 

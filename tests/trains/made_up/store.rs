@@ -16,6 +16,7 @@ pub const ADAPTER: Adapter<dyn Store> = Adapter {
     about: "a directory behind a key",
     example: "boxed:///srv/releases",
     keys: keys_of::<RawBoxed>(),
+    programs: &[],
     facts: StoreFacts { takes_paths: false },
     parse,
 };
