@@ -171,7 +171,7 @@ pub enum Exposure {
     Public,
 }
 
-/// How a step's effect can be seen after a crash (DESIGN promise 4).
+/// How a step's effect is seen after a crash. Plans write it; every kind that there is has one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Observability {

@@ -18,8 +18,6 @@ pub enum PackedKind {
     Tree,
     /// A blob.
     Blob,
-    /// An annotated tag.
-    Tag,
 }
 
 impl PackedKind {
@@ -28,7 +26,6 @@ impl PackedKind {
             Self::Commit => 1,
             Self::Tree => 2,
             Self::Blob => 3,
-            Self::Tag => 4,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::signed::{self, SignedDocument};
 use crate::error::{Error, Result};
 use crate::model::{BranchName, ProjectName, Sha256, TagName, TrainNonce};
 
-/// How long an index counts as fresh (DESIGN §5).
+/// How long an index counts as fresh.
 pub const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// By how much an index may outlive [`FRESH`]: the clocks of two machines differ.

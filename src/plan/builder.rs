@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::formats::canonical;
-use crate::step::{Exposure, Importance, PlannedStep, Step, StepId, StepKey};
+use crate::step::{Exposure, Importance, Observability, PlannedStep, Step, StepId, StepKey};
 
 /// Collects steps and computes each one's key from its data and the keys of what it needs.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Sketch {
             key,
             needs,
             exposure,
-            observe: step.observability(),
+            observe: Observability::Exact,
             deferrable: importance == Importance::Deferrable,
             step,
         };

@@ -3,7 +3,7 @@
 use semver::Version;
 
 use super::kind::{Kind, Made, Member, Phase};
-use super::{Exposure, Job, Observability, Outcome, Read, Step, StepId, with_kind, with_made};
+use super::{Exposure, Job, Outcome, Read, Step, StepId, with_kind, with_made};
 use crate::model::{Artifact, BranchName, Destination};
 
 impl Step {
@@ -62,12 +62,6 @@ impl Step {
     #[must_use]
     pub fn exposure(&self) -> Exposure {
         with_kind!(self, step => step.exposure())
-    }
-
-    /// See [`Kind::observability`].
-    #[must_use]
-    pub fn observability(&self) -> Observability {
-        with_kind!(self, step => step.observability())
     }
 
     /// See [`Kind::destination`].

@@ -2,7 +2,7 @@
 
 use semver::Version;
 
-use super::{Exposure, Job, Observability, Outcome, Read, Step, StepId};
+use super::{Exposure, Job, Outcome, Read, Step, StepId};
 use crate::model::{Artifact, BranchName, Destination};
 
 /// One kind of step: its data, and everything that plan, engine and people ask about it. Each kind is one file of this
@@ -45,11 +45,6 @@ pub trait Kind: Member<Step> + 'static {
             Phase::Staging | Phase::Draft | Phase::Gate | Phase::Sealing => Exposure::Private,
             Phase::Files | Phase::Delivery | Phase::Beside | Phase::Pointers => Exposure::Public,
         }
-    }
-
-    /// How its effect is seen after a crash.
-    fn observability(&self) -> Observability {
-        Observability::Exact
     }
 
     /// Where it leaves or looks for something outside this machine. Only such a step may wait for what is down.
