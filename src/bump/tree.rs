@@ -204,7 +204,7 @@ impl<'a> Sources<'a> {
         self.text(path)?.ok_or_else(|| {
             Error::input(format!("`{path}` is not a text file of this tree"))
                 .detail(why.to_owned())
-                .hint("valid are tracked UTF-8 files outside submodules")
+                .hint("expected a tracked UTF-8 file outside submodules")
         })
     }
 }

@@ -118,7 +118,7 @@ fn plan_again(place: &LocalProject, train: &Train, args: &Args, request: TrainRe
         let name = &parent.train;
         let error = Error::conflict(format!("`{}` cannot amend train `{name}`", args.file.display()));
         why.into_iter().fold(error, Error::detail).hint(format!(
-            "lines, versions and patches of an adopted train stay: put those back, or give the train up with `lifeboat abandon \
+            "lines, versions and patches of an adopted train stay: put those back, or abandon the train with `lifeboat abandon \
              {name} --reason …` and plan the file under another name"
         ))
     };

@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use super::project::LocalProject;
 use crate::engine::Train;
-use crate::engine::import_approvals::{self, Brought};
+use crate::engine::import_approvals::{self, Imported};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{PersonId, TrainName, escape};
 use crate::trust::Carried;
 
 /// What became of the approval in a file.
 #[derive(Serialize)]
-pub(super) struct Came {
+pub(super) struct ImportedFile {
     person: PersonId,
     file: String,
     became: &'static str,
 }
 
-impl Came {
+impl ImportedFile {
     /// As a line for people.
     pub(super) fn text(&self) -> String {
         format!("approval of {} ({}): {}", self.person, escape(&self.file), self.became)
@@ -43,9 +43,9 @@ pub(super) fn read(place: &LocalProject, files: &[PathBuf]) -> Result<Vec<(Strin
 }
 
 /// The train that approvals are for, if it is this machine's.
-pub(super) fn train(place: &LocalProject, brought: &[(String, Carried)]) -> Result<TrainName> {
+pub(super) fn train(place: &LocalProject, files: &[(String, Carried)]) -> Result<TrainName> {
     let seen = place.see_all()?;
-    for (name, carried) in brought {
+    for (name, carried) in files {
         if carried.project != place.config.project.name {
             let (theirs, ours) = (&carried.project, &place.config.project.name);
             return Err(Error::verification(format!(
@@ -57,7 +57,7 @@ pub(super) fn train(place: &LocalProject, brought: &[(String, Carried)]) -> Resu
             return Ok(found.name().clone());
         }
     }
-    let Some((name, carried)) = brought.first() else { return Err(Error::input("there is no approval")) };
+    let Some((name, carried)) = files.first() else { return Err(Error::input("there is no approval")) };
     let what = format!("`{name}`: this is an approval of another train: `{}`, nonce {}", carried.name, carried.train);
     let error = seen.iter().fold(Error::verification(what).detail("nothing was recorded"), |e, s| {
         let nonce = s.state.nonce().map_or_else(|| "none".to_owned(), ToString::to_string);
@@ -67,13 +67,15 @@ pub(super) fn train(place: &LocalProject, brought: &[(String, Carried)]) -> Resu
 }
 
 /// Judges and records them.
-pub(super) fn record(train: &Train, brought: &[(String, Carried)], now: Timestamp) -> Result<Vec<Came>> {
-    let came = import_approvals::bring(train, brought, now)?;
-    let words = |b: Brought| match b {
-        Brought::Recorded => "recorded",
-        Brought::Before => "recorded before",
-        Brought::GateIsOpen => "not needed, the gate is open already",
+pub(super) fn record(train: &Train, files: &[(String, Carried)], now: Timestamp) -> Result<Vec<ImportedFile>> {
+    let imported = import_approvals::import(train, files, now)?;
+    let words = |became: Imported| match became {
+        Imported::Recorded => "recorded",
+        Imported::Before => "recorded before",
+        Imported::GateIsOpen => "not needed, the gate is open already",
     };
-    let came = came.into_iter().zip(brought);
-    Ok(came.map(|((person, b), (file, _))| Came { person, file: file.clone(), became: words(b) }).collect())
+    let imported = imported.into_iter().zip(files);
+    Ok(imported
+        .map(|((person, became), (file, _))| ImportedFile { person, file: file.clone(), became: words(became) })
+        .collect())
 }

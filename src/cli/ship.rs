@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::import_approvals::Came;
+use super::import_approvals::ImportedFile;
 use super::project::{LocalProject, TrainStatus};
 use super::rehearse::Took;
 use super::{Global, Output};
@@ -56,9 +56,9 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch: Option<String>,
     steps: Vec<Took>,
-    /// Approvals that were brought, and what became of each.
+    /// Approvals that were imported, and what became of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    approvals: Vec<Came>,
+    approvals: Vec<ImportedFile>,
     /// Approvals that do not count, with the reasons, where more are needed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_counted: Vec<String>,
@@ -78,10 +78,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         }
     }
     let progress = out.progress();
-    let brought = super::import_approvals::read(&place, &args.approvals)?;
+    let imported = super::import_approvals::read(&place, &args.approvals)?;
     let adopted = match &args.file {
         Some(file) => adopted_before(&place, file, args, out)?,
-        None if args.train.is_none() && !brought.is_empty() => Some(super::import_approvals::train(&place, &brought)?),
+        None if args.train.is_none() && !imported.is_empty() => {
+            Some(super::import_approvals::train(&place, &imported)?)
+        }
         None => Some(place.choose(args.train.as_ref())?),
     };
     let (effects, train) = match (&args.file, adopted) {
@@ -101,12 +103,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         }
         (None, None) => return Err(Error::input("no train file given, and no train is under way")),
     };
-    let came = super::import_approvals::record(&train, &brought, effects.clock.now())?;
+    let approvals = super::import_approvals::record(&train, &imported, effects.clock.now())?;
     let train = train.with_past(place.past()?);
     if train.state().name() >= TrainState::Released {
         warn_of_lost(&place, out);
     }
-    drive(&place, &effects, train, came, out)
+    drive(&place, &effects, train, approvals, out)
 }
 
 /// Says which stores have lost what was released; whoever cannot be asked is not lost.
@@ -238,12 +240,12 @@ pub(super) fn adopt(
     Ok(train)
 }
 
-/// Runs a train as far as it goes and says how it stands, and what became of the approvals that were brought.
+/// Runs a train as far as it goes and says how it stands, and what became of the approvals that were imported.
 fn drive(
     place: &LocalProject,
     effects: &Effects,
     train: Train,
-    approvals: Vec<Came>,
+    approvals: Vec<ImportedFile>,
     out: &Output,
 ) -> Result<ExitCode> {
     let train = Arc::new(train);
@@ -279,8 +281,8 @@ fn drive(
         }
     }
     let mut text = format!("train {}: {}", report.train, report.state);
-    for came in &report.approvals {
-        text.push_str(&format!("\n  {}", came.text()));
+    for approval in &report.approvals {
+        text.push_str(&format!("\n  {}", approval.text()));
     }
     for location in &report.locations {
         text.push_str(&format!("\n  public at {location}"));

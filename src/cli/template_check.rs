@@ -33,9 +33,9 @@ struct Trial {
     seconds: u64,
 }
 
-/// What came of it, on standard output; nothing if the process was ended.
+/// What the trial found, on standard output; nothing if the process was ended.
 #[derive(Serialize, Deserialize)]
-struct Came {
+struct TrialResult {
     /// Why it is refused: message, details, hints.
     refused: Option<(String, Vec<String>, Vec<String>)>,
 }
@@ -62,7 +62,7 @@ fn tried() -> Result<()> {
     let set = TemplateSet { texts: [(trial.name, trial.text)].into() };
     let refused = site::check_templates(&set).err();
     let refused = refused.map(|e| (e.message().to_owned(), e.details().to_vec(), e.hints().to_vec()));
-    let said = serde_json::to_vec(&Came { refused }).context("cannot answer")?;
+    let said = serde_json::to_vec(&TrialResult { refused }).context("cannot answer")?;
     std::io::stdout().write_all(&said).context("cannot answer")
 }
 
@@ -82,7 +82,7 @@ pub(super) fn check(set: &TemplateSet) -> Result<()> {
         while dead - alive > 1 {
             let fuel = if dead == templates::FUEL { (alive * 2).max(64).min(dead - 1) } else { alive.midpoint(dead) };
             match alone(fuel, LITTLE_TIME)? {
-                Some(came) => (alive, at) = (fuel, came.refused),
+                Some(found) => (alive, at) = (fuel, found.refused),
                 None => dead = fuel,
             }
         }
@@ -98,7 +98,7 @@ pub(super) fn check(set: &TemplateSet) -> Result<()> {
 }
 
 /// Tries one; nothing if it outgrew its limits.
-fn start(trial: &Trial) -> Result<Option<Came>> {
+fn start(trial: &Trial) -> Result<Option<TrialResult>> {
     let what = || format!("cannot try `release-templates/{}`", trial.name);
     let order = serde_json::to_vec(trial).context(what())?;
     let mut command = Command::new(this_program()?);

@@ -33,7 +33,7 @@ pub struct TableFacts<'a> {
     pub programs: Vec<Program>,
     /// Whether jobs may get all rights of the user who ships.
     pub may_not_isolate: bool,
-    /// An address below which anybody may read, for a look at the server's clock.
+    /// An address below which anybody may read, to read the server's clock.
     pub clock: Option<String>,
     /// Why it could never work.
     pub lacks: Option<Error>,

@@ -13,7 +13,7 @@ use crate::trust::{ApprovalCase, Carried, RecordedApproval, Window, judge_approv
 
 /// What became of an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Brought {
+pub enum Imported {
     /// It is recorded now.
     Recorded,
     /// The same one was recorded before.
@@ -27,7 +27,7 @@ pub enum Brought {
 ///
 /// # Errors
 /// An approval that does not count, by its file, and why; a train that is not that far; the journal's.
-pub fn bring(train: &Train, files: &[(String, Carried)], now: Timestamp) -> Result<Vec<(PersonId, Brought)>> {
+pub fn import(train: &Train, files: &[(String, Carried)], now: Timestamp) -> Result<Vec<(PersonId, Imported)>> {
     let view = train.view();
     let state = view.state();
     let known: Vec<_> = state.approvals().iter().map(|(a, _)| a.clone()).collect();
@@ -36,16 +36,16 @@ pub fn bring(train: &Train, files: &[(String, Carried)], now: Timestamp) -> Resu
     for (name, carried) in files {
         let approval = &carried.approval;
         is_for(train, name, carried)?;
-        let came = if known.contains(approval) || new.contains(&approval) {
-            Brought::Before
+        let became = if known.contains(approval) || new.contains(&approval) {
+            Imported::Before
         } else {
             judge(train, name, carried, now)?;
-            if content::opened(state).is_some() { Brought::GateIsOpen } else { Brought::Recorded }
+            if content::opened(state).is_some() { Imported::GateIsOpen } else { Imported::Recorded }
         };
-        if came == Brought::Recorded {
+        if became == Imported::Recorded {
             new.push(approval);
         }
-        out.push((approval.person.clone(), came));
+        out.push((approval.person.clone(), became));
     }
     for approval in new {
         train.journal().append(Event::Approved { approval: Box::new(approval.clone()) })?;

@@ -107,7 +107,7 @@ impl TrainDir {
         Err(Error::verification(format!("the train in `{}` has lost its `plan.json`", self.0.display()))
             .detail(format!("its journal is there: {}", self.journal().display()))
             .hint("restore `plan.json` from a backup or another maintainer's copy")
-            .hint("or give the train up for good by moving that directory away"))
+            .hint("or abandon the train for good by moving that directory away"))
     }
 
     /// Refuses a journal without a record where steps have left objects: begun anew, the train would do again what is

@@ -8,7 +8,7 @@ use crate::journal::State;
 use crate::model::Sha256;
 use crate::step::Promote;
 
-/// Refuses to sign anew, or to give the train up, where a store serves the very release of this train and the journal knows
+/// Refuses to sign anew, or to abandon the train, where a store serves the very release of this train and the journal knows
 /// nothing of that: the signatures there are good, and new ones would only contradict them.
 ///
 /// # Errors
@@ -38,7 +38,7 @@ pub async fn nothing_is_public_yet(effects: &Effects, state: &State) -> Result<(
                  shows how far this one goes"
             ))
             .hint(format!(
-                "do not give the train up, and remove nothing from the store: what is public was approved and signed, as \
+                "do not abandon the train, and remove nothing from the store: what is public was approved and signed, as \
                  `lifeboat verify {version} ADDRESS` shows"
             )));
         }

@@ -159,7 +159,7 @@ impl Client {
             let options = PutOptions { attributes: attributes.clone(), mode: PutMode::Create, ..PutOptions::default() };
             match self.s3.put_opts(&at, payload.clone(), options).await {
                 Ok(_) => return Ok(PutNew::Created),
-                // A conflict with another writer says so too, and that one may fail: only a look tells.
+                // A conflict with another writer says so too, and that one may fail: only reading it tells.
                 Err(e) if is_unsure(&e) => match self.mark(key).await? {
                     Some(there) if there == mark => return Ok(PutNew::Created),
                     Some(_) => return Ok(PutNew::Existed),

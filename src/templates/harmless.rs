@@ -11,7 +11,7 @@ const ELEMENTS: &[&str] = &[
 const FETCHED: &[&str] =
     &["src", "srcset", "data", "poster", "background", "action", "formaction", "xlink:href", "ping"];
 
-/// The first thing in `html` that runs or fetches, with its line; none in a page for readers. It reads too much rather than
+/// The first thing in `html` that runs or fetches, with its line; none in a page that may be published. It reads too much rather than
 /// too little: comments and texts in quotes count as well.
 #[must_use]
 pub fn active(html: &str) -> Option<(usize, String)> {

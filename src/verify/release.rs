@@ -173,7 +173,7 @@ pub(super) async fn check_nothing_extra(
     report.note(what, result);
     for name in names.iter().filter(|n| !listed.contains(n.as_str()) && unsigned(n)) {
         let why = match name.as_str() {
-            PAGE => "a page for readers",
+            PAGE => "a generated page",
             manifest::PAGE_DATA => "what pages are made from",
             _ => "no signature covers it",
         };

@@ -258,7 +258,7 @@ sign_artifacts = true
                 Ok((person.clone(), import_approvals::read(&bytes, &file.display().to_string())?))
             };
             let files = self.approvers().iter().map(read).collect::<Result<Vec<_>>>()?;
-            import_approvals::bring(&train, &files, effects.clock.now())?;
+            import_approvals::import(&train, &files, effects.clock.now())?;
         }
         let ended = runtime.block_on(run(effects, train.clone()));
         assert_eq!(Arc::strong_count(&train), 1, "a step is still at work: {ended:?}");

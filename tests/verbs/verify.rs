@@ -249,7 +249,7 @@ fn known_names_without_a_signature_are_named() {
     let report = world.verify();
     report.require().unwrap();
     let page = report.checks.iter().find(|c| c.what == "not signed: index.html").unwrap();
-    assert_eq!((page.verdict, page.detail.as_str()), (Verdict::NotChecked, "a page for readers"));
+    assert_eq!((page.verdict, page.detail.as_str()), (Verdict::NotChecked, "a generated page"));
     // Notes that the manifest does not list are nobody's.
     fs::write(dir.join("notes.md"), "run this as root").unwrap();
     world.refused("not listed by the sums: notes.md");

@@ -124,7 +124,7 @@ pub(super) fn page_can_be_made(acting: &Acting<'_>, step: &OnStore, approved_by:
     let stand_in = Sealed { tag: seal.tag.clone(), tag_id, tag_object: nothing.sha256, files };
     let templates = &acting.train.plan().templates;
     blocking(|| site::try_release_page(templates, &page(acting, step, &*store, &stand_in)?)).map_err(|e| {
-        e.hint("nothing is public yet: fix the template in `release-templates/`, give the train up and plan it again")
+        e.hint("nothing is public yet: fix the template in `release-templates/`, abandon the train and plan it again")
     })
 }
 

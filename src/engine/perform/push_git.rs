@@ -118,7 +118,7 @@ pub(super) async fn foreseeable(acting: &Acting<'_>, step: &PushGit) -> Result<(
         let name = format!("refs/tags/{}", tag(acting, seal)?);
         if let Some(there) = remote.observe(std::slice::from_ref(&name)).await?.into_iter().flatten().next() {
             return Err(Error::conflict(format!("remote `{}` has `{name}` at {there}", step.remote)).hint(
-                "nothing is public yet: a tag never moves, so find out who made it; give the train up with `lifeboat \
+                "nothing is public yet: a tag never moves, so find out who made it; abandon the train with `lifeboat \
                  abandon`, and ship the next version",
             ));
         }

@@ -116,7 +116,7 @@ pub(super) fn is_absent(e: &object_store::Error) -> bool {
     matches!(e, object_store::Error::NotFound { .. })
 }
 
-/// Whether an error says that an upload is not known any more: it was completed, or given up.
+/// Whether an error says that an upload is not known any more: it was completed, or aborted.
 pub(super) fn is_no_upload(e: &object_store::Error) -> bool {
     chain(e).any(|e| e.downcast_ref::<Refusal>().is_some_and(|r| r.code == "NoSuchUpload"))
         || matches!(e, object_store::Error::NotFound { .. })

@@ -53,7 +53,7 @@ impl Client {
                     self.s3
                         .abort_multipart(&at, &upload)
                         .await
-                        .map_err(|e| self.failed("cannot give an upload up", e))?;
+                        .map_err(|e| self.failed("cannot abort an upload", e))?;
                 }
                 return Err(e);
             }
@@ -63,7 +63,7 @@ impl Client {
         match self.stat(key).await? {
             Some(found) if found.size == want.size => Ok(PutNew::Created),
             _ if is_no_upload(&e) => {
-                Err(Error::transient(format!("the upload of `{key}` was given up by somebody else")))
+                Err(Error::transient(format!("the upload of `{key}` was aborted by somebody else")))
             }
             _ => Err(self.failed(&format!("cannot end the upload of `{key}`"), e)),
         }

@@ -80,13 +80,13 @@ impl Client {
         Ok(found.pop().map(|upload| upload.upload_id))
     }
 
-    /// Gives up every upload of a key that begins so.
+    /// Aborts every upload of a key that begins so.
     pub(super) async fn abort_uploads(&self, prefix: &str) -> Result<()> {
         for Upload { key, upload_id, .. } in self.uploads(&format!("{}{prefix}", self.spot.prefix)).await? {
             let at = Key::parse(&key).context(format!("`{key}` cannot be a key"))?;
             match self.s3.abort_multipart(&at, &upload_id).await {
                 Err(e) if !is_no_upload(&e) => {
-                    return Err(self.failed(&format!("cannot give up an upload of `{key}`"), e));
+                    return Err(self.failed(&format!("cannot abort an upload of `{key}`"), e));
                 }
                 _ => {}
             }

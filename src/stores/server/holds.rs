@@ -15,7 +15,7 @@ const HELD: &str = ".held";
 /// What a free hold says; a held one says who has it, after `TAKEN`.
 const FREE: &[u8] = b"free\n";
 const TAKEN: &[u8] = b"held by\n";
-/// How often a hold may be lost to somebody else between a look and an act.
+/// How often a hold may be lost to somebody else between reading it and replacing it.
 const ATTEMPTS: usize = 32;
 
 fn key_of(what: &str) -> Result<String> {

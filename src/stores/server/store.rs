@@ -118,7 +118,7 @@ impl ServerStore {
         Ok(found)
     }
 
-    /// All public keys, without a look into staging, where there may be many more.
+    /// All public keys, without listing staging, where there may be many more.
     async fn public_keys(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for entry in self.server.entries("").await? {

@@ -87,7 +87,7 @@ fn a_train_whose_journal_is_lost_does_not_begin_again() {
     let dir = train.train_dir("drill");
     let journal = dir.join("journal.jsonl");
     let whole = fs::read(&journal).unwrap();
-    let said = ["journal.jsonl` has lost its records", "hint: restore the journal from a backup", "give the train up"];
+    let said = ["journal.jsonl` has lost its records", "hint: restore the journal from a backup", "abandon the train"];
     for lost in [true, false] {
         if lost {
             fs::remove_file(&journal).unwrap();
@@ -192,7 +192,7 @@ fn a_journal_that_was_cut_after_the_gate_is_told_by_what_is_public() {
     let said = [
         "is public in store `mirror`, and its journal knows nothing of that",
         "restore the train's `journal.jsonl` from a backup, then `lifeboat ship --train drill`",
-        "do not give the train up, and remove nothing from the store",
+        "do not abandon the train, and remove nothing from the store",
     ];
     for cut in [gate, gate + 1, seal, seal + 1, sealed] {
         fs::write(&path, lines[..cut].iter().map(|l| format!("{l}\n")).collect::<String>()).unwrap();
