@@ -1,5 +1,7 @@
 //! Paths of a tree that decide what runs, on whichever host.
 
+use crate::formats::glob;
+
 /// Paths whose change deserves a closer review: each decides how things are built and published. A directory ends
 /// with `/` and counts wherever it lies, `*` stands for any beginning of a file's name; upper and lower case are one.
 pub const SENSITIVE: &[&str] = &[
@@ -36,11 +38,10 @@ pub fn is_sensitive(path: &str) -> bool {
     let mut parts = path.split('/').rev();
     let file = parts.next().unwrap_or_default();
     let directories: Vec<&str> = parts.collect();
-    SENSITIVE.iter().map(|s| s.to_lowercase()).any(|s| match (s.strip_suffix('/'), s.strip_prefix('*')) {
+    SENSITIVE.iter().map(|s| s.to_lowercase()).any(|s| match s.strip_suffix('/') {
         // A submodule or a link may stand where a directory is expected.
-        (Some(directory), _) => directories.contains(&directory) || file == directory,
-        (None, Some(ending)) => file.ends_with(ending),
-        (None, None) => file == s || directories.contains(&s.as_str()),
+        Some(directory) => directories.contains(&directory) || file == directory,
+        None => glob::matches_name(&s, file) || directories.contains(&s.as_str()),
     })
 }
 

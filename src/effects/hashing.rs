@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
+use sha2::Digest as _;
 
 use super::disk::Disk;
 use crate::error::{Context as _, Error, Result};
@@ -28,33 +29,62 @@ pub fn hash_files(disk: &dyn Disk, paths: &[PathBuf]) -> Result<Vec<Hashed>> {
         .collect()
 }
 
-/// Passes bytes on and, at their end, fails unless they had the expected size and SHA-256: what is signed is what was
-/// recorded, although it is read only once.
-pub struct CheckedReader<R> {
+/// Passes bytes on and computes their SHA-256 on the way.
+pub struct HashingReader<R> {
     inner: R,
     hasher: sha2::Sha256,
     size: u64,
+}
+
+impl<R: Read> HashingReader<R> {
+    /// Reads `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { inner, hasher: sha2::Sha256::new(), size: 0 }
+    }
+
+    /// How many bytes were read so far, and their digest.
+    pub fn so_far(&self) -> (u64, Sha256) {
+        (self.size, Sha256(self.hasher.clone().finalize().into()))
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+}
+
+/// Passes bytes on and, at their end, fails unless they had the expected size and SHA-256: what is signed is what was
+/// recorded, although it is read only once. It fails at every further call too.
+pub struct CheckedReader<R> {
+    inner: HashingReader<R>,
     expected: Digests,
+    differs: bool,
 }
 
 impl<R: Read> CheckedReader<R> {
     /// Reads `inner`, whose content should have these digests.
     pub fn new(inner: R, expected: Digests) -> Self {
-        use sha2::Digest as _;
-        Self { inner, hasher: sha2::Sha256::new(), size: 0, expected }
+        Self { inner: HashingReader::new(inner), expected, differs: false }
+    }
+
+    /// Whether it was read to its end and had other bytes.
+    pub fn differs(&self) -> bool {
+        self.differs
     }
 }
 
 impl<R: Read> Read for CheckedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use sha2::Digest as _;
         let n = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..n]);
-        self.size += n as u64;
         if n == 0 && !buffer.is_empty() {
-            let found = Sha256(self.hasher.clone().finalize().into());
-            if self.size != self.expected.size || found != self.expected.sha256 {
-                let expected = self.expected.sha256;
+            let (size, found) = self.inner.so_far();
+            let expected = self.expected.sha256;
+            self.differs = size != self.expected.size || found != expected;
+            if self.differs {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     format!("it has other bytes than were recorded: expected sha256:{expected}, found sha256:{found}"),
@@ -76,7 +106,10 @@ mod tests {
         CheckedReader::new(&b"artifact"[..], digests).read_to_end(&mut out).unwrap();
         assert_eq!(out, b"artifact");
         for other in [&b"artifacT"[..], b"artifac", b"artifact2", b""] {
-            assert!(CheckedReader::new(other, digests).read_to_end(&mut Vec::new()).is_err(), "{other:?}");
+            let mut reader = CheckedReader::new(other, digests);
+            for _ in 0..2 {
+                assert!(reader.read_to_end(&mut Vec::new()).is_err() && reader.differs(), "{other:?}");
+            }
         }
     }
 }

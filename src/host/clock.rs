@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::effects::Clock;
-use crate::error::{Context as _, Result};
+use crate::effects::{Clock, random};
+use crate::error::Result;
 
 /// Longest sleep between two reads of the clock: a suspended or corrected machine should notice soon that time has passed.
 const NAP: Duration = Duration::from_secs(30);
@@ -34,9 +34,7 @@ impl Clock for HostClock {
     }
 
     fn nonce(&self) -> Result<[u8; 16]> {
-        let mut out = [0u8; 16];
-        getrandom::fill(&mut out).context("cannot draw a random number")?;
-        Ok(out)
+        random().map(u128::to_be_bytes)
     }
 }
 

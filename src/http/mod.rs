@@ -19,7 +19,8 @@ use std::sync::Arc;
 
 use crate::adapter::Around;
 use crate::effects::{Clock, SecretResolver};
-use crate::model::{RemoteName, SecretRef};
+use crate::error::{Error, Result};
+use crate::model::{RemoteName, SecretRef, escape};
 
 pub use anonymous::WatchedClock;
 pub(crate) use anonymous::read as read_as_stranger;
@@ -69,6 +70,17 @@ pub struct Surroundings {
     pub secrets: SecretResolver,
     /// The hosts that the trust root lets receive credentials, by name without port.
     pub hosts: BTreeSet<String>,
+}
+
+/// Refuses a host that the trust root does not let have credentials, before any are read; `unread` says which were not.
+pub(crate) fn may_have_credentials(hosts: &BTreeSet<String>, url: &reqwest::Url, unread: &str) -> Result<()> {
+    let host = url.host_str().unwrap_or_default();
+    if hosts.contains(host) {
+        return Ok(());
+    }
+    Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host))).detail(unread).hint(
+        "if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there",
+    ))
 }
 
 /// The host of an address, without port.

@@ -34,8 +34,8 @@ use self::failure::{Connector, failed, is_absent, is_unsure};
 use self::parts::PART;
 pub(super) use self::table::ADAPTER;
 use self::table::Spot;
-use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, on_io, random, reader};
-use crate::effects::{PutNew, SecretResolver, blocking};
+use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, on_io, reader};
+use crate::effects::{PutNew, SecretResolver, blocking, random};
 use crate::error::{Context as _, Error, Result};
 use crate::model::Stat;
 
@@ -244,7 +244,7 @@ const MARK: Attribute = Attribute::Metadata(Cow::Borrowed("lifeboat-write"));
 
 /// A mark that no other write has, and the attributes of an object with it.
 fn marked(key: &str) -> Result<(String, Attributes)> {
-    let mark = format!("{:016x}", random()?);
+    let mark = format!("{:032x}", random()?);
     let mut attributes = headers::attributes(key);
     attributes.insert(MARK, mark.clone().into());
     Ok((mark, attributes))

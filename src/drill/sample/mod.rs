@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::error::{Context as _, Error, Result};
 use crate::formats::signed::SignedDocument as _;
+use crate::http::host;
 use crate::model::{Fingerprint, PersonId, ProjectName, whole_seconds};
 use crate::signers::openpgp;
 use crate::trust::{KeyRole, PeopleRole, Person, Roles, Root};
@@ -212,7 +213,7 @@ impl SampleProject {
                 release: KeyRole { keys: BTreeSet::from([self.key("release", now)?]) },
                 freshness: KeyRole { keys: BTreeSet::from([self.key("freshness", now)?]) },
             },
-            hosts: host_of(github).into_iter().flat_map(with_uploads).collect(),
+            hosts: host(github).into_iter().flat_map(with_uploads).collect(),
         };
         let text =
             String::from_utf8(root.to_bytes()?).map_err(|e| Error::fatal("the trust root is not text").because(e))?;
@@ -301,12 +302,6 @@ sign_artifacts = true
         }
         text
     }
-}
-
-/// The host of an address, without port.
-fn host_of(address: &str) -> Option<String> {
-    let (_, rest) = address.split_once("://")?;
-    rest.split(['/', ':']).next().filter(|h| !h.is_empty()).map(str::to_owned)
 }
 
 /// A forge's host, and the one that takes its assets.

@@ -7,8 +7,8 @@ use reqwest::{Method, Url};
 use super::super::credentials::{self, Granted, TokenRequest};
 use super::{Body, Call, Client, Host, Kind, READS};
 use crate::error::{Context as _, Error, Result};
-use crate::http::AppSpec;
-use crate::model::{Secret, escape};
+use crate::http::{AppSpec, may_have_credentials};
+use crate::model::Secret;
 
 impl Client {
     /// The header that authorizes a call for the repository; fetches a token if the forge is used as an app.
@@ -38,14 +38,11 @@ impl Client {
 
     /// Refuses a host that may not have credentials, before any is read.
     fn may_go_to(&self, url: &Url) -> Result<()> {
-        let host = url.host_str().unwrap_or_default();
-        let any = self.account.token.is_some() || self.account.app.is_some();
-        if any && !self.around.hosts.contains(host) {
-            return Err(Error::input(format!("the trust root does not let `{}` have credentials", escape(host)))
-                .detail(format!("forge `{}`: the token was not read", self.account.name))
-                .hint("if it is the right host, put it under `hosts` in a new `keys/trust.json`: `lifeboat trust show` says which are there"));
+        if self.account.token.is_none() && self.account.app.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let unread = format!("forge `{}`: the token was not read", self.account.name);
+        may_have_credentials(&self.around.hosts, url, &unread)
     }
 
     /// Fetches an installation token, for this repository only. Nothing is lost when it is fetched twice.

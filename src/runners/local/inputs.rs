@@ -7,9 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use sha2::Digest as _;
-
 use super::job_dir::{JobDir, create_private_dir, create_private_file};
+use crate::effects::HashingReader;
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Sha256, escape};
 use crate::step::JobInput;
@@ -41,30 +40,16 @@ pub(super) fn put(job: &JobDir, inputs: &[(JobInput, PathBuf)]) -> Result<PathBu
     Ok(root)
 }
 
-/// Reads a file and computes its digest on the way.
-struct Hashing<R> {
-    inner: R,
-    hash: sha2::Sha256,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..n]);
-        Ok(n)
-    }
-}
-
-fn open(file: &Path, digest: &Sha256) -> Result<Hashing<fs::File>> {
+fn open(file: &Path, digest: &Sha256) -> Result<HashingReader<fs::File>> {
     let inner =
         fs::File::open(file).context(format!("cannot read input {} at `{}`", digest.short(), file.display()))?;
-    Ok(Hashing { inner, hash: sha2::Sha256::new() })
+    Ok(HashingReader::new(inner))
 }
 
 /// Reads what is left, and compares the digest.
-fn check(mut input: Hashing<fs::File>, digest: &Sha256, file: &Path) -> Result<()> {
+fn check(mut input: HashingReader<fs::File>, digest: &Sha256, file: &Path) -> Result<()> {
     io::copy(&mut input, &mut io::sink()).context(format!("cannot read input `{}`", file.display()))?;
-    if Sha256(input.hash.finalize().into()) != *digest {
+    if input.so_far().1 != *digest {
         return Err(Error::verification(format!("input {} has other bytes than its digest says", digest.short()))
             .detail(format!("file: {}", file.display()))
             .hint("move the file away; `lifeboat ship` makes it again"));

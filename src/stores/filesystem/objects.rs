@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Tree;
 use super::areas::{HELD, LOCKS, PROBE, STAGING, modes};
-use crate::effects::{Area, LockGuard, PathKind, PutNew, files};
+use crate::effects::{Area, CheckedReader, LockGuard, PathKind, PutNew, files};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::formats::digests::{self, Hasher};
+use crate::formats::digests;
 use crate::model::{Digests, Sha256};
 use crate::stores::path;
 
@@ -64,9 +64,9 @@ impl Tree {
         let what = || format!("cannot read `{}`", source.display());
         let file = self.disk.open(source).context(what())?;
         let file = file.ok_or_else(|| Error::fatal(format!("{}: it is gone", what())))?;
-        let mut source = Checked { file, hasher: Some(Hasher::new()), expected: *digests, differs: false };
+        let mut source = CheckedReader::new(file, *digests);
         let put = self.write_new(area, &target, digests.size, &mut source);
-        if source.differs {
+        if source.differs() {
             return Err(Error::verification(format!("cannot put `{path}`: its bytes are not the recorded ones"))
                 .detail(format!("expected sha256:{}", digests.sha256))
                 .hint("nothing was put; the local copy is damaged: move it away and run `lifeboat ship` again"));
@@ -380,29 +380,4 @@ fn is_down(e: &io::Error) -> bool {
         Io::TimedOut,
     ];
     gone.contains(&e.kind()) || e.raw_os_error() == Some(EIO)
-}
-
-/// Passes bytes on and fails at the end unless they are the expected ones.
-struct Checked {
-    file: Box<dyn Read + Send>,
-    hasher: Option<Hasher>,
-    expected: Digests,
-    differs: bool,
-}
-
-impl Read for Checked {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read(buf)?;
-        if n > 0 {
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(&buf[..n]);
-            }
-        } else if let Some(hasher) = self.hasher.take()
-            && hasher.finish() != self.expected
-        {
-            self.differs = true;
-        }
-        // Said at every further call too: a reader that is asked again after its end must not pass.
-        if self.differs { Err(io::Error::new(io::ErrorKind::InvalidData, "other bytes than recorded")) } else { Ok(n) }
-    }
 }

@@ -15,5 +15,4 @@ mod store;
 
 pub use io::{on_io, read_all, reader};
 pub use port::{Addresses, Entry, ObjectSource, OpenedObject, Owned, Promises, Server, other_bytes};
-pub(crate) use probe::random;
 pub use store::ServerStore;

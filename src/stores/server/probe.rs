@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::store::{STAGING, ServerStore};
 use super::{ObjectSource, Server, read_all};
-use crate::effects::{Capabilities, PutNew};
+use crate::effects::{Capabilities, PutNew, random};
 use crate::error::{Context as _, Error, Result};
 use crate::model::Stat;
 
@@ -31,7 +31,7 @@ impl ServerStore {
             }
         }
         // Two that look at once have a directory each.
-        let dir = format!("{STAGING}/{PROBE}/{now}-{:016x}", random()?);
+        let dir = format!("{STAGING}/{PROBE}/{now}-{:032x}", random()?);
         let found = self.observed(&dir).await;
         self.server.delete_dir(&dir).await?;
         found
@@ -111,9 +111,4 @@ impl ServerStore {
         let opened = opened.ok_or_else(|| Error::fatal("the server does not show what was just put there"))?;
         Ok((opened.stat.clone(), read_all(opened, key)?))
     }
-}
-
-/// A number that nobody guesses.
-pub(crate) fn random() -> Result<u64> {
-    getrandom::u64().map_err(|e| Error::fatal(format!("the operating system gives no random numbers: {e}")))
 }

@@ -13,7 +13,7 @@ use openssh_sftp_client::metadata::{MetaData, Permissions};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
 use super::session::{Connection, Refused, Session};
-use crate::effects::PutNew;
+use crate::effects::{PutNew, random};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::digests::Hasher;
 use crate::model::{Sha256, Stat};
@@ -62,9 +62,7 @@ fn permissions(mode: u16) -> Permissions {
 }
 
 fn own() -> Result<String> {
-    let mut number = [0; 16];
-    getrandom::fill(&mut number).context("this machine has no source of random numbers")?;
-    Ok(format!("{UPLOADS}/{:032x}", u128::from_be_bytes(number)))
+    Ok(format!("{UPLOADS}/{:032x}", random()?))
 }
 
 fn failed(doing: &str, key: &str, refused: Refused) -> Error {

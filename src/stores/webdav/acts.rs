@@ -14,7 +14,7 @@ use super::client::{Body, COPYING, Client, Request};
 use super::listing::{PROPFIND, Resource, entries, resources};
 use super::locks::Held;
 use super::streamed::Streamed;
-use crate::effects::PutNew;
+use crate::effects::{PutNew, random};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::http::Upload;
 use crate::model::{Sha256, Stat};
@@ -292,9 +292,7 @@ impl Dav {
 
     /// A name that nobody else has.
     fn own() -> Result<String> {
-        let mut number = [0; 16];
-        getrandom::fill(&mut number).context("this machine has no source of random numbers")?;
-        Ok(format!("{UPLOADS}/{:032x}", u128::from_be_bytes(number)))
+        Ok(format!("{UPLOADS}/{:032x}", random()?))
     }
 
     async fn created(&self, key: &str, source: &Owned) -> Result<PutNew> {

@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 use reqwest::header::{self, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
 
-use super::{Configured, may_go_to};
+use super::Configured;
 use crate::adapter::Around;
 use crate::effects::{Breaker, Clock, Failure, SecretResolver};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::http::{Deadlines, DetachedLookup, Upload, plain_reason};
+use crate::http::{Deadlines, DetachedLookup, Upload, may_have_credentials, plain_reason};
 use crate::model::escape;
 
 /// How often a read is sent before the server counts as down.
@@ -133,8 +133,8 @@ impl Client {
         if let Some(header) = self.authorization.get() {
             return Ok(header.clone());
         }
-        may_go_to(&self.store, &self.hosts)?;
         let name = &self.store.name;
+        may_have_credentials(&self.hosts, &self.store.base, &format!("store `{name}`: the password was not read"))?;
         let reference =
             self.store.password.as_ref().ok_or_else(|| Error::input(format!("store `{name}` has no password")))?;
         let password = (self.secrets)(reference).map_err(|e| e.context(format!("password of store `{name}`")))?;

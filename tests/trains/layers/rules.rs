@@ -52,7 +52,7 @@ const IMPORTS: &[(&str, &str)] = &[
         "wiring",
         "adapter config effects engine error forges gather git host http model remotes runners signers stores registries advisories announcers",
     ),
-    ("drill", "config effects error formats model signers step trust"),
+    ("drill", "config effects error formats http model signers step trust"),
     ("cli", "*"),
     ("main", "*"),
     ("lib", "*"),
