@@ -3,6 +3,7 @@
 //! violation, in `planted`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod kinds;
 mod planted;
 mod rules;
 mod source;
@@ -38,7 +39,7 @@ fn every_adapter_is_in_its_folder_s_registry() {
 
 #[test]
 fn kinds_of_steps_are_distinguished_in_three_modules() {
-    judged(rules::kinds);
+    judged(kinds::kinds);
 }
 
 #[test]

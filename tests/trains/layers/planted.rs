@@ -1,7 +1,7 @@
 //! Each rule fails on a violation that was planted, and lets pass what only looks like one.
 
-use crate::layers::rules;
 use crate::layers::source::Source;
+use crate::layers::{kinds, rules};
 
 fn found(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) -> Vec<String> {
     rule(&[Source::new(path, text)])
@@ -57,16 +57,16 @@ fn vendors_in_the_core() {
 
 #[test]
 fn kinds_of_steps_distinguished_elsewhere() {
-    caught(rules::kinds, "src/cli/status.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Prepare(_)) }");
-    caught(rules::kinds, "src/engine/review.rs", "fn f(o: Outcome) { if let crate::step::Outcome::Built(_) = o {} }");
-    caught(rules::kinds, "src/engine/perform/gate.rs", "use crate::step::Step::{Gate, Seal};");
-    caught(rules::kinds, "src/engine/run.rs", "use crate::step::Outcome::*;");
-    passes(rules::kinds, "src/plan/amend.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Gate(_)) }");
-    passes(rules::kinds, "src/engine/run.rs", "fn f() { Outcome::from(made); VersionStep::Patch; Step::name(s); }");
-    passes(rules::kinds, "src/engine/run.rs", "#[cfg(test)]\nmod tests { use crate::step::Step::Gate; }");
+    caught(kinds::kinds, "src/cli/status.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Prepare(_)) }");
+    caught(kinds::kinds, "src/engine/review.rs", "fn f(o: Outcome) { if let crate::step::Outcome::Built(_) = o {} }");
+    caught(kinds::kinds, "src/engine/perform/gate.rs", "use crate::step::Step::{Gate, Seal};");
+    caught(kinds::kinds, "src/engine/run.rs", "use crate::step::Outcome::*;");
+    passes(kinds::kinds, "src/plan/amend.rs", "fn f(s: &Step) -> bool { matches!(s, Step::Gate(_)) }");
+    passes(kinds::kinds, "src/engine/run.rs", "fn f() { Outcome::from(made); VersionStep::Patch; Step::name(s); }");
+    passes(kinds::kinds, "src/engine/run.rs", "#[cfg(test)]\nmod tests { use crate::step::Step::Gate; }");
     let by_text = |code: &str| {
         let kind = Source::new("src/step.rs", "const NAME: &'static str = \"sign\";");
-        rules::kinds(&[kind, Source::new("src/cli/status.rs", code)]).len()
+        kinds::kinds(&[kind, Source::new("src/cli/status.rs", code)]).len()
     };
     assert_eq!(by_text("fn f(s: &str) { match s { \"sign\" | \"x\" => 1, _ => 0 } }"), 1);
     assert_eq!(by_text("fn f(id: &StepId) -> bool { id.as_str().starts_with(\"sign/\") }"), 1);
@@ -75,9 +75,9 @@ fn kinds_of_steps_distinguished_elsewhere() {
     assert_eq!(by_text("fn f() { document.list(\"sign\"); say(\"sign here\"); [\"sign\", \"seal\"] }"), 0);
     assert_eq!(by_text("// \"sign\" => 1\n#[cfg(test)]\nmod tests { fn f() -> bool { s == \"sign\" } }"), 0);
     let kind = Source::new("src/step/sign.rs", "impl Kind for Sign {}");
-    assert_eq!(rules::kinds(std::slice::from_ref(&kind)).len(), 1);
+    assert_eq!(kinds::kinds(std::slice::from_ref(&kind)).len(), 1);
     let performed = Source::new("src/engine/perform/sign.rs", "impl Perform for Sign {}");
-    assert_eq!(rules::kinds(&[kind, performed]), Vec::<String>::new());
+    assert_eq!(kinds::kinds(&[kind, performed]), Vec::<String>::new());
 }
 
 #[test]
