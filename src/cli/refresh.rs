@@ -11,9 +11,8 @@ use serde::Serialize;
 use super::project::LocalProject;
 use super::{Global, Output};
 use crate::effects::{Effects, NoProgress, Objects, Store, locks};
-use crate::engine::Race;
-use crate::engine::TrainDir;
 use crate::engine::index::{IndexWriter, ReleaseHistory, unlisted};
+use crate::engine::{TrainDir, until_ours};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::Index;
 use crate::model::StoreName;
@@ -105,8 +104,7 @@ impl Refreshing<'_> {
         let (trust, objects, past) = (self.trust, self.objects, &self.past);
         let writer = IndexWriter { effects: self.effects, trust, objects, released: &past.released };
         let none = BTreeSet::new();
-        let mut race = Race::of("the index", store);
-        loop {
+        until_ours(store, "the index", || async {
             let now = self.effects.clock.now();
             let there = read_index(store, self.trust, now).await.map_err(|e| {
                 e.hint("it was not signed again: find out who wrote it, and compare it with another store")
@@ -114,32 +112,27 @@ impl Refreshing<'_> {
             writer.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
             let Some(there) = there else {
                 if past.retired.is_empty() {
-                    return Ok(report(Done::Absent, None, &none));
+                    return Ok(Some(report(Done::Absent, None, &none)));
                 }
                 let retired = writer.retire(store, &past.retired).await?;
                 let made = read_index(store, self.trust, now).await?;
-                return Ok(report(Done::Signed, made.as_ref().map(|t| &t.index), &retired));
+                return Ok(Some(report(Done::Signed, made.as_ref().map(|t| &t.index), &retired)));
             };
             let soon = now.checked_add(SOON).context("the clock is wrong")?;
             let base = writer.base_from(store, &there).await?;
             let retire = unlisted(&base, &past.retired);
             if !self.always && retire.is_empty() && there.index.expires >= soon && writer.by_current_key(&there) {
                 // A writer that was killed may have left the signature of the index before.
-                if writer.beside(store, &there.bytes, &there.signature).await? {
-                    return Ok(report(Done::Kept, Some(&there.index), &none));
-                }
-                race.lost()?;
-                continue;
+                let ours = writer.beside(store, &there.bytes, &there.signature).await?;
+                return Ok(ours.then(|| report(Done::Kept, Some(&there.index), &none)));
             }
             let (now, expires) = writer.now()?;
             let next = base.next([], retire.clone(), now, expires)?;
-            if let Some(signature) = writer.put(store, Some(&there.bytes), &next).await?
-                && writer.beside(store, &next.to_bytes()?, &signature).await?
-            {
-                return Ok(report(Done::Signed, Some(&next), &retire));
-            }
-            race.lost()?;
-        }
+            let Some(signature) = writer.put(store, Some(&there.bytes), &next).await? else { return Ok(None) };
+            let ours = writer.beside(store, &next.to_bytes()?, &signature).await?;
+            Ok(ours.then(|| report(Done::Signed, Some(&next), &retire)))
+        })
+        .await
     }
 }
 

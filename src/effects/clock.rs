@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::error::Result;
 
@@ -14,6 +14,13 @@ pub trait Clock: Send + Sync {
 
     /// Waits until `when`; returns at once if it has passed.
     async fn sleep_until(&self, when: Timestamp);
+
+    /// Waits this many seconds.
+    async fn pause(&self, seconds: u32) {
+        if let Ok(until) = self.now().checked_add(SignedDuration::from_secs(i64::from(seconds))) {
+            self.sleep_until(until).await;
+        }
+    }
 
     /// What the clocks of other machines show that can be asked: whose, and the time. None where there are none.
     async fn elsewhere(&self) -> Vec<(String, Timestamp)> {

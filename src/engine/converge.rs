@@ -193,7 +193,7 @@ impl Writes {
         let known = names.iter().any(|name| self.writes.get(name).is_some_and(|write| !write.undone));
         let doubted = (known || trouble || self.recent) && self.looks < LOOKS;
         if doubted {
-            pause(clock, 1 << self.looks).await;
+            clock.pause(1 << self.looks).await;
             self.looks += 1;
         } else {
             (self.looks, self.recent) = (0, false);
@@ -218,37 +218,22 @@ pub(super) fn recent(before: &StepState, now: Timestamp) -> bool {
     before.attempts > 0 && ended.is_none_or(|at| now.duration_since(at) < SETTLED)
 }
 
-/// Waits this many seconds.
-pub(super) async fn pause(clock: &dyn Clock, seconds: i64) {
-    if let Ok(until) = clock.now().checked_add(SignedDuration::from_secs(seconds)) {
-        clock.sleep_until(until).await;
-    }
-}
-
-/// Tries at a public file that other writers move too: each computes it anew from what is there, and replaces just that.
-#[derive(Debug)]
-pub(crate) struct Race {
-    what: String,
-    lost: u32,
-}
-
-impl Race {
-    /// For this file of a store.
-    pub(crate) fn of(what: &str, store: &dyn Store) -> Self {
-        Self { what: format!("{what} of store `{}`", store.name()), lost: 0 }
-    }
-
-    /// Another writer was faster: everything is read and computed again.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Transient`] if that happens again and again.
-    pub(crate) fn lost(&mut self) -> Result<()> {
-        self.lost += 1;
-        if self.lost < RACES {
-            return Ok(());
+/// Replaces a public file that other writers move too. `attempt` reads everything, computes the file anew from that, and
+/// replaces just that; it gives nothing if another writer was faster, and is made again.
+///
+/// # Errors
+/// Those of an attempt; [`ErrorKind::Transient`] if another writer is faster again and again.
+pub(crate) async fn until_ours<T, F: Future<Output = Result<Option<T>>>>(
+    store: &dyn Store,
+    what: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T> {
+    for _ in 0..RACES {
+        if let Some(done) = attempt().await? {
+            return Ok(done);
         }
-        Err(Error::transient(format!("another writer keeps changing {}", self.what)))
     }
+    Err(Error::transient(format!("another writer keeps changing {what} of store `{}`", store.name())))
 }
 
 /// Brings a public object, which was seen to be `there`, to these bytes; says whether it is so, or another writer was faster.

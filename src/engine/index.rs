@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use semver::Version;
 
-use super::converge::{Race, replaced};
+use super::converge::{replaced, until_ours};
 use crate::effects::{Area, Effects, Objects, Role, Store, read_public};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{FRESH, Index};
@@ -190,8 +190,7 @@ impl IndexWriter<'_> {
     /// # Errors
     /// An index that does not count, or hides a release of ours; the key's, the store's.
     pub async fn retire(&self, store: &dyn Store, versions: &BTreeSet<Version>) -> Result<BTreeSet<Version>> {
-        let mut race = Race::of("the index", store);
-        loop {
+        until_ours(store, "the index", || async {
             let there = read_index(store, self.trust, self.effects.clock.now()).await?;
             self.lists_ours(store.name(), there.as_ref().map(|t| &t.index))?;
             let (now, expires) = self.now()?;
@@ -202,17 +201,14 @@ impl IndexWriter<'_> {
             };
             let new = unlisted(&old, versions);
             if new.is_empty() {
-                return Ok(new);
+                return Ok(Some(new));
             }
             let next = old.next([], new.clone(), now, expires)?;
             let signature = self.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await?;
-            if let Some(signature) = signature
-                && self.beside(store, &next.to_bytes()?, &signature).await?
-            {
-                return Ok(new);
-            }
-            race.lost()?;
-        }
+            let Some(signature) = signature else { return Ok(None) };
+            Ok(self.beside(store, &next.to_bytes()?, &signature).await?.then_some(new))
+        })
+        .await
     }
 }
 
@@ -222,17 +218,14 @@ impl IndexWriter<'_> {
 /// # Errors
 /// The store's; another writer who is always faster.
 pub async fn follow(store: &dyn Store, index: &[u8], path: &str, bytes: &[u8]) -> Result<bool> {
-    let mut race = Race::of(&format!("`{path}`"), store);
-    loop {
+    until_ours(store, &format!("`{path}`"), || async {
         let there = read_public(store, path).await?;
         if read_public(store, layout::INDEX).await?.as_deref() != Some(index) {
-            return Ok(false);
+            return Ok(Some(false));
         }
-        if replaced(store, path, there.as_deref(), bytes).await? {
-            return Ok(true);
-        }
-        race.lost()?;
-    }
+        Ok(replaced(store, path, there.as_deref(), bytes).await?.then_some(true))
+    })
+    .await
 }
 
 /// Those of the versions that an index neither retires nor lists as released: what is released cannot be taken back by it.

@@ -34,7 +34,7 @@ mod view;
 
 pub use clock::others_agree;
 pub use content::{Approvals, approvals, to_approve};
-pub(crate) use converge::{Race, replaced};
+pub(crate) use converge::{replaced, until_ours};
 pub use facts::Facts;
 pub use next::{Next, Question, next};
 pub(crate) use pages::{PageWriter, write as write_pages};

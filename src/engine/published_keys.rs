@@ -1,6 +1,6 @@
 //! The trust root and the certificates that a store serves.
 
-use super::converge::{Race, replaced};
+use super::converge::{replaced, until_ours};
 use crate::effects::{Store, read_public};
 use crate::error::Result;
 use crate::formats::layout;
@@ -31,23 +31,20 @@ pub(crate) async fn publish(store: &dyn Store, trust: &TrustedRoot) -> Result<()
 /// or the signature by which a key counted before its expiry was extended. What is there and no such certificate goes.
 async fn merge(store: &dyn Store, path: &str, bytes: &[u8]) -> Result<()> {
     let ours = Certificate::parse(bytes, path)?;
-    let mut race = Race::of(&format!("`{path}`"), store);
-    loop {
+    until_ours(store, &format!("`{path}`"), || async {
         let there = read_public(store, path).await?;
         let known = there.as_ref().and_then(|b| Certificate::parse(b, path).ok()).and_then(|c| c.merged(&ours).ok());
         let merged = known.as_ref().unwrap_or(&ours).armored()?.into_bytes();
-        if replaced(store, path, there.as_deref(), &merged).await? {
-            return Ok(());
-        }
-        race.lost()?;
-    }
+        Ok(replaced(store, path, there.as_deref(), &merged).await?.then_some(()))
+    })
+    .await
 }
 
 /// Brings a public object to these bytes; for what is the same whoever writes it.
 async fn replace(store: &dyn Store, path: &str, bytes: &[u8]) -> Result<()> {
-    let mut race = Race::of(&format!("`{path}`"), store);
-    while !replaced(store, path, read_public(store, path).await?.as_deref(), bytes).await? {
-        race.lost()?;
-    }
-    Ok(())
+    until_ours(store, &format!("`{path}`"), || async {
+        let there = read_public(store, path).await?;
+        Ok(replaced(store, path, there.as_deref(), bytes).await?.then_some(()))
+    })
+    .await
 }

@@ -17,15 +17,13 @@ use super::credentials;
 use super::dialect::{Deadlines, Dialect};
 use super::limits::{exhausted, limited};
 use super::pages::Pages;
+use super::read::{ANSWER_LIMIT, read_again};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
 use super::{Account, Surroundings};
 use crate::effects::{Breaker, Failure};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::model::{Sha256, escape};
-
-/// How often a read is sent before its host counts as down.
-const READS: u32 = 3;
 
 /// How often one call waits for a rate limit to pass.
 const WAITS: u32 = 3;
@@ -35,9 +33,6 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(75);
 
 /// How much of a server's message an error shows.
 const MESSAGE_CHARS: usize = 300;
-
-/// Answers above this size are refused, in bytes: a page of a hundred releases with eighty assets each is below.
-const ANSWER_LIMIT: usize = 32 << 20;
 
 /// How long the body of an answer may take as a whole, however steadily it comes.
 const BODY_LIMIT: Duration = Duration::from_secs(120);
@@ -207,16 +202,9 @@ impl Client {
     }
 
     async fn read(&self, url: &Url, kind: Kind) -> Result<Answer> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let call = Call { host: Host::Api, method: &Method::GET, url, body: &Body::None, kind };
-            match self.call(call).await? {
-                Ok(answer) => return Ok(answer),
-                Err(lost) if tries == READS => return Err(self.down(Host::Api, &lost.why)),
-                Err(_) => self.pause(SignedDuration::from_secs(i64::from(tries))).await,
-            }
-        }
+        let call = Call { host: Host::Api, method: &Method::GET, url, body: &Body::None, kind };
+        let answered = read_again(&*self.around.clock, || self.call(call)).await?;
+        answered.map_err(|lost| self.down(Host::Api, &lost.why))
     }
 
     /// Reads all pages below `path`, an array each.
@@ -416,12 +404,6 @@ impl Client {
             kept.insert(url.to_string(), Kept { etag: etag.clone(), link, body: answer.body.clone() });
         }
         answer
-    }
-
-    pub(crate) async fn pause(&self, wait: SignedDuration) {
-        if let Ok(until) = self.around.clock.now().checked_add(wait) {
-            self.around.clock.sleep_until(until).await;
-        }
     }
 
     fn named(&self, host: Host) -> String {

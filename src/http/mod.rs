@@ -11,6 +11,7 @@ mod credentials;
 mod dialect;
 mod limits;
 mod pages;
+mod read;
 mod reason;
 mod upload;
 
@@ -28,6 +29,7 @@ pub(crate) use client::{Body, Client, Host};
 pub use dialect::Deadlines;
 pub(crate) use dialect::Dialect;
 pub(crate) use pages::Pages;
+pub(crate) use read::{ANSWER_LIMIT, read_again};
 pub(crate) use reason::{DetachedLookup, plain_reason};
 pub(crate) use upload::{Form, Upload};
 

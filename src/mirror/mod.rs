@@ -12,10 +12,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use semver::Version;
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::config::TemplateSet;
 use crate::effects::{Disk, Progress, ProgressEvent, Store};
-use crate::engine::{self, PageWriter, Race, write_pages};
+use crate::engine::{self, PageWriter, until_ours, write_pages};
 use crate::error::{Error, Result};
 use crate::formats::layout;
 use crate::model::{Sha256, counted, escape};
@@ -69,22 +70,23 @@ pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
         return Err(Error::fatal(format!("store `{}` cannot keep two writers apart", mirror.to.name()))
             .hint("`lifeboat doctor` says what it can do; nothing was copied"));
     }
-    let mut done = Mirrored::default();
-    let mut race = Race::of("what is mirrored to", mirror.to);
-    loop {
+    let done = Mutex::new(Mirrored::default());
+    until_ours(mirror.to, "what is mirrored to", || async {
+        let done = &mut *done.lock().await;
         // The index is read first, and again at the end: what lies between belongs together.
         let from = mirror.from.anew();
         let index = mirror.index(&from).await?;
         let before = mirror.there(&index).await?;
-        mirror.releases(&from, &index, &mut done).await?;
+        mirror.releases(&from, &index, done).await?;
         engine::publish_keys(mirror.to, mirror.trust).await?;
         let moved = || async { Ok::<_, Error>(mirror.index(&from.anew()).await?.bytes != index.bytes) };
-        if repository::copy(mirror, &from, &mut done).await? && !moved().await? && mirror.point(&index, before).await? {
-            done.index = index.index.counter;
-            return Ok(done);
-        }
-        race.lost()?;
-    }
+        let ours =
+            repository::copy(mirror, &from, done).await? && !moved().await? && mirror.point(&index, before).await?;
+        done.index = index.index.counter;
+        Ok(ours.then_some(()))
+    })
+    .await?;
+    Ok(done.into_inner())
 }
 
 impl Mirror<'_> {

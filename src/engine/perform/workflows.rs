@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use super::Acting;
 use crate::effects::{Automation, Forge, Switch};
-use crate::engine::converge::{Assessment, Wanted, Writes, converge, pause};
+use crate::engine::converge::{Assessment, Wanted, Writes, converge};
 use crate::engine::other_trains::{self, WorkflowLock};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::Event;
@@ -17,7 +17,7 @@ use crate::step::{SeeWorkflows, StepId, StepKey, SuppressWorkflows, SwitchWorkfl
 
 /// How long after a delivery workflows stay off, in seconds. A forge looks at a push some seconds after it took it, and
 /// promises no bound.
-const SETTLES: i64 = 60;
+const SETTLES: u32 = 60;
 
 /// Which of these workflows are on.
 pub(super) async fn see(acting: &Acting<'_>, step: &SeeWorkflows) -> Result<Vec<String>> {
@@ -96,10 +96,11 @@ pub(super) async fn restore(acting: &Acting<'_>, step: &SwitchWorkflows) -> Resu
         return Ok(Vec::new());
     }
     let clock = &*acting.effects.clock;
-    pause(clock, SETTLES).await;
+    clock.pause(SETTLES).await;
     // Another train may have begun to deliver meanwhile, and one may act just now.
     let _lock = other_trains::lock_workflows(acting.effects, acting.train, &step.forge).await?;
-    let settled = clock.now().checked_sub(SignedDuration::from_secs(SETTLES)).context("the clock is out of range")?;
+    let settled =
+        clock.now().checked_sub(SignedDuration::from_secs(SETTLES.into())).context("the clock is out of range")?;
     let needed = other_trains::keep_off(&*acting.effects.disk, acting.train.dir(), &step.forge, settled)?;
     let free: Vec<String> = on.iter().filter(|f| !needed.contains_key(*f)).cloned().collect();
     switch_all(acting, &step.forge, &free, Switch::On).await?;

@@ -1,13 +1,12 @@
 //! Credentials for API calls: a configured token, or an app's installation token.
 
-use jiff::SignedDuration;
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Url};
 
 use super::super::credentials::{self, Granted, TokenRequest};
-use super::{Body, Call, Client, Host, Kind, READS};
+use super::{Body, Call, Client, Host, Kind};
 use crate::error::{Context as _, Error, Result};
-use crate::http::{AppSpec, may_have_credentials};
+use crate::http::{AppSpec, may_have_credentials, read_again};
 use crate::model::Secret;
 
 impl Client {
@@ -54,19 +53,15 @@ impl Client {
             (self.around.secrets)(&app.private_key).map_err(|e| e.context(format!("private key of forge `{name}`")))?;
         let repository = self.account.repository.rsplit('/').next().unwrap_or_default();
         let wanted = serde_json::to_vec(&TokenRequest { repositories: [repository] }).context("cannot write JSON")?;
-        let mut tries = 0;
-        let answer = loop {
-            tries += 1;
+        let send = || async {
             let assertion = credentials::assertion(name, app, &key, self.around.clock.now())?;
             let own = credentials::authorization(name, "Bearer", &assertion)?;
             let body = Body::Json(wanted.clone());
             let call = Call { host: Host::Api, method: &Method::POST, url: &url, body: &body, kind: Kind::Write };
-            match self.call_as(&own, call).await? {
-                Ok(answer) => break answer,
-                Err(lost) if tries == READS => return Err(self.down(Host::Api, &lost.why)),
-                Err(_) => self.pause(SignedDuration::from_secs(i64::from(tries))).await,
-            }
+            self.call_as(&own, call).await
         };
+        let answered = read_again(&*self.around.clock, send).await?;
+        let answer = answered.map_err(|lost| self.down(Host::Api, &lost.why))?;
         let granted: Granted = self.json(&answer, "POST", &url).map_err(|e| {
             e.hint("compare `app.id`, `app.installation` and `app.private_key` with the app's settings; this machine's clock counts too")
         })?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::SignedDuration;
 use parking_lot::Mutex;
 use reqwest::header::{self, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
@@ -15,13 +14,9 @@ use super::Configured;
 use crate::adapter::Around;
 use crate::effects::{Breaker, Clock, Failure, SecretResolver};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::http::{Deadlines, DetachedLookup, Upload, may_have_credentials, plain_reason};
+use crate::http::{ANSWER_LIMIT, Deadlines, DetachedLookup, Upload, may_have_credentials, plain_reason, read_again};
 use crate::model::escape;
 
-/// How often a read is sent before the server counts as down.
-const READS: u32 = 3;
-/// Answers to `PROPFIND` and `LOCK` above this size are refused, in bytes: a directory of ten thousand objects is below.
-const ANSWER_LIMIT: usize = 32 << 20;
 /// How long a server may take to copy an object of any size. That it is gone shows earlier: see `tcp_keepalive` below.
 pub(super) const COPYING: Duration = Duration::from_secs(600);
 
@@ -146,20 +141,14 @@ impl Client {
 
     /// Reads something; sent again after a pause if the answer is lost, since reading changes nothing.
     pub(super) async fn read<'a>(&self, request: impl Fn() -> Result<Request<'a>>) -> Result<Response> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
+        let request = &request;
+        let send = || async move {
             match self.send(request()?).await {
-                Err(e) if e.kind() == ErrorKind::Transient && tries < READS => self.pause(tries).await,
-                done => return done,
+                Err(e) if e.kind() == ErrorKind::Transient => Ok(Err(e)),
+                done => done.map(Ok),
             }
-        }
-    }
-
-    async fn pause(&self, seconds: u32) {
-        if let Ok(until) = self.clock.now().checked_add(SignedDuration::from_secs(i64::from(seconds))) {
-            self.clock.sleep_until(until).await;
-        }
+        };
+        read_again(&*self.clock, send).await?
     }
 
     /// Sends one request; an answer says something about the object, and is neither a refusal of the credentials nor the

@@ -8,7 +8,7 @@ use super::super::promote::restoring;
 use super::super::{Acting, summed};
 use crate::effects::{Effects, Store};
 use crate::engine::Train;
-use crate::engine::converge::Race;
+use crate::engine::converge::until_ours;
 use crate::engine::index::{IndexWriter, unlisted};
 use crate::engine::pages::{self, PageWriter};
 use crate::error::{Error, Result};
@@ -66,8 +66,7 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
     let (entries, writer) = (entries(acting, step)?, writer(acting));
     let (templates, lines) = (&acting.train.plan().templates, step.lines.keys().cloned().collect());
     let pages = PageWriter { templates, root: acting.train.trust().digest, lines: &lines };
-    let mut race = Race::of("the index", store);
-    loop {
+    until_ours(store, "the index", || async {
         let there = signed_index(acting, store).await?;
         let (now, expires) = writer.now()?;
         let old = match &there {
@@ -87,17 +86,14 @@ pub(super) async fn move_index(acting: &Acting<'_>, step: &Point, store: &dyn St
             old.next(entries.clone(), retire, now, expires)?
         };
         let old = there.as_ref().map(|t| &t.bytes[..]);
-        let Some(signature) = writer.put(store, old, &next).await? else {
-            race.lost()?;
-            continue;
-        };
+        let Some(signature) = writer.put(store, old, &next).await? else { return Ok(None) };
         // Another train may have moved the index meanwhile: then what follows it is that one's, and ours must be in it.
         let bytes = next.to_bytes()?;
-        if writer.beside(store, &bytes, &signature).await? && pages::write(&pages, store, &next, &bytes).await? {
-            return Ok(next);
-        }
-        race.lost()?;
-    }
+        let ours =
+            writer.beside(store, &bytes, &signature).await? && pages::write(&pages, store, &next, &bytes).await?;
+        Ok(ours.then_some(next))
+    })
+    .await
 }
 
 /// Whether the store's index, which must be signed, lists the train's releases.

@@ -13,7 +13,7 @@ use super::super::{Acting, prepared, sealed};
 use super::listed::signed_index;
 use crate::effects::{Area, Served, StaticContent, StaticFile, Store, blocking, read_public};
 use crate::engine::Train;
-use crate::engine::converge::{Race, replaced};
+use crate::engine::converge::{replaced, until_ours};
 use crate::error::{Error, Result};
 use crate::formats::layout;
 use crate::model::{BranchName, Oid, escape};
@@ -27,8 +27,7 @@ const REFS: &str = "info/refs";
 pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) -> Result<()> {
     let tips = blocking(|| tips(acting, step))?;
     let names: Vec<String> = tips.iter().map(|(name, _)| name.clone()).collect();
-    let mut race = Race::of("the served refs", store);
-    loop {
+    until_ours(store, "the served refs", || async {
         let seen = Seen::read(step, store, &names).await?;
         let newest = match signed_index(acting, store).await? {
             Some(there) => there.index.latest.overall,
@@ -36,11 +35,9 @@ pub(super) async fn serve(acting: &Acting<'_>, step: &Point, store: &dyn Store) 
         };
         let head = seen.head(step, newest);
         let files = files(acting, step, &tips, (&head, seen.served(&names)?))?;
-        if seen.write(acting, store, files).await? {
-            return Ok(());
-        }
-        race.lost()?;
-    }
+        Ok(seen.write(acting, store, files).await?.then_some(()))
+    })
+    .await
 }
 
 /// The files to write over what is `served`: what the lines stand on was packed before the gate.
