@@ -16,7 +16,7 @@ use super::answer::Answer;
 use super::credentials;
 use super::dialect::{Deadlines, Dialect};
 use super::limits::{exhausted, limited};
-use super::pages::Pages;
+use super::pages::pages;
 use super::read::{ANSWER_LIMIT, read_again};
 use super::reason::{DetachedLookup, plain_reason};
 use super::upload::Upload;
@@ -207,22 +207,31 @@ impl Client {
         answered.map_err(|lost| self.down(Host::Api, &lost.why))
     }
 
-    /// Reads all pages below `path`, an array each.
+    /// Reads all pages below `path`, an array each; nothing if it is not there.
     pub(crate) async fn get_all<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Option<Vec<T>>> {
-        let (mut out, mut pages) = (Vec::new(), Pages::of(&self.account.name, path));
-        let mut next = Some(self.url(&format!("{path}?per_page=100"))?);
-        while let Some(url) = next {
+        Ok(self.list(path, self.url(&format!("{path}?per_page=100"))?).await?.ok())
+    }
+
+    /// Reads all pages of a list from its first on, an array each.
+    pub(crate) async fn get_list<T: serde::de::DeserializeOwned>(&self, path: &str, first: Url) -> Result<Vec<T>> {
+        match self.list(path, first.clone()).await? {
+            Ok(all) => Ok(all),
+            Err(absent) => self.json(&absent, "GET", &first),
+        }
+    }
+
+    /// Reads all pages of a list; the answer that says that it is not there, if one does.
+    async fn list<T: serde::de::DeserializeOwned>(&self, path: &str, first: Url) -> Result<Result<Vec<T>, Answer>> {
+        let read = |url: Url| async move {
             let answer = self.get(&url).await?;
             if answer.status == 404 {
-                return Ok(None);
+                return Ok((Err(answer), None));
             }
-            out.extend(self.json::<Vec<T>>(&answer, "GET", &url)?);
-            next = answer.next_page(&url)?;
-            if next.is_some() {
-                pages.next()?;
-            }
-        }
-        Ok(Some(out))
+            let page: Vec<T> = self.json(&answer, "GET", &url)?;
+            Ok((Ok(page), answer.next_page(&url)?))
+        };
+        let read = pages((&self.account.name, path), first, read).await?;
+        Ok(read.into_iter().collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().flatten().collect()))
     }
 
     /// Makes one change. The error's kind says how sure it is: see [`crate::effects::Forge`].

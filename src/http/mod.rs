@@ -28,7 +28,7 @@ pub(crate) use anonymous::read as read_as_stranger;
 pub(crate) use client::{Body, Client, Host};
 pub use dialect::Deadlines;
 pub(crate) use dialect::Dialect;
-pub(crate) use pages::Pages;
+pub(crate) use pages::pages;
 pub(crate) use read::{ANSWER_LIMIT, read_again};
 pub(crate) use reason::{DetachedLookup, plain_reason};
 pub(crate) use upload::{Form, Upload};

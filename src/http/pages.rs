@@ -6,45 +6,41 @@ use crate::model::{RemoteName, escape};
 /// How many pages of a list are read: GitHub shows the first ten thousand entries of any, a hundred a page.
 const PAGES: usize = 200;
 
-/// Counts the pages of one list.
-pub(crate) struct Pages {
-    what: String,
-    page: usize,
-}
-
-impl Pages {
-    /// The first page of a list of this server.
-    pub(crate) fn of(server: &RemoteName, list: &str) -> Self {
-        Self { what: format!("`{server}` has more than {PAGES} pages of `{}`", escape(list)), page: 1 }
-    }
-
-    /// The page to read now, from 1.
-    pub(crate) fn page(&self) -> usize {
-        self.page
-    }
-
-    /// Turns to the next page.
-    ///
-    /// # Errors
-    /// There are more than any list has.
-    pub(crate) fn next(&mut self) -> Result<()> {
-        if self.page == PAGES {
-            return Err(Error::verification(self.what.clone()).hint("is that address the forge's own?"));
+/// Reads all pages of a `list` of this server. `read` is given where a page is, from `first` on, and gives the page and where
+/// the next one is, if there is one.
+///
+/// # Errors
+/// Those of a read; more pages than any list has.
+pub(crate) async fn pages<At, Page, F: Future<Output = Result<(Page, Option<At>)>>>(
+    (server, list): (&RemoteName, &str),
+    first: At,
+    mut read: impl FnMut(At) -> F,
+) -> Result<Vec<Page>> {
+    let mut out = Vec::new();
+    let mut next = Some(first);
+    while let Some(at) = next {
+        if out.len() == PAGES {
+            let what = format!("`{server}` has more than {PAGES} pages of `{}`", escape(list));
+            return Err(Error::verification(what).hint("is that address the forge's own?"));
         }
-        self.page += 1;
-        Ok(())
+        let (page, after) = read(at).await?;
+        out.push(page);
+        next = after;
     }
+    Ok(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_list_ends() {
-        let mut pages = Pages::of(&RemoteName::new("forge").unwrap(), "/releases");
-        let read = (1..).take_while(|_| pages.next().is_ok()).count();
-        assert_eq!((read, pages.page()), (PAGES - 1, PAGES));
-        assert!(pages.next().unwrap_err().message().contains("more than 200 pages of `/releases`"));
+    #[tokio::test]
+    async fn a_list_ends() {
+        let server = RemoteName::new("forge").unwrap();
+        let list = (&server, "/releases");
+        let read = pages(list, 1, |n| async move { Ok((n, (n < PAGES).then_some(n + 1))) }).await.unwrap();
+        assert_eq!(read, (1..=PAGES).collect::<Vec<_>>());
+        let endless = pages(list, 1, |n| async move { Ok((n, Some(n + 1))) }).await.unwrap_err();
+        assert!(endless.message().contains("more than 200 pages of `/releases`"), "{}", endless.message());
     }
 }

@@ -1,9 +1,11 @@
 //! Whole deliveries without failures, and what a person may have done by hand.
 
+use lifeboat::effects::PullState;
 use lifeboat::engine::Ended;
 use lifeboat::error::ErrorKind;
 use lifeboat::journal::TrainState;
 
+use crate::github_double::pulls::Pull;
 use crate::github_double::state::{Asset, Release};
 use crate::train::{ASSETS, LINES, Template, double_with, tag_id};
 
@@ -292,6 +294,30 @@ async fn a_second_look_is_conditional() {
     assert_eq!(double.world().state.not_modified as usize, reads - 1);
     double.world().state.releases[3].notes = "new".into();
     assert!(forge.observe(&tag).await.unwrap().releases.iter().any(|r| r.notes == "new"));
+}
+
+/// The one that counts is the oldest of many that were opened from this branch: it is not on the first page.
+#[tokio::test]
+async fn pull_requests_beyond_the_first_page_are_seen() {
+    let (template, double) = (Template::new(), double_with(&[]).await);
+    {
+        let mut world = double.world();
+        for i in 0..130 {
+            let number = world.state.number();
+            let (from, into) = ("lifeboat/drill/main".to_owned(), "main".to_owned());
+            let title = "Bring it home".to_owned();
+            // Those of other branches are not asked for, on no page.
+            let other = if i % 5 == 4 { "other" } else { "main" };
+            let from = from.replace("main", other);
+            world.state.pulls.push(Pull { number, from, into, title, open: false, merged: i == 0 });
+        }
+    }
+    let forge = template.copy().forge(&double);
+    let pulls = forge.pull_requests().unwrap();
+    let seen = pulls.pulls(&"lifeboat/drill/main".parse().unwrap(), &"main".parse().unwrap()).await.unwrap();
+    assert_eq!(seen.len(), 104);
+    assert_eq!(seen.iter().filter(|p| p.state == PullState::Merged).count(), 1);
+    assert_eq!(double.world().violations, Vec::<String>::new());
 }
 
 /// The last request that the server allows for now is the last one that is sent before it says that there are more.

@@ -10,7 +10,7 @@ mod contract;
 pub mod faults;
 mod filled;
 mod http;
-mod pulls;
+pub mod pulls;
 mod routes;
 pub mod state;
 

@@ -1,5 +1,6 @@
 //! The operations of the API that the double serves.
 
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::contract::contract;
@@ -261,8 +262,11 @@ pub(super) fn page(request: &Request, elsewhere: Option<&str>, api: &str, all: V
     let mut answer = answer_of(200, &Value::Array(part));
     if more || elsewhere.is_some() {
         let api = elsewhere.unwrap_or(api);
-        let next = format!("<{api}{}?per_page={per_page}&page={}>; rel=\"next\"", request.path, page + 1);
-        answer.headers.push(("link".to_owned(), next));
+        // The next page's address asks the same question.
+        let asked = request.query.iter().filter(|(name, _)| name != "page");
+        let mut next = Url::parse(&format!("{api}{}", request.path)).unwrap();
+        next.query_pairs_mut().extend_pairs(asked).append_pair("page", &(page + 1).to_string());
+        answer.headers.push(("link".to_owned(), format!("<{next}>; rel=\"next\"")));
     }
     answer
 }

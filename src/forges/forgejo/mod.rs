@@ -5,7 +5,7 @@
 
 mod http;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::effects::{
     AssetFile, Discard, Forge, ForgeView, MarkLatest, ReleaseText, SeenAsset, SeenLatest, SeenRelease,
 };
 use crate::error::{Context as _, Error, Result};
-use crate::http::{Pages, host};
+use crate::http::{host, pages};
 use crate::model::{Oid, RemoteName, SecretRef, Sha256, TagName, escape};
 use crate::table::{Faults, RawSecret, Table, Text, keys, keys_of, secrets, server_address};
 
@@ -216,9 +216,7 @@ impl Forge for Forgejo {
 
     async fn observe(&self, tag: &TagName) -> Result<ForgeView> {
         let mut view = ForgeView { tag: self.tag(tag).await?, releases: Vec::new(), latest: SeenLatest::Newest };
-        let mut pages = Pages::of(&self.name, "/releases");
-        loop {
-            let page = pages.page();
+        let read = |(page, mut seen): (usize, BTreeSet<u64>)| async move {
             let path = self.path(&format!("/releases?limit={PAGE}&page={page}"));
             let found: Vec<Release> = self.http.get(&path).await?.ok_or_else(|| {
                 Error::input(format!("`{}` shows no repository `{}`", self.name, escape(&self.repository))).hint(
@@ -226,24 +224,26 @@ impl Forge for Forgejo {
                 )
             })?;
             // A server that forgets the page number shows the first one forever.
-            if found.iter().all(|r| view.releases.iter().any(|seen| seen.id == r.id)) {
-                break;
+            if found.iter().all(|r| seen.contains(&r.id)) {
+                return Ok((Vec::new(), None));
             }
-            pages.next()?;
-            for release in found {
-                let ours = release.tag_name == tag.as_str();
-                let assets = if ours { self.assets(release.id, release.assets).await? } else { Vec::new() };
-                view.releases.push(SeenRelease {
-                    id: release.id,
-                    tag: release.tag_name,
-                    title: release.name,
-                    notes: release.body,
-                    draft: release.draft,
-                    prerelease: release.prerelease,
-                    location: release.html_url,
-                    assets,
-                });
-            }
+            seen.extend(found.iter().map(|r| r.id));
+            Ok((found, Some((page + 1, seen))))
+        };
+        let listed = pages((&self.name, "/releases"), (1, BTreeSet::new()), read).await?;
+        for release in listed.into_iter().flatten() {
+            let ours = release.tag_name == tag.as_str();
+            let assets = if ours { self.assets(release.id, release.assets).await? } else { Vec::new() };
+            view.releases.push(SeenRelease {
+                id: release.id,
+                tag: release.tag_name,
+                title: release.name,
+                notes: release.body,
+                draft: release.draft,
+                prerelease: release.prerelease,
+                location: release.html_url,
+                assets,
+            });
         }
         Ok(view)
     }

@@ -48,8 +48,7 @@ impl PullRequests for GitHub {
             .append_pair("head", &format!("{owner}:{from}"))
             .append_pair("base", into.as_str())
             .append_pair("per_page", "100");
-        let answer = self.client.get(&url).await?;
-        let found: Vec<Pull> = self.client.json(&answer, "GET", &url)?;
+        let found: Vec<Pull> = self.client.get_list("/pulls", url).await?;
         Ok(found.into_iter().map(SeenPull::from).collect())
     }
 

@@ -6,8 +6,7 @@ use serde::Deserialize;
 use super::GitHub;
 use crate::effects::{Automation, RunState, SeenRun, SeenWorkflow, Switch};
 use crate::error::Result;
-use crate::http::Pages;
-use crate::http::{Body, Host};
+use crate::http::{Body, Host, pages};
 use crate::model::Oid;
 
 /// `GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}`, where the id may be the file's name.
@@ -85,10 +84,7 @@ impl Automation for GitHub {
     }
 
     async fn runs(&self, commit: &Oid) -> Result<Vec<SeenRun>> {
-        let mut out: Vec<SeenRun> = Vec::new();
-        let mut pages = Pages::of(&self.name, "/actions/runs");
-        loop {
-            let page = pages.page();
+        let read = |(page, before): (usize, usize)| async move {
             let mut url = self.url("/actions/runs")?;
             url.query_pairs_mut()
                 .append_pair("head_sha", commit.as_str())
@@ -96,13 +92,11 @@ impl Automation for GitHub {
                 .append_pair("page", &page.to_string());
             let answer = self.client.get(&url).await?;
             let found: Runs = self.client.json(&answer, "GET", &url)?;
-            let last = found.workflow_runs.len() < PAGE;
-            out.extend(found.workflow_runs.into_iter().map(SeenRun::from));
-            if last || out.len() >= found.total_count {
-                break;
-            }
-            pages.next()?;
-        }
-        Ok(out)
+            let (here, so_far) = (found.workflow_runs.len(), before + found.workflow_runs.len());
+            let more = here == PAGE && so_far < found.total_count;
+            Ok((found.workflow_runs, more.then_some((page + 1, so_far))))
+        };
+        let read = pages((&self.name, "/actions/runs"), (1, 0), read).await?;
+        Ok(read.into_iter().flatten().map(SeenRun::from).collect())
     }
 }
