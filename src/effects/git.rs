@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::bump::SourceTree;
 use crate::error::{Error, Result};
+use crate::formats::refs::parse_info;
 use crate::formats::series::Series;
 use crate::model::{Ident, Oid, escape};
 use crate::step::{MergedAs, Submodule};
@@ -100,9 +101,9 @@ impl Served {
             let name = line.strip_prefix("P ").filter(|n| is_pack_name(n));
             served.packs.push(name.ok_or_else(|| bad("objects/info/packs", line))?.to_owned());
         }
-        for line in String::from_utf8_lossy(refs).lines() {
-            let (oid, name) = line.split_once('\t').ok_or_else(|| bad("info/refs", line))?;
-            let oid = oid.parse().map_err(|_| bad("info/refs", line))?;
+        let refs = String::from_utf8_lossy(refs);
+        for (name, id) in parse_info(&refs).map_err(|line| bad("info/refs", line))? {
+            let oid = id.parse().map_err(|_| bad("info/refs", &format!("{id}\t{name}")))?;
             served.refs.push((name.to_owned(), oid));
         }
         Ok(served)

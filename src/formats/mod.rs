@@ -18,6 +18,7 @@ pub mod layout;
 pub mod manifest;
 pub mod openpgp;
 pub mod prose;
+pub mod refs;
 pub mod requirement;
 pub mod review_bundle;
 pub mod series;

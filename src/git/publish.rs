@@ -9,6 +9,7 @@ use super::program::GitProgram;
 use super::{from_oid, git_error, history, private, to_oid};
 use crate::effects::{PackFiles, PrivateRepo, Served, StaticContent, StaticFile};
 use crate::error::{Error, Result};
+use crate::formats::refs::{self, RefTarget};
 use crate::model::{Oid, check_ref_name};
 
 const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
@@ -54,8 +55,8 @@ pub(super) fn static_repository(
     for (name, oid) in tips {
         replaced(name, format!("{oid}\n"));
     }
-    replaced("packed-refs", packed_refs(&refs));
-    replaced("info/refs", info_refs(&refs));
+    replaced("packed-refs", refs::packed(&refs));
+    replaced("info/refs", refs::info(&refs));
     Ok(files)
 }
 
@@ -71,20 +72,13 @@ pub(super) fn refuse_shallow(private: &PrivateRepo) -> Result<()> {
     .hint("fetch the whole history (`git fetch --unshallow`), then run the same command again"))
 }
 
-/// What a ref names, and what that points to if it is a tag object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
-    object: Oid,
-    peeled: Option<Oid>,
-}
-
 /// The served refs with the tips over them; tags do not move.
-fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Result<BTreeMap<String, Target>> {
+fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Result<BTreeMap<String, RefTarget>> {
     let mut refs = BTreeMap::new();
-    for (name, object) in served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")) {
+    for (name, object) in served.refs.iter().filter(|(n, _)| refs::peeled(n).is_none()) {
         check_ref_name(name)?;
-        let peeled = served.refs.iter().find(|(n, _)| n.strip_suffix("^{}") == Some(name)).map(|(_, o)| o.clone());
-        refs.insert(name.clone(), Target { object: object.clone(), peeled });
+        let peeled = served.refs.iter().find(|(n, _)| refs::peeled(n) == Some(name)).map(|(_, o)| o.clone());
+        refs.insert(name.clone(), RefTarget { object: object.clone(), peeled });
     }
     for (name, object) in tips {
         check_ref_name(name)?;
@@ -95,7 +89,7 @@ fn merged_refs(repo: &Repository, tips: &[(String, Oid)], served: &Served) -> Re
             .then(|| found.peel(ObjectType::Commit).map(|c| to_oid(c.id())))
             .transpose()
             .map_err(|e| git_error(&format!("cannot read what tag `{name}` points to"), e))?;
-        let old = refs.insert(name.clone(), Target { object: object.clone(), peeled });
+        let old = refs.insert(name.clone(), RefTarget { object: object.clone(), peeled });
         let loose = served.loose.iter().filter(|(n, _)| n == name).map(|(_, o)| o);
         for old in old.iter().map(|t| &t.object).chain(loose) {
             forward(repo, name, old, object)?;
@@ -143,7 +137,7 @@ fn pack(
     let odb = repo.odb().map_err(|e| git_error("cannot open the private repository", e))?;
     let mut without = Vec::new();
     // Another maintainer's clone may lack what was served earlier; then the pack is larger, never wrong.
-    let by_refs = served.refs.iter().filter(|(n, _)| !n.ends_with("^{}")).map(|(_, oid)| oid);
+    let by_refs = served.refs.iter().filter(|(n, _)| refs::peeled(n).is_none()).map(|(_, oid)| oid);
     for oid in by_refs.chain(&served.packed) {
         if odb.exists(from_oid(oid)?) {
             without.push(oid.clone());
@@ -153,44 +147,12 @@ fn pack(
     history::pack(program, private, &tips, &without)
 }
 
-/// `info/refs`, sorted by name, tags followed by what they point to.
-fn info_refs(refs: &BTreeMap<String, Target>) -> String {
-    let mut out = String::new();
-    for (name, target) in refs {
-        out.push_str(&format!("{}\t{name}\n", target.object));
-        if let Some(peeled) = &target.peeled {
-            out.push_str(&format!("{peeled}\t{name}^{{}}\n"));
-        }
-    }
-    out
-}
-
-/// `packed-refs`, for whoever reads the directory as a repository.
-fn packed_refs(refs: &BTreeMap<String, Target>) -> String {
-    let mut out = "# pack-refs with: peeled fully-peeled sorted \n".to_owned();
-    for (name, target) in refs {
-        out.push_str(&format!("{} {name}\n", target.object));
-        if let Some(peeled) = &target.peeled {
-            out.push_str(&format!("^{peeled}\n"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn refs_as_git_writes_them() {
-        let oid = |c: &str| c.repeat(40).parse::<Oid>().unwrap();
-        let refs = BTreeMap::from([
-            ("refs/heads/main".to_owned(), Target { object: oid("a"), peeled: None }),
-            ("refs/tags/v1".to_owned(), Target { object: oid("b"), peeled: Some(oid("a")) }),
-        ]);
-        let (a, b) = (oid("a"), oid("b"));
-        assert_eq!(info_refs(&refs), format!("{a}\trefs/heads/main\n{b}\trefs/tags/v1\n{a}\trefs/tags/v1^{{}}\n"));
-        assert!(packed_refs(&refs).ends_with(&format!("{a} refs/heads/main\n{b} refs/tags/v1\n^{a}\n")));
+    fn names_are_those_of_branches_and_tags() {
         assert!(check_ref_name("refs/pull/1/head").is_err());
         assert!(check_ref_name("refs/tags/../x").is_err());
     }

@@ -6,6 +6,7 @@ use crate::engine::replaced;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::git_pack::is_whole;
 use crate::formats::layout;
+use crate::formats::refs::peeled;
 use crate::model::escape;
 use crate::verify::{DOCUMENT, MAX_SIZE, Source};
 
@@ -26,7 +27,7 @@ pub(super) async fn copy(mirror: &Mirror<'_>, from: &Source, done: &mut Mirrored
             fetch(mirror, from, &path(&format!("objects/pack/{name}")), done).await?;
         }
     }
-    let loose: Vec<&str> = served.refs.iter().map(|(name, _)| name.as_str()).filter(|n| !n.ends_with("^{}")).collect();
+    let loose: Vec<&str> = served.refs.iter().map(|(name, _)| name.as_str()).filter(|n| peeled(n).is_none()).collect();
     let first = read_public(mirror.to, &path("HEAD")).await?.is_none();
     let mut names = vec!["config", PACKS];
     names.extend(&loose);

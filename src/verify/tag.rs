@@ -8,6 +8,7 @@ use super::{Layout, Report, Request};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::layout;
 use crate::formats::openpgp::{Detached, Hashed};
+use crate::formats::refs;
 use crate::formats::tag::{FILE, parse, split};
 use crate::model::{Oid, Sha256, escape};
 use crate::trust::{Window, check_key_signature};
@@ -152,26 +153,24 @@ fn no_other(refs: &[(String, String)], name: &str, id: &Oid) -> Result<()> {
     Ok(())
 }
 
-/// Reads `packed-refs`: `<id> SP <ref>`; comments and peeled ids left out.
+/// Reads `packed-refs`, without what tags point to.
 fn parse_packed(bytes: &[u8], path: &str) -> Result<Vec<(String, String)>> {
     let bad = || Error::verification(format!("`{path}` is not a list of packed refs"));
-    let lines = std::str::from_utf8(bytes).map_err(|_| bad())?.lines();
-    let refs = lines.filter(|l| !l.starts_with(['#', '^']));
-    refs.map(|l| l.split_once(' ').map(|(id, name)| (name.to_owned(), id.to_owned())).ok_or_else(bad)).collect()
+    let text = std::str::from_utf8(bytes).map_err(|_| bad())?;
+    Ok(owned(refs::parse_packed(text).map_err(|_| bad())?))
 }
 
-/// Reads `info/refs` of a repository for dumb HTTP: `<id> TAB <ref>`, peeled ids with `^{}` left out.
+/// Reads `info/refs`, without what tags point to.
 pub(super) fn parse_refs(bytes: &[u8], path: &str) -> Result<Vec<(String, String)>> {
     let bad = || Error::verification(format!("`{path}` is not a list of refs"));
     let text = std::str::from_utf8(bytes).map_err(|_| bad())?;
-    let mut out = Vec::new();
-    for line in text.lines() {
-        let (id, name) = line.split_once('\t').ok_or_else(bad)?;
-        if !name.ends_with("^{}") {
-            out.push((name.to_owned(), id.to_owned()));
-        }
-    }
-    Ok(out)
+    let mut all = refs::parse_info(text).map_err(|_| bad())?;
+    all.retain(|(name, _)| refs::peeled(name).is_none());
+    Ok(owned(all))
+}
+
+fn owned(refs: Vec<refs::RefLine<'_>>) -> Vec<(String, String)> {
+    refs.into_iter().map(|(name, id)| (name.to_owned(), id.to_owned())).collect()
 }
 
 fn local_refs(clone: &Path) -> Result<Vec<(String, String)>> {
