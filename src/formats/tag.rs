@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Ident, Oid, TagName, escape};
 
 /// The file in a release that holds the signed tag object, readable as it is.
@@ -80,31 +80,68 @@ pub fn split(object: &[u8]) -> Result<(&[u8], &[u8])> {
     }
 }
 
+/// What a tag object says of itself (git-mktag(1)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagHeader<'a> {
+    /// The object that it names.
+    pub object: Oid,
+    /// What that is: `commit`, for nearly all tags.
+    pub kind: &'a str,
+    /// The tag's own name.
+    pub name: TagName,
+    /// Who tagged.
+    pub tagger: Ident,
+    /// When, in seconds since 1970.
+    pub seconds: i64,
+    /// The message, and whatever else comes after the header.
+    pub message: &'a str,
+}
+
+/// Reads the header of a tag object, as strictly as `git mktag`: exactly these four lines, then an empty one.
+///
+/// # Errors
+/// Names the line that is not as it should be, as an error of this kind.
+pub fn header(content: &[u8], kind: ErrorKind) -> Result<TagHeader<'_>> {
+    let bad = |what: &str| Error::new(kind, format!("this is not a tag object: {what}"));
+    let text = std::str::from_utf8(content).map_err(|_| bad("it is not UTF-8"))?;
+    let (head, message) = text.split_once("\n\n").ok_or_else(|| bad("no empty line ends its header"))?;
+    let mut lines = head.split('\n');
+    let mut field = |name: &str| {
+        let line = lines.next().unwrap_or_default();
+        line.strip_prefix(name)
+            .and_then(|v| v.strip_prefix(' '))
+            .ok_or_else(|| bad(&format!("where `{name} …` must stand, it has `{}`", escape(line))))
+    };
+    let object = field("object")?.parse()?;
+    let kind = field("type")?;
+    let name = TagName::new(field("tag")?)?;
+    let (who, when) = field("tagger")?.split_once("> ").ok_or_else(|| bad("its tagger has no time"))?;
+    let tagger = format!("{who}>").parse()?;
+    let (seconds, offset) = when.split_once(' ').ok_or_else(|| bad("its tagger has no offset from UTC"))?;
+    let offset_fits =
+        offset.len() == 5 && offset.starts_with(['+', '-']) && offset[1..].bytes().all(|c| c.is_ascii_digit());
+    let seconds = seconds.parse().ok().filter(|s: &i64| offset_fits && *s >= 0);
+    let seconds =
+        seconds.ok_or_else(|| bad(&format!("`{}` is not seconds and an offset such as `+0000`", escape(when))))?;
+    if let Some(more) = lines.next() {
+        return Err(bad(&format!("it has a line too many: `{}`", escape(more))));
+    }
+    Ok(TagHeader { object, kind, name, tagger, seconds, message })
+}
+
 /// Reads a payload; only what [`payload`] writes.
 ///
 /// # Errors
 /// Names the line that is not as it should be.
 pub fn parse(payload_bytes: &[u8]) -> Result<Tag> {
     let bad = |what: &str| Error::verification(format!("the tag object {what}"));
-    let text = std::str::from_utf8(payload_bytes).map_err(|_| bad("is not text"))?;
-    let (head, message) = text.split_once("\n\n").ok_or_else(|| bad("has no message"))?;
-    let mut lines = head.split('\n');
-    let mut field = |name: &str| {
-        let line = lines.next().unwrap_or_default();
-        line.strip_prefix(name)
-            .and_then(|v| v.strip_prefix(' '))
-            .ok_or_else(|| bad(&format!("has `{}` where `{name}` belongs", escape(line))))
-    };
-    let object = field("object")?.parse()?;
-    if field("type")? != "commit" {
+    let TagHeader { object, kind, name, tagger, seconds, message } = header(payload_bytes, ErrorKind::Verification)?;
+    if kind != "commit" {
         return Err(bad("does not name a commit"));
     }
-    let name = TagName::new(field("tag")?)?;
-    let tagger = field("tagger")?;
-    let no_time = || bad("has a tagger line without a UTC time");
-    let (ident, seconds) = tagger.strip_suffix(" +0000").and_then(|t| t.rsplit_once(' ')).ok_or_else(no_time)?;
-    let date = seconds.parse().ok().and_then(|s| Timestamp::from_second(s).ok()).ok_or_else(no_time)?;
-    let tag = Tag { object, name, tagger: ident.parse()?, date, message: message.to_owned() };
+    let date = Timestamp::from_second(seconds).map_err(|_| bad("has a time that no clock shows"))?;
+    let tag = Tag { object, name, tagger, date, message: message.to_owned() };
+    // An offset other than UTC's, too.
     if payload(&tag)? != payload_bytes {
         return Err(bad("is not written as git writes it"));
     }
@@ -161,6 +198,23 @@ mod tests {
             let changed = text.replacen(from, to, 1);
             assert_ne!(changed, text);
             assert!(parse(changed.as_bytes()).is_err(), "{changed}");
+        }
+    }
+
+    #[test]
+    fn headers_are_read_strictly() {
+        let oid = "a".repeat(40);
+        let good = format!("object {oid}\ntype commit\ntag v1.0.0\ntagger A <a@example.org> 1 +0000\n\nv1.0.0\n");
+        let read = header(good.as_bytes(), ErrorKind::Input).unwrap();
+        assert_eq!((read.kind, read.name.as_str()), ("commit", "v1.0.0"));
+        for (from, to) in [
+            ("tag v1.0.0", "tag -v1"),
+            ("tagger A <a@example.org> 1 +0000", "tagger A <a@example.org> +0000"),
+            ("tagger A <a@example.org> 1 +0000", "tagger A <a@example.org> 1 +0000\nextra x"),
+            ("object", "Object"),
+            ("\n\nv1", "\nv1"),
+        ] {
+            assert!(header(good.replacen(from, to, 1).as_bytes(), ErrorKind::Input).is_err(), "{to:?}");
         }
     }
 }
