@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bump::{TreeEntry, TreeEntryKind};
 use crate::error::{Context as _, Error, Result};
-use crate::git::{Configuration, GitOutput, GitProgram};
+use crate::git::{Configuration, GitOutput, GitProgram, is_git_dir};
 
 /// The clone around a checkout.
 pub(super) struct GitCheckout {
@@ -224,9 +224,4 @@ pub struct History {
     /// As libgit2 reads it.
     pub repository: git2::Repository,
     _dir: tempfile::TempDir,
-}
-
-/// Whether `dir` is a git directory itself: a bare one, or the inside of a clone.
-fn is_git_dir(dir: &Path) -> bool {
-    dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
 }

@@ -68,7 +68,7 @@ impl UserRepository {
         program.check()?;
         let what = format!("cannot open repository `{}`", path.display());
         let top = path.join(".git");
-        let is_git_dir = !top.exists() && path.join("objects").is_dir() && path.join("HEAD").exists();
+        let is_git_dir = !top.exists() && private::is_git_dir(path);
         let call = program.call(Configuration::User);
         // Naming a bare repository keeps `safe.bareRepository = explicit` content.
         let call = if is_git_dir { call.repository(path) } else { call.directory(path) };

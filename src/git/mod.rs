@@ -36,6 +36,7 @@ use parking_lot::Mutex;
 
 pub use address::is_address;
 pub use output::GitOutput;
+pub(crate) use private::is_git_dir;
 pub use program::{Call, Configuration, GitProgram, OLDEST_VERSION};
 pub use timeouts::STILL;
 

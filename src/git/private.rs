@@ -116,6 +116,12 @@ pub(super) fn has_commit(repo: &PrivateRepo, commit: &Oid) -> Result<bool> {
     }
 }
 
+/// Whether `dir` is a git directory itself: a bare one, or the inside of a clone (gitrepository-layout(5)).
+#[must_use]
+pub(crate) fn is_git_dir(dir: &Path) -> bool {
+    dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
+}
+
 /// The directory with the objects and refs: a linked work tree's git directory names it in `commondir`, and a work tree
 /// has a `.git` directory or file.
 pub(super) fn common_directory(git_dir: &Path) -> Result<PathBuf> {
