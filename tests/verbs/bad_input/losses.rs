@@ -197,7 +197,8 @@ fn a_journal_that_was_cut_after_the_gate_is_told_by_what_is_public() {
     for cut in [gate, gate + 1, seal, seal + 1, sealed] {
         fs::write(&path, lines[..cut].iter().map(|l| format!("{l}\n")).collect::<String>()).unwrap();
         let ran = train.ship().fails(6, &said);
-        assert!(!ran.stderr.contains("remove it if") && !ran.stderr.contains("abandon the train"), "{}", ran.stderr);
+        let advice = ran.stderr.replace("do not abandon the train", "");
+        assert!(!advice.contains("remove it if") && !advice.contains("abandon the train"), "{}", ran.stderr);
         train.run(&["abandon", "drill", "--reason", "x"]).fails(6, &said);
         let now: Vec<_> = crate::support::train_ends::files(&train.store());
         let public = |all: &[(String, u32)]| -> Vec<String> {
