@@ -151,8 +151,7 @@ python3 - "$plain" "$work/ssh/releases" >ssh/web.txt 2>&1 <<'PYTHON' &
 import functools, http.server, sys
 class Public(http.server.SimpleHTTPRequestHandler):
     def translate_path(self, path):
-        found = super().translate_path(path)
-        return "/nowhere" if "/." in found else found
+        return "/nowhere" if "/." in path else super().translate_path(path)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), functools.partial(Public, directory=sys.argv[2])).serve_forever()
 PYTHON
 pids+=($!)

@@ -103,6 +103,10 @@ fn base_of(text: &str) -> std::result::Result<Url, &'static str> {
     const PLAIN: &str = "expected `davs://`: passwords are sent over TLS only, but to this machine";
     let (scheme, rest) = text.split_once("://").ok_or(SHAPE)?;
     let http = if scheme == "davs" { "https" } else { "http" };
+    // A parser of addresses would take the first part of the path for the host.
+    if rest.starts_with('/') {
+        return Err(SHAPE);
+    }
     let path = rest.trim_end_matches('/').split('/').skip(1);
     let plain = |part: &str| {
         !matches!(part, "" | "." | "..")

@@ -44,6 +44,9 @@ pub(super) struct SftpServer {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// How often a name that is refused, and that nothing has, is tried.
+const LINKS: u32 = 3;
+
 /// Modes of a file and of a directory at a key.
 fn modes(key: &str) -> (u16, u16) {
     if key == STAGING || key.starts_with(".staging/") { (0o600, 0o700) } else { (0o644, 0o755) }
@@ -266,11 +269,17 @@ impl SftpServer {
     async fn link(&self, once: &Once, whole: &str, key: &str) -> Result<PutNew> {
         let (from, to) = (self.at.path(whole), self.at.path(key));
         let mut fs = once.sftp().fs();
-        let linked = self.at.call(&format!("name `{key}`"), once, fs.hard_link(&from, &to)).await?;
-        match linked {
-            Ok(()) => Ok(PutNew::Created),
-            Err(_) if self.look(once, key).await?.is_some() => Ok(PutNew::Existed),
-            Err(refused) => Err(failed("name", key, refused)),
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let linked = self.at.call(&format!("name `{key}`"), once, fs.hard_link(&from, &to)).await?;
+            match linked {
+                Ok(()) => return Ok(PutNew::Created),
+                Err(_) if self.look(once, key).await?.is_some() => return Ok(PutNew::Existed),
+                // The server does not say that the name was taken. A lease that had it may have been given back since.
+                Err(_) if tries < LINKS => {}
+                Err(refused) => return Err(failed("name", key, refused)),
+            }
         }
     }
 

@@ -306,6 +306,8 @@ fn a_patch_that_changes_other_paths_than_it_names_is_refused() {
     let mail = "From: S <s@example.org>\nDate: Tue, 24 Feb 2026 10:00:00 -0600\nSubject: x\n\n---\ndiff --git a/b.txt b/b.txt\n--- a/b.txt\n+++ b/b.txt\n@@ -1 +1 @@\n-b\n+B\n-- \n2\n";
     s.write("a.patch", mail);
     let series = read(&s, "a.patch").unwrap();
+    // It is found once, so it is there before it is looked for.
+    put(":");
     let git = lifeboat::git::GitProgram::from_env().with_search_path(&path);
     for (fault, said) in [
         // Before it writes the tree; and when it does: then what came out shows it.

@@ -99,15 +99,22 @@ required = true
 
 [[store]]
 name = "one"
-url = "/srv/one"
+url = "s3://acme-releases"
+endpoint = "https://s3.example.org"
+region = "eu-west-1"
+access_key = { env = "ACCESS_KEY" }
+secret_key = { env = "SECRET_KEY" }
 
 [[store]]
 name = "two"
-url = "/srv/two"
+url = "davs://dav.example.org/files"
+user = "release"
+password = { env = "DAV_PASSWORD" }
 
 [[store]]
 name = "three"
-url = "/srv/three"
+url = "sftp://www.example.org/srv/files"
+ssh_config = "ssh.conf"
 
 [release]
 stores = "2 of 3"
@@ -299,6 +306,13 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("store.url", "/srv/mirror", "/srv/origin"),
     ("store.public_url", "example.org/mirror", "example.org/origin"),
     ("store.required", "required = true", "required = false"),
+    ("store.endpoint", "https://s3.example.org", "https://s3.example.net"),
+    ("store.region", "eu-west-1", "eu-west-2"),
+    ("store.access_key", "ACCESS_KEY", "OTHER_ACCESS_KEY"),
+    ("store.secret_key", "env = \"SECRET_KEY\"", "env = \"OTHER_SECRET_KEY\""),
+    ("store.user", "user = \"release\"", "user = \"releases\""),
+    ("store.password", "DAV_PASSWORD", "OTHER_DAV_PASSWORD"),
+    ("store.ssh_config", "ssh.conf", "other.conf"),
     ("release.stores", "\"2 of 3\"", "\"3 of 3\""),
     ("remote.name", "name = \"git\"", "name = \"got\""),
     ("remote.url", "sample.git\"", "simple.git\""),
