@@ -66,10 +66,7 @@ pub struct Mirrored {
 /// What does not verify, before anything of it is written; other bytes in the store; an index there that is newer.
 pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
     let can = mirror.to.check().await?;
-    if !(can.put_if_absent && can.conditional_replace) {
-        return Err(Error::fatal(format!("store `{}` cannot keep two writers apart", mirror.to.name()))
-            .hint("`lifeboat doctor` says what it can do; nothing was copied"));
-    }
+    engine::can_release(mirror.to.name(), &can)?;
     let done = Mutex::new(Mirrored::default());
     until_ours(mirror.to, "what is mirrored to", || async {
         let done = &mut *done.lock().await;

@@ -171,3 +171,21 @@ pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_lets_two_machines_undo_each_other_is_refused() {
+        let judge = |put_if_absent, conditional_replace| {
+            let can = Capabilities { put_if_absent, conditional_replace, warnings: Vec::new() };
+            can_release(&"mirror".parse().unwrap(), &can).map_err(|e| e.message().to_owned())
+        };
+        assert_eq!(judge(true, true), Ok(()));
+        let refused = |found: Result<(), String>, what: &str| assert!(found.unwrap_err().contains(what), "{what}");
+        refused(judge(false, true), "store `mirror` replaces what is there");
+        refused(judge(true, false), "cannot replace a file only if it did not change");
+        refused(judge(false, false), "replaces what is there");
+    }
+}

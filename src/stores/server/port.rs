@@ -164,15 +164,6 @@ impl From<ObjectSource<'_>> for Owned {
 }
 
 impl ObjectSource<'_> {
-    /// How many bytes there should be.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        match self {
-            Self::File(_, digests) => digests.size,
-            Self::Bytes(bytes) => bytes.len() as u64,
-        }
-    }
-
     /// All bytes in memory, checked: for objects that are small.
     ///
     /// # Errors

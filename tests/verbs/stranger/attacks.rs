@@ -48,7 +48,9 @@ fn files_of_another_release_or_project() {
     }
     stranger.verify(&["1.0.5", &served.url]).fails(6, &["index"]);
     served.serves(&other.store());
-    stranger.verify(&["1.0.5", &served.url]).fails(6, &["is not the pinned one", "nothing was accepted"]);
+    stranger
+        .verify(&["1.0.5", &served.url])
+        .fails(6, &["does not have the digest that was given", "nothing was accepted"]);
     // Pinning it in place of the first takes more than a digest.
     stranger.run(&["trust", "pin", &digest(), &format!("file://{}", released().store().display())]).ends_with(0);
     let theirs = lifeboat::model::Sha256::of(&fs::read(other.project().join("keys/trust.json")).unwrap()).hex();
