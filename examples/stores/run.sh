@@ -39,10 +39,15 @@ wants() {
   "$@" || got=$?
   [ "$got" = "$code" ] || die "ended with $got, expected $code"
 }
-free_ports() { python3 -c 'import socket, sys
-s = [socket.socket() for _ in range(int(sys.argv[1]))]
-[x.bind(("127.0.0.1", 0)) for x in s]
-print(*[x.getsockname()[1] for x in s])' "$1"; }
+# Ports that are free, outside of the range from which connections get theirs.
+free_ports() { python3 -c 'import random, socket, sys
+def is_free(port):
+    try:
+        return socket.socket().bind(("127.0.0.1", port)) is None
+    except OSError:
+        return False
+ports = random.sample(range(10000, 32000), 500)
+print(*[port for port in ports if is_free(port)][:int(sys.argv[1])])' "$1"; }
 answers() { for _ in $(seq 200); do (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.1; done; die "nothing listens at port $1"; }
 
 read -r mon mon1 s3 dav web sftp plain <<<"$(free_ports 7)"
