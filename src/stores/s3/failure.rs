@@ -154,6 +154,8 @@ pub(super) fn refused(what: &str, spot: &Spot, refusal: &Refusal) -> Error {
             "there is no bucket `{}` at {}: look at `url` and `endpoint`; it is not created by itself",
             spot.bucket, spot.endpoint
         )),
+        // Another process ended it: whoever tries again finds the object, or begins an upload of its own.
+        "NoSuchUpload" => of_kind(ErrorKind::Transient),
         "RequestTimeTooSkewed" => of_kind(ErrorKind::Unreachable)
             .hint("this machine's clock and the server's differ by more than 15 minutes: set it, such as with `timedatectl`"),
         _ if status == StatusCode::FORBIDDEN || status == StatusCode::UNAUTHORIZED => {
