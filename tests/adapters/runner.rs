@@ -5,14 +5,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{collections::BTreeMap, fs, io::Write as _};
+use std::{fs, io::Write as _};
 
 use lifeboat::adapter::{Around, Jobs, RunnerTable, Settings as _};
 use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner};
 use lifeboat::host::{HostClock, HostDisk};
-use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
+use lifeboat::model::{Secret, SecretRef, Sha256};
 use lifeboat::runners::local::Local;
-use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepKey};
+use lifeboat::step::JobInput;
 
 use crate::support::runner_contract;
 
@@ -75,28 +75,7 @@ impl Bench {
 
     fn request_with(&self, source: &[Member<'_>], run: &[&str], artifacts: &[&str]) -> JobRequest {
         let (digest, path) = self.input(&tarball(source));
-        let artifact = |p: &&str| ArtifactPath {
-            path: (*p).to_owned(),
-            name: ArtifactName::new(p.rsplit('/').next().unwrap()).unwrap(),
-        };
-        JobRequest {
-            step: serde_json::from_str("\"build/1.2.3/x\"").unwrap(),
-            key: StepKey(Sha256::of(format!("{run:?}").as_bytes())),
-            attempt: 1,
-            job: Job {
-                run: run.iter().map(|s| (*s).to_owned()).collect(),
-                labels: Vec::new(),
-                env: BTreeMap::new(),
-                pass_env: Vec::new(),
-                secret_env: BTreeMap::new(),
-                isolation: Isolation::Network,
-                timeout_s: 60,
-                artifacts: artifacts.iter().map(artifact).collect(),
-            },
-            inputs: vec![(JobInput::SourceArchive(digest), path)],
-            secrets: BTreeMap::new(),
-            source_date_epoch: 1_700_000_000,
-        }
+        runner_contract::job(run, artifacts, (digest, path))
     }
 
     /// What the job of this handle may change.

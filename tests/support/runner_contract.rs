@@ -25,6 +25,32 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An artifact that is another one each time it is made.
 const NEW_EACH_TIME: &str = "mkdir dist; cat /proc/sys/kernel/random/uuid > dist/id";
 
+/// A request for a job of these command lines, over a source archive, which leaves these artifacts.
+pub fn job(run: &[&str], artifacts: &[&str], (digest, source): (Sha256, PathBuf)) -> JobRequest {
+    let artifact = |path: &&str| ArtifactPath {
+        path: (*path).to_owned(),
+        name: ArtifactName::new(path.rsplit('/').next().unwrap()).unwrap(),
+    };
+    JobRequest {
+        step: serde_json::from_str("\"build/1.2.3/x\"").unwrap(),
+        key: StepKey(Sha256::of(format!("{run:?} {artifacts:?}").as_bytes())),
+        attempt: 1,
+        job: Job {
+            run: run.iter().map(|s| (*s).to_owned()).collect(),
+            labels: Vec::new(),
+            env: BTreeMap::new(),
+            pass_env: Vec::new(),
+            secret_env: BTreeMap::new(),
+            isolation: Isolation::Network,
+            timeout_s: 60,
+            artifacts: artifacts.iter().map(artifact).collect(),
+        },
+        inputs: vec![(JobInput::SourceArchive(digest), source)],
+        secrets: BTreeMap::new(),
+        source_date_epoch: 1_700_000_000,
+    }
+}
+
 impl Fixture {
     fn file(&self, bytes: &[u8]) -> (Sha256, PathBuf) {
         let digest = Sha256::of(bytes);
@@ -41,28 +67,7 @@ impl Fixture {
         header.set_size(5);
         tar.append_data(&mut header, "top/README", &b"hello"[..]).unwrap();
         let (digest, source) = self.file(&tar.into_inner().unwrap().finish().unwrap());
-        let artifact = |path: &&str| ArtifactPath {
-            path: (*path).to_owned(),
-            name: ArtifactName::new(path.rsplit('/').next().unwrap()).unwrap(),
-        };
-        JobRequest {
-            step: serde_json::from_str("\"build/1.2.3/x\"").unwrap(),
-            key: StepKey(Sha256::of(format!("{run:?} {artifacts:?}").as_bytes())),
-            attempt: 1,
-            job: Job {
-                run: run.iter().map(|s| (*s).to_owned()).collect(),
-                labels: Vec::new(),
-                env: BTreeMap::new(),
-                pass_env: Vec::new(),
-                secret_env: BTreeMap::new(),
-                isolation: Isolation::Network,
-                timeout_s: 60,
-                artifacts: artifacts.iter().map(artifact).collect(),
-            },
-            inputs: vec![(JobInput::SourceArchive(digest), source)],
-            secrets: BTreeMap::new(),
-            source_date_epoch: 1_700_000_000,
-        }
+        job(run, artifacts, (digest, source))
     }
 
     async fn ended(&self, request: &JobRequest) -> (Handle, JobStatus) {
