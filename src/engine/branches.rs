@@ -97,12 +97,16 @@ pub(super) async fn hold(effects: &Effects, train: &Train) -> Result<()> {
     needed.enough()
 }
 
-/// Gives back whatever the train holds in any store.
+/// Gives back whatever the train holds in any store. One that is down keeps no other one's branches held.
+///
+/// # Errors
+/// The first store's that failed, after all were asked.
 pub async fn release(effects: &Effects, train: &Train) -> Result<()> {
+    let mut failed = Ok(());
     for held in in_stores(effects, train) {
-        held.give_back().await?;
+        failed = failed.and(held.give_back().await);
     }
-    Ok(())
+    failed
 }
 
 /// Gives back what the train holds in one store.
