@@ -10,7 +10,7 @@ use super::verify::{VerifyArgs, trust_of};
 use super::{Global, Output};
 use crate::config::TemplateSet;
 use crate::effects::{Clock as _, Disk, ProgressEvent, Scratch, Store, files};
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::host::{HostClock, HostDisk};
 use crate::mirror::{Mirror, Mirrored, mirror};
 use crate::model::{ProjectName, Sha256, StoreName, counted, escape, whole_seconds};
@@ -65,9 +65,18 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         },
         None => directory(&args.to, &disk, Vec::new())?,
     };
-    let own = TemplateSet::default();
-    let templates = project.as_ref().map_or(&own, |project| &project.config.templates);
-    let all = state_dir.clone().unwrap_or_else(std::env::temp_dir).join("scratch");
+    let ours = TemplateSet::default();
+    let templates = project.as_ref().map_or(&ours, |project| &project.config.templates);
+    let own;
+    let parent = match &state_dir {
+        Some(dir) => dir.as_path(),
+        // A name that nobody else could have made.
+        None => {
+            own = tempfile::tempdir().context("cannot make a directory for what is on its way")?;
+            own.path()
+        }
+    };
+    let all = parent.join("scratch");
     files::create_dir_all(&*disk, &all, 0o700)?;
     let scratch = Scratch::new(&*disk, &all)?;
     let progress = out.progress();
@@ -78,7 +87,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         templates,
         disk: Arc::clone(&disk),
         scratch: scratch.path(),
-        state_dir,
+        state_dir: state_dir.clone(),
         progress: &*progress,
         now,
     };

@@ -12,7 +12,7 @@ use super::project::LocalProject;
 use super::{Global, Output};
 use crate::effects::{Effects, NoProgress, Objects, Store, locks};
 use crate::engine::index::{IndexWriter, ReleaseHistory, unlisted};
-use crate::engine::{TrainDir, until_ours};
+use crate::engine::{TrainDir, publish_keys, until_ours};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::Index;
 use crate::model::StoreName;
@@ -128,6 +128,8 @@ impl Refreshing<'_> {
             }
             let (now, expires) = writer.now()?;
             let next = base.next([], retire.clone(), now, expires)?;
+            // A stranger follows the root to the key that signs now.
+            publish_keys(store, self.trust).await?;
             let Some(signature) = writer.put(store, Some(&there.bytes), &next).await? else { return Ok(None) };
             let ours = writer.beside(store, &next.to_bytes()?, &signature).await?;
             Ok(ours.then(|| report(Done::Signed, Some(&next), &retire)))

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use semver::Version;
 
 use super::converge::{replaced, until_ours};
+use super::published_keys;
 use crate::effects::{Area, Effects, Objects, Role, Store, read_public};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::{FRESH, Index};
@@ -138,9 +139,7 @@ impl IndexWriter<'_> {
     /// Whether readers take the signature: after the freshness key was replaced, what the old one signed is signed again.
     #[must_use]
     pub fn by_current_key(&self, there: &SignedIndex) -> bool {
-        let signature = [(layout::index_signature(&there.bytes), there.signature.clone())];
-        let now = self.effects.clock.now();
-        check_index(self.trust, &there.bytes, &signature, IndexSigners::Current, now).is_ok()
+        there.by_current_key(self.trust, self.effects.clock.now())
     }
 
     /// Signs `next` and puts it in place of the index with the bytes `old` (`None`: where there is none); gives the
@@ -163,20 +162,7 @@ impl IndexWriter<'_> {
         let before = store.index_signatures().await.unwrap_or_default();
         let digests = self.objects.put(&signature)?;
         store.put_new(&Area::Public, &name, &self.objects.path(&digests.sha256), &digests).await?;
-        if old == Some(&bytes[..]) {
-            return Ok(Some(signature));
-        }
-        if !store.replace_if(layout::INDEX, old.map(Sha256::of).as_ref(), &bytes).await? {
-            return Ok(None);
-        }
-        // Whoever put one of these before the index moved here was too late, and makes another; readers on their way may
-        // still want that of the index before this one.
-        let kept = [Some(name), old.map(layout::index_signature)];
-        for path in before.iter().filter(|path| !kept.iter().flatten().any(|k| k == *path)) {
-            // It is of no use, and does no harm.
-            drop(store.remove_index_signature(path).await);
-        }
-        Ok(Some(signature))
+        Ok(replace_index(store, old, &bytes, &before).await?.then_some(signature))
     }
 
     /// Brings `index.json.asc` to the signature of the index that is there; says whether it still is there.
@@ -204,12 +190,42 @@ impl IndexWriter<'_> {
                 return Ok(Some(new));
             }
             let next = old.next([], new.clone(), now, expires)?;
+            // A stranger follows the root to the key that signs now.
+            published_keys::publish(store, self.trust).await?;
             let signature = self.put(store, there.as_ref().map(|t| &t.bytes[..]), &next).await?;
             let Some(signature) = signature else { return Ok(None) };
             Ok(self.beside(store, &next.to_bytes()?, &signature).await?.then_some(new))
         })
         .await
     }
+}
+
+/// Puts an index, whose signature is there already, in place of the one with the bytes `old` (`None`: where there is none);
+/// says whether it is there, or another writer was faster. Of the signatures that were there `before` its own, those that no
+/// reader wants any more are removed.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn replace_index(
+    store: &dyn Store,
+    old: Option<&[u8]>,
+    bytes: &[u8],
+    before: &[String],
+) -> Result<bool> {
+    if old == Some(bytes) {
+        return Ok(true);
+    }
+    if !store.replace_if(layout::INDEX, old.map(Sha256::of).as_ref(), bytes).await? {
+        return Ok(false);
+    }
+    // Whoever put one of these before the index moved here was too late, and makes another; readers on their way may still
+    // want that of the index before this one.
+    let kept = [Some(layout::index_signature(bytes)), old.map(layout::index_signature)];
+    for path in before.iter().filter(|path| !kept.iter().flatten().any(|k| k == *path)) {
+        // It is of no use, and does no harm.
+        drop(store.remove_index_signature(path).await);
+    }
+    Ok(true)
 }
 
 /// Brings a file that follows from the index to these bytes, unless the index is no longer this one; says whether it is.

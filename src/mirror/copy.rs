@@ -8,16 +8,25 @@ use crate::engine::{digests_at, same_or_conflict};
 use crate::error::Result;
 use crate::model::{Digests, Sha256};
 
-/// Puts a local file; one that is there must have the same bytes.
-pub(super) async fn put_file(mirror: &Mirror<'_>, path: &str, local: &Path, done: &mut Mirrored) -> Result<()> {
-    let hashed = hash_files(&*mirror.disk, &[local.to_owned()])?;
-    let digests = hashed.first().map_or_else(|| Digests::of(b""), |hashed| *hashed.digests());
-    if mirror.to.put_new(&Area::Public, path, local, &digests).await? == PutNew::Created {
+/// Puts a local file with these digests; one that is there must have them too.
+pub(super) async fn put_file(
+    mirror: &Mirror<'_>,
+    path: &str,
+    (local, digests): (&Path, &Digests),
+    done: &mut Mirrored,
+) -> Result<()> {
+    if mirror.to.put_new(&Area::Public, path, local, digests).await? == PutNew::Created {
         done.files += 1;
         done.bytes += digests.size;
     }
     let found = digests_at(mirror.to, &Area::Public, path).await?;
-    same_or_conflict((mirror.to, &Area::Public), path, &digests, found)
+    same_or_conflict((mirror.to, &Area::Public), path, digests, found)
+}
+
+/// The digests of a local file.
+pub(super) fn digests_of(mirror: &Mirror<'_>, local: &Path) -> Result<Digests> {
+    let hashed = hash_files(&*mirror.disk, &[local.to_owned()])?;
+    Ok(hashed.first().map_or_else(|| Digests::of(b""), |hashed| *hashed.digests()))
 }
 
 /// Puts a small file that has no other bytes under this path.

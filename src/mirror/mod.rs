@@ -19,7 +19,7 @@ use crate::effects::{Disk, Progress, ProgressEvent, Store};
 use crate::engine::{self, PageWriter, until_ours, write_pages};
 use crate::error::{Error, Result};
 use crate::formats::layout;
-use crate::model::{Sha256, counted, escape};
+use crate::model::{counted, escape};
 use crate::trust::{SignedIndex, TrustedRoot, read_index};
 use crate::verify::{Source, counting_index};
 
@@ -101,7 +101,9 @@ impl Mirror<'_> {
         let there = there.map_err(|e| e.context(format!("index of store `{name}`")))?;
         let Some(there) = there else { return Ok(None) };
         let (ours, theirs) = (there.index.counter, from.index.counter);
-        if ours > theirs || (ours == theirs && there.bytes != from.bytes) {
+        // After the freshness key was replaced numbers begin again, and what the old one signed counts for no reader.
+        let counts = there.by_current_key(self.trust, self.now);
+        if counts && (ours > theirs || (ours == theirs && there.bytes != from.bytes)) {
             let place = escape(&self.from.place());
             return Err(Error::conflict(format!(
                 "store `{name}` shows index number {ours}, and `{place}` number {theirs}, which is not newer"
@@ -131,11 +133,10 @@ impl Mirror<'_> {
 
     /// Shows the index, and all that follows from it; says whether it is shown.
     async fn point(&self, from: &SignedIndex, before: Option<SignedIndex>) -> Result<bool> {
-        let signature = layout::index_signature(&from.bytes);
-        copy::put_bytes(self, &signature, &from.signature).await?;
-        let old = before.as_ref().map(|b| Sha256::of(&b.bytes));
-        let same = before.as_ref().is_some_and(|b| b.bytes == from.bytes);
-        if !same && !self.to.replace_if(layout::INDEX, old.as_ref(), &from.bytes).await? {
+        let signatures = self.to.index_signatures().await.unwrap_or_default();
+        copy::put_bytes(self, &layout::index_signature(&from.bytes), &from.signature).await?;
+        let old = before.as_ref().map(|b| &b.bytes[..]);
+        if !engine::index::replace_index(self.to, old, &from.bytes, &signatures).await? {
             return Ok(false);
         }
         let lines: BTreeSet<_> = from.index.releases.values().map(|entry| entry.line.clone()).collect();

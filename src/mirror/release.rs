@@ -34,7 +34,11 @@ pub(super) async fn copy(
     let dir = mirror.scratch.join(version.to_string());
     download(mirror, from, (version, &dir, missing)).await?;
     for name in in_order(mirror, &dir, &listed)? {
-        copy::put_file(mirror, &layout::release_file(version, &name), &dir.join(&name), done).await?;
+        let local = dir.join(&name);
+        // What people signed for is put by the digests that they signed.
+        let signed = listed.artifacts.iter().find(|artifact| artifact.name.as_str() == name);
+        let digests = signed.map_or_else(|| copy::digests_of(mirror, &local), |artifact| Ok(artifact.digests))?;
+        copy::put_file(mirror, &layout::release_file(version, &name), (&local, &digests), done).await?;
     }
     mirror.disk.remove_dir_all(&dir).context(format!("cannot remove `{}`", dir.display()))?;
     page_data(mirror, from, version, done).await

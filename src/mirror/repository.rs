@@ -73,5 +73,6 @@ async fn fetch(mirror: &Mirror<'_>, from: &Source, path: &str, done: &mut Mirror
             return Err(Error::verification(format!("`{path}` there is damaged")));
         }
     }
-    copy::put_file(mirror, path, &local, done).await
+    let digests = copy::digests_of(mirror, &local)?;
+    copy::put_file(mirror, path, (&local, &digests), done).await
 }

@@ -141,7 +141,7 @@ fn a_store_that_is_down_is_cleared_later() {
 }
 
 /// Puts a new freshness key into a new trust root that Alice and Bob sign; the key file stays where it was.
-fn rotate_freshness(train: &SampleTrain) {
+pub(crate) fn rotate_freshness(train: &SampleTrain) {
     let keys = train.project().join("keys");
     let old = fs::read(keys.join("trust.json")).unwrap();
     let mut root = Root::from_bytes(&old, "trust.json").unwrap();

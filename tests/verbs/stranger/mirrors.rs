@@ -133,6 +133,32 @@ fn an_index_never_goes_back() {
         .fails(4, &["shows index number", "which is not newer", "nothing was copied"]);
 }
 
+/// The numbers of indexes begin again with a new freshness key, and a mirror follows; signatures do not pile up in it.
+#[test]
+fn a_mirror_follows_a_new_freshness_key() {
+    let train = crate::support::sample_train::SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let (stranger, dir) = (Stranger::new(), tempfile::tempdir().unwrap());
+    let pin = lifeboat::model::Sha256::of(&fs::read(train.project().join("keys/trust.json")).unwrap()).hex();
+    let (from, to) = (train.store().display().to_string(), dir.path().display().to_string());
+    let mirror = || stranger.run(&["mirror", "--pin", &pin, &from, &to]).ends_with(0);
+    for number in 2..6 {
+        train.run(&["refresh", "--now"]).ends_with(0);
+        let ran = mirror();
+        assert!(ran.stdout.contains(&format!("index number {number}")), "{ran:?}");
+    }
+    let names =
+        fs::read_dir(dir.path().join("releases")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let signatures: Vec<String> = names.filter(|n| n.starts_with("index.") && n.len() > 60).collect();
+    assert_eq!(signatures.len(), 2, "of this index and of the one before: {signatures:?}");
+    crate::retired::rotate_freshness(&train);
+    train.run(&["refresh", "--now"]).ends_with(0);
+    let ran = mirror();
+    assert!(ran.stdout.contains("index number 1\n"), "{ran:?}");
+    stranger.run(&["verify", "--pin", &pin, "latest", &to]).ends_with(0);
+}
+
 #[test]
 fn a_name_that_is_no_store_and_no_directory() {
     let volunteer = Volunteer::new();
