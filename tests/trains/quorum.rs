@@ -99,33 +99,15 @@ fn the_gate_stays_shut_while_too_few_stores_are_up() {
     fs::create_dir(&three.third).unwrap();
     let ran = three.train.run(&["ship"]).ends_with(5);
     assert!(ran.stderr.contains("store `third`: store `third` does not have the staged files yet"), "{ran:?}");
+    // The branches that were held in the third are given back, although the second, asked before it, is down.
+    let held = fs::read_dir(three.third.join(".staging/.held")).unwrap().map(|e| e.unwrap().file_name());
+    let held: Vec<_> = held.filter(|name| name.to_string_lossy().starts_with("branch-")).collect();
+    assert!(held.is_empty(), "{held:?}");
     fs::rename(three.train.root().join("gone"), &three.second).unwrap();
     three.train.run(&["ship"]);
     assert!(three.shows(&three.second), "{}", three.status());
     three.train.run(&["reconcile"]);
     assert!(three.shows(&three.third));
-}
-
-/// A gate that stays shut gives back the branches wherever it can: a store that is down keeps none held in another one.
-#[test]
-fn a_store_that_is_down_keeps_no_branch_held_in_another() {
-    let three = Three::new();
-    for dir in [&three.second, &three.third] {
-        fs::create_dir(dir).unwrap();
-    }
-    three.train.to_the_gate();
-    for person in ["alice", "bob"] {
-        three.train.run(&["approve", "--as", person, "--yes"]).ends_with(0);
-    }
-    let (own, gone) = (three.train.store(), three.train.root().join("gone"));
-    // The first two that are asked, so that what is held in the third comes after them.
-    fs::rename(&own, &gone).unwrap();
-    fs::rename(&three.second, gone.with_extension("too")).unwrap();
-    three.train.run(&["ship"]).fails(5, &["1 of 3 stores are up, and the train needs 2"]);
-    let held = three.third.join(".staging/.held");
-    let left =
-        fs::read_dir(&held).map(|all| all.map(|e| e.unwrap().file_name()).collect::<Vec<_>>()).unwrap_or_default();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("branch-")), "{left:?}");
 }
 
 #[test]
