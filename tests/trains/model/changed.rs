@@ -206,6 +206,9 @@ const COUNTED: &[Change] = &[
         let early = |n: &StepId| !["quorum/", "push-git/", "forge-release/"].iter().any(|k| n.as_str().starts_with(k));
         step(p, "point/c1").needs.retain(early);
     }),
+    ("a promotion of what only a quorum read back", "what is promoted was staged and read back", |p| {
+        unneed(p, "promote/c0/release-1.0.0", "verify-staged/c0/release-1.0.0");
+    }),
     ("a quorum that may be deferred", "only destinations can be deferred", |p| {
         step(p, "quorum/pointers").deferrable = true;
     }),

@@ -84,6 +84,12 @@ fn what_is_missing_comes_back_and_what_is_wrong_is_named() {
     fs::write(volunteer.to().join("releases/1.0.5/notes.md"), "something else").unwrap();
     let said = ["has other bytes at `releases/1.0.5/notes.md`", "remove this file there", "release: 1.0.5"];
     volunteer.mirror().fails(4, &said);
+    fs::remove_file(volunteer.to().join("releases/1.0.5/notes.md")).unwrap();
+    // A tag that somebody moved in the mirror.
+    let tags = volunteer.to().join("git/sample.git/refs/tags");
+    let tag = fs::read_dir(&tags).unwrap().next().unwrap().unwrap().path();
+    fs::write(&tag, "0123456789012345678901234567890123456789\n").unwrap();
+    volunteer.mirror().fails(4, &["serves another `refs/tags/", "a tag never moves"]);
 }
 
 #[test]
@@ -99,6 +105,11 @@ fn nothing_is_copied_of_what_does_not_verify() {
     fs::remove_file(volunteer.served.path("releases/1.0.5/SHA256SUMS.bob.asc")).unwrap();
     volunteer.mirror().fails(6, &["nothing of this release was copied"]);
     assert!(!volunteer.to().join("releases/index.json").exists());
+    // Another release's manifest.
+    volunteer.served.serves(&released().store());
+    let manifest = |version: &str| volunteer.served.path(&format!("releases/{version}/manifest.json"));
+    fs::copy(manifest("2.0.2"), manifest("1.0.5")).unwrap();
+    volunteer.mirror().fails(6, &["`releases/1.0.5/manifest.json` there is not the one that the index lists"]);
     // A damaged pack.
     volunteer.served.serves(&released().store());
     let packs = volunteer.served.path("git/sample.git/objects/pack");
@@ -157,6 +168,23 @@ fn a_mirror_follows_a_new_freshness_key() {
     let ran = mirror();
     assert!(ran.stdout.contains("index number 1\n"), "{ran:?}");
     stranger.run(&["verify", "--pin", &pin, "latest", &to]).ends_with(0);
+}
+
+/// What is copied belongs to one index: a store that moves on meanwhile is read again.
+#[test]
+fn a_store_that_moves_on_is_read_again() {
+    let train = crate::support::sample_train::SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let (later, to, stranger) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Stranger::new());
+    let then = ["--then", "/store/git/sample.git/info/refs", later.path().to_str().unwrap()];
+    let served = Served::of(&train.store(), &then);
+    train.run(&["refresh", "--now"]).ends_with(0);
+    copy(&train.store(), &later.path().join("store"));
+    let pin = lifeboat::model::Sha256::of(&fs::read(train.project().join("keys/trust.json")).unwrap()).hex();
+    let ran = stranger.run(&["mirror", "--pin", &pin, &served.url, &to.path().display().to_string()]).ends_with(0);
+    assert!(ran.stdout.contains("index number 2\n"), "{ran:?}");
+    assert!(ran.stdout.contains("copied    1.0.5, 2.0.2"), "what the first round copied counts: {ran:?}");
 }
 
 #[test]
