@@ -292,8 +292,14 @@ pub fn recover(checkout: &Checkout, request: &str) -> Result<Applied> {
 }
 
 fn settle_locked(checkout: &Checkout, dir: &Path) -> Result<Applied> {
-    // Interrupted before the record: no file was touched.
-    let Some(record) = recorded(&dir.join(RECORD))? else { return Ok(Applied::Clean) };
+    let Some(record) = recorded(&dir.join(RECORD))? else {
+        // Interrupted before the record, so no file was touched; or somebody else has just put all back, and this process
+        // made the directory anew for its lock.
+        if !dir.join(DONE).exists() {
+            clear(dir)?;
+        }
+        return Ok(Applied::Clean);
+    };
     let mut complete = true;
     for entry in &record.files {
         complete &= state(checkout, entry)? == State::After;
