@@ -114,7 +114,7 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
             .hint("take the crates that are released out of `fixed`, or name another crate in `of` of the family"));
     }
     let main = decision.main.1.clone();
-    let tag = rules.tag.replace("{version}", &main.to_string());
+    let tag = rules.tag_of(&main)?;
     if request.tags.contains(&tag) {
         let old = &decision.main.0;
         let own = decision.moves.iter().find(|m| m.old == *old && m.inherits.is_none());

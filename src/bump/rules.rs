@@ -3,6 +3,8 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+use crate::formats::template::{Values, render};
 use crate::table::{Type, Written, keys};
 
 keys! {
@@ -32,6 +34,20 @@ keys! {
         pub changelog: Option<Changelog> = "none",
         /// Commands that run after the bump, in its tree.
         pub after: Vec<Hook> = "[]",
+    }
+}
+
+impl VersionRules {
+    /// The tag of a version, as these rules name it.
+    ///
+    /// # Errors
+    /// A placeholder that is not known.
+    pub(crate) fn tag_of(&self, version: &Version) -> Result<String> {
+        let version = version.to_string();
+        render(&self.tag, &Values::from([("version", version.as_str())])).map_err(|unknown| {
+            Error::input(format!("unknown placeholder `{{{unknown}}}` in `tag` of `[version]`: `{}`", self.tag))
+                .hint("expected `{version}` only, such as `tag = \"v{version}\"`")
+        })
     }
 }
 

@@ -12,20 +12,24 @@ use crate::formats::cargo_manifest::{self, PackageVersion};
 /// Reads a file of the tree that a tag names: (tag, path) → bytes; nothing where there is none.
 pub type AtTag<'a> = &'a dyn Fn(&str, &str) -> Option<Vec<u8>>;
 
-/// Forms of tags that name the crate: nothing else can be meant.
-const NAMED: [&str; 5] =
-    ["{crate}-v{version}", "{crate}-{version}", "{crate}/v{version}", "{crate}/{version}", "{crate}@{version}"];
-/// Forms that name a version only: whose it is has to be seen.
-const PLAIN: [&str; 2] = ["v{version}", "{version}"];
+/// How the name of a tag is made of a crate's name and its version.
+type Form = fn(&str, &Version) -> String;
 
-fn tag(form: &str, m: &CrateMove, version: &Version) -> String {
-    form.replace("{crate}", &m.name).replace("{version}", &version.to_string())
-}
+/// Forms of tags that name the crate: nothing else can be meant.
+const NAMED: [Form; 5] = [
+    |name, version| format!("{name}-v{version}"),
+    |name, version| format!("{name}-{version}"),
+    |name, version| format!("{name}/v{version}"),
+    |name, version| format!("{name}/{version}"),
+    |name, version| format!("{name}@{version}"),
+];
+/// Forms that name a version only: whose it is has to be seen.
+const PLAIN: [Form; 2] = [|_, version| format!("v{version}"), |_, version| version.to_string()];
 
 /// Stops if a crate's new version has a tag that names the crate.
 pub(super) fn by_name(workspace: &Workspace, moves: &[CrateMove], tags: &BTreeSet<String>) -> Result<()> {
     for m in moves {
-        if let Some(found) = NAMED.iter().map(|form| tag(form, m, &m.new)).find(|t| tags.contains(t)) {
+        if let Some(found) = NAMED.iter().map(|form| form(&m.name, &m.new)).find(|t| tags.contains(t)) {
             return Err(taken(workspace, m, &found, "its name says so".to_owned()));
         }
     }
@@ -44,13 +48,13 @@ pub(super) fn by_content(
     let mut notes = Vec::new();
     for m in moves {
         // A crate with tags of its own has no plain ones.
-        if NAMED.iter().any(|form| tags.contains(&tag(form, m, &m.old))) {
+        if NAMED.iter().any(|form| tags.contains(&form(&m.name, &m.old))) {
             continue;
         }
         // Where crates go to several versions, a plain tag may be any one's.
         let lone = moves.iter().all(|other| other.new == m.new);
         for form in PLAIN {
-            let (old, new) = (tag(form, m, &m.old), tag(form, m, &m.new));
+            let (old, new) = (form(&m.name, &m.old), form(&m.name, &m.new));
             if !tags.contains(&new) {
                 continue;
             }

@@ -6,13 +6,14 @@ use semver::Version;
 
 use super::reserved::reserved;
 use super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
-use super::template::{Values, render};
 use crate::error::{Error, Result};
 use crate::formats::glob;
+use crate::formats::template::{Values, render};
 use crate::model::{ArtifactName, BranchName, TagName, TargetName};
 use crate::step::{ArtifactPath, Isolation, Job};
 
-/// What templates may say of a line.
+/// What the configuration says of a version that a line ships. It is made where it is needed and never kept with what was
+/// seen: a plan of today's configuration has today's names, also where it is made again from facts of before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineValues {
     /// The line.
@@ -21,6 +22,22 @@ pub struct LineValues {
     pub version: Version,
     /// The tag of that version.
     pub tag: TagName,
+    /// How the names of the source archive and the git bundle begin: with a `v` before the version where the project's tags
+    /// have one.
+    pub stem: String,
+}
+
+impl LineValues {
+    /// Those of `version` on the line `branch`.
+    ///
+    /// # Errors
+    /// A tag that git does not take.
+    pub fn new(config: &Config, branch: &BranchName, version: &Version) -> Result<Self> {
+        let tag = TagName::new(config.version.tag_of(version)?)?;
+        let v = if config.version.tag.contains("v{version}") { "v" } else { "" };
+        let stem = format!("{}-{v}{version}", config.project.name);
+        Ok(Self { branch: branch.clone(), version: version.clone(), tag, stem })
+    }
 }
 
 /// What a job is for.

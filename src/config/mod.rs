@@ -13,7 +13,6 @@ mod sections;
 mod sensitive;
 mod settings;
 mod specs;
-mod template;
 mod train;
 mod unused;
 

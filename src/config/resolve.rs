@@ -13,16 +13,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use semver::Version;
-
 use super::raw::{self, RawBundle, RawProject, RawRelease};
 use super::sections;
 use super::settings::{BundleConfig, Config, Project, TemplateSet};
-use super::template::{Values, render};
 use crate::adapter::Registries;
 use crate::bump::VersionRules;
 use crate::error::Result;
-use crate::model::TagName;
 use crate::table::{Fault, Faults, OneOrMany, Text, TomlDocument, grammar, grammar_fault, secrets};
 
 /// Reads the text of a `lifeboat.toml` that lies at `path`; the project's own templates stay empty.
@@ -136,18 +132,6 @@ fn project(raw: &RawProject, base: &Path, faults: &mut Faults) -> Option<Project
         keys: path(&raw.keys, "keys"),
         templates: path(&raw.templates, "release-templates"),
     })
-}
-
-impl Config {
-    /// The name of a version's tag.
-    ///
-    /// # Errors
-    /// A name that git does not take.
-    pub fn tag_name(&self, version: &Version) -> Result<TagName> {
-        let version = version.to_string();
-        let name = render(&self.version.tag, &Values::from([("version", version.as_str())])).unwrap_or_default();
-        Ok(TagName::new(name)?)
-    }
 }
 
 fn bundle(raw: RawBundle, base: &Path, faults: &mut Faults) -> BundleConfig {

@@ -28,9 +28,7 @@ fn faulty(body: &str) -> String {
 }
 
 fn line(config: &Config, branch: &str, version: &str) -> LineValues {
-    let version = version.parse().unwrap();
-    let tag = config.tag_name(&version).unwrap();
-    LineValues { branch: branch.parse().unwrap(), version, tag }
+    LineValues::new(config, &branch.parse().unwrap(), &version.parse().unwrap()).unwrap()
 }
 
 #[test]
@@ -98,7 +96,7 @@ fn defaults_and_paths() {
     assert_eq!(c.stores[0].role, StoreRole::Required);
     assert_eq!(c.runners.len(), 1);
     assert_eq!(c.runners[0].labels.iter().map(|l| l.as_str()).collect::<Vec<_>>(), ["linux", "x86_64"]);
-    assert_eq!(c.tag_name(&"1.2.3".parse().unwrap()).unwrap().as_str(), "v1.2.3");
+    assert_eq!(line(&c, "main", "1.2.3").tag.as_str(), "v1.2.3");
 }
 
 #[test]

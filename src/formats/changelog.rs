@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use semver::Version;
 
 use super::splice::{Splice, lines, whole_words};
+use super::template::{Syntax, placeholders, render_strictly};
 
 /// One section: a heading and what follows until the next heading of the same level or a higher one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,25 +97,13 @@ pub fn section<'a>(text: &'a str, version: &Version) -> Option<ChangelogSection<
 ///
 /// # Errors
 /// Says which placeholder is none.
-pub fn fill(template: &str, version: &Version, date: Date) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        out.push_str(&rest[..open]);
-        let close = rest[open..].find('}').ok_or_else(|| format!("`{{` without `}}` in `{template}`"))?;
-        let name = &rest[open + 1..open + close];
-        match name.split_once(':') {
-            None if name == "version" => out.push_str(&version.to_string()),
-            None if name == "date" => out.push_str(&date.to_string()),
-            Some(("date", format)) => {
-                out.push_str(&jiff::fmt::strtime::format(format, date).map_err(|e| format!("`{{{name}}}`: {e}"))?)
-            }
-            _ => return Err(format!("`{{{name}}}` is none of {{version}}, {{date}}, {{date:FORMAT}}")),
-        }
-        rest = &rest[open + close + 1..];
-    }
-    out.push_str(rest);
-    Ok(out)
+fn fill(template: &str, version: &Version, date: Date) -> Result<String, String> {
+    render_strictly(template, |name| match name.split_once(':') {
+        None if name == "version" => Ok(version.to_string()),
+        None if name == "date" => Ok(date.to_string()),
+        Some(("date", format)) => jiff::fmt::strtime::format(format, date).map_err(|e| format!("`{{{name}}}`: {e}")),
+        _ => Err(format!("`{{{name}}}` is none of {{version}}, {{date}}, {{date:FORMAT}}")),
+    })
 }
 
 /// What dating a changelog found.
@@ -149,7 +138,7 @@ pub fn date(
     let own = section(text, version);
     let place = match &own {
         Some(s) => Some((s.start, head(text, s))),
-        None if released.contains("{version}") => all
+        None if placeholders(released, Syntax::Strict).contains(&"version") => all
             .iter()
             .map(|s| (s.start, s.start..s.start + s.heading.len()))
             .find(|(_, r)| text[r.clone()].contains(unreleased)),

@@ -26,6 +26,7 @@ pub mod signed;
 pub mod splice;
 pub mod tag;
 pub mod tag_links;
+pub(crate) mod template;
 pub mod unified_diff;
 pub mod uv_lock;
 pub mod version_fields;

@@ -1,6 +1,7 @@
 //! Versions that stand in prose and in small files: dependency snippets, documentation links, `pyproject.toml`,
 //! `package.json`, plain and marked text.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use semver::Version;
@@ -8,6 +9,7 @@ use toml_edit::{Document, Item};
 
 use super::requirement::{Lift, lift};
 use super::splice::{Splice, lines, whole_words};
+use super::template::fill_pattern;
 
 /// Cargo dependency snippets on `krate`: `krate = "1.2.3"`, `krate = { version = "1.2.3", … }`, `krate.version = "…"`,
 /// `other = { package = "krate", version = "1.2.3" }`, and `[dependencies.krate]` followed by `version`, in any text. A
@@ -332,8 +334,11 @@ pub fn package_json(text: &str) -> (Option<String>, Vec<(String, Range<usize>)>)
 #[must_use]
 pub fn marked(text: &str, pattern: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let put = |v: &Version| {
-        let pattern = pattern.replace("{version}", &v.to_string()).replace("{major}", &v.major.to_string());
-        pattern.replace("{minor}", &v.minor.to_string()).replace("{patch}", &v.patch.to_string())
+        let values =
+            [("major", v.major), ("minor", v.minor), ("patch", v.patch)].map(|(n, part)| (n, part.to_string()));
+        let mut values: BTreeMap<&str, String> = values.into();
+        values.insert("version", v.to_string());
+        fill_pattern(pattern, &values.iter().map(|(name, v)| (*name, v.as_str())).collect())
     };
     let (before, after) = (put(old), put(new));
     let whole: Vec<Range<usize>> = whole_words(text, &before);

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use semver::Version;
 
 use crate::bump::{Bump, BumpRequest, SourceTree, bump, pointers_note};
+use crate::config::expand::LineValues;
 use crate::config::{self, Config, SeriesSource, TrainLine, TrainRequest};
 use crate::effects::{Clock, Disk, Git as _, PrivateRepo, Scratch};
 use crate::error::{Error, Result};
@@ -184,7 +185,7 @@ fn look_elsewhere(
     let mut of_line = Vec::new();
     for (i, line) in lines.iter().enumerate() {
         if let Some((_, new)) = &line.versions {
-            versions.push((config.tag_name(new)?, new.clone()));
+            versions.push((LineValues::new(config, &line.branch, new)?.tag, new.clone()));
             of_line.push(i);
         }
     }
@@ -307,7 +308,7 @@ impl Seeing<'_> {
         let workflows = self.workflows(&line.branch, &patched, &series, edits, unknown)?;
         let tag_taken = match &versions {
             Some((_, new)) => {
-                let tag = self.config.tag_name(new)?;
+                let tag = LineValues::new(self.config, &line.branch, new)?.tag;
                 self.tags.get(&tag).map(|oid| (tag, oid.clone()))
             }
             None => None,

@@ -6,7 +6,7 @@ use semver::Version;
 
 use super::PlannedLine;
 use super::builder::Sketch;
-use crate::config::expand::{self, JobKind};
+use crate::config::expand::{self, JobKind, LineValues};
 use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};
 use crate::model::{LineKind, StoreName, TagName};
@@ -45,10 +45,10 @@ pub(super) fn plan_line(
     refuse(config, wanted, facts)?;
     let names = match (&wanted.kind, &facts.versions) {
         (LineKind::Carry, _) => None,
-        (_, Some((_, new))) => Some((new.clone(), config.tag_name(new)?)),
+        (_, Some((_, new))) => Some(LineValues::new(config, &wanted.branch, new)?),
         (_, None) => return Err(Error::input(format!("line `{branch}`: its version is not known"))),
     };
-    let bump = names.as_ref().zip(facts.versions.as_ref()).map(|((new, tag), (old, _))| {
+    let bump = names.as_ref().zip(facts.versions.as_ref()).map(|(LineValues { version: new, tag, .. }, (old, _))| {
         let text = ReleaseContext {
             project: config.project.name.clone(),
             version: new.clone(),
@@ -89,14 +89,14 @@ pub(super) fn plan_line(
         kind: wanted.kind,
         base: facts.base.clone(),
         old: facts.versions.as_ref().filter(|_| names.is_some()).map(|v| v.0.clone()),
-        new: names.as_ref().map(|n| n.0.clone()),
-        tag: names.as_ref().map(|n| n.1.clone()),
+        new: names.as_ref().map(|n| n.version.clone()),
+        tag: names.as_ref().map(|n| n.tag.clone()),
         series: facts.series,
         patches: facts.patches.clone(),
         deletes: facts.deletes.clone(),
     };
     let release = match names {
-        Some((version, tag)) => Some(plan_release(config, request, facts, &prepare, version, tag, sketch)?),
+        Some(names) => Some(plan_release(config, request, facts, &prepare, &names, sketch)?),
         None => None,
     };
     Ok(ShippedLine { planned, prepare, bump_message, release })
@@ -144,17 +144,16 @@ fn plan_release(
     request: &TrainRequest,
     facts: &LineFacts,
     prepare: &StepId,
-    version: Version,
-    tag: TagName,
+    names: &LineValues,
     sketch: &mut Sketch,
 ) -> Result<ShippedRelease> {
-    let branch = &facts.branch;
+    let LineValues { branch, version, tag, stem } = names;
     let bundle = sketch.add(
         Bundle {
             branch: branch.clone(),
             version: version.clone(),
             prepare: prepare.clone(),
-            stem: stem(config, &version),
+            stem: stem.clone(),
             submodules: facts.submodules.clone(),
             without: config.bundle.without_submodules.clone(),
             vendor_from: config.bundle.vendor.then(|| {
@@ -165,12 +164,11 @@ fn plan_release(
         vec![prepare.clone()],
         Importance::Required,
     )?;
-    let own = own_names(&stem(config, &version));
+    let own = own_names(stem);
     let mut from = vec![bundle.clone()];
     let mut tests = Vec::new();
     let mut made: BTreeMap<crate::model::TargetName, StepId> = BTreeMap::new();
-    let names = expand::LineValues { branch: branch.clone(), version: version.clone(), tag: tag.clone() };
-    for planned in expand::jobs(config, &names)? {
+    for planned in expand::jobs(config, names)? {
         if let Some(a) = planned.build.artifacts.iter().find(|a| own.contains(&a.name.as_str().to_ascii_lowercase())) {
             return Err(Error::input(format!(
                 "line `{branch}`: artifact `{}` of target `{}` has a name that lifeboat gives",
@@ -264,17 +262,10 @@ fn plan_release(
         let seen = sketch.add(VerifyStaged(on), vec![stage, checksum.clone()], delivery)?;
         verified.insert(store.name.clone(), seen);
     }
-    Ok(ShippedRelease { version, tag, checksum, verified })
+    Ok(ShippedRelease { version: version.clone(), tag: tag.clone(), checksum, verified })
 }
 
 /// The names of what lifeboat makes of a line's source, in lower case: some file systems ignore it.
 fn own_names(stem: &str) -> [String; 4] {
     ["-source.tar.gz", "-vendor.tar.gz", ".bundle", ".cdx.json"].map(|end| format!("{stem}{end}").to_ascii_lowercase())
-}
-
-/// How the names of the source archive and the git bundle begin: with a `v` before the version where the project's tags have
-/// one.
-fn stem(config: &Config, version: &Version) -> String {
-    let v = if config.version.tag.contains("v{version}") { "v" } else { "" };
-    format!("{}-{v}{version}", config.project.name)
 }

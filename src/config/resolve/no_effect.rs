@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use toml::de::DeTable;
 
 use super::super::raw::RawRunner;
-use super::super::template::{Values, placeholders, render};
 use super::adapters::machine_labels;
+use crate::formats::template::{Syntax, Values, placeholders, render};
 use crate::model::TagName;
 use crate::table::{Fault, Faults, Text, did_you_mean, grammar_fault, one_of};
 
@@ -60,7 +60,7 @@ pub(super) fn tag(tree: &DeTable<'_>, faults: &mut Faults) {
     let version = tree.get("version").and_then(|v| v.get_ref().as_table());
     let Some(raw) = version.and_then(|t| t.get("tag")) else { return };
     let Some(tag) = raw.get_ref().as_str() else { return };
-    if placeholders(tag) != ["version"] {
+    if placeholders(tag, Syntax::Words) != ["version"] {
         let message = "a tag's name needs the version";
         let fault = Fault::new(raw.span(), message, "`{version}`, once, and no other placeholder");
         faults.add(fault.help("expected, for example, `v{version}`"));

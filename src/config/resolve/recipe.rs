@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::super::raw::RawRecipe;
-use super::super::template::placeholders;
+use crate::formats::template::{Syntax, placeholders};
 use crate::model::{Label, SecretRef};
 use crate::table::{Fault, Faults, Text, did_you_mean, grammar, in_order, one_of, secrets};
 
@@ -106,7 +106,7 @@ pub(super) fn template(text: &Text, valid: &[&str], faults: &mut Faults) {
 
 /// The same, for a text without a place of its own.
 pub(super) fn check_template(text: &str, span: Range<usize>, valid: &[&str], faults: &mut Faults) {
-    for name in placeholders(text) {
+    for name in placeholders(text, Syntax::Words) {
         if !valid.contains(&name) {
             let braced: Vec<String> = valid.iter().map(|v| format!("{{{v}}}")).collect();
             let label = format!("valid here: {}", one_of(braced.iter().map(String::as_str)));

@@ -9,10 +9,10 @@ use toml::Spanned;
 use super::super::expand::{self, LineValues};
 use super::super::raw::{RawArtifact, RawAssemble, RawNamedRecipe, RawRecipe, RawTarget, RawVariant};
 use super::super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
-use super::super::template::{Values, render};
 use super::recipe::{self, Recipe, check_template};
 use super::{branch_patterns, no_effect};
 use crate::formats::glob;
+use crate::formats::template::{Values, render};
 use crate::model::{BranchName, TargetName};
 use crate::table::{Fault, Faults, Text, TextOr, Texts, did_you_mean, grammar_fault, in_order, one_of};
 
@@ -377,8 +377,8 @@ pub(super) fn check_collisions(
         let (Ok(branch), Ok(version)) = (BranchName::new(sample.replace(['*', '?'], "1")), "1.2.3".parse()) else {
             continue;
         };
-        let Ok(tag) = config.tag_name(&version) else { continue };
-        match expand::jobs(config, &LineValues { branch, version, tag }) {
+        let Ok(line) = LineValues::new(config, &branch, &version) else { continue };
+        match expand::jobs(config, &line) {
             Ok(_) => good = true,
             Err(e) => found.push(e),
         }
