@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::effects::{Clock, Disk, Forge, Remote, Runner, SecretResolver, Signer, Store};
 use crate::error::{Error, Result};
 use crate::model::{Fingerprint, Label, RemoteName, RunnerName, SecretRef, StoreName};
+use crate::subprocess::SubprocessError;
 use crate::table::{Faults, Table, TableKeys, Text};
 
 /// A port behind which adapters are.
@@ -129,6 +130,13 @@ pub struct Program {
 impl Program {
     /// What git starts for addresses over ssh, and what makes the connections of SFTP.
     pub const SSH: Self = Self { name: "ssh", version: &["-V"], package: "openssh-client" };
+
+    /// The error of a call of it that has no output, with what installs it where it is missing.
+    pub(crate) fn not_run(&self, e: SubprocessError) -> Error {
+        let missing = e.is_missing();
+        let error = e.explained(&format!("`{}`", self.name));
+        if missing { error.hint(format!("install it: `apt-get install {}`", self.package)) } else { error }
+    }
 }
 
 /// What an adapter gets of this machine.

@@ -35,6 +35,7 @@ pub mod site;
 pub mod snapshot;
 pub mod step;
 pub mod stores;
+mod subprocess;
 pub mod table;
 pub mod templates;
 pub mod trust;

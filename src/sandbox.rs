@@ -17,14 +17,15 @@ mod view;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context as _, Error, Result};
+use crate::subprocess::{Subprocess, SubprocessError};
 
 pub use hidden::{BELOW_HOME, HiddenPaths};
 pub use init::{REFUSED, VERB, init, refused};
@@ -104,25 +105,15 @@ impl Sandbox {
         let view = SandboxView::system(false).at(Path::new("/"));
         let line = ["/bin/sh", "-c", CHECK, "sh", &outside.path().display().to_string()].map(str::to_owned);
         let mut command = self.command(program, view, &BTreeMap::new(), &line).map_err(|e| text(&e))?;
-        let mut child =
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).current_dir("/").spawn().map_err(|e| text(&e))?;
-        let start = Instant::now();
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if start.elapsed() < PROBE_LIMIT => std::thread::sleep(Duration::from_millis(1)),
-                Ok(None) => {
-                    drop(child.kill().and_then(|()| child.wait()));
-                    return Err("it did not answer".to_owned());
-                }
-                Err(e) => return Err(text(&e)),
-            }
+        command.current_dir("/");
+        let ended = match Subprocess::new(command).own_input().limit(Some(PROBE_LIMIT)).run() {
+            Err(SubprocessError::Late(_)) => return Err("it did not answer".to_owned()),
+            ended => ended.map_err(|e| e.explained("the probe").message().to_owned())?,
         };
-        if status.success() {
+        if ended.status.success() {
             return Ok(());
         }
-        let mut said = String::new();
-        drop(child.stderr.take().map(|mut e| e.read_to_string(&mut said)));
+        let said = String::from_utf8_lossy(&ended.stderr);
         Err(said.lines().next().unwrap_or("the probe saw what it should not").to_owned())
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TemplateSet;
 use crate::error::{Context as _, Error, Result};
 use crate::sandbox::this_program;
+use crate::subprocess::Subprocess;
 use crate::{site, templates};
 
 /// The first argument of a process that tries a template; the second is of no use.
@@ -102,11 +103,9 @@ fn start(trial: &Trial) -> Result<Option<TrialResult>> {
     let what = || format!("cannot try `release-templates/{}`", trial.name);
     let order = serde_json::to_vec(trial).context(what())?;
     let mut command = Command::new(this_program()?);
-    command.args([VERB, "-"]).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().context(what())?;
-    // It may end before it has read everything; how it ended says why.
-    drop(child.stdin.take().map(|mut stdin| stdin.write_all(&order)));
-    let ended = child.wait_with_output().context(what())?;
+    command.args([VERB, "-"]).env_clear();
+    let trying = Subprocess::new(command).input(order).stderr(Stdio::null());
+    let ended = trying.run().map_err(|e| e.explained("this program").context(what()))?;
     if ended.status.code() == Some(1) {
         return Err(Error::fatal(format!("{}: its process could not be limited", what())));
     }

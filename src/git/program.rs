@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::output::GitOutput;
 use super::timeouts::{Chosen, SETTINGS};
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::subprocess::{Subprocess, SubprocessError};
 
 /// Whose configuration git reads beside the repository's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -343,8 +341,8 @@ impl Call<'_> {
     /// Runs git to its end.
     ///
     /// # Errors
-    /// Git cannot be started; [`ErrorKind::Unreachable`] when the deadline passes.
-    pub fn run(self) -> Result<GitOutput> {
+    /// Git cannot be started; [`ErrorKind::Unreachable`](crate::error::ErrorKind::Unreachable) when the deadline passes.
+    pub fn run(mut self) -> Result<GitOutput> {
         let verb = self.args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
         let mut command = self.program.command(self.configuration);
         command.args(&self.args).envs(self.variables.iter().map(|(k, v)| (k, v)));
@@ -371,20 +369,16 @@ impl Call<'_> {
             command.current_dir(directory);
             command.env("GIT_CEILING_DIRECTORIES", directory.parent().unwrap_or(directory));
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if self.deadline.is_some() || self.cancelled.is_some() {
-            // git talks to remotes through children (ssh, git-remote-https); one signal must reach them all.
-            command.process_group(0);
-        }
-        let mut child = command.spawn().map_err(|e| not_started(&self, e))?;
-        let input = feed(&mut child, self.input);
-        let stdout = drain(child.stdout.take());
-        let stderr = drain(child.stderr.take());
-        let status = wait(&mut child, &verb, self.deadline, self.cancelled.as_deref())?;
-        drop(input);
-        let (stdout, stderr) = (collect(&stdout, self.deadline)?, collect(&stderr, self.deadline)?);
-        let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        Ok(GitOutput { verb, code: status.code(), signal: status.signal(), stdout, stderr })
+        // Diffs and files have no limit of ours; the user's own repository is read.
+        let subprocess = Subprocess::new(command).input(std::mem::take(&mut self.input)).keep_all();
+        let subprocess = subprocess.limit(self.deadline).cancelled_by(self.cancelled.take());
+        let ended = subprocess.run().map_err(|e| match e {
+            SubprocessError::NotStarted(e) => not_started(&self, e),
+            other => other.explained(&format!("`git {verb}`")),
+        })?;
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let (code, signal) = (ended.status.code(), ended.status.signal());
+        Ok(GitOutput { verb, code, signal, stdout: ended.stdout, stderr })
     }
 }
 
@@ -407,76 +401,6 @@ fn not_started(call: &Call<'_>, e: std::io::Error) -> Error {
             .hint("install git (Debian: `apt install git`), then run `lifeboat doctor`");
     }
     Error::fatal(format!("cannot run `{}`: {e}", call.program.path.display())).because(e)
-}
-
-fn feed(child: &mut Child, input: Vec<u8>) -> Option<thread::JoinHandle<()>> {
-    let mut pipe = child.stdin.take()?;
-    if input.is_empty() {
-        return None;
-    }
-    // git may stop reading when it has found a fault; it says so on stderr, so a broken pipe here says nothing new.
-    Some(thread::spawn(move || drop(pipe.write_all(&input))))
-}
-
-fn drain(pipe: Option<impl Read + Send + 'static>) -> Receiver<std::io::Result<Vec<u8>>> {
-    let (tx, rx) = mpsc::channel();
-    thread::spawn(move || {
-        let mut out = Vec::new();
-        let read = pipe.map_or(Ok(0), |mut p| p.read_to_end(&mut out));
-        drop(tx.send(read.map(|_| out)));
-    });
-    rx
-}
-
-fn collect(rx: &Receiver<std::io::Result<Vec<u8>>>, deadline: Option<Duration>) -> Result<Vec<u8>> {
-    let got = match deadline {
-        None => rx.recv().ok(),
-        // An ssh master connection that stays behind holds our pipe open; git itself has ended and said all it had to.
-        Some(_) => rx.recv_timeout(Duration::from_secs(2)).ok(),
-    };
-    got.unwrap_or_else(|| Ok(Vec::new())).context("cannot read what git printed")
-}
-
-fn wait(
-    child: &mut Child,
-    verb: &str,
-    deadline: Option<Duration>,
-    cancelled: Option<&AtomicBool>,
-) -> Result<std::process::ExitStatus> {
-    let what = || format!("cannot wait for `git {verb}`");
-    if deadline.is_none() && cancelled.is_none() {
-        return child.wait().context(what());
-    }
-    let start = Instant::now();
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait().context(what())? {
-            return Ok(status);
-        }
-        let late = deadline.filter(|d| start.elapsed() >= *d);
-        let stop = cancelled.is_some_and(|c| c.load(Ordering::Relaxed));
-        if late.is_some() || stop {
-            kill_group(child);
-            child.wait().context(what())?;
-            return Err(match late {
-                Some(d) => Error::new(
-                    ErrorKind::Unreachable,
-                    format!("`git {verb}` did not finish within {:.0?} and was stopped", d),
-                ),
-                None => Error::transient(format!("`git {verb}` was stopped")),
-            });
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
-}
-
-fn kill_group(child: &mut Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    let killed = pid.map(|pid| rustix::process::kill_process_group(pid, rustix::process::Signal::KILL));
-    if !matches!(killed, Some(Ok(()))) {
-        drop(child.kill());
-    }
 }
 
 #[cfg(test)]

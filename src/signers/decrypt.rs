@@ -21,6 +21,7 @@ use crate::effects::files;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::cause;
 use crate::model::{Secret, escape};
+use crate::subprocess::SubprocessError;
 
 /// How much larger than the message what is in it may be: texts shrink about tenfold when they are compressed, and a message of a
 /// few bytes may hold a disk full of zeros.
@@ -167,8 +168,10 @@ impl DecryptionHelper for Helper<'_> {
 /// No gpg, no key of its recipients, a damaged message.
 pub fn with_gpg(message: &mut dyn Read, out: &mut (dyn Write + Send)) -> Result<()> {
     let mut command = gpg::program();
-    command.args(["--quiet", "--decrypt", "--output", "-"]).stdin(Stdio::piped());
-    let mut child = command.spawn().map_err(gpg::not_started)?;
+    command.args(["--quiet", "--decrypt", "--output", "-"]);
+    // Not by `Subprocess`: what comes out may be larger than the memory.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| gpg::not_run(SubprocessError::NotStarted(e)))?;
     let (input, plain) = (child.stdin.take(), child.stdout.take());
     let copied = std::thread::scope(|scope| {
         // gpg writes while it reads: each end needs somebody.

@@ -1,17 +1,19 @@
 //! Keys of the user's gpg: `{ gpg = "FINGERPRINT" }`; smartcards, HSMs behind gpg-agent, RSA.
 
-use std::io::{ErrorKind as IoKind, Read};
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::adapter::{Adapter, Around, FoundKey, Program, Settings, SignerSettings, SignerTable, Spec};
-use crate::effects::{Disk, Signer, files};
+use crate::effects::{Disk, Signer, aside, files};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::Detached;
 use crate::model::{Fingerprint, escape};
+use crate::subprocess::{Subprocess, SubprocessError};
 use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
 /// A key of the user's gpg.
@@ -85,16 +87,22 @@ impl SignerSettings for KeyOfGpg {
     }
 
     async fn find(&self) -> Result<FoundKey> {
-        let mut command = tokio::process::Command::new(GPG.name);
+        let mut command = Command::new(GPG.name);
         command.args(["--batch", "--with-colons", "--list-secret-keys", "--", self.0.as_str()]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-        match command.status().await {
-            Ok(status) if status.success() => Ok(FoundKey { shown: format!("gpg has {}", self.0), doubt: None }),
+        let asked = aside(|| Subprocess::new(command).limit(Some(LOOKING)).run()).await;
+        match asked {
+            Some(Ok(listed)) if listed.status.success() => {
+                Ok(FoundKey { shown: format!("gpg has {}", self.0), doubt: None })
+            }
+            Some(Err(e)) => Err(GPG.not_run(e)),
             _ => Err(Error::fatal(format!("gpg has no secret key {}", self.0))
                 .hint("insert the card, or import the key: `gpg --list-secret-keys` shows what there is")),
         }
     }
 }
+
+/// How long gpg may look for a key; it starts its agent for that.
+const LOOKING: Duration = Duration::from_secs(60);
 
 /// What gpg and its pinentry need of the environment; nothing else travels.
 const ENVIRONMENT: [&str; 11] = [
@@ -148,17 +156,19 @@ impl GpgSigner {
     }
 }
 
-/// The user's gpg, with nothing but what it needs of the environment; its messages go into ours.
+/// The user's gpg, with nothing but what it needs of the environment.
 pub(super) fn program() -> Command {
     let mut command = Command::new(GPG.name);
     command.args(["--batch", "--no-tty"]);
     command.env_clear().envs(ENVIRONMENT.iter().filter_map(|k| Some((k, std::env::var_os(k)?))));
-    command.env("LC_ALL", "C.UTF-8").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("LC_ALL", "C.UTF-8");
     command
 }
 
-pub(super) fn not_started(e: std::io::Error) -> Error {
-    Error::input("cannot start gpg").because(e).hint("install gnupg, or name a key file in `lifeboat.toml`")
+pub(super) fn not_run(e: SubprocessError) -> Error {
+    let missing = e.is_missing();
+    let error = GPG.not_run(e);
+    if missing { error.hint("or name a key file in `lifeboat.toml`") } else { error }
 }
 
 impl Signer for GpgSigner {
@@ -167,8 +177,8 @@ impl Signer for GpgSigner {
     }
 
     fn certificate(&self) -> Result<String> {
-        let mut command = self.command(&["--export-options", "export-minimal", "--export"]);
-        let output = command.stdin(Stdio::null()).output().map_err(not_started)?;
+        let command = self.command(&["--export-options", "export-minimal", "--export"]);
+        let output = Subprocess::new(command).run().map_err(not_run)?;
         if !output.status.success() || output.stdout.is_empty() {
             return Err(Error::input(format!("gpg has no certificate {}", self.fingerprint))
                 .hint("list what it has with `gpg --list-secret-keys`"));
@@ -177,19 +187,16 @@ impl Signer for GpgSigner {
     }
 
     fn sign(&self, data: &mut (dyn Read + Send)) -> Result<String> {
-        let mut command = self.command(&["--digest-algo", "SHA512", "--detach-sign", "--output", "-", "--local-user"]);
-        let mut child = command.stdin(Stdio::piped()).spawn().map_err(not_started)?;
-        let mut written = Ok(());
-        if let Some(mut input) = child.stdin.take() {
-            written = files::copy(data, &mut input).map(drop);
-        }
-        let output = child.wait_with_output().context("cannot wait for gpg")?;
-        match written {
-            // gpg went away before it had read everything: its own message says why.
-            Err(e) if e.kind() == IoKind::BrokenPipe => return Err(self.failed(&output.stderr)),
-            other => other.context("cannot hand gpg what is to be signed")?,
-        }
-        if !output.status.success() {
+        let command = self.command(&["--digest-algo", "SHA512", "--detach-sign", "--output", "-", "--local-user"]);
+        let mut whole = false;
+        let signing = Subprocess::new(command).written(|input| {
+            files::copy(data, input)?;
+            whole = true;
+            Ok(())
+        });
+        let output = signing.run().map_err(not_run)?;
+        // Where it went away before it had read everything, its own message says why.
+        if !whole || !output.status.success() {
             return Err(self.failed(&output.stderr));
         }
         // The user's gpg.conf could have asked for something that others cannot verify.

@@ -4,6 +4,10 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 use crate::model::{Secret, SecretRef, escape};
+use crate::subprocess::Subprocess;
+
+/// No secret is longer, in bytes.
+const LONGEST: usize = 1 << 20;
 
 /// Reads the secret that a reference names. A command sees this process's environment (password managers need it), has
 /// no input, and writes the secret on its standard output.
@@ -37,12 +41,10 @@ fn from_command(argv: &[String]) -> Result<String> {
         );
     };
     let what = || format!("the command `{}` that prints a secret", escape(program));
-    let output = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|e| Error::input(format!("{} cannot be started", what())).because(e))?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let printing = Subprocess::new(command).stderr(Stdio::inherit()).at_most(LONGEST);
+    let output = printing.run().map_err(|e| e.explained(&what()))?;
     if !output.status.success() {
         return Err(Error::input(format!("{} failed: {}", what(), output.status)).hint("run the command by hand"));
     }
@@ -85,5 +87,6 @@ mod tests {
         assert!(resolve(&SecretRef::Env("LIFEBOAT_NO_SUCH_VARIABLE".into())).is_err());
         assert!(resolve(&SecretRef::File("/nonexistent/secret".into())).is_err());
         assert!(resolve(&SecretRef::Command(vec![])).is_err());
+        assert!(shell("yes").unwrap_err().message().contains("printed more than 1024 KiB"));
     }
 }

@@ -5,6 +5,7 @@
 
 mod kinds;
 mod planted;
+mod programs;
 mod rules;
 mod source;
 
@@ -40,6 +41,11 @@ fn every_adapter_is_in_its_folder_s_registry() {
 #[test]
 fn kinds_of_steps_are_distinguished_in_three_modules() {
     judged(kinds::kinds);
+}
+
+#[test]
+fn programs_are_started_in_one_way() {
+    judged(programs::programs);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What this machine must have: programs, keys, room, a clock.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -10,11 +11,12 @@ use super::report::{Health, HealthCheck};
 use super::{Work, health};
 use crate::adapter::{FoundKey, Program, Registries, Spec};
 use crate::config::Config;
-use crate::effects::{Signer, blocking};
+use crate::effects::{Signer, aside, blocking};
 use crate::error::{Error, Result};
 use crate::git::GitProgram;
 use crate::sandbox::{self, Sandbox};
 use crate::step::Importance;
+use crate::subprocess::Subprocess;
 
 /// Less than this and a train of one line may not fit.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -52,6 +54,9 @@ pub(super) fn git(work: &mut Work) {
     work.later("program", "git".to_owned(), Health::Fail, async { GitProgram::from_env().check() });
 }
 
+/// How long a program may take to say its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(60);
+
 /// What `vendor = true` needs.
 const CARGO: Program = Program { name: "cargo", version: &["--version"], package: "cargo" };
 
@@ -62,22 +67,19 @@ pub(super) fn program(program: Program, missing: Health, work: &mut Work) {
 
 /// Runs a program and returns the first line that it prints.
 async fn first_line(program: Program) -> Result<String> {
-    let mut command = tokio::process::Command::new(program.name);
-    command.args(program.version).stdin(Stdio::null()).kill_on_drop(true);
-    let missing = || {
-        let hint = if program == CARGO {
-            "see rustup.rs".to_owned()
-        } else {
-            format!("`apt-get install {}`", program.package)
-        };
-        Error::fatal(format!("`{}` cannot be run", program.name)).hint(hint)
+    let mut command = Command::new(program.name);
+    command.args(program.version);
+    let asked = aside(|| Subprocess::new(command).limit(Some(VERSION_LIMIT)).run()).await;
+    let failed = || Error::fatal(format!("`{}` does not say its version", program.name));
+    let output = match asked.ok_or_else(failed)? {
+        Err(e) if program == CARGO && e.is_missing() => return Err(e.explained("`cargo`").hint("see rustup.rs")),
+        asked => asked.map_err(|e| program.not_run(e))?,
     };
-    let output = command.output().await.map_err(|e| missing().because(e))?;
     // ssh prints its version on standard error.
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     match String::from_utf8_lossy(&text).lines().next() {
         Some(line) if output.status.success() => Ok(line.trim().to_owned()),
-        _ => Err(missing()),
+        _ => Err(failed()),
     }
 }
 

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::job_dir::create_scratch_dir;
 use crate::error::{Context as _, Result};
 use crate::sandbox::{BELOW_HOME, HiddenPaths, Sandbox, SandboxView, cannot, refused, this_program};
+use crate::subprocess::Subprocess;
 
 /// The variables that a command sees, if they are set: none of them carries a credential.
 const ENVIRONMENT: [&str; 6] = ["PATH", "LANG", "LC_ALL", "TERM", "RUSTUP_TOOLCHAIN", "SOURCE_DATE_EPOCH"];
@@ -228,7 +229,9 @@ impl Fence {
         let view = view.at_with(&self.top, &scratch.join("tmp"));
         let line = ["/bin/sh", "-c", line].map(str::to_owned);
         let mut command = way.command(&this_program()?, view, &env, &line).context("cannot start a sandbox")?;
-        let output = command.current_dir("/").output().context("cannot start a sandbox")?;
+        command.current_dir("/");
+        let running = Subprocess::new(command).own_input().keep_last(4 * OUTPUT);
+        let output = running.run().map_err(|e| e.explained("a sandbox"))?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         let ran = !refused(output.status.code(), &text);

@@ -1,7 +1,7 @@
 //! Each rule fails on a violation that was planted, and lets pass what only looks like one.
 
 use crate::layers::source::Source;
-use crate::layers::{kinds, rules};
+use crate::layers::{kinds, programs, rules};
 
 fn found(rule: fn(&[Source]) -> Vec<String>, path: &str, text: &str) -> Vec<String> {
     rule(&[Source::new(path, text)])
@@ -53,6 +53,14 @@ fn vendors_in_the_core() {
     passes(rules::vendors, "src/signers/gpg.rs", "const KIND: &str = \"gpg\";");
     passes(rules::vendors, "src/forges/github.rs", "const NAME: &str = \"github\";");
     passes(rules::vendors, "src/plan/publish.rs", "// such as GitHub\nfn f(s30: u8) {}");
+}
+
+#[test]
+fn programs_started_elsewhere() {
+    caught(programs::programs, "src/signers/gpg.rs", "fn f(mut c: Command) { c.spawn(); }");
+    caught(programs::programs, "src/cli/doctor/machine.rs", "fn f(mut c: Command) { c.output().await; }");
+    passes(programs::programs, "src/runners/local/supervisor.rs", "fn f(mut c: Command) { c.spawn(); }");
+    passes(programs::programs, "src/signers/gpg.rs", "// c.spawn()\nfn f() { spawn(); output(); }");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::layers::source::Source;
 /// the ports to the engine, or from the core to an adapter.
 const IMPORTS: &[(&str, &str)] = &[
     ("error", ""),
+    // Programs that are run for what they print.
+    ("subprocess", "error"),
     ("model", "error"),
     ("formats", "error model"),
     // Rewriting a tree for a new version: pure over a tree that it is given.
@@ -17,7 +19,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("step", "bump error model"),
     ("snapshot", "formats model step"),
     // What an adapter says of itself, and the table that it is handed.
-    ("adapter", "effects error model table"),
+    ("adapter", "effects error model subprocess table"),
     ("config", "adapter bump effects error formats model step table"),
     ("templates", "config error model"),
     ("site", "config error formats model templates"),
@@ -30,19 +32,19 @@ const IMPORTS: &[(&str, &str)] = &[
     // What one store has, verified and put into another.
     ("mirror", "config effects engine error formats model trust verify"),
     // Local git work behind its port, and what planning sees of the user's repository.
-    ("git", "bump effects error formats model step"),
+    ("git", "bump effects error formats model step subprocess"),
     // It learns from commits, as planning reads them.
     ("checkout", "bump effects error formats git model"),
     ("host", "effects error"),
     // How programs are kept from the machine, for whoever starts one that reads a tree.
-    ("sandbox", "error model"),
-    ("runners", "adapter effects error formats http model sandbox step table"),
+    ("sandbox", "error model subprocess"),
+    ("runners", "adapter effects error formats http model sandbox step subprocess table"),
     ("stores", "adapter effects error formats http model step table"),
     // The client of servers with a REST API, for whoever talks to one.
     ("http", "adapter effects error model"),
     ("forges", "adapter effects error formats http model step table"),
     ("remotes", "adapter effects error formats git model step table"),
-    ("signers", "adapter config effects error formats model step table"),
+    ("signers", "adapter config effects error formats model step subprocess table"),
     ("registries", "adapter effects error formats model step table"),
     ("advisories", "adapter effects error formats model step table"),
     ("announcers", "adapter effects error formats model step table"),
