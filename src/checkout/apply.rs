@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Checkout;
 use crate::bump::Edit;
-use crate::effects::{LockedFile, locks};
+use crate::effects::{LockedFile, Outlives, locks, replace_file};
 use crate::error::{Context as _, Error, Result};
 
 /// The hidden verb by which the program becomes a guard of the directory named after it.
@@ -165,9 +165,7 @@ pub fn apply(checkout: &Checkout, changes: &[CheckoutChange], request: &str, pro
     }
     let record = Record { format: FORMAT, request: request.to_owned(), head: checkout.head(), files };
     let text = serde_json::to_vec(&record).context("the record of the bump")?;
-    let new = dir.join("record.new");
-    let kept = fs::write(&new, &text).and_then(|()| sync(&new)).and_then(|()| fs::rename(&new, dir.join(RECORD)));
-    if let Err(e) = kept.and_then(|()| sync(&dir)).context(dir.display()) {
+    if let Err(e) = replace_file(&dir.join(RECORD), &text, Outlives::PowerLoss).context(dir.display()) {
         // No file was touched. What cannot be removed either, the next command removes.
         drop(clear(&dir));
         return Err(e);

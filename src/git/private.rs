@@ -7,15 +7,15 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{ErrorKind as Io, Read as _, Write as _};
+use std::io::{ErrorKind as Io, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use git2::Repository;
 
 use super::{from_oid, git_error, pack};
-use crate::effects::{PrivateRepo, full};
+use crate::effects::{Outlives, PrivateRepo, replace_file};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::git_pack;
 use crate::model::Oid;
@@ -282,11 +282,7 @@ fn write_if_other(path: &Path, bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     let what = || format!("cannot write `{}`", path.display());
-    let partial = path.with_extension("partial");
-    remove_file(&partial)?;
-    let written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
-    let written = written.and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&partial, path));
-    written.map_err(|e| full(path, bytes.len(), e)).context(what())
+    replace_file(path, bytes, Outlives::Kill).context(what())
 }
 
 pub(super) fn remove_file(path: &Path) -> Result<()> {

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
-use super::job_dir::{JobDir, create_private_file, write_whole};
+use super::job_dir::{JobDir, create_private_file};
 use super::mask::Mask;
 use super::process::{Identity, kill_descendants};
+use crate::effects::{Outlives, replace_file};
 use crate::sandbox::{Sandbox, SandboxView, this_program};
 
 /// The hidden verb by which the program becomes a supervisor: `lifeboat supervise-job <directory>`.
@@ -77,7 +78,7 @@ pub fn supervise(dir: &Path) -> u8 {
             drop(writeln!(io::stdout(), "{READY}").and_then(|()| io::stdout().flush()));
             let ended = job.watch(Duration::from_secs(orders.timeout_s));
             let written = serde_json::to_vec(&ended).map_err(io::Error::from);
-            u8::from(written.and_then(|bytes| write_whole(&place.status(), &bytes)).is_err())
+            u8::from(written.and_then(|bytes| replace_file(&place.status(), &bytes, Outlives::PowerLoss)).is_err())
         }
     }
 }
@@ -136,7 +137,8 @@ fn start(place: &JobDir, orders: &Orders) -> io::Result<RunningJob> {
     command.process_group(0).stdout(writer.try_clone()?).stderr(writer);
     // What the job changes has a later time than this file; and whoever finds the supervisor's file finds the job's.
     create_private_file(&place.started())?;
-    write_whole(&place.supervisor(), &serde_json::to_vec(&own).map_err(io::Error::from)?)?;
+    let own = serde_json::to_vec(&own).map_err(io::Error::from)?;
+    replace_file(&place.supervisor(), &own, Outlives::PowerLoss)?;
     let child = command.spawn()?;
     // It holds the write ends of the pipe.
     drop(command);
