@@ -15,12 +15,14 @@ use super::view::TrainView;
 use crate::effects::{Disk, Objects, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::canonical;
-use crate::formats::review_bundle::{self, CONTENT, Header, JOURNAL, PLAN, Parts, StagedAt, Writer};
+use crate::formats::review_bundle::{
+    self, CONTENT, Header, JOURNAL, ObjectLimits, PLAN, Parts, StagedAt, UNSIZED, Writer,
+};
 use crate::formats::signed::SignedDocument as _;
-use crate::journal::{Event, Record};
+use crate::journal::{Event, Journal, Record};
 use crate::model::{Destination, Sha256};
-use crate::plan::{Plan, check};
-use crate::step::{Prepared, Summed};
+use crate::plan::{Graph, Plan, check};
+use crate::step::{Outcome, Prepared, Summed};
 use crate::trust::TrustedRoot;
 
 /// What a bundle says of itself, in the file and on the screen.
@@ -77,6 +79,11 @@ pub fn write(
             Some(size) => writer.object(id, *size, &mut *object)?,
             None => {
                 let bytes = view.objects().get(id)?;
+                if bytes.len() as u64 > UNSIZED {
+                    return Err(Error::input(format!("object {id} is too large for a review bundle"))
+                        .detail(format!("it has {} bytes; such an object may have {UNSIZED}", bytes.len()))
+                        .hint("let the others approve on this machine: `lifeboat approve --as NAME`"));
+                }
                 writer.object(id, bytes.len() as u64, &mut &*bytes)?;
             }
         }
@@ -96,17 +103,24 @@ fn objects_of(view: &TrainView, records: &[Record], bytes: bool) -> Result<BTree
         }
     }
     for step in &plan.steps {
-        if let Some(Prepared { pack, notes, by_hooks, .. }) = state.made(&step.id) {
-            out.extend([Some(*pack), *notes, *by_hooks].into_iter().flatten().map(|id| (id, None)));
+        let Some(outcome) = state.outcome(&step.id) else { continue };
+        out.extend(objects_in(outcome, bytes));
+        if let Some(Prepared { by_hooks, .. }) = outcome.as_a() {
             out.extend(hooks::pinned_paths(view.objects(), by_hooks.as_ref())?.into_values().map(|id| (id, None)));
-        }
-        if let Some(Summed { manifest, sha256sums, sha512sums, artifacts }) = state.made(&step.id) {
-            let sums = [manifest, sha256sums, sha512sums];
-            let files = sums.into_iter().chain(artifacts.iter().filter(|_| bytes));
-            out.extend(files.map(|a| (a.digests.sha256, Some(a.digests.size))));
         }
     }
     Ok(out)
+}
+
+/// The objects that an outcome names and a review reads, with their sizes where they are recorded.
+fn objects_in(outcome: &Outcome, bytes: bool) -> Vec<(Sha256, Option<u64>)> {
+    if let Some(Prepared { pack, notes, by_hooks, .. }) = outcome.as_a() {
+        return [Some(*pack), *notes, *by_hooks].into_iter().flatten().map(|id| (id, None)).collect();
+    }
+    let Some(Summed { manifest, sha256sums, sha512sums, artifacts }) = outcome.as_a() else { return Vec::new() };
+    let sums = [manifest, sha256sums, sha512sums];
+    let files = sums.into_iter().chain(artifacts.iter().filter(|_| bytes));
+    files.map(|a| (a.digests.sha256, Some(a.digests.size))).collect()
 }
 
 /// A bundle that was opened.
@@ -124,35 +138,60 @@ pub struct Opened {
 /// What does not hold, by name; another trust root.
 pub fn open(disk: &Arc<dyn Disk>, trust: Arc<TrustedRoot>, dir: &Path, source: &mut dyn Read) -> Result<Opened> {
     let objects = Objects::new(disk.clone(), dir.join("objects"));
-    let Parts { header, plan, journal, content } = review_bundle::read(source, |id, bytes| {
-        let put = objects.put_written(|out| files::copy(bytes, out).map(drop).context("it is cut off or damaged"))?;
-        if put.sha256 == *id {
-            return Ok(());
-        }
-        Err(Error::verification(format!("object {id} in it has other bytes than its name says")))
-    })?;
-    let changed = |what: &str, e: Error| {
-        // A newer format is said as it is.
-        if e.kind() == ErrorKind::Fatal { e } else { Error::verification(format!("{what}: {}", e.message())) }
-    };
-    let parsed = Plan::from_bytes(&plan).map_err(|e| changed("the plan in it cannot be read", e))?;
-    check(&parsed).map_err(|e| Error::verification(format!("the plan in it: {}", e.message())))?;
-    if parsed.to_bytes()? != plan {
-        return Err(Error::verification("the plan in it is not written in its canonical form"));
-    }
     let train = TrainDir::new(dir.to_owned());
-    files::write_new(&**disk, &train.plan(), 0o600, &mut &*plan)?;
-    files::write_new(&**disk, &train.journal(), 0o600, &mut &*journal)?;
-    let not_held = |e| changed("the journal in it does not hold", e);
+    let Parts { header, content, .. } = review_bundle::read(
+        source,
+        |parts| limits(&**disk, &train, parts),
+        |id, bytes| {
+            let put =
+                objects.put_written(|out| files::copy(bytes, out).map(drop).context("it is cut off or damaged"))?;
+            if put.sha256 == *id {
+                return Ok(());
+            }
+            Err(Error::verification(format!("object {id} in it has other bytes than its name says")))
+        },
+    )?;
     let recorded = train.read(&**disk).map_err(not_held)?;
-    if recorded.len != journal.len() as u64 {
-        return Err(Error::verification("the journal in it ends within a record"));
-    }
     let state = recorded.state().map_err(not_held)?;
     super::train::same_root(&trust, state.graph().plan())?;
     let view = TrainView::new(state, objects, trust);
     one_train(&header, &content, &view, &recorded.records)?;
     Ok(Opened { header, view })
+}
+
+fn changed(what: &str, e: Error) -> Error {
+    // A newer format is said as it is.
+    if e.kind() == ErrorKind::Fatal { e } else { Error::verification(format!("{what}: {}", e.message())) }
+}
+
+fn not_held(e: Error) -> Error {
+    changed("the journal in it does not hold", e)
+}
+
+/// Puts plan and journal of a bundle into the train's directory and checks them, as far as that is possible without objects.
+/// Returns how large the objects may be.
+fn limits(disk: &dyn Disk, train: &TrainDir, parts: &Parts) -> Result<ObjectLimits> {
+    let parsed = Plan::from_bytes(&parts.plan).map_err(|e| changed("the plan in it cannot be read", e))?;
+    check(&parsed).map_err(|e| Error::verification(format!("the plan in it: {}", e.message())))?;
+    if parsed.to_bytes()? != parts.plan {
+        return Err(Error::verification("the plan in it is not written in its canonical form"));
+    }
+    files::write_new(disk, &train.plan(), 0o600, &mut &*parts.plan)?;
+    files::write_new(disk, &train.journal(), 0o600, &mut &*parts.journal)?;
+    let graph = Graph::new(Arc::new(parsed))?;
+    let (records, len) = Journal::read(disk, &train.journal(), &graph).map_err(not_held)?;
+    if len != parts.journal.len() as u64 {
+        return Err(Error::verification("the journal in it ends within a record"));
+    }
+    let mut named: BTreeMap<Sha256, Option<u64>> = graph.plan().lines.iter().map(|l| (l.series, None)).collect();
+    for record in &records {
+        match &record.what {
+            Event::Amended { object, .. } => drop(named.insert(*object, None)),
+            Event::Succeeded { outcome, .. } => named.extend(objects_in(outcome, parts.header.bytes)),
+            _ => {}
+        }
+    }
+    Ok(ObjectLimits { named })
 }
 
 /// Whether header, content manifest, plan and journal are of one train.

@@ -4,7 +4,7 @@
 //! [`CONTENT`], then the objects as `objects/<sha256>`. Nothing in it is believed: the journal is signed and chained, each
 //! object is named by its digest, and the header must say what follows from them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 
 use jiff::Timestamp;
@@ -154,62 +154,121 @@ fn broken(what: impl Into<String>) -> Error {
         .hint("fetch the file again, or ask the operator for another one, there: `lifeboat export TRAIN --to FILE`")
 }
 
-/// Reads a bundle; each object is given to `object` under the digest that it must have.
-///
-/// # Errors
-/// Anything that [`Writer`] does not write: another kind of file, other names or order, an object too many or too few, an
-/// archive that is cut off; those of `object`.
-pub fn read(source: &mut dyn Read, mut object: impl FnMut(&Sha256, &mut dyn Read) -> Result<()>) -> Result<Parts> {
-    let mut archive = tar::Archive::new(source);
-    let entries = archive.entries().map_err(|e| broken("it is not a review bundle").because(e))?;
-    let mut small: Vec<Vec<u8>> = Vec::new();
-    let mut header: Option<Header> = None;
-    let mut seen = BTreeSet::new();
-    let names = [NOTICE, HEADER, PLAN, JOURNAL, CONTENT];
-    for entry in entries {
-        let not_one = |e: std::io::Error| {
-            broken(if small.is_empty() { "it is not a review bundle" } else { "it is cut off or damaged" }).because(e)
+/// How large the objects of a bundle may be, in bytes.
+#[derive(Debug, Default)]
+pub struct ObjectLimits {
+    /// The objects that the journal names, with their sizes where it says them. Where it does not, up to [`UNSIZED`].
+    pub named: BTreeMap<Sha256, Option<u64>>,
+}
+
+/// The most that an object may hold whose size is recorded nowhere; those that the journal does not even name, such as files
+/// that commands of the project changed, have this much together.
+pub const UNSIZED: u64 = SMALL;
+
+impl ObjectLimits {
+    /// Refuses an object of `size` bytes if it is too large; `others` is how much the objects that are not named have left.
+    fn admit(&self, id: &Sha256, size: u64, others: &mut u64) -> Result<()> {
+        let most = match self.named.get(id) {
+            Some(Some(recorded)) if *recorded != size => {
+                return Err(broken(format!("object {id} in it has other bytes than its name says"))
+                    .detail(format!("the journal says {recorded} bytes; there: {size}")));
+            }
+            Some(Some(_)) => return Ok(()),
+            Some(None) => UNSIZED,
+            None => *others,
         };
-        let mut entry = entry.map_err(not_one)?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if entry.header().entry_type() != tar::EntryType::Regular {
-            return Err(broken(format!("`{}` in it is not a regular file", escape(&name))));
+        if size > most {
+            return Err(broken(format!("object {id} in it is too large"))
+                .detail(format!("it has {size} bytes; at most {most} may follow, since its size is not recorded")));
         }
-        if let Some(expected) = names.get(small.len()) {
-            if name != *expected {
-                let what = format!("it has `{}` where `{expected}` should be", escape(&name));
-                return Err(broken(if small.is_empty() { "it is not a review bundle".to_owned() } else { what }));
-            }
-            let limit = if [NOTICE, HEADER].contains(expected) { FIRST } else { SMALL };
-            let mut bytes = Vec::new();
-            entry.by_ref().take(limit + 1).read_to_end(&mut bytes).map_err(not_one)?;
-            if bytes.len() as u64 > limit {
-                return Err(broken(format!("`{name}` in it is larger than {} MiB", limit >> 20)));
-            }
-            if name == HEADER {
-                header = Some(signed::from_bytes(&bytes, HEADER)?);
-            }
-            small.push(bytes);
-            continue;
+        if !self.named.contains_key(id) {
+            *others -= size;
         }
-        let id = name.strip_prefix(OBJECTS).and_then(|hex| hex.parse::<Sha256>().ok());
-        let listed = |id: &Sha256| header.as_ref().is_some_and(|h| h.objects.contains(id));
-        match id.filter(listed) {
-            Some(id) if seen.insert(id) => object(&id, &mut entry)?,
-            Some(id) => return Err(broken(format!("it holds object {id} twice"))),
-            None => return Err(broken(format!("it holds `{}`, which its header does not list", escape(&name)))),
-        }
+        Ok(())
     }
+}
+
+/// The parts from the first five files, which are in their order.
+fn parts(small: Vec<Vec<u8>>, header: Option<Header>) -> Result<Parts> {
     let [text, _, plan, journal, content]: [Vec<u8>; 5] =
         small.try_into().map_err(|_| broken("it is cut off: plan, journal or content are missing"))?;
     let header = header.ok_or_else(|| broken(format!("it has no `{HEADER}`")))?;
     if text != notice(&header).as_bytes() {
         return Err(broken(format!("`{NOTICE}` in it was changed")));
     }
-    match header.objects.difference(&seen).next() {
-        Some(lost) => Err(broken(format!("it is cut off: object {lost} is missing"))),
-        None => Ok(Parts { header, plan, journal, content }),
+    Ok(Parts { header, plan, journal, content })
+}
+
+/// Reads a bundle. `limits` sees its parts before the first object is read; each object is then given to `object` under the
+/// digest that it must have.
+///
+/// # Errors
+/// Anything that [`Writer`] does not write: another kind of file, other names or order, an object too many or too few or too
+/// large, an archive that is cut off; those of `limits` and `object`.
+pub fn read(
+    source: &mut dyn Read,
+    limits: impl FnOnce(&Parts) -> Result<ObjectLimits>,
+    mut object: impl FnMut(&Sha256, &mut dyn Read) -> Result<()>,
+) -> Result<Parts> {
+    let mut archive = tar::Archive::new(source);
+    let mut entries = archive.entries().map_err(|e| broken("it is not a review bundle").because(e))?;
+    let mut small: Vec<Vec<u8>> = Vec::new();
+    let mut header: Option<Header> = None;
+    for expected in [NOTICE, HEADER, PLAN, JOURNAL, CONTENT] {
+        let first = small.is_empty();
+        let Some(entry) = entries.next() else { break };
+        let mut entry = entry.map_err(|e| not_one(first, e))?;
+        let name = regular(&entry)?;
+        if name != expected {
+            let what = format!("it has `{}` where `{expected}` should be", escape(&name));
+            return Err(broken(if first { "it is not a review bundle".to_owned() } else { what }));
+        }
+        let limit = if [NOTICE, HEADER].contains(&expected) { FIRST } else { SMALL };
+        let mut bytes = Vec::new();
+        entry.by_ref().take(limit + 1).read_to_end(&mut bytes).map_err(|e| not_one(first, e))?;
+        if bytes.len() as u64 > limit {
+            return Err(broken(format!("`{name}` in it is larger than {} MiB", limit >> 20)));
+        }
+        if name == HEADER {
+            header = Some(signed::from_bytes(&bytes, HEADER)?);
+        }
+        small.push(bytes);
     }
+    let parts = parts(small, header)?;
+    let limits = limits(&parts)?;
+    let mut seen = BTreeSet::new();
+    let mut others = UNSIZED;
+    for entry in entries {
+        let mut entry = entry.map_err(|e| not_one(false, e))?;
+        let name = regular(&entry)?;
+        let id = name.strip_prefix(OBJECTS).and_then(|hex| hex.parse::<Sha256>().ok());
+        match id.filter(|id| parts.header.objects.contains(id)) {
+            Some(id) if seen.insert(id) => {
+                limits.admit(&id, entry.size(), &mut others)?;
+                object(&id, &mut entry)?;
+            }
+            Some(id) => return Err(broken(format!("it holds object {id} twice"))),
+            None => return Err(broken(format!("it holds `{}`, which its header does not list", escape(&name)))),
+        }
+    }
+    match parts.header.objects.difference(&seen).next() {
+        Some(lost) => Err(broken(format!("it is cut off: object {lost} is missing"))),
+        None => Ok(parts),
+    }
+}
+
+/// A file of the archive that cannot be read.
+fn not_one(first: bool, e: std::io::Error) -> Error {
+    broken(if first { "it is not a review bundle" } else { "it is cut off or damaged" }).because(e)
+}
+
+/// The name of a regular file of the archive.
+fn regular(entry: &tar::Entry<'_, impl Read>) -> Result<String> {
+    let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    if entry.header().entry_type() == tar::EntryType::Regular {
+        return Ok(name);
+    }
+    Err(broken(format!("`{}` in it is not a regular file", escape(&name))))
 }
 
 #[cfg(test)]
@@ -248,13 +307,21 @@ mod tests {
     }
 
     fn read_all(bytes: &[u8]) -> Result<(Parts, Vec<Vec<u8>>)> {
+        read_within(bytes, ObjectLimits::default())
+    }
+
+    fn read_within(bytes: &[u8], limits: ObjectLimits) -> Result<(Parts, Vec<Vec<u8>>)> {
         let mut objects = Vec::new();
-        let parts = read(&mut &*bytes, |_, from| {
-            let mut bytes = Vec::new();
-            from.read_to_end(&mut bytes).context("cannot read")?;
-            objects.push(bytes);
-            Ok(())
-        })?;
+        let parts = read(
+            &mut &*bytes,
+            |_| Ok(limits),
+            |_, from| {
+                let mut bytes = Vec::new();
+                from.read_to_end(&mut bytes).context("cannot read")?;
+                objects.push(bytes);
+                Ok(())
+            },
+        )?;
         Ok((parts, objects))
     }
 
@@ -289,5 +356,29 @@ mod tests {
         }
         assert!(said(b"-----BEGIN PGP MESSAGE-----").contains("not a review bundle"));
         assert!(said(&[0; 2048]).contains("cut off"));
+    }
+
+    #[test]
+    fn objects_are_as_large_as_the_journal_says() {
+        let objects: [&[u8]; 2] = [b"one", b"three"];
+        let whole = written(&header(&objects), &objects);
+        let within = |sizes: &[(&[u8], Option<u64>)]| {
+            let named = sizes.iter().map(|(object, size)| (Sha256::of(object), *size)).collect();
+            read_within(&whole, ObjectLimits { named }).map(|(_, objects)| objects.len()).map_err(|e| e.report())
+        };
+        assert_eq!(within(&[(b"one", Some(3)), (b"three", Some(5))]), Ok(2));
+        assert_eq!(within(&[(b"one", None)]), Ok(2));
+        let refused = within(&[(b"three", Some(4))]).unwrap_err();
+        assert!(refused.contains(&Sha256::of(b"three").hex()) && refused.contains("4 bytes; there: 5"), "{refused}");
+
+        let limits = ObjectLimits { named: BTreeMap::from([(Sha256::of(b"named"), None)]) };
+        let (named, other) = (Sha256::of(b"named"), Sha256::of(b"other"));
+        let mut others = UNSIZED;
+        assert!(limits.admit(&named, UNSIZED, &mut others).is_ok());
+        assert!(limits.admit(&named, UNSIZED + 1, &mut others).unwrap_err().report().contains(&named.hex()));
+        // Those that nobody names share what there is.
+        assert!(limits.admit(&other, UNSIZED - 1, &mut others).is_ok());
+        assert!(limits.admit(&other, 1, &mut others).is_ok());
+        assert!(limits.admit(&other, 1, &mut others).unwrap_err().report().contains("too large"));
     }
 }

@@ -182,11 +182,15 @@ impl World {
     /// A bundle is whole or absent, whatever ran beside its making.
     fn bundle_is_whole(&self, n: usize, context: &str) {
         let bundle = fs::File::open(self.bundle(n)).unwrap_or_else(|e| panic!("{context}: no bundle: {e}"));
-        let read = lifeboat::formats::review_bundle::read(&mut &bundle, |id, bytes| {
-            let found = lifeboat::formats::digests::read(bytes).unwrap().sha256;
-            assert_eq!(found, *id, "{context}");
-            Ok(())
-        });
+        let read = lifeboat::formats::review_bundle::read(
+            &mut &bundle,
+            |_| Ok(Default::default()),
+            |id, bytes| {
+                let found = lifeboat::formats::digests::read(bytes).unwrap().sha256;
+                assert_eq!(found, *id, "{context}");
+                Ok(())
+            },
+        );
         let parts = read.unwrap_or_else(|e| panic!("{context}: {}", e.report()));
         assert_eq!(plan_of(&String::from_utf8(parts.plan).unwrap()), self.plan, "{context}");
     }
