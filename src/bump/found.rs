@@ -10,6 +10,7 @@ use super::tree::parent;
 use super::workspace::Workspace;
 use super::{CrateMove, Work};
 use crate::error::Result;
+use crate::formats::requirement::distinct_part;
 use crate::formats::splice::{Splice, splice};
 use crate::formats::tag_links::tag_links;
 use crate::formats::{c_header, changelog_dates, prose, version_text};
@@ -48,24 +49,11 @@ impl Kind {
     }
 }
 
-/// What a text must have to say something of a move: the old version, or as much of it as a requirement may name and must
-/// change, such as `1.2` where 1.2.3 goes to 1.3.0.
-fn trace(m: &CrateMove) -> String {
-    let (old, new) = (&m.old, &m.new);
-    if old.major != new.major {
-        old.major.to_string()
-    } else if old.minor != new.minor {
-        format!("{}.{}", old.major, old.minor)
-    } else {
-        format!("{}.{}.{}", old.major, old.minor, old.patch)
-    }
-}
-
 /// Rewrites every version file that belongs to a crate that moves.
 pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> Result<()> {
     let sources = work.sources;
     let moves: Vec<CrateMove> = work.moves.values().cloned().collect();
-    let traces: BTreeSet<String> = moves.iter().map(trace).collect();
+    let traces: BTreeSet<String> = moves.iter().map(|m| distinct_part(&m.old, &m.new)).collect();
     for path in sources.paths() {
         let Some(kind) = kind(path) else { continue };
         if is_foreign(path) {
@@ -84,7 +72,8 @@ pub(super) fn rewrite(work: &mut Work<'_>, workspace: &Workspace, day: Date) -> 
         if here.is_empty() && kind.needs_version() {
             continue;
         }
-        let speaks = |m: &&CrateMove| here.contains(trace(m).as_str()) && mentions(&text, &m.name);
+        // A requirement may name no more of the old version than what changes.
+        let speaks = |m: &&CrateMove| here.contains(distinct_part(&m.old, &m.new).as_str()) && mentions(&text, &m.name);
         let named: Vec<&CrateMove> = moves.iter().filter(speaks).collect();
         // Crates that go the same way as the one whose file this is.
         let alike = || named.iter().filter(|m| own.is_some_and(|own| (&own.old, &own.new) == (&m.old, &m.new)));

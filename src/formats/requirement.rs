@@ -21,6 +21,18 @@ pub enum Lift {
     Malformed,
 }
 
+/// As much of `version` as distinguishes it from `other`: `1.2` of 1.2.3, where the other one is 1.3.0.
+#[must_use]
+pub(crate) fn distinct_part(version: &Version, other: &Version) -> String {
+    if version.major != other.major {
+        version.major.to_string()
+    } else if version.minor != other.minor {
+        format!("{}.{}", version.major, version.minor)
+    } else {
+        format!("{}.{}.{}", version.major, version.minor, version.patch)
+    }
+}
+
 /// Whether `requirement` admits `version`. A version that is a pre-release is admitted as Cargo admits it.
 #[must_use]
 pub fn admits(requirement: &str, version: &Version) -> bool {

@@ -9,6 +9,7 @@ mod fingerprint;
 mod git;
 mod line;
 mod name;
+mod path;
 mod secret;
 mod shell;
 mod stat;
@@ -27,6 +28,7 @@ pub use name::{
     AdvisoryId, ArtifactName, BranchName, GrammarError, Label, PersonId, ProjectName, RemoteName, RunnerName,
     StoreName, TagName, TargetName, TrainName, escape,
 };
+pub(crate) use path::plain_path;
 pub use secret::{Secret, SecretRef};
 pub use shell::{shell_path, shell_word};
 pub use stat::Stat;

@@ -13,13 +13,13 @@ mod stat;
 mod strangers;
 
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapter::{Adapter, Around, Settings, Spec, StoreFacts, StoreTable};
 use crate::effects::{Area, Capabilities, Disk, PutNew, Store, aside, blocking};
 use crate::error::{Error, Result};
-use crate::model::{Digests, Sha256, Stat, StoreName};
+use crate::model::{Digests, Sha256, Stat, StoreName, plain_path};
 use crate::step::Exposure;
 use crate::stores::strangers::look;
 use crate::table::{Fault, Faults, NO_KEYS, Table};
@@ -48,7 +48,7 @@ fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<S
     let text = common.url.get_ref();
     let (url, root) = match text.split_once("://") {
         None => {
-            let root = plain(&table.base().join(text));
+            let root = plain_path(&table.base().join(text));
             (format!("file://{}", root.display()), (!is_ambiguous(text)).then_some(root))
         }
         Some((_, path)) if !path.starts_with('/') => {
@@ -80,19 +80,6 @@ fn root_of(url: &str) -> Option<PathBuf> {
 /// Whether a path could mean another one in an address. A directory of such a name can still be given by a symbolic link.
 fn is_ambiguous(path: &str) -> bool {
     path.contains(['%', '?', '#']) || path.chars().any(char::is_control)
-}
-
-/// A path without `.` and `..`, by its names alone.
-fn plain(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(out.pop()),
-            part => out.push(part),
-        }
-    }
-    out
 }
 
 impl Settings<dyn Store> for Directory {
@@ -232,6 +219,5 @@ mod tests {
             assert_eq!(root_of(bad), None, "{bad}");
         }
         assert_eq!(root_of("file:///srv/releases/"), Some("/srv/releases".into()));
-        assert_eq!(plain(Path::new("/src/acme/../releases")), Path::new("/src/releases"));
     }
 }

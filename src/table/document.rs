@@ -105,6 +105,22 @@ impl<'t> TomlDocument<'t> {
         base: &Path,
         faults: &mut Faults,
     ) -> Vec<(Spanned<String>, Table<'t>)> {
+        let found = self.each_named(key, faults);
+        found.into_iter().filter_map(|(name, value)| Some((name, table(value, base, TABLE, faults)?))).collect()
+    }
+
+    /// Takes every `[key.<name>]` that has the right shape, in the order of the file.
+    pub(crate) fn named<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        faults: &mut Faults,
+    ) -> Vec<(Spanned<String>, T)> {
+        let found = self.each_named(key, faults);
+        found.into_iter().filter_map(|(name, value)| Some((name, faults.keep(shape(value))?))).collect()
+    }
+
+    /// Takes every table `[key.<name>]`, in the order of the file.
+    fn each_named(&mut self, key: &'static str, faults: &mut Faults) -> Vec<(Spanned<String>, Spanned<DeValue<'t>>)> {
         let Some((at, value)) = self.take(key) else { return Vec::new() };
         let DeValue::Table(entries) = value.into_inner() else {
             faults.add(Fault::new(at, format!("`{key}` is a table of tables"), format!("write `[{key}.<name>]`")));
@@ -114,38 +130,13 @@ impl<'t> TomlDocument<'t> {
         for (name, value) in entries {
             let name = Spanned::new(name.span(), name.get_ref().to_string());
             if value.get_ref().is_table() {
-                out.extend(table(value, base, TABLE, faults).map(|table| (name, table)));
+                out.push((name, value));
             } else {
                 let message = format!("`{key}.{}` is a table", name.get_ref());
                 faults.add(Fault::new(name.span(), message, format!("write `[{key}.<name>]` and its keys below")));
             }
         }
         out.sort_by_key(|(name, _)| name.span().start);
-        out
-    }
-
-    /// Takes every `[key.<name>]` that has the right shape.
-    pub(crate) fn named<T: DeserializeOwned>(
-        &mut self,
-        key: &'static str,
-        faults: &mut Faults,
-    ) -> Vec<(Spanned<String>, T)> {
-        let Some((at, value)) = self.take(key) else { return Vec::new() };
-        let DeValue::Table(entries) = value.into_inner() else {
-            faults.add(Fault::new(at, format!("`{key}` is a table of tables"), format!("write `[{key}.<name>]`")));
-            return Vec::new();
-        };
-        let mut out = Vec::new();
-        for (name, value) in entries {
-            let name = Spanned::new(name.span(), name.get_ref().to_string());
-            if !value.get_ref().is_table() {
-                let message = format!("`{key}.{}` is a table", name.get_ref());
-                faults.add(Fault::new(name.span(), message, format!("write `[{key}.<name>]` and its keys below")));
-            } else if let Some(value) = faults.keep(shape(value)) {
-                out.push((name, value));
-            }
-        }
-        out.sort_by_key(|(name, _): &(Spanned<String>, T)| name.span().start);
         out
     }
 

@@ -2,30 +2,21 @@
 
 use semver::{Version, VersionReq};
 
+use crate::formats::requirement::distinct_part;
+
 /// The shortest requirement that separates the versions `with` from those `without`, if all of the one kind come before all of
 /// the other: since when a habit holds, or until when it did.
 pub(super) fn since_or_until(with: &[Version], without: &[Version]) -> Option<VersionReq> {
     let (first, last) = (with.iter().min()?, with.iter().max()?);
     let (before, after) = (without.iter().max()?, without.iter().min()?);
     let text = if before < first {
-        format!(">={}", distinct(first, before))
+        format!(">={}", distinct_part(first, before))
     } else if last < after {
-        format!("<{}", distinct(after, last))
+        format!("<{}", distinct_part(after, last))
     } else {
         return None;
     };
     VersionReq::parse(&text).ok()
-}
-
-/// As much of `later` as distinguishes it from `earlier`.
-fn distinct(later: &Version, earlier: &Version) -> String {
-    if later.major != earlier.major {
-        later.major.to_string()
-    } else if later.minor != earlier.minor {
-        format!("{}.{}", later.major, later.minor)
-    } else {
-        format!("{}.{}.{}", later.major, later.minor, later.patch)
-    }
 }
 
 #[cfg(test)]

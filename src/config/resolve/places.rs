@@ -1,8 +1,9 @@
 //! Where stores may be: each in a directory of its own, away from what is not to be published.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::super::settings::StoreConfig;
+use crate::model::plain_path;
 use crate::table::{Fault, Faults, Text};
 
 /// Checks the places of stores against each other, the project's checkout and the state directory, as they are written:
@@ -14,7 +15,7 @@ pub(super) fn check(
     faults: &mut Faults,
 ) {
     let roots: Vec<Option<PathBuf>> =
-        stores.iter().map(|(store, _)| store.spec.files().first().map(|dir| plain(dir))).collect();
+        stores.iter().map(|(store, _)| store.spec.files().first().map(|dir| plain_path(dir))).collect();
     for (n, (store, url)) in stores.iter().enumerate() {
         for (before, (other, other_url)) in stores[..n].iter().enumerate() {
             let clash = match (&roots[n], &roots[before]) {
@@ -35,12 +36,12 @@ pub(super) fn check(
             }
         }
         let Some(root) = &roots[n] else { continue };
-        if checkout.is_some_and(|checkout| checkout.is_absolute() && root.starts_with(plain(checkout))) {
+        if checkout.is_some_and(|checkout| checkout.is_absolute() && root.starts_with(plain_path(checkout))) {
             let message = format!("store `{}` is inside the project's checkout", store.name);
             let fault = Fault::new(url.span(), message, "give it a directory elsewhere, such as `../releases`");
             faults.add(fault.help("a commit or an archive of the checkout could take staged files along"));
         }
-        if let Some(state) = state.map(plain).filter(|s| root.starts_with(s) || s.starts_with(root)) {
+        if let Some(state) = state.map(plain_path).filter(|s| root.starts_with(s) || s.starts_with(root)) {
             let message = format!("store `{}` and the state directory share a place", store.name);
             let fault = Fault::new(url.span(), message, "give it a directory elsewhere");
             faults.add(fault.help(format!("embargoed files are kept in `{}`, and a store is public", state.display())));
@@ -69,19 +70,6 @@ pub(super) fn public_url(raw: &Text, faults: &mut Faults) -> Option<String> {
     };
     faults.add(Fault::new(raw.span(), "this is not a valid address of a store", label));
     None
-}
-
-/// A path without `.` and `..`, by its names alone.
-fn plain(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(out.pop()),
-            part => out.push(part),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
