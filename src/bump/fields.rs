@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 
-use super::found::{is_foreign, owner};
+use super::version_search::{is_foreign, owner};
 use super::workspace::Workspace;
 use super::{CrateMove, Work};
 use crate::error::Result;

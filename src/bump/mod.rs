@@ -3,12 +3,10 @@
 //! [`bump()`] follows a project's own rules, [`bump_listed`] a list of crates with their versions.
 
 mod changelogs;
-mod declared;
 mod families;
 mod fields;
-mod found;
 mod leftovers;
-mod listed;
+mod listed_crates;
 mod lock_check;
 mod locks;
 mod manifests;
@@ -17,6 +15,8 @@ mod python_locks;
 mod rules;
 mod tagged;
 mod tree;
+mod version_files;
+mod version_search;
 mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::model::VersionStep;
 
 pub use leftovers::remains;
-pub use listed::{ListedMove, parse_listed};
+pub use listed_crates::{ListedMove, parse_listed};
 pub use lock_check::{LockCheck, LockFit};
 pub use pointers::{pointers, pointers_note};
 pub use rules::{
@@ -134,7 +134,7 @@ pub fn bump(tree: &dyn SourceTree, rules: &VersionRules, request: &BumpRequest) 
         manifests::end_with_newline(&mut work)?;
     }
     for file in &rules.files {
-        declared::rewrite(&mut work, file)?;
+        version_files::rewrite(&mut work, file)?;
     }
     python_locks::rewrite(&mut work)?;
     let said = match &rules.changelog {
@@ -161,8 +161,8 @@ pub fn bump_listed(
     at_tag: AtTag<'_>,
 ) -> Result<Bump> {
     let sources = Sources::new(tree)?;
-    let mut workspace = Workspace::load(&sources, &listed::seeds(&sources, listed), &[])?;
-    let decision = listed::decide(&workspace, listed)?;
+    let mut workspace = Workspace::load(&sources, &listed_crates::seeds(&sources, listed), &[])?;
+    let decision = listed_crates::decide(&workspace, listed)?;
     let main = decision.main.1.clone();
     tagged::by_name(&workspace, &decision.moves, &request.tags)?;
     let notes = tagged::by_content(&workspace, &decision.moves, &request.tags, at_tag)?;
@@ -171,7 +171,7 @@ pub fn bump_listed(
     workspace.load_mentions(&sources, &work.names(), &[])?;
     manifests::rewrite(&mut work, &workspace, requirements, Strictness::Listed)?;
     locks::rewrite(&mut work, &workspace, &[])?;
-    found::rewrite(&mut work, &workspace, request.date)?;
+    version_search::rewrite(&mut work, &workspace, request.date)?;
     fields::rewrite(&mut work, &workspace)?;
     python_locks::rewrite(&mut work)?;
     Ok(work.finish(main, None, changelogs::Said::default()))
