@@ -11,7 +11,7 @@ use super::{Global, Output, remote_trains};
 use crate::effects::Effects;
 use crate::engine::index::{IndexWriter, ReleaseHistory};
 use crate::engine::truncated_journal::nothing_is_public_yet;
-use crate::engine::{Train, branches};
+use crate::engine::{Train, branch_holds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Event, State, StepStatus};
 use crate::model::{RunnerName, StoreName, TrainName};
@@ -137,7 +137,7 @@ async fn clear_and_retire(
             cleared = cleared.and(store.clear_staging(area).await);
         }
         let cleared = match cleared {
-            Ok(()) => branches::release_in(effects, train, &**store).await,
+            Ok(()) => branch_holds::release_in(effects, train, &**store).await,
             failed => failed,
         };
         let why = |e: &Error| e.message().to_owned();

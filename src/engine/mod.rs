@@ -3,7 +3,7 @@
 pub mod advisory;
 pub mod amend;
 pub mod approve;
-pub mod branches;
+pub mod branch_holds;
 mod clock;
 mod content;
 mod converge;

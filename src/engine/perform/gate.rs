@@ -8,7 +8,7 @@ use crate::effects::{Area, Role, Store};
 use crate::engine::clock::{Witness, judge};
 use crate::engine::needed_stores::NeededStores;
 use crate::engine::release_files::LineRelease;
-use crate::engine::{branches, content, truncated_journal};
+use crate::engine::{branch_holds, content, truncated_journal};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::StepStatus;
 use crate::model::{PersonId, StoreName};
@@ -20,7 +20,7 @@ impl Perform for Gate {
         let opened = opened(acting, self).await;
         if opened.is_err() {
             // It is not on its way yet, so it keeps no other one from it; nor does what an interrupted look left.
-            drop(branches::release(acting.effects, acting.train).await);
+            drop(branch_holds::release(acting.effects, acting.train).await);
         }
         opened
     }
@@ -38,7 +38,7 @@ async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<GateOpened> {
     truncated_journal::nothing_is_public_yet(acting.effects, &acting.state).await?;
     clock_is_right(acting, step, now).await?;
     keys_at_hand(acting)?;
-    branches::hold(acting.effects, acting.train).await?;
+    branch_holds::hold(acting.effects, acting.train).await?;
     ways_clear(acting, &approved_by).await?;
     Ok(GateOpened { content: content.digest()?, approved_by })
 }

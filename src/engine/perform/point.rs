@@ -6,7 +6,7 @@ mod repository;
 use super::{Acting, Perform};
 use crate::effects::Effects;
 use crate::engine::Train;
-use crate::engine::{branches, published_keys};
+use crate::engine::{branch_holds, published_keys};
 use crate::error::Result;
 use crate::journal::StepStatus;
 use crate::model::Sha256;
@@ -35,7 +35,7 @@ async fn point(acting: &Acting<'_>, step: &Point) -> Result<Pointed> {
     for area in acting.state.staging_areas() {
         store.clear_staging(&area).await?;
     }
-    branches::release_in(acting.effects, acting.train, &*store).await?;
+    branch_holds::release_in(acting.effects, acting.train, &*store).await?;
     Ok(Pointed { index: digest, counter: Some(index.counter) })
 }
 
