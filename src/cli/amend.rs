@@ -12,7 +12,7 @@ use super::{Global, Output, prompt};
 use crate::config::{self, TrainRequest};
 use crate::effects::NoProgress;
 use crate::engine::amend::{Cost, amend, cost};
-use crate::engine::{Facts, Train};
+use crate::engine::{PlanInputs, Train};
 use crate::error::{Error, Result};
 use crate::gather::{self, Gathered};
 use crate::model::{PersonId, Sha256, TrainName, escape, shell_path};
@@ -112,7 +112,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 /// The plan of today's configuration and train file, on the commits and with the patches of the adopted one.
-fn plan_again(place: &LocalProject, train: &Train, args: &Args, request: TrainRequest) -> Result<(Plan, Facts)> {
+fn plan_again(place: &LocalProject, train: &Train, args: &Args, request: TrainRequest) -> Result<(Plan, PlanInputs)> {
     let parent = train.plan();
     let not_this_way = |why: Vec<String>| {
         let name = &parent.train;
@@ -154,7 +154,7 @@ fn plan_again(place: &LocalProject, train: &Train, args: &Args, request: TrainRe
     if !why.is_empty() {
         return Err(not_this_way(why));
     }
-    Ok((child, Facts::of(&gathered.file, gathered.snapshot)?))
+    Ok((child, PlanInputs::of(&gathered.file, gathered.snapshot)?))
 }
 
 /// A command that was run again after it did its work has nothing to do; one that should do something says so.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Output;
 use super::project::{LocalProject, advice};
 use crate::config;
-use crate::engine::{Facts, Train};
+use crate::engine::{PlanInputs, Train};
 use crate::formats::layout;
 use crate::journal::State;
 use crate::model::{PersonId, StoreName, TrainName, shell_path, shell_word};
@@ -15,7 +15,7 @@ use crate::step::Point;
 impl LocalProject {
     /// A train's file as a shell reads it, or a placeholder where it is not known any more.
     pub(super) fn train_file(&self, train: &TrainName) -> String {
-        let facts = Facts::read(&*self.disk, &self.dir(train));
+        let facts = PlanInputs::read(&*self.disk, &self.dir(train));
         facts.map_or_else(|| "TRAIN.toml".to_owned(), |facts| shell_path(&facts.file))
     }
 
@@ -47,7 +47,7 @@ impl LocalProject {
 
     /// In what a plan of today would differ from the adopted one, as far as the facts that it was made from say.
     fn drift(&self, adopted: &Plan) -> Vec<String> {
-        let Some(facts) = Facts::read(&*self.disk, &self.dir(&adopted.train)) else { return Vec::new() };
+        let Some(facts) = PlanInputs::read(&*self.disk, &self.dir(&adopted.train)) else { return Vec::new() };
         // Whoever removes the train file after the adoption wants nothing else.
         let Ok(request) = config::load_train(&facts.file, &*self.disk) else { return Vec::new() };
         if !request.lines.iter().map(|l| &l.branch).eq(facts.snapshot.lines.iter().map(|l| &l.branch)) {

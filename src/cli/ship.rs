@@ -12,7 +12,7 @@ use super::rehearse::Took;
 use super::{Global, Output};
 use crate::config;
 use crate::effects::{Effects, Progress, ProgressEvent};
-use crate::engine::{Ended, Facts, Question, Train, TrainDir, run as engine_run};
+use crate::engine::{Ended, PlanInputs, Question, Train, TrainDir, run as engine_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
@@ -235,7 +235,7 @@ pub(super) fn adopt(
     for series in &gathered.series {
         objects.put(series)?;
     }
-    Facts::of(&gathered.file, gathered.snapshot.clone())?.write(&*effects.disk, dir)?;
+    PlanInputs::of(&gathered.file, gathered.snapshot.clone())?.write(&*effects.disk, dir)?;
     let (train, _) = Train::adopt(effects, place.trust()?, dir, plan)?;
     Ok(train)
 }

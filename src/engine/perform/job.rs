@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Acting;
 use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking};
-use crate::engine::Facts;
+use crate::engine::PlanInputs;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, LOST, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256, shell_path};
@@ -107,7 +107,7 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
 
 /// What helps after a failed recipe. A rehearsal keeps nothing, so nothing of it is amended.
 fn fix(acting: &Acting<'_>) -> String {
-    match Facts::read(&*acting.effects.disk, acting.train.dir()) {
+    match PlanInputs::read(&*acting.effects.disk, acting.train.dir()) {
         None => "fix the recipe or the machine, then run the same command again: a dry run starts from the beginning"
             .to_owned(),
         Some(facts) => format!(

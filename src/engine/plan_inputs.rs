@@ -11,14 +11,14 @@ use crate::snapshot::Snapshot;
 
 /// The train file and the facts of a plan. A cache: without it nothing but hints is lost.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Facts {
+pub struct PlanInputs {
     /// Where the train file was.
     pub file: PathBuf,
     /// What was seen.
     pub snapshot: Snapshot,
 }
 
-impl Facts {
+impl PlanInputs {
     /// Those of a plan that was made from a train file.
     ///
     /// # Errors
