@@ -193,7 +193,8 @@ keys! {
         pub path: String,
         /// What an unreleased section says: `Unreleased`.
         pub unreleased: String,
-        /// What it says afterwards, with `{date}` (2026-01-31), `{date:%B %d, %Y}` or `{version}`: `Released {date}`.
+        /// What it says afterwards, with `{date}` (2026-01-31), `{date:%B %d, %Y}` or `{version}`: `Released {date}`; `{{` is a
+        /// brace.
         pub released: String,
         /// What it means that a version has no section and none says `unreleased`.
         #[serde(default)]
