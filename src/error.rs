@@ -127,7 +127,7 @@ impl Error {
 
     /// Takes out the hints for which `unfit` holds.
     #[must_use]
-    pub fn without_hints(mut self, unfit: impl Fn(&String) -> bool) -> Self {
+    pub(crate) fn without_hints(mut self, unfit: impl Fn(&String) -> bool) -> Self {
         self.hints.retain(|hint| !unfit(hint));
         self
     }

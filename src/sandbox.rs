@@ -153,7 +153,7 @@ pub fn cannot(reason: &str) -> Error {
 ///
 /// # Errors
 /// `/proc` is not mounted.
-pub fn this_program() -> Result<PathBuf> {
+pub(crate) fn this_program() -> Result<PathBuf> {
     let path = PathBuf::from("/proc/self/exe");
     path.symlink_metadata().context("cannot find this program: `/proc` must be mounted")?;
     Ok(path)

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::model::{AdvisoryId, BranchName, ProjectName, TagName};
 
 /// Every template by name, as built in.
-pub const BUILT_IN: &[(&str, &str)] = &[
+pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("commit.txt", include_str!("../release-templates/commit.txt")),
     ("tag.txt", include_str!("../release-templates/tag.txt")),
     ("notes.md", include_str!("../release-templates/notes.md")),
@@ -41,13 +41,13 @@ const PARTS: &[(&str, &str)] = &[
 ];
 
 /// How much a text of a project's own may cost: steps, and memory at about 64 bytes a unit.
-pub const FUEL: u64 = 200_000;
+pub(crate) const FUEL: u64 = 200_000;
 
 /// How much it is in this process.
 static GIVEN: AtomicU64 = AtomicU64::new(FUEL);
 
 /// From now on a text of a project's own may cost this much in this process, if that is less.
-pub fn less_fuel(fuel: u64) {
+pub(crate) fn less_fuel(fuel: u64) {
     GIVEN.fetch_min(fuel, Ordering::Relaxed);
 }
 
@@ -87,7 +87,7 @@ fn day<S: serde::Serializer>(t: &Timestamp, s: S) -> std::result::Result<S::Ok, 
 ///
 /// # Errors
 /// The template's, with its file and line; a message without a subject.
-pub fn commit_message(set: &TemplateSet, text: &ReleaseContext) -> Result<String> {
+pub(crate) fn commit_message(set: &TemplateSet, text: &ReleaseContext) -> Result<String> {
     message("commit.txt", &render(set, "commit.txt", text)?)
 }
 
@@ -95,7 +95,7 @@ pub fn commit_message(set: &TemplateSet, text: &ReleaseContext) -> Result<String
 ///
 /// # Errors
 /// The template's, with its file and line; a message without a subject, or with a line that would begin a signature.
-pub fn tag_message(set: &TemplateSet, text: &ReleaseContext) -> Result<String> {
+pub(crate) fn tag_message(set: &TemplateSet, text: &ReleaseContext) -> Result<String> {
     message("tag.txt", &render(set, "tag.txt", text)?)
 }
 
@@ -158,7 +158,7 @@ pub fn page(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result<S
 ///
 /// # Errors
 /// The template's; a page that would run or fetch something.
-pub fn own_page(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result<String> {
+pub(crate) fn own_page(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result<String> {
     let source = set.texts.get(name).map(|s| without_language(s)).unwrap_or_default();
     let page = render(set, name, context)?;
     for (text, what) in [(&source, "the template"), (&page, "what it gives")] {

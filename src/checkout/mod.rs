@@ -44,7 +44,7 @@ impl Checkout {
 
     /// The git directory with the objects and refs; nothing where the directory is in no repository.
     #[must_use]
-    pub fn git_dir(&self) -> Option<&Path> {
+    pub(crate) fn git_dir(&self) -> Option<&Path> {
         self.clone.as_ref().map(|c| c.common.as_path())
     }
 
@@ -58,7 +58,7 @@ impl Checkout {
 
     /// Whether it is a partial clone, which lacks old files.
     #[must_use]
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.clone.as_ref().is_some_and(GitCheckout::is_partial)
     }
 
@@ -98,7 +98,7 @@ impl Checkout {
     ///
     /// # Errors
     /// The tree or its state cannot be read.
-    pub fn own_files(&self) -> Result<BTreeSet<String>> {
+    pub(crate) fn own_files(&self) -> Result<BTreeSet<String>> {
         let tracked = self.entries()?.into_iter().filter(|e| e.kind != TreeEntryKind::Submodule);
         let mut out: BTreeSet<String> = tracked.map(|e| e.path).collect();
         if let Some(clone) = &self.clone {
@@ -111,7 +111,7 @@ impl Checkout {
     ///
     /// # Errors
     /// Names the first one.
-    pub fn all_here<'p>(&self, mut paths: impl Iterator<Item = &'p str>) -> Result<()> {
+    pub(crate) fn all_here<'p>(&self, mut paths: impl Iterator<Item = &'p str>) -> Result<()> {
         let Some(clone) = &self.clone else { return Ok(()) };
         let sparse = &clone.listed()?.sparse;
         let outside = |p: &&str| sparse.contains_key(*p) && self.top.join(p).symlink_metadata().is_err();
@@ -135,7 +135,7 @@ impl Checkout {
     ///
     /// # Errors
     /// It is not there.
-    pub fn is_executable(&self, path: &str) -> Result<bool> {
+    pub(crate) fn is_executable(&self, path: &str) -> Result<bool> {
         let at = self.top.join(path);
         Ok(fs::metadata(&at).context(at.display())?.permissions().mode() & 0o100 != 0)
     }

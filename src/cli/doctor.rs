@@ -77,7 +77,7 @@ pub async fn run(json: bool, subjects: &Subjects<'_>, out: &mut dyn Write) -> Re
 }
 
 /// Looks at everything at once; the checks come in a fixed order.
-pub async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
+pub(crate) async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
     let mut work = Work::new(LIMIT);
     let config = subjects.config.ok();
     work.now(match subjects.config {

@@ -37,7 +37,7 @@ impl Output {
     /// The commands in a text, each with the options of this one: whoever pastes it means the same project and state. A
     /// command for another machine stands behind "there: " and stays as it is.
     #[must_use]
-    pub fn pasteable(&self, text: &str) -> String {
+    pub(crate) fn pasteable(&self, text: &str) -> String {
         const COMMAND: &str = "`lifeboat ";
         if self.options.is_empty() {
             return text.to_owned();
@@ -108,7 +108,7 @@ impl Output {
     }
 
     /// Reports failures on standard error. With `--json` they are one value: the first failure, the others as its `more`.
-    pub fn fail_all(&self, errors: &[&Error]) {
+    pub(crate) fn fail_all(&self, errors: &[&Error]) {
         let Some((first, more)) = errors.split_first() else { return };
         let text = if self.json {
             let mut value = self.as_json(first);

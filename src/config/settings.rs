@@ -176,7 +176,7 @@ pub struct StoreConfig {
 impl StoreConfig {
     /// Whether *released* needs this store: one that only counts for a quorum may be down.
     #[must_use]
-    pub fn importance(&self) -> Importance {
+    pub(crate) fn importance(&self) -> Importance {
         Importance::of(self.role == StoreRole::Required)
     }
 }
@@ -254,7 +254,7 @@ pub enum DraftAudience {
 impl Config {
     /// Whether a line reaches a forge's repository by a pull request.
     #[must_use]
-    pub fn is_by_pull_request(&self, forge: &ForgeConfig, branch: &BranchName) -> bool {
+    pub(crate) fn is_by_pull_request(&self, forge: &ForgeConfig, branch: &BranchName) -> bool {
         let remote = forge.remote.as_ref().and_then(|name| self.remotes.iter().find(|r| r.name == *name));
         remote.is_some_and(|r| r.push_mode(branch) == PushMode::PullRequest)
     }
@@ -263,7 +263,7 @@ impl Config {
 impl RemoteConfig {
     /// How a branch comes there.
     #[must_use]
-    pub fn push_mode(&self, branch: &BranchName) -> PushMode {
+    pub(crate) fn push_mode(&self, branch: &BranchName) -> PushMode {
         let found = self.push.iter().find(|(pattern, _)| glob::matches_name(pattern, branch.as_str()));
         found.map_or(PushMode::Direct, |(_, mode)| *mode)
     }

@@ -77,7 +77,7 @@ impl<'a> TableFacts<'a> {
 
     /// Whether it is a key, which gets no bytes of a train.
     #[must_use]
-    pub fn is_key(&self) -> bool {
+    pub(crate) fn is_key(&self) -> bool {
         self.receiver.is_none()
     }
 }

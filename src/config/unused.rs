@@ -22,7 +22,7 @@ pub struct Unused {
 impl Unused {
     /// Every such name, in the order of the file; nothing of a file that cannot be parsed.
     #[must_use]
-    pub fn candidates(text: &str) -> Vec<Self> {
+    pub(crate) fn candidates(text: &str) -> Vec<Self> {
         let (table, _) = DeTable::parse_recoverable(text);
         let table = table.into_inner();
         let mut out = Vec::new();

@@ -94,7 +94,7 @@ pub fn write_new(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read)
 ///
 /// # Errors
 /// The operating system's, with the path; those of `write`, and then nothing is at `path`.
-pub fn make_new(
+pub(crate) fn make_new(
     disk: &dyn Disk,
     path: &Path,
     mode: u32,
@@ -133,20 +133,20 @@ pub fn replace(disk: &dyn Disk, path: &Path, mode: u32, source: &mut dyn Read) -
 }
 
 /// Whether a write of `path` was interrupted and left bytes beside it.
-pub fn left_partial(disk: &dyn Disk, path: &Path) -> Result<bool> {
+pub(crate) fn left_partial(disk: &dyn Disk, path: &Path) -> Result<bool> {
     let tmp = partial(path);
     Ok(disk.entry(&tmp).context(format!("cannot look at `{}`", tmp.display()))?.is_some())
 }
 
 /// The path that a hidden file of this name is the unfinished write of, if it is one.
 #[must_use]
-pub fn partial_of(name: &str) -> Option<&str> {
+pub(crate) fn partial_of(name: &str) -> Option<&str> {
     name.strip_prefix('.')?.strip_suffix(".partial").filter(|n| !n.is_empty())
 }
 
 /// Removes what an interrupted write left beside `path`: one that ended after `path` was there is not written again, so
 /// nothing would replace it. The caller is the only writer of `path`.
-pub fn remove_partial(disk: &dyn Disk, path: &Path) -> Result<()> {
+pub(crate) fn remove_partial(disk: &dyn Disk, path: &Path) -> Result<()> {
     if left_partial(disk, path)? {
         let tmp = partial(path);
         disk.remove_file(&tmp).context(format!("cannot remove `{}`", tmp.display()))?;

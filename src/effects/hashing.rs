@@ -43,7 +43,7 @@ impl<R: Read> HashingReader<R> {
     }
 
     /// How many bytes were read so far, and their digest.
-    pub fn so_far(&self) -> (u64, Sha256) {
+    pub(crate) fn so_far(&self) -> (u64, Sha256) {
         (self.size, Sha256(self.hasher.clone().finalize().into()))
     }
 }

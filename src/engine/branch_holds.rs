@@ -110,7 +110,7 @@ pub async fn release(effects: &Effects, train: &Train) -> Result<()> {
 }
 
 /// Gives back what the train holds in one store.
-pub async fn release_in(effects: &Effects, train: &Train, store: &dyn Store) -> Result<()> {
+pub(crate) async fn release_in(effects: &Effects, train: &Train, store: &dyn Store) -> Result<()> {
     for held in in_stores(effects, train).iter().filter(|h| h.point.store == *store.name()) {
         held.give_back().await?;
     }

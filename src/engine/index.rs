@@ -30,7 +30,7 @@ pub struct ReleaseHistory {
 impl ReleaseHistory {
     /// The same for a store that is made again: nothing is expected to be in it yet.
     #[must_use]
-    pub fn without_store(mut self, store: &StoreName, floor: u64) -> Self {
+    pub(crate) fn without_store(mut self, store: &StoreName, floor: u64) -> Self {
         self.released.retain(|r| r.store != *store);
         self.floor = floor;
         self
@@ -95,7 +95,7 @@ impl IndexWriter<'_> {
     ///
     /// # Errors
     /// A release that is missing, or another train's.
-    pub fn lists_ours(&self, store: &StoreName, index: Option<&Index>) -> Result<()> {
+    pub(crate) fn lists_ours(&self, store: &StoreName, index: Option<&Index>) -> Result<()> {
         let listed =
             |r: &StoreRelease| index.and_then(|i| i.releases.get(&r.version)).is_some_and(|e| e.train == r.nonce);
         match self.released.iter().find(|r| r.store == *store && !listed(r)) {
@@ -118,7 +118,7 @@ impl IndexWriter<'_> {
     /// What the index after this one is made from. What a key of an earlier root signed may be a thief's: its number and the
     /// versions that it retires are not taken over (each machine lists those of its own trains again), nor are releases
     /// whose manifest is not in the store.
-    pub async fn base_from(&self, store: &dyn Store, there: &SignedIndex) -> Result<Index> {
+    pub(crate) async fn base_from(&self, store: &dyn Store, there: &SignedIndex) -> Result<Index> {
         let mut base = there.index.clone();
         if self.by_current_key(there) {
             return Ok(base);
@@ -138,7 +138,7 @@ impl IndexWriter<'_> {
 
     /// Whether readers take the signature: after the freshness key was replaced, what the old one signed is signed again.
     #[must_use]
-    pub fn by_current_key(&self, there: &SignedIndex) -> bool {
+    pub(crate) fn by_current_key(&self, there: &SignedIndex) -> bool {
         there.by_current_key(self.trust, self.effects.clock.now())
     }
 
@@ -246,7 +246,7 @@ pub async fn follow(store: &dyn Store, index: &[u8], path: &str, bytes: &[u8]) -
 
 /// Those of the versions that an index neither retires nor lists as released: what is released cannot be taken back by it.
 #[must_use]
-pub fn unlisted(index: &Index, versions: &BTreeSet<Version>) -> BTreeSet<Version> {
+pub(crate) fn unlisted(index: &Index, versions: &BTreeSet<Version>) -> BTreeSet<Version> {
     let new = |v: &&Version| !index.retired.contains(*v) && !index.releases.contains_key(*v);
     versions.iter().filter(new).cloned().collect()
 }

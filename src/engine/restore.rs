@@ -14,7 +14,7 @@ use crate::step::{Phase, Point, Pointed, StepId};
 
 /// The steps that put something of a train into a store, files first, as far as they succeeded.
 #[must_use]
-pub fn made_in(state: &State, store: &StoreName) -> Vec<StepId> {
+pub(crate) fn made_in(state: &State, store: &StoreName) -> Vec<StepId> {
     let graph = state.graph();
     let to = Some(Destination::Store(store.clone()));
     let of = |phase: Phase| {
@@ -31,7 +31,7 @@ pub fn made_in(state: &State, store: &StoreName) -> Vec<StepId> {
 /// The number that an index which is made anew begins after, so that readers of the lost one go on from it: the highest
 /// that this train recorded, and one for each minute since, in which others may have signed it again.
 #[must_use]
-pub fn floor(state: &State, store: &StoreName, now: jiff::Timestamp) -> u64 {
+pub(crate) fn floor(state: &State, store: &StoreName, now: jiff::Timestamp) -> u64 {
     let graph = state.graph();
     let of_store = |i: &usize| graph.at(*i).step.as_a().is_some_and(|point: &Point| point.store == *store);
     let numbers = (0..graph.len()).filter(of_store).map(|i| {

@@ -52,7 +52,7 @@ impl Note {
     ///
     /// # Errors
     /// Never for a plan that was adopted.
-    pub fn bytes_of(plan: &Plan, train: TrainNonce) -> Result<Vec<u8>> {
+    pub(crate) fn bytes_of(plan: &Plan, train: TrainNonce) -> Result<Vec<u8>> {
         signed::to_bytes(&Self {
             kind: Self::TYPE.to_owned(),
             project: plan.project.clone(),

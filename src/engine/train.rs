@@ -98,7 +98,7 @@ impl TrainDir {
     ///
     /// # Errors
     /// The plan is lost; the file system's.
-    pub fn plan_is_not_lost(&self, disk: &dyn Disk) -> Result<()> {
+    pub(crate) fn plan_is_not_lost(&self, disk: &dyn Disk) -> Result<()> {
         let there = |path: PathBuf| disk.entry(&path).context(format!("cannot look at `{}`", path.display()));
         // The journal first: another process may adopt the train meanwhile, which writes the plan before it.
         if there(self.journal())?.is_none_or(|e| e.size == 0) || there(self.plan())?.is_some() {
@@ -115,7 +115,7 @@ impl TrainDir {
     ///
     /// # Errors
     /// The journal is lost; the file system's.
-    pub fn journal_is_not_lost(&self, disk: &Arc<dyn Disk>, plan: &Plan) -> Result<()> {
+    pub(crate) fn journal_is_not_lost(&self, disk: &Arc<dyn Disk>, plan: &Plan) -> Result<()> {
         let objects = Objects::new(disk.clone(), self.objects());
         for id in objects.ids()? {
             if plan.lines.iter().any(|l| l.series == id) || Series::is_one(&mut *objects.open(&id)?)? {
@@ -179,7 +179,7 @@ impl Train {
     ///
     /// # Errors
     /// Another plan is there.
-    pub fn adoptable(disk: &dyn Disk, dir: &TrainDir, plan: &Plan) -> Result<()> {
+    pub(crate) fn adoptable(disk: &dyn Disk, dir: &TrainDir, plan: &Plan) -> Result<()> {
         dir.plan_is_not_lost(disk)?;
         let there = disk.read(&dir.plan()).context("cannot read the adopted plan")?;
         if there.is_none_or(|bytes| plan.to_bytes().is_ok_and(|ours| bytes == ours)) {
@@ -196,7 +196,7 @@ impl Train {
     ///
     /// # Errors
     /// It was abandoned.
-    pub fn under_way(&self) -> Result<()> {
+    pub(crate) fn under_way(&self) -> Result<()> {
         let name = &self.plan().train;
         match self.journal().state().abandoned() {
             None => Ok(()),
@@ -246,7 +246,7 @@ impl Train {
     ///
     /// # Errors
     /// As [`Train::open`], but for another trust root.
-    pub fn open_to_abandon(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
+    pub(crate) fn open_to_abandon(effects: &Effects, trust: Arc<TrustedRoot>, dir: &TrainDir) -> Result<Self> {
         // Whoever finds no train here makes no file for its lock either.
         dir.first_plan(&*effects.disk)?;
         let lock = lock(&*effects.disk, dir)?;
@@ -293,7 +293,7 @@ impl Train {
 
     /// The same train, with what the trains of this machine did: the indexes that it writes say so.
     #[must_use]
-    pub fn with_past(self, past: ReleaseHistory) -> Self {
+    pub(crate) fn with_past(self, past: ReleaseHistory) -> Self {
         Self { past, ..self }
     }
 
@@ -357,7 +357,7 @@ impl Train {
     }
 
     /// Held while the private repository is made or filled, which one step at a time may do.
-    pub fn repository_lock(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn repository_lock(&self) -> MutexGuard<'_, ()> {
         self.repo_lock.lock()
     }
 

@@ -13,7 +13,7 @@ use crate::step::Promote;
 ///
 /// # Errors
 /// The release that is public, and what helps. A store that cannot be asked shows nothing.
-pub async fn nothing_is_public_yet(effects: &Effects, state: &State) -> Result<()> {
+pub(crate) async fn nothing_is_public_yet(effects: &Effects, state: &State) -> Result<()> {
     for planned in &state.graph().plan().steps {
         let Some(Promote(step)) = planned.step.as_a() else { continue };
         let begun = state.step(&planned.id).is_some_and(|s| s.attempts > 0);

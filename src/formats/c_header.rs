@@ -60,7 +60,7 @@ impl Part {
 }
 
 /// Every macro of `text` whose name speaks of a version, in file order.
-pub fn macros(text: &str) -> Vec<Macro<'_>> {
+pub(crate) fn macros(text: &str) -> Vec<Macro<'_>> {
     let read = |(start, line): (usize, &'_ str)| {
         let line: &str = line;
         let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("define")?;

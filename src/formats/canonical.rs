@@ -20,7 +20,7 @@ pub fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// A value that JSON cannot express.
-pub fn to_pretty(value: &impl Serialize) -> Result<Vec<u8>> {
+pub(crate) fn to_pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     let value = serde_json::to_value(value).context("cannot write JSON")?;
     let mut out = serde_json::to_vec_pretty(&value).context("cannot write JSON")?;
     out.push(b'\n');

@@ -183,7 +183,7 @@ pub fn date(
 
 /// Whether `notes` say nothing: they have headings, rules, comments and a line with a day at most.
 #[must_use]
-pub fn says_nothing(notes: &str) -> bool {
+pub(crate) fn says_nothing(notes: &str) -> bool {
     let mut quoted = Quoted::default();
     let mut above = "";
     notes.lines().all(|line| {

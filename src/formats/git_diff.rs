@@ -386,7 +386,8 @@ pub fn shown(line: &[u8]) -> String {
 }
 
 /// What helps where a mail is not whole.
-pub const AGAIN: &str = "save the whole mail again, or make it with `git format-patch --binary -o DIR BASE..HEAD`";
+pub(crate) const AGAIN: &str =
+    "save the whole mail again, or make it with `git format-patch --binary -o DIR BASE..HEAD`";
 
 fn cut(title: &[u8]) -> Error {
     Error::input(format!("it is cut: what follows `{}` is not whole", shown(title))).hint(AGAIN)

@@ -105,14 +105,14 @@ impl<W: Write> Write for Summed<W> {
 
 /// How many objects a pack says it has; `None` if this is not a pack of version 2 or 3.
 #[must_use]
-pub fn object_count(pack: &[u8]) -> Option<u32> {
+pub(crate) fn object_count(pack: &[u8]) -> Option<u32> {
     let header: &[u8; 12] = pack.first_chunk()?;
     let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     (header.starts_with(b"PACK") && matches!(number(4), 2 | 3)).then(|| number(8))
 }
 
 /// Whether a pack or a pack index ends with the SHA-1 of all that stands before, as both formats demand. Reads in pieces.
-pub fn is_whole(file: &mut dyn Read) -> io::Result<bool> {
+pub(crate) fn is_whole(file: &mut dyn Read) -> io::Result<bool> {
     const SUM: usize = 20;
     let mut sha1 = Sha1CD::default();
     let mut buffer = vec![0u8; 256 * 1024];

@@ -3,20 +3,20 @@
 /// Whether `pattern` matches the whole of a name: `*` stands for any characters, `/` too (branch names are not paths here),
 /// `?` for one.
 #[must_use]
-pub fn matches_name(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches_name(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     fits(&pattern, &name, |p| *p == '*', |p, c| *p == '?' || p == c)
 }
 
 /// Whether a name holds `*` or `?`.
 #[must_use]
-pub fn is_pattern(text: &str) -> bool {
+pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
 /// Whether `path` matches `pattern` part by part: `*` and `?` within one part, `**` for any number of parts.
 #[must_use]
-pub fn matches_path(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches_path(pattern: &str, path: &str) -> bool {
     let parts: Vec<&str> = pattern.split('/').filter(|x| !x.is_empty() && *x != ".").collect();
     let names: Vec<&str> = path.split('/').filter(|x| !x.is_empty()).collect();
     let within = |part: &&str, name: &&str| fits(&marks(part), name.as_bytes(), |m| *m == Mark::Any, Mark::is);

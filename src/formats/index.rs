@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::{BranchName, ProjectName, Sha256, TagName, TrainNonce};
 
 /// How long an index counts as fresh.
-pub const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
+pub(crate) const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// By how much an index may outlive [`FRESH`]: the clocks of two machines differ.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
@@ -22,7 +22,7 @@ const SKEW: SignedDuration = SignedDuration::from_hours(1);
 pub const MOST: u64 = 1 << 40;
 
 /// By how much a number may be higher than one that a reader saw before: one a minute for twenty years.
-pub const LEAP: u64 = 10_000_000;
+pub(crate) const LEAP: u64 = 10_000_000;
 
 /// Which releases there are, signed by the freshness key (`releases/index.json.asc`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

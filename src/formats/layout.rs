@@ -26,7 +26,7 @@ pub const ROOT_PAGE: &str = "index.html";
 pub const RELEASE_PAGE: &str = "index.html";
 
 /// The directory of the trust root and of the certificates.
-pub const KEYS: &str = "keys";
+pub(crate) const KEYS: &str = "keys";
 
 /// Where the signature of an index with these bytes lies that no later index replaces.
 #[must_use]
@@ -66,13 +66,13 @@ pub fn key(name: &str) -> String {
 
 /// The same as a link on the page of a release.
 #[must_use]
-pub fn key_from_release(name: &str) -> String {
+pub(crate) fn key_from_release(name: &str) -> String {
     format!("../../{}", key(name))
 }
 
 /// Whether what is at a path may be replaced: the last column of the table in `docs/layout.md`. Unknown paths may.
 #[must_use]
-pub fn is_replaced(path: &str) -> bool {
+pub(crate) fn is_replaced(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match *parts {
         [RELEASES, name] => {

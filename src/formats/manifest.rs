@@ -17,10 +17,10 @@ use crate::model::{
 pub const FILE: &str = "manifest.json";
 
 /// The release notes, a file of the release like any other: people approve them and the sums list them. No recipe makes it.
-pub const NOTES: &str = "notes.md";
+pub(crate) const NOTES: &str = "notes.md";
 
 /// How the release was built, an in-toto statement, for releases that have one. No recipe makes it.
-pub const PROVENANCE: &str = "provenance.intoto.jsonl";
+pub(crate) const PROVENANCE: &str = "provenance.intoto.jsonl";
 
 /// What the release's pages are made from. No signature covers it, and no recipe makes it.
 pub const PAGE_DATA: &str = "lifeboat-page.json";
@@ -190,7 +190,7 @@ impl Manifest {
 /// Whether a release keeps this file name for itself, so that no artifact may have it. Compared without case, since
 /// stores and consumers may sit on file systems that do not distinguish cases.
 #[must_use]
-pub fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let exact = [FILE, super::tag::FILE, "index.html", NOTES, PAGE_DATA, PROVENANCE, "approvals", "latest"];
     exact.contains(&lower.as_str())

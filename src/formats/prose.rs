@@ -170,7 +170,7 @@ fn named_after(address: &str, krate: &str) -> bool {
 /// What the README beside a crate says of itself: `This is version 1.2.3`, `This version (1.2.3)`, `Current version: 1.2.3`,
 /// `Version: 1.2.3` at a line's start. A version since or in which something is so stays.
 #[must_use]
-pub fn own_version(text: &str, old: &Version, new: &Version) -> Vec<Splice> {
+pub(crate) fn own_version(text: &str, old: &Version, new: &Version) -> Vec<Splice> {
     const SAYS: [&str; 6] = [
         "this is version",
         "this version",
@@ -194,7 +194,7 @@ pub fn own_version(text: &str, old: &Version, new: &Version) -> Vec<Splice> {
 /// Tags that commands name: `git checkout v1.2.3`, `git clone --branch v1.2.3`, `cargo install --git … --tag v1.2.3`; with
 /// the crate's name before it, or without one.
 #[must_use]
-pub fn checked_out(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+pub(crate) fn checked_out(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let version = old.to_string();
     let ours = |at: &Range<usize>| {
         let line = text[..at.start].rfind('\n').map_or(0, |i| i + 1);

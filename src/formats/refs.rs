@@ -21,7 +21,7 @@ pub type RefLine<'a> = (&'a str, &'a str);
 ///
 /// # Errors
 /// The first line that is not one of these.
-pub fn parse_info(text: &str) -> Result<Vec<RefLine<'_>>, &str> {
+pub(crate) fn parse_info(text: &str) -> Result<Vec<RefLine<'_>>, &str> {
     text.lines().map(|line| line.split_once('\t').map(|(id, name)| (name, id)).ok_or(line)).collect()
 }
 
@@ -29,7 +29,7 @@ pub fn parse_info(text: &str) -> Result<Vec<RefLine<'_>>, &str> {
 ///
 /// # Errors
 /// The first line that is not one of these.
-pub fn parse_packed(text: &str) -> Result<Vec<RefLine<'_>>, &str> {
+pub(crate) fn parse_packed(text: &str) -> Result<Vec<RefLine<'_>>, &str> {
     let refs = text.lines().filter(|line| !line.starts_with(['#', '^']));
     refs.map(|line| line.split_once(' ').map(|(id, name)| (name, id)).ok_or(line)).collect()
 }

@@ -83,7 +83,7 @@ pub fn lift(requirement: &str, old: &Version, new: &Version) -> Lift {
 
 /// `requirement` lifted to `new` although it names an older version than `old`: one whole version of the same minor line.
 #[must_use]
-pub fn lift_older(requirement: &str, old: &Version, new: &Version) -> Option<String> {
+pub(crate) fn lift_older(requirement: &str, old: &Version, new: &Version) -> Option<String> {
     let start = requirement.find(|c: char| c.is_ascii_digit())?;
     let (head, rest) = requirement.split_at(start);
     let named = Version::parse(rest.trim_end()).ok().filter(|_| matches!(head.trim(), "" | "^" | "~"))?;

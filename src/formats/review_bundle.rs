@@ -163,7 +163,7 @@ pub struct ObjectLimits {
 
 /// The most that an object may hold whose size is recorded nowhere; those that the journal does not even name, such as files
 /// that commands of the project changed, have this much together.
-pub const UNSIZED: u64 = SMALL;
+pub(crate) const UNSIZED: u64 = SMALL;
 
 impl ObjectLimits {
     /// Refuses an object of `size` bytes if it is too large; `others` is how much the objects that are not named have left.

@@ -85,7 +85,7 @@ impl Series {
     }
 
     /// Whether what a reader gives begins as a pinned series does; reads no more than that.
-    pub fn is_one(from: &mut dyn std::io::Read) -> Result<bool> {
+    pub(crate) fn is_one(from: &mut dyn std::io::Read) -> Result<bool> {
         const START: &[u8] = b"{\"format\":1,\"patches\":[";
         let mut start = Vec::new();
         std::io::Read::take(from, START.len() as u64).read_to_end(&mut start).context("cannot read an object")?;

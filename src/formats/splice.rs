@@ -37,7 +37,7 @@ pub fn splice(text: &str, mut splices: Vec<Splice>) -> String {
 
 /// The line number, counted from 1, of byte `offset` in `text`.
 #[must_use]
-pub fn line_of(text: &str, offset: usize) -> usize {
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count()
 }
 
@@ -55,7 +55,7 @@ pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// Where `needle` stands in `text` without being part of a longer version or name: neither neighbour is a letter, a
 /// digit, `_`, or a `.`, `-` or `+` that joins it to a further letter or digit.
 #[must_use]
-pub fn whole_words(text: &str, needle: &str) -> Vec<Range<usize>> {
+pub(crate) fn whole_words(text: &str, needle: &str) -> Vec<Range<usize>> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let joins = |c: char| matches!(c, '.' | '-' | '+');
     let mut found = Vec::new();

@@ -12,7 +12,7 @@ const BETWEEN: [&str; 11] =
 /// Every tag of `krate` at `old` that is a part of an address's path: one that names the crate (`krate-v1.2.3`,
 /// `krate-1.2.3`, `krate@1.2.3`) anywhere, one that does not (`v1.2.3`, `1.2.3`) in the repository called after the crate.
 #[must_use]
-pub fn tag_links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+pub(crate) fn tag_links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let version = old.to_string();
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | '<' | '>' | '[' | ']' | '`');
     let ours = |at: usize| {

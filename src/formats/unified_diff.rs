@@ -9,7 +9,12 @@ use similar::TextDiff;
 /// The change of the file at `path`; nothing stands for no file. `executable` says what it is afterwards where that changes,
 /// and of a file that is added or removed. Of bytes that are no UTF-8 text it says only that they differ.
 #[must_use]
-pub fn unified_diff(path: &str, before: Option<&[u8]>, after: Option<&[u8]>, executable: Option<bool>) -> String {
+pub(crate) fn unified_diff(
+    path: &str,
+    before: Option<&[u8]>,
+    after: Option<&[u8]>,
+    executable: Option<bool>,
+) -> String {
     let (a, b) = (quoted(&format!("a/{path}")), quoted(&format!("b/{path}")));
     let mode = |executable: bool| if executable { "100755" } else { "100644" };
     let mut out = match (before, after, executable) {

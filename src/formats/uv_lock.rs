@@ -20,7 +20,7 @@ pub struct OwnPackage {
 
 /// The packages that lie in the tree.
 #[must_use]
-pub fn own_packages(text: &str) -> Vec<OwnPackage> {
+pub(crate) fn own_packages(text: &str) -> Vec<OwnPackage> {
     let Ok(document) = Document::parse(text) else { return Vec::new() };
     let all = document.as_table().get("package").and_then(Item::as_array_of_tables);
     let own = all.into_iter().flatten().filter_map(|package| {

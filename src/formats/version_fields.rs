@@ -106,7 +106,7 @@ fn speaks(key: &str, names: &[String]) -> bool {
 
 /// Whether the line at `at` stands in no table of a TOML text, or in one that says what the file itself is of.
 #[must_use]
-pub fn in_own_table(text: &str, at: usize) -> bool {
+pub(crate) fn in_own_table(text: &str, at: usize) -> bool {
     let table = lines(&text[..at]).map(|(_, l)| l.trim()).filter(|l| l.starts_with('[') && l.ends_with(']')).last();
     table.is_none_or(|t| ["[package]", "[project]", "[workspace.package]", "[plugin]", "[extension]"].contains(&t))
 }

@@ -62,7 +62,7 @@ fn same(name: &str, krate: &str) -> bool {
 
 /// Dependencies on `krate` by a path that stand in a manifest behind `#`: put back one day, they must fit.
 #[must_use]
-pub fn silenced(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+pub(crate) fn silenced(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let commented = lines(text).filter(|(_, line)| line.starts_with('#'));
     let entries = commented.filter_map(|(_, line)| {
         let entry = line.trim_start_matches(['#', ' ']);
@@ -90,7 +90,7 @@ fn dash(byte: u8) -> u8 {
 
 /// [`snippets`] in the comments of a program: what else looks so there is code.
 #[must_use]
-pub fn commented_snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
+pub(crate) fn commented_snippets(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let comment = |s: &Splice| {
         let start = text[..s.span.start].rfind('\n').map_or(0, |i| i + 1);
         text[start..].trim_start().starts_with("//")
@@ -148,7 +148,7 @@ pub fn project_versions(text: &str, old: &Version, new: &Version) -> Vec<Splice>
 
 /// A `CITATION.cff` (Citation File Format 1.2) whose own version is `old`: that version, and the day of the release.
 #[must_use]
-pub fn citation(text: &str, old: &Version, new: &Version, day: jiff::civil::Date) -> Vec<Splice> {
+pub(crate) fn citation(text: &str, old: &Version, new: &Version, day: jiff::civil::Date) -> Vec<Splice> {
     let field = |key: &str| {
         let line = lines(text).find_map(|(at, line)| Some((at + key.len(), line.strip_prefix(key)?)));
         let (at, value) = line?;
@@ -181,7 +181,7 @@ pub fn html_root_urls(text: &str, krate: &str, old: &Version, new: &Version) -> 
 
 /// The `html_root_url` attributes of a crate's own `lib.rs`: by definition they are of that crate, whatever they call it.
 #[must_use]
-pub fn own_root_urls(text: &str, old: &Version, new: &Version) -> Vec<Splice> {
+pub(crate) fn own_root_urls(text: &str, old: &Version, new: &Version) -> Vec<Splice> {
     let old = old.to_string();
     let found = root_urls(text).into_iter().filter_map(|at| {
         let value = &text[at.clone()];
@@ -277,7 +277,7 @@ pub fn site_links(text: &str, krate: &str, old: &Version, new: &Version) -> Vec<
 /// The string values of a JSON object's own members, and of the member `packages` → `""` (as a `package-lock.json` has
 /// them), with their places: (path, value, range inside the quotes).
 #[must_use]
-pub fn json_strings(text: &str) -> Vec<(String, String, Range<usize>)> {
+pub(crate) fn json_strings(text: &str) -> Vec<(String, String, Range<usize>)> {
     let mut out = Vec::new();
     let mut path: Vec<String> = Vec::new();
     let mut key: Option<String> = None;

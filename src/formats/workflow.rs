@@ -127,7 +127,7 @@ impl Workflow {
 
     /// Whether one of its texts has these words, in lower case, in it.
     #[must_use]
-    pub fn has_text(&self, words: &str) -> bool {
+    pub(crate) fn has_text(&self, words: &str) -> bool {
         self.texts.iter().any(|text| text.contains(words))
     }
 
@@ -139,7 +139,7 @@ impl Workflow {
 
     /// The same for the default branch's copy of the file, which few events start.
     #[must_use]
-    pub fn events_of_default_branch(&self, act: TriggerEvent<'_>) -> Vec<&str> {
+    pub(crate) fn events_of_default_branch(&self, act: TriggerEvent<'_>) -> Vec<&str> {
         self.events(act).into_iter().filter(|event| OF_DEFAULT_BRANCH.contains(event)).collect()
     }
 

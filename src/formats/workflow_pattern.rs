@@ -28,7 +28,7 @@ enum Part {
 
 /// Whether `pattern`, without a leading `!`, matches the whole of `text`; none if the pattern cannot be read.
 #[must_use]
-pub fn pattern_matches(pattern: &str, text: &str) -> Option<bool> {
+pub(crate) fn pattern_matches(pattern: &str, text: &str) -> Option<bool> {
     let parts = parts(pattern)?;
     let text: Vec<char> = text.chars().collect();
     Some(fits(&parts, &text))
@@ -37,7 +37,7 @@ pub fn pattern_matches(pattern: &str, text: &str) -> Option<bool> {
 /// Whether a list of patterns takes `text`: the last one that matches decides, and one with `!` excludes; none if that
 /// cannot be known.
 #[must_use]
-pub fn list_takes(patterns: &[String], text: &str) -> Option<bool> {
+pub(crate) fn list_takes(patterns: &[String], text: &str) -> Option<bool> {
     let mut taken = Some(false);
     for pattern in patterns {
         let (matched, take) = match pattern.strip_prefix('!') {

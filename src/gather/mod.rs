@@ -67,7 +67,7 @@ pub struct Pinned {
 }
 
 /// As [`gather`], for a train file that was read, on what its train stands on.
-pub fn gather_pinned(
+pub(crate) fn gather_pinned(
     config: &Config,
     train: (&Path, TrainRequest),
     pinned: &Pinned,

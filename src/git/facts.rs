@@ -105,7 +105,7 @@ impl UserRepository {
 
     /// The git directory from which a private repository borrows.
     #[must_use]
-    pub fn git_dir(&self) -> &Path {
+    pub(crate) fn git_dir(&self) -> &Path {
         &self.git_dir
     }
 
@@ -164,7 +164,7 @@ impl UserRepository {
     ///
     /// # Errors
     /// A configuration that git cannot read.
-    pub fn remotes_of(&self, addresses: &[&str], repository: &str) -> Result<Vec<String>> {
+    pub(crate) fn remotes_of(&self, addresses: &[&str], repository: &str) -> Result<Vec<String>> {
         let call = self.program.call(Configuration::User).repository(&self.git_dir);
         let out = call.args(["config", "--null", "--get-regexp", r"^remote\..*\.url$"]).run()?;
         // 1 says that there is none.
@@ -187,7 +187,7 @@ impl UserRepository {
 
     /// The default branch of one of the user's remotes, if the clone knows it: `refs/remotes/<remote>/HEAD`.
     #[must_use]
-    pub fn default_branch_of(&self, remote: &str) -> Option<&str> {
+    pub(crate) fn default_branch_of(&self, remote: &str) -> Option<&str> {
         self.defaults.get(remote).map(String::as_str)
     }
 
@@ -241,7 +241,7 @@ impl UserRepository {
 
     /// Whether it was cloned with a filter, so that it lacks files of its own history until they are asked for.
     #[must_use]
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         let packs = std::fs::read_dir(self.git_dir.join("objects/pack"));
         packs.into_iter().flatten().flatten().any(|entry| entry.path().extension().is_some_and(|e| e == "promisor"))
     }
@@ -250,7 +250,7 @@ impl UserRepository {
     ///
     /// # Errors
     /// Names what is missing.
-    pub fn has_history(&self, commits: &[Oid]) -> Result<()> {
+    pub(crate) fn has_history(&self, commits: &[Oid]) -> Result<()> {
         let gone = super::history::missing(&self.program, Configuration::User, &self.git_dir, commits, &[])?;
         if gone.is_empty() { Ok(()) } else { Err(super::history::lost(&self.git_dir, &gone)) }
     }
@@ -259,7 +259,7 @@ impl UserRepository {
     ///
     /// # Errors
     /// A broken repository.
-    pub fn is_ancestor(&self, commit: &Oid, of: &Oid) -> Result<bool> {
+    pub(crate) fn is_ancestor(&self, commit: &Oid, of: &Oid) -> Result<bool> {
         let what = "cannot compare two commits";
         let id = |oid: &Oid| git2::Oid::from_str(oid.as_str()).map_err(|e| git_error(what, e));
         let (commit, of) = (id(commit)?, id(of)?);
@@ -284,7 +284,7 @@ impl UserRepository {
     }
 
     /// As [`UserRepository::submodules`], of a commit that only a private repository has.
-    pub fn submodules_in(&self, private: &PrivateRepo, commit: &Oid) -> Result<Vec<SubmoduleFact>> {
+    pub(crate) fn submodules_in(&self, private: &PrivateRepo, commit: &Oid) -> Result<Vec<SubmoduleFact>> {
         let repo = private::open(private)?;
         let tree = find_commit(&repo, commit)?
             .tree()

@@ -324,7 +324,7 @@ impl Call<'_> {
 
     /// Kills git and its children soon after this becomes true.
     #[must_use]
-    pub fn cancelled_by(mut self, cancelled: Arc<AtomicBool>) -> Self {
+    pub(crate) fn cancelled_by(mut self, cancelled: Arc<AtomicBool>) -> Self {
         self.cancelled = Some(cancelled);
         self
     }

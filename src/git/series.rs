@@ -36,7 +36,7 @@ pub fn from_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result
 }
 
 /// As [`from_mailbox`]; with the numbers that the mails' subjects say there are and that no mail has (`2/3, 3/3`).
-pub fn noting_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result<(Series, Option<String>)> {
+pub(crate) fn noting_mailbox(program: &GitProgram, path: &Path, scratch: &Path) -> Result<(Series, Option<String>)> {
     let files = mail_files(path)?;
     make_dir(scratch)?;
     // Removed at the end: it holds embargoed patches.

@@ -28,7 +28,7 @@ pub struct SwitchedOff {
 impl State {
     /// The workflows that were on before the train, or while it needed them off: what is to be enabled again.
     #[must_use]
-    pub fn to_be_restored(&self, restore: &SwitchWorkflows) -> BTreeSet<String> {
+    pub(crate) fn to_be_restored(&self, restore: &SwitchWorkflows) -> BTreeSet<String> {
         let mut out = BTreeSet::new();
         if let Some(WorkflowsSeen { on }) = self.made(&restore.seen) {
             out.extend(on.iter().cloned());
@@ -43,7 +43,7 @@ impl State {
 
     /// The workflows that this train keeps off now.
     #[must_use]
-    pub fn switched_off(&self) -> Vec<SwitchedOff> {
+    pub(crate) fn switched_off(&self) -> Vec<SwitchedOff> {
         let graph = self.graph();
         let mut out = Vec::new();
         for i in 0..graph.len() {

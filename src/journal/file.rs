@@ -171,7 +171,7 @@ impl Journal {
 
     /// Whether it ended with an unfinished record when it was opened, which was cut off.
     #[must_use]
-    pub fn was_torn(&self) -> bool {
+    pub(crate) fn was_torn(&self) -> bool {
         self.was_torn
     }
 

@@ -268,7 +268,7 @@ impl State {
 
     /// Whether everything that people approve is made: every gate's sums and carried commits.
     #[must_use]
-    pub fn all_is_made(&self) -> bool {
+    pub(crate) fn all_is_made(&self) -> bool {
         let mut gates = self.graph.plan().all::<Gate>();
         gates.all(|(_, gate)| gate.checksums.iter().chain(&gate.carries).all(|id| self.outcome(id).is_some()))
     }
@@ -317,14 +317,14 @@ impl State {
 
     /// The train's directories in the staging area of each store, for the lines as the plan has them now.
     #[must_use]
-    pub fn staged_in(&self) -> BTreeSet<(StoreName, String)> {
+    pub(crate) fn staged_in(&self) -> BTreeSet<(StoreName, String)> {
         let stages = (0..self.steps.len()).filter_map(|i| self.graph.at(i).step.as_a::<Stage>());
         stages.filter_map(|Stage(on)| Some((on.store.clone(), self.staging(on)?))).collect()
     }
 
     /// Every directory that the train may have in a store's staging area.
     #[must_use]
-    pub fn staging_areas(&self) -> Vec<String> {
+    pub(crate) fn staging_areas(&self) -> Vec<String> {
         self.nonce.iter().flat_map(|nonce| (0..=self.generation).map(|n| area(nonce, n))).collect()
     }
 
@@ -381,12 +381,12 @@ impl State {
 
     /// Approvals of plans that were amended since: they count for nothing, but signatures over those bytes exist.
     #[must_use]
-    pub fn lapsed(&self) -> &[(Approval, Timestamp)] {
+    pub(crate) fn lapsed(&self) -> &[(Approval, Timestamp)] {
         &self.lapsed
     }
 
     /// Workflows that were found on while the `suppress-workflows` step `id` wants them off, with when that was first.
-    pub fn found_on(&self, id: &StepId) -> impl Iterator<Item = (&String, Timestamp)> {
+    pub(crate) fn found_on(&self, id: &StepId) -> impl Iterator<Item = (&String, Timestamp)> {
         self.found_on.get(id).into_iter().flatten().map(|(file, at)| (file, *at))
     }
 
@@ -404,7 +404,7 @@ impl State {
 
     /// Whether a step failed in a way that nothing but the operator will change.
     #[must_use]
-    pub fn has_failures(&self) -> bool {
+    pub(crate) fn has_failures(&self) -> bool {
         self.steps.iter().any(|s| matches!(s.status, StepStatus::Failed { .. }))
     }
 

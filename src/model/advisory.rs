@@ -63,7 +63,7 @@ pub struct Affected {
 impl Advisory {
     /// The forge's identifier, if the advisory is there already.
     #[must_use]
-    pub fn there_already(&self) -> Option<&str> {
+    pub(crate) fn there_already(&self) -> Option<&str> {
         Some(self.id.as_str()).filter(|id| id.starts_with("GHSA-"))
     }
 }

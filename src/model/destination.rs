@@ -108,7 +108,7 @@ impl Pin {
 
     /// Whether it is said of a runner.
     #[must_use]
-    pub fn is_of_runner(&self) -> bool {
+    pub(crate) fn is_of_runner(&self) -> bool {
         matches!(self.of, Receiver::Runner(_))
     }
 }

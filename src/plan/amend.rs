@@ -145,7 +145,7 @@ fn shown(value: &serde_json::Value) -> String {
 /// equal, unless the place where they acted is another now. Never the gate or what follows it: people approve a plan, and
 /// this is another.
 #[must_use]
-pub fn keepable(parent: &Graph, child: &Graph) -> BTreeSet<StepId> {
+pub(crate) fn keepable(parent: &Graph, child: &Graph) -> BTreeSet<StepId> {
     let is_gate = |s: &PlannedStep| s.step.is_a::<Gate>();
     let gated = child.dominated_by(is_gate);
     let moved = moved(parent.plan(), child.plan());

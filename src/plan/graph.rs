@@ -110,7 +110,7 @@ impl Graph {
 
     /// The positions of what must always have succeeded before a step.
     #[must_use]
-    pub fn all_of(&self, position: usize) -> &[usize] {
+    pub(crate) fn all_of(&self, position: usize) -> &[usize] {
         &self.all_of[position]
     }
 
@@ -152,7 +152,7 @@ impl Graph {
 
     /// The positions of all that must have succeeded before a step.
     #[must_use]
-    pub fn ancestors(&self, position: usize) -> Vec<bool> {
+    pub(crate) fn ancestors(&self, position: usize) -> Vec<bool> {
         let mut seen = vec![false; self.len()];
         let mut open = self.all_of[position].clone();
         while let Some(i) = open.pop() {

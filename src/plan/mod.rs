@@ -181,7 +181,7 @@ impl Plan {
 
     /// A step by its id, if it is of a kind.
     #[must_use]
-    pub fn step_of<K: Kind>(&self, id: &StepId) -> Option<&K> {
+    pub(crate) fn step_of<K: Kind>(&self, id: &StepId) -> Option<&K> {
         self.step(id)?.step.as_a()
     }
 
@@ -192,7 +192,7 @@ impl Plan {
 }
 
 /// How the note about a forge begins: there is one in each plan with workflows, whatever its settings are.
-pub const FORGE_NOTE: &str = "forge `";
+pub(crate) const FORGE_NOTE: &str = "forge `";
 
 /// What could not be seen, for people; the steps that need it look again.
 fn unknown(snapshot: &Snapshot) -> Vec<String> {
@@ -229,7 +229,7 @@ impl Plan {
 
     /// Where a destination is, as the plan pins it.
     #[must_use]
-    pub fn place_of(&self, destination: Destination) -> Option<&str> {
+    pub(crate) fn place_of(&self, destination: Destination) -> Option<&str> {
         self.destinations.get(&Pin::destination(destination)).map(String::as_str)
     }
 }
@@ -238,7 +238,7 @@ impl Plan {
 ///
 /// # Errors
 /// The adapter's own: what it lacks.
-pub fn check_adapters(config: &Config) -> Result<()> {
+pub(crate) fn check_adapters(config: &Config) -> Result<()> {
     config.specs().find_map(|table| table.lacks).map_or(Ok(()), Err)
 }
 
@@ -280,7 +280,7 @@ const NOT_ISOLATED: &str = "where its system cannot isolate them, recipes have a
 
 /// The runners of a plan on which recipes may not be isolated, each with what that means.
 #[must_use]
-pub fn not_isolated(plan: &Plan) -> Vec<String> {
+pub(crate) fn not_isolated(plan: &Plan) -> Vec<String> {
     let runners = plan.destinations.iter().filter(|(pin, at)| pin.is_of_runner() && at.contains(NOT_ISOLATED));
     runners.map(|(name, _)| format!("{name} (`same_user`): {NOT_ISOLATED}")).collect()
 }

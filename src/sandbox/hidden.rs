@@ -59,7 +59,7 @@ impl HiddenPaths {
 
     /// Why the directory that `variable` names is not shown; none if it is.
     #[must_use]
-    pub fn forbids(&self, variable: &str, path: &Path) -> Option<String> {
+    pub(crate) fn forbids(&self, variable: &str, path: &Path) -> Option<String> {
         let path = real(path);
         let in_home = self.home.as_ref().is_some_and(|home| path.starts_with(home));
         let named = self.own.iter().any(|(name, own)| *name == variable && *own == path)

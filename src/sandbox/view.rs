@@ -187,7 +187,7 @@ impl SandboxView {
 
     /// The same, with a command that starts in `dir` and has `tmp` for its temporary files.
     #[must_use]
-    pub fn at_with(mut self, dir: &Path, tmp: &Path) -> Self {
+    pub(crate) fn at_with(mut self, dir: &Path, tmp: &Path) -> Self {
         self.dir = dir.to_owned();
         self.temporary(Some(tmp));
         self
@@ -213,7 +213,7 @@ impl SandboxView {
     }
 
     /// Shows a directory elsewhere, to be changed.
-    pub fn write_at(&mut self, from: &Path, to: &Path) {
+    pub(crate) fn write_at(&mut self, from: &Path, to: &Path) {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         self.mounts.push(Mount::Write { from: real(from), to: real(to) });
         self.named(to, &real(to));

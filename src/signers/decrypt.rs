@@ -62,7 +62,7 @@ impl Write for Plain<'_> {
 
 /// Whether a key file has a key that can read messages; a file that only signs leaves that to gpg.
 #[must_use]
-pub fn decrypts(key: &[u8], now: Timestamp) -> bool {
+pub(crate) fn decrypts(key: &[u8], now: Timestamp) -> bool {
     let policy = StandardPolicy::at(SystemTime::from(now));
     Cert::from_bytes(key).is_ok_and(|cert| usable(&cert, &policy).next().is_some())
 }
@@ -166,7 +166,7 @@ impl DecryptionHelper for Helper<'_> {
 ///
 /// # Errors
 /// No gpg, no key of its recipients, a damaged message.
-pub fn with_gpg(message: &mut dyn Read, out: &mut (dyn Write + Send)) -> Result<()> {
+pub(crate) fn with_gpg(message: &mut dyn Read, out: &mut (dyn Write + Send)) -> Result<()> {
     let mut command = gpg::program();
     command.args(["--quiet", "--decrypt", "--output", "-"]);
     // Not by `Subprocess`: what comes out may be larger than the memory.

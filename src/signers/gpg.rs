@@ -28,7 +28,7 @@ pub(super) const ADAPTER: Adapter<dyn Signer> = Adapter {
 };
 
 /// The user's gpg.
-pub const GPG: Program = Program { name: "gpg", version: &["--version"], package: "gpg" };
+pub(crate) const GPG: Program = Program { name: "gpg", version: &["--version"], package: "gpg" };
 
 keys! {
     /// A key that gpg has.

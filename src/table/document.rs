@@ -268,7 +268,7 @@ impl<'t> Table<'t> {
     }
 
     /// Refuses every key that is left: this kind has none of its own.
-    pub fn has_no_more(self, faults: &mut Faults) {
+    pub(crate) fn has_no_more(self, faults: &mut Faults) {
         for key in self.keys.keys() {
             faults.add(unknown_key(key.span(), key.get_ref(), self.known.iter().copied()));
         }

@@ -63,7 +63,7 @@ impl Faults {
     }
 
     /// One error that shows them all; `hidden` are the bytes of the text that must not be shown.
-    pub fn into_error(mut self, path: &Path, text: &str, hidden: &[Range<usize>]) -> Error {
+    pub(crate) fn into_error(mut self, path: &Path, text: &str, hidden: &[Range<usize>]) -> Error {
         self.list.sort_by_key(|f| f.span.start);
         let path = escape(&path.display().to_string());
         let shown = hide(text, hidden);

@@ -20,7 +20,7 @@ const TOKEN_STARTS: [&str; 10] =
     ["ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "AKIA"];
 
 /// Whether a variable or key of this name holds a secret, by the endings that people give to such names.
-pub fn names_a_secret(name: &str) -> bool {
+pub(crate) fn names_a_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     [
         "TOKEN",
@@ -40,7 +40,7 @@ pub fn names_a_secret(name: &str) -> bool {
 
 /// Whether a variable of this name may not be passed to jobs as it is: its value is a credential, or leads to one. Stricter
 /// than [`names_a_secret`], because nobody sees here what the value is.
-pub fn may_not_pass(name: &str) -> bool {
+pub(crate) fn may_not_pass(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     names_a_secret(&name)
         || matches!(name.as_str(), "SSH_AUTH_SOCK" | "SSH_AGENT_PID" | "GNUPGHOME" | "GPG_AGENT_INFO" | "PAT")
@@ -161,13 +161,13 @@ pub fn reference(raw: &RawSecret, base: &Path) -> Result<SecretRef, Fault> {
 }
 
 /// Whether a text can name an environment variable (POSIX.1-2017 §8.1).
-pub fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The bytes to hide where a file could not be parsed: what follows a key that names a secret on its line.
-pub fn hide_by_line(text: &str) -> Vec<Range<usize>> {
+pub(crate) fn hide_by_line(text: &str) -> Vec<Range<usize>> {
     let mut out = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {

@@ -42,7 +42,7 @@ impl SignedIndex {
     /// Whether readers take the signature, apart from its age: after the freshness key was replaced, they take none of the old
     /// one's.
     #[must_use]
-    pub fn by_current_key(&self, trust: &TrustedRoot, now: Timestamp) -> bool {
+    pub(crate) fn by_current_key(&self, trust: &TrustedRoot, now: Timestamp) -> bool {
         let signature = [(layout::index_signature(&self.bytes), self.signature.clone())];
         check_index(trust, &self.bytes, &signature, IndexSigners::Current, now).is_ok()
     }

@@ -50,7 +50,7 @@ impl Window {
 
     /// The same, by keys that had not expired at this time.
     #[must_use]
-    pub fn good_at(self, when: Timestamp) -> Self {
+    pub(crate) fn good_at(self, when: Timestamp) -> Self {
         Self { good_at: Some(when), ..self }
     }
 }

@@ -81,7 +81,7 @@ impl TrustedRoot {
     ///
     /// # Errors
     /// It has expired.
-    pub fn check_expiry(&self, now: Timestamp) -> Result<()> {
+    pub(crate) fn check_expiry(&self, now: Timestamp) -> Result<()> {
         if now >= self.root.expires {
             let clock = format!("this machine's clock says {now}");
             return Err(Error::verification(format!("the trust root expired on {}", self.root.expires))

@@ -67,7 +67,7 @@ impl Download {
     }
 
     /// Takes back everything.
-    pub fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         drop(self.disk.remove_dir_all(&self.partial));
     }
 }

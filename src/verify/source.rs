@@ -46,12 +46,12 @@ impl Source {
 
     /// Whether it is a directory of this machine.
     #[must_use]
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         matches!(self.at, Place::Directory { .. })
     }
 
     /// Whether one release lies there by itself, rather than a store.
-    pub async fn is_one_release(&self) -> bool {
+    pub(crate) async fn is_one_release(&self) -> bool {
         let has = async |path| matches!(self.read(path, super::release::DOCUMENT).await, Ok(Some(_)));
         !has(crate::formats::layout::INDEX).await && has(crate::formats::manifest::FILE).await
     }
@@ -115,7 +115,7 @@ impl Source {
 
     /// The small files that were read and found below a directory, by their paths below it.
     #[must_use]
-    pub fn read_below(&self, directory: &str) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn read_below(&self, directory: &str) -> BTreeMap<String, Vec<u8>> {
         let prefix = if directory.is_empty() { String::new() } else { format!("{directory}/") };
         let below =
             |(path, bytes): (&String, &Option<Vec<u8>>)| Some((path.strip_prefix(&prefix)?.to_owned(), bytes.clone()?));

@@ -15,7 +15,7 @@ use crate::model::counted;
 use crate::trust::TrustedRoot;
 
 /// The area of these checks.
-pub const AREA: &str = "expiry";
+pub(crate) const AREA: &str = "expiry";
 /// What ends within this time is said.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 

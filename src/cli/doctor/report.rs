@@ -70,7 +70,7 @@ impl HealthCheck {
     }
 
     /// Something that failed, which is as bad as `health` says.
-    pub fn from_error(area: &'static str, name: impl Into<String>, health: Health, e: &Error) -> Self {
+    pub(crate) fn from_error(area: &'static str, name: impl Into<String>, health: Health, e: &Error) -> Self {
         let hint = (!e.hints().is_empty()).then(|| e.hints().join("; "));
         Self { area, name: name.into(), health, found: e.message().to_owned(), hint, since: None, waiting: Vec::new() }
     }

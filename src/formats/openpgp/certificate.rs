@@ -55,7 +55,7 @@ impl Certificate {
 
     /// The same, from somebody who is not believed: what a designated revoker said counts for nothing, since its signature is
     /// not checked.
-    pub fn parse_fetched(bytes: &[u8], name: &str) -> Result<Self> {
+    pub(crate) fn parse_fetched(bytes: &[u8], name: &str) -> Result<Self> {
         Self::parse_with(bytes, name, Revokers::Ignored)
     }
 
@@ -103,7 +103,7 @@ impl Certificate {
 
     /// Whether it has this key, as its primary or as a subkey.
     #[must_use]
-    pub fn has_key(&self, key: &Fingerprint) -> bool {
+    pub(crate) fn has_key(&self, key: &Fingerprint) -> bool {
         self.cert.keys().any(|k| k.key().fingerprint().to_hex() == key.as_str())
     }
 

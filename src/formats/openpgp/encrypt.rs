@@ -32,7 +32,7 @@ impl Write for Shared<'_> {
 impl Certificate {
     /// Why nothing can be encrypted to it at `now`, or `None` if something can.
     #[must_use]
-    pub fn not_for_encryption(&self, now: Timestamp) -> Option<String> {
+    pub(crate) fn not_for_encryption(&self, now: Timestamp) -> Option<String> {
         let policy = StandardPolicy::at(SystemTime::from(now));
         match self.cert().with_policy(&policy, SystemTime::from(now)) {
             Err(e) => Some(cause(&e)),

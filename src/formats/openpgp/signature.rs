@@ -144,7 +144,7 @@ impl Detached {
 
     /// The fingerprints or key ids of the keys that it says made it, for messages.
     #[must_use]
-    pub fn issuers(&self) -> String {
+    pub(crate) fn issuers(&self) -> String {
         let mut ids: Vec<String> = self.packet.get_issuers().iter().map(ToString::to_string).collect();
         ids.sort();
         ids.join(", ")
