@@ -41,25 +41,37 @@ pub struct Seen {
 impl Seen {
     /// Whether it changes what is stored.
     pub fn changes(&self) -> bool {
-        matches!(&*self.method, "PUT" | "POST" | "DELETE" | "MOVE" | "COPY" | "MKCOL" | "LOCK")
+        matches!(&*self.method, "PUT" | "POST" | "DELETE" | "MOVE" | "COPY" | "MKCOL" | "LOCK" | "UNLOCK")
     }
 }
 
 type Decide = dyn Fn(&Seen) -> Fault + Send + Sync;
+type Amid = dyn Fn(&Seen) + Send + Sync;
 
 /// Starts a proxy in front of a port of this machine, which runs as long as the test does; returns its port.
 pub fn start(server: u16, decide: impl Fn(&Seen) -> Fault + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (decide, count): (Arc<Decide>, _) = (Arc::new(decide), Arc::new(AtomicU64::new(0)));
+    start_at(listener, server, decide, |_| ());
+    port
+}
+
+/// Starts a proxy that listens already; `amid` is called when half of a request's body has passed, if nothing else happens to it.
+pub fn start_at(
+    listener: TcpListener,
+    server: u16,
+    decide: impl Fn(&Seen) -> Fault + Send + Sync + 'static,
+    amid: impl Fn(&Seen) + Send + Sync + 'static,
+) {
+    let (decide, amid): (Arc<Decide>, Arc<Amid>) = (Arc::new(decide), Arc::new(amid));
+    let count = Arc::new(AtomicU64::new(0));
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let (decide, count) = (decide.clone(), count.clone());
+            let (decide, amid, count) = (decide.clone(), amid.clone(), count.clone());
             // A connection that fails ends: that is what a proxy does.
-            std::thread::spawn(move || drop(serve(client, server, &*decide, &count)));
+            std::thread::spawn(move || drop(serve(client, server, (&*decide, &*amid), &count)));
         }
     });
-    port
 }
 
 /// The head of a message, with the final empty line; empty at the end.
@@ -79,7 +91,12 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
-fn serve(client: io::Result<TcpStream>, server: u16, decide: &Decide, count: &AtomicU64) -> io::Result<()> {
+fn serve(
+    client: io::Result<TcpStream>,
+    server: u16,
+    (decide, amid): (&Decide, &Amid),
+    count: &AtomicU64,
+) -> io::Result<()> {
     let client = client?;
     let mut from = BufReader::new(client.try_clone()?);
     let mut to = client;
@@ -114,7 +131,11 @@ fn serve(client: io::Result<TcpStream>, server: u16, decide: &Decide, count: &At
             (&mut from).take(length).read_to_end(&mut body)?;
             upstream.write_all(&body)?;
         } else {
-            io::copy(&mut (&mut from).take(length), &mut upstream)?;
+            let half = io::copy(&mut (&mut from).take(length / 2), &mut upstream)?;
+            if half > 0 {
+                amid(&seen);
+            }
+            io::copy(&mut (&mut from).take(length - half), &mut upstream)?;
         }
         let mut upstream = BufReader::new(upstream);
         let answered = head(&mut upstream)?;
@@ -146,7 +167,7 @@ fn serve(client: io::Result<TcpStream>, server: u16, decide: &Decide, count: &At
             || header(&answered, "content-length").is_some()
             || header(&answered, "transfer-encoding").is_some()
             || [" 204", " 304"].iter().any(|status| answered.lines().next().unwrap_or_default().contains(status));
-        to.write_all(without_connection(&answered).as_bytes())?;
+        to.write_all(without(&["connection:", "date:"], &answered).as_bytes())?;
         io::copy(&mut upstream, &mut to)?;
         if !is_framed {
             return Ok(());
@@ -158,12 +179,13 @@ fn answer(to: &mut TcpStream, status: u16) -> io::Result<()> {
     write!(to, "HTTP/1.1 {status} Said by the proxy\r\nContent-Length: 0\r\n\r\n")
 }
 
-fn without_connection(head: &str) -> String {
-    let lines = head.split_inclusive('\n').filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
-    lines.collect()
+/// A head without some of its lines. The time that an answer says may be another one than that of the test.
+fn without(beginnings: &[&str], head: &str) -> String {
+    let is_one = |line: &str| beginnings.iter().any(|begin| line.to_ascii_lowercase().starts_with(begin));
+    head.split_inclusive('\n').filter(|line| !is_one(line)).collect()
 }
 
 /// The head of a request after whose answer the server closes the connection, so that its end is seen.
 fn closing(request: &str) -> String {
-    without_connection(request).replacen("\r\n", "\r\nConnection: close\r\n", 1)
+    without(&["connection:"], request).replacen("\r\n", "\r\nConnection: close\r\n", 1)
 }

@@ -22,6 +22,7 @@ pub enum Action {
 pub struct KillPoints {
     at: u64,
     action: Action,
+    among: fn(&str) -> bool,
     count: AtomicU64,
     dead: AtomicBool,
     log: Mutex<Vec<String>>,
@@ -36,14 +37,22 @@ impl KillPoints {
 
     /// Kills at call `at`, the first being 1.
     pub fn at(at: u64, action: Action) -> Arc<Self> {
+        Self::among(|_| true, at, action)
+    }
+
+    /// The same, where only the calls with some labels count.
+    pub fn among(among: fn(&str) -> bool, at: u64, action: Action) -> Arc<Self> {
         let (count, dead, log) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Vec::new()));
-        Arc::new(Self { at, action, count, dead, log, reads: Mutex::default() })
+        Arc::new(Self { at, action, among, count, dead, log, reads: Mutex::default() })
     }
 
     /// A call that changes state is about to be made.
     pub fn tick(&self, label: impl FnOnce() -> String) -> io::Result<()> {
-        let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         let label = label();
+        if !(self.among)(&label) {
+            return Ok(());
+        }
+        let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
         let killed = || io::Error::other(format!("killed before call {n}: {label}"));
         if n == self.at && self.action == Action::Abort {
             eprintln!("{}", killed());

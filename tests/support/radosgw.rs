@@ -1,7 +1,6 @@
 //! Ceph's radosgw, one for a test binary, and buckets in it as `docs/stores.md` sets them up.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -9,11 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lifeboat::effects::Store;
+use object_store::ObjectStoreExt as _;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::path::Path as Key;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use reqwest::Method;
+
+use super::servers::quiet_port;
 
 /// The access key of every bucket.
 pub const ACCESS_KEY: &str = "relkey";
@@ -41,16 +43,9 @@ fn server() -> &'static Server {
     })
 }
 
-/// Three ports that are free, outside of the range from which connections get theirs.
-fn free_ports() -> Vec<u16> {
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let first = 10_000 + (std::process::id() % 20_000) as u16;
-    (first..32_000).chain(10_000..first).filter(is_free).take(3).collect()
-}
-
 fn start() -> Result<Server, String> {
     let dir = tempfile::tempdir().unwrap().keep();
-    let ports = free_ports();
+    let ports = [quiet_port(), quiet_port(), quiet_port()];
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/radosgw.sh");
     let mut script = Command::new("bash")
         .arg(script)
@@ -91,7 +86,7 @@ impl Bucket {
     /// A new one, with the policy.
     pub fn new() -> Self {
         let bucket = Self::without_policy();
-        bucket.set_policy(&policy(&bucket.name));
+        bucket.set_documented_policy();
         bucket
     }
 
@@ -137,6 +132,18 @@ impl Bucket {
         self.signed(Method::PUT, &[("policy", "")], policy);
     }
 
+    /// The policy of `docs/stores.md`.
+    pub fn set_documented_policy(&self) {
+        self.set_policy(&policy(&self.name));
+    }
+
+    /// From now on it keeps what was there before.
+    pub fn keep_versions(&self) {
+        let on = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
+                  </VersioningConfiguration>";
+        self.signed(Method::PUT, &[("versioning", "")], on);
+    }
+
     /// All keys that begin so.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         wait(async {
@@ -151,6 +158,35 @@ impl Bucket {
                 }
             }
         })
+    }
+
+    /// Writes all objects into an empty directory.
+    pub fn save_to(&self, dir: &Path) {
+        drop(std::fs::remove_dir_all(dir));
+        std::fs::create_dir_all(dir).unwrap();
+        let keys = self.keys("");
+        wait(async {
+            for key in keys {
+                let bytes = self.admin.get(&Key::parse(&key).unwrap()).await.unwrap().bytes().await.unwrap();
+                let path = dir.join(&key);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+        });
+    }
+
+    /// Puts the files of a directory in the place of all objects.
+    pub fn fill_from(&self, dir: &Path) {
+        let (old, files) = (self.keys(""), super::train_ends::files(dir));
+        wait(async {
+            for key in old {
+                self.admin.delete(&Key::parse(&key).unwrap()).await.unwrap();
+            }
+            for (path, _) in files {
+                let bytes = std::fs::read(dir.join(&path)).unwrap();
+                self.admin.put(&Key::parse(&path).unwrap(), bytes.into()).await.unwrap();
+            }
+        });
     }
 
     /// What anybody reads of each key, with the headers of the answer.

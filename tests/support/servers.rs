@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// As whom WebDAV servers are asked.
@@ -13,6 +14,16 @@ pub const PASSWORD: &str = "a password of the tests";
 /// A port of loopback that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A port that is free, outside of the range from which connections get theirs; another one each time. For servers that end and come
+/// back at the same port.
+pub fn quiet_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = 10_000 + std::process::id() % 20_000;
+    let ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::SeqCst));
+    let mut ports = ports.map(|port| (10_000 + (port - 10_000) % 22_000) as u16);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// A server's process.
@@ -66,8 +77,13 @@ impl Nginx {
 
     /// The same with locks of so many seconds.
     pub fn with_locks(dir: &Path, seconds: u32) -> Self {
+        Self::over(&dir.join("releases"), dir, seconds)
+    }
+
+    /// The same over the directory `root`, which may be replaced meanwhile.
+    pub fn over(root: &Path, dir: &Path, seconds: u32) -> Self {
         let lasting = format!("zone=releases:10m timeout={seconds}s;");
-        Self::edited(dir, |text| text.replace("zone=releases:10m;", &lasting))
+        Self::edited_over(root, dir, |text| text.replace("zone=releases:10m;", &lasting))
     }
 
     /// One that asks nobody for a password.
@@ -75,8 +91,24 @@ impl Nginx {
         Self::edited(dir, |text| text.replace("auth_basic \"releases\";", "auth_basic off;"))
     }
 
+    /// One that shows strangers the names of what is staged, and not the files.
+    pub fn that_lists(dir: &Path) -> Self {
+        let hidden = "location ~ /\\.(?!well-known/) {";
+        let files = "autoindex on;\n    location ~ /\\.(?!well-known/).*[^/]$ {";
+        Self::edited(dir, |text| text.replace(hidden, files))
+    }
+
+    /// One that shows strangers everything.
+    pub fn that_hides_nothing(dir: &Path) -> Self {
+        Self::edited(dir, |text| text.replace("return 404;", ""))
+    }
+
     fn edited(dir: &Path, edit: impl Fn(String) -> String) -> Self {
-        let (root, arriving, own) = (dir.join("releases"), dir.join("arriving"), dir.join("nginx"));
+        Self::edited_over(&dir.join("releases"), dir, edit)
+    }
+
+    fn edited_over(root: &Path, dir: &Path, edit: impl Fn(String) -> String) -> Self {
+        let (root, arriving, own) = (root.to_owned(), dir.join("arriving"), dir.join("nginx"));
         for dir in [&root, &arriving, &own] {
             fs::create_dir_all(dir).unwrap();
         }

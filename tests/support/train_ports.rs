@@ -100,7 +100,8 @@ pub fn effects(
         disk,
         clock,
         Arc::new(NoProgress),
-        wiring::Credentials::kept(),
+        // Where the servers of these tests are.
+        wiring::Credentials { hosts: ["127.0.0.1".to_owned()].into(), ..wiring::Credentials::kept() },
     );
     let mut effects = wired.unwrap();
     effects.git = CountingGit::new(effects.git, points.clone());

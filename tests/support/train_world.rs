@@ -89,15 +89,22 @@ pub struct World {
 impl World {
     /// Makes the project, the keys and the pinned trust root in an empty directory.
     pub fn create(dir: &Path) -> Self {
+        let store = Self::at(dir).store();
+        Self::create_with(dir, &format!("url = \"file://{}\"", store.display()))
+    }
+
+    /// The same with another store; `keys` are those of its table.
+    pub fn create_with(dir: &Path, keys: &str) -> Self {
         let now = Timestamp::now();
         let world = Self { dir: dir.to_owned() };
+        let toml = Self::toml(keys);
         let sample = SampleProject::create(dir, "http://127.0.0.1:1", now, now).unwrap();
         fs::create_dir_all(world.live().join("store")).unwrap();
         fs::create_dir_all(world.root()).unwrap();
-        fs::write(sample.project().join("lifeboat.toml"), world.toml()).unwrap();
+        fs::write(sample.project().join("lifeboat.toml"), &toml).unwrap();
         let (recipe, another) = ("cp sample.in dist/", "sed p sample.in > dist/");
-        assert!(world.toml().contains(recipe));
-        fs::write(sample.project().join(AMENDED), world.toml().replace(recipe, another)).unwrap();
+        assert!(toml.contains(recipe));
+        fs::write(sample.project().join(AMENDED), toml.replace(recipe, another)).unwrap();
         // The world's clock is ahead of the machine's, which dates signatures: a key made by that clock could not sign yet.
         let made = now - SignedDuration::from_mins(1);
         let operator = lifeboat::signers::openpgp::generate("operator (crash tests, throwaway)", made).unwrap();
@@ -153,7 +160,7 @@ impl World {
             .unwrap()
     }
 
-    fn toml(&self) -> String {
+    fn toml(store: &str) -> String {
         let mut text = format!(
             r#"[project]
 name = "sample"
@@ -173,7 +180,7 @@ artifacts = ["dist/sample-v{{version}}.sh"]
 
 [[store]]
 name = "mirror"
-url = "file://{}"
+{store}
 required = true
 
 [signing]
@@ -183,8 +190,7 @@ operator = {{ file = "../secret/operator.key" }}
 sign_artifacts = true
 
 [signing.people]
-"#,
-            self.store().display()
+"#
         );
         for person in PEOPLE {
             text.push_str(&format!("{person} = {{ file = \"../secret/{person}.key\" }}\n"));
