@@ -253,11 +253,17 @@ fn is_full(e: &std::io::Error) -> bool {
     matches!(e.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
-/// A full disk or an interrupted call may pass when tried again; every other I/O failure is final until fixed.
+/// A full disk, an interrupted call or a connection that broke off may pass when tried again; every other I/O failure is final until
+/// fixed.
 fn io_kind(e: &std::io::Error) -> ErrorKind {
     use std::io::ErrorKind as Io;
     match e.kind() {
-        Io::StorageFull | Io::QuotaExceeded | Io::TimedOut | Io::Interrupted | Io::WouldBlock => ErrorKind::Transient,
+        Io::StorageFull
+        | Io::QuotaExceeded
+        | Io::TimedOut
+        | Io::Interrupted
+        | Io::WouldBlock
+        | Io::ConnectionAborted => ErrorKind::Transient,
         Io::ConnectionRefused | Io::ConnectionReset | Io::HostUnreachable | Io::NetworkUnreachable => {
             ErrorKind::Unreachable
         }

@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use crate::stores::readable;
 use crate::support::sample_train::SampleTrain;
 use crate::support::servers::{Nginx, Sshd};
 use crate::support::store_contract::{Fixture, Interrupted, holds};
+use crate::support::stream_proxy::{self, Verdict};
 use crate::webdav::{configured, released_and_verified};
 
 fn open(config: &Path, port: u16, root: &Path) -> Arc<dyn Store> {
@@ -28,35 +28,13 @@ fn open(config: &Path, port: u16, root: &Path) -> Arc<dyn Store> {
 /// A proxy that passes an ssh connection on until the client has sent so many pieces, and then cuts every connection. What passes
 /// is encrypted; a piece is a request of SFTP or more.
 fn cut_after(server: u16, at: u64) -> (u16, Arc<AtomicBool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (dead, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (dead, count) = (Arc::new(AtomicBool::new(false)), AtomicU64::new(0));
     let is_dead = dead.clone();
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let Ok(mut client) = client else { return };
-            if dead.load(Ordering::SeqCst) {
-                continue;
-            }
-            let mut upstream = TcpStream::connect(("127.0.0.1", server)).unwrap();
-            let (mut back, mut from) = (client.try_clone().unwrap(), upstream.try_clone().unwrap());
-            std::thread::spawn(move || drop(std::io::copy(&mut from, &mut back)));
-            let (dead, count) = (dead.clone(), count.clone());
-            std::thread::spawn(move || {
-                let mut buffer = vec![0; 1 << 16];
-                while let Ok(n @ 1..) = client.read(&mut buffer) {
-                    if count.fetch_add(1, Ordering::SeqCst) >= at {
-                        dead.store(true, Ordering::SeqCst);
-                        break;
-                    }
-                    if upstream.write_all(&buffer[..n]).is_err() {
-                        break;
-                    }
-                }
-                drop(client.shutdown(std::net::Shutdown::Both));
-                drop(upstream.shutdown(std::net::Shutdown::Both));
-            });
+    let port = stream_proxy::start(server, move |piece| {
+        if piece.to_server && count.fetch_add(1, Ordering::SeqCst) >= at {
+            dead.store(true, Ordering::SeqCst);
         }
+        if dead.load(Ordering::SeqCst) { Verdict::Cut(0) } else { Verdict::Pass }
     });
     (port, is_dead)
 }

@@ -458,7 +458,7 @@ impl Server for SftpServer {
     }
 }
 
-/// A file on the server, whose session stays while it is read.
+/// A file on the server, whose session stays while it is read. One that breaks off may work when it is made again.
 struct Remote {
     file: Pin<Box<TokioCompatFile>>,
     _once: Once,
@@ -466,7 +466,8 @@ struct Remote {
 
 impl AsyncRead for Remote {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Task<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        self.file.as_mut().poll_read(cx, buf)
+        let broken = |e| std::io::Error::new(std::io::ErrorKind::ConnectionAborted, e);
+        self.file.as_mut().poll_read(cx, buf).map_err(broken)
     }
 }
 

@@ -33,7 +33,7 @@ fn fetch(mut response: Response, stall: Duration) -> Fetching {
             let piece = match tokio::time::timeout(stall, response.chunk()).await {
                 Ok(Ok(Some(piece))) if piece.is_empty() => continue,
                 Ok(Ok(piece)) => Ok(piece.map(Vec::from).unwrap_or_default()),
-                Ok(Err(e)) => Err(io::Error::new(io::ErrorKind::ConnectionReset, e)),
+                Ok(Err(e)) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, e)),
                 Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the answer stands still")),
             };
             return (response, piece);
