@@ -4,13 +4,18 @@ use super::Tree;
 use super::areas::STAGING;
 use crate::effects::{Area, files};
 use crate::error::{Context as _, Result};
-use crate::stores::strangers::{FILE, TEXT, probe_name};
+use crate::stores::strangers::{FILE, TEXT, is_forgotten, probe_name};
 
 impl Tree {
     /// Puts a file into a directory of the staging area, as a train puts its own there; gives the directory's name.
     pub(super) fn show_probe(&self) -> Result<String> {
-        let probe = probe_name();
+        let probe = probe_name()?;
         self.ensure_staging()?;
+        let staging = self.root.join(STAGING);
+        let listed = self.disk.list(&staging).context(format!("cannot list `{}`", staging.display()))?;
+        for left in listed.iter().map(|entry| entry.name.as_str()).filter(|name| is_forgotten(name)) {
+            self.hide_probe(left)?;
+        }
         let file = self.locate(&Area::Staging(probe.clone()), FILE)?;
         if let Some(dir) = file.parent() {
             files::create_dir_all(&*self.disk, dir, 0o700)?;

@@ -228,7 +228,10 @@ impl Store for ServerStore {
 
 impl ServerStore {
     async fn look_as_a_stranger(&self) -> Result<Option<String>> {
-        let probe = strangers::probe_name();
+        for left in self.server.entries(STAGING).await?.iter().filter(|entry| strangers::is_forgotten(&entry.name)) {
+            self.server.delete_dir(&format!("{STAGING}/{}", left.name)).await?;
+        }
+        let probe = strangers::probe_name()?;
         let dir = format!("{STAGING}/{probe}");
         let file = format!("{dir}/{}", strangers::FILE);
         self.server.create(&file, ObjectSource::Bytes(strangers::TEXT.as_bytes())).await?;
