@@ -131,7 +131,14 @@ pub(crate) async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
             config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.role == StoreRole::Required);
         let known = Known::of(subjects, Destination::Store(name.clone()));
         work.later_all("store", name.to_string(), health(Importance::of(required)), async move {
-            vec![known.check(name.to_string(), Part::Store, Importance::of(required), can(&*store).await)]
+            let (answer, warnings) = match can(&*store).await {
+                Ok((says, warnings)) => (Ok(says), warnings),
+                Err(e) => (Err(e), Vec::new()),
+            };
+            let warned =
+                |text| HealthCheck { health: Health::Warn, ..HealthCheck::ok("store", name.to_string(), text) };
+            let check = known.check(name.to_string(), Part::Store, Importance::of(required), answer);
+            std::iter::once(check).chain(warnings.into_iter().map(warned)).collect()
         });
     }
     for forge in subjects.forges {
@@ -196,14 +203,14 @@ fn quorum(config: &Config, checks: &[HealthCheck]) -> Option<HealthCheck> {
     })
 }
 
-/// What a store can do, and that its staging area is closed.
-async fn can(store: &dyn Store) -> Result<String> {
+/// What a store can do, with what a person should know of it; and that its staging area is closed.
+async fn can(store: &dyn Store) -> Result<(String, Vec<String>)> {
     let can = store.check().await?;
     crate::engine::can_release(store.name(), &can)?;
     crate::engine::hidden_from_strangers(store).await?;
     let word = |yes: bool| if yes { "yes" } else { "no" };
     let (put, replace) = (word(can.put_if_absent), word(can.conditional_replace));
-    Ok(format!("put if absent: {put}, conditional replace: {replace}"))
+    Ok((format!("put if absent: {put}, conditional replace: {replace}"), can.warnings))
 }
 
 /// What is said of a destination that has nothing else to say.

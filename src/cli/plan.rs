@@ -27,8 +27,11 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, &args.file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    super::ship::hidden(&to)?;
+    let warnings = super::ship::hidden(&to)?;
     out.result(text(&plan, &args.file)?, &plan)?;
+    for warning in warnings {
+        out.note(&format!("\n! {warning}"));
+    }
     let versions = plan.releases().filter_map(|l| l.new.clone()).collect();
     for other in remote_trains::with(&place, &versions)? {
         out.note(&format!(

@@ -13,7 +13,7 @@ use super::{Global, Output};
 use crate::config;
 use crate::effects::{Effects, Progress, ProgressEvent};
 use crate::engine::{Ended, PlanInputs, Question, Train, TrainDir, run as engine_run};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Part, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
 use crate::model::{Sha256, TrainName, counted, escape, shell_path};
@@ -194,21 +194,37 @@ fn adopt_file(place: &LocalProject, file: &Path, args: &Args, progress: Arc<dyn 
     Ok((effects, train))
 }
 
-/// Whether every store keeps what is staged from strangers, and can do what a release needs; one that cannot be asked is asked again before it is used.
-pub(super) fn hidden(to: &gather::Destinations) -> Result<()> {
+/// Whether every store keeps what is staged from strangers, and can do what a release needs; one that cannot be asked is asked
+/// again before it is used. Gives what a person should know of the stores.
+pub(super) fn hidden(to: &gather::Destinations) -> Result<Vec<String>> {
     let runtime = super::runtime()?;
+    let mut warnings = Vec::new();
     for store in to.stores.values() {
         match runtime.block_on(crate::engine::hidden_from_strangers(&**store)) {
             Err(e) if e.kind() == ErrorKind::Fatal && e.message().starts_with("strangers can read") => return Err(e),
             _ => {}
         }
-        if store.differs()
-            && let Ok(can) = runtime.block_on(store.check())
-        {
-            crate::engine::can_release(store.name(), &can)?;
+        if !store.differs() {
+            continue;
         }
+        let can = match runtime.block_on(store.check()) {
+            Ok(can) => can,
+            Err(e) if is_verdict(&e) => return Err(e),
+            Err(_) => continue,
+        };
+        crate::engine::can_release(store.name(), &can)?;
+        warnings.extend(can.warnings.iter().map(|text| format!("store `{}`: {text}", store.name())));
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// Whether a store answered, and what it does is wrong: not that it is down, or that this machine has no key for it.
+fn is_verdict(e: &Error) -> bool {
+    match e.kind() {
+        ErrorKind::Transient | ErrorKind::Unreachable => false,
+        ErrorKind::Input => e.part() == Some(Part::Store),
+        _ => true,
+    }
 }
 
 /// Claims the versions, pins the series, adopts the plan.

@@ -15,6 +15,7 @@ mod forges;
 mod git;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod leaks;
 mod runner;
 mod s3;
 mod s3_train;

@@ -27,6 +27,11 @@ pub trait Server: Send + Sync + 'static {
     /// Looks whether it answers and lets us in; changes nothing.
     async fn is_there(&self) -> Result<()>;
 
+    /// What a person should know of every server of this kind and may accept, one lowercase fragment each.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Tries whether strangers can do there what only the team may, by acting: for the probe.
     ///
     /// # Errors

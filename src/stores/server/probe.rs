@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use super::store::{STAGING, ServerStore};
 use super::{ObjectSource, Server, read_all};
 use crate::effects::{Capabilities, PutNew, random};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::model::Stat;
 
 /// Where it is tried out.
@@ -49,7 +49,7 @@ impl ServerStore {
         let put_if_absent = matches!(*created, [n] if kept == bytes(n));
         let replaced = self.race(|server, n| {
             let (key, stat, bytes) = (key.clone(), stat.clone(), bytes(RACERS + n));
-            async move { server.swap(&key, &stat, &bytes).await }
+            async move { refused_is_lost(server.swap(&key, &stat, &bytes).await) }
         });
         let replaced = replaced.await?;
         let (_, kept) = self.content(&key).await?;
@@ -58,7 +58,7 @@ impl ServerStore {
             && !self.server.swap(&key, &stat, &bytes(0)).await?
             && self.content(&key).await?.1 == kept;
         self.copies(dir, &key, &kept).await?;
-        Ok(Capabilities { put_if_absent, conditional_replace, warnings: Vec::new() })
+        Ok(Capabilities { put_if_absent, conditional_replace, warnings: self.server.warnings() })
     }
 
     /// Looks whether a copy has the bytes of what was copied, and leaves what is there where it promises so.
@@ -110,5 +110,13 @@ impl ServerStore {
         let opened = self.server.open(key).await?;
         let opened = opened.ok_or_else(|| Error::fatal("the server does not show what was just put there"))?;
         Ok((opened.stat.clone(), read_all(opened, key)?))
+    }
+}
+
+/// A server that answers, and will not replace what did not change, has not replaced it.
+fn refused_is_lost(swapped: Result<bool>) -> Result<bool> {
+    match swapped {
+        Err(e) if e.kind() == ErrorKind::Transient => Ok(false),
+        other => other,
     }
 }

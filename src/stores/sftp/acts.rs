@@ -23,6 +23,9 @@ use crate::stores::server::{Entry, ObjectSource, OpenedObject, Owned, Promises, 
 const STAGING: &str = ".staging";
 /// Where files are until they are whole.
 const UPLOADS: &str = ".staging/.uploads";
+/// What SFTP cannot do.
+const UNSYNCED: &str = "SFTP cannot sync directories: if that machine loses power, the newest files may be missing afterwards; \
+                        then `lifeboat reconcile` puts them there again";
 /// What a killed process left there goes after so long.
 const FORGOTTEN: Duration = Duration::from_secs(48 * 3600);
 /// Objects up to this size are read at once, and compared by their bytes.
@@ -379,6 +382,10 @@ impl SftpServer {
 impl Server for SftpServer {
     fn promises(&self) -> Promises {
         Promises::ALL
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        vec![UNSYNCED.to_owned()]
     }
 
     async fn is_there(&self) -> Result<()> {
