@@ -1,6 +1,7 @@
 //! A whole train, interrupted at every point where it changes anything, then resumed and compared with one that was not.
 //!
-//! * `kill`: a process that aborts before the Nth call of the ports that changes state.
+//! * `kill`: a process that aborts before the Nth call of the ports that changes state, and on the way to a real server: a bucket,
+//!   WebDAV, SFTP.
 //! * `power`: the power fails before the Nth such call, and with it goes everything that was not synced.
 //! * `syscalls`: the program itself, killed by strace at its Nth system call of a kind.
 //!
@@ -21,6 +22,7 @@ mod support;
 mod at_work;
 mod kill;
 mod lanes;
+mod places;
 mod power;
 mod syscalls;
 
