@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and print; helpers are part of it")]
 
 mod held;
+mod operators;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,6 +45,13 @@ const DIRTY: [&str; 12] = [
 struct Dice(u64);
 
 impl Dice {
+    fn of(seed: u64) -> Self {
+        let mut dice = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        // The first numbers of neighbouring seeds are alike.
+        (0..8).for_each(|_| dice.0 = dice.0.wrapping_add(dice.below(1 << 20) as u64) | 1);
+        dice
+    }
+
     fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -74,6 +82,21 @@ fn pauses() -> &'static Path {
         assert!(made.expect("no `cc`: apt-get install build-essential").success());
         library
     })
+}
+
+/// Makes a command pause as a seed says, the `n`th of those that meet; its git, which is put into `bin`, as well.
+fn slowed(command: &mut Command, bin: &Path, seed: u64, n: usize) {
+    let how = format!("{} 4 {}", seed * 8 + n as u64 + 1, [2_000, 20_000, 60_000][usize::try_from(seed % 3).unwrap()]);
+    fs::create_dir_all(bin).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let git = format!(
+        "#!/bin/sh\nPATH='{path}' LD_PRELOAD='{}' LIFEBOAT_TEST_PAUSES='{how}' exec git \"$@\"\n",
+        pauses().display()
+    );
+    fs::write(bin.join("git"), git).unwrap();
+    fs::set_permissions(bin.join("git"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    command.env("PATH", format!("{}:{path}", bin.display())).env("LD_PRELOAD", pauses());
+    command.env("LIFEBOAT_TEST_PAUSES", how);
 }
 
 /// One project with its train at every stage, put back before each round.
@@ -201,27 +224,13 @@ impl World {
         let arguments: Vec<&str> =
             verb.iter().map(|word| if word == BUNDLE { &bundle } else { word.as_str() }).collect();
         let mut command = self.train.command(&arguments);
-        let how =
-            format!("{} 4 {}", seed * 8 + n as u64 + 1, [2_000, 20_000, 60_000][usize::try_from(seed % 3).unwrap()]);
-        let bin = self.train.root().join(format!("bin-{n}"));
-        fs::create_dir_all(&bin).unwrap();
-        let path = std::env::var("PATH").unwrap();
-        let git = format!(
-            "#!/bin/sh\nPATH='{path}' LD_PRELOAD='{}' LIFEBOAT_TEST_PAUSES='{how}' exec git \"$@\"\n",
-            pauses().display()
-        );
-        fs::write(bin.join("git"), git).unwrap();
-        fs::set_permissions(bin.join("git"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        command.env("PATH", format!("{}:{path}", bin.display())).env("LD_PRELOAD", pauses());
-        command.env("LIFEBOAT_TEST_PAUSES", how);
+        slowed(&mut command, &self.train.root().join(format!("bin-{n}")), seed, n);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// One round; returns how each verb ended.
     fn round(&self, seed: u64) -> Vec<(String, i32)> {
-        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        // The first numbers of neighbouring seeds are alike.
-        (0..8).for_each(|_| dice.0 = dice.0.wrapping_add(dice.below(1 << 20) as u64) | 1);
+        let mut dice = Dice::of(seed);
         // Planning is where the processes of a project meet most.
         let stage = STAGES[[0, 0, 1, 1, 2, 3][dice.below(6)]];
         let verbs = self.verbs(stage);

@@ -1,4 +1,4 @@
-/* Pauses before file operations and before child processes start, for tests of what happens when processes meet.
+/* Pauses before file operations, before bytes go to a server and before child processes start, for tests of what happens when processes meet.
  * LIFEBOAT_TEST_PAUSES="SEED ONE_IN LONGEST_US": one call in ONE_IN pauses, up to LONGEST_US microseconds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,8 @@ BEFORE(int, rmdir, (const char *a), (a))
 BEFORE(int, fsync, (int fd), (fd))
 BEFORE(int, flock, (int fd, int how), (fd, how))
 BEFORE(int, ftruncate64, (int fd, off64_t n), (fd, n))
+BEFORE(ssize_t, send, (int fd, const void *b, size_t n, int f), (fd, b, n, f))
+BEFORE(ssize_t, sendmsg, (int fd, const struct msghdr *m, int f), (fd, m, f))
 BEFORE(int, posix_spawnp, (pid_t *p, const char *f, const posix_spawn_file_actions_t *a, const posix_spawnattr_t *t,
     char *const v[], char *const e[]), (p, f, a, t, v, e))
 BEFORE(int, execvp, (const char *f, char *const v[]), (f, v))
