@@ -8,17 +8,26 @@
 # Two of the three are enough to be released. The third gets the release when it is back; a volunteer fills a fourth place, a
 # directory, from one of them; and a stranger with a URL and a digest verifies each.
 #
-#   run.sh [DIR]   DIR must not exist; ./stores if none is given
+#   run.sh [--wasmtime CLONE] [DIR]   DIR must not exist; ./stores if none is given
 #
-# It ends with exit code 0 only if each of them saw what they should. The program is `lifeboat`, or what LIFEBOAT names.
-# Needs: git, python3, openssl, curl, util-linux, nginx with the DAV module, sshd, radosgw. On Debian: apt-get install git
-#   python3 openssl curl nginx-light libnginx-mod-http-dav-ext openssh-server openssh-client radosgw ceph-mon ceph-osd ceph-common
+# What is released is the sample project; with `--wasmtime`, wasmtime's security train of 2026-02-24 from a clone of wasmtime, as
+# examples/wasmtime describes it: four lines, and the host is cut off while their files are becoming public there. It ends with
+# exit code 0 only if each of them saw what they should. The program is `lifeboat`, or what LIFEBOAT names.
+# Needs: git, python3, openssl, curl, util-linux, procps, nginx with the DAV module, sshd, radosgw; with `--wasmtime` also what
+#   examples/wasmtime/rehearse.sh needs. On Debian: apt-get install git python3 openssl curl procps nginx-light
+#   libnginx-mod-http-dav-ext openssh-server openssh-client radosgw ceph-mon ceph-osd ceph-common
 set -euo pipefail
 
+clone=
+if [ "${1-}" = --wasmtime ]; then
+  [ $# -ge 2 ] || { echo "usage: run.sh [--wasmtime CLONE] [DIR]" >&2; exit 2; }
+  clone=$(realpath "$2")
+  shift 2
+fi
 lifeboat=$(command -v "${LIFEBOAT:-lifeboat}") || { echo "run.sh: no lifeboat: set LIFEBOAT to the program" >&2; exit 2; }
 lifeboat=$(realpath "$lifeboat")
 here=$(cd "$(dirname "$0")/../.." && pwd)
-for program in git python3 openssl curl /usr/sbin/nginx /usr/sbin/sshd ssh-keygen radosgw ceph-mon ceph-osd; do
+for program in git python3 openssl curl pgrep /usr/sbin/nginx /usr/sbin/sshd ssh-keygen radosgw ceph-mon ceph-osd; do
   command -v "$program" >/dev/null || { echo "run.sh: there is no $program: the head of this script says how to get it" >&2; exit 2; }
 done
 mkdir "${1:-stores}"
@@ -32,6 +41,8 @@ scene() { printf '\n\n==== %s\n' "$*"; }
 die() { printf 'run.sh: %s\n' "$*" >&2; exit 1; }
 # as HOME DIRECTORY COMMAND…: as the person whose home that is, with nothing else of this environment.
 as() { local home=$1 dir=$2; shift 2; mkdir -p "$work/$home"; (cd "$dir" && env -i HOME="$work/$home" PATH="$PATH" BUCKET_KEY=relkey BUCKET_SECRET=relsecretrelsecret DAV_PASSWORD=dav "$@"); }
+# killed PID: ends a process and those that it started.
+killed() { local child; for child in $(pgrep -P "$1"); do killed "$child"; done; kill -9 "$1" 2>/dev/null || :; }
 # wants CODE COMMAND…: fails unless the command ends with that exit code.
 wants() {
   local code=$1 got=0; shift
@@ -162,9 +173,18 @@ PYTHON
 pids+=($!)
 for port in "$s3" "$dav" "$web" "$plain"; do answers "$port"; done
 
-scene "The sample project, with these three stores: two are enough"
-as operator . "$lifeboat" drill --manual --dir "$work/drill" >drill.txt
-project=$work/drill/project state=$work/drill/state train=$work/drill/train.toml
+if [ -z "$clone" ]; then
+  scene "The sample project, with these three stores: two are enough"
+  as operator . "$lifeboat" drill --manual --dir "$work/drill" >drill.txt
+  project=$work/drill/project state=$work/drill/state train=$work/drill/train.toml
+  name=sample versions="1.0.5 latest" first=1.0.5
+else
+  scene "wasmtime's train of 2026-02-24, with these three stores: two are enough"
+  "$here/examples/wasmtime/train-from-clone.py" "$clone" "$work/train"
+  LIFEBOAT=$lifeboat "$here/examples/wasmtime/rehearse.sh" --prepare "$work/train" "$work/wasmtime" >prepared.txt
+  project=$work/wasmtime state=$work/wasmtime/state train=$work/wasmtime/train.toml
+  name=wasmtime versions="24.0.6 36.0.6 40.0.4 41.0.4 latest" first=24.0.6
+fi
 root=$(sha256sum <"$project/keys/trust.json" | cut -d' ' -f1)
 python3 - "$project/lifeboat.toml" <<'PYTHON'
 import re, sys
@@ -205,18 +225,34 @@ wants 3 operator ship "$train"
 
 scene "Strangers see nothing of what is staged"
 for url in "http://127.0.0.1:$s3/acme-releases" "http://127.0.0.1:$web"; do
-  code=$(curl --noproxy '*' --silent --output /dev/null --write-out '%{http_code}' "$url/releases/1.0.5/SHA256SUMS")
+  code=$(curl --noproxy '*' --silent --output /dev/null --write-out '%{http_code}' "$url/releases/$first/SHA256SUMS")
   case $code in 403 | 404) ;; *) die "$url answers $code" ;; esac
 done
 for person in alice bob; do wants 0 operator approve --as "$person" --yes; done
 
-scene "The SFTP host is cut off; the train is released all the same"
-kill "$sshd"; wait "$sshd" 2>/dev/null || :
-wants 0 operator ship
+if [ -z "$clone" ]; then
+  scene "The SFTP host is cut off; the train is released all the same"
+  kill "$sshd"; wait "$sshd" 2>/dev/null || :
+  wants 0 operator ship
+else
+  scene "The SFTP host is cut off while files are becoming public there; the train is released all the same"
+  printf '\n$ lifeboat ship\n'
+  operator ship >ship.txt 2>&1 &
+  ship=$!
+  until [ "$(find ssh/releases/releases -type f 2>/dev/null | wc -l)" -ge 20 ]; do
+    kill -0 "$ship" 2>/dev/null || die "nothing became public: $(cat ship.txt)"
+    sleep 0.01
+  done
+  killed "$sshd"; wait "$sshd" 2>/dev/null || :
+  wait "$ship" || die "ended with $?, expected 0: $(cat ship.txt)"
+  cat ship.txt
+  printf '\ncut off with %s of the %s public files of a store\n' "$(find ssh/releases/releases -type f | wc -l)" \
+    "$(find nginx/releases/releases -type f | wc -l)"
+fi
 operator status | tee status.txt
-grep -q '^train drill: released' status.txt || die "it is not released"
+grep -q '^train .*: released' status.txt || die "it is not released"
 grep -q 'host store since' status.txt || die "status does not name the store that is down"
-[ ! -e ssh/releases/releases ] || die "half a release is public"
+[ ! -e ssh/releases/releases/index.json ] || die "half a release is in the index"
 
 scene "It is back, and gets the release"
 sshd_up
@@ -231,10 +267,11 @@ wants 0 as volunteer "$work/volunteer-dir" "$lifeboat" mirror --pin "$root" "htt
 
 scene "A stranger with a URL and a digest verifies each"
 for url in "http://127.0.0.1:$s3/acme-releases" "http://127.0.0.1:$web" "http://127.0.0.1:$plain" "$work/mirror"; do
-  for version in 1.0.5 latest; do
+  for version in $versions; do
     wants 0 as stranger "$work/stranger-dir" "$lifeboat" verify --pin "$root" "$version" "$url" >>verified.txt
   done
-  tail -n 1 verified.txt
+  printf '%s: %s\n' "${url/#$work/}" "$(tail -n 1 verified.txt)"
 done
+[ "$(grep -c "^$name .* verifies; approved by " verified.txt)" = $((4 * $(wc -w <<<"$versions"))) ] || die "not all of them verify"
 
 printf '\n\n==== All of them saw what they should: %s\n' "$work"

@@ -2,13 +2,14 @@
 # Ships one of wasmtime's real security trains, rebuilt from its history, with throwaway keys and stub binaries, into a
 # store in WORK; GitHub is configured and cannot be reached.
 #
-#   rehearse.sh [--remote] [--trees] [--kill N] TRAIN_DIR [WORK]
+#   rehearse.sh [--remote] [--trees] [--kill N] [--prepare] TRAIN_DIR [WORK]
 #
-# TRAIN_DIR is what the replay harness made: `train.py make --cases … --train 2026-02-24 --dest TRAIN_DIR`. WORK must not
+# TRAIN_DIR is what `train-from-clone.py CLONE TRAIN_DIR` made, or a harness that does the same for other trains. WORK must not
 # exist; `./wasmtime-rehearsal` if none is given. With `--remote` the patches come from the private remote
 # `TRAIN_DIR/private.git`, not from the mailbox files. With `--trees` one stub stands for all builds: the project's own
 # scripts of lines before 20.x pack files of submodules, which the rebuilt history does not hold. With `--kill N`, `lifeboat ship` is killed (SIGKILL) N times at random
-# moments before the gate, and as often after it, before it may run to its end. The program is `lifeboat`, or what LIFEBOAT names.
+# moments before the gate, and as often after it, before it may run to its end. With `--prepare` WORK has all that a train needs, and nothing
+# is planned yet. The program is `lifeboat`, or what LIFEBOAT names.
 #
 # Needs: git, gpg, python3, tar, xz-utils, p7zip-full, unzip (Debian's names), and util-linux for jobs without network.
 set -eu
@@ -16,11 +17,13 @@ set -eu
 series=mailbox
 trees=
 kills=0
-usage() { echo "usage: rehearse.sh [--remote] [--trees] [--kill N] TRAIN_DIR [WORK]" >&2; exit 2; }
+prepare=
+usage() { echo "usage: rehearse.sh [--remote] [--trees] [--kill N] [--prepare] TRAIN_DIR [WORK]" >&2; exit 2; }
 while :; do
   case ${1-} in
     --remote) series=remote; shift ;;
     --trees) trees=1; shift ;;
+    --prepare) prepare=1; shift ;;
     --kill) [ $# -ge 2 ] || usage; kills=$2; shift 2 ;;
     *) break ;;
   esac
@@ -128,9 +131,11 @@ until_gate() { code=0; run "$@" || code=$?; [ "$code" = 3 ] || { echo "rehearse.
 step "the trust root"
 run trust init --project wasmtime --person alice=secret/alice.asc --person bob=secret/bob.asc \
   --person carol=secret/carol.asc --threshold 2 --release secret/release.asc --freshness secret/freshness.asc \
-  --host 192.0.2.1 --expires "$(python3 -c 'import datetime as d; print((d.date.today() + d.timedelta(300)).isoformat())')T00:00:00Z"
+  --host 192.0.2.1 --host 127.0.0.1 --expires "$(python3 -c 'import datetime as d; print((d.date.today() + d.timedelta(300)).isoformat())')T00:00:00Z"
 root=$(sha256sum < keys/trust.json | cut -d' ' -f1)
 run trust pin "$root"
+
+[ -z "$prepare" ] || exit 0
 
 step "plan, ship, approve, ship"
 run plan train.toml
