@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::formats::series::Patch;
-use crate::model::{BranchName, Ident, Oid, RemoteName, Sha256, TagName};
+use crate::model::{BranchName, Fingerprint, Ident, Oid, PersonId, RemoteName, Sha256, TagName};
 use crate::step::Submodule;
 
 /// A fact that was seen, or why it could not be had. An unknown fact is never assumed; the step that needs it looks again.
@@ -43,6 +43,10 @@ pub struct TrustFacts {
     /// The hosts that may receive credentials; unknown to snapshots of a version that did not look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<BTreeSet<String>>,
+    /// The people to whom staged files are encrypted, each with the certificates that can be used for it; unknown where no store
+    /// asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<BTreeMap<PersonId, BTreeSet<Fingerprint>>>,
 }
 
 /// What was seen of one line.
@@ -72,6 +76,9 @@ pub struct LineFacts {
     pub missing_crates: Vec<String>,
     /// What pushing the line may start.
     pub workflows: WorkflowFacts,
+    /// How many bytes the release before has in a store; not looked for where no store gets files a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_bytes: Option<u64>,
 }
 
 /// What was seen of the project's own workflows at the line's release commit.

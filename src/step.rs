@@ -7,6 +7,7 @@ mod build;
 mod bundle;
 mod checksum;
 mod draft_advisory;
+mod encrypt;
 mod forge_advisory;
 mod forge_release;
 mod gate;
@@ -43,6 +44,7 @@ pub use build::{Build, Built};
 pub use bundle::{Bundle, Bundled, Submodule};
 pub use checksum::{Checksum, Summed};
 pub use draft_advisory::{AdvisoryDrafted, DraftAdvisory};
+pub use encrypt::{Encrypt, Encrypted, EncryptedFile};
 pub use forge_advisory::{Audience, ForgeAdvisory};
 pub use forge_release::{ForgeRelease, Released};
 pub use gate::{Gate, GateOpened};
@@ -75,6 +77,7 @@ kind::steps! { $;
         Assemble,
         Test,
         Checksum,
+        Encrypt,
         PackHistory,
         Stage,
         VerifyStaged,
@@ -99,6 +102,7 @@ kind::steps! { $;
         Built,
         Tested,
         Summed,
+        Encrypted,
         HistoryPacked,
         Staged,
         StagedVerified,

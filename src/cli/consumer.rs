@@ -10,7 +10,7 @@ use crate::effects::{Clock as _, Disk, NoProgress};
 use crate::engine::TrainDir;
 use crate::error::Result;
 use crate::host::{HostClock, HostDisk};
-use crate::model::{ProjectName, whole_seconds};
+use crate::model::{ProjectName, Staging, whole_seconds};
 
 /// The configuration, if there is one; one that was named must be good.
 pub(super) fn configured(global: &Global) -> Result<Option<LocalProject>> {
@@ -42,8 +42,13 @@ pub(super) fn verify(global: &Global, args: &verify::VerifyArgs) -> Result<ExitC
 }
 
 pub(super) fn trust(global: &Global, args: &trust::TrustArgs) -> Result<ExitCode> {
-    let project_keys = configured(global)?.map(|place| place.config.project.keys);
-    let args = trust::TrustArgs { project_keys, ..args.clone() };
+    let place = configured(global)?;
+    let encrypts = place.as_ref().and_then(|place| {
+        let store = place.config.stores.iter().find(|store| store.staging == Staging::Encrypted);
+        store.map(|store| store.name.clone())
+    });
+    let project_keys = place.map(|place| place.config.project.keys);
+    let args = trust::TrustArgs { project_keys, encrypts, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
     let disk: Arc<dyn Disk> = Arc::new(HostDisk);
     printing(global, |out| trust::run(&args, global.json, &disk, &state, HostClock.now(), out))

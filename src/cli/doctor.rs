@@ -21,7 +21,7 @@ use crate::config::{Config, StoreRole};
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
-use crate::model::{Destination, PersonId, TrainName, counted};
+use crate::model::{Destination, PersonId, Staging, TrainName, counted};
 use crate::step::Importance;
 
 /// How long any one answer is waited for.
@@ -127,11 +127,12 @@ pub(crate) async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
     for store in subjects.stores {
         let store = Arc::clone(store);
         let name = store.name().clone();
-        let required =
-            config.and_then(|c| c.stores.iter().find(|s| s.name == name)).is_none_or(|s| s.role == StoreRole::Required);
+        let table = config.and_then(|c| c.stores.iter().find(|s| s.name == name));
+        let required = table.is_none_or(|s| s.role == StoreRole::Required);
+        let staging = table.map_or_else(Staging::default, |s| s.staging);
         let known = Known::of(subjects, Destination::Store(name.clone()));
         work.later_all("store", name.to_string(), health(Importance::of(required)), async move {
-            let (answer, warnings) = match can(&*store).await {
+            let (answer, warnings) = match can(&*store, staging).await {
                 Ok((says, warnings)) => (Ok(says), warnings),
                 Err(e) => (Err(e), Vec::new()),
             };
@@ -204,13 +205,15 @@ fn quorum(config: &Config, checks: &[HealthCheck]) -> Option<HealthCheck> {
 }
 
 /// What a store can do, with what a person should know of it; and that its staging area is closed.
-async fn can(store: &dyn Store) -> Result<(String, Vec<String>)> {
+async fn can(store: &dyn Store, staging: Staging) -> Result<(String, Vec<String>)> {
     let can = store.check().await?;
     crate::engine::can_release(store.name(), &can)?;
-    crate::engine::hidden_from_strangers(store).await?;
+    let seen = crate::engine::hidden_from_strangers(store, staging).await?;
     let word = |yes: bool| if yes { "yes" } else { "no" };
     let (put, replace) = (word(can.put_if_absent), word(can.conditional_replace));
-    Ok((format!("put if absent: {put}, conditional replace: {replace}"), can.warnings))
+    let encrypted = if staging == Staging::Encrypted { ", staging: encrypted" } else { "" };
+    let warnings = can.warnings.into_iter().chain(seen).collect();
+    Ok((format!("put if absent: {put}, conditional replace: {replace}{encrypted}"), warnings))
 }
 
 /// What is said of a destination that has nothing else to say.

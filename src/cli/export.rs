@@ -13,10 +13,10 @@ use crate::engine::TrainView;
 use crate::engine::export::{EMBARGO, write};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
-use crate::formats::openpgp::{Certificate, encrypt};
+use crate::formats::openpgp::{MessageForm, encrypt};
 use crate::formats::review_bundle::Header;
 use crate::model::{PersonId, Sha256, TrainName, shell_path};
-use crate::trust::TrustedRoot;
+use crate::trust::recipients;
 
 /// What stands above an encrypted bundle, for all to read: it names nothing.
 const COMMENT: &str =
@@ -57,7 +57,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let place = LocalProject::open(global)?;
     let name = place.choose(args.train.as_ref())?;
     let (trust, now) = (place.trust()?, place.clock.now());
-    let certificates = recipients(&trust, &args.encrypt_to, now)?;
+    let to = recipients(&trust, &args.encrypt_to, "the bundle", now).map_err(|e| {
+        e.hint("or export without `--encrypt-to`, and send it by a channel that only approvers can read")
+    })?;
+    let certificates: Vec<_> = to.into_values().flatten().collect();
     let (view, recorded) = TrainView::open(&place.disk, trust.clone(), &place.dir(&name))?;
     let shown = args.to.display();
     // Before the bundle: whoever has it may approve, and nothing here would know of that.
@@ -69,7 +72,11 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             header = Some(write(&view, &recorded, args.bytes, now, out)?);
             Ok(())
         };
-        if certificates.is_empty() { write(file) } else { encrypt(&certificates, now, COMMENT, file, write) }
+        if certificates.is_empty() {
+            write(file)
+        } else {
+            encrypt(&certificates, now, MessageForm::Armored(COMMENT), file, write)
+        }
     })?;
     let bundle = header.filter(|_| made).ok_or_else(|| {
         Error::input(format!("`{shown}` is there already"))
@@ -89,38 +96,6 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     };
     out.result(text(&report), &report)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The certificates of these people to which something can be encrypted: for each person, at least one.
-fn recipients<'a>(trust: &'a TrustedRoot, people: &[PersonId], now: jiff::Timestamp) -> Result<Vec<&'a Certificate>> {
-    let mut out = Vec::new();
-    for name in people {
-        let person = trust.root.people.get(name).ok_or_else(|| {
-            let known: Vec<&str> = trust.root.people.keys().map(PersonId::as_str).collect();
-            Error::input(format!("`{name}` is not a person of the trust root: {}", known.join(", ")))
-                .hint("`lifeboat trust show` says who is")
-        })?;
-        let mut error = Error::input(format!("`{name}` has no key to which the bundle could be encrypted"));
-        let before = out.len();
-        for fingerprint in &person.certificates {
-            match trust.certificate(fingerprint) {
-                Ok(certificate) => match certificate.not_for_encryption(now) {
-                    None => out.push(certificate),
-                    Some(why) => error = error.detail(format!("certificate {fingerprint}: {why}")),
-                },
-                Err(e) => error = error.detail(e.message()),
-            }
-        }
-        if out.len() == before {
-            let first = person.certificates.iter().next().map_or("FINGERPRINT", |f| f.as_str());
-            return Err(error
-                .hint(format!(
-                    "{name} adds one with `gpg --quick-add-key {first} cv25519 encr`; its new export goes into `keys/`"
-                ))
-                .hint("or export without `--encrypt-to`, and send it by a channel that only approvers can read"));
-        }
-    }
-    Ok(out)
 }
 
 fn text(r: &Report) -> String {

@@ -8,9 +8,10 @@ use super::project::LocalProject;
 use super::{Global, Output, remote_trains};
 use crate::error::{Error, Result};
 use crate::gather;
-use crate::model::{Sha256, StoreName, escape, shell_path};
+use crate::model::{PersonId, Sha256, StoreName, escape, shell_path};
 use crate::plan::{FORGE_NOTE, Graph, Plan, PlanId, plan};
-use crate::step::{Checksum, Exposure, Gate, PlannedStep, Quorum};
+use crate::site::human_size;
+use crate::step::{Checksum, Encrypt, Exposure, Gate, PlannedStep, Quorum};
 
 /// Show what a train would do; nothing is done and nothing is kept
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, &args.file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    let warnings = super::ship::hidden(&to)?;
+    let warnings = super::ship::hidden(&place.config, &to)?;
     out.result(text(&plan, &args.file)?, &plan)?;
     for warning in warnings {
         out.note(&format!("\n! {warning}"));
@@ -98,6 +99,7 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
     for (name, place) in &plan.destinations {
         out.push_str(&format!("  {name}: {}\n", escape(place)));
     }
+    out.push_str(&encrypted(plan));
     if let Some((_, quorum)) = plan.all::<Quorum>().next() {
         let stores: Vec<&str> = quorum.of.keys().map(StoreName::as_str).collect();
         let (at_least, of) = (quorum.at_least, stores.len());
@@ -150,6 +152,23 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
     }
     out.push_str(&format!("\n{}; plan {id}\n", crate::model::counted(plan.steps.len(), "step")));
     Ok(out)
+}
+
+/// Where only encrypted files are staged, for whom, and what that costs when they become public.
+fn encrypted(plan: &Plan) -> String {
+    let mut people: Vec<&str> = plan.all::<Encrypt>().flat_map(|(_, e)| e.to.keys()).map(PersonId::as_str).collect();
+    people.sort_unstable();
+    people.dedup();
+    let mut out = String::new();
+    for (store, again) in &plan.upload_again {
+        out.push_str(&format!("  store {store}: what is staged is encrypted to {}\n", people.join(", ")));
+        let bytes = again.bytes.map_or_else(
+            || "how many bytes these are is known once they are built".to_owned(),
+            |bytes| format!("about {}, as in the releases before", human_size(bytes)),
+        );
+        out.push_str(&format!("    after the gate all files are uploaded again, as they are: {bytes}\n"));
+    }
+    out
 }
 
 /// What planning found about single lines: release notes that say nothing, a branch that is behind its remote.

@@ -224,11 +224,18 @@ impl LocalProject {
         wiring::effects(&self.config, &self.root, dir, self.disk.clone(), self.clock.clone(), progress, credentials)
     }
 
+    /// The configured keys, where no train is run.
+    pub(super) fn keys(&self) -> Arc<dyn Keys> {
+        let around = self.around(self.secrets());
+        Arc::new(ConfiguredKeys::new(&self.config.signing, self.root.clone(), around))
+    }
+
     /// The configured keys, but another one of a person.
     pub(super) fn keys_with(&self, effects: &Effects, person: &PersonId, key: Spec<dyn Signer>) -> Arc<dyn Keys> {
         let mut signing = self.config.signing.clone();
         signing.people.insert(person.clone(), key);
-        Arc::new(ConfiguredKeys::new(&signing, self.root.clone(), self.around(effects.secrets.clone())))
+        let around = self.around(effects.secrets.clone());
+        Arc::new(ConfiguredKeys::new(&signing, self.root.clone(), around).read_by(person))
     }
 
     /// Reads secrets, but runs a command for one only if a plan with this configuration's sources was adopted here: until

@@ -10,13 +10,13 @@ use super::import_approvals::ImportedFile;
 use super::project::{LocalProject, TrainStatus};
 use super::rehearse::Took;
 use super::{Global, Output};
-use crate::config;
+use crate::config::{self, Config};
 use crate::effects::{Effects, Progress, ProgressEvent};
 use crate::engine::{Ended, PlanInputs, Question, Train, TrainDir, run as engine_run};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::gather::{self, Gathered};
 use crate::journal::TrainState;
-use crate::model::{Sha256, TrainName, counted, escape, shell_path};
+use crate::model::{Sha256, Staging, TrainName, counted, escape, shell_path};
 use crate::plan::Plan;
 
 /// Adopt a train and drive it as far as it goes, or go on with it after a stop
@@ -187,7 +187,8 @@ fn adopt_file(place: &LocalProject, file: &Path, args: &Args, progress: Arc<dyn 
     let to = place.destinations()?;
     let gathered = gather::gather(&place.config, file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
-    hidden(&to)?;
+    // What is only a warning is said again when it is staged.
+    hidden(&place.config, &to)?;
     super::plan::same_plan(&plan.id()?, args.plan)?;
     let effects = place.effects(&plan.train, progress)?;
     let train = adopt(place, &effects, &place.dir(&plan.train), &plan, &gathered)?;
@@ -196,11 +197,14 @@ fn adopt_file(place: &LocalProject, file: &Path, args: &Args, progress: Arc<dyn 
 
 /// Whether every store keeps what is staged from strangers, and can do what a release needs; one that cannot be asked is asked
 /// again before it is used. Gives what a person should know of the stores.
-pub(super) fn hidden(to: &gather::Destinations) -> Result<Vec<String>> {
+pub(super) fn hidden(config: &Config, to: &gather::Destinations) -> Result<Vec<String>> {
     let runtime = super::runtime()?;
     let mut warnings = Vec::new();
     for store in to.stores.values() {
-        match runtime.block_on(crate::engine::hidden_from_strangers(&**store)) {
+        let table = config.stores.iter().find(|s| s.name == *store.name());
+        let staging = table.map_or_else(Staging::default, |s| s.staging);
+        match runtime.block_on(crate::engine::hidden_from_strangers(&**store, staging)) {
+            Ok(seen) => warnings.extend(seen),
             Err(e) if e.kind() == ErrorKind::Fatal && e.message().starts_with("strangers can read") => return Err(e),
             _ => {}
         }

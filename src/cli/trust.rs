@@ -14,7 +14,8 @@ use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Certificate, Standing};
 use crate::formats::signed::SignedDocument as _;
-use crate::model::{Fingerprint, PersonId, ProjectName, Sha256};
+use crate::gather::encrypting;
+use crate::model::{Fingerprint, PersonId, ProjectName, Sha256, StoreName};
 use crate::trust::{self, FILE, KeyRole, Memory, PeopleRole, Person, Roles, Root, RootChoice, TrustedRoot};
 
 /// Show, pin or make the trust root: who may approve and which keys sign
@@ -30,6 +31,9 @@ pub struct TrustArgs {
     /// Where they are without `--keys`, if a configuration says so.
     #[arg(skip)]
     pub project_keys: Option<PathBuf>,
+    /// A store of the configured project that stages encrypted files: everybody of a root must be able to decrypt them.
+    #[arg(skip)]
+    pub encrypts: Option<StoreName>,
 }
 
 impl TrustArgs {
@@ -156,7 +160,7 @@ pub fn run(
         }
         Action::Init(init) => {
             let keys = args.directory()?;
-            let root = first_root(init, &keys, &**disk, now)?;
+            let root = first_root(init, (&keys, args.encrypts.as_ref()), &**disk, now)?;
             let made = Made { file: keys.join(FILE), digest: root.digest()?, warnings: trust::warnings(&root) };
             let mut text = format!("wrote `{}`\ndigest: {}\n", made.file.display(), made.digest);
             for warning in &made.warnings {
@@ -393,31 +397,50 @@ fn no_signer(certificate: &Certificate, now: Timestamp) -> Option<String> {
     }
 }
 
-fn first_root(init: &Init, keys: &Path, disk: &dyn Disk, now: Timestamp) -> Result<Root> {
+/// Reads a certificate that can sign, and keeps it.
+fn certificate_of(
+    path: &Path,
+    disk: &dyn Disk,
+    now: Timestamp,
+    found: &mut BTreeMap<Fingerprint, Certificate>,
+) -> Result<Fingerprint> {
+    let name = path.display().to_string();
+    let bytes = disk.read(path).context(format!("cannot read `{name}`"))?;
+    let bytes = bytes.ok_or_else(|| Error::input(format!("there is no certificate file `{name}`")))?;
+    let certificate = Certificate::parse(&bytes, &name)?;
+    if let Some(why) = no_signer(&certificate, now) {
+        return Err(Error::input(format!("the certificate in `{name}` cannot sign now: {why}")).hint(
+            "give one that is neither expired nor revoked, with a key for signing that today's standard accepts",
+        ));
+    }
+    let fingerprint = certificate.fingerprint().clone();
+    found.insert(fingerprint.clone(), certificate);
+    Ok(fingerprint)
+}
+
+fn first_root(
+    init: &Init,
+    (keys, encrypts): (&Path, Option<&StoreName>),
+    disk: &dyn Disk,
+    now: Timestamp,
+) -> Result<Root> {
     if init.expires <= now {
         return Err(Error::input(format!("`--expires {}` is past", init.expires)).hint("a year from now is usual"));
     }
     let mut found: BTreeMap<Fingerprint, Certificate> = BTreeMap::new();
-    let mut read = |path: &Path| -> Result<Fingerprint> {
-        let name = path.display().to_string();
-        let bytes = disk.read(path).context(format!("cannot read `{name}`"))?;
-        let bytes = bytes.ok_or_else(|| Error::input(format!("there is no certificate file `{name}`")))?;
-        let certificate = Certificate::parse(&bytes, &name)?;
-        if let Some(why) = no_signer(&certificate, now) {
-            return Err(Error::input(format!("the certificate in `{name}` cannot sign now: {why}")).hint(
-                "give one that is neither expired nor revoked, with a key for signing that today's standard accepts",
-            ));
-        }
-        let fingerprint = certificate.fingerprint().clone();
-        found.insert(fingerprint.clone(), certificate);
-        Ok(fingerprint)
-    };
     let mut people: BTreeMap<PersonId, Person> = BTreeMap::new();
     for (person, path) in &init.people {
         let certificates =
             &mut people.entry(person.clone()).or_insert(Person { certificates: BTreeSet::new() }).certificates;
-        certificates.insert(read(path)?);
+        certificates.insert(certificate_of(path, disk, now, &mut found)?);
     }
+    if let Some(store) = encrypts {
+        for (person, Person { certificates }) in &people {
+            let known = certificates.iter().filter_map(|f| Some((f, Ok(found.get(f)?))));
+            trust::usable(person, known, "staged files", now).map_err(|e| e.detail(encrypting(store)))?;
+        }
+    }
+    let mut read = |path: &Path| certificate_of(path, disk, now, &mut found);
     let mut role = |paths: &[PathBuf]| -> Result<KeyRole> {
         Ok(KeyRole { keys: paths.iter().map(|p| read(p)).collect::<Result<_>>()? })
     };

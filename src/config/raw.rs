@@ -220,6 +220,9 @@ keys! {
         pub(super) url: Text,
         /// Where strangers find it, for pages and messages: `https://…`, `http://…` or `file:///…`.
         pub(super) public_url: Option<Text> = "`url`",
+        /// How what is staged there is kept from strangers: by the store's access control, or encrypted to the people of the trust
+        /// root. Encrypted files are uploaded a second time, as they are, when they become public.
+        pub(super) staging: Option<Text> ["private", "encrypted"] = r#""private""#,
         /// Whether the train is *released* only when this store has it.
         pub(super) required: Option<bool> = "true; with `stores` in `[release]`, the store counts for that number instead",
     }

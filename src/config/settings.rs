@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::formats::glob;
 use crate::model::{
     Advisory, AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
-    StoreName, TargetName, TrainName, Trigger, VersionStep,
+    Staging, StoreName, TargetName, TrainName, Trigger, VersionStep,
 };
 use crate::step::Importance;
 
@@ -167,6 +167,8 @@ pub struct StoreConfig {
     pub name: StoreName,
     /// Where strangers find it, for pages and messages; its place if none.
     pub public_url: Option<String>,
+    /// How what is staged there is kept from strangers.
+    pub staging: Staging,
     /// What *released* asks of it.
     pub role: StoreRole,
     /// What its adapter made of the table.

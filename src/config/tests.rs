@@ -253,6 +253,10 @@ fn faults() {
         ),
         ("[[store]]\nname = \"m\"\nurl = \"file://x\"\n".into(), &["needs an absolute path"]),
         ("[[store]]\nname = \"m\"\nurl = \"\"\n".into(), &["an empty or broken text"]),
+        (
+            "[[store]]\nname = \"m\"\nurl = \"../s\"\nstaging = \"open\"\n".into(),
+            &["`open` is not a mode of staging", "`private` or `encrypted`"],
+        ),
         ("[[remote]]\nname = \"m\"\nurl = \"ext::sh -c x\"\n".into(), &["this is not the address of a git repository"]),
         (
             "[[remote]]\nname = \"m\"\nurl = \"--upload-pack=x\"\n".into(),

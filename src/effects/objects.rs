@@ -51,7 +51,7 @@ impl Objects {
     }
 
     /// Puts what `write` writes, hashing on the way: made once, read once.
-    pub(crate) fn put_written(&self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Digests> {
+    pub(crate) fn put_written(&self, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<Digests> {
         let incoming = self.dir.join("incoming");
         files::create_dir_all(&*self.disk, &incoming, 0o700)?;
         // The digest that will be its name is not known yet. Numbers are used again, so that what a crash has left in one

@@ -1,9 +1,9 @@
 //! The port to keys that sign.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::PersonId;
 
 /// What a signature is for; a key of one role is never used for another.
@@ -41,4 +41,13 @@ pub trait Keys: Send + Sync {
     /// # Errors
     /// A missing key or a wrong passphrase: names the role, where the key was looked for, and what to do.
     fn signer(&self, role: &Role) -> Result<Arc<dyn Signer>>;
+
+    /// Reads a message that was encrypted to people, with a key that one of them has on this machine, and writes what is in it.
+    /// Who encrypted it counts for nothing.
+    ///
+    /// # Errors
+    /// No such key, a wrong passphrase, a damaged message; those of `message` and `out`.
+    fn decrypt(&self, _message: &mut (dyn Read + Send), _out: &mut (dyn Write + Send)) -> Result<()> {
+        Err(Error::input("no key that reads messages is configured on this machine"))
+    }
 }

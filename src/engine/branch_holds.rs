@@ -16,8 +16,12 @@ use crate::step::Point;
 /// Who holds a branch; for people too, so it is text.
 #[derive(Serialize, Deserialize)]
 struct Holder {
-    branch: BranchName,
-    train: TrainName,
+    /// Not said in a store whose staging holds only what is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<BranchName>,
+    /// The same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    train: Option<TrainName>,
     nonce: TrainNonce,
 }
 
@@ -37,9 +41,11 @@ impl Held<'_> {
     /// Always in the same order: of two trains one has the first.
     fn branches(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let Some(nonce) = self.train.state().nonce().cloned() else { return Ok(Vec::new()) };
+        let plan = self.train.plan();
+        let named = !plan.stages_encrypted(self.store.name());
         let holder = |branch: &BranchName| {
-            let train = self.train.plan().train.clone();
-            let holder = Holder { branch: branch.clone(), train, nonce: nonce.clone() };
+            let train = named.then(|| plan.train.clone());
+            let holder = Holder { branch: named.then(|| branch.clone()), train, nonce: nonce.clone() };
             Ok((name(branch), serde_json::to_vec(&holder).context("who holds a branch")?))
         };
         self.point.lines.keys().chain(self.point.carries.keys()).map(holder).collect()
@@ -69,8 +75,15 @@ fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
             .detail(format!("holder: {}", escape(&String::from_utf8_lossy(other))))
             .hint("nothing is public yet; find out who put it into the store's staging area, and remove it");
     };
-    let train = &holder.train;
-    Error::conflict(format!("train `{train}` is bringing `{}` to the public", holder.branch))
+    let (Some(train), Some(branch)) = (&holder.train, &holder.branch) else {
+        return Error::conflict(format!("another train is bringing a branch of this one to the public in store `{store}`"))
+            .detail(format!("held as `{what}`, by the train with the nonce {}", holder.nonce))
+            .hint(
+                "nothing of this train is public: `lifeboat ship` where that train is lets it end, and `lifeboat abandon` gives \
+                 it up; after it, this one may have to be planned again",
+            );
+    };
+    Error::conflict(format!("train `{train}` is bringing `{branch}` to the public"))
         .detail(format!("held as `{what}` in store `{store}`, by the train with the nonce {}", holder.nonce))
         .hint(format!(
             "nothing of this train is public: let `{train}` end with `lifeboat ship --train {train}` where it is, or end it \

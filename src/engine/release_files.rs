@@ -2,13 +2,13 @@
 
 use semver::Version;
 
-use super::perform::{sealed, summed};
+use super::perform::{encrypted, sealed, summed};
 use crate::effects::Objects;
 use crate::error::{Error, Result};
 use crate::formats::layout;
 use crate::journal::State;
 use crate::model::Digests;
-use crate::step::{ForgeRelease, OnStore, Sealed, SealedFile, StepId, Summed};
+use crate::step::{Encrypted, ForgeRelease, OnStore, Sealed, SealedFile, StepId, Summed};
 
 /// Where a file of a release comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +38,33 @@ pub(super) struct LineRelease<'a> {
     /// Manifest, sums and what they list.
     pub(super) made: &'a Summed,
     seal: Option<&'a Sealed>,
+    /// What is staged in place of the files.
+    encrypted: Option<&'a Encrypted>,
+}
+
+/// A file of a release as it is in a staging area.
+#[derive(Debug, Clone)]
+pub(super) struct StagedFile {
+    /// Its path there.
+    pub(super) path: String,
+    /// Size and digests of what is there: an object of the train.
+    pub(super) digests: Digests,
 }
 
 impl<'a> LineRelease<'a> {
     /// As far as it is staged: before it is sealed.
     pub(super) fn staged(state: &'a State, on: &'a OnStore) -> Result<Self> {
-        Self::of(state, &on.version, &on.checksum, None)
+        Self::of(state, &on.version, &on.checksum, None)?.staged_as(state, on)
+    }
+
+    /// What the manifest and the sums list, wherever it goes.
+    pub(super) fn summed(state: &'a State, version: &'a Version, checksum: &StepId) -> Result<Self> {
+        Self::of(state, version, checksum, None)
     }
 
     /// All of it, in a store.
     pub(super) fn in_store(state: &'a State, on: &'a OnStore) -> Result<Self> {
-        Self::of(state, &on.version, &on.checksum, on.seal.as_ref())
+        Self::of(state, &on.version, &on.checksum, on.seal.as_ref())?.staged_as(state, on)
     }
 
     /// All of it, on a forge.
@@ -58,7 +74,35 @@ impl<'a> LineRelease<'a> {
 
     fn of(state: &'a State, version: &'a Version, checksum: &StepId, seal: Option<&StepId>) -> Result<Self> {
         let seal = seal.map(|id| sealed(state, id)).transpose()?;
-        Ok(Self { version, made: summed(state, checksum)?, seal })
+        Ok(Self { version, made: summed(state, checksum)?, seal, encrypted: None })
+    }
+
+    fn staged_as(self, state: &'a State, on: &OnStore) -> Result<Self> {
+        let encrypted = on.encrypt.as_ref().map(|id| encrypted(state, id)).transpose()?;
+        Ok(Self { encrypted, ..self })
+    }
+
+    /// Whether the files themselves are staged.
+    pub(super) fn is_staged_plain(&self) -> bool {
+        self.encrypted.is_none()
+    }
+
+    /// The directory of a train's staging area in which its files are; of other lines too if they are encrypted.
+    pub(super) fn staged_below(&self) -> String {
+        if self.is_staged_plain() { layout::release(self.version) } else { layout::STAGED_OBJECTS.to_owned() }
+    }
+
+    /// What is staged of a file that the manifest and the sums list.
+    ///
+    /// # Errors
+    /// Nothing of it was encrypted, although that is what is staged.
+    pub(super) fn staged_file(&self, file: &ReleaseFile) -> Result<StagedFile> {
+        let Some(encrypted) = self.encrypted else {
+            return Ok(StagedFile { path: self.path(file), digests: file.digests });
+        };
+        let made = encrypted.files.get(&file.name);
+        let made = made.ok_or_else(|| Error::fatal(format!("`{}` was not encrypted", file.name)))?;
+        Ok(StagedFile { path: layout::staged_object(&made.name), digests: made.digests })
     }
 
     /// The seal.
@@ -92,7 +136,7 @@ impl<'a> LineRelease<'a> {
         self.summed_files().map(Ok).chain(sealed).collect()
     }
 
-    /// Where a file of it is in a store, in both areas.
+    /// Where a file of it is in a store; in the staging area, see [`Self::staged_file`].
     pub(super) fn path(&self, file: &ReleaseFile) -> String {
         layout::release_file(self.version, &file.name)
     }

@@ -309,7 +309,7 @@ async fn read_again(effects: &Effects, train: &TrainView, branch: &BranchName, b
             return Err(Error::input(format!("step `{}` has not succeeded yet", step.id))
                 .hint("run `lifeboat ship` until it asks for approvals"));
         }
-        read.files += match perform::read_staged(effects, state, on).await {
+        read.files += match staged_again(effects, train, on).await {
             // Other bytes than recorded are what a review is there to find, wherever else the right ones are.
             Err(e) if bundled && e.kind() != ErrorKind::Conflict && e.kind() != ErrorKind::Verification => {
                 let (files, why) = blocking(|| carried(train, on, e))?;
@@ -329,9 +329,25 @@ async fn read_again(effects: &Effects, train: &TrainView, branch: &BranchName, b
     Ok(read)
 }
 
+/// Reads what is staged of a line in a store again. Of encrypted files a person approves what is in them: their bytes are read
+/// among the train's own objects, or, on a machine that has none, decrypted from what is staged.
+async fn staged_again(effects: &Effects, train: &TrainView, on: &OnStore) -> Result<usize> {
+    let state = train.state();
+    if on.encrypt.is_none() {
+        return perform::read_staged(effects, state, on).await;
+    }
+    if let Some(files) = blocking(|| perform::read_objects(train, on))? {
+        perform::read_staged(effects, state, on).await?;
+        return Ok(files);
+    }
+    perform::read_encrypted(effects, state, on).await
+}
+
 /// The staged files as they came with the bundle, where a store does not show them on this machine.
 fn carried(train: &TrainView, on: &OnStore, why: Error) -> Result<(usize, String)> {
     let at = train.plan().place_of(Destination::Store(on.store.clone())).unwrap_or("unknown");
+    // The store was reached, but no key of this machine reads what is there.
+    let closed = on.encrypt.is_some() && why.kind() == ErrorKind::Input;
     let why = crate::trust::explain(&why);
     let files = perform::read_objects(train, on)?;
     let Some(files) = files else {
@@ -347,7 +363,11 @@ fn carried(train: &TrainView, on: &OnStore, why: Error) -> Result<(usize, String
             escape(at),
             train.state().staging(on).unwrap_or_default()
         ))
-        .hint("reach that store from this machine and name where it is in `lifeboat.toml`")
+        .hint(if closed {
+            "the files are encrypted: approve with your own key, `--key FILE` or the one that gpg has, in a certificate of `keys/`"
+        } else {
+            "reach that store from this machine and name where it is in `lifeboat.toml`"
+        })
         .hint("or ask the operator for a bundle with the files, there: `lifeboat export TRAIN --to FILE --bytes`"));
     };
     Ok((files, why))

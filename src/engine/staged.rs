@@ -10,8 +10,9 @@ use std::time::Duration;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::effects::{Area, STAGED_NOTE as NOTE, Store, blocking};
+use crate::effects::{Area, Keys, STAGED_NOTE as NOTE, Store, blocking};
 use crate::error::{Context as _, Result};
+use crate::formats::padding;
 use crate::formats::signed::{self, SignedDocument};
 use crate::model::{ProjectName, Sha256, StoreName, TrainName, TrainNonce};
 use crate::plan::Plan;
@@ -75,15 +76,16 @@ pub struct StagedTrain {
 }
 
 /// The trains of a project that have bytes staged in these stores, but for those with the nonces `ours`. A store that does
-/// not answer in time, or shows something else, says nothing.
+/// not answer in time, or shows something else, says nothing; nor does a note that was encrypted to others than `keys`.
 pub async fn others(
     stores: &BTreeMap<StoreName, Arc<dyn Store>>,
+    keys: &dyn Keys,
     project: &ProjectName,
     ours: &BTreeSet<TrainNonce>,
 ) -> Vec<StagedTrain> {
     let mut out = Vec::new();
     for (name, store) in stores {
-        let notes = tokio::time::timeout(DEADLINE, notes(&**store)).await;
+        let notes = tokio::time::timeout(DEADLINE, notes(&**store, keys, ours)).await;
         let foreign = |note: &Note| note.project == *project && !ours.contains(&note.train);
         let notes = notes.ok().and_then(Result::ok).unwrap_or_default().into_iter().filter(foreign);
         out.extend(notes.map(|note| StagedTrain { store: name.clone(), note }));
@@ -91,15 +93,29 @@ pub async fn others(
     out
 }
 
-async fn notes(store: &dyn Store) -> Result<Vec<Note>> {
+async fn notes(store: &dyn Store, keys: &dyn Keys, ours: &BTreeSet<TrainNonce>) -> Result<Vec<Note>> {
     let mut out = Vec::new();
     for train in store.staged().await? {
+        if ours.iter().any(|nonce| train.starts_with(&nonce.to_string())) {
+            continue;
+        }
         let Some(mut source) = store.get(&Area::Staging(train.clone()), NOTE).await? else { continue };
         let mut bytes = Vec::new();
         let read = blocking(|| std::io::Read::read_to_end(&mut std::io::Read::take(&mut *source, LONGEST), &mut bytes));
         read.context(format!("cannot read the note of a staged train in store `{}`", store.name()))?;
+        let bytes = if bytes.starts_with(b"{") { bytes } else { blocking(|| opened(keys, &bytes)) };
         // One that is not a note, or lies in another train's directory, is nobody's word.
         out.extend(signed::from_bytes::<Note>(&bytes, NOTE).ok().filter(|n| train.starts_with(&n.train.to_string())));
     }
     Ok(out)
+}
+
+/// What an encrypted note says; nothing if no key of this machine reads it.
+fn opened(keys: &dyn Keys, message: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    if keys.decrypt(&mut &*message, &mut padding::Unpadded::new(LONGEST, &mut plain)).is_err() {
+        return Vec::new();
+    }
+    padding::strip(&mut plain);
+    plain
 }

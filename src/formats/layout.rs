@@ -46,6 +46,16 @@ pub fn release_file(version: &Version, name: &str) -> String {
     format!("{}/{name}", release(version))
 }
 
+/// The directory of a train's staging area for what is encrypted.
+pub const STAGED_OBJECTS: &str = "objects";
+
+/// What is staged of a file in a store whose staging holds only what the team can decrypt, by its random name: the path in the
+/// train's staging area.
+#[must_use]
+pub fn staged_object(name: &str) -> String {
+    format!("{STAGED_OBJECTS}/{name}")
+}
+
 /// The repository that can be cloned.
 #[must_use]
 pub fn repository(project: &ProjectName) -> String {

@@ -17,6 +17,7 @@ pub mod index;
 pub mod layout;
 pub mod manifest;
 pub mod openpgp;
+pub mod padding;
 pub mod prose;
 pub mod refs;
 pub mod requirement;

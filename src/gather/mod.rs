@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use current_patches::series_now;
-pub use keys::{OwnKey, known, own_keys};
+pub use keys::{OwnKey, encrypting, known, own_keys, recipients};
 pub use remote_state::Destinations;
 
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ use crate::formats::series::{Patch, Series};
 use crate::git::facts::UserRepository;
 use crate::git::series::{from_remote, noting_mailbox, on_base};
 use crate::git::{GitProgram, LocalGit};
-use crate::model::{BranchName, LineKind, Oid, RemoteName, TagName, VersionStep};
+use crate::model::{BranchName, LineKind, Oid, RemoteName, Staging, TagName, VersionStep};
 use crate::snapshot::{Fact, LineFacts, PatchFacts, Snapshot, TrustFacts, WorkflowAt, WorkflowFacts};
 use crate::step::Submodule;
 use crate::trust::{self, RootChoice, TrustedRoot};
@@ -140,6 +140,7 @@ fn see(
             root: trust.digest,
             threshold: trust.root.roles.approve.threshold,
             hosts: Some(trust.root.hosts.clone()),
+            recipients: recipients(config, &trust, now)?,
         },
         unknown,
     };
@@ -191,6 +192,13 @@ fn look_elsewhere(
     }
     for (i, found) in of_line.into_iter().zip(remote_state::look(to, &versions, trust, now)?) {
         lines[i].elsewhere = found;
+    }
+    if config.stores.iter().any(|store| store.staging == Staging::Encrypted) {
+        let before = |line: &LineFacts| line.versions.as_ref().map(|(old, _)| old.clone());
+        let before: Vec<Option<Version>> = lines.iter().map(before).collect();
+        for (line, bytes) in lines.iter_mut().zip(remote_state::released_bytes(to, &before)?) {
+            line.released_bytes = bytes;
+        }
     }
     Ok(())
 }
@@ -322,6 +330,7 @@ impl Seeing<'_> {
             _ => Vec::new(),
         };
         let facts = LineFacts {
+            released_bytes: None,
             branch: line.branch.clone(),
             base,
             versions,

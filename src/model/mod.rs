@@ -12,6 +12,7 @@ mod name;
 mod path;
 mod secret;
 mod shell;
+mod staging;
 mod stat;
 mod time;
 mod trigger;
@@ -31,6 +32,7 @@ pub use name::{
 pub(crate) use path::plain_path;
 pub use secret::{Secret, SecretRef};
 pub use shell::{shell_path, shell_word};
+pub use staging::Staging;
 pub use stat::Stat;
 pub use time::{utc, whole_seconds};
 pub use trigger::Trigger;

@@ -1,6 +1,6 @@
 //! The steps of one line, from patches to staged and verified bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
@@ -9,10 +9,11 @@ use super::builder::Sketch;
 use crate::config::expand::{self, JobKind, LineValues};
 use crate::config::{Config, TrainLine, TrainRequest};
 use crate::error::{Error, Result};
-use crate::model::{LineKind, StoreName, TagName};
-use crate::snapshot::{Fact, LineFacts};
+use crate::model::{Fingerprint, LineKind, PersonId, Staging, StoreName, TagName};
+use crate::snapshot::{Fact, LineFacts, TrustFacts};
 use crate::step::{
-    Assemble, Build, Bundle, Checksum, Importance, OnStore, Prepare, Stage, StepId, Test, VerifyStaged, VersionBump,
+    Assemble, Build, Bundle, Checksum, Encrypt, Importance, OnStore, Prepare, Stage, StepId, Test, VerifyStaged,
+    VersionBump,
 };
 use crate::templates::{self, AdvisoryText, ReleaseContext};
 
@@ -30,6 +31,8 @@ pub(super) struct ShippedRelease {
     pub(super) version: Version,
     pub(super) tag: TagName,
     pub(super) checksum: StepId,
+    /// The step that encrypts its files, if a store stages them so.
+    pub(super) encrypt: Option<StepId>,
     /// The last step before the gate in each store.
     pub(super) verified: BTreeMap<StoreName, StepId>,
 }
@@ -38,7 +41,7 @@ pub(super) fn plan_line(
     config: &Config,
     request: &TrainRequest,
     wanted: &TrainLine,
-    facts: &LineFacts,
+    (facts, trust): (&LineFacts, &TrustFacts),
     sketch: &mut Sketch,
 ) -> Result<ShippedLine> {
     let branch = wanted.branch.as_str();
@@ -96,7 +99,7 @@ pub(super) fn plan_line(
         deletes: facts.deletes.clone(),
     };
     let release = match names {
-        Some(names) => Some(plan_release(config, request, facts, &prepare, &names, sketch)?),
+        Some(names) => Some(plan_release(config, request, (facts, trust), &prepare, &names, sketch)?),
         None => None,
     };
     Ok(ShippedLine { planned, prepare, bump_message, release })
@@ -142,7 +145,7 @@ fn refuse(config: &Config, wanted: &TrainLine, facts: &LineFacts) -> Result<()> 
 fn plan_release(
     config: &Config,
     request: &TrainRequest,
-    facts: &LineFacts,
+    (facts, trust): (&LineFacts, &TrustFacts),
     prepare: &StepId,
     names: &LineValues,
     sketch: &mut Sketch,
@@ -248,21 +251,43 @@ fn plan_release(
         needs,
         Importance::Required,
     )?;
+    let encrypt = if config.stores.iter().any(|store| store.staging == Staging::Encrypted) {
+        let encrypt = Encrypt {
+            branch: branch.clone(),
+            version: version.clone(),
+            checksum: checksum.clone(),
+            to: recipients(trust)?,
+        };
+        Some(sketch.add(encrypt, vec![checksum.clone()], Importance::Required)?)
+    } else {
+        None
+    };
     let mut verified = BTreeMap::new();
     for store in &config.stores {
         let delivery = store.importance();
+        let encrypt = encrypt.clone().filter(|_| store.staging == Staging::Encrypted);
         let on = OnStore {
             branch: branch.clone(),
             version: version.clone(),
             store: store.name.clone(),
             checksum: checksum.clone(),
             seal: None,
+            encrypt: encrypt.clone(),
         };
-        let stage = sketch.add(Stage(on.clone()), vec![checksum.clone()], delivery)?;
-        let seen = sketch.add(VerifyStaged(on), vec![stage, checksum.clone()], delivery)?;
+        let made: Vec<StepId> = std::iter::once(checksum.clone()).chain(encrypt).collect();
+        let stage = sketch.add(Stage(on.clone()), made.clone(), delivery)?;
+        let seen = sketch.add(VerifyStaged(on), std::iter::once(stage).chain(made).collect(), delivery)?;
         verified.insert(store.name.clone(), seen);
     }
-    Ok(ShippedRelease { version: version.clone(), tag: tag.clone(), checksum, verified })
+    Ok(ShippedRelease { version: version.clone(), tag: tag.clone(), checksum, encrypt, verified })
+}
+
+/// To whom staged files are encrypted.
+fn recipients(trust: &TrustFacts) -> Result<BTreeMap<PersonId, BTreeSet<Fingerprint>>> {
+    trust.recipients.clone().filter(|people| !people.is_empty()).ok_or_else(|| {
+        Error::input("a store has `staging = \"encrypted\"`, and nobody is known to whom something can be encrypted")
+            .hint("`lifeboat doctor` says whose key for encryption is missing, and how to add it")
+    })
 }
 
 /// The names of what lifeboat makes of a line's source, in lower case: some file systems ignore it.

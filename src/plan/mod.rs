@@ -10,6 +10,7 @@ mod graph;
 mod line;
 mod publish;
 mod secrets;
+mod upload_again;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,17 +25,18 @@ use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{
     Advisory, AdvisoryId, BranchName, Destination, LineKind, Oid, Pin, ProjectName, Receiver, RemoteName, Sha256,
-    TagName, TrainName, escape,
+    StoreName, TagName, TrainName, escape,
 };
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
-use crate::step::{Kind, PlannedStep, StepId};
+use crate::step::{Kind, PlannedStep, Stage, StepId};
 
 pub(crate) use builder::Sketch;
 pub use check::{check, check_graph};
 pub use differences::{differences, line_differences};
 pub use graph::Graph;
 pub use secrets::{moved, secrets, shows_commands};
+pub use upload_again::UploadAgain;
 pub use workflows::StartedWorkflow;
 
 /// The format of plans that this version writes. Those of every format before are read: what a later one added is absent
@@ -90,6 +92,9 @@ pub struct Plan {
     pub workflows: Vec<StartedWorkflow>,
     /// The project's own page templates, over those built in.
     pub templates: TemplateSet,
+    /// What stores get a second time when it becomes public, because only encrypted files are staged there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upload_again: BTreeMap<StoreName, UploadAgain>,
     /// Facts that could not be had when the plan was made.
     pub unknown: Vec<String>,
     /// The steps, sorted by id.
@@ -155,10 +160,11 @@ impl Plan {
         serde_json::from_slice(bytes).map_err(broken)
     }
 
-    /// The plan's identity. Where this machine keeps its clone and what could not be seen are not part of it: another
-    /// maintainer's machine gives the same plan the same name.
+    /// The plan's identity. Where this machine keeps its clone, what could not be seen and how large earlier releases are is not
+    /// part of it: another maintainer's machine gives the same plan the same name.
     pub fn id(&self) -> Result<PlanId> {
-        let shared = Self { repository: String::new(), unknown: Vec::new(), ..self.clone() };
+        let shared =
+            Self { repository: String::new(), unknown: Vec::new(), upload_again: BTreeMap::new(), ..self.clone() };
         Ok(PlanId(Sha256::of(&shared.to_bytes()?)))
     }
 
@@ -183,6 +189,12 @@ impl Plan {
     #[must_use]
     pub(crate) fn step_of<K: Kind>(&self, id: &StepId) -> Option<&K> {
         self.step(id)?.step.as_a()
+    }
+
+    /// Whether only encrypted files are staged in a store.
+    #[must_use]
+    pub fn stages_encrypted(&self, store: &StoreName) -> bool {
+        self.all().any(|(_, Stage(on))| on.store == *store && on.encrypt.is_some())
     }
 
     /// The lines that get a version, a tag and artifacts.
@@ -323,7 +335,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
     let mut lines = Vec::new();
     let mut shipped = Vec::new();
     for (wanted, facts) in request.lines.iter().zip(&snapshot.lines) {
-        let line = line::plan_line(config, request, wanted, facts, &mut sketch)?;
+        let line = line::plan_line(config, request, wanted, (facts, &snapshot.trust), &mut sketch)?;
         lines.push(line.planned.clone());
         shipped.push(line);
     }
@@ -345,6 +357,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         lines,
         workflows,
         templates: config.templates.clone(),
+        upload_again: upload_again::upload_again(config, snapshot, &shipped),
         unknown: unknown(snapshot),
         steps: sketch.finish(),
     };

@@ -9,7 +9,7 @@ use super::line::ShippedLine;
 use super::workflows::{StartedWorkflow, via};
 use crate::config::{Config, PushMode, StoreRole, TrainRequest};
 use crate::error::{Error, Result};
-use crate::model::{BranchName, StoreName};
+use crate::model::{BranchName, Staging, StoreName};
 use crate::snapshot::Snapshot;
 use crate::step::{
     ForgeRelease, Gate, Has, Importance, OnStore, PackHistory, Point, PointLine, Promote, PushGit, PushLine, Quorum,
@@ -128,6 +128,7 @@ fn plan_gate(
             Some(release) => {
                 checksums.push(release.checksum.clone());
                 needs.push(release.checksum.clone());
+                needs.extend(release.encrypt.clone());
                 needs.extend(release.verified.iter().filter(|(s, _)| required.contains(s)).map(|(_, id)| id.clone()));
                 for (store, id) in &release.verified {
                     staged.entry(store.clone()).or_default().push(id.clone());
@@ -163,6 +164,8 @@ fn plan_stores(
             let mut needs = all_sealed.to_vec();
             needs.push(release.checksum.clone());
             needs.extend(release.verified.get(&store.name).cloned());
+            let encrypt = release.encrypt.clone().filter(|_| store.staging == Staging::Encrypted);
+            needs.extend(encrypt.clone());
             let id = sketch.add(
                 Promote(OnStore {
                     branch: line.planned.branch.clone(),
@@ -170,6 +173,7 @@ fn plan_stores(
                     store: store.name.clone(),
                     checksum: release.checksum.clone(),
                     seal: Some(seal.clone()),
+                    encrypt,
                 }),
                 needs,
                 store.importance(),

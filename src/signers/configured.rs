@@ -1,16 +1,19 @@
 //! The keys of `[signing]`, found by role when they are first needed.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::decrypt;
 use super::openpgp::{SecretKey, generate};
-use crate::adapter::{Around, Spec};
+use crate::adapter::{Around, DecryptingKey, Spec};
 use crate::config::SigningConfig;
 use crate::effects::{Keys, Role, Signer, files, locks};
 use crate::error::{Context as _, Error, Result};
+use crate::model::{PersonId, Secret};
 
 /// The file in the state directory that holds the operator's own key.
 pub const OPERATOR_KEY: &str = "operator-key.asc";
@@ -21,13 +24,54 @@ pub struct ConfiguredKeys {
     state_dir: PathBuf,
     around: Around,
     unlocked: Mutex<HashMap<Role, Arc<dyn Signer>>>,
+    /// Whose key reads messages, if that was asked for.
+    reader: Option<PersonId>,
+    /// What was found for it: a key with its passphrase, or none of this machine's files, which leaves it to gpg.
+    reads: Mutex<Option<Option<Arc<ReadingKey>>>>,
 }
+
+/// A key file that reads messages, and its passphrase.
+struct ReadingKey(DecryptingKey, Option<Secret>);
 
 impl ConfiguredKeys {
     /// Looks at nothing yet. An operator key that is not configured is made in `state_dir` when it is first needed.
     #[must_use]
     pub fn new(signing: &SigningConfig, state_dir: PathBuf, around: Around) -> Self {
-        Self { signing: signing.clone(), state_dir, around, unlocked: Mutex::default() }
+        Self {
+            signing: signing.clone(),
+            state_dir,
+            around,
+            unlocked: Mutex::default(),
+            reader: None,
+            reads: Mutex::default(),
+        }
+    }
+
+    /// The same, where a person's own key is to read messages, rather than anybody's of this machine.
+    #[must_use]
+    pub fn read_by(self, person: &PersonId) -> Self {
+        Self { reader: Some(person.clone()), ..self }
+    }
+
+    /// The first key file of a person of this machine that reads messages.
+    fn reading_key(&self) -> Result<Option<Arc<ReadingKey>>> {
+        let mut reads = self.reads.lock();
+        if let Some(found) = &*reads {
+            return Ok(found.clone());
+        }
+        let (disk, now) = (&*self.around.disk, self.around.clock.now());
+        let mut found = None;
+        for (person, key) in &self.signing.people {
+            if self.reader.as_ref().is_none_or(|own| own == person)
+                && let Some(key) = key.decrypting(disk, now)?
+            {
+                let passphrase = key.passphrase.as_ref().map(|from| (self.around.secrets)(from)).transpose()?;
+                found = Some(Arc::new(ReadingKey(key, passphrase)));
+                break;
+            }
+        }
+        *reads = Some(found.clone());
+        Ok(found)
     }
 
     fn spec(&self, role: &Role) -> Option<&Spec<dyn Signer>> {
@@ -82,6 +126,16 @@ impl Keys for ConfiguredKeys {
         let signer = self.find(role).map_err(|e| e.context(format!("cannot use the {} key", describe(role))))?;
         unlocked.insert(role.clone(), Arc::clone(&signer));
         Ok(signer)
+    }
+
+    fn decrypt(&self, message: &mut (dyn Read + Send), out: &mut (dyn Write + Send)) -> Result<()> {
+        match self.reading_key()? {
+            Some(key) => {
+                let ReadingKey(key, passphrase) = &*key;
+                decrypt::with_file(&key.bytes, &key.name, passphrase.as_ref(), self.around.clock.now(), message, out)
+            }
+            None => decrypt::with_gpg(message, out),
+        }
     }
 }
 

@@ -86,7 +86,7 @@ pub fn with_file(
     name: &str,
     passphrase: Option<&Secret>,
     now: Timestamp,
-    message: Box<dyn Read + Send>,
+    message: &mut (dyn Read + Send),
     out: &mut dyn Write,
 ) -> Result<()> {
     let cert = Cert::from_bytes(key)
@@ -111,9 +111,9 @@ fn too_large(e: std::io::Error) -> Error {
     Error::verification("cannot decrypt it").because(e).hint("ask for another one: `lifeboat export TRAIN --to FILE`")
 }
 
-struct Shared(parking_lot::Mutex<Box<dyn Read + Send>>);
+struct Shared<'a>(parking_lot::Mutex<&'a mut (dyn Read + Send)>);
 
-impl Read for Shared {
+impl Read for Shared<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         self.0.get_mut().read(buffer)
     }

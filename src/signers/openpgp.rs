@@ -40,6 +40,8 @@ pub struct KeySpec<'a> {
     pub valid_for: Option<Duration>,
     /// Protects the secret key.
     pub passphrase: Option<&'a Secret>,
+    /// Whether it has a subkey to which messages can be encrypted.
+    pub reads: bool,
 }
 
 /// Makes an Ed25519 version 4 key that certifies and signs, without expiry and passphrase.
@@ -47,17 +49,25 @@ pub struct KeySpec<'a> {
 /// # Errors
 /// A time that OpenPGP cannot express.
 pub fn generate(user_id: &str, created: Timestamp) -> Result<GeneratedKey> {
-    generate_with(&KeySpec { user_id, created, valid_for: None, passphrase: None })
+    generate_with(&KeySpec { user_id, created, valid_for: None, passphrase: None, reads: false })
 }
 
-/// Makes an Ed25519 version 4 key that certifies and signs.
+/// Makes the same for a person: with a subkey to which messages can be encrypted.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_for_person(user_id: &str, created: Timestamp) -> Result<GeneratedKey> {
+    generate_with(&KeySpec { user_id, created, valid_for: None, passphrase: None, reads: true })
+}
+
+/// Makes an Ed25519 version 4 key that certifies and signs, and whose subkey reads messages if wanted.
 ///
 /// # Errors
 /// A time that OpenPGP cannot express.
 pub fn generate_with(spec: &KeySpec<'_>) -> Result<GeneratedKey> {
     let what = format!("cannot make a key for `{}`", crate::model::escape(spec.user_id));
     let failed = |e: openpgp::anyhow::Error| Error::fatal(what.clone()).because(cause(&e));
-    let (cert, _revocation) = CertBuilder::new()
+    let builder = CertBuilder::new()
         .set_cipher_suite(CipherSuite::Cv25519)
         .set_profile(Profile::RFC4880)
         .map_err(failed)?
@@ -65,9 +75,9 @@ pub fn generate_with(spec: &KeySpec<'_>) -> Result<GeneratedKey> {
         .set_validity_period(spec.valid_for)
         .set_primary_key_flags(KeyFlags::empty().set_certification().set_signing())
         .set_password(spec.passphrase.map(|p| Password::from(p.expose())))
-        .add_userid(spec.user_id)
-        .generate()
-        .map_err(failed)?;
+        .add_userid(spec.user_id);
+    let builder = if spec.reads { builder.add_transport_encryption_subkey() } else { builder };
+    let (cert, _revocation) = builder.generate().map_err(failed)?;
     let secret = cert.as_tsk().armored().to_vec().map_err(failed)?;
     let certificate = cert.clone().strip_secret_key_material().armored().to_vec().map_err(failed)?;
     Ok(GeneratedKey {

@@ -16,7 +16,7 @@ pub use root::{MARK, RootPage, root_page};
 pub use sample::{SamplePages, check_templates, sample};
 
 /// A size for people: three digits at most, binary units.
-fn human_size(bytes: u64) -> String {
+pub(crate) fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} {}", UNITS[0]);

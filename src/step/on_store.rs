@@ -3,7 +3,7 @@
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::{Checksum, Read, Seal, StepId};
+use super::{Checksum, Encrypt, Read, Seal, StepId};
 use crate::model::{BranchName, StoreName};
 
 /// Data of the steps that act on one line in one store.
@@ -20,6 +20,9 @@ pub struct OnStore {
     pub checksum: StepId,
     /// The step that sealed the line; only where it must have happened before.
     pub seal: Option<StepId>,
+    /// The step that encrypted what is staged there; none where the files themselves are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypt: Option<StepId>,
 }
 
 impl OnStore {
@@ -29,6 +32,7 @@ impl OnStore {
 
     pub(super) fn reads(&self) -> Vec<Read<'_>> {
         let sealed = self.seal.iter().map(|step| Read::of::<Seal>(step, &self.branch));
-        sealed.chain([Read::of::<Checksum>(&self.checksum, &self.branch)]).collect()
+        let encrypted = self.encrypt.iter().map(|step| Read::of::<Encrypt>(step, &self.branch));
+        sealed.chain(encrypted).chain([Read::of::<Checksum>(&self.checksum, &self.branch)]).collect()
     }
 }

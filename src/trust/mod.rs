@@ -8,6 +8,7 @@ mod index;
 mod judge;
 mod load;
 mod own_keys;
+mod recipients;
 mod root;
 mod root_mismatch;
 mod rotation;
@@ -28,6 +29,7 @@ pub use load::{
     pinned, pinned_root, remember,
 };
 pub use own_keys::{check_names, check_own_key, judge_own, prove_key};
+pub use recipients::{recipients, usable};
 pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};
 pub use root_mismatch::{changes, summary, warnings};
 pub use rotation::check_successor;

@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lifeboat::effects::Area;
 use lifeboat::model::Sha256;
 
+use crate::support::canary::{Eyes, Search};
 use crate::support::cut_proxy::{CutProxy, When};
-use crate::support::radosgw::{ACCESS_KEY, Bucket, SECRET_KEY};
+use crate::support::radosgw::{ACCESS_KEY, Bucket, SECRET_KEY, wait};
 
 struct Home {
     dir: PathBuf,
@@ -99,4 +102,42 @@ fn a_train_goes_into_a_bucket_through_kills() {
     assert!(clone.env("no_proxy", "*").status().unwrap().success());
     let left: Vec<String> = bucket.keys(".staging/").into_iter().filter(|key| key.contains("/.claims/")).collect();
     assert_eq!(left, [""; 0], "a claim goes when its object is there");
+}
+
+/// Where only encrypted files are staged, the bucket has nothing of the train that anybody else could read, not even its names.
+#[test]
+fn a_train_goes_encrypted_into_a_bucket() {
+    let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
+    let home = Home::new(dir.path(), &bucket);
+    let config = home.dir.join("project/lifeboat.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replacen("public_url = ", "staging = \"encrypted\"\npublic_url = ", 1)).unwrap();
+    let said = home.run(&["plan", "../train.toml"], 0);
+    assert!(said.contains("what is staged is encrypted to alice, bob, carol"), "{said}");
+    home.kill_after(&["ship", "../train.toml"], 45);
+    home.run(&["ship", "../train.toml"], 3);
+    assert_eq!(bucket.strangers_see(), [], "nothing is public before the gate");
+    let search = Search::new(&["sample", "1.0.5", "2.0.2", "release-", "drill", "SHA256SUMS", "lifeboat"], Eyes::Owner);
+    let store = bucket.store();
+    let mut objects = 0;
+    for key in bucket.keys(".staging/") {
+        assert_eq!(search.words_in(key.as_bytes()), [""; 0], "{key}");
+        let Some((train, path)) = key.strip_prefix(".staging/").and_then(|key| key.split_once('/')) else { continue };
+        if lifeboat::stores::path::check(path).is_err() || train.starts_with('.') {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        let area = Area::Staging(train.to_owned());
+        wait(store.get(&area, path)).unwrap().unwrap().read_to_end(&mut bytes).unwrap();
+        assert_eq!(search.words_in(&bytes), [""; 0], "{key}");
+        objects += usize::from(path.starts_with("objects/"));
+    }
+    assert_eq!(objects, 16, "each file of both lines is staged once");
+    home.run(&["approve", "--as", "alice", "--yes"], 0);
+    home.run(&["approve", "--as", "bob", "--yes"], 0);
+    home.kill_after(&["ship"], 29);
+    home.run(&["ship"], 0);
+    let pin = Sha256::of(&fs::read(home.dir.join("project/keys/trust.json")).unwrap()).to_string();
+    let said = home.run(&["verify", "1.0.5", &bucket.url(), "--pin", &pin], 0);
+    assert!(said.contains("verifies; approved by alice, bob"), "{said}");
 }

@@ -53,6 +53,7 @@ impl Case<'_> {
         all.extend(files(self.default, WorkflowAt::DefaultBranch));
         let branch: lifeboat::model::BranchName = if self.carry { "main" } else { "release-36.0.0" }.parse().unwrap();
         let line = LineFacts {
+            released_bytes: None,
             branch: branch.clone(),
             base: "b".repeat(40).parse().unwrap(),
             versions: (!self.carry).then(|| ("36.0.5".parse().unwrap(), "36.0.6".parse().unwrap())),
@@ -74,7 +75,7 @@ impl Case<'_> {
         let snapshot = Snapshot {
             repository: "/nowhere".into(),
             lines: vec![line],
-            trust: TrustFacts { root: Sha256::of(b"root"), threshold: 1, hosts: None },
+            trust: TrustFacts { root: Sha256::of(b"root"), threshold: 1, hosts: None, recipients: None },
             unknown: vec![],
         };
         let request = TrainRequest {

@@ -125,6 +125,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
     let branch = |b: &str| BranchName::new(b).unwrap();
     let base: Oid = "b".repeat(40).parse().unwrap();
     let facts = |(name, old, new): &Line| LineFacts {
+        released_bytes: None,
         branch: branch(name),
         base: base.clone(),
         versions: Some((old.parse().unwrap(), new.parse().unwrap())),
@@ -144,10 +145,11 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
         to: None,
         series: SeriesSource::None,
     };
+    let threshold = trust.root.roles.approve.threshold;
     let snapshot = Snapshot {
         repository: "/nowhere".into(),
         lines: lines.iter().map(facts).collect(),
-        trust: TrustFacts { root: trust.digest, threshold: trust.root.roles.approve.threshold, hosts: None },
+        trust: TrustFacts { root: trust.digest, threshold, hosts: None, recipients: None },
         unknown: vec![],
     };
     let request = TrainRequest {
@@ -220,15 +222,13 @@ fn outcome(step: &PlannedStep, view: &TrainView, files: &[PathBuf]) -> Option<Ou
             }
             .into()
         }
+        Step::Encrypt(_) => unreachable!("no store of these trains stages encrypted files"),
         Step::PackHistory(_) => HistoryPacked { pack: None, without: vec![] }.into(),
         Step::Stage(_) => Staged { files: 9, bytes: 9 }.into(),
         Step::VerifyStaged(_) => StagedVerified { files: 9, seen: BTreeMap::new() }.into(),
         Step::Gate(_) => GateOpened { content: Sha256::of(b""), approved_by: vec![] }.into(),
         Step::Seal(s) => {
-            let file = |path: &str, bytes: &[u8]| {
-                let digests = objects.put(bytes).unwrap();
-                SealedFile::new(path, &digests)
-            };
+            let file = |path: &str, bytes: &[u8]| SealedFile::new(path, &objects.put(bytes).unwrap());
             let (content, _) = to_approve(view).unwrap();
             let mut files = vec![
                 file("approvals/content.json", &content.to_bytes().unwrap()),

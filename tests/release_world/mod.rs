@@ -81,7 +81,8 @@ impl Key {
     pub fn new(name: &str, valid_for: Option<Duration>) -> Self {
         let user_id = format!("{name} <{name}@example.org>");
         let created = at(CREATED);
-        let made = generate_with(&KeySpec { user_id: &user_id, created, valid_for, passphrase: None }).unwrap();
+        let made =
+            generate_with(&KeySpec { user_id: &user_id, created, valid_for, passphrase: None, reads: false }).unwrap();
         let GeneratedKey { secret_armored, certificate_armored, fingerprint } = made;
         let armored = secret_armored.expose().to_owned();
         let secret = SecretKey::parse(armored.as_bytes(), name, None, created).unwrap();

@@ -300,6 +300,22 @@ fn a_staging_area_that_strangers_can_read_is_refused_before_anything_is_staged()
     train.adopt().fails(1, &expected);
 }
 
+#[test]
+fn strangers_may_see_what_is_encrypted_and_people_are_told() {
+    let train = SampleTrain::new();
+    without_forge(&train);
+    train.edit(&train.config(), "\nrequired = true\n", "\nrequired = true\nstaging = \"encrypted\"\n");
+    let web = Web::over(&train.store(), false, 0, 0);
+    with_public_url(&train, web.port);
+    let file = train.train_file().display().to_string();
+    let told = "of store `mirror`: they learn that a train is under way and about how large it is, and nothing else";
+    train.run(&["plan", &file]).ends_with(0).says(told);
+    let doctor = train.run(&["doctor"]).ends_with(0);
+    assert!(doctor.stdout.contains("staging: encrypted") && doctor.stdout.contains(told), "{doctor:?}");
+    train.adopt().ends_with(3).says(told);
+    train.release();
+}
+
 /// A server that sends everybody to another one, as one does from `http` to `https`.
 const AWAY: &str = r"
 import http.server, sys

@@ -10,6 +10,7 @@
 
 mod black_hole;
 mod embargo;
+mod encrypted;
 mod gate;
 mod interleaved;
 mod journal;

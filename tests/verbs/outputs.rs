@@ -87,7 +87,10 @@ fn session() -> Seen {
     seen.stored(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stored"));
 
     let other = SampleTrain::new();
+    other.edit(&other.config(), "\nrequired = true\n", "\nrequired = true\nstaging = \"encrypted\"\n");
+    seen.run(&other, 0, &["plan", &other.train_file().display().to_string()]);
     other.to_the_gate();
+    seen.stored(&other.train_dir("drill"));
     seen.run(&other, 0, &["abandon", "--reason", "the fix is wrong"]);
     seen.run(&other, 0, &["status"]);
     seen.run(&other, 0, &["drill", "--manual", &other.root().join("drill").display().to_string()]);

@@ -238,6 +238,7 @@ fn gpg_reads_the_secret_keys_that_are_made_here() {
         created: at(crate::release_world::CREATED),
         valid_for: None,
         passphrase: Some(&passphrase),
+        reads: true,
     };
     let key = generate_with(&spec).unwrap();
     let file = home.0.join("secret.asc");

@@ -41,6 +41,11 @@ pub(super) fn run(place: &LocalProject, args: &Args, bundle: &Path, to: &Path, o
             .hint("run it in a checkout of that project, or name its configuration with `--config`"));
     }
     may_approve(view.trust(), &args.person)?;
+    // What is staged may be encrypted, and is read before anything is agreed to.
+    let own = source.clone().or_else(|| place.config.signing.people.get(&args.person).cloned());
+    if let Some(own) = &own {
+        effects.keys = place.keys_with(&effects, &args.person, own.clone());
+    }
     let scratch = desk.dir().join("review.git");
     let how = Reviewing { clone: &place.config.project.repository, scratch: &scratch, bundled: true };
     let reviewed = super::super::runtime()?.block_on(review(&effects, view, how))?;
@@ -65,8 +70,8 @@ pub(super) fn run(place: &LocalProject, args: &Args, bundle: &Path, to: &Path, o
         prompt::for_word("the train's name", name.as_str(), "to approve all of this", ("--yes", "not approved"))?;
     }
     effects.secrets = place.secrets_by_bundle(&args.person, Some(plan));
-    if let Some(source) = source.or_else(|| place.config.signing.people.get(&args.person).cloned()) {
-        effects.keys = place.keys_with(&effects, &args.person, source);
+    if let Some(own) = own {
+        effects.keys = place.keys_with(&effects, &args.person, own);
     }
     let (approval, expires) = sign(&effects, view, &reviewed, &args.person)?;
     let header = &opened.header;
@@ -174,7 +179,7 @@ impl<'a> Desk<'a> {
                 Some(key) => {
                     let passphrase = key.passphrase.map(|p| (effects.secrets)(&p)).transpose()?;
                     let passphrase = passphrase.as_ref();
-                    decrypt::with_file(&key.bytes, &key.name, passphrase, place.clock.now(), message, &mut out)
+                    decrypt::with_file(&key.bytes, &key.name, passphrase, place.clock.now(), &mut *message, &mut out)
                 }
                 None => decrypt::with_gpg(&mut *message, &mut out),
             }

@@ -14,7 +14,7 @@ use crate::gather;
 use crate::git::GitProgram;
 use crate::git::facts::{BranchFact, UserRepository};
 use crate::host::HostDisk;
-use crate::model::Fingerprint;
+use crate::model::{Fingerprint, PersonId};
 use crate::plan::check_hosts;
 use crate::trust::{TrustedRoot, check_names};
 
@@ -38,6 +38,18 @@ pub(super) fn root(config: &Config, subjects: &Subjects<'_>, work: &mut Work) {
     }
     if let Some(e) = found.as_ref().ok().and_then(|trust| check_hosts(config, &trust.root.hosts).err()) {
         work.now(HealthCheck::from_error("trust", "hosts", Health::Fail, &e));
+    }
+    if let Ok(trust) = &found {
+        // What a plan would refuse.
+        match gather::recipients(config, trust, subjects.now) {
+            Ok(None) => {}
+            Ok(Some(people)) => {
+                let names: Vec<&str> = people.keys().map(PersonId::as_str).collect();
+                let found = format!("staged files are encrypted to {}", names.join(", "));
+                work.now(HealthCheck::ok("trust", "encryption", found));
+            }
+            Err(e) => work.now(HealthCheck::from_error("trust", "encryption", Health::Fail, &e)),
+        }
     }
     work.now(match found {
         Ok(trust) => {

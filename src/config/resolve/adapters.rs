@@ -8,7 +8,7 @@ use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, SigningCon
 use super::{forge, git_address, no_effect, places, unique};
 use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, SignerTable, Spec, StoreTable};
 use crate::effects::{Forge, Signer, Store};
-use crate::model::{Label, RemoteName, RunnerName};
+use crate::model::{Label, RemoteName, RunnerName, Staging};
 use crate::table::{Fault, Faults, Table, Text, TomlDocument, did_you_mean, grammar, not_empty, one_of};
 
 /// `[[runner]]`, and the labels that each offers.
@@ -132,6 +132,7 @@ fn store(
         faults.add(Fault::new(raw.url.span(), message, format!("expected {examples}")));
         return None;
     };
+    let staging = staging(raw.staging.as_ref(), faults);
     let common = StoreTable { name: name?, url: raw.url, public_url };
     let spec = (adapter.parse)(&common, rest, faults)?;
     let role = match raw.required {
@@ -140,7 +141,20 @@ fn store(
         None if counts => StoreRole::Counted,
         None => StoreRole::Required,
     };
-    Some(StoreConfig { name: common.name, public_url: common.public_url, role, spec })
+    Some(StoreConfig { name: common.name, public_url: common.public_url, staging, role, spec })
+}
+
+/// `staging = "encrypted"`.
+fn staging(raw: Option<&Text>, faults: &mut Faults) -> Staging {
+    match raw.map(|text| (text.get_ref().as_str(), text.span())) {
+        None | Some(("private", _)) => Staging::Private,
+        Some(("encrypted", _)) => Staging::Encrypted,
+        Some((other, span)) => {
+            let message = format!("`{other}` is not a mode of staging");
+            faults.add(Fault::new(span, message, "valid here: `private` or `encrypted`"));
+            Staging::Private
+        }
+    }
 }
 
 /// `[forge.<name>]` and `[[remote]]`: no two of them have one name.

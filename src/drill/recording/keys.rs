@@ -11,7 +11,7 @@ use crate::effects::{Clock, Keys, Role, Signer};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Certificate, hash_reader};
 use crate::model::{Fingerprint, PersonId};
-use crate::signers::openpgp::{GeneratedKey, SecretKey, generate};
+use crate::signers::openpgp::{GeneratedKey, SecretKey, generate_for_person};
 use crate::trust::{KeyRole, Person, TrustedRoot};
 
 /// The keys of one dry run.
@@ -30,7 +30,7 @@ pub fn throwaway(real: &TrustedRoot, clock: Arc<dyn Clock>) -> Result<(Throwaway
     let mut keys = BTreeMap::new();
     let mut certificates = BTreeMap::new();
     let mut make = |name: String| -> Result<Fingerprint> {
-        let key = generate(&format!("{name} (dry run, throwaway)"), created)?;
+        let key = generate_for_person(&format!("{name} (dry run, throwaway)"), created)?;
         let fingerprint = key.fingerprint.clone();
         certificates.insert(fingerprint.clone(), Certificate::parse(key.certificate_armored.as_bytes(), &name)?);
         keys.insert(name, key);

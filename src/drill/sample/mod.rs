@@ -226,7 +226,10 @@ impl SampleProject {
     fn key(&self, name: &str, now: Timestamp) -> Result<Fingerprint> {
         // Dated a minute back, so that a clock that is a little behind still takes its signatures.
         let created = now.checked_sub(jiff::SignedDuration::from_mins(1)).context("the clock is wrong")?;
-        let key = openpgp::generate(&format!("{name} (lifeboat drill, throwaway) <{name}@example.org>"), created)?;
+        let user_id = format!("{name} (lifeboat drill, throwaway) <{name}@example.org>");
+        let is_person = PEOPLE.contains(&name);
+        let generate = if is_person { openpgp::generate_for_person } else { openpgp::generate };
+        let key = generate(&user_id, created)?;
         let path = self.dir.join("secret").join(format!("{name}.key"));
         let mut file = fs::OpenOptions::new()
             .write(true)

@@ -102,10 +102,13 @@ fn payload_of(state: &State, prepare: &StepId) -> Result<Vec<u8>> {
     })
 }
 
+/// How many bytes at the start of an artifact are looked at.
+pub(super) const START: usize = 64;
+
 /// Refuses an artifact that could be taken for something else that the release key signs. Its first bytes are read.
 pub(super) fn refuse_disguised(name: &str, bytes: &mut dyn Read) -> Result<Vec<u8>> {
     let mut start = Vec::new();
-    bytes.take(64).read_to_end(&mut start).context(format!("cannot read artifact `{name}`"))?;
+    bytes.take(START as u64).read_to_end(&mut start).context(format!("cannot read artifact `{name}`"))?;
     if name != manifest::NOTES && masquerades(&start) {
         return Err(Error::verification(format!("artifact `{name}` is written like a git object"))
             .hint("its signature by the release key could be taken for that of a tag: find out what made it"));

@@ -151,15 +151,16 @@ async fn line_is_clear(acting: &Acting<'_>, store: &dyn Store, (id, on): (&StepI
                 .map_err(|e| e.detail(format!("it is in the way of `{id}`")))?;
             continue;
         }
-        if is_unchanged(&acting.state, (store, on), &path).await? {
+        let staged = release.staged_file(&file)?;
+        if is_unchanged(&acting.state, (store, on), &staged.path).await? {
             continue;
         }
-        let mut staged = digests_at(store, &staging, &path).await?;
-        if staged.is_none() {
-            again((acting.effects, acting.train), (store, on), &path, &file.digests).await?;
-            staged = digests_at(store, &staging, &path).await?;
+        let mut found = digests_at(store, &staging, &staged.path).await?;
+        if found.is_none() {
+            again((acting.effects, acting.train), (store, on), &staged).await?;
+            found = digests_at(store, &staging, &staged.path).await?;
         }
-        same_or_conflict((store, &staging), &path, &file.digests, staged)?;
+        same_or_conflict((store, &staging), &staged.path, &staged.digests, found)?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod build;
 mod bundle;
 pub(in crate::engine) mod checksum;
 mod draft_advisory;
+mod encrypt;
 mod forge_release;
 mod gate;
 pub(in crate::engine) mod hooks;
@@ -48,7 +49,7 @@ use crate::error::{Error, Result};
 use crate::journal::{State, StepState, StepStatus};
 use crate::model::{Destination, RemoteName, StoreName};
 use crate::step::{
-    Exposure, Kind, OnStore, Outcome, PlannedStep, Prepared, Sealed, StepId, Summed, VerifyStaged, with_kind,
+    Encrypted, Exposure, Kind, OnStore, Outcome, PlannedStep, Prepared, Sealed, StepId, Summed, VerifyStaged, with_kind,
 };
 
 /// What a step acts with.
@@ -103,6 +104,11 @@ pub(super) async fn perform(
 /// Reads every staged file of a line in one store back and compares it; says how many there are.
 pub(super) async fn read_staged(effects: &Effects, state: &State, on: &OnStore) -> Result<usize> {
     verify_staged::read_staged(effects, state, on).await
+}
+
+/// Reads every staged file of a line in one store where they are encrypted, and decrypts it; says how many there are.
+pub(super) async fn read_encrypted(effects: &Effects, state: &State, on: &OnStore) -> Result<usize> {
+    verify_staged::read_encrypted(effects, state, on).await
 }
 
 /// Stages again what the required stores have lost of a train that waits for approvals. One that cannot be asked is asked
@@ -169,6 +175,11 @@ pub(super) fn prepared<'a>(state: &'a State, id: &StepId) -> Result<&'a Prepared
 /// What the `checksum` step `id` made.
 pub(super) fn summed<'a>(state: &'a State, id: &StepId) -> Result<&'a Summed> {
     state.made(id).ok_or_else(|| wrong(id, "sums"))
+}
+
+/// What the `encrypt` step `id` made.
+pub(super) fn encrypted<'a>(state: &'a State, id: &StepId) -> Result<&'a Encrypted> {
+    state.made(id).ok_or_else(|| wrong(id, "encrypted files"))
 }
 
 /// What the `seal` step `id` made.

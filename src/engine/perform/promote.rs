@@ -1,9 +1,10 @@
 //! `promote`: the staged bytes become public, files first.
 
+use super::encrypt::recover;
 use super::stage::{digests_at, is_unchanged, same_or_conflict};
 use super::{Acting, Perform, prepared, summed};
 use crate::effects::{Area, Effects, Store, blocking, read_public};
-use crate::engine::release_files::{LineRelease, Origin, ReleaseFile};
+use crate::engine::release_files::{LineRelease, Origin, ReleaseFile, StagedFile};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
@@ -42,6 +43,7 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
         // What is public cannot be taken back: staged bytes are those that were read when they were verified, or are read
         // once more.
         let is_staged = file.origin != Origin::Sealed
+            && release.is_staged_plain()
             && (is_unchanged(&acting.state, (&*store, step), &path).await?
                 || match digests_at(&*store, &staging, &path).await? {
                     Some(staged) => {
@@ -52,7 +54,8 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
         if is_staged {
             store.promote(&train, &path, &file.digests).await?;
         } else {
-            // Made after the gate, public already, or lost since: the train has the same bytes.
+            // Made after the gate, encrypted in staging, public already, or lost since: the train has the same bytes.
+            at_hand(acting, (&*store, &staging), &release, &file).await?;
             store.put_new(&Area::Public, &path, &source, &file.digests).await?;
         }
         let found = digests_at(&*store, &Area::Public, &path).await?;
@@ -70,6 +73,22 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
         put_public(acting, &*store, &path, &site::release_page(&acting.train.plan().templates, &page)?).await?;
     }
     Ok(Promoted { location: store.public_url(&layout::release_file(&step.version, "")) })
+}
+
+/// Sees to it that the train has a file's bytes: lost ones are decrypted from what is staged.
+async fn at_hand(
+    acting: &Acting<'_>,
+    (store, staging): (&dyn Store, &Area),
+    release: &LineRelease<'_>,
+    file: &ReleaseFile,
+) -> Result<()> {
+    let objects = acting.train.objects();
+    if release.is_staged_plain() || file.origin == Origin::Sealed || objects.has(&file.digests.sha256)? {
+        return Ok(());
+    }
+    let StagedFile { path, .. } = release.staged_file(file)?;
+    let Some(staged) = store.get(staging, &path).await? else { return Ok(()) };
+    blocking(|| recover(acting.effects, objects, (&file.name, &file.digests), staged))
 }
 
 /// Reads a release in a store back and compares it.

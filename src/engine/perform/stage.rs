@@ -1,30 +1,44 @@
 //! `stage`: bytes where only the team can read them.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write};
 
+use super::encrypt::certificates;
 use super::{Acting, Perform};
-use crate::effects::{Area, Capabilities, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking};
-use crate::engine::release_files::LineRelease;
+use crate::effects::{Area, Capabilities, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking, files};
+use crate::engine::release_files::{LineRelease, StagedFile};
 use crate::engine::staged;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, Result};
-use crate::formats::{digests, layout};
+use crate::formats::digests;
+use crate::formats::openpgp::{MessageForm, encrypt};
+use crate::formats::padding::zeros;
 use crate::journal::{State, StepStatus};
-use crate::model::{Digests, StoreName};
-use crate::step::{OnStore, Stage, Staged, StagedVerified, VerifyStaged};
+use crate::model::{Digests, Staging, StoreName};
+use crate::step::{Exposure, OnStore, Stage, Staged, StagedVerified, VerifyStaged};
 
-/// Whether strangers see nothing of a store's staging area.
+/// Whether strangers see nothing of a store's staging area. Where only encrypted files are staged, that they see some is a
+/// warning, which is returned.
 ///
 /// # Errors
-/// They do: nothing may be staged there.
-pub async fn hidden_from_strangers(store: &dyn Store) -> Result<()> {
-    match store.seen_by_strangers().await? {
-        None => Ok(()),
-        Some(seen) => Err(Error::fatal(format!("strangers can read {seen} of store `{}`", store.name())).hint(
+/// They see files that nothing else protects: nothing may be staged there.
+pub async fn hidden_from_strangers(store: &dyn Store, staging: Staging) -> Result<Option<String>> {
+    let seen = match store.staging_exposure() {
+        Exposure::Public => Some("the staging area".to_owned()),
+        Exposure::Local | Exposure::Private => store.seen_by_strangers().await?,
+    };
+    match (seen, staging) {
+        (None, _) => Ok(None),
+        (Some(seen), Staging::Encrypted) => Ok(Some(format!(
+            "strangers can read {seen} of store `{}`: they learn that a train is under way and about how large it is, and \
+             nothing else, since what is staged there is encrypted",
+            store.name()
+        ))),
+        (Some(seen), Staging::Private) => Err(Error::fatal(format!("strangers can read {seen} of store `{}`", store.name())).hint(
             "let the web server refuse everything below `.staging/` (nginx: `location ~ /\\.staging { return 404; }`), or let it \
              run as a user that cannot read it; leave `.staging/` and lists out of a bucket's policy, as in `docs/stores.md`; then \
              `lifeboat doctor` looks again",
-        )),
+        ).hint("or set `staging = \"encrypted\"` in its `[[store]]`: then only what the team can decrypt is staged")),
     }
 }
 
@@ -118,36 +132,53 @@ impl Perform for Stage {
 
 async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
     let store = acting.store(&step.store).await?;
-    if store.staging_exposure() == crate::step::Exposure::Public {
-        return Err(Error::fatal(format!("strangers can read the staging area of store `{}`", step.store))
-            .hint("fix its permissions; `lifeboat doctor` shows what they are"));
-    }
-    hidden_from_strangers(&*store).await?;
+    let mode = if step.encrypt.is_some() { Staging::Encrypted } else { Staging::Private };
+    acting.warn(&Vec::from_iter(hidden_from_strangers(&*store, mode).await?));
     let area = Area::Staging(acting.staging(step)?);
-    let note = staged::Note::bytes_of(acting.train.plan(), acting.nonce()?)?;
-    let note = acting.train.objects().put(&note)?;
-    store.put_new(&area, STAGED_NOTE, &acting.train.objects().path(&note.sha256), &note).await?;
+    note(acting, step, (&*store, &area)).await?;
     let release = LineRelease::staged(&acting.state, step)?;
     let (mut files, mut bytes) = (0, 0);
     for file in release.summed_files() {
-        let path = release.path(&file);
-        let source = acting.train.objects().path(&file.digests.sha256);
-        if store.put_new(&area, &path, &source, &file.digests).await? == PutNew::Existed {
+        let StagedFile { path, digests } = release.staged_file(&file)?;
+        let source = acting.train.objects().path(&digests.sha256);
+        if store.put_new(&area, &path, &source, &digests).await? == PutNew::Existed {
             let found = digests_at(&*store, &area, &path).await?;
-            same_or_conflict((&*store, &area), &path, &file.digests, found)?;
+            same_or_conflict((&*store, &area), &path, &digests, found)?;
         }
         files += 1;
-        bytes += file.digests.size;
+        bytes += digests.size;
     }
     Ok(Staged { files, bytes })
+}
+
+/// Says beside the staged files which train it is: to the team alone. The first note stays.
+async fn note(acting: &Acting<'_>, step: &OnStore, (store, area): (&dyn Store, &Area)) -> Result<()> {
+    if store.stat(area, STAGED_NOTE).await?.is_some() {
+        return Ok(());
+    }
+    let plan = acting.train.plan();
+    let note = staged::Note::bytes_of(plan, acting.nonce()?)?;
+    let objects = acting.train.objects();
+    let note = match step.encrypt.as_ref().and_then(|id| plan.step_of(id)) {
+        None => objects.put(&note)?,
+        Some(encrypted) => {
+            let to = certificates(acting.train.trust(), encrypted)?;
+            let now = acting.effects.clock.now();
+            let padded = |out: &mut dyn Write| {
+                let note = files::copy(&mut note.chain(zeros(note.len() as u64)), out);
+                note.map(drop).context("cannot encrypt the note of a staged train")
+            };
+            objects.put_written(|out| encrypt(&to, now, MessageForm::Binary, out, padded))?
+        }
+    };
+    store.put_new(area, STAGED_NOTE, &objects.path(&note.sha256), &note).await.map(drop)
 }
 
 /// Puts a staged file that a store has lost there again: its bytes are kept with the train.
 pub(super) async fn again(
     (effects, train): (&Effects, &Train),
     (store, step): (&dyn Store, &OnStore),
-    path: &str,
-    digests: &Digests,
+    StagedFile { path, digests }: &StagedFile,
 ) -> Result<()> {
     let area = Area::Staging(staging(&train.state(), step)?);
     let source = train.objects().path(&digests.sha256);
@@ -161,12 +192,12 @@ pub(super) async fn again(
 pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
     let (store, state) = (effects.store(&step.store)?, train.state());
     let area = Area::Staging(staging(&state, step)?);
-    let listed: BTreeSet<String> = store.list(&area, &layout::release(&step.version)).await?.into_iter().collect();
     let release = LineRelease::staged(&state, step)?;
+    let listed: BTreeSet<String> = store.list(&area, &release.staged_below()).await?.into_iter().collect();
     for file in release.summed_files() {
-        let path = release.path(&file);
-        if !listed.contains(&path) {
-            again((effects, train), (&*store, step), &path, &file.digests).await?;
+        let staged = release.staged_file(&file)?;
+        if !listed.contains(&staged.path) {
+            again((effects, train), (&*store, step), &staged).await?;
         }
     }
     Ok(())

@@ -1,15 +1,16 @@
 //! `verify-staged`: staged bytes read back, from a store or from a train's own objects.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{Read, Write};
 
+use super::encrypt::decrypt;
 use super::stage::{all_again, same_or_conflict, staging};
 use super::{Acting, Perform};
-use crate::effects::{Area, Effects, blocking};
-use crate::engine::release_files::{LineRelease, Origin, ReleaseFile};
+use crate::effects::{Area, Effects, Store, blocking};
+use crate::engine::release_files::{LineRelease, Origin, ReleaseFile, StagedFile};
 use crate::engine::view::TrainView;
 use crate::error::{Context as _, Error, Result};
-use crate::formats::{digests, layout};
+use crate::formats::digests::{self, Hasher};
 use crate::journal::{State, StepStatus};
 use crate::model::Digests;
 use crate::step::{OnStore, StagedVerified, VerifyStaged};
@@ -24,7 +25,7 @@ impl Perform for VerifyStaged {
         let mut seen = BTreeMap::new();
         for file in release.summed_files() {
             // Before its bytes are read: whatever is written later gives it another token.
-            let path = release.path(&file);
+            let path = release.staged_file(&file)?.path;
             if let Some(stat) = store.stat(&area, &path).await? {
                 seen.insert(path, stat);
             }
@@ -34,34 +35,124 @@ impl Perform for VerifyStaged {
     }
 }
 
-/// Reads every staged file back, compares, and finds files that are not ours; says how many there are.
+/// Reads every staged file back, compares, and finds files that are not ours; says how many there are. Of encrypted ones it is
+/// compared what is staged; see [`read_encrypted`].
 pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
     let store = effects.store(&step.store)?;
     let area = Area::Staging(staging(state, step)?);
     let release = LineRelease::staged(state, step)?;
-    let files: Vec<(String, ReleaseFile)> = release.summed_files().map(|f| (release.path(&f), f)).collect();
-    let listed: BTreeSet<String> = store.list(&area, &layout::release(&step.version)).await?.into_iter().collect();
-    let ours: BTreeSet<String> = files.iter().map(|(p, _)| p.clone()).collect();
-    if let Some(extra) = listed.difference(&ours).next() {
-        return Err(Error::conflict(format!("store `{}` holds a staged file that is not ours: `{extra}`", step.store))
-            .hint("remove it from the staging area, then `lifeboat ship`"));
+    let mut files: Vec<(StagedFile, ReleaseFile)> = Vec::new();
+    for file in release.summed_files() {
+        files.push((release.staged_file(&file)?, file));
     }
-    for (path, file) in &files {
-        let Some(bytes) = store.get(&area, path).await? else {
-            return Err(Error::fatal(format!("store `{}` has lost the staged `{path}`", step.store))
-                .hint("`lifeboat ship`, where the train is, puts it there again; nothing of it is public"));
-        };
+    // What else lies among encrypted files is of other lines, or nobody ever looks at it.
+    if release.is_staged_plain() {
+        let listed: BTreeSet<String> = store.list(&area, &release.staged_below()).await?.into_iter().collect();
+        let ours: BTreeSet<String> = files.iter().map(|(staged, _)| staged.path.clone()).collect();
+        if let Some(extra) = listed.difference(&ours).next() {
+            return Err(Error::conflict(format!(
+                "store `{}` holds a staged file that is not ours: `{extra}`",
+                step.store
+            ))
+            .hint("remove it from the staging area, then `lifeboat ship`"));
+        }
+    }
+    for (StagedFile { path, digests }, file) in &files {
+        let bytes = open_staged(&*store, &area, path).await?;
         let what = || format!("cannot read `{path}` in store `{}`", store.name());
-        let found = blocking(|| read_reviewed(file, bytes, what))?;
-        same_or_conflict((&*store, &area), path, &file.digests, Some(found))?;
+        let plain = release.is_staged_plain().then_some(file);
+        let found = blocking(|| read_reviewed(plain, bytes, what))?;
+        same_or_conflict((&*store, &area), path, digests, Some(found))?;
     }
     Ok(files.len())
 }
 
-/// The digests of a file that people approve, which may not be disguised; manifest and sums are what they say.
-fn read_reviewed(file: &ReleaseFile, mut bytes: Box<dyn Read + Send>, what: impl Fn() -> String) -> Result<Digests> {
-    let disguises = file.origin == Origin::Listed;
-    let start = if disguises { super::checksum::refuse_disguised(&file.name, &mut *bytes)? } else { Vec::new() };
+async fn open_staged(store: &dyn Store, area: &Area, path: &str) -> Result<Box<dyn Read + Send>> {
+    store.get(area, path).await?.ok_or_else(|| {
+        Error::fatal(format!("store `{}` has lost the staged `{path}`", store.name()))
+            .hint("`lifeboat ship`, where the train is, puts it there again; nothing of it is public")
+    })
+}
+
+/// Reads every staged file of a line in a store where they are encrypted, once: what is staged is what was recorded, and what
+/// is in it, decrypted with a key of this machine, is what people approve. Says how many there are.
+pub(super) async fn read_encrypted(effects: &Effects, state: &State, step: &OnStore) -> Result<usize> {
+    let store = effects.store(&step.store)?;
+    let area = Area::Staging(staging(state, step)?);
+    let release = LineRelease::staged(state, step)?;
+    let mut count = 0;
+    for file in release.summed_files() {
+        let StagedFile { path, digests } = release.staged_file(&file)?;
+        let staged = open_staged(&*store, &area, &path).await?;
+        let size = file.digests.size;
+        let mut plain = Reviewed::new(&file);
+        let (read, decrypted) = blocking(|| decrypt(&*effects.keys, (&file.name, size), staged, &mut plain))?;
+        if read != digests.sha256 {
+            return Err(Error::conflict(format!(
+                "store `{}` has other bytes at `{path}` in its staging area, which is not public",
+                step.store
+            ))
+            .detail(format!("ours: sha256 {}", digests.sha256))
+            .detail(format!("there: sha256 {read}")));
+        }
+        decrypted?;
+        if plain.finish()? != file.digests {
+            return Err(Error::verification(format!(
+                "what is staged of `{}` in store `{}` is not what people approve",
+                file.name, step.store
+            ))
+            .hint("do not approve: ask the operator what was encrypted"));
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Takes the bytes of a file that people approve: its digests, and that it is not disguised.
+struct Reviewed<'a> {
+    file: &'a ReleaseFile,
+    start: Vec<u8>,
+    hasher: Hasher,
+}
+
+impl<'a> Reviewed<'a> {
+    fn new(file: &'a ReleaseFile) -> Self {
+        Self { file, start: Vec::new(), hasher: Hasher::new() }
+    }
+
+    fn finish(self) -> Result<Digests> {
+        if self.file.origin == Origin::Listed {
+            super::checksum::refuse_disguised(&self.file.name, &mut &*self.start)?;
+        }
+        Ok(self.hasher.finish())
+    }
+}
+
+impl Write for Reviewed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let more = super::checksum::START.saturating_sub(self.start.len()).min(bytes.len());
+        self.start.extend_from_slice(&bytes[..more]);
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The digests of a file that people approve, which may not be disguised; manifest and sums are what they say. None is what
+/// is encrypted.
+fn read_reviewed(
+    file: Option<&ReleaseFile>,
+    mut bytes: Box<dyn Read + Send>,
+    what: impl Fn() -> String,
+) -> Result<Digests> {
+    let disguises = file.filter(|file| file.origin == Origin::Listed);
+    let start = match disguises {
+        Some(file) => super::checksum::refuse_disguised(&file.name, &mut *bytes)?,
+        None => Vec::new(),
+    };
     digests::read(&mut std::io::Cursor::new(start).chain(bytes)).context(what())
 }
 
@@ -75,7 +166,7 @@ pub(super) fn read_objects(train: &TrainView, step: &OnStore) -> Result<Option<u
         }
         let name = &file.name;
         let bytes = train.objects().open(&file.digests.sha256)?;
-        if read_reviewed(&file, bytes, || format!("cannot read `{name}` of the bundle"))? != file.digests {
+        if read_reviewed(Some(&file), bytes, || format!("cannot read `{name}` of the bundle"))? != file.digests {
             return Err(Error::verification(format!("`{name}` of the bundle has other bytes than recorded"))
                 .hint("do not approve: ask for the bundle again, and compare its digest by voice"));
         }

@@ -13,7 +13,7 @@ use sequoia_openpgp as openpgp;
 use super::{Certificate, cause};
 use crate::error::{Context as _, Error, Result};
 
-/// The first line of what [`encrypt`] writes.
+/// The first line of what [`encrypt`] writes with [`MessageForm::Armored`].
 pub const BEGIN: &[u8] = b"-----BEGIN PGP MESSAGE-----";
 
 /// A writer behind a lock: the library below wants one that threads could share.
@@ -50,15 +50,24 @@ fn recipients<'a>(valid: &ValidCert<'a>) -> Vec<Recipient<'a>> {
     keys.map(Into::into).collect()
 }
 
-/// Writes what `write` writes as an ASCII-armored message to every key of these certificates that encrypts; `comment` stands
-/// in the armor for all to read.
+/// How a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageForm<'a> {
+    /// As text, for people to carry; the comment stands in it for all to read.
+    Armored(&'a str),
+    /// As bytes.
+    Binary,
+}
+
+/// Writes what `write` writes as a message to every key of these certificates that encrypts. Neither a file's name nor a time is
+/// in it.
 ///
 /// # Errors
 /// A certificate to which nothing can be encrypted; those of `write` and `out`.
 pub fn encrypt(
     to: &[&Certificate],
     now: Timestamp,
-    comment: &str,
+    form: MessageForm<'_>,
     out: &mut (dyn Write + Send),
     write: impl FnOnce(&mut dyn Write) -> Result<()>,
 ) -> Result<()> {
@@ -74,7 +83,12 @@ pub fn encrypt(
     }
     let failed = |e: openpgp::anyhow::Error| Error::fatal("cannot encrypt").because(cause(&e));
     let message = Message::new(Shared(Mutex::new(out)));
-    let message = Armorer::new(message).add_header("Comment", comment).build().map_err(failed)?;
+    let message = match form {
+        MessageForm::Armored(comment) => {
+            Armorer::new(message).add_header("Comment", comment).build().map_err(failed)?
+        }
+        MessageForm::Binary => message,
+    };
     let message = Encryptor::for_recipients(message, keys).build().map_err(failed)?;
     let mut message = LiteralWriter::new(message).build().map_err(failed)?;
     write(&mut message)?;

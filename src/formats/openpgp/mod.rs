@@ -9,7 +9,7 @@ mod hash;
 mod signature;
 
 pub use certificate::{Certificate, Standing};
-pub use encrypt::{BEGIN as MESSAGE_BEGIN, encrypt};
+pub use encrypt::{BEGIN as MESSAGE_BEGIN, MessageForm, encrypt};
 pub use hash::{Hashed, SigningHasher, hash_reader};
 pub use signature::{Detached, SignatureFact, armor};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{broken, quorum};
 use crate::error::Result;
 use crate::plan::{Graph, Plan, PlannedLine};
-use crate::step::{Bundle, Checksum, Kind, Point, Prepare, Promote, Seal, VerifyStaged};
+use crate::step::{Bundle, Checksum, Encrypt, Kind, Point, Prepare, Promote, Seal, VerifyStaged};
 
 pub(super) fn check(graph: &Graph, gate: usize) -> Result<()> {
     let plan = graph.plan();
@@ -74,8 +74,18 @@ fn reaches_a_required_store(graph: &Graph, gate: usize, line: &PlannedLine) -> R
             return Err(broken("the gate waits for every line's verification", &format!("step `{}`", step.id)));
         }
         let Some(Promote(promote)) = step.step.as_a() else { continue };
+        let of_its_sums =
+            |id| plan.step_of::<Encrypt>(id).is_some_and(|e| e.checksum == promote.checksum && !e.to.is_empty());
+        if promote.encrypt.as_ref().is_some_and(|id| !of_its_sums(id)) {
+            return Err(broken(
+                "what is encrypted is what the sums list, for somebody",
+                &format!("step `{}`", step.id),
+            ));
+        }
         let ancestors = graph.ancestors(i);
-        let reads_back = |v: &VerifyStaged| v.0.branch == line.branch && v.0.store == promote.store;
+        let reads_back = |v: &VerifyStaged| {
+            v.0.branch == line.branch && v.0.store == promote.store && v.0.encrypt == promote.encrypt
+        };
         let read_back = (0..graph.len()).find(|&j| graph.at(j).step.as_a().is_some_and(reads_back));
         if !read_back.is_some_and(|j| ancestors[j]) {
             return Err(broken("what is promoted was staged and read back", &format!("step `{}`", step.id)));

@@ -105,6 +105,9 @@ impl Shape {
         }
         for (i, required) in self.stores.iter().enumerate() {
             write!(out, "[[store]]\nname = \"s{i}\"\nurl = \"file:///srv/s{i}\"\nrequired = {required}\n").unwrap();
+            if i % 2 == 1 {
+                out.push_str("staging = \"encrypted\"\n");
+            }
         }
         for i in 0..self.counted {
             write!(out, "[[store]]\nname = \"c{i}\"\nurl = \"file:///srv/c{i}\"\n").unwrap();
@@ -186,6 +189,7 @@ impl Shape {
             }
         };
         let line = |(i, kind): (usize, &LineKind)| LineFacts {
+            released_bytes: None,
             branch: branch(i),
             base: Oid::from_sha1([i as u8; 20]),
             versions: versions(i, kind),
@@ -204,10 +208,16 @@ impl Shape {
             workflows: self.workflows(),
             elsewhere: Default::default(),
         };
+        let recipients = [("alice".parse().unwrap(), ["A".repeat(40).parse().unwrap()].into())].into();
         Snapshot {
             repository: "/srv/sample/.git".into(),
             lines: self.lines.iter().enumerate().map(line).collect(),
-            trust: TrustFacts { root: Sha256::of(b"root"), threshold: self.threshold, hosts: None },
+            trust: TrustFacts {
+                root: Sha256::of(b"root"),
+                threshold: self.threshold,
+                hosts: None,
+                recipients: Some(recipients),
+            },
             unknown: vec!["line `main`: the remote did not answer".to_owned()],
         }
     }

@@ -22,6 +22,7 @@ fn snapshot() -> Snapshot {
     };
     let files = [("github".parse().unwrap(), vec![file("publish.yml"), file("ci.yml")])];
     let line = LineFacts {
+        released_bytes: None,
         branch: "release-1.0.0".parse().unwrap(),
         base: Oid::from_sha1([1; 20]),
         versions: Some(("1.0.4".parse().unwrap(), "1.0.5".parse().unwrap())),
@@ -40,10 +41,11 @@ fn snapshot() -> Snapshot {
         workflows: WorkflowFacts { files: files.into_iter().collect(), ..WorkflowFacts::default() },
         elsewhere: Default::default(),
     };
+    let recipients = [("alice".parse().unwrap(), ["A".repeat(40).parse().unwrap()].into())].into();
     Snapshot {
         repository: "/srv/sample/.git".into(),
         lines: vec![line],
-        trust: TrustFacts { root: Sha256::of(b"root"), threshold: 2, hosts: None },
+        trust: TrustFacts { root: Sha256::of(b"root"), threshold: 2, hosts: None, recipients: Some(recipients) },
         unknown: Vec::new(),
     }
 }

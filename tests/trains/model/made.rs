@@ -10,9 +10,9 @@ use lifeboat::journal::State;
 use lifeboat::model::{Artifact, ArtifactName, Digests, Oid, PersonId, Sha256, TrainNonce};
 use lifeboat::plan::PlanId;
 use lifeboat::step::{
-    AdvisoryDrafted, AdvisoryPublished, Built, Bundled, GateOpened, HistoryPacked, MergedAs, MergedBack, Outcome,
-    Pointed, Prepared, Promoted, Pushed, QuorumReached, Released, RunsPassed, Sealed, Staged, StagedVerified, Step,
-    StepId, Summed, Tested, WorkflowsRestored, WorkflowsSeen, WorkflowsSuppressed,
+    AdvisoryDrafted, AdvisoryPublished, Built, Bundled, Encrypted, GateOpened, HistoryPacked, MergedAs, MergedBack,
+    Outcome, Pointed, Prepared, Promoted, Pushed, QuorumReached, Released, RunsPassed, Sealed, Staged, StagedVerified,
+    Step, StepId, Summed, Tested, WorkflowsRestored, WorkflowsSeen, WorkflowsSuppressed,
 };
 use lifeboat::trust::Approval;
 
@@ -66,6 +66,7 @@ pub fn outcome(step: &Step) -> Outcome {
             artifacts: Vec::new(),
         }
         .into(),
+        Step::Encrypt(_) => Encrypted { files: BTreeMap::new() }.into(),
         Step::PackHistory(_) => HistoryPacked { pack: None, without: Vec::new() }.into(),
         Step::Stage(_) => Staged { files: 3, bytes: 3 }.into(),
         Step::VerifyStaged(_) => StagedVerified { files: 3, seen: BTreeMap::new() }.into(),

@@ -57,7 +57,10 @@ proptest! {
                     if matches!(other.step, Step::Seal(_)) {
                         prop_assert!(seen.contains(&other.id), "{} before {}", step.id, other.id);
                     }
-                    let verification = matches!(other.step, Step::Test(_) | Step::Checksum(_) | Step::VerifyStaged(_));
+                    let verification = matches!(
+                        other.step,
+                        Step::Test(_) | Step::Checksum(_) | Step::Encrypt(_) | Step::VerifyStaged(_)
+                    );
                     if verification && !other.deferrable {
                         prop_assert!(seen.contains(&other.id), "{} before {}", step.id, other.id);
                     }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::approve::homes::two;
+use crate::support::sample_train::SampleTrain;
 
 #[test]
 fn a_second_person_on_another_machine_approves() {
@@ -81,6 +82,18 @@ fn a_train_that_was_amended_is_exported_as_it_is_now() {
     operator.run(&["approve", "--as", "alice", "--yes"]).ends_with(0);
     let ran = operator.run(&["ship"]).ends_with(0);
     assert!(ran.stdout.contains("released"), "{}", ran.stdout);
+}
+
+/// Takes the subkeys out of a person's certificate, here and in what the machine remembers.
+fn signs_only(train: &SampleTrain, person: &str) {
+    use sequoia_openpgp::parse::Parse as _;
+    use sequoia_openpgp::serialize::SerializeInto as _;
+    let cert = sequoia_openpgp::Cert::from_bytes(&fs::read(train.key(person)).unwrap()).unwrap();
+    let cert = cert.strip_secret_key_material().retain_subkeys(|_| false);
+    let name = format!("{}.asc", cert.fingerprint().to_hex());
+    for dir in [train.project().join("keys"), train.state().join("sample/certificates")] {
+        fs::write(dir.join(&name), cert.armored().to_vec().unwrap()).unwrap();
+    }
 }
 
 /// The embargoed parts are gone.
@@ -186,8 +199,9 @@ fn other_staged_bytes_are_found_from_there() {
 fn an_encrypted_bundle_is_for_those_it_names() {
     let (operator, bob) = two();
     operator.0.to_the_gate();
-    let refused = operator.run(&["export", "--to", &operator.mail("x.asc"), "--encrypt-to", "alice"]);
-    refused.fails(2, &["`alice` has no key to which the bundle could be encrypted", "certificate ", "--quick-add-key"]);
+    signs_only(&operator.0, "carol");
+    let refused = operator.run(&["export", "--to", &operator.mail("x.asc"), "--encrypt-to", "carol"]);
+    refused.fails(2, &["`carol` has no key to which the bundle could be encrypted", "certificate ", "--quick-add-key"]);
     assert!(!Path::new(&operator.mail("x.asc")).exists());
     operator
         .run(&["export", "--to", &operator.mail("x.asc"), "--encrypt-to", "mallory"])
@@ -286,4 +300,39 @@ fn a_review_as_json_asks_nothing_and_approves_nothing() {
     assert_eq!((&made["approved"], &made["person"]), (&true.into(), &"alice".into()));
     let status = value(operator.run(&["status", "--json"]).ends_with(0));
     assert_eq!(status[0]["approved_by"], serde_json::json!(["alice"]));
+}
+
+/// Where only encrypted files are staged, another machine decrypts them with the approver's own key, or takes them from a bundle.
+#[test]
+fn what_is_staged_encrypted_is_reviewed_with_the_own_key() {
+    let (operator, bob) = two();
+    let config = operator.0.config();
+    operator.0.edit(&config, "\nrequired = true\n", "\nrequired = true\nstaging = \"encrypted\"\n");
+    let bobs = bob.project().join("lifeboat.toml");
+    operator.0.edit(&bobs, "\nrequired = true\n", "\nrequired = true\nstaging = \"encrypted\"\n");
+    operator.0.to_the_gate();
+    let bundle = operator.exported("bundle.tar", &[]);
+    let ran = bob.approve(&bundle, &operator.mail("bob.json")).ends_with(0);
+    assert!(ran.stdout.contains("8 staged files read back: equal"), "{}", ran.stdout);
+    nothing_in_scratch(&bob.state());
+    // Without the key nothing was reviewed, unless the files came with the bundle.
+    fs::rename(bob.root.join("home/.gnupg"), bob.root.join("home/.away")).unwrap();
+    bob.approve(&bundle, &operator.mail("none.json"))
+        .fails(5, &["the staged files of line", "were not reviewed", "gpg cannot decrypt it", "--bytes"]);
+    fs::remove_dir_all(bob.root.join("home/.gnupg")).ok();
+    fs::rename(bob.root.join("home/.away"), bob.root.join("home/.gnupg")).unwrap();
+    let whole = operator.exported("whole.tar", &["--bytes"]);
+    bob.approve(&whole, &operator.mail("whole.json")).ends_with(0);
+    // Another message to the same people is not what the operator staged.
+    let staged = operator.0.store().join(".staging");
+    let mut objects = Vec::new();
+    for train in fs::read_dir(staged).unwrap().map(|e| e.unwrap().path().join("objects")) {
+        objects.extend(fs::read_dir(train).into_iter().flatten().map(|e| e.unwrap().path()));
+    }
+    objects.sort();
+    fs::remove_file(&objects[0]).unwrap();
+    fs::copy(&objects[1], &objects[0]).unwrap();
+    for bundle in [&bundle, &whole] {
+        bob.approve(bundle, &operator.mail("other.json")).fails(4, &["has other bytes at `objects/"]);
+    }
 }

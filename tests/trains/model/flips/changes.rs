@@ -95,6 +95,7 @@ same_user = false
 name = "mirror"
 url = "file:///srv/mirror"
 public_url = "https://example.org/mirror"
+staging = "private"
 required = true
 
 [[store]]
@@ -305,6 +306,7 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("store.name", "name = \"mirror\"", "name = \"origin\""),
     ("store.url", "/srv/mirror", "/srv/origin"),
     ("store.public_url", "example.org/mirror", "example.org/origin"),
+    ("store.staging", "staging = \"private\"", "staging = \"encrypted\""),
     ("store.required", "required = true", "required = false"),
     ("store.endpoint", "https://s3.example.org", "https://s3.example.net"),
     ("store.region", "eu-west-1", "eu-west-2"),
