@@ -16,6 +16,7 @@ mod git;
 #[path = "../github_double/mod.rs"]
 mod github_double;
 mod leaks;
+mod public_servers;
 mod runner;
 mod s3;
 mod s3_train;

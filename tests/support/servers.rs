@@ -149,6 +149,28 @@ impl Nginx {
     }
 }
 
+/// Caddy with the configuration that `docs/stores.md` shows, over a directory.
+pub struct Caddy {
+    _running: Running,
+    pub port: u16,
+}
+
+impl Caddy {
+    /// Starts it over `root`, with its own files in `dir`.
+    pub fn start(root: &Path, dir: &Path) -> Self {
+        let port = free_port();
+        let shown = snippet("caddy");
+        let text = shown
+            .replace("releases.example.org", &format!("http://127.0.0.1:{port}"))
+            .replace("/srv/releases", &root.display().to_string());
+        let config = dir.join("Caddyfile");
+        fs::write(&config, format!("{{\n\tadmin off\n\tpersist_config off\n}}\n{text}")).unwrap();
+        let mut command = Command::new("caddy");
+        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&config).env("HOME", dir);
+        Self { _running: Running::start(&mut command, port, "caddy"), port }
+    }
+}
+
 /// `rclone serve webdav` over a directory.
 pub struct Rclone {
     _running: Running,
