@@ -71,12 +71,21 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     hints: Vec<String>,
     part: Option<Part>,
+    absent: bool,
 }
 
 impl Error {
     /// Makes an error of `kind`; `message` is a lowercase fragment without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), details: Vec::new(), source: None, hints: Vec::new(), part: None }
+        Self {
+            kind,
+            message: message.into(),
+            details: Vec::new(),
+            source: None,
+            hints: Vec::new(),
+            part: None,
+            absent: false,
+        }
     }
 
     /// An [`ErrorKind::Input`] error.
@@ -150,6 +159,19 @@ impl Error {
     #[must_use]
     pub fn part(&self) -> Option<Part> {
         self.part
+    }
+
+    /// Says that something is missing there, and nothing that is there is wrong.
+    #[must_use]
+    pub fn absent(mut self) -> Self {
+        self.absent = true;
+        self
+    }
+
+    /// Whether something is missing, and nothing that is there is wrong.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.absent
     }
 
     /// What kind of failure this is.

@@ -1,5 +1,6 @@
 //! Verbs that work without a configuration: `verify`, `trust`, `doctor`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,8 +35,13 @@ fn printing<T>(global: &Global, verb: impl FnOnce(&mut Vec<u8>) -> Result<T>) ->
 }
 
 pub(super) fn verify(global: &Global, args: &verify::VerifyArgs) -> Result<ExitCode> {
-    let project_keys = configured(global)?.map(|place| place.config.project.keys);
-    let args = verify::VerifyArgs { project_keys, ..args.clone() };
+    let project = configured(global)?;
+    let mirrors = match &project {
+        Some(project) if args.all_mirrors => project.mirrors()?,
+        _ => BTreeSet::new(),
+    };
+    let project_keys = project.map(|place| place.config.project.keys);
+    let args = verify::VerifyArgs { project_keys, mirrors, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
     let now = whole_seconds(HostClock.now());
     printing(global, |out| verify::run(&args, global.json, Arc::new(HostDisk), &state, now, out))
@@ -56,7 +62,7 @@ pub(super) fn trust(global: &Global, args: &trust::TrustArgs) -> Result<ExitCode
 
 pub(super) fn doctor(global: &Global, args: &doctor::DoctorArgs) -> Result<ExitCode> {
     let code = with_subjects(global, |subjects| {
-        let subjects = doctor::Subjects { person: args.person.as_ref(), ..*subjects };
+        let subjects = doctor::Subjects { person: args.person.as_ref(), store: args.store.as_ref(), ..*subjects };
         printing(global, |out| super::runtime()?.block_on(doctor::run(global.json, &subjects, out)))
     })?;
     Ok(ExitCode::from(code))
@@ -108,6 +114,7 @@ pub(super) fn with_subjects<T>(global: &Global, ask: impl FnOnce(&doctor::Subjec
         workflows_off: &workflows_off,
         outages: &outages,
         person: None,
+        store: None,
     };
     ask(&subjects)
 }

@@ -4,6 +4,7 @@ mod approver;
 pub mod expiry;
 mod machine;
 mod report;
+mod store;
 mod trust;
 
 use std::io::Write;
@@ -21,7 +22,7 @@ use crate::config::{Config, StoreRole};
 use crate::effects::{Clock as _, Forge, Remote, Runner, Store};
 use crate::error::{Error, Part, Result};
 use crate::journal::{Outage, SwitchedOff};
-use crate::model::{Destination, PersonId, Staging, TrainName, counted};
+use crate::model::{Destination, PersonId, Staging, StoreName, TrainName, counted};
 use crate::step::Importance;
 
 /// How long any one answer is waited for.
@@ -35,6 +36,9 @@ pub struct DoctorArgs {
     /// Check what this person needs to approve, and nothing else
     #[arg(long = "as", value_name = "PERSON")]
     pub person: Option<PersonId>,
+    /// Explain what this store does: what is tried out there, what is seen, and what it means for a train
+    #[arg(long, value_name = "NAME", conflicts_with = "person")]
+    pub store: Option<StoreName>,
 }
 
 /// What is looked at.
@@ -63,10 +67,15 @@ pub struct Subjects<'a> {
     pub outages: &'a [(TrainName, Outage)],
     /// Who wants to approve here, if that is all that is asked.
     pub person: Option<&'a PersonId>,
+    /// The store that is explained, if that is all that is asked.
+    pub store: Option<&'a StoreName>,
 }
 
 /// Looks at everything at once and prints what it found; returns the exit code: 0, or 1 if something required fails.
 pub async fn run(json: bool, subjects: &Subjects<'_>, out: &mut dyn Write) -> Result<u8> {
+    if let Some(name) = subjects.store {
+        return store::run(json, &**store::named(subjects, name)?, out).await;
+    }
     let checks = examine(subjects).await;
     if json {
         report::json(&checks, out)?;

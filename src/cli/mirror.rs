@@ -1,20 +1,27 @@
 //! `lifeboat mirror`: fills or repairs a store from another.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::consumer::{configured, project_state};
 use super::keys::digest;
+use super::project::LocalProject;
 use super::verify::{VerifyArgs, trust_of};
 use super::{Global, Output};
-use crate::config::TemplateSet;
-use crate::effects::{Clock as _, Disk, ProgressEvent, Scratch, Store, files};
+use crate::adapter::{Around, Registries};
+use crate::config::{TemplateSet, load_stores};
+use crate::effects::{Clock as _, Disk, NoProgress, Objects, ProgressEvent, Role, Scratch, Store, files};
+use crate::engine::TrainDir;
+use crate::engine::mirrors::{self, MirrorListWriter};
 use crate::error::{Context as _, Error, Result};
+use crate::formats::mirrors::ListedIndex;
 use crate::host::{HostClock, HostDisk};
 use crate::mirror::{Mirror, Mirrored, mirror};
 use crate::model::{ProjectName, Sha256, StoreName, counted, escape, whole_seconds};
 use crate::stores;
+use crate::trust::{SignedIndex, read_index};
 use crate::verify::{Layout, Source};
 
 /// Fill or repair a store from another one, and verify everything on the way
@@ -29,6 +36,9 @@ pub(super) struct Args {
     /// The store to fill: the name of a `[[store]]`, or a directory
     #[arg(value_name = "TO")]
     to: String,
+    /// The file with the `[[store]]` that TO names: for whoever has a bucket or a server, and no configuration of the project
+    #[arg(long, value_name = "FILE")]
+    to_config: Option<PathBuf>,
     /// Take the trust root and the certificates from this directory, which you vouch for, or with a pinned root from another
     /// store's address
     #[arg(long, value_name = "DIR|ADDRESS")]
@@ -46,7 +56,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let from = Source::new(&args.from, Arc::clone(&disk))?;
     let state = |name: &ProjectName| project_state(global, name);
     let asked = VerifyArgs {
-        wanted: "latest".to_owned(),
+        wanted: Some("latest".to_owned()),
         location: Some(args.from.clone()),
         layout: None,
         line: None,
@@ -56,17 +66,23 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         only: Vec::new(),
         output: None,
         clone: None,
+        all_mirrors: false,
+        mirrors: BTreeSet::new(),
     };
     let (trust, state_dir) = runtime.block_on(trust_of(&asked, (&from, Layout::Store), &disk, &state, now))?;
-    let to: Arc<dyn Store> = match &project {
-        Some(project) => match project.destinations()?.stores.iter().find(|(name, _)| name.as_str() == args.to) {
-            Some((_, store)) => Arc::clone(store),
-            None => directory(&args.to, &disk, project.config.stores.iter().map(|s| s.name.as_str()).collect())?,
-        },
-        None => directory(&args.to, &disk, Vec::new())?,
+    let ours = match (&args.to_config, &project) {
+        (Some(file), _) => stores_of(file, &global.registries, &disk)?,
+        (None, Some(project)) => project.destinations()?.stores,
+        (None, None) => BTreeMap::new(),
     };
-    let ours = TemplateSet::default();
-    let templates = project.as_ref().map_or(&ours, |project| &project.config.templates);
+    let named = ours.iter().find(|(name, _)| name.as_str() == args.to);
+    let is_configured = named.is_some() && args.to_config.is_none();
+    let to: Arc<dyn Store> = match named {
+        Some((_, store)) => Arc::clone(store),
+        None => directory(&args.to, &disk, ours.keys().map(StoreName::as_str).collect())?,
+    };
+    let built_in = TemplateSet::default();
+    let templates = project.as_ref().map_or(&built_in, |project| &project.config.templates);
     let own;
     let parent = match &state_dir {
         Some(dir) => dir.as_path(),
@@ -92,10 +108,54 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         now,
     };
     let done = runtime.block_on(mirror(&mirroring));
+    if let (Some(project), Ok(_), true) = (&project, &done, is_configured) {
+        let objects = Objects::new(Arc::clone(&disk), scratch.path().join("objects"));
+        if let Err(e) = runtime.block_on(list_itself(project, &*to, &objects)) {
+            let why = format!("the list of mirrors was not written: {}", e.message());
+            progress.event(ProgressEvent::Note(why));
+        }
+    }
     progress.event(ProgressEvent::Ended);
     let done = done?;
     out.result(text(args, &done), &done)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The stores of a file with nothing else in it. Whoever wrote the file vouches for the hosts that get its credentials.
+fn stores_of(
+    file: &Path,
+    registries: &Registries,
+    disk: &Arc<dyn Disk>,
+) -> Result<BTreeMap<StoreName, Arc<dyn Store>>> {
+    let mut out = BTreeMap::new();
+    for store in load_stores(file, registries, &**disk)? {
+        store.spec.lacks_nothing()?;
+        let around = Around {
+            disk: Arc::clone(disk),
+            clock: Arc::new(HostClock),
+            secrets: Arc::new(crate::signers::resolve),
+            hosts: store.spec.hosts().into_iter().collect(),
+            repository: PathBuf::new(),
+            jobs: None,
+        };
+        out.insert(store.name.clone(), store.spec.open(&around)?);
+    }
+    Ok(out)
+}
+
+/// Names the store in its own list of mirrors, if this machine has the key that signs it.
+async fn list_itself(project: &LocalProject, to: &dyn Store, objects: &Objects) -> Result<()> {
+    let dir = TrainDir::new(project.root().join("mirror"));
+    let effects = project.effects_in(&dir, Arc::new(NoProgress))?;
+    if effects.keys.signer(&Role::Freshness).is_err() {
+        return Ok(());
+    }
+    let trust = project.trust()?;
+    let index = read_index(to, &trust, effects.clock.now()).await?;
+    let listed = |signed: SignedIndex| ListedIndex { counter: signed.index.counter, sha256: Sha256::of(&signed.bytes) };
+    let known: BTreeMap<_, _> = index.map(|signed| (to.name().clone(), listed(signed))).into_iter().collect();
+    let mirrors = mirrors::mirrors(effects.stores.values().map(|s| &**s), &known, &project.config.mirrors);
+    MirrorListWriter { effects: &effects, trust: &trust, objects, mirrors }.write(to).await
 }
 
 /// A directory of this machine as a store.
@@ -106,7 +166,10 @@ fn directory(to: &str, disk: &Arc<dyn Disk>, known: Vec<&str>) -> Result<Arc<dyn
         let error = Error::input(format!("`{}` is neither a configured store nor a directory", escape(to)));
         return Err(match &known[..] {
             [] => error
-                .hint("name a directory, such as `/srv/mirror`; other stores need a `[[store]]` in `lifeboat.toml`"),
+                .hint("name a directory, such as `/srv/mirror`").hint(
+                "for another kind of store write its `[[store]]` into a file, and name both: `--to-config FILE`, and the \
+                 store's name instead of its address",
+            ),
             known => error.hint(format!("expected one of `{}`, or a directory", known.join("`, `"))),
         });
     }

@@ -57,7 +57,9 @@ Exit codes:
   3  the train waits for a person or for a time
   4  a conflict: something exists with other bytes than ours
   5  something is down or busy; try again
-  6  a signature, digest or threshold does not hold";
+  6  a signature, digest or threshold does not hold
+  7  with `verify --all-mirrors`: a mirror is stale
+  8  with `verify --all-mirrors`: files of a mirror are missing";
 
 /// Ships a security release on several release branches at once, when GitHub cannot.
 #[derive(Debug, Parser)]

@@ -283,6 +283,13 @@ impl LocalProject {
         wiring::destinations(&self.config, &self.around(self.secrets()))
     }
 
+    /// The addresses at which strangers find this project's releases: its stores' and those that others run.
+    pub(super) fn mirrors(&self) -> Result<BTreeSet<String>> {
+        let stores = self.destinations()?.stores;
+        let stores = stores.values().map(|store| &**store);
+        Ok(crate::engine::mirrors::mirrors(stores, &BTreeMap::new(), &self.config.mirrors).into_keys().collect())
+    }
+
     /// What adapters get of this machine where no train is run.
     fn around(&self, secrets: SecretResolver) -> Around {
         Around {

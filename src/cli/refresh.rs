@@ -1,6 +1,6 @@
 //! `refresh`: signs indexes again before readers call them stale; for cron.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,10 +12,12 @@ use super::project::LocalProject;
 use super::{Global, Output};
 use crate::effects::{Effects, NoProgress, Objects, Store, locks};
 use crate::engine::index::{IndexWriter, ReleaseHistory, unlisted};
+use crate::engine::mirrors::{self, MirrorListWriter};
 use crate::engine::{TrainDir, publish_keys, until_ours};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::Index;
-use crate::model::StoreName;
+use crate::formats::mirrors::ListedIndex;
+use crate::model::{Sha256, StoreName};
 use crate::trust::{TrustedRoot, read_index};
 
 /// Less than this and it is signed again.
@@ -25,7 +27,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(24 * 3);
 ///
 /// An index is valid for seven days, and is not signed again while three of them are left. Only an index that the freshness
 /// key signed is signed again, and only if it lists every release that this machine made there. Retired versions of abandoned
-/// trains are added.
+/// trains are added. Each store's list of mirrors is brought up to date.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Sign again however fresh it is
@@ -85,6 +87,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             }
         }
     }
+    let list = refreshing.mirrors(place.config.mirrors.clone());
+    for e in runtime.block_on(list) {
+        errors.push(e);
+    }
     place.disk.remove_dir_all(&dir.objects()).context("cannot clear what `refresh` wrote on the way")?;
     out.fail_all(&errors.iter().collect::<Vec<_>>());
     out.result(text(&reports), &reports)?;
@@ -93,6 +99,28 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 }
 
 impl Refreshing<'_> {
+    /// Says in every store that has an index which mirrors there are; gives what failed. A store that is down was reported
+    /// before.
+    async fn mirrors(&self, others: BTreeSet<String>) -> Vec<Error> {
+        let (effects, now) = (self.effects, self.effects.clock.now());
+        let (mut known, mut there) = (BTreeMap::new(), Vec::new());
+        for store in effects.stores.values() {
+            if let Ok(Some(signed)) = read_index(&**store, self.trust, now).await {
+                let index = ListedIndex { counter: signed.index.counter, sha256: Sha256::of(&signed.bytes) };
+                known.insert(store.name().clone(), index);
+                there.push(store);
+            }
+        }
+        let mirrors = mirrors::mirrors(effects.stores.values().map(|store| &**store), &known, &others);
+        let writer = MirrorListWriter { effects, trust: self.trust, objects: self.objects, mirrors };
+        let mut errors = Vec::new();
+        for store in there {
+            let written = writer.write(&**store).await;
+            errors.extend(written.err().map(|e| e.context(format!("list of mirrors of store `{}`", store.name()))));
+        }
+        errors
+    }
+
     async fn store(&self, store: &dyn Store) -> Result<Report> {
         let report = |done, index: Option<&Index>, retired: &BTreeSet<Version>| Report {
             store: store.name().clone(),

@@ -1,6 +1,8 @@
 //! `lifeboat verify`: checks a published release, as a stranger does.
 
-use std::collections::BTreeMap;
+mod all_mirrors;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,8 +25,8 @@ use crate::verify::{Download, Layout, ReleaseQuery, Report, Request, Search, Sou
 #[derive(Debug, Clone, clap::Args)]
 pub struct VerifyArgs {
     /// A version (`1.0.5`, `v1.0.5`), `latest` (of a line: with `--line`), a tag, or a file that you downloaded
-    #[arg(value_name = "VERSION|latest|FILE")]
-    pub wanted: String,
+    #[arg(value_name = "VERSION|latest|FILE", required_unless_present = "all_mirrors")]
+    pub wanted: Option<String>,
     /// The base of a store: `https://…`, `file:///…` or a directory; also a directory with one downloaded release. None: the
     /// directory of FILE
     #[arg(value_name = "ADDRESS")]
@@ -39,6 +41,15 @@ pub struct VerifyArgs {
     /// store's address
     #[arg(long, value_name = "DIR|ADDRESS")]
     pub keys: Option<String>,
+    /// Say of each mirror what it is: current, stale, incomplete, wrong or unreachable
+    ///
+    /// The mirrors are those that ADDRESS and the others name in their signed list. Small files are checked, and that
+    /// artifacts are there with their sizes; a release that is named, such as `latest`, is checked byte by byte on each.
+    #[arg(long, conflicts_with_all = ["layout", "line", "only", "output", "clone"])]
+    pub all_mirrors: bool,
+    /// The addresses of the configured stores and mirrors, if there is a configuration.
+    #[arg(skip)]
+    pub mirrors: BTreeSet<String>,
     /// Where the certificates are without `--keys`, if a configuration says so.
     #[arg(skip)]
     pub project_keys: Option<PathBuf>,
@@ -80,6 +91,9 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start reading")?;
+    if args.all_mirrors {
+        return runtime.block_on(all_mirrors::run(args, json, &disk, state, now, out));
+    }
     let keep = args.output.as_ref().map(|to| Download::begin(Arc::clone(&disk), to)).transpose()?;
     let checked = runtime.block_on(check(args, &disk, state, now, keep.clone()));
     let kept = match (&keep, checked) {
@@ -112,7 +126,8 @@ async fn check(
     keep: Option<Download>,
 ) -> Result<(Report, Source, String)> {
     let is_file = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == PathKind::File);
-    let wanted = ReleaseQuery::parse(&args.wanted, is_file);
+    let text = args.wanted.as_deref().unwrap_or("latest");
+    let wanted = ReleaseQuery::parse(text, is_file);
     let location = match (&args.location, &wanted) {
         (Some(location), _) => location.clone(),
         (None, ReleaseQuery::File(path)) => match path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -120,8 +135,8 @@ async fn check(
             None => ".".to_owned(),
         },
         (None, _) => {
-            return Err(Error::input(format!("where is {}?", escape(&args.wanted)))
-                .hint(format!("name the store's address: `lifeboat verify {} https://…`", escape(&args.wanted))));
+            return Err(Error::input(format!("where is {}?", escape(text)))
+                .hint(format!("name the store's address: `lifeboat verify {} https://…`", escape(text))));
         }
     };
     let source = Source::new(&location, Arc::clone(disk))?;
@@ -229,7 +244,7 @@ fn trusted(
         (Some(pin), _) => RootChoice::Given(pin),
         (None, _) if vouched_for => RootChoice::Directory,
         (None, Some(pin)) => RootChoice::Pinned(pin),
-        (None, None) => return Err(unpinned(&args.wanted, location)),
+        (None, None) => return Err(unpinned(args.wanted.as_deref().unwrap_or("latest"), location)),
     };
     let memory = state_dir.map(|state_dir| Memory { disk, state_dir });
     trust::load_files(keys.files(disk), None, choice, now, memory)

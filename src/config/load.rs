@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::parse_train;
-use super::resolve::parse_beside;
-use super::settings::{Config, TemplateSet, TrainRequest};
+use super::resolve::{parse_beside, parse_stores};
+use super::settings::{Config, StoreConfig, TemplateSet, TrainRequest};
 use crate::adapter::Registries;
 use crate::effects::{Disk, PathKind};
 use crate::error::{Context as _, Error, Result};
@@ -20,6 +20,16 @@ pub fn load(path: &Path, state: Option<&Path>, registries: &Registries, disk: &d
     let mut config = parse_beside(&text(&path, "the configuration", hint, disk)?, &path, state, registries)?;
     config.templates = templates(&config.project.templates, disk)?;
     Ok(config)
+}
+
+/// Reads the `[[store]]` tables of a file at `path` that has nothing else. Paths in the result are absolute.
+///
+/// # Errors
+/// A file that is absent or not UTF-8, and every fault of [`parse`](super::parse).
+pub fn load_stores(path: &Path, registries: &Registries, disk: &dyn Disk) -> Result<Vec<StoreConfig>> {
+    let path = absolute(path)?;
+    let hint = "write one with a `[[store]]` table, as `docs/config.md` describes it";
+    parse_stores(&text(&path, "the file with the store", hint, disk)?, &path, registries)
 }
 
 /// Reads the train file at `path`. Paths in the result are absolute.

@@ -16,7 +16,7 @@ mod specs;
 mod train;
 mod unused;
 
-pub use load::{load, load_train};
+pub use load::{load, load_stores, load_train};
 pub use reserved::reserved;
 pub use resolve::parse;
 pub use sections::{ConfigSection, File, sections};

@@ -233,6 +233,8 @@ keys! {
     pub(super) struct RawRelease {
         /// How many of the stores that do not say `required` must have the train: `2 of 3`. The others get it later.
         pub(super) stores: Option<Text> = "every store that does not say `required = false`",
+        /// The addresses of mirrors that others run: the signed list of mirrors in each store names them beside the stores.
+        pub(super) mirrors: Option<Vec<Text>> = "[]",
     }
 
     /// A git repository to which branches and tags are pushed.

@@ -9,16 +9,17 @@ mod quorum;
 mod recipe;
 mod targets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
 use super::raw::{self, RawBundle, RawProject, RawRelease};
 use super::sections;
-use super::settings::{BundleConfig, Config, Project, TemplateSet};
+use super::settings::{BundleConfig, Config, Project, StoreConfig, TemplateSet};
 use crate::adapter::Registries;
 use crate::bump::VersionRules;
 use crate::error::Result;
+use crate::formats::mirrors::base_address;
 use crate::table::{Fault, Faults, OneOrMany, Text, TomlDocument, grammar, grammar_fault, secrets};
 
 /// Reads the text of a `lifeboat.toml` that lies at `path`; the project's own templates stay empty.
@@ -27,6 +28,23 @@ use crate::table::{Fault, Faults, OneOrMany, Text, TomlDocument, grammar, gramma
 /// Every fault at once, each with file, line, column, the line itself and what would be valid.
 pub fn parse(text: &str, path: &Path, registries: &Registries) -> Result<Config> {
     parse_beside(text, path, None, registries)
+}
+
+/// Reads the `[[store]]` tables of the text of a file at `path` that has nothing else.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_stores(text: &str, path: &Path, registries: &Registries) -> Result<Vec<StoreConfig>> {
+    let mut faults = Faults::default();
+    let mut document = TomlDocument::parse(text, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults.into_error(path, text, &secrets::hide_by_line(text)));
+    }
+    let hidden = secrets::find(document.tree(), &sections::secret_keys(registries), &mut faults);
+    let base = path.parent().unwrap_or(Path::new(""));
+    let stores = adapters::stores(&mut document, base, (None, None), (registries, false), &mut faults);
+    document.finish(&mut faults);
+    if faults.is_empty() { Ok(stores) } else { Err(faults.into_error(path, text, &hidden)) }
 }
 
 /// As [`parse`], where trains are kept in the directory `state`, which no store may share.
@@ -75,6 +93,7 @@ fn resolve(
     let checkout = project.as_ref().map(|p| p.repository.as_path());
     let release = document.section::<RawRelease>("release", faults).unwrap_or_default();
     let counts = release.stores.is_some();
+    let mirrors = mirrors(release.mirrors.as_deref().unwrap_or_default(), faults);
     let stores = adapters::stores(document, base, (checkout, state), (registries, counts), faults);
     let quorum = quorum::resolve(release, &stores, faults);
     let (forges, remotes) = adapters::forges_and_remotes(document, base, registries, faults);
@@ -88,6 +107,7 @@ fn resolve(
         runners,
         stores,
         quorum,
+        mirrors,
         forges,
         remotes,
         signing,
@@ -132,6 +152,19 @@ fn project(raw: &RawProject, base: &Path, faults: &mut Faults) -> Option<Project
         keys: path(&raw.keys, "keys"),
         templates: path(&raw.templates, "release-templates"),
     })
+}
+
+/// The base addresses of mirrors that others run.
+fn mirrors(listed: &[Text], faults: &mut Faults) -> BTreeSet<String> {
+    let one = |text: &Text| {
+        let address = base_address(text.get_ref());
+        if address.is_none() {
+            let label = "expected the base of a store on the web, such as `https://mirror.example.org/acme/`";
+            faults.add(Fault::new(text.span(), "this is not the address of a mirror", label));
+        }
+        address
+    };
+    listed.iter().filter_map(one).collect()
 }
 
 fn bundle(raw: RawBundle, base: &Path, faults: &mut Faults) -> BundleConfig {

@@ -1,6 +1,6 @@
 //! The resolved configuration: every value checked, every default filled in, every path absolute.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -36,6 +36,8 @@ pub struct Config {
     pub stores: Vec<StoreConfig>,
     /// `[release] stores`: how many of the stores that count must have a train before it is *released*.
     pub quorum: Option<u32>,
+    /// `[release] mirrors`: base addresses that others run, each with a final slash.
+    pub mirrors: BTreeSet<String>,
     /// `[forge.<name>]`.
     pub forges: Vec<ForgeConfig>,
     /// `[[remote]]`.

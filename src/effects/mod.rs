@@ -45,7 +45,9 @@ pub(crate) use replaced::{Outlives, replace_file};
 pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
 pub use scratch::Scratch;
 pub use signer::{Keys, Role, Signer};
-pub use store::{Area, Capabilities, PutNew, STAGED_NOTE, Store, read_public};
+pub use store::{
+    Area, Capabilities, Comparison, Guard, Habits, PutNew, STAGED_NOTE, Store, Tried, read_document, read_public,
+};
 
 use crate::error::{Error, Result};
 use crate::model::{Destination, RemoteName, Secret, SecretRef, StoreName};

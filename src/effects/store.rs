@@ -2,10 +2,12 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use super::blocking;
-use crate::error::{Context as _, Result};
-use crate::model::{Digests, Sha256, Stat, StoreName};
+use crate::error::{Context as _, Error, Result};
+use crate::formats::layout::MAX_DOCUMENT;
+use crate::model::{Digests, Secret, Sha256, Stat, StoreName};
 use crate::step::Exposure;
 
 /// Which part of a store a path is in.
@@ -29,6 +31,59 @@ pub struct Capabilities {
     pub conditional_replace: bool,
     /// What a person should know and may accept, one lowercase fragment each.
     pub warnings: Vec<String>,
+}
+
+/// How a store sees to it that what is there is not replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// It never replaces.
+    #[default]
+    Itself,
+    /// It would: each is made under a claim, a small object that says which bytes will be there.
+    Claim,
+}
+
+/// How a store compares what it replaces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Comparison {
+    /// What is there is read under a lock.
+    #[default]
+    Lock,
+    /// `If-Match` with the ETag in quotes, as RFC 9110 has it.
+    QuotedETag,
+    /// `If-Match` with the ETag without quotes.
+    BareETag,
+}
+
+/// What was found when something was tried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tried {
+    /// It is so.
+    Yes,
+    /// It is not so.
+    No,
+    /// It could not be found out.
+    Unknown,
+    /// Stores of this kind have no such thing.
+    #[default]
+    NoSuchThing,
+}
+
+/// How a store does what every store does, and what else it has. Found by acting; no train needs to know it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Habits {
+    /// How it compares what it replaces.
+    pub comparison: Comparison,
+    /// How large files are put where nothing should be.
+    pub large_files: Guard,
+    /// How staged files become public within the store.
+    pub copies: Guard,
+    /// Whether what was sent of an unfinished upload is found again.
+    pub resumes: Tried,
+    /// Whether there are addresses at which anybody can read one object for a while.
+    pub presigns: Tried,
+    /// Whether it keeps what was replaced or removed.
+    pub versions: Tried,
 }
 
 /// What putting a new object found.
@@ -69,6 +124,23 @@ pub trait Store: Send + Sync {
     /// Probes what the store can do, and that staging cannot be read by others.
     async fn check(&self) -> Result<Capabilities>;
 
+    /// Tries out how it does what every store does: for people who ask. It takes longer than [`Store::check`].
+    ///
+    /// # Errors
+    /// The store's.
+    async fn habits(&self) -> Result<Habits> {
+        Ok(Habits::default())
+    }
+
+    /// An address at which anybody can read an object for so long, without credentials; `None` where stores of this kind have
+    /// none. It is as secret as the object.
+    ///
+    /// # Errors
+    /// The store's; credentials that cannot be read.
+    async fn presign(&self, _area: &Area, _path: &str, _lasts: Duration) -> Result<Option<Secret>> {
+        Ok(None)
+    }
+
     /// Looks, as a stranger, whether the staging area can be read or listed at the store's public address; says what was
     /// seen. Nothing is seen where there is no such address, or nobody answers there.
     async fn seen_by_strangers(&self) -> Result<Option<String>> {
@@ -82,16 +154,17 @@ pub trait Store: Send + Sync {
     /// Opens an object, or `None` if it is absent.
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>>;
 
-    /// The signatures that lie under the digests of indexes, by path; see [`crate::formats::layout::index_signature`].
-    async fn index_signatures(&self) -> Result<Vec<String>> {
+    /// The signatures that lie under the digests of indexes and of lists of mirrors, by path; see
+    /// [`crate::formats::layout::is_digest_signature`].
+    async fn digest_signatures(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 
-    /// Removes one of them: of an index that nothing points at any more. Nothing else that is public is ever removed.
+    /// Removes one of them: of a file that was replaced. Nothing else that is public is ever removed.
     ///
     /// # Errors
     /// The store's; another path.
-    async fn remove_index_signature(&self, _path: &str) -> Result<()> {
+    async fn remove_digest_signature(&self, _path: &str) -> Result<()> {
         Ok(())
     }
 
@@ -128,10 +201,26 @@ pub trait Store: Send + Sync {
 }
 
 /// The bytes of a small public object, or `None` if it is absent.
+///
+/// # Errors
+/// The store's; [`crate::error::ErrorKind::Verification`] for one that is longer than [`MAX_DOCUMENT`].
 pub async fn read_public(store: &dyn Store, path: &str) -> Result<Option<Vec<u8>>> {
     let Some(mut source) = store.get(&Area::Public, path).await? else { return Ok(None) };
+    let bytes = read_document(&mut *source, path);
+    bytes.map(Some).map_err(|e| e.context(format!("store `{}`", store.name())))
+}
+
+/// The bytes of an object that is small; whoever can write in a store cannot make this machine read forever.
+///
+/// # Errors
+/// The source's; [`crate::error::ErrorKind::Verification`] for one that is longer than [`MAX_DOCUMENT`].
+pub fn read_document(source: &mut (dyn Read + Send), path: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = blocking(|| source.read_to_end(&mut bytes));
-    read.context(format!("cannot read `{path}` in store `{}`", store.name()))?;
-    Ok(Some(bytes))
+    let read = blocking(|| source.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes));
+    read.context(format!("cannot read `{path}`"))?;
+    if bytes.len() as u64 > MAX_DOCUMENT {
+        let what = format!("`{path}` is longer than the {MAX_DOCUMENT} bytes that it may have");
+        return Err(Error::verification(what).hint("somebody else wrote it: compare it with another store"));
+    }
+    Ok(bytes)
 }

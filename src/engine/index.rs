@@ -159,7 +159,7 @@ impl IndexWriter<'_> {
         })?;
         // Index and signature cannot be replaced as one: the signature of each index stands under the index's own digest,
         // before the index does, so a reader finds the one that fits whatever it read.
-        let before = store.index_signatures().await.unwrap_or_default();
+        let before = store.digest_signatures().await.unwrap_or_default();
         let digests = self.objects.put(&signature)?;
         store.put_new(&Area::Public, &name, &self.objects.path(&digests.sha256), &digests).await?;
         Ok(replace_index(store, old, &bytes, &before).await?.then_some(signature))
@@ -221,11 +221,18 @@ pub(crate) async fn replace_index(
     // Whoever put one of these before the index moved here was too late, and makes another; readers on their way may still
     // want that of the index before this one.
     let kept = [Some(layout::index_signature(bytes)), old.map(layout::index_signature)];
-    for path in before.iter().filter(|path| !kept.iter().flatten().any(|k| k == *path)) {
-        // It is of no use, and does no harm.
-        drop(store.remove_index_signature(path).await);
-    }
+    remove_signatures(store, before, &kept).await;
     Ok(true)
+}
+
+/// Removes signatures that lie under digests, but for those that are kept, and those of another kind of file.
+pub(super) async fn remove_signatures(store: &dyn Store, before: &[String], kept: &[Option<String>]) {
+    let kind = |path: &str| path.split('.').next().map(str::to_owned);
+    let same = |path: &&String| kept.iter().flatten().any(|k| kind(k) == kind(path));
+    for path in before.iter().filter(same).filter(|path| !kept.iter().flatten().any(|k| k == *path)) {
+        // It is of no use, and does no harm.
+        drop(store.remove_digest_signature(path).await);
+    }
 }
 
 /// Brings a file that follows from the index to these bytes, unless the index is no longer this one; says whether it is.

@@ -10,6 +10,7 @@ mod converge;
 pub mod export;
 pub mod import_approvals;
 pub mod index;
+pub mod mirrors;
 mod needed_stores;
 mod next;
 mod other_trains;

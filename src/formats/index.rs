@@ -15,7 +15,7 @@ use crate::model::{BranchName, ProjectName, Sha256, TagName, TrainNonce};
 pub(crate) const FRESH: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// By how much an index may outlive [`FRESH`]: the clocks of two machines differ.
-const SKEW: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const CLOCKS: SignedDuration = SignedDuration::from_hours(1);
 
 /// No index has a higher number: one a second would take thirty thousand years. Whoever steals the freshness key could
 /// otherwise use up all numbers at once.
@@ -114,7 +114,7 @@ impl SignedDocument for Index {
         if self.expires <= self.generated {
             return Err(Error::verification("it expires before it was made"));
         }
-        let longest = FRESH.checked_add(SKEW).and_then(|d| self.generated.checked_add(d).ok());
+        let longest = FRESH.checked_add(CLOCKS).and_then(|d| self.generated.checked_add(d).ok());
         if longest.is_none_or(|l| self.expires > l) {
             let (from, to) = (self.generated, self.expires);
             return Err(Error::verification(format!("it counts from {from} to {to}, longer than seven days"))

@@ -4,6 +4,9 @@ use semver::Version;
 
 use crate::model::{ProjectName, Sha256};
 
+/// How long a file may be that is read whole, in bytes: documents, lists, refs, pages. Hundreds of artifacts take tens of KiB.
+pub const MAX_DOCUMENT: u64 = 4 << 20;
+
 /// The directory of the releases and of their list.
 pub const RELEASES: &str = "releases";
 
@@ -12,6 +15,9 @@ pub const INDEX: &str = "releases/index.json";
 
 /// The signature of the index that was there a moment ago; see [`index_signature`].
 pub const INDEX_SIGNATURE: &str = "releases/index.json.asc";
+
+/// The signed list of mirrors; see [`mirrors_signature`].
+pub const MIRRORS: &str = "releases/mirrors.json";
 
 /// The list of releases as a page.
 pub const INDEX_PAGE: &str = "releases/index.html";
@@ -32,6 +38,20 @@ pub(crate) const KEYS: &str = "keys";
 #[must_use]
 pub fn index_signature(index: &[u8]) -> String {
     format!("releases/index.{}.asc", Sha256::of(index))
+}
+
+/// Where the signature of a list of mirrors with these bytes lies.
+#[must_use]
+pub fn mirrors_signature(list: &[u8]) -> String {
+    format!("releases/mirrors.{}.asc", Sha256::of(list))
+}
+
+/// Whether a path is one of [`index_signature`] or of [`mirrors_signature`]: that of a file which later ones replace.
+#[must_use]
+pub fn is_digest_signature(path: &str) -> bool {
+    let name = path.strip_prefix(RELEASES).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    let digest = name.strip_prefix("index.").or_else(|| name.strip_prefix("mirrors."));
+    digest.and_then(|rest| rest.strip_suffix(".asc")).is_some_and(|digest| digest.parse::<Sha256>().is_ok())
 }
 
 /// The directory of a release.
@@ -85,10 +105,7 @@ pub(crate) fn key_from_release(name: &str) -> String {
 pub(crate) fn is_replaced(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match *parts {
-        [RELEASES, name] => {
-            let digest = name.strip_prefix("index.").and_then(|rest| rest.strip_suffix(".asc"));
-            digest.is_none_or(|digest| digest.parse::<Sha256>().is_err())
-        }
+        [RELEASES, _] => !is_digest_signature(path),
         [RELEASES, _, name] => name == RELEASE_PAGE,
         [RELEASES, ..] => false,
         [KEYS, name] => !name.strip_prefix("trust.").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())),

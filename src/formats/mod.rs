@@ -16,6 +16,7 @@ pub mod glob;
 pub mod index;
 pub mod layout;
 pub mod manifest;
+pub mod mirrors;
 pub mod openpgp;
 pub mod padding;
 pub mod prose;

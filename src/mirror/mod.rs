@@ -20,8 +20,8 @@ use crate::engine::{self, PageWriter, until_ours, write_pages};
 use crate::error::{Error, Result};
 use crate::formats::layout;
 use crate::model::{counted, escape};
-use crate::trust::{SignedIndex, TrustedRoot, read_index};
-use crate::verify::{Source, counting_index};
+use crate::trust::{SignedIndex, SignedMirrors, TrustedRoot, read_index, read_mirrors};
+use crate::verify::{Source, counting_index, counting_list};
 
 /// What is copied, and by whose word.
 pub struct Mirror<'a> {
@@ -74,11 +74,13 @@ pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
         let from = mirror.from.anew();
         let index = mirror.index(&from).await?;
         let before = mirror.there(&index).await?;
+        let list = mirror.list(&from).await?;
         mirror.releases(&from, &index, done).await?;
         engine::publish_keys(mirror.to, mirror.trust).await?;
         let moved = || async { Ok::<_, Error>(mirror.index(&from.anew()).await?.bytes != index.bytes) };
         let ours =
             repository::copy(mirror, &from, done).await? && !moved().await? && mirror.point(&index, before).await?;
+        let ours = ours && mirror.show_list(list).await?;
         done.index = index.index.counter;
         Ok(ours.then_some(()))
     })
@@ -113,6 +115,36 @@ impl Mirror<'_> {
         Ok(Some(there))
     }
 
+    /// The list of mirrors that the other store shows. One that has expired is no use, and no reason to copy nothing.
+    async fn list(&self, from: &Source) -> Result<Option<SignedMirrors>> {
+        let memory = self.state_dir.as_deref().map(|dir| (&*self.disk, dir));
+        let place = escape(&from.place());
+        let found = counting_list(from, self.trust, memory, self.now).await;
+        let found = found.map_err(|e| {
+            e.context(format!("`{place}`"))
+                .hint("nothing was copied; mirror from another store, and inform the project")
+        })?;
+        if found.as_ref().is_some_and(|found| self.now >= found.list.expires) {
+            let why = format!("`{place}`: its list of mirrors has expired, and is not copied");
+            self.progress.event(ProgressEvent::Note(why));
+            return Ok(None);
+        }
+        Ok(found)
+    }
+
+    /// Shows a list of mirrors, unless one that is newer is there; says whether it is so, or another writer was faster.
+    async fn show_list(&self, list: Option<SignedMirrors>) -> Result<bool> {
+        let Some(list) = list else { return Ok(true) };
+        let there = read_mirrors(self.to, self.trust, self.now).await?;
+        let (old, signed) = there.map_or((None, None), |(bytes, signed)| (Some(bytes), signed));
+        if signed.is_some_and(|signed| signed.list.generated >= list.list.generated) {
+            return Ok(true);
+        }
+        let signatures = self.to.digest_signatures().await.unwrap_or_default();
+        copy::put_bytes(self, &layout::mirrors_signature(&list.bytes), &list.signature).await?;
+        engine::mirrors::replace_list(self.to, old.as_deref(), &list.bytes, &signatures).await
+    }
+
     async fn releases(&self, from: &Source, index: &SignedIndex, done: &mut Mirrored) -> Result<()> {
         for (version, entry) in &index.index.releases {
             let before = done.files;
@@ -133,7 +165,7 @@ impl Mirror<'_> {
 
     /// Shows the index, and all that follows from it; says whether it is shown.
     async fn point(&self, from: &SignedIndex, before: Option<SignedIndex>) -> Result<bool> {
-        let signatures = self.to.index_signatures().await.unwrap_or_default();
+        let signatures = self.to.digest_signatures().await.unwrap_or_default();
         copy::put_bytes(self, &layout::index_signature(&from.bytes), &from.signature).await?;
         let old = before.as_ref().map(|b| &b.bytes[..]);
         if !engine::index::replace_index(self.to, old, &from.bytes, &signatures).await? {

@@ -20,6 +20,11 @@ pub(super) async fn copy(mirror: &Mirror<'_>, from: &Source, done: &mut Mirrored
     let Some(refs) = from.read(&path(REFS), DOCUMENT).await? else { return Ok(true) };
     let packs = from.read(&path(PACKS), DOCUMENT).await?.unwrap_or_default();
     let served = Served::read(&packs, &refs)?;
+    // Any other name would be a file that only git's own programs write, such as one that sends readers elsewhere.
+    if let Some((name, _)) = served.refs.iter().find(|(name, _)| !is_branch_or_tag(name)) {
+        let what = format!("`{}` there lists `{}`, which is no branch and no tag", path(REFS), escape(name));
+        return Err(Error::verification(what).hint("nothing of it was copied; mirror from another store"));
+    }
     for pack in &served.packs {
         // A pack without its index is no use to a reader, so the index comes first.
         let idx = format!("{}.idx", pack.trim_end_matches(".pack"));
@@ -51,6 +56,10 @@ pub(super) async fn copy(mirror: &Mirror<'_>, from: &Source, done: &mut Mirrored
         }
     }
     Ok(true)
+}
+
+fn is_branch_or_tag(name: &str) -> bool {
+    (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && !name.split('/').any(|part| part == "..")
 }
 
 /// Copies a file of a pack, by way of this machine.

@@ -67,6 +67,10 @@ pub fn changes(parent: &Plan, child: &Plan) -> Vec<String> {
     if parent.templates != child.templates {
         out.push("templates: the project's own page templates are others".to_owned());
     }
+    if parent.mirrors != child.mirrors {
+        let all = |plan: &Plan| plan.mirrors.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        out.push(format!("mirrors: {} -> {}", escape(&all(parent)), escape(&all(child))));
+    }
     if parent.workflows != child.workflows {
         out.push("workflows: what the project's own workflows do with this train is decided anew".to_owned());
     }

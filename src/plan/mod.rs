@@ -95,6 +95,9 @@ pub struct Plan {
     /// What stores get a second time when it becomes public, because only encrypted files are staged there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub upload_again: BTreeMap<StoreName, UploadAgain>,
+    /// The addresses of mirrors that others run, beside the project's own stores.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub mirrors: BTreeSet<String>,
     /// Facts that could not be had when the plan was made.
     pub unknown: Vec<String>,
     /// The steps, sorted by id.
@@ -358,6 +361,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         workflows,
         templates: config.templates.clone(),
         upload_again: upload_again::upload_again(config, snapshot, &shipped),
+        mirrors: config.mirrors.clone(),
         unknown: unknown(snapshot),
         steps: sketch.finish(),
     };

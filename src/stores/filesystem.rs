@@ -159,12 +159,12 @@ impl Store for FilesystemStore {
         Ok(seen)
     }
 
-    async fn index_signatures(&self) -> Result<Vec<String>> {
-        self.run(Tree::index_signatures)
+    async fn digest_signatures(&self) -> Result<Vec<String>> {
+        self.run(Tree::digest_signatures)
     }
 
-    async fn remove_index_signature(&self, path: &str) -> Result<()> {
-        self.run(|tree| tree.remove_index_signature(path))
+    async fn remove_digest_signature(&self, path: &str) -> Result<()> {
+        self.run(|tree| tree.remove_digest_signature(path))
     }
 
     async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>> {

@@ -1,7 +1,8 @@
 //! The grammar of paths in a store; pure.
 
 use crate::error::{Error, Result};
-use crate::model::{Sha256, escape};
+use crate::formats::layout::is_digest_signature;
+use crate::model::escape;
 
 /// Longest path, in bytes: S3's limit for keys.
 const MAX_PATH: usize = 1024;
@@ -26,22 +27,15 @@ pub fn check_train(train: &str) -> Result<()> {
     if part(train) { Ok(()) } else { Err(refused("train name", train)) }
 }
 
-/// Whether a path is that of an index's signature, see [`crate::formats::layout::index_signature`].
-#[must_use]
-pub fn is_index_signature(path: &str) -> bool {
-    let digest = path.strip_prefix("releases/index.").and_then(|rest| rest.strip_suffix(".asc"));
-    digest.is_some_and(|d| d.parse::<Sha256>().is_ok())
-}
-
 /// Refuses the path of anything else: nothing else that is public is ever removed.
 ///
 /// # Errors
 /// Says which path.
-pub fn check_index_signature(path: &str) -> Result<()> {
-    if is_index_signature(path) {
+pub fn check_digest_signature(path: &str) -> Result<()> {
+    if is_digest_signature(path) {
         return Ok(());
     }
-    Err(Error::fatal(format!("`{}` is not the signature of an index, and stays", escape(path))))
+    Err(Error::fatal(format!("`{}` is not the signature of an index or of a list of mirrors, and stays", escape(path))))
 }
 
 fn part(s: &str) -> bool {
@@ -98,11 +92,13 @@ mod tests {
 
     #[test]
     fn nothing_else_is_taken_for_the_signature_of_an_index() {
-        assert!(is_index_signature(&format!("releases/index.{}.asc", "0a".repeat(32))));
+        for file in ["index", "mirrors"] {
+            assert!(is_digest_signature(&format!("releases/{file}.{}.asc", "0a".repeat(32))));
+        }
         for other in
             ["releases/index.json.asc", "releases/index.json", "releases/1.0.5/SHA256SUMS.alice.asc", "keys/a.asc"]
         {
-            assert!(!is_index_signature(other), "{other}");
+            assert!(!is_digest_signature(other), "{other}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! claims, and objects are never removed by comparison.
 
 mod failure;
+mod habits;
 mod headers;
 mod parts;
 mod table;
@@ -23,8 +24,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::path::Path as Key;
 use object_store::{
-    Attribute, Attributes, CopyMode, CopyOptions, Error as S3Error, GetOptions, ObjectStore as _, ObjectStoreExt as _,
-    PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
+    Attribute, Attributes, CopyMode, CopyOptions, Error as S3Error, GetOptions, ListResult, ObjectStore as _,
+    ObjectStoreExt as _, PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
 };
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::JoinSet;
@@ -34,10 +35,10 @@ use self::failure::{Connector, failed, is_absent, is_unsure};
 use self::parts::PART;
 pub(super) use self::table::ADAPTER;
 use self::table::Spot;
-use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, on_io, reader};
-use crate::effects::{PutNew, SecretResolver, blocking, random};
+use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, admit, on_io, reader};
+use crate::effects::{Habits, PutNew, SecretResolver, blocking, random};
 use crate::error::{Context as _, Error, Result};
-use crate::model::Stat;
+use crate::model::{Secret, Stat};
 
 /// How often a write is tried that is refused although nothing speaks against it, and the first pause between.
 const LOOKS: u32 = 6;
@@ -128,23 +129,32 @@ impl Client {
     }
 
     async fn entries(&self, dir: &str) -> Result<Vec<Entry>> {
-        let root = self.key(dir)?;
-        let listed = self.s3.list_with_delimiter(Some(&root)).await;
-        let listed = listed.map_err(|e| self.failed(&format!("cannot list `{dir}`"), e))?;
+        let listed = self.pages(dir, Some("/")).await?;
         let entry = |key: &Key, is_dir| key.filename().map(|name| Entry { name: name.to_owned(), is_dir });
-        let dirs = listed.common_prefixes.iter().filter_map(|key| entry(key, true));
-        Ok(dirs.chain(listed.objects.iter().filter_map(|o| entry(&o.location, false))).collect())
+        let dirs = listed.iter().flat_map(|page| &page.common_prefixes).filter_map(|key| entry(key, true));
+        let files = listed.iter().flat_map(|page| &page.objects).filter_map(|o| entry(&o.location, false));
+        Ok(dirs.chain(files).collect())
     }
 
     async fn list(&self, dir: &str) -> Result<Vec<String>> {
-        let prefix = format!("{}{dir}/", self.spot.prefix);
-        let (mut found, mut token) = (Vec::new(), None);
+        let listed = self.pages(dir, None).await?;
+        let keys = listed.iter().flat_map(|page| &page.objects).map(|o| o.location.as_ref());
+        Ok(keys.filter_map(|key| key.strip_prefix(&self.spot.prefix)).map(str::to_owned).collect())
+    }
+
+    /// The pages of the list of a directory, or of everything below it.
+    async fn pages(&self, dir: &str, delimiter: Option<&'static str>) -> Result<Vec<ListResult>> {
+        let slash = if dir.is_empty() { "" } else { "/" };
+        let prefix = format!("{}{dir}{slash}", self.spot.prefix);
+        let (mut found, mut seen, mut token) = (Vec::new(), 0, None);
         loop {
-            let options = PaginatedListOptions { page_token: token, ..PaginatedListOptions::default() };
+            let delimiter = delimiter.map(Cow::Borrowed);
+            let options = PaginatedListOptions { page_token: token, delimiter, ..PaginatedListOptions::default() };
             let page = self.s3.list_paginated(Some(&prefix), options).await;
             let page = page.map_err(|e| self.failed(&format!("cannot list `{dir}`"), e))?;
-            let keys = page.result.objects.iter().map(|o| o.location.as_ref());
-            found.extend(keys.filter_map(|key| key.strip_prefix(&self.spot.prefix)).map(str::to_owned));
+            seen += page.result.objects.len() + page.result.common_prefixes.len() + 1;
+            admit(dir, seen)?;
+            found.push(page.result);
             match page.page_token {
                 Some(next) => token = Some(next),
                 None => return Ok(found),
@@ -293,6 +303,16 @@ impl Server for Bucket {
             listed.map(drop).map_err(|e| client.failed("cannot list it", e))
         })
         .await?
+    }
+
+    async fn habits(&self, dir: &str) -> Result<Habits> {
+        let (client, dir) = (self.client()?, dir.to_owned());
+        on_io(async move { client.habits(&dir).await }).await?
+    }
+
+    async fn presign(&self, key: &str, lasts: Duration) -> Result<Option<Secret>> {
+        let (client, key) = (self.client()?, key.to_owned());
+        on_io(async move { client.signed(&key, lasts).await.map(Some) }).await?
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>> {

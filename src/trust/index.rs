@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::formats::index::Index;
 use crate::formats::layout;
 use crate::formats::openpgp::{Detached, Hashed};
-use crate::model::Fingerprint;
+use crate::model::{Fingerprint, ProjectName};
 
 /// Whose signature counts for an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +60,25 @@ pub fn check_index(
     now: Timestamp,
 ) -> Result<SignedIndex> {
     let index = Index::from_bytes(bytes)?;
+    let signature = check_fresh(trust, ("index", &index.project, index.generated), (bytes, signatures), signers, now)?;
+    Ok(SignedIndex { bytes: bytes.to_vec(), index, signature })
+}
+
+/// Checks what a freshness key signs of the root's project, by the first of these signatures that counts; gives that one.
+/// `what` it is, whose and of when.
+///
+/// # Errors
+/// Another project's, no signature that counts.
+pub(super) fn check_fresh(
+    trust: &TrustedRoot,
+    (what, of, generated): (&str, &ProjectName, Timestamp),
+    (bytes, signatures): (&[u8], &[(String, Vec<u8>)]),
+    signers: IndexSigners,
+    now: Timestamp,
+) -> Result<Vec<u8>> {
     let project = &trust.root.project;
-    if index.project != *project {
-        return Err(Error::verification(format!("it is the index of {}, not of {project}", index.project)));
+    if of != project {
+        return Err(Error::verification(format!("it is the {what} of {of}, not of {project}")));
     }
     let mut keys: BTreeSet<Fingerprint> = trust.root.roles.freshness.keys.clone();
     if signers == IndexSigners::Chain {
@@ -72,7 +88,7 @@ pub fn check_index(
     }
     let role = KeyRole { keys };
     let earliest = match signers {
-        IndexSigners::Reader => index.generated.saturating_sub(SKEW).unwrap_or(Timestamp::MIN),
+        IndexSigners::Reader => generated.saturating_sub(SKEW).unwrap_or(Timestamp::MIN),
         IndexSigners::Current | IndexSigners::Chain => Timestamp::MIN,
     };
     let window = Window { earliest, recorded: None, good_at: None, now };
@@ -82,7 +98,7 @@ pub fn check_index(
         let checked = Detached::parse(signature, name)
             .and_then(|s| check_key_signature(trust, ("freshness", &role), &s, &hashed, &window));
         match checked {
-            Ok(_) => return Ok(SignedIndex { bytes: bytes.to_vec(), index, signature: signature.clone() }),
+            Ok(_) => return Ok(signature.clone()),
             Err(e) => why = Some(e),
         }
     }

@@ -7,6 +7,7 @@ mod approval_file;
 mod index;
 mod judge;
 mod load;
+mod mirrors;
 mod own_keys;
 mod recipients;
 mod root;
@@ -28,6 +29,7 @@ pub use load::{
     KeyFiles, Memory, PIN, PINNED_ROOT, REMEMBERED, RootChoice, load, load_files, load_remembering, pin, pin_root,
     pinned, pinned_root, remember,
 };
+pub use mirrors::{SignedMirrors, check_mirrors, read_mirrors};
 pub use own_keys::{check_names, check_own_key, judge_own, prove_key};
 pub use recipients::{recipients, usable};
 pub use root::{FILE, KeyRole, PeopleRole, Person, Roles, Root};

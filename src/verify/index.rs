@@ -129,7 +129,7 @@ pub(crate) async fn counting_index(
 }
 
 /// Remembers an index, unless one that is newer was seen.
-fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex, trust: &TrustedRoot) -> Result<()> {
+pub(super) fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex, trust: &TrustedRoot) -> Result<()> {
     let root = Some(trust.root.version);
     let found = Seen { counter: signed.index.counter, digest: Sha256::of(&signed.bytes), root };
     let before = remembered(disk, path)?;
@@ -150,8 +150,8 @@ fn remember(disk: &dyn Disk, path: &Path, signed: &SignedIndex, trust: &TrustedR
 
 /// The index by a signature that counts. A reader may come between the writes of the index and of the signature beside it;
 /// the one under the index's own digest was there before.
-async fn read(judge: Judge<'_>) -> Result<SignedIndex> {
-    let missing = |name: &str| Error::verification(format!("`{name}` is missing"));
+pub(super) async fn read(judge: Judge<'_>) -> Result<SignedIndex> {
+    let missing = |name: &str| Error::verification(format!("`{name}` is missing")).absent();
     let beside = layout::INDEX_SIGNATURE.to_owned();
     let bytes = judge.source.read(layout::INDEX, DOCUMENT).await?.ok_or_else(|| missing(layout::INDEX))?;
     let check = |name: String, signature: Vec<u8>| {
@@ -193,7 +193,7 @@ pub(super) async fn clock_is_not_behind(request: &Request) -> Result<()> {
     }
 }
 
-fn fresh(index: &Index, now: Timestamp) -> Result<()> {
+pub(super) fn fresh(index: &Index, now: Timestamp) -> Result<()> {
     if now >= index.expires {
         let why = format!(
             "it is stale: good until {}, and this machine's clock says {}",
@@ -227,7 +227,7 @@ fn lists(index: &Index, release: &CheckedRelease) -> Result<()> {
 }
 
 /// One memory for each store: every store has an index with a counter of its own.
-fn file(state_dir: &Path, trust: &TrustedRoot, source: &Source) -> PathBuf {
+pub(super) fn file(state_dir: &Path, trust: &TrustedRoot, source: &Source) -> PathBuf {
     let place = Sha256::of(source.place().as_bytes()).hex();
     state_dir.join(format!("{}.{}{SEEN_SUFFIX}", trust.root.project, &place[..16]))
 }

@@ -9,6 +9,7 @@ mod find;
 mod index;
 mod keep;
 mod keys;
+mod mirrors;
 mod people;
 mod release;
 mod report;
@@ -35,11 +36,16 @@ pub use index::SEEN_SUFFIX;
 pub(crate) use index::counting_index;
 pub use keep::Download;
 pub use keys::fetch_keys;
+pub(crate) use mirrors::counting_list;
+pub use mirrors::{JudgedMirror, MirrorState, MirrorsReport, MirrorsRequest, all_mirrors};
 pub(crate) use release::DOCUMENT;
 pub use report::{Check, Report, Verdict};
 pub use source::Source;
 
 pub use bounds::{MAX_COUNT, MAX_SIZE};
+
+/// The newest list of mirrors that was seen lies beside the highest index, with this suffix.
+const MIRRORS_SEEN_SUFFIX: &str = ".mirrors-seen.json";
 
 /// What lies at the location that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +113,7 @@ impl Request {
         if self.incomplete() {
             return Error::input(format!("`{name}` is not in `{}`", self.source.place()));
         }
-        Error::verification(format!("`{name}` is missing"))
+        Error::verification(format!("`{name}` is missing")).absent()
     }
 
     /// Whether what is checked is somebody's own copy of one release.

@@ -47,24 +47,30 @@ pub(super) async fn check(
 
     let role = &request.trust.root.roles.approve;
     let mut judgement = Judgement::new("approvals", role);
-    // Those who might count if their files or certificates were here.
-    let mut lacking = 0;
+    // Those who might count if their files or certificates were here, or there.
+    let (mut lacking, mut missing, mut wrong) = (0, 0, false);
     for person in &role.people {
         let left = read(request, person).await?;
-        if left.is_none() && request.incomplete() {
-            lacking += 1;
-        }
+        lacking += usize::from(left.is_none() && request.incomplete());
+        missing += usize::from(left.is_none());
         if let Some(left) = left {
             let counted = left.and_then(|left| count(request, release, &content, window, person, &left));
             lacking += usize::from(counted.as_ref().is_err_and(|e| e.kind() == ErrorKind::Input));
+            missing += usize::from(counted.as_ref().is_err_and(Error::is_absent));
+            wrong |= counted.as_ref().is_err_and(|e| !e.is_absent());
             judgement.add(person.as_str(), counted);
         }
     }
     for person in strangers(request)? {
         judgement.add(&person, Err(Error::verification("not an approver by this trust root")));
     }
-    let own = judgement.counted.len() + lacking >= judgement.threshold as usize;
-    let short = |e: Error| if own { Error::input(explain(&e)) } else { e };
+    let enough = |more: usize| judgement.counted.len() + more >= judgement.threshold as usize;
+    let (own, absent) = (enough(lacking), !wrong && enough(missing));
+    let short = |e: Error| match (own, absent) {
+        (true, _) => Error::input(explain(&e)),
+        (false, true) => e.absent(),
+        (false, false) => e,
+    };
     let result = judgement.require().map_err(short).map(|people| {
         report.approved_by = people;
         let names: Vec<String> = report.approved_by.iter().map(ToString::to_string).collect();

@@ -13,8 +13,8 @@ use crate::formats::tag;
 use crate::model::{Artifact, Digests, PersonId, Sha256, Sha512, counted, escape};
 use crate::trust::{LineSums, sum_signature_names};
 
-/// The longest document that is read into memory: hundreds of artifacts take tens of KiB.
-pub(crate) const DOCUMENT: u64 = 4 << 20;
+/// The longest document that is read into memory.
+pub(crate) const DOCUMENT: u64 = crate::formats::layout::MAX_DOCUMENT;
 /// The longest signature that is read.
 pub(super) const SIGNATURE: u64 = 64 << 10;
 

@@ -33,6 +33,9 @@ pub struct Check {
     /// It failed for something that is the reader's own to fix: a file or a certificate that is missing here.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
+    /// It failed because a file is missing; nothing that is there is wrong.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
 }
 
 /// Everything that was checked of a release.
@@ -73,12 +76,17 @@ impl Report {
 
     /// Notes a check that was made; what it found, if it holds.
     pub(super) fn note(&mut self, what: impl Into<String>, result: Result<String>) -> bool {
-        let (verdict, detail, own) = match result {
-            Ok(detail) => (Verdict::Passed, detail, false),
-            Err(e) => (Verdict::Failed, explain(&e), e.kind() == ErrorKind::Input),
+        let what = what.into();
+        let check = match result {
+            Ok(detail) => Check { what, verdict: Verdict::Passed, detail, own: false, missing: false },
+            Err(e) => {
+                let (own, missing) = (e.kind() == ErrorKind::Input, e.is_absent());
+                Check { what, verdict: Verdict::Failed, detail: explain(&e), own, missing }
+            }
         };
-        self.checks.push(Check { what: what.into(), verdict, detail, own });
-        verdict == Verdict::Passed
+        let passed = check.verdict == Verdict::Passed;
+        self.checks.push(check);
+        passed
     }
 
     pub(super) fn not_checked(&mut self, what: impl Into<String>, why: impl Into<String>) {
@@ -87,7 +95,7 @@ impl Report {
 
     /// Notes what a reader should know beside the checks.
     pub(super) fn say(&mut self, what: impl Into<String>, verdict: Verdict, detail: impl Into<String>) {
-        self.checks.push(Check { what: what.into(), verdict, detail: detail.into(), own: false });
+        self.checks.push(Check { what: what.into(), verdict, detail: detail.into(), own: false, missing: false });
     }
 
     /// The checks that failed.

@@ -103,6 +103,24 @@ impl Source {
         Ok(found)
     }
 
+    /// How long a file is, without reading it: `None` if it is absent, and in it if nobody says.
+    ///
+    /// # Errors
+    /// A link, a source that cannot be reached.
+    pub(super) async fn size(&self, path: &str) -> Result<Option<Option<u64>>> {
+        plain(path)?;
+        match &self.at {
+            Place::Web(web) => web.size(path).await,
+            Place::Directory { disk, root } => {
+                if !is_file(&**disk, root, path, u64::MAX)? {
+                    return Ok(None);
+                }
+                let entry = disk.entry(&root.join(path)).context(format!("cannot look at `{path}`"))?;
+                Ok(entry.map(|entry| Some(entry.size)))
+            }
+        }
+    }
+
     /// The same place, of which nothing was read yet.
     pub(crate) fn anew(&self) -> Self {
         Self { at: self.at.clone(), read: Arc::default() }

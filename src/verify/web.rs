@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_LENGTH;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use tokio::time::Instant;
 
 use super::bounds::too_long;
@@ -115,10 +116,18 @@ impl Web {
     }
 
     async fn get(&self, path: &str, limit: u64) -> Result<Option<Answer>> {
+        let answer = self.ask(Method::GET, path).await?;
+        if answer.as_ref().and_then(|a| a.response.content_length()).is_some_and(|n| n > limit) {
+            return Err(too_long(path, limit));
+        }
+        Ok(answer)
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<Option<Answer>> {
         let url = self.base.join(path).context(format!("cannot form the address of `{path}`"))?;
         let what = format!("cannot read `{url}`");
         let deadline = Deadline { start: Instant::now(), patience: self.patience };
-        let response = deadline.keep(0, &what, self.client.get(url).send()).await?;
+        let response = deadline.keep(0, &what, self.client.request(method, url).send()).await?;
         match response.status() {
             StatusCode::OK => {}
             // A bucket whose listing is not public answers 403 for what it does not have.
@@ -129,10 +138,17 @@ impl Web {
             }
             status => return Err(Error::fatal(format!("{what}: the server says {status}"))),
         }
-        if response.content_length().is_some_and(|n| n > limit) {
-            return Err(too_long(path, limit));
-        }
         Ok(Some(Answer { response, deadline, received: 0, what }))
+    }
+
+    /// How long a file is, without reading it: `None` if it is absent, and in it if the server does not say.
+    pub(super) async fn size(&self, path: &str) -> Result<Option<Option<u64>>> {
+        let found = match self.ask(Method::HEAD, path).await {
+            Err(e) if e.kind() == ErrorKind::Fatal => self.ask(Method::GET, path).await?,
+            found => found?,
+        };
+        let header = |answer: &Answer| answer.response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+        Ok(found.as_ref().map(header))
     }
 
     pub(super) async fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {

@@ -15,6 +15,7 @@ mod forges;
 mod git;
 #[path = "../github_double/mod.rs"]
 mod github_double;
+mod hostile_server;
 mod leaks;
 mod public_servers;
 mod runner;

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic; clippy knows only `#[test]` functions")]
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use lifeboat::effects::{Area, PutNew};
+use lifeboat::effects::{Area, Comparison, Guard, Habits, PutNew, Tried};
 use lifeboat::error::ErrorKind;
 use lifeboat::model::{Digests, Sha256};
 
@@ -184,4 +185,51 @@ async fn unfinished_uploads_go_with_the_staging_area() {
     assert_eq!(unfinished(), 1);
     bucket.store().clear_staging("train-1").await.unwrap();
     assert_eq!(unfinished(), 0);
+}
+
+/// What the server is like is found by acting: radosgw as documented, and a bucket that was made to keep versions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn habits_are_found_by_acting() {
+    let bucket = Bucket::new();
+    let want = Habits {
+        comparison: Comparison::BareETag,
+        large_files: Guard::Claim,
+        copies: Guard::Claim,
+        resumes: Tried::Yes,
+        presigns: Tried::Yes,
+        versions: Tried::No,
+    };
+    assert_eq!(bucket.store().habits().await.unwrap(), want);
+    assert_eq!(bucket.keys(""), [""; 0], "what was tried out is removed");
+    assert!(!bucket.signed(reqwest::Method::GET, &[("uploads", "")], "").contains("<Upload>"));
+    let on = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
+              </VersioningConfiguration>";
+    bucket.signed(reqwest::Method::PUT, &[("versioning", "")], on);
+    assert_eq!(bucket.store().habits().await.unwrap(), Habits { versions: Tried::Yes, ..want });
+}
+
+/// Any HTTP client reads one object with it, no other, and not forever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_presigned_address_is_good_for_one_object_and_ends() {
+    let (bucket, dir) = (Bucket::new(), tempfile::tempdir().unwrap());
+    let (store, source) = (bucket.store(), dir.path().join("source"));
+    std::fs::write(&source, "bytes").unwrap();
+    for path in ["releases/1.0.0/a", "releases/1.0.0/b"] {
+        store.put_new(&staging(), path, &source, &Digests::of(b"bytes")).await.unwrap();
+    }
+    let area = staging();
+    let at = |lasts: u64| store.presign(&area, "releases/1.0.0/a", Duration::from_secs(lasts));
+    let url = at(60).await.unwrap().unwrap();
+    let read = async |url: &str| {
+        let answer = reqwest::get(url).await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap())
+    };
+    assert_eq!(read(url.expose()).await, (200, "bytes".into()));
+    assert_eq!(read(&url.expose().replace("/a?", "/b?")).await.0, 403);
+    assert_eq!(read(url.expose().split('?').next().unwrap()).await.0, 403, "without the signature");
+    let (short, begun) = (at(1).await.unwrap().unwrap(), Instant::now());
+    while read(short.expose()).await.0 != 403 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never ends");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }

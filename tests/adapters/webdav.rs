@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lifeboat::adapter::Around;
-use lifeboat::effects::{Clock, Store};
+use lifeboat::effects::{Area, Clock, Comparison, Habits, Store, Tried};
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::model::{Secret, SecretRef, Sha256};
 
 use crate::support::faulty_proxy::{self, Fault};
-use crate::support::radosgw::{ACCESS_KEY, SECRET_KEY};
+use crate::support::radosgw::{ACCESS_KEY, Bucket, SECRET_KEY};
 use crate::support::sample_train::{Ran, SampleTrain};
 use crate::support::servers::{Nginx, PASSWORD, Rclone, USER};
 use crate::support::store_contract::{Fixture, Interrupted, holds};
@@ -123,6 +123,17 @@ async fn nginx_passes_the_contract() {
     .await;
 }
 
+/// What a server of files is like: locks, whole uploads, and no addresses but its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn habits_of_nginx() {
+    let base = crate::support::scratch();
+    let nginx = Nginx::start(base.path());
+    let store = fixture(0, &nginx.root, (nginx.dav, nginx.public), "/releases").store;
+    let want = Habits { comparison: Comparison::Lock, resumes: Tried::No, ..Habits::default() };
+    assert_eq!(store.habits().await.unwrap(), want);
+    assert!(store.presign(&Area::Public, "a", std::time::Duration::from_secs(60)).await.unwrap().is_none());
+}
+
 /// More stores than the contract takes.
 const ENOUGH: u64 = 200;
 
@@ -186,4 +197,41 @@ pub(crate) fn released_and_verified(train: &SampleTrain, url: &str) {
     let ran = stranger(&["1.0.5", url]).ends_with(0);
     assert!(ran.stdout.ends_with("sample 1.0.5 verifies; approved by alice, bob\n"), "{}", ran.stdout);
     stranger(&["2.0.2", url]).ends_with(0);
+}
+
+/// A volunteer without any configuration of the project has a web server or a bucket, and describes it in a file.
+#[test]
+fn a_volunteer_fills_a_server_of_their_own() {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    train.release();
+    let nginx = Nginx::start(&train.root().join("web"));
+    let bucket = Bucket::new();
+    let (from, pin) = (train.store().display().to_string(), fs::read(train.project().join("keys/trust.json")).unwrap());
+    let (pin, home) = (Sha256::of(&pin).hex(), tempfile::tempdir().unwrap());
+    let file = home.path().join("mirror.toml");
+    let web = format!(
+        "[[store]]\nname = \"web\"\nurl = \"dav://127.0.0.1:{}/releases\"\nuser = \"{USER}\"\n\
+         password = {{ env = \"DAV_PASSWORD\" }}\n",
+        nginx.dav
+    );
+    let far = format!("[[store]]\nname = \"far\"\nurl = \"s3://{}\"\n{}", bucket.name, bucket.table(&bucket.endpoint));
+    fs::write(&file, format!("{web}{far}")).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = train.command(args);
+        command.env("HOME", home.path()).env_remove("LIFEBOAT_STATE").current_dir(home.path());
+        command.env("DAV_PASSWORD", PASSWORD).env("KEY", ACCESS_KEY).env("SECRET", SECRET_KEY);
+        Ran::of(&mut command)
+    };
+    let mirror = |to: &str| run(&["mirror", "--pin", &pin, "--to-config", file.to_str().unwrap(), &from, to]);
+    for (to, url) in [("web", format!("http://127.0.0.1:{}", nginx.public)), ("far", bucket.url())] {
+        let ran = mirror(to).ends_with(0);
+        assert!(ran.stdout.contains("copied    1.0.5, 2.0.2"), "{ran:?}");
+        run(&["verify", "--pin", &pin, "1.0.5", &url]).ends_with(0);
+        let again = mirror(to).ends_with(0);
+        assert!(again.stdout.contains("unchanged 1.0.5, 2.0.2\n  0 files, 0 bytes"), "{again:?}");
+    }
+    mirror("wide").fails(2, &["`wide` is neither a configured store nor a directory", "expected one of `far`, `web`"]);
+    fs::write(&file, format!("{web}[project]\nname = \"acme\"\n")).unwrap();
+    mirror("web").fails(2, &["mirror.toml", "project"]);
 }

@@ -164,7 +164,7 @@ impl Caddy {
             .replace("releases.example.org", &format!("http://127.0.0.1:{port}"))
             .replace("/srv/releases", &root.display().to_string());
         let config = dir.join("Caddyfile");
-        fs::write(&config, format!("{{\n\tadmin off\n\tpersist_config off\n}}\n{text}")).unwrap();
+        fs::write(&config, format!("{{\n\tadmin off\n}}\n{text}")).unwrap();
         let mut command = Command::new("caddy");
         command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&config).env("HOME", dir);
         Self { _running: Running::start(&mut command, port, "caddy"), port }

@@ -58,7 +58,7 @@ fn the_code_has_the_paths_of_the_page() {
     let mut paths = [layout::INDEX, layout::INDEX_SIGNATURE, layout::INDEX_PAGE, layout::LATEST, layout::ROOT_PAGE]
         .map(str::to_owned)
         .to_vec();
-    paths.push(layout::index_signature(b"index"));
+    paths.extend([layout::index_signature(b"index"), layout::mirrors_signature(b"list"), layout::MIRRORS.to_owned()]);
     paths.extend([FILE, PAGE_DATA, layout::RELEASE_PAGE].map(|name| layout::release_file(&version, name)));
     paths.push(layout::key("trust.json"));
     paths.push(layout::key(&format!("{}.asc", Sha256::of(b"key").hex().to_uppercase())));
@@ -84,8 +84,14 @@ fn a_train_leaves_a_store_as_the_page_says() {
     for path in &found {
         assert!(documented.iter().any(|(_, is)| is.is_match(path)), "`{path}` is not in docs/layout.md");
     }
-    // What only later trains, or a new trust root, bring.
-    let later = ["keys/trust.{number}.json", "keys/trust.json.{person}.asc", "keys/trust.{number}.json.{person}.asc"];
+    // What only later trains, a new trust root, or a store with a public address bring.
+    let later = [
+        "keys/trust.{number}.json",
+        "keys/trust.json.{person}.asc",
+        "keys/trust.{number}.json.{person}.asc",
+        "releases/mirrors.json",
+        "releases/mirrors.{digest}.asc",
+    ];
     for (path, is) in documented.iter().filter(|(path, _)| !later.contains(&path.as_str())) {
         assert!(found.iter().any(|f| is.is_match(f)), "the store has no `{path}`: {found:?}");
     }

@@ -9,7 +9,9 @@ use lifeboat::formats::approval::Statement;
 use lifeboat::formats::content::Content;
 use lifeboat::formats::index::Index;
 use lifeboat::formats::manifest::Manifest;
+use lifeboat::formats::mirrors::{ListedIndex, ListedMirror, MirrorList};
 use lifeboat::formats::signed::{SignedDocument, from_bytes};
+use lifeboat::model::{ProjectName, Sha256};
 use lifeboat::trust::Root;
 use serde_json::{Map, Value, json};
 
@@ -135,10 +137,10 @@ fn objects(value: &Value, at: &str, out: &mut Vec<String>) {
 }
 
 /// Maps from names to values, in which no key is required.
-const MAPS: &[&str] = &["/releases", "/latest/lines", "/people", "/withdrawn", "/advisories"];
+const MAPS: &[&str] = &["/releases", "/latest/lines", "/people", "/withdrawn", "/advisories", "/mirrors"];
 
 /// Fields that are absent while they have nothing to say.
-const OPTIONAL: &[&str] = &["withdrawn", "advisories", "waivers"];
+const OPTIONAL: &[&str] = &["withdrawn", "advisories", "waivers", "index"];
 
 /// Fields that hold any text.
 const FREE: &[&str] = &["reason", "step"];
@@ -185,6 +187,29 @@ fn changed(value: &Value) -> Vec<(String, Value)> {
     out
 }
 
+fn no_change_passes(name: &str, schema: &Schema, value: &Value, reader: Reader) {
+    let changes = changed(value);
+    assert!(changes.len() > 20, "{name}: {}", changes.len());
+    for (what, other) in changes {
+        assert!(schema.judge(&other).is_err(), "the schema {name} takes a document with {what}\n{other:#}");
+        assert!(reader(&other).is_err(), "the program takes a {name} with {what}\n{other:#}");
+    }
+}
+
+/// A list of mirrors, which only stores with a public address have.
+#[test]
+fn lists_of_mirrors_are_described() {
+    let index = ListedIndex { counter: 3, sha256: Sha256::of(b"index") };
+    let mirrors = [("https://a.example.org/", Some(index)), ("http://b.example.org/acme/", None)];
+    let mirrors = mirrors.map(|(address, index)| (address.to_owned(), ListedMirror { index })).into_iter().collect();
+    let (project, now) = (ProjectName::new("sample").unwrap(), "2026-11-29T00:00:00Z".parse().unwrap());
+    let list = MirrorList::after(None, project, mirrors, now).unwrap();
+    let (schema, value) = (Schema::load("mirrors"), serde_json::to_value(&list).unwrap());
+    schema.judge(&value).unwrap_or_else(|e| panic!("{e}\n{value:#}"));
+    read::<MirrorList>(&value).unwrap();
+    no_change_passes("mirrors", &schema, &value, read::<MirrorList>);
+}
+
 #[test]
 fn schema_and_program_refuse_the_same() {
     let world = World::new();
@@ -196,12 +221,7 @@ fn schema_and_program_refuse_the_same() {
             for value in [full(name, &value), value] {
                 schema.judge(&value).unwrap_or_else(|e| panic!("{}: {e}\n{value:#}", path.display()));
                 reader(&value).unwrap_or_else(|e| panic!("{}: {}", path.display(), e.report()));
-                let changes = changed(&value);
-                assert!(changes.len() > 20, "{name}: {}", changes.len());
-                for (what, other) in changes {
-                    assert!(schema.judge(&other).is_err(), "the schema {name} takes a document with {what}\n{other:#}");
-                    assert!(reader(&other).is_err(), "the program takes a {name} with {what}\n{other:#}");
-                }
+                no_change_passes(name, &schema, &value, *reader);
             }
         }
     }

@@ -1,9 +1,11 @@
 //! A stranger with an address and a digest, and nothing else: an empty home, no checkout, no configuration, no state.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod all_mirrors;
 mod attacks;
 mod faults;
-mod home;
+pub(crate) mod home;
+mod hostile_server;
 mod mirrors;
 mod pages;
 mod verifies;

@@ -24,7 +24,7 @@ pub enum Health {
 }
 
 impl Health {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Skipped => "skip",

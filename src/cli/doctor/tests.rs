@@ -75,6 +75,7 @@ async fn checks(config: &Config, mood: Mood) -> Vec<HealthCheck> {
         workflows_off: &[],
         outages: &[],
         person: None,
+        store: None,
     };
     examine(&subjects).await
 }
@@ -121,6 +122,7 @@ async fn a_broken_configuration_fails_and_the_rest_is_looked_at() {
         workflows_off: &[],
         outages: &[],
         person: None,
+        store: None,
     };
     let mut out = Vec::new();
     assert_eq!(run(true, &subjects, &mut out).await.unwrap(), 1);

@@ -1,13 +1,17 @@
-//! `point`: a store's git repository, indexes and `latest`, last of all and only forward.
+//! `point`: a store's git repository, indexes and `latest`, last of all and only forward; then its list of mirrors.
 
 mod listed;
 mod repository;
 
+use std::collections::BTreeMap;
+
 use super::{Acting, Perform};
-use crate::effects::Effects;
+use crate::effects::{Effects, ProgressEvent, Store};
 use crate::engine::Train;
+use crate::engine::mirrors::{self, MirrorListWriter};
 use crate::engine::{branch_holds, published_keys};
 use crate::error::Result;
+use crate::formats::mirrors::ListedIndex;
 use crate::journal::StepStatus;
 use crate::model::Sha256;
 use crate::step::{Point, Pointed};
@@ -36,7 +40,28 @@ async fn point(acting: &Acting<'_>, step: &Point) -> Result<Pointed> {
         store.clear_staging(&area).await?;
     }
     branch_holds::release_in(acting.effects, acting.train, &*store).await?;
-    Ok(Pointed { index: digest, counter: Some(index.counter) })
+    let pointed = Pointed { index: digest, counter: Some(index.counter) };
+    if let Err(e) = list_mirrors(acting, &*store, &pointed).await {
+        let why = format!("{}: the list of mirrors was not written: {}", step.store, e.message());
+        acting.effects.progress.event(ProgressEvent::Note(format!("{why}; `lifeboat refresh` writes it")));
+    }
+    Ok(pointed)
+}
+
+/// Says in the store which mirrors there are, and which index each has as far as the train knows. Nobody needs it to get the
+/// release, so nothing waits for it.
+async fn list_mirrors(acting: &Acting<'_>, store: &dyn Store, pointed: &Pointed) -> Result<()> {
+    let (effects, train) = (acting.effects, acting.train);
+    let listed = |made: &Pointed| Some(ListedIndex { counter: made.counter?, sha256: made.index });
+    // Other stores may have been pointed at since this step began.
+    let (plan, state) = (train.plan(), train.state());
+    let before = plan
+        .all::<Point>()
+        .filter_map(|(step, point)| Some((point.store.clone(), state.made::<Pointed>(&step.id).and_then(listed)?)));
+    let mut known: BTreeMap<_, _> = before.collect();
+    known.extend(listed(pointed).map(|index| (store.name().clone(), index)));
+    let mirrors = mirrors::mirrors(effects.stores.values().map(|store| &**store), &known, &plan.mirrors);
+    MirrorListWriter { effects, trust: train.trust(), objects: train.objects(), mirrors }.write(store).await
 }
 
 /// Whether this store's index and served refs can be moved on: asked at the gate, while nothing is public yet.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::table::Spot;
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::http::{DetachedLookup, plain_reason};
+use crate::http::{ANSWER_LIMIT, DetachedLookup, plain_reason};
 use crate::model::escape;
 
 use std::sync::Arc;
@@ -90,21 +90,52 @@ struct Service(reqwest::Client);
 #[async_trait::async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+        // Whatever is not an object is small: lists, and what the server says of a write.
+        let is_list = request.uri().query().is_some_and(|query| query.contains("list-type="));
+        let is_small = is_list || !matches!(request.method().as_str(), "GET" | "HEAD");
         let answer = self.0.call(request).await?;
         let status = answer.status();
         // What the library makes something of.
         let known = [StatusCode::NOT_MODIFIED, StatusCode::PRECONDITION_FAILED, StatusCode::CONFLICT];
-        if status.is_success() || known.contains(&status) {
+        let passes = status.is_success() || known.contains(&status);
+        if passes && !is_small {
             return Ok(answer);
         }
         let (parts, body) = answer.into_parts();
-        let body = body.bytes().await?;
+        let body = small(body).await?;
+        if passes {
+            return Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)));
+        }
         let refusal = Refusal::new(status, &body);
         if status == StatusCode::NOT_FOUND && refusal.code != "NoSuchBucket" && refusal.code != "NoSuchUpload" {
             return Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)));
         }
         Err(HttpError::new(HttpErrorKind::Unknown, refusal))
     }
+}
+
+/// An answer that is read whole has no end.
+#[derive(Debug)]
+struct Endless;
+
+impl std::fmt::Display for Endless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the server answers with more than {ANSWER_LIMIT} bytes")
+    }
+}
+
+impl std::error::Error for Endless {}
+
+/// The whole of an answer that is small.
+async fn small(body: HttpResponseBody) -> std::result::Result<Vec<u8>, HttpError> {
+    let (mut pieces, mut out) = (body.bytes_stream(), Vec::new());
+    while let Some(piece) = std::future::poll_fn(|task| pieces.as_mut().poll_next(task)).await {
+        out.extend_from_slice(&piece?);
+        if out.len() > ANSWER_LIMIT {
+            return Err(HttpError::new(HttpErrorKind::Unknown, Endless));
+        }
+    }
+    Ok(out)
 }
 
 fn chain<'a>(e: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
@@ -134,6 +165,9 @@ pub(super) fn is_unsure(e: &object_store::Error) -> bool {
 pub(super) fn failed(what: &str, spot: &Spot, e: object_store::Error) -> Error {
     if let Some(refusal) = chain(&e).find_map(|e| e.downcast_ref::<Refusal>()) {
         return refused(what, spot, refusal);
+    }
+    if let Some(endless) = chain(&e).find_map(|e| e.downcast_ref::<Endless>()) {
+        return Error::verification(format!("{what}: {endless} ({})", spot.endpoint)).of(Part::Store);
     }
     if let Some(http) = chain(&e).find_map(|e| e.downcast_ref::<HttpError>()) {
         let reason = chain(&e).find_map(|e| e.downcast_ref::<reqwest::Error>()).map(plain_reason);

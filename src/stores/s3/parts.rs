@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    async fn begin(&self, key: &str, at: &Key) -> Result<String> {
+    pub(super) async fn begin(&self, key: &str, at: &Key) -> Result<String> {
         let options = PutMultipartOptions { attributes: headers::attributes(key), ..PutMultipartOptions::default() };
         let begun = self.s3.create_multipart_opts(at, options).await;
         begun.map_err(|e| self.failed(&format!("cannot begin an upload of `{key}`"), e))

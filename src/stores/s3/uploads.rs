@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::Client;
 use super::failure::{Refusal, is_no_upload, refused};
 use crate::error::{Context as _, Error, Part, Result};
-use crate::http::plain_reason;
+use crate::http::{ANSWER_LIMIT, plain_reason};
 
 /// How long a signed request may take to be sent.
 const VALID: Duration = Duration::from_secs(60);
@@ -130,9 +130,9 @@ impl Client {
         Ok(found)
     }
 
-    /// Reads a list; `None` if there is nothing to list.
-    async fn ask<T: DeserializeOwned>(&self, at: &Key, query: &[(&str, &str)]) -> Result<Option<T>> {
-        let what = "cannot list unfinished uploads";
+    /// Reads what the library has no call for; `None` if there is no such thing.
+    pub(super) async fn ask<T: DeserializeOwned>(&self, at: &Key, query: &[(&str, &str)]) -> Result<Option<T>> {
+        let what = "cannot read what the bucket says of itself";
         let options = SignedUrlOptions::new().with_query(query.iter().copied());
         let signed = self.s3.signed_url_opts(reqwest::Method::GET, at, VALID, &options).await;
         let url = signed.map_err(|e| self.failed(what, e))?;
@@ -140,9 +140,15 @@ impl Client {
             let reason = plain_reason(&e.without_url());
             Error::transient(format!("{what}: {reason} ({})", self.spot.endpoint)).of(Part::Store)
         };
-        let answer = self.http.get(url).send().await.map_err(lost)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(lost)?;
+        let mut answer = self.http.get(url).send().await.map_err(lost)?;
+        let (status, mut body) = (answer.status(), Vec::new());
+        while let Some(piece) = answer.chunk().await.map_err(lost)? {
+            body.extend_from_slice(&piece);
+            if body.len() > ANSWER_LIMIT {
+                let why = format!("{what}: the server answers with more than {ANSWER_LIMIT} bytes");
+                return Err(Error::verification(why).of(Part::Store));
+            }
+        }
         if status == reqwest::StatusCode::NOT_FOUND {
             return Ok(None);
         }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::OpenedObject;
-use crate::effects::blocking;
+use crate::effects::read_document;
 use crate::error::{Context as _, Error, Result};
 
 /// How much is read at a time.
@@ -80,11 +80,7 @@ pub fn reader(source: impl AsyncRead + Send + 'static) -> Result<Box<dyn Read + 
 /// Everything of an opened object, for those that are small.
 pub fn read_all(opened: OpenedObject, key: &str) -> Result<Vec<u8>> {
     let mut bytes = opened.bytes;
-    blocking(|| {
-        let mut out = Vec::new();
-        bytes.read_to_end(&mut out).context(format!("cannot read `{key}`"))?;
-        Ok(out)
-    })
+    read_document(&mut *bytes, key)
 }
 
 struct Pieces {

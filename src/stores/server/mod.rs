@@ -6,6 +6,7 @@
 //! Keys below the server's root: public objects under their own path, staged ones under `.staging/<train>/<path>`. A name in
 //! `.staging/` that begins with a dot belongs to no train: `.held`, `.claims` and `.probe`.
 
+mod bounds;
 mod claims;
 mod holds;
 mod io;
@@ -13,6 +14,7 @@ mod port;
 mod probe;
 mod store;
 
+pub use bounds::admit;
 pub use io::{on_io, read_all, reader};
 pub use port::{Addresses, Entry, ObjectSource, OpenedObject, Owned, Promises, Server, other_bytes};
 pub use store::ServerStore;

@@ -2,10 +2,12 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::effects::{PutNew, blocking};
+use super::bounds::{LONGEST_KEY, admit};
+use crate::effects::{Habits, PutNew, Tried, blocking};
 use crate::error::{Context as _, Error, Result};
-use crate::model::{Digests, Stat};
+use crate::model::{Digests, Secret, Stat};
 
 /// A server that keeps whole objects under keys: paths without a leading slash, whose parts fit [`crate::stores::path`] but for
 /// the names of `.staging`.
@@ -40,6 +42,22 @@ pub trait Server: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Tries out, below this directory, what servers of this kind differ in; what follows from [`Promises`] is not asked for.
+    ///
+    /// # Errors
+    /// The server's.
+    async fn habits(&self, _dir: &str) -> Result<Habits> {
+        Ok(Habits { resumes: Tried::No, ..Habits::default() })
+    }
+
+    /// An address at which anybody can read an object for so long; `None` where servers of this kind have none.
+    ///
+    /// # Errors
+    /// Credentials that cannot be read.
+    async fn presign(&self, _key: &str, _lasts: Duration) -> Result<Option<Secret>> {
+        Ok(None)
+    }
+
     /// What is known of an object without reading it.
     async fn stat(&self, key: &str) -> Result<Option<Stat>>;
 
@@ -62,11 +80,19 @@ pub trait Server: Send + Sync + 'static {
 
     /// The keys of all objects below a directory, in any order. One step into each directory, unless the server knows better.
     async fn list(&self, dir: &str) -> Result<Vec<String>> {
-        let (mut found, mut todo) = (Vec::new(), vec![dir.to_owned()]);
-        while let Some(dir) = todo.pop() {
-            for Entry { name, is_dir } in self.entries(&dir).await? {
-                let key = if dir.is_empty() { name } else { format!("{dir}/{name}") };
-                if is_dir { todo.push(key) } else { found.push(key) }
+        let (mut found, mut todo, mut seen) = (Vec::new(), vec![dir.to_owned()], 0);
+        while let Some(at) = todo.pop() {
+            let entries = self.entries(&at).await?;
+            seen += entries.len() + 1;
+            admit(dir, seen)?;
+            for Entry { name, is_dir } in entries {
+                let key = if at.is_empty() { name } else { format!("{at}/{name}") };
+                match is_dir {
+                    // Directories in directories without end.
+                    true if key.len() > LONGEST_KEY => {}
+                    true => todo.push(key),
+                    false => found.push(key),
+                }
             }
         }
         Ok(found)

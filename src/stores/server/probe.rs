@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::store::{STAGING, ServerStore};
 use super::{ObjectSource, Server, read_all};
-use crate::effects::{Capabilities, PutNew, random};
+use crate::effects::{Capabilities, Guard, Habits, PutNew, random};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::model::Stat;
 
@@ -23,6 +23,20 @@ impl ServerStore {
     pub(super) async fn try_out(&self) -> Result<Capabilities> {
         self.server.is_there().await?;
         self.server.is_closed().await?;
+        self.in_a_corner(|dir| async move { self.observed(&dir).await }).await
+    }
+
+    /// See [`crate::effects::Store::habits`].
+    pub(super) async fn find_habits(&self) -> Result<Habits> {
+        let promises = self.server.promises();
+        let guard = |itself: bool| if itself { Guard::Itself } else { Guard::Claim };
+        let (large_files, copies) = (guard(promises.creates_once_up_to == u64::MAX), guard(promises.copies_once));
+        let found = self.in_a_corner(|dir| async move { self.server.habits(&dir).await }).await?;
+        Ok(Habits { large_files, copies, ..found })
+    }
+
+    /// Does something in a directory of its own in the staging area, and removes that.
+    async fn in_a_corner<T, F: Future<Output = Result<T>>>(&self, act: impl FnOnce(String) -> F) -> Result<T> {
         let now = jiff::Timestamp::now().as_second();
         for entry in self.server.entries(&format!("{STAGING}/{PROBE}")).await? {
             let begun = entry.name.split('-').next().and_then(|at| at.parse().ok());
@@ -32,7 +46,7 @@ impl ServerStore {
         }
         // Two that look at once have a directory each.
         let dir = format!("{STAGING}/{PROBE}/{now}-{:032x}", random()?);
-        let found = self.observed(&dir).await;
+        let found = act(dir.clone()).await;
         self.server.delete_dir(&dir).await?;
         found
     }

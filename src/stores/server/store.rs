@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{ObjectSource, OpenedObject, Server, read_all};
-use crate::effects::{Area, Capabilities, PutNew, Store};
+use crate::effects::{Area, Capabilities, Habits, PutNew, Store};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::formats::layout;
-use crate::model::{Digests, Sha256, Stat, StoreName};
+use crate::model::{Digests, Secret, Sha256, Stat, StoreName};
 use crate::step::Exposure;
 use crate::stores::{path, strangers};
 
@@ -158,6 +159,15 @@ impl Store for ServerStore {
         self.try_out().await.map_err(|e| self.explained(e))
     }
 
+    async fn habits(&self) -> Result<Habits> {
+        self.find_habits().await.map_err(|e| self.explained(e))
+    }
+
+    async fn presign(&self, area: &Area, path: &str, lasts: Duration) -> Result<Option<Secret>> {
+        let key = Self::key(area, path)?;
+        self.server.presign(&key, lasts).await.map_err(|e| self.explained(e))
+    }
+
     async fn seen_by_strangers(&self) -> Result<Option<String>> {
         self.look_as_a_stranger().await.map_err(|e| self.explained(e))
     }
@@ -173,14 +183,14 @@ impl Store for ServerStore {
         Ok(opened.map(|OpenedObject { bytes, .. }| bytes))
     }
 
-    async fn index_signatures(&self) -> Result<Vec<String>> {
+    async fn digest_signatures(&self) -> Result<Vec<String>> {
         let entries = self.server.entries(layout::RELEASES).await.map_err(|e| self.explained(e))?;
         let paths = entries.into_iter().filter(|e| !e.is_dir).map(|e| format!("{}/{}", layout::RELEASES, e.name));
-        Ok(paths.filter(|path| path::is_index_signature(path)).collect())
+        Ok(paths.filter(|path| layout::is_digest_signature(path)).collect())
     }
 
-    async fn remove_index_signature(&self, path: &str) -> Result<()> {
-        path::check_index_signature(path)?;
+    async fn remove_digest_signature(&self, path: &str) -> Result<()> {
+        path::check_digest_signature(path)?;
         self.server.delete(path).await.map_err(|e| self.explained(e))
     }
 

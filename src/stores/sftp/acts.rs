@@ -17,7 +17,9 @@ use crate::effects::{PutNew, random};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::digests::Hasher;
 use crate::model::{Sha256, Stat};
-use crate::stores::server::{Entry, ObjectSource, OpenedObject, Owned, Promises, Server, on_io, other_bytes, reader};
+use crate::stores::server::{
+    Entry, ObjectSource, OpenedObject, Owned, Promises, Server, admit, on_io, other_bytes, reader,
+};
 
 /// Where staged bytes are, closed to others.
 const STAGING: &str = ".staging";
@@ -171,7 +173,7 @@ impl SftpServer {
             Err(refused) => return Err(failed("list", dir, refused)),
         };
         let mut entries = Box::pin(opened.read_dir());
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), 0);
         loop {
             let next = async {
                 match poll_fn(|cx| entries.as_mut().poll_next(cx)).await {
@@ -181,6 +183,8 @@ impl SftpServer {
             };
             let next = self.at.call(&doing, once, next).await?.map_err(|r| failed("list", dir, r))?;
             let Some(entry) = next else { return Ok(found) };
+            seen += 1;
+            admit(dir, seen)?;
             let kind = entry.file_type();
             let (is_dir, is_file) = (kind.is_some_and(|k| k.is_dir()), kind.is_some_and(|k| k.is_file()));
             let name = entry.filename().to_str().unwrap_or_default();

@@ -268,7 +268,8 @@ impl Client {
             match tokio::time::timeout(self.deadlines.read, response.chunk()).await {
                 Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() <= ANSWER_LIMIT => bytes.extend_from_slice(&chunk),
                 Ok(Ok(Some(_))) => {
-                    return Err(Error::fatal(format!("the server answers with more than {ANSWER_LIMIT} bytes")));
+                    let what = format!("the server answers with more than {ANSWER_LIMIT} bytes");
+                    return Err(Error::verification(what).of(Part::Store));
                 }
                 Ok(Ok(None)) => return Ok(bytes),
                 Ok(Err(e)) => return Err(self.lost("reading the answer", &e)),

@@ -101,3 +101,28 @@ fn what_doctor_verify_and_trust_print_to_be_pasted_repeats_the_options() {
     let ran = run(&["doctor", "--json"]);
     serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap();
 }
+
+/// What one store does, in words: what was tried out, what was seen, what it means for a train.
+#[test]
+fn a_store_is_explained() {
+    let train = SampleTrain::new();
+    let ran = train.run(&["doctor", "--store", "mirror"]).ends_with(0);
+    for said in
+        ["put if absent", "one won", "no released name ever gets other bytes", "a train can go to store `mirror`"]
+    {
+        assert!(ran.stdout.contains(said), "no `{said}`: {}", ran.stdout);
+    }
+    let ran = train.run(&["doctor", "--store", "mirror", "--json"]).ends_with(0);
+    let report = crate::schemas::Schema::strict("output/doctor").parsed(&ran.stdout);
+    assert_eq!(report["store"], "mirror");
+    train.run(&["doctor", "--store", "miror"]).fails(2, &["has no store `miror`", "expected `mirror`"]);
+    // Staging that a web server shows is no place for what is embargoed.
+    let web = crate::stranger::home::Web::over(&train.store(), &["--show-hidden"]);
+    let place = format!("url = \"../store\"\npublic_url = \"{}\"\n", web.url);
+    let config = fs::read_to_string(train.config()).unwrap();
+    let url = config.lines().skip_while(|l| !l.contains("[[store]]")).find(|l| l.starts_with("url")).unwrap();
+    train.edit(&train.config(), &format!("{url}\n"), &place.replace("url = \"../store\"", url));
+    let ran = train.run(&["doctor", "--store", "mirror"]).ends_with(1);
+    assert!(ran.stdout.contains("strangers can read a file of the staging area"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("no train can go to store `mirror`"), "{}", ran.stdout);
+}

@@ -30,10 +30,40 @@ fn digest_of(train: &SampleTrain) -> String {
     Sha256::of(&fs::read(train.project().join("keys/trust.json")).unwrap()).hex()
 }
 
+/// A web server over a directory.
+pub(crate) struct Web {
+    server: Child,
+    /// Without final slash.
+    pub(crate) url: String,
+}
+
+impl Web {
+    pub(crate) fn over(dir: &Path, options: &[&str]) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verbs/stranger/server.py");
+        let mut server = Command::new("python3")
+            .arg(script)
+            .arg(dir)
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{e}; apt-get install python3"));
+        let mut port = String::new();
+        BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        Self { server, url: format!("http://127.0.0.1:{}", port.trim()) }
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        drop(self.server.kill());
+        drop(self.server.wait());
+    }
+}
+
 /// A directory with a copy of the store, served over HTTP.
 pub(crate) struct Served {
     pub(crate) dir: tempfile::TempDir,
-    server: Child,
+    _web: Web,
     pub(crate) url: String,
 }
 
@@ -45,18 +75,11 @@ impl Served {
     pub(crate) fn of(store: &Path, options: &[&str]) -> Self {
         let dir = crate::support::scratch();
         copy(store, &dir.path().join("store"));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verbs/stranger/server.py");
-        let mut server = Command::new("python3")
-            .arg(script)
-            .arg(dir.path())
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| panic!("{e}; apt-get install python3"));
-        let mut port = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        let url = format!("http://127.0.0.1:{}/store", port.trim());
-        Self { dir, server, url }
+        // Where it misbehaves stands in a file beside the store: see [`Served::odd`].
+        let odd = dir.path().join("odd").display().to_string();
+        let web = Web::over(dir.path(), &[options, &["--odd", &odd]].concat());
+        let url = format!("{}/store", web.url);
+        Self { dir, _web: web, url }
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -67,17 +90,16 @@ impl Served {
         self.store().join(path)
     }
 
+    /// Answers oddly to requests for a path of the store from now on, as `server.py` says; or as it should again.
+    pub(crate) fn odd(&self, how: Option<(&str, &str)>) {
+        let text = how.map(|(path, kind)| format!("/store/{path} {kind}\n")).unwrap_or_default();
+        fs::write(self.dir.path().join("odd"), text).unwrap();
+    }
+
     /// Serves another tree at the same address from now on.
     pub(crate) fn serves(&self, store: &Path) {
         fs::remove_dir_all(self.store()).unwrap();
         copy(store, &self.store());
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.server.kill());
-        drop(self.server.wait());
     }
 }
 

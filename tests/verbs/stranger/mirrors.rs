@@ -192,7 +192,7 @@ fn a_name_that_is_no_store_and_no_directory() {
     let volunteer = Volunteer::new();
     let ran = |to: &str| volunteer.stranger.run(&["mirror", "--pin", &digest(), &volunteer.served.url, to]);
     ran("origin").fails(2, &["`origin` is neither a configured store nor a directory", "/srv/mirror"]);
-    ran("s3://bucket").fails(2, &["`s3://bucket` is neither a configured store nor a directory"]);
+    ran("s3://bucket").fails(2, &["`s3://bucket` is neither a configured store nor a directory", "--to-config FILE"]);
 }
 
 /// A maintainer fills a store of the configuration by its name.

@@ -119,6 +119,7 @@ ssh_config = "ssh.conf"
 
 [release]
 stores = "2 of 3"
+mirrors = ["https://mirror.example.org/acme/"]
 
 [[remote]]
 name = "git"
@@ -316,6 +317,7 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("store.password", "DAV_PASSWORD", "OTHER_DAV_PASSWORD"),
     ("store.ssh_config", "ssh.conf", "other.conf"),
     ("release.stores", "\"2 of 3\"", "\"3 of 3\""),
+    ("release.mirrors", "mirror.example.org/acme", "mirror.example.org/other"),
     ("remote.name", "name = \"git\"", "name = \"got\""),
     ("remote.url", "sample.git\"", "simple.git\""),
     ("remote.push", "\"main\" = \"pull-request\"", "\"*\" = \"pull-request\""),
