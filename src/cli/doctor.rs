@@ -74,7 +74,9 @@ pub struct Subjects<'a> {
 /// Looks at everything at once and prints what it found; returns the exit code: 0, or 1 if something required fails.
 pub async fn run(json: bool, subjects: &Subjects<'_>, out: &mut dyn Write) -> Result<u8> {
     if let Some(name) = subjects.store {
-        return store::run(json, &**store::named(subjects, name)?, out).await;
+        let table = subjects.config.ok().and_then(|c| c.stores.iter().find(|s| s.name == *name));
+        let staging = table.map_or_else(Staging::default, |s| s.staging);
+        return store::run(json, &**store::named(subjects, name)?, staging, out).await;
     }
     let checks = examine(subjects).await;
     if json {

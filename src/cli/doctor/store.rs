@@ -8,7 +8,7 @@ use super::Health;
 use crate::effects::{Capabilities, Comparison, Guard, Habits, Store, Tried};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::canonical;
-use crate::model::{StoreName, escape};
+use crate::model::{Staging, StoreName, escape};
 
 /// One thing that was tried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,7 +33,7 @@ struct StoreReport {
 }
 
 /// Tries a store out, and prints what it means; gives the exit code: 0, or 1 if no train can go there.
-pub(super) async fn run(json: bool, store: &dyn Store, out: &mut dyn Write) -> Result<u8> {
+pub(super) async fn run(json: bool, store: &dyn Store, staging: Staging, out: &mut dyn Write) -> Result<u8> {
     store.probe().await?;
     let (can, habits) = (store.check().await, store.habits().await?);
     let can = match can {
@@ -43,8 +43,8 @@ pub(super) async fn run(json: bool, store: &dyn Store, out: &mut dyn Write) -> R
         }
         can => can?,
     };
-    let strangers =
-        Strangers { asked: store.public_url("").starts_with("http"), seen: store.seen_by_strangers().await? };
+    let asked = store.public_url("").starts_with("http");
+    let strangers = Strangers { asked, seen: store.seen_by_strangers().await?, staging };
     let probed = explain(&can, &habits, &strangers);
     let health = probed.iter().map(|p| p.health).filter(|h| *h != Health::Skipped).max().unwrap_or(Health::Ok);
     let report = StoreReport { store: store.name().clone(), health, probed };
@@ -75,6 +75,7 @@ pub(super) fn named<'a>(subjects: &super::Subjects<'a>, name: &StoreName) -> Res
 struct Strangers {
     asked: bool,
     seen: Option<String>,
+    staging: Staging,
 }
 
 /// What everything means. Pure.
@@ -163,6 +164,10 @@ fn explain(can: &Capabilities, habits: &Habits, strangers: &Strangers) -> Vec<Pr
         row("versions", versions),
     ];
     out.push(match &strangers.seen {
+        Some(seen) if strangers.staging == Staging::Encrypted => row(
+            "strangers",
+            (Warn, &format!("strangers can read {seen}"), "they see encrypted files, and that a release is coming"),
+        ),
         Some(seen) => row(
             "strangers",
             (
@@ -203,7 +208,7 @@ mod tests {
     #[test]
     fn what_a_train_cannot_do_without_fails() {
         let good = Capabilities { put_if_absent: true, conditional_replace: true, warnings: Vec::new() };
-        let hidden = Strangers { asked: true, seen: None };
+        let hidden = Strangers { asked: true, seen: None, staging: Staging::default() };
         let habits = Habits::default();
         let worst = |probed: Vec<Probed>| probed.iter().map(|p| p.health).max().unwrap();
         let fails = |can: &Capabilities, habits: &Habits, strangers: &Strangers, what: &str| {
@@ -215,8 +220,10 @@ mod tests {
         fails(&Capabilities { put_if_absent: false, ..good.clone() }, &habits, &hidden, "put if absent");
         fails(&Capabilities { conditional_replace: false, ..good.clone() }, &habits, &hidden, "conditional replace");
         fails(&good, &Habits { versions: Tried::Yes, ..habits }, &hidden, "versions");
-        let seen = Strangers { asked: true, seen: Some("a file of the staging area at `x`".to_owned()) };
-        fails(&good, &habits, &seen, "strangers");
+        let seen = Some("a file of the staging area at `x`".to_owned());
+        let seen = |staging| Strangers { asked: true, seen: seen.clone(), staging };
+        fails(&good, &habits, &seen(Staging::default()), "strangers");
+        assert_eq!(worst(explain(&good, &habits, &seen(Staging::Encrypted))), Health::Warn);
         let warned = Capabilities { warnings: vec!["anyone can replace".to_owned()], ..good };
         assert_eq!(worst(explain(&warned, &habits, &hidden)), Health::Warn);
     }
