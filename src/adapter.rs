@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::effects::{Clock, Disk, Forge, Remote, Runner, SecretResolver, Signer, Store};
 use crate::error::{Error, Result};
-use crate::model::{Fingerprint, Label, RemoteName, RunnerName, SecretRef, StoreName};
+use crate::model::{Fingerprint, Label, RemoteName, RunnerName, SecretRef, StoreName, TransferLimits};
 use crate::subprocess::SubprocessError;
 use crate::table::{Faults, Table, TableKeys, Text};
 
@@ -188,6 +188,8 @@ pub struct StoreTable {
     pub url: Text,
     /// Where strangers find it.
     pub public_url: Option<String>,
+    /// The limits of its transfers.
+    pub transfers: TransferLimits,
 }
 
 /// What is known of a kind of store.

@@ -1,6 +1,8 @@
 //! What somebody who waits sees: a bar on a terminal; elsewhere lines, and a heartbeat that names what runs. Keeps how long
 //! each step took.
 
+mod moving;
+
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -8,11 +10,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use parking_lot::Mutex;
 
+use self::moving::Moving;
 use super::paint;
-use crate::effects::{Progress, ProgressEvent};
+use crate::effects::{Progress, ProgressEvent, Transfers};
+use crate::model::StoreName;
 use crate::step::StepId;
 
 /// How many running steps a heartbeat names.
@@ -28,7 +32,7 @@ pub(super) fn watch(silent: bool, beat: Duration, style: LineStyle) -> Arc<dyn P
     let show: Box<dyn Show> = if silent {
         Box::new(Silent)
     } else if std::io::stderr().is_terminal() {
-        Box::new(Bar::new(style))
+        Box::new(Bar::new(style, table.clone()))
     } else {
         if !beat.is_zero() {
             let (own, ended) = channel();
@@ -61,6 +65,7 @@ impl LineStyle {
 struct Table {
     running: BTreeMap<StepId, Running>,
     took: Vec<(StepId, Duration)>,
+    moving: BTreeMap<StoreName, Moving>,
 }
 
 struct Running {
@@ -93,8 +98,14 @@ impl Table {
         }
     }
 
+    /// How far the transfers are, a line for each store to or from which something moves.
+    fn moving(&mut self) -> Vec<String> {
+        self.moving.iter_mut().filter_map(|(store, moving)| moving.look(store)).collect()
+    }
+
     /// The lines of a heartbeat: what has run longest comes first.
-    fn beat(&self) -> Vec<String> {
+    fn beat(&mut self) -> Vec<String> {
+        let moving = self.moving();
         let mut running: Vec<_> = self.running.iter().collect();
         running.sort_by_key(|(_, r)| r.since);
         let line = |(id, r): &(&StepId, &Running)| {
@@ -105,6 +116,7 @@ impl Table {
         if running.len() > NAMED {
             lines.push(format!("running   and {} more", running.len() - NAMED));
         }
+        lines.extend(moving.into_iter().map(|text| format!("moving    {text}")));
         lines
     }
 }
@@ -124,7 +136,7 @@ pub(super) fn spent(took: Duration) -> String {
 fn keep_beating(ended: &Receiver<()>, beat: Duration, table: &Mutex<Table>) {
     let (mut pause, mut before) = (beat, Vec::new());
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(pause) {
-        let table = table.lock();
+        let mut table = table.lock();
         let now: Vec<StepId> = table.running.keys().cloned().collect();
         for line in table.beat() {
             // With standard error closed there is nowhere left to write.
@@ -147,6 +159,13 @@ impl Progress for Watch {
     fn event(&self, event: ProgressEvent) {
         let took = self.table.lock().take(&event);
         self.show.show(&event, took);
+    }
+
+    fn transfers(&self, store: &StoreName, transfers: &Arc<Transfers>) {
+        let moving = &mut self.table.lock().moving;
+        if !moving.get(store).is_some_and(|moving| moving.is_of(transfers)) {
+            moving.insert(store.clone(), Moving::new(transfers.clone()));
+        }
     }
 
     fn times(&self) -> Vec<(StepId, Duration)> {
@@ -185,10 +204,16 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(style: LineStyle) -> Self {
+    fn new(style: LineStyle, table: Arc<Mutex<Table>>) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
-        let look = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg}");
-        bar.set_style(look.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+        let look = ProgressStyle::with_template("{elapsed_precise} [{bar:30}] {pos}/{len} {msg} {moving}");
+        let look = look.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+        // Asked at each drawing.
+        let moving = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // A line that cannot be drawn is drawn again soon.
+            let _ = out.write_str(&table.lock().moving().join("; "));
+        };
+        bar.set_style(look.with_key("moving", moving));
         Self { bar, style }
     }
 

@@ -225,6 +225,10 @@ keys! {
         pub(super) staging: Option<Text> ["private", "encrypted"] = r#""private""#,
         /// Whether the train is *released* only when this store has it.
         pub(super) required: Option<bool> = "true; with `stores` in `[release]`, the store counts for that number instead",
+        /// How many files are moved at once, by all steps together: 1 to 64.
+        pub(super) transfers: Option<Spanned<i64>> = "8",
+        /// How much is moved in a second, in both directions together, such as `10 MB/s`.
+        pub(super) rate_limit: Option<Text> = "as much as the connection takes",
     }
 
     /// When a train is *released*.

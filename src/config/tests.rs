@@ -154,7 +154,7 @@ fn a_fault_shows_its_line_and_what_is_valid() {
        \n   --> lifeboat.toml:6:1\
        \n    |\
        \n  6 | ulr = \"x\"\
-       \n    | ^^^ valid here: `name`, `public_url`, `required` or `url`\
+       \n    | ^^^ valid here: `name`, `public_url`, `rate_limit`, `required`, `staging`, `transfers` or `url`\
        \n    |\
        \n    = help: did you mean `url`?"
     );
@@ -263,6 +263,8 @@ fn faults() {
             &["this is not the address of a git repository"],
         ),
         ("[[runner]]\nname = \"m\"\nkind = \"local\"\nslots = 0\n".into(), &["expected 1 to 1024"]),
+        ("[[store]]\nname = \"m\"\nurl = \"file:///srv/m\"\ntransfers = 65\n".into(), &["expected 1 to 64"]),
+        ("[[store]]\nname = \"m\"\nurl = \"file:///srv/m\"\nrate_limit = \"fast\"\n".into(), &["`fast` is not a rate", "`10 MB/s`"]),
         ("[forge.github]\nrepository = \"a\"\n".into(), &["expected `owner/name`"]),
         (
             "[forge.github]\nrepository = \"a/b\"\nuploads = \"http://x\"\n".into(),

@@ -12,16 +12,19 @@ pub mod files;
 mod forge;
 mod git;
 mod hashing;
+mod in_parallel;
 pub mod locks;
 mod objects;
 mod progress;
 mod random;
+mod rate_limit;
 mod remote;
 mod replaced;
 mod runner;
 mod scratch;
 mod signer;
 mod store;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,9 +40,11 @@ pub use disk::{DirEntry, Disk, DiskFile, LockGuard, LockedFile, PathKind, full};
 pub use forge::{AssetFile, Discard, Forge, ForgeView, MarkLatest, ReleaseText, SeenAsset, SeenLatest, SeenRelease};
 pub use git::{ArchiveSpec, Git, PackFiles, PrivateRepo, Served, StaticContent, StaticFile};
 pub use hashing::{CheckedReader, HashingReader, hash_files};
+pub use in_parallel::in_parallel;
 pub use objects::Objects;
 pub use progress::{NoProgress, Progress, ProgressEvent};
 pub use random::random;
+pub use rate_limit::RateLimit;
 pub use remote::{RefUpdate, Remote};
 pub(crate) use replaced::{Outlives, replace_file};
 pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
@@ -48,6 +53,7 @@ pub use signer::{Keys, Role, Signer};
 pub use store::{
     Area, Capabilities, Comparison, Guard, Habits, PutNew, STAGED_NOTE, Store, Tried, read_document, read_public,
 };
+pub use transfers::{Flow, Moved, Transfers};
 
 use crate::error::{Error, Result};
 use crate::model::{Destination, RemoteName, Secret, SecretRef, StoreName};
@@ -86,7 +92,9 @@ impl Effects {
     /// # Errors
     /// The configuration does not have it any more.
     pub fn store(&self, name: &StoreName) -> Result<Arc<dyn Store>> {
-        self.stores.get(name).cloned().ok_or_else(|| not_configured(&Destination::Store(name.clone())))
+        let store = self.stores.get(name).ok_or_else(|| not_configured(&Destination::Store(name.clone())))?;
+        self.progress.transfers(name, &store.transfers());
+        Ok(store.clone())
     }
 
     /// The forge of this name.

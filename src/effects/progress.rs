@@ -1,8 +1,11 @@
 //! The port to whoever watches.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::Transfers;
+use crate::model::StoreName;
 use crate::step::StepId;
 
 /// Something worth telling a person who waits.
@@ -35,6 +38,9 @@ pub enum ProgressEvent {
 pub trait Progress: Send + Sync {
     /// Takes one event; never fails, never blocks for long.
     fn event(&self, event: ProgressEvent);
+
+    /// The transfers of a store, which may move something from now on.
+    fn transfers(&self, _store: &StoreName, _transfers: &Arc<Transfers>) {}
 
     /// How long each step took that ended while this watched, in the order in which they ended.
     fn times(&self) -> Vec<(StepId, Duration)> {

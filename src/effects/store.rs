@@ -2,9 +2,10 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::blocking;
+use super::{Transfers, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::layout::MAX_DOCUMENT;
 use crate::model::{Digests, Secret, Sha256, Stat, StoreName};
@@ -110,6 +111,11 @@ pub trait Store: Send + Sync {
     /// Whether stores of this kind differ in what they can do, so that each is tried out before a train is planned.
     fn differs(&self) -> bool {
         false
+    }
+
+    /// What its transfers share.
+    fn transfers(&self) -> Arc<Transfers> {
+        Transfers::usual()
     }
 
     /// Where a stranger finds a public path.

@@ -32,6 +32,13 @@ pub(super) struct ReleaseFile {
     pub(super) origin: Origin,
 }
 
+impl ReleaseFile {
+    /// In bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.digests.size
+    }
+}
+
 /// What steps made of one line's release.
 pub(super) struct LineRelease<'a> {
     version: &'a Version,
@@ -103,6 +110,14 @@ impl<'a> LineRelease<'a> {
         let made = encrypted.files.get(&file.name);
         let made = made.ok_or_else(|| Error::fatal(format!("`{}` was not encrypted", file.name)))?;
         Ok(StagedFile { path: layout::staged_object(&made.name), digests: made.digests })
+    }
+
+    /// The same of each of these files.
+    ///
+    /// # Errors
+    /// See [`LineRelease::staged_file`].
+    pub(super) fn staged_files(&self) -> Result<Vec<(StagedFile, ReleaseFile)>> {
+        self.summed_files().map(|file| Ok((self.staged_file(&file)?, file))).collect()
     }
 
     /// The seal.

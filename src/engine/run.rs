@@ -1,6 +1,6 @@
 //! The loop: ask `next`, perform what is ready, record, until nothing can act.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,7 +17,7 @@ use crate::effects::{Effects, ProgressEvent};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{Event, FailureClass, State, StepStatus, TrainState};
 use crate::model::{Destination, PersonId};
-use crate::step::{Importance, Outcome, Quorum, StepId};
+use crate::step::{Outcome, PlannedStep, Quorum, StepId};
 
 /// How a run ended.
 #[derive(Debug)]
@@ -48,6 +48,22 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
     ended
 }
 
+/// How many steps act at one destination at a time, at least: all lines of a usual train, so that they become public together.
+const AT_A_DESTINATION: usize = 8;
+
+/// What steps that act at once wait for.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Here,
+    At(Destination),
+}
+
+impl Place {
+    fn of(step: &PlannedStep) -> Self {
+        step.step.destination().map_or(Self::Here, Self::At)
+    }
+}
+
 /// Steps under way, each with its result.
 type Flying = JoinSet<(usize, Result<Outcome>)>;
 
@@ -65,22 +81,26 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
     }
     let shared = Arc::new((RunnerPool::new(&effects.runners), Probes::probe(effects, &train.state())));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
+    let steps_at_once = |place: &Place| if matches!(place, Place::At(_)) { slots.max(AT_A_DESTINATION) } else { slots };
     let mut in_flight: BTreeSet<usize> = BTreeSet::new();
     let mut errors: Vec<(usize, Error)> = Vec::new();
     loop {
         let approved = approved(train, effects.clock.now())?;
         let decision = next(train.journal().state(), &approved, effects.clock.now());
         if let Next::Run(ready) = &decision {
-            // Deliveries that may wait have places of their own: a destination that does not answer takes none that
-            // *released* needs.
-            for class in [Importance::Required, Importance::Deferrable] {
-                let of_class = |at: &&usize| train.graph().at(**at).importance() == class;
-                let mut busy = in_flight.iter().filter(of_class).count();
-                for &at in ready.iter().filter(of_class) {
-                    if busy < slots && in_flight.insert(at) {
-                        start(effects, train, &shared, at, flying)?;
-                        busy += 1;
-                    }
+            // Each destination has places of its own: one that does not answer takes none that another needs.
+            let place = |at: usize| Place::of(train.graph().at(at));
+            let mut busy: BTreeMap<Place, usize> = BTreeMap::new();
+            for &at in &in_flight {
+                *busy.entry(place(at)).or_default() += 1;
+            }
+            for &at in ready {
+                let place = place(at);
+                let limit = steps_at_once(&place);
+                let busy = busy.entry(place).or_default();
+                if *busy < limit && in_flight.insert(at) {
+                    start(effects, train, &shared, at, flying)?;
+                    *busy += 1;
                 }
             }
         }

@@ -102,7 +102,7 @@ pub(crate) fn key_from_release(name: &str) -> String {
 
 /// Whether what is at a path may be replaced: the last column of the table in `docs/layout.md`. Unknown paths may.
 #[must_use]
-pub(crate) fn is_replaced(path: &str) -> bool {
+pub fn is_replaced(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match *parts {
         [RELEASES, _] => !is_digest_signature(path),

@@ -1,11 +1,12 @@
 //! One file on its way: streamed from disk, aborted when it stalls.
 
+use std::future::Future;
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 
 use super::dialect::Deadlines;
+use crate::effects::Flow;
 use crate::error::{Context as _, Result};
 
 /// Bytes read from the disk at a time.
@@ -32,6 +34,8 @@ pub(crate) struct Upload {
     pub(crate) form: Option<Form>,
     /// Hashes what is sent, for callers that need to know.
     pub(crate) hasher: Option<Arc<Mutex<Hasher>>>,
+    /// Lets the bytes pass at the rate of the destination, and counts them.
+    pub(crate) flow: Option<Arc<Flow>>,
 }
 
 /// A form with one part (RFC 7578): what comes before the file and after it.
@@ -46,13 +50,27 @@ struct Counted {
     file: tokio::fs::File,
     sent: Arc<AtomicU64>,
     hasher: Option<Arc<Mutex<Hasher>>>,
+    flow: Option<Arc<Flow>>,
+    /// Until what was read last has had its time.
+    pause: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.file).poll_read(cx, buf);
-        self.sent.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        let read = (buf.filled().len() - before) as u64;
+        self.sent.fetch_add(read, Ordering::Relaxed);
+        if let Some(flow) = self.flow.clone().filter(|_| read > 0) {
+            flow.moved(read);
+            if let Some(go) = flow.take(read) {
+                self.pause = Some(Box::pin(async move { flow.until(go).await }));
+            }
+        }
         if let Some(hasher) = &self.hasher {
             hasher.lock().update(&buf.filled()[before..]);
         }
@@ -73,7 +91,8 @@ impl Upload {
         let mut file = tokio::fs::File::open(&self.path).await.context(what())?;
         file.set_max_buf_size(CHUNK);
         let sent = Arc::new(AtomicU64::new(0));
-        let counted = Counted { file, sent: sent.clone(), hasher: self.hasher.clone() };
+        let (hasher, flow) = (self.hasher.clone(), self.flow.clone());
+        let counted = Counted { file, sent: sent.clone(), hasher, flow, pause: None };
         let request = match &self.form {
             None => request
                 .header(header::CONTENT_TYPE, "application/octet-stream")
@@ -96,7 +115,7 @@ impl Upload {
                 ended = &mut sending => return Ok(Ok(ended)),
                 () = tokio::time::sleep(deadlines.stall / LOOKS) => {
                     let now = sent.load(Ordering::Relaxed);
-                    if now != before {
+                    if now != before || self.flow.as_ref().is_some_and(|flow| flow.waits()) {
                         (before, moved) = (now, Instant::now());
                     }
                     // What this machine still has in its buffers moves unseen, and then the server thinks.

@@ -15,6 +15,7 @@ mod shell;
 mod staging;
 mod stat;
 mod time;
+mod transfer;
 mod trigger;
 
 pub use advisory::{Advisory, Affected, Cve, Severity};
@@ -35,4 +36,5 @@ pub use shell::{shell_path, shell_word};
 pub use staging::Staging;
 pub use stat::Stat;
 pub use time::{utc, whole_seconds};
+pub use transfer::{ByteRate, TransferLimits};
 pub use trigger::Trigger;

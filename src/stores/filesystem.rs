@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapter::{Adapter, Around, Settings, Spec, StoreFacts, StoreTable};
-use crate::effects::{Area, Capabilities, Disk, PutNew, Store, aside, blocking};
+use crate::effects::{Area, Capabilities, Disk, PutNew, Store, Transfers, aside, blocking};
 use crate::error::{Error, Result};
-use crate::model::{Digests, Sha256, Stat, StoreName, plain_path};
+use crate::model::{Digests, Sha256, Stat, StoreName, TransferLimits, plain_path};
 use crate::step::Exposure;
+use crate::stores::server::paced;
 use crate::stores::strangers::look;
 use crate::table::{Fault, Faults, NO_KEYS, Table};
 
@@ -42,6 +43,7 @@ struct Directory {
     root: PathBuf,
     url: String,
     public_url: Option<String>,
+    transfers: TransferLimits,
 }
 
 fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Store>> {
@@ -66,7 +68,8 @@ fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<S
         faults.add(Fault::new(common.url.span(), message, label));
         return None;
     };
-    Some(Arc::new(Directory { name: common.name.clone(), root, url, public_url: common.public_url.clone() }))
+    let (name, public_url, transfers) = (common.name.clone(), common.public_url.clone(), common.transfers);
+    Some(Arc::new(Directory { name, root, url, public_url, transfers }))
 }
 
 /// The directory of a `file:` address: absolute, and of a name that means itself.
@@ -94,7 +97,7 @@ impl Settings<dyn Store> for Directory {
     fn open(&self, around: &Around) -> Result<Arc<dyn Store>> {
         let base = self.public_url.as_ref().unwrap_or(&self.url).trim_end_matches('/').to_owned();
         let tree = Tree { name: self.name.clone(), root: self.root.clone(), disk: around.disk.clone() };
-        Ok(Arc::new(FilesystemStore { base, tree }))
+        Ok(Arc::new(FilesystemStore { base, tree, transfers: Transfers::new(self.transfers, &around.clock) }))
     }
 }
 
@@ -102,12 +105,14 @@ impl Settings<dyn Store> for Directory {
 #[must_use]
 pub fn directory(name: StoreName, root: &Path, disk: Arc<dyn Disk>) -> Arc<dyn Store> {
     let base = format!("file://{}", root.display());
-    Arc::new(FilesystemStore { base, tree: Tree { name, root: root.to_owned(), disk } })
+    let tree = Tree { name, root: root.to_owned(), disk };
+    Arc::new(FilesystemStore { base, tree, transfers: Transfers::usual() })
 }
 
 struct FilesystemStore {
     base: String,
     tree: Tree,
+    transfers: Arc<Transfers>,
 }
 
 /// The directory behind a store, and the port to it.
@@ -133,6 +138,10 @@ impl Store for FilesystemStore {
 
     fn staging_exposure(&self) -> Exposure {
         Exposure::Private
+    }
+
+    fn transfers(&self) -> Arc<Transfers> {
+        self.transfers.clone()
     }
 
     fn public_url(&self, path: &str) -> String {
@@ -172,7 +181,8 @@ impl Store for FilesystemStore {
     }
 
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
-        self.run(|tree| tree.get(area, path))
+        let opened = self.run(|tree| tree.get(area, path))?;
+        Ok(opened.map(|bytes| paced(bytes, &self.transfers)))
     }
 
     async fn list(&self, area: &Area, prefix: &str) -> Result<Vec<String>> {
@@ -180,6 +190,9 @@ impl Store for FilesystemStore {
     }
 
     async fn put_new(&self, area: &Area, path: &str, source: &Path, digests: &Digests) -> Result<PutNew> {
+        // A directory takes a file as a whole: what comes next waits for it.
+        let flow = self.transfers.flow();
+        flow.admit(digests.size).await;
         self.run(|tree| tree.put_new(area, path, source, digests))
     }
 

@@ -28,6 +28,7 @@ use object_store::{
     ObjectStoreExt as _, PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
 };
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::io::StreamReader;
 
@@ -36,13 +37,16 @@ use self::parts::PART;
 pub(super) use self::table::ADAPTER;
 use self::table::Spot;
 use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, admit, on_io, reader};
-use crate::effects::{Habits, PutNew, SecretResolver, blocking, random};
+use crate::effects::{Habits, PutNew, SecretResolver, Transfers, blocking, random};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Secret, Stat};
 
 /// How often a write is tried that is refused although nothing speaks against it, and the first pause between.
 const LOOKS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How much of all uploads of a store is in memory, and thus sent again when they are killed: four parts of the usual size, and
+/// some small files beside them.
+const MEMORY_KIB: u32 = 24 << 10;
 /// How many objects are removed at once.
 const AT_ONCE: usize = 8;
 
@@ -52,6 +56,7 @@ struct Bucket {
     secrets: SecretResolver,
     /// The hosts that the trust root lets receive credentials.
     hosts: BTreeSet<String>,
+    transfers: Arc<Transfers>,
     client: OnceLock<Arc<Client>>,
 }
 
@@ -61,7 +66,7 @@ impl Bucket {
         if let Some(client) = self.client.get() {
             return Ok(client.clone());
         }
-        let made = blocking(|| Client::new(&self.spot, &self.secrets, &self.hosts))?;
+        let made = blocking(|| Client::new(&self.spot, (&self.secrets, &self.hosts), &self.transfers))?;
         Ok(self.client.get_or_init(|| Arc::new(made)).clone())
     }
 }
@@ -73,10 +78,17 @@ struct Client {
     spot: Spot,
     /// The server takes an ETag in a condition only without its quotes.
     bare_etags: AtomicBool,
+    transfers: Arc<Transfers>,
+    /// In KiB.
+    memory: Arc<Semaphore>,
 }
 
 impl Client {
-    fn new(spot: &Spot, secrets: &SecretResolver, hosts: &BTreeSet<String>) -> Result<Self> {
+    fn new(
+        spot: &Spot,
+        (secrets, hosts): (&SecretResolver, &BTreeSet<String>),
+        transfers: &Arc<Transfers>,
+    ) -> Result<Self> {
         let (access_key, secret_key) = spot.credentials(secrets, hosts)?;
         let connector = Connector::new()?;
         let http = connector.http.clone();
@@ -97,7 +109,14 @@ impl Client {
             .with_http_connector(connector)
             .build()
             .context(format!("cannot set up {}", spot.place()))?;
-        Ok(Self { s3, http, spot: spot.clone(), bare_etags: AtomicBool::new(false) })
+        let (transfers, memory) = (transfers.clone(), Arc::new(Semaphore::new(MEMORY_KIB as usize)));
+        Ok(Self { s3, http, spot: spot.clone(), bare_etags: AtomicBool::new(false), transfers, memory })
+    }
+
+    /// Memory for so many bytes that are sent, waited for; given back when it is dropped.
+    async fn memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(MEMORY_KIB).clamp(1, MEMORY_KIB);
+        self.memory.clone().acquire_many_owned(kib).await.context("an upload ended early")
     }
 
     fn key(&self, key: &str) -> Result<Key> {
@@ -342,8 +361,14 @@ impl Server for Bucket {
                 let (path, digests) = (path.to_owned(), *digests);
                 on_io(async move { client.put_in_parts(&key, &path, &digests).await }).await?
             }
-            source => {
-                let bytes = source.read()?;
+            ObjectSource::File(_, digests) => {
+                let _memory = client.memory(digests.size).await?;
+                let (bytes, flow) = (source.read()?, self.transfers.flow());
+                flow.admit(bytes.len() as u64).await;
+                on_io(async move { client.put_small(&key, bytes).await }).await?
+            }
+            ObjectSource::Bytes(bytes) => {
+                let bytes = bytes.to_vec();
                 on_io(async move { client.put_small(&key, bytes).await }).await?
             }
         }

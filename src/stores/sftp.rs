@@ -11,6 +11,7 @@
 
 mod acts;
 mod lease;
+mod read_ahead;
 mod session;
 
 use std::path::PathBuf;
@@ -22,9 +23,9 @@ use self::acts::SftpServer;
 use self::session::Connection;
 use super::server::ServerStore;
 use crate::adapter::{Adapter, Around, Program, Settings, Spec, StoreFacts, StoreTable};
-use crate::effects::Store;
+use crate::effects::{Store, Transfers};
 use crate::error::Result;
-use crate::model::StoreName;
+use crate::model::{StoreName, TransferLimits};
 use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
 /// The kind of store that is a directory on a machine with sshd.
@@ -56,6 +57,7 @@ struct Configured {
     public_url: Option<String>,
     address: Address,
     ssh_config: Option<PathBuf>,
+    transfers: TransferLimits,
 }
 
 /// The parts of an address.
@@ -80,8 +82,8 @@ fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<S
         return None;
     };
     let ssh_config = raw.ssh_config.map(|file| dir.join(file.get_ref()));
-    let (name, public_url) = (common.name.clone(), common.public_url.clone());
-    Some(Arc::new(Configured { name, url, public_url, address, ssh_config }))
+    let (name, public_url, transfers) = (common.name.clone(), common.public_url.clone(), common.transfers);
+    Some(Arc::new(Configured { name, url, public_url, address, ssh_config, transfers }))
 }
 
 /// The parts of an address, none of which ssh or a shell could take for something else.
@@ -130,10 +132,12 @@ impl Settings<dyn Store> for Configured {
         self.ssh_config.iter().map(|file| ("ssh_config", file.display().to_string())).collect()
     }
 
-    fn open(&self, _around: &Around) -> Result<Arc<dyn Store>> {
+    fn open(&self, around: &Around) -> Result<Arc<dyn Store>> {
         let base = self.public_url.clone().unwrap_or_else(|| self.url.clone());
-        let server = SftpServer::new(Connection::new(self.address.clone(), self.ssh_config.clone()));
-        Ok(Arc::new(ServerStore::new(self.name.clone(), &base, Arc::new(server))))
+        let transfers = Transfers::new(self.transfers, &around.clock);
+        let at = Connection::new(self.address.clone(), self.ssh_config.clone());
+        let server = SftpServer::new(at, transfers.clone());
+        Ok(Arc::new(ServerStore::new(self.name.clone(), &base, Arc::new(server), transfers)))
     }
 }
 

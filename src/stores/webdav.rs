@@ -26,9 +26,9 @@ use self::acts::Dav;
 use self::client::Client;
 use super::server::ServerStore;
 use crate::adapter::{Adapter, Around, Settings, Spec, StoreFacts, StoreTable};
-use crate::effects::Store;
+use crate::effects::{Store, Transfers};
 use crate::error::{Error, Result};
-use crate::model::{SecretRef, StoreName};
+use crate::model::{SecretRef, StoreName, TransferLimits};
 use crate::table::{Fault, Faults, RawSecret, Table, Text, keys, keys_of, secrets};
 
 /// The kind of store that is a directory on a WebDAV server.
@@ -73,6 +73,7 @@ struct Configured {
     public_url: Option<String>,
     user: String,
     password: Option<SecretRef>,
+    transfers: TransferLimits,
 }
 
 fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Store>> {
@@ -94,7 +95,8 @@ fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<S
         }
     };
     let (name, public_url) = (common.name.clone(), common.public_url.clone());
-    Some(Arc::new(Configured { name, url: text.clone(), base, public_url, user, password }))
+    let transfers = common.transfers;
+    Some(Arc::new(Configured { name, url: text.clone(), base, public_url, user, password, transfers }))
 }
 
 /// The address as HTTP says it, or what is expected instead.
@@ -151,8 +153,9 @@ impl Settings<dyn Store> for Configured {
 
     fn open(&self, around: &Around) -> Result<Arc<dyn Store>> {
         let base = self.public_url.clone().unwrap_or_else(|| self.base.to_string());
-        let server = Dav::new(Client::new(self.clone(), around)?);
-        Ok(Arc::new(ServerStore::new(self.name.clone(), &base, Arc::new(server))))
+        let transfers = Transfers::new(self.transfers, &around.clock);
+        let server = Dav::new(Client::new(self.clone(), around)?, transfers.clone());
+        Ok(Arc::new(ServerStore::new(self.name.clone(), &base, Arc::new(server), transfers)))
     }
 }
 

@@ -28,4 +28,5 @@ mod store_faults;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
+mod transfers;
 mod webdav;

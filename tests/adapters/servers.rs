@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lifeboat::effects::{Area, PutNew, Store};
+use lifeboat::effects::{Area, PutNew, Store, Transfers};
 use lifeboat::model::{Digests, StoreName};
 use lifeboat::stores::server::{ObjectSource, Server, ServerStore};
 
@@ -14,7 +14,7 @@ use crate::support::memory_server::{CutServer, Habits, MemoryServer};
 use crate::support::store_contract::{Fixture, Interrupted, holds};
 
 fn open(server: Arc<dyn Server>) -> Arc<dyn Store> {
-    Arc::new(ServerStore::new(StoreName::new("mirror").unwrap(), "memory://releases/", server))
+    Arc::new(ServerStore::new(StoreName::new("mirror").unwrap(), "memory://releases/", server, Transfers::usual()))
 }
 
 fn fixture(base: &Path, habits: Habits) -> Fixture {

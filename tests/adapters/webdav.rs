@@ -235,3 +235,38 @@ fn a_volunteer_fills_a_server_of_their_own() {
     fs::write(&file, format!("{web}[project]\nname = \"acme\"\n")).unwrap();
     mirror("web").fails(2, &["mirror.toml", "project"]);
 }
+
+/// What nginx says of how long a file may be kept, with the configuration of `docs/stores.md`.
+#[test]
+fn nginx_says_of_each_kind_of_file_how_long_it_may_be_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let nginx = Nginx::start(dir.path());
+    let digest = Sha256::of(b"index").hex();
+    let signature = format!("releases/index.{digest}.asc");
+    let (ever, again) = ("public, max-age=31536000, immutable", "no-cache");
+    for (path, kept) in [
+        ("releases/1.0.5/sample-v1.0.5.tar.gz", ever),
+        ("releases/1.0.5/approvals/alice.json", ever),
+        ("releases/1.0.5/index.html", again),
+        (&signature, ever),
+        ("releases/index.json", again),
+        ("releases/index.json.asc", again),
+        ("releases/mirrors.json", again),
+        ("releases/latest", again),
+        ("index.html", again),
+        ("keys/trust.json", again),
+        ("git/sample.git/objects/pack/pack-1.pack", ever),
+        ("git/sample.git/refs/tags/v1.0.5", ever),
+        ("git/sample.git/info/refs", again),
+        ("git/sample.git/refs/heads/main", again),
+    ] {
+        assert_eq!(lifeboat::formats::layout::is_replaced(path), kept == again, "{path}");
+        let file = nginx.root.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "bytes").unwrap();
+        let answer = crate::support::radosgw::wait(reqwest::get(format!("http://127.0.0.1:{}/{path}", nginx.public)));
+        let headers = answer.unwrap().error_for_status().unwrap().headers().clone();
+        let said: Vec<_> = headers.get_all("cache-control").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(said, [kept], "{path}");
+    }
+}

@@ -19,6 +19,7 @@ pub fn open(url: &str, text: &str, secret: impl Fn(&str) -> String + Send + Sync
         name: StoreName::new("mirror").unwrap(),
         url: Spanned::new(0..0, url.to_owned()),
         public_url: None,
+        transfers: Default::default(),
     };
     let mut faults = Faults::default();
     let table = Table::parse(text, Path::new("/"), &mut faults);

@@ -140,7 +140,12 @@ fn the_keys_of_a_made_up_adapter_are_known_like_any_other() {
     let refused = world.config().unwrap_err().report();
     assert!(!refused.contains("canary-1"), "{refused}");
     assert!(refused.contains("unknown key `hots`") && refused.contains("did you mean `host`?"), "{refused}");
-    assert!(refused.contains("`box_key`, `host`, `name`, `public_url`, `required` or `url`"), "{refused}");
+    assert!(
+        refused.contains(
+            "`box_key`, `host`, `name`, `public_url`, `rate_limit`, `required`, `staging`, `transfers` or `url`"
+        ),
+        "{refused}"
+    );
     let all = sections(&registries());
     let store = all.iter().find(|section| section.name() == "store").unwrap();
     assert!(store.flat().iter().any(|(path, key)| path == "box_key" && key.written.is_secret()));

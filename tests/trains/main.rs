@@ -19,6 +19,7 @@ mod layout;
 mod made_up;
 mod map;
 mod model;
+mod parallel;
 mod power_loss;
 mod quorum;
 mod reads;

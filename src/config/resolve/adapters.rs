@@ -8,7 +8,7 @@ use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, SigningCon
 use super::{forge, git_address, no_effect, places, unique};
 use crate::adapter::{Adapter, ForgeTable, Port, Registries, RemoteTable, RunnerTable, SignerTable, Spec, StoreTable};
 use crate::effects::{Forge, Signer, Store};
-use crate::model::{Label, RemoteName, RunnerName, Staging};
+use crate::model::{Label, RemoteName, RunnerName, Staging, TransferLimits};
 use crate::table::{Fault, Faults, Table, Text, TomlDocument, did_you_mean, grammar, not_empty, one_of};
 
 /// `[[runner]]`, and the labels that each offers.
@@ -133,7 +133,8 @@ fn store(
         return None;
     };
     let staging = staging(raw.staging.as_ref(), faults);
-    let common = StoreTable { name: name?, url: raw.url, public_url };
+    let transfers = transfers(&raw, faults)?;
+    let common = StoreTable { name: name?, url: raw.url, public_url, transfers };
     let spec = (adapter.parse)(&common, rest, faults)?;
     let role = match raw.required {
         Some(true) => StoreRole::Required,
@@ -155,6 +156,22 @@ fn staging(raw: Option<&Text>, faults: &mut Faults) -> Staging {
             Staging::Private
         }
     }
+}
+
+/// The limits of a store's transfers.
+fn transfers(raw: &RawStore, faults: &mut Faults) -> Option<TransferLimits> {
+    let mut limits = TransferLimits::default();
+    if let Some(n) = &raw.transfers {
+        let Some(n) = usize::try_from(*n.get_ref()).ok().filter(|n| (1..=64).contains(n)) else {
+            faults.add(Fault::new(n.span(), "a store cannot have this many transfers at once", "expected 1 to 64"));
+            return None;
+        };
+        limits.at_once = n;
+    }
+    if let Some(text) = &raw.rate_limit {
+        limits.rate = Some(grammar(text, faults)?);
+    }
+    Some(limits)
 }
 
 /// `[forge.<name>]` and `[[remote]]`: no two of them have one name.

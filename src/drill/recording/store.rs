@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Recording;
-use crate::effects::{Area, Capabilities, Disk, PutNew, STAGED_NOTE, Store};
+use crate::effects::{Area, Capabilities, Disk, PutNew, STAGED_NOTE, Store, Transfers};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
 use crate::model::{Digests, Sha256, Stat, StoreName};
@@ -58,6 +58,10 @@ impl Store for RecordingStore {
 
     fn staging_exposure(&self) -> Exposure {
         self.inner.staging_exposure()
+    }
+
+    fn transfers(&self) -> Arc<Transfers> {
+        self.inner.transfers()
     }
 
     fn public_url(&self, path: &str) -> String {

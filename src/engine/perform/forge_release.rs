@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 use super::{Acting, Perform};
-use crate::effects::{AssetFile, Discard, Effects, Forge, MarkLatest, ReleaseText};
+use crate::effects::{AssetFile, Discard, Effects, Forge, MarkLatest, ReleaseText, in_parallel};
 use crate::engine::converge::{self, Assessment, Wanted, Writes, converge};
 use crate::engine::other_trains::WorkflowLock;
 use crate::engine::release::{ReleaseMove, WantedRelease, next_move};
@@ -198,28 +196,10 @@ async fn discard(forge: &dyn Forge, list: Vec<Discard>) -> Result<()> {
     Ok(())
 }
 
-/// Several at once; what is under way ends before the first failure is returned, so that nothing is in flight at the next read.
-/// After a failure nothing new is begun until something gets through: a host that swallows everything is asked once.
 async fn upload(forge: &Arc<dyn Forge>, draft: u64, assets: Vec<AssetFile>) -> Result<()> {
-    let mut waiting = assets.into_iter();
-    let mut flying: JoinSet<Result<()>> = JoinSet::new();
-    let mut worst: Option<Error> = None;
-    let mut gets_through = true;
-    loop {
-        let go_on = worst.as_ref().is_none_or(|e| e.kind() == ErrorKind::Transient);
-        while go_on && gets_through && flying.len() < PARALLEL {
-            let Some(asset) = waiting.next() else { break };
-            let forge = forge.clone();
-            flying.spawn(async move { forge.upload(draft, &asset).await });
-        }
-        let Some(ended) = flying.join_next().await else { break };
-        let ended = ended.map_err(|e| Error::fatal("an upload ended in a panic").because(e))?;
-        gets_through = ended.is_ok();
-        if let Err(e) = ended
-            && worst.as_ref().is_none_or(|w| w.kind() == ErrorKind::Transient)
-        {
-            worst = Some(e);
-        }
-    }
-    worst.map_or(Ok(()), Err)
+    let upload = |asset: AssetFile| {
+        let forge = forge.clone();
+        async move { forge.upload(draft, &asset).await }
+    };
+    in_parallel(assets, PARALLEL, upload).await.map(drop)
 }

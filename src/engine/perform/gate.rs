@@ -1,16 +1,18 @@
 //! `gate`: enough people, judged by the trust root once more, and time; and nothing foreseeable in the way of any line.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::stage::{again, digests_at, is_unchanged, same_or_conflict};
+use super::stage::{again, digests_at, is_unchanged, same_or_conflict, staging};
 use super::{Acting, Perform};
 use crate::effects::{Area, Role, Store};
 use crate::engine::clock::{Witness, judge};
 use crate::engine::needed_stores::NeededStores;
-use crate::engine::release_files::LineRelease;
+use crate::engine::release_files::{LineRelease, ReleaseFile, StagedFile};
 use crate::engine::{branch_holds, content, truncated_journal};
 use crate::error::{Error, ErrorKind, Part, Result};
-use crate::journal::StepStatus;
+use crate::journal::{State, StepStatus};
 use crate::model::{PersonId, StoreName};
 use crate::step::{ForgeRelease, Gate, GateOpened, OnStore, Phase, Point, Promote, Seal, StepId};
 use crate::trust::{prove_key, read_index};
@@ -128,7 +130,7 @@ async fn store_is_clear(acting: &Acting<'_>, name: &StoreName, approved_by: &[Pe
             )
             .of(Part::Store));
         }
-        line_is_clear(acting, &*store, (&planned.id, on)).await?;
+        line_is_clear(acting, &store, (&planned.id, on)).await?;
     }
     Ok(())
 }
@@ -140,27 +142,46 @@ fn is_there(acting: &Acting<'_>, need: &StepId) -> bool {
 }
 
 /// Whether nothing is in the way of a line's files, and all of them are staged.
-async fn line_is_clear(acting: &Acting<'_>, store: &dyn Store, (id, on): (&StepId, &OnStore)) -> Result<()> {
-    let staging = Area::Staging(acting.staging(on)?);
+async fn line_is_clear(acting: &Acting<'_>, store: &Arc<dyn Store>, (id, on): (&StepId, &OnStore)) -> Result<()> {
     let release = LineRelease::staged(&acting.state, on)?;
-    for file in release.summed_files() {
+    let (id, on) = (Arc::new(id.clone()), Arc::new(on.clone()));
+    let look = |(staged, file): (StagedFile, ReleaseFile)| {
+        let (store, state, id, on) = (store.clone(), acting.state.clone(), id.clone(), on.clone());
         let path = release.path(&file);
-        let there = digests_at(store, &Area::Public, &path).await?;
-        if there.is_some() {
-            same_or_conflict((store, &Area::Public), &path, &file.digests, there)
-                .map_err(|e| e.detail(format!("it is in the way of `{id}`")))?;
-            continue;
+        async move {
+            let is_there = is_clear((&*store, &on), &state, (&id, &path), (&staged, &file)).await?;
+            Ok((!is_there).then_some(staged))
         }
-        let staged = release.staged_file(&file)?;
-        if is_unchanged(&acting.state, (store, on), &staged.path).await? {
-            continue;
-        }
-        let mut found = digests_at(store, &staging, &staged.path).await?;
-        if found.is_none() {
-            again((acting.effects, acting.train), (store, on), &staged).await?;
-            found = digests_at(store, &staging, &staged.path).await?;
-        }
-        same_or_conflict((store, &staging), &staged.path, &staged.digests, found)?;
+    };
+    let lost = store.transfers().each(release.staged_files()?, |_| 0, look).await?;
+    let staging = Area::Staging(acting.staging(&on)?);
+    for staged in lost.into_iter().flatten() {
+        again((acting.effects, acting.train), (&**store, &on), &staged).await?;
+        let found = digests_at(&**store, &staging, &staged.path).await?;
+        same_or_conflict((&**store, &staging), &staged.path, &staged.digests, found)?;
     }
     Ok(())
+}
+
+/// Whether a file is public already, or staged; nothing else may be in either place.
+async fn is_clear(
+    (store, on): (&dyn Store, &OnStore),
+    state: &State,
+    (id, path): (&StepId, &str),
+    (staged, file): (&StagedFile, &ReleaseFile),
+) -> Result<bool> {
+    let there = digests_at(store, &Area::Public, path).await?;
+    if there.is_some() {
+        let same = same_or_conflict((store, &Area::Public), path, &file.digests, there);
+        return same.map(|()| true).map_err(|e| e.detail(format!("it is in the way of `{id}`")));
+    }
+    let StagedFile { path, digests } = staged;
+    if is_unchanged(state, (store, on), path).await? {
+        return Ok(true);
+    }
+    let staging = Area::Staging(staging(state, on)?);
+    match digests_at(store, &staging, path).await? {
+        None => Ok(false),
+        found => same_or_conflict((store, &staging), path, digests, found).map(|()| true),
+    }
 }

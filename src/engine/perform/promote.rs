@@ -1,7 +1,9 @@
 //! `promote`: the staged bytes become public, files first.
 
+use std::sync::Arc;
+
 use super::encrypt::recover;
-use super::stage::{digests_at, is_unchanged, same_or_conflict};
+use super::stage::{digests_at, is_unchanged, same_or_conflict, staging};
 use super::{Acting, Perform, prepared, summed};
 use crate::effects::{Area, Effects, Store, blocking, read_public};
 use crate::engine::release_files::{LineRelease, Origin, ReleaseFile, StagedFile};
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::formats::{canonical, layout, tag};
-use crate::journal::StepStatus;
+use crate::journal::{State, StepStatus};
 use crate::model::{Digests, Fingerprint, PersonId, StoreName};
 use crate::site::{self, PageFile, PageSigner, ReleasePage};
 use crate::step::{OnStore, Promote, Promoted, Seal, Sealed, SealedFile};
@@ -33,34 +35,36 @@ impl Perform for Promote {
 
 async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
     let store = acting.store(&step.store).await?;
-    let train = acting.staging(step)?;
-    let objects = acting.train.objects();
+    let (train, objects) = (acting.staging(step)?, acting.train.objects());
     let release = LineRelease::in_store(&acting.state, step)?;
     let seal = release.seal()?;
-    let staging = Area::Staging(train.clone());
-    for file in release.files(objects)? {
-        let (path, source) = (release.path(&file), objects.path(&file.digests.sha256));
-        // What is public cannot be taken back: staged bytes are those that were read when they were verified, or are read
-        // once more.
-        let is_staged = file.origin != Origin::Sealed
-            && release.is_staged_plain()
-            && (is_unchanged(&acting.state, (&*store, step), &path).await?
-                || match digests_at(&*store, &staging, &path).await? {
-                    Some(staged) => {
-                        same_or_conflict((&*store, &staging), &path, &file.digests, Some(staged)).map(|()| true)?
-                    }
-                    None => false,
-                });
-        if is_staged {
-            store.promote(&train, &path, &file.digests).await?;
-        } else {
-            // Made after the gate, encrypted in staging, public already, or lost since: the train has the same bytes.
-            at_hand(acting, (&*store, &staging), &release, &file).await?;
-            store.put_new(&Area::Public, &path, &source, &file.digests).await?;
-        }
-        let found = digests_at(&*store, &Area::Public, &path).await?;
-        same_or_conflict((&*store, &Area::Public), &path, &file.digests, found)?;
+    let files = release.files(objects)?;
+    let (on, is_plain) = (Arc::new(step.clone()), release.is_staged_plain());
+    for file in &files {
+        at_hand(acting, (&*store, &Area::Staging(train.clone())), &release, file).await?;
     }
+    let publish = |file: ReleaseFile| {
+        let (store, state, on, train) = (store.clone(), acting.state.clone(), on.clone(), train.clone());
+        let (path, source) = (release.path(&file), objects.path(&file.digests.sha256));
+        async move {
+            if is_plain && may_be_promoted((&*store, &on), &state, &path, &file).await? {
+                store.promote(&train, &path, &file.digests).await
+            } else {
+                // Made after the gate, encrypted in staging, public already, or lost since: the train has the same bytes.
+                store.put_new(&Area::Public, &path, &source, &file.digests).await
+            }
+        }
+    };
+    // All of them first: from the first public file to the last one no bytes are waited for that only need to be read.
+    store.transfers().each(files.clone(), |file| if is_plain { 0 } else { file.size() }, publish).await?;
+    let read_back = |file: ReleaseFile| {
+        let (store, path) = (store.clone(), release.path(&file));
+        async move {
+            let found = digests_at(&*store, &Area::Public, &path).await?;
+            same_or_conflict((&*store, &Area::Public), &path, &file.digests, found)
+        }
+    };
+    store.transfers().each(files, ReleaseFile::size, read_back).await?;
     let page = blocking(|| page(acting, step, &*store, seal))?;
     // What is there may have been made under the trust root before this one: it names the keys of then.
     let data = layout::release_file(&step.version, PAGE_DATA);
@@ -91,25 +95,52 @@ async fn at_hand(
     blocking(|| recover(acting.effects, objects, (&file.name, &file.digests), staged))
 }
 
+/// Whether a file is staged, and with the right bytes. What is public cannot be taken back: staged bytes are those that were read
+/// when they were verified, or are read once more.
+async fn may_be_promoted(
+    (store, on): (&dyn Store, &OnStore),
+    state: &State,
+    path: &str,
+    file: &ReleaseFile,
+) -> Result<bool> {
+    if file.origin == Origin::Sealed {
+        return Ok(false);
+    }
+    if is_unchanged(state, (store, on), path).await? {
+        return Ok(true);
+    }
+    let area = Area::Staging(staging(state, on)?);
+    match digests_at(store, &area, path).await? {
+        Some(staged) => same_or_conflict((store, &area), path, &file.digests, Some(staged)).map(|()| true),
+        None => Ok(false),
+    }
+}
+
 /// Reads a release in a store back and compares it.
 async fn prove(effects: &Effects, train: &Train, step: &OnStore) -> Result<()> {
     let (state, store) = (train.state(), effects.store(&step.store)?);
     let release = LineRelease::in_store(&state, step)?;
-    for file in release.files(train.objects())? {
-        let (path, sha256) = (release.path(&file), file.digests.sha256);
-        let found = digests_at(&*store, &Area::Public, &path).await?;
-        if found.as_ref().map(|f| f.sha256) != Some(sha256) {
-            let what = if found.is_some() { "has other bytes at" } else { "has lost" };
-            return Err(Error::conflict(format!("store `{}` {what} `{path}`", step.store))
-                .detail(format!("released: sha256 {sha256}"))
-                .hint(if found.is_some() {
-                    "nothing was changed: find out who did it, and put the released file back".to_owned()
-                } else {
-                    restoring(&step.store)
-                }));
-        }
+    let read_back = |file: ReleaseFile| {
+        let (store, path) = (store.clone(), release.path(&file));
+        async move { proved(&*store, &path, &file).await }
+    };
+    store.transfers().each(release.files(train.objects())?, ReleaseFile::size, read_back).await.map(drop)
+}
+
+async fn proved(store: &dyn Store, path: &str, file: &ReleaseFile) -> Result<()> {
+    let (name, sha256) = (store.name(), file.digests.sha256);
+    let found = digests_at(store, &Area::Public, path).await?;
+    if found.as_ref().map(|f| f.sha256) == Some(sha256) {
+        return Ok(());
     }
-    Ok(())
+    let what = if found.is_some() { "has other bytes at" } else { "has lost" };
+    Err(Error::conflict(format!("store `{name}` {what} `{path}`")).detail(format!("released: sha256 {sha256}")).hint(
+        if found.is_some() {
+            "nothing was changed: find out who did it, and put the released file back".to_owned()
+        } else {
+            restoring(name)
+        },
+    ))
 }
 
 /// What helps a store that has lost something.

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write};
 use super::encrypt::certificates;
 use super::{Acting, Perform};
 use crate::effects::{Area, Capabilities, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking, files};
-use crate::engine::release_files::{LineRelease, StagedFile};
+use crate::engine::release_files::{LineRelease, ReleaseFile, StagedFile};
 use crate::engine::staged;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, Result};
@@ -137,18 +137,19 @@ async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
     let area = Area::Staging(acting.staging(step)?);
     note(acting, step, (&*store, &area)).await?;
     let release = LineRelease::staged(&acting.state, step)?;
-    let (mut files, mut bytes) = (0, 0);
-    for file in release.summed_files() {
-        let StagedFile { path, digests } = release.staged_file(&file)?;
+    let put = |(StagedFile { path, digests }, _): (StagedFile, ReleaseFile)| {
+        let (store, area) = (store.clone(), area.clone());
         let source = acting.train.objects().path(&digests.sha256);
-        if store.put_new(&area, &path, &source, &digests).await? == PutNew::Existed {
-            let found = digests_at(&*store, &area, &path).await?;
-            same_or_conflict((&*store, &area), &path, &digests, found)?;
+        async move {
+            if store.put_new(&area, &path, &source, &digests).await? == PutNew::Existed {
+                let found = digests_at(&*store, &area, &path).await?;
+                same_or_conflict((&*store, &area), &path, &digests, found)?;
+            }
+            Ok(digests.size)
         }
-        files += 1;
-        bytes += digests.size;
-    }
-    Ok(Staged { files, bytes })
+    };
+    let sizes = store.transfers().each(release.staged_files()?, |(staged, _)| staged.digests.size, put).await?;
+    Ok(Staged { files: sizes.len() as u64, bytes: sizes.iter().sum() })
 }
 
 /// Says beside the staged files which train it is: to the team alone. The first note stays.

@@ -1,6 +1,6 @@
 //! `verify-staged`: staged bytes read back, from a store or from a train's own objects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
 use super::encrypt::decrypt;
@@ -22,14 +22,13 @@ impl Perform for VerifyStaged {
         all_again(acting.effects, acting.train, step).await?;
         let area = Area::Staging(acting.staging(step)?);
         let release = LineRelease::staged(&acting.state, step)?;
-        let mut seen = BTreeMap::new();
-        for file in release.summed_files() {
-            // Before its bytes are read: whatever is written later gives it another token.
-            let path = release.staged_file(&file)?.path;
-            if let Some(stat) = store.stat(&area, &path).await? {
-                seen.insert(path, stat);
-            }
-        }
+        // Before their bytes are read: whatever is written later gives a file another token.
+        let look = |(StagedFile { path, .. }, _): (StagedFile, ReleaseFile)| {
+            let (store, area) = (store.clone(), area.clone());
+            async move { Ok(store.stat(&area, &path).await?.map(|stat| (path, stat))) }
+        };
+        let seen = store.transfers().each(release.staged_files()?, |_| 0, look).await?;
+        let seen = seen.into_iter().flatten().collect();
         let files = read_staged(acting.effects, &acting.state, step).await?;
         Ok(StagedVerified { files: files as u64, seen })
     }
@@ -41,10 +40,7 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore
     let store = effects.store(&step.store)?;
     let area = Area::Staging(staging(state, step)?);
     let release = LineRelease::staged(state, step)?;
-    let mut files: Vec<(StagedFile, ReleaseFile)> = Vec::new();
-    for file in release.summed_files() {
-        files.push((release.staged_file(&file)?, file));
-    }
+    let files = release.staged_files()?;
     // What else lies among encrypted files is of other lines, or nobody ever looks at it.
     if release.is_staged_plain() {
         let listed: BTreeSet<String> = store.list(&area, &release.staged_below()).await?.into_iter().collect();
@@ -57,14 +53,18 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore
             .hint("remove it from the staging area, then `lifeboat ship`"));
         }
     }
-    for (StagedFile { path, digests }, file) in &files {
-        let bytes = open_staged(&*store, &area, path).await?;
-        let what = || format!("cannot read `{path}` in store `{}`", store.name());
-        let plain = release.is_staged_plain().then_some(file);
-        let found = blocking(|| read_reviewed(plain, bytes, what))?;
-        same_or_conflict((&*store, &area), path, digests, Some(found))?;
-    }
-    Ok(files.len())
+    let (count, is_plain) = (files.len(), release.is_staged_plain());
+    let read_back = |(StagedFile { path, digests }, file): (StagedFile, ReleaseFile)| {
+        let (store, area) = (store.clone(), area.clone());
+        async move {
+            let bytes = open_staged(&*store, &area, &path).await?;
+            let what = || format!("cannot read `{path}` in store `{}`", store.name());
+            let found = blocking(|| read_reviewed(is_plain.then_some(&file), bytes, what))?;
+            same_or_conflict((&*store, &area), &path, &digests, Some(found))
+        }
+    };
+    store.transfers().each(files, |(staged, _)| staged.digests.size, read_back).await?;
+    Ok(count)
 }
 
 async fn open_staged(store: &dyn Store, area: &Area, path: &str) -> Result<Box<dyn Read + Send>> {

@@ -85,7 +85,7 @@ impl Http {
         let (tail, content_type) =
             (format!("\r\n--{BOUNDARY}--\r\n"), format!("multipart/form-data; boundary={BOUNDARY}"));
         let form = Some(Form { content_type, head, tail });
-        let file = Upload { path: asset.path.clone(), size: asset.digests.size, form, hasher: None };
+        let file = Upload { path: asset.path.clone(), size: asset.digests.size, form, hasher: None, flow: None };
         let mut url = self.client.url(path)?;
         url.query_pairs_mut().append_pair("name", &asset.name);
         let answer = self.client.change(Host::Api, Method::POST, &url, Body::File(&file)).await?;

@@ -251,7 +251,7 @@ impl Forge for GitHub {
     async fn upload(&self, draft: u64, asset: &AssetFile) -> Result<()> {
         let mut url = self.upload_url(draft).await?;
         url.query_pairs_mut().append_pair("name", &asset.name);
-        let file = Upload { path: asset.path.clone(), size: asset.digests.size, form: None, hasher: None };
+        let file = Upload { path: asset.path.clone(), size: asset.digests.size, form: None, hasher: None, flow: None };
         let answer = self.client.change(Host::Uploads, Method::POST, &url, Body::File(&file)).await?;
         let refusal = answer.refusal();
         if answer.status == 422 && refusal.says("immutable") {

@@ -22,8 +22,6 @@ use crate::stores::server::other_bytes;
 /// The size of a part, and of the largest object that is put as one: the least that S3 takes, because a part that is under way
 /// when a process dies is sent again.
 pub(super) const PART: usize = 5 << 20;
-/// How many parts are sent at once, each from memory.
-const AT_ONCE: usize = 4;
 /// How many parts an upload may have; S3 takes 10000.
 const MOST_PARTS: u64 = 9000;
 
@@ -94,8 +92,9 @@ impl Client {
             done.insert(n, id);
             Ok::<_, Error>(())
         };
-        let mut n = 0;
+        let (mut n, flow) = (0, Arc::new(self.transfers.flow()));
         while left > 0 {
+            let memory = self.memory(size.min(left)).await?;
             let bytes = tokio::task::block_in_place(|| -> Result<Vec<u8>> {
                 let mut bytes = Vec::with_capacity(size.min(left) as usize);
                 (&mut file).take(size.min(left)).read_to_end(&mut bytes).context(what())?;
@@ -107,16 +106,18 @@ impl Client {
             }
             left -= bytes.len() as u64;
             if let Some(id) = there.remove(&n).and_then(|part| part.holds(&bytes)) {
+                flow.moved(bytes.len() as u64);
                 finished(Ok(Ok((n, id))))?;
             } else {
-                while sending.len() >= AT_ONCE
-                    && let Some(sent) = sending.join_next().await
-                {
+                while let Some(sent) = sending.try_join_next() {
                     finished(sent)?;
                 }
-                let (client, at, upload) = (self.clone(), at.clone(), upload.to_owned());
+                let (client, at, upload, flow) = (self.clone(), at.clone(), upload.to_owned(), flow.clone());
                 sending.spawn(async move {
+                    let (length, _memory) = (bytes.len() as u64, memory);
+                    flow.admit(length).await;
                     let sent = client.s3.put_part(&at, &upload, n, PutPayload::from(bytes)).await;
+                    flow.moved(length);
                     Ok((n, sent.map_err(|e| client.failed(&format!("cannot send part {} of `{at}`", n + 1), e))?))
                 });
             }

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::Bucket;
 use crate::adapter::{Adapter, Around, Settings, Spec, StoreFacts, StoreTable};
-use crate::effects::{SecretResolver, Store};
+use crate::effects::{SecretResolver, Store, Transfers};
 use crate::error::{Error, Result};
 use crate::http::host;
-use crate::model::{Secret, SecretRef, StoreName};
+use crate::model::{Secret, SecretRef, StoreName, TransferLimits};
 use crate::stores::path;
 use crate::stores::server::ServerStore;
 use crate::table::{Fault, Faults, RawSecret, Table, Text, keys, keys_of, secrets, server_address};
@@ -88,6 +88,7 @@ impl Spot {
 struct Configured {
     spot: Spot,
     public_url: Option<String>,
+    transfers: TransferLimits,
 }
 
 fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<Spec<dyn Store>> {
@@ -105,7 +106,7 @@ fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<S
     };
     let region = raw.region.map_or_else(|| "us-east-1".to_owned(), Text::into_inner);
     let spot = Spot { name: common.name.clone(), endpoint, region, bucket, prefix, access_key, secret_key };
-    Some(Arc::new(Configured { spot, public_url: common.public_url.clone() }))
+    Some(Arc::new(Configured { spot, public_url: common.public_url.clone(), transfers: common.transfers }))
 }
 
 /// The bucket and the prefix of an address.
@@ -154,13 +155,15 @@ impl Settings<dyn Store> for Configured {
     fn open(&self, around: &Around) -> Result<Arc<dyn Store>> {
         let own = self.public_address();
         let base = self.public_url.as_ref().unwrap_or(&own);
+        let transfers = Transfers::new(self.transfers, &around.clock);
         let bucket = Bucket {
             spot: self.spot.clone(),
             secrets: around.secrets.clone(),
             hosts: around.hosts.clone(),
+            transfers: transfers.clone(),
             client: OnceLock::new(),
         };
-        Ok(Arc::new(ServerStore::new(self.spot.name.clone(), base, Arc::new(bucket))))
+        Ok(Arc::new(ServerStore::new(self.spot.name.clone(), base, Arc::new(bucket), transfers)))
     }
 }
 

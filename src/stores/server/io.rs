@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::OpenedObject;
-use crate::effects::read_document;
+use crate::effects::{Flow, Transfers, read_document};
 use crate::error::{Context as _, Error, Result};
 
 /// How much is read at a time.
@@ -81,6 +81,31 @@ pub fn reader(source: impl AsyncRead + Send + 'static) -> Result<Box<dyn Read + 
 pub fn read_all(opened: OpenedObject, key: &str) -> Result<Vec<u8>> {
     let mut bytes = opened.bytes;
     read_document(&mut *bytes, key)
+}
+
+/// The same bytes, which count as moved, and wait where the store has a rate.
+pub fn paced(bytes: Box<dyn Read + Send>, transfers: &Arc<Transfers>) -> Box<dyn Read + Send> {
+    Box::new(Paced { bytes, flow: Arc::new(transfers.flow()), has_rate: transfers.has_rate() })
+}
+
+struct Paced {
+    bytes: Box<dyn Read + Send>,
+    flow: Arc<Flow>,
+    has_rate: bool,
+}
+
+impl Read for Paced {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.read(buffer)?;
+        if self.has_rate && n > 0 {
+            let flow = self.flow.clone();
+            let runtime = runtime().map_err(io::Error::other)?;
+            let admitted = runtime.spawn(async move { flow.admit(n as u64).await });
+            wait(tokio::task::coop::unconstrained(admitted)).map_err(io::Error::other)?;
+        }
+        self.flow.moved(n as u64);
+        Ok(n)
+    }
 }
 
 struct Pieces {

@@ -15,6 +15,6 @@ mod probe;
 mod store;
 
 pub use bounds::admit;
-pub use io::{on_io, read_all, reader};
+pub use io::{on_io, paced, read_all, reader};
 pub use port::{Addresses, Entry, ObjectSource, OpenedObject, Owned, Promises, Server, other_bytes};
 pub use store::ServerStore;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ObjectSource, OpenedObject, Server, read_all};
-use crate::effects::{Area, Capabilities, Habits, PutNew, Store};
+use super::{ObjectSource, OpenedObject, Server, paced, read_all};
+use crate::effects::{Area, Capabilities, Habits, PutNew, Store, Transfers};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::formats::layout;
 use crate::model::{Digests, Secret, Sha256, Stat, StoreName};
@@ -22,12 +22,14 @@ pub struct ServerStore {
     /// Where strangers find the root, without final slash.
     base: String,
     pub(super) server: Arc<dyn Server>,
+    transfers: Arc<Transfers>,
 }
 
 impl ServerStore {
-    /// The store `name`, whose root strangers find at `base`.
-    pub fn new(name: StoreName, base: &str, server: Arc<dyn Server>) -> Self {
-        Self { name, base: base.trim_end_matches('/').to_owned(), server }
+    /// The store `name`, whose root strangers find at `base`. `server` lets what it puts pass by `transfers`; what is read here
+    /// does so by itself.
+    pub fn new(name: StoreName, base: &str, server: Arc<dyn Server>, transfers: Arc<Transfers>) -> Self {
+        Self { name, base: base.trim_end_matches('/').to_owned(), server, transfers }
     }
 
     /// The key of a path.
@@ -147,6 +149,10 @@ impl Store for ServerStore {
         true
     }
 
+    fn transfers(&self) -> Arc<Transfers> {
+        self.transfers.clone()
+    }
+
     fn public_url(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
     }
@@ -180,7 +186,7 @@ impl Store for ServerStore {
     async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
         let key = Self::key(area, path)?;
         let opened = self.server.open(&key).await.map_err(|e| self.explained(e))?;
-        Ok(opened.map(|OpenedObject { bytes, .. }| bytes))
+        Ok(opened.map(|OpenedObject { bytes, .. }| paced(bytes, &self.transfers)))
     }
 
     async fn digest_signatures(&self) -> Result<Vec<String>> {

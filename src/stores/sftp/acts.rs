@@ -1,19 +1,18 @@
 //! What a store needs, as calls of SFTP.
 
 use std::future::{Future, poll_fn};
-use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context as Task, Poll};
 use std::time::{Duration, SystemTime};
 
 use futures_core::Stream as _;
 use openssh_sftp_client::file::TokioCompatFile;
 use openssh_sftp_client::metadata::{MetaData, Permissions};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::read_ahead::ReadAhead;
 use super::session::{Connection, Refused, Session};
-use crate::effects::{PutNew, random};
+use crate::effects::{PutNew, Transfers, random};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::formats::digests::Hasher;
 use crate::model::{Sha256, Stat};
@@ -34,7 +33,8 @@ const FORGOTTEN: Duration = Duration::from_secs(48 * 3600);
 const SMALL: u64 = 4 << 20;
 /// SFTP 3 says times in seconds: within this time after a change, another change may show the same time.
 const TICK: Duration = Duration::from_secs(2);
-const PIECE: usize = 256 << 10;
+/// What OpenSSH takes at most by one request.
+const PIECE: usize = 255 << 10;
 
 /// A session that one act uses from its beginning to its end.
 pub(super) type Once = Arc<Session>;
@@ -47,6 +47,7 @@ pub(super) struct SftpServer {
     ahead: Arc<OnceLock<i64>>,
     /// Our own tasks wait for each other here before they ask for a lease.
     turn: Arc<tokio::sync::Mutex<()>>,
+    transfers: Arc<Transfers>,
 }
 
 /// How often a name that is refused, and that nothing has, is tried.
@@ -82,8 +83,8 @@ fn failed(doing: &str, key: &str, refused: Refused) -> Error {
 }
 
 impl SftpServer {
-    pub(super) fn new(at: Connection) -> Self {
-        Self { at: Arc::new(at), ahead: Arc::default(), turn: Arc::default() }
+    pub(super) fn new(at: Connection, transfers: Arc<Transfers>) -> Self {
+        Self { at: Arc::new(at), ahead: Arc::default(), turn: Arc::default(), transfers }
     }
 
     /// Runs `work` on the threads that talk to servers.
@@ -150,8 +151,7 @@ impl SftpServer {
         };
         let found = self.at.call(&doing, &once, file.metadata()).await?.map_err(|r| failed("read", key, r))?;
         let stat = stat_of(key, &found)?;
-        let capacity = NonZeroUsize::new(PIECE).unwrap_or(NonZeroUsize::MIN);
-        let mut bytes = Remote { file: Box::pin(TokioCompatFile::with_capacity(file, capacity)), _once: once };
+        let mut bytes = ReadAhead::new(file, stat.size, once);
         if stat.size > SMALL {
             return Ok(Some(OpenedObject { stat, bytes: reader(bytes)? }));
         }
@@ -246,14 +246,16 @@ impl SftpServer {
                 let what = || format!("cannot read `{}`", from.display());
                 let mut local = tokio::fs::File::open(from).await.context(what())?;
                 local.set_max_buf_size(PIECE);
-                let (mut hasher, mut buffer) = (Hasher::new(), vec![0; PIECE]);
+                let (mut hasher, mut buffer, flow) = (Hasher::new(), vec![0; PIECE], self.transfers.flow());
                 loop {
                     let n = local.read(&mut buffer).await.context(what())?;
                     if n == 0 {
                         break;
                     }
                     hasher.update(&buffer[..n]);
+                    flow.admit(n as u64).await;
                     self.send(once, &doing, &mut file, &buffer[..n]).await?;
+                    flow.moved(n as u64);
                 }
                 if hasher.finish() != *digests {
                     self.remove(once, key).await?;
@@ -466,19 +468,6 @@ impl Server for SftpServer {
             server.tidy(&once).await
         })
         .await
-    }
-}
-
-/// A file on the server, whose session stays while it is read. One that breaks off may work when it is made again.
-struct Remote {
-    file: Pin<Box<TokioCompatFile>>,
-    _once: Once,
-}
-
-impl AsyncRead for Remote {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Task<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let broken = |e| std::io::Error::new(std::io::ErrorKind::ConnectionAborted, e);
-        self.file.as_mut().poll_read(cx, buf).map_err(broken)
     }
 }
 

@@ -14,7 +14,7 @@ use super::client::{Body, COPYING, Client, Request};
 use super::listing::{PROPFIND, Resource, entries, resources};
 use super::locks::Held;
 use super::streamed::Streamed;
-use crate::effects::{PutNew, random};
+use crate::effects::{PutNew, Transfers, random};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
 use crate::http::Upload;
 use crate::model::{Sha256, Stat};
@@ -43,12 +43,13 @@ pub(super) struct Dav {
     dirs: Arc<Mutex<BTreeSet<String>>>,
     /// Our own tasks wait for each other here, without asking the server again and again.
     turns: Arc<[tokio::sync::Mutex<()>; 256]>,
+    transfers: Arc<Transfers>,
 }
 
 impl Dav {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, transfers: Arc<Transfers>) -> Self {
         let turns = Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::default()));
-        Self { client: Arc::new(client), dirs: Arc::default(), turns }
+        Self { client: Arc::new(client), dirs: Arc::default(), turns, transfers }
     }
 
     /// Runs `work` on the threads that talk to servers.
@@ -188,7 +189,8 @@ impl Dav {
                     return Err(other_bytes(path, digests));
                 }
                 let (path, hasher) = (path.clone(), Some(hasher.clone()));
-                let file = Upload { path, size: digests.size, form: None, hasher };
+                let flow = Some(Arc::new(self.transfers.flow()));
+                let file = Upload { path, size: digests.size, form: None, hasher, flow };
                 self.client.send(Request::new("PUT", key)?.sending(Body::File(&file))).await?
             }
         };

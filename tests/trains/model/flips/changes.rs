@@ -94,6 +94,8 @@ same_user = false
 [[store]]
 name = "mirror"
 url = "file:///srv/mirror"
+transfers = 4
+rate_limit = "10 MB/s"
 public_url = "https://example.org/mirror"
 staging = "private"
 required = true
@@ -309,6 +311,8 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("store.public_url", "example.org/mirror", "example.org/origin"),
     ("store.staging", "staging = \"private\"", "staging = \"encrypted\""),
     ("store.required", "required = true", "required = false"),
+    ("store.transfers", "transfers = 4", "transfers = 5"),
+    ("store.rate_limit", "10 MB/s", "11 MB/s"),
     ("store.endpoint", "https://s3.example.org", "https://s3.example.net"),
     ("store.region", "eu-west-1", "eu-west-2"),
     ("store.access_key", "ACCESS_KEY", "OTHER_ACCESS_KEY"),
@@ -399,6 +403,8 @@ pub(super) const NOT_PLANNED: &[(&str, &str)] = &[
     ("runner.name", "which machine builds: the digests of what it leaves are approved"),
     ("runner.labels", "as the name, as long as some runner has what a target asks for"),
     ("runner.slots", "how many jobs run at once"),
+    ("store.transfers", "how many files move at once"),
+    ("store.rate_limit", "how fast they move"),
     ("forge.default_branch", "which branch `gather` looks at: the workflows that are seen there are in the plan"),
 ];
 
