@@ -176,6 +176,7 @@ fn limits(disk: &dyn Disk, train: &TrainDir, parts: &Parts) -> Result<ObjectLimi
     if parsed.to_bytes()? != parts.plan {
         return Err(Error::verification("the plan in it is not written in its canonical form"));
     }
+    files::create_dir_all(disk, train.path(), 0o700)?;
     files::write_new(disk, &train.plan(), 0o600, &mut &*parts.plan)?;
     files::write_new(disk, &train.journal(), 0o600, &mut &*parts.journal)?;
     let graph = Graph::new(Arc::new(parsed))?;

@@ -313,7 +313,8 @@ fn strangers_may_see_what_is_encrypted_and_people_are_told() {
     let doctor = train.run(&["doctor"]).ends_with(0);
     assert!(doctor.stdout.contains("staging: encrypted") && doctor.stdout.contains(told), "{doctor:?}");
     train.adopt().ends_with(3).says(told);
-    train.release();
+    train.approve();
+    train.ship().ends_with(0);
 }
 
 /// A server that sends everybody to another one, as one does from `http` to `https`.
