@@ -28,6 +28,7 @@ mod retry;
 pub mod review;
 mod run;
 mod runner_pool;
+pub mod schedule;
 pub mod staged;
 mod train;
 pub mod truncated_journal;

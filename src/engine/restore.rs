@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::perform::restore as restore_step;
 use super::probes::Probes;
-use super::runner_pool::RunnerPool;
 use super::train::Train;
 use crate::effects::Effects;
 use crate::error::Result;
@@ -49,11 +48,11 @@ pub(crate) fn floor(state: &State, store: &StoreName, now: jiff::Timestamp) -> u
 /// Other bytes there, an object that is missing here, the store's.
 pub async fn restore(effects: &Effects, train: &Arc<Train>, store: &StoreName) -> Result<Vec<StepId>> {
     let state = train.state();
-    let (pools, reach) = (RunnerPool::new(&effects.runners), Probes::nobody());
+    let reach = Probes::nobody();
     let made = made_in(&state, store);
     for id in &made {
         if let Some(step) = train.plan().step(id) {
-            restore_step(effects, train, (&pools, &reach), step).await.map_err(|e| e.detail(format!("step: {id}")))?;
+            restore_step(effects, train, &reach, step).await.map_err(|e| e.detail(format!("step: {id}")))?;
         }
     }
     Ok(made)

@@ -11,9 +11,9 @@ use super::next::{Next, Question, next, short};
 use super::perform::{perform, stage_again};
 use super::probes::Probes;
 use super::retry::retry_at;
-use super::runner_pool::RunnerPool;
+use super::runner_pool::{RunnerPool, keep_durations, kept_durations};
 use super::train::Train;
-use crate::effects::{Effects, ProgressEvent};
+use crate::effects::{Effects, ProgressEvent, Runner};
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::journal::{Event, FailureClass, State, StepStatus, TrainState};
 use crate::model::{Destination, PersonId};
@@ -41,10 +41,15 @@ const PATIENCE_S: i64 = 60;
 /// Only when the journal itself cannot be written; failures of steps are in [`Ended::Stuck`].
 pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
     let mut flying = JoinSet::new();
-    let ended = drive(effects, &train, &mut flying).await;
+    let kept = kept_durations(effects, &train);
+    let mut runners = RunnerPool::new(&effects.runners, train.graph(), kept.clone());
+    let ended = drive(effects, &train, &mut runners, &mut flying).await;
     // Nothing is at work any more when this returns, also if the journal is full: a step that goes on while its runtime is
     // taken down ends in a panic, and the next run would meet it.
     flying.shutdown().await;
+    if *runners.durations() != kept {
+        keep_durations(effects, &train, runners.durations());
+    }
     ended
 }
 
@@ -67,7 +72,7 @@ impl Place {
 /// Steps under way, each with its result.
 type Flying = JoinSet<(usize, Result<Outcome>)>;
 
-async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Result<Ended> {
+async fn drive(effects: &Effects, train: &Arc<Train>, runners: &mut RunnerPool, flying: &mut Flying) -> Result<Ended> {
     let total = train.graph().len();
     let done = train.state();
     let done = (0..total).filter(|&i| matches!(done.at(i).status, StepStatus::Succeeded(_))).count();
@@ -79,7 +84,7 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
     if !short(&train.state()).is_empty() && train.state().deferred().next().is_some() {
         train.journal().append(Event::Reconciling)?;
     }
-    let shared = Arc::new((RunnerPool::new(&effects.runners), Probes::probe(effects, &train.state())));
+    let probes = Arc::new(Probes::probe(effects, &train.state()));
     let slots = std::thread::available_parallelism().map_or(2, usize::from).max(2) * 2;
     let steps_at_once = |place: &Place| if matches!(place, Place::At(_)) { slots.max(AT_A_DESTINATION) } else { slots };
     let mut in_flight: BTreeSet<usize> = BTreeSet::new();
@@ -90,18 +95,25 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
         if let Next::Run(ready) = &decision {
             // Each destination has places of its own: one that does not answer takes none that another needs.
             let place = |at: usize| Place::of(train.graph().at(at));
+            let has_job = |at: &usize| train.graph().at(*at).step.starts_jobs();
             let mut busy: BTreeMap<Place, usize> = BTreeMap::new();
-            for &at in &in_flight {
+            for &at in in_flight.iter().filter(|at| !has_job(at)) {
                 *busy.entry(place(at)).or_default() += 1;
             }
-            for &at in ready {
+            for &at in ready.iter().filter(|at| !has_job(at)) {
                 let place = place(at);
                 let limit = steps_at_once(&place);
                 let busy = busy.entry(place).or_default();
                 if *busy < limit && in_flight.insert(at) {
-                    start(effects, train, &shared, at, flying)?;
+                    start(effects, train, &probes, (at, None), flying)?;
                     *busy += 1;
                 }
+            }
+            // Jobs take no place on this machine but what their runners give them.
+            let jobs = ready.iter().copied().filter(|at| has_job(at) && !in_flight.contains(at)).collect();
+            for (at, runner) in runners.start(&train.state(), &jobs, effects.clock.now()) {
+                in_flight.insert(at);
+                start(effects, train, &probes, (at, runner), flying)?;
             }
         }
         let retry = earliest_retry(train.journal().state(), effects.clock.now());
@@ -113,6 +125,7 @@ async fn drive(effects: &Effects, train: &Arc<Train>, flying: &mut Flying) -> Re
         if let Some(joined) = ended {
             let (at, result) = joined.map_err(|e| Error::fatal("a step ended in a panic").because(e))?;
             in_flight.remove(&at);
+            runners.ended(at, result.is_ok(), effects.clock.now());
             if let Some(error) = finish(effects, train, at, result)? {
                 errors.push((at, error));
             }
@@ -199,8 +212,8 @@ async fn wait_for(effects: &Effects, when: Option<Timestamp>) {
 fn start(
     effects: &Effects,
     train: &Arc<Train>,
-    shared: &Arc<(RunnerPool, Probes)>,
-    at: usize,
+    probes: &Arc<Probes>,
+    (at, runner): (usize, Option<Arc<dyn Runner>>),
     flying: &mut Flying,
 ) -> Result<()> {
     let step = train.graph().at(at);
@@ -217,10 +230,10 @@ fn start(
         }
     };
     effects.progress.event(ProgressEvent::Started(step.id.clone()));
-    let (effects, train, shared) = (effects.clone(), train.clone(), shared.clone());
+    let (effects, train, probes) = (effects.clone(), train.clone(), probes.clone());
     flying.spawn(async move {
         let step = train.graph().at(at);
-        let result = perform(&effects, &train, (&shared.0, &shared.1), step, &before, attempt).await;
+        let result = perform(&effects, &train, (runner, &probes), step, &before, attempt).await;
         (at, result)
     });
     Ok(())

@@ -1,50 +1,193 @@
-//! Which runner takes a job: the plan fixes what is built, the engine picks where.
+//! The runners of a train, and which job each of them has: the plan fixes what is built, the schedule picks where.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use jiff::Timestamp;
 
-use crate::effects::Runner;
-use crate::error::{Error, Result};
-use crate::model::{Label, RunnerName};
-use crate::step::Exposure;
+use super::schedule::{Assigned, Durations, Estimates, Fitting, RunnerState, WaitingJob, assign};
+use super::train::Train;
+use crate::effects::{Effects, Runner, files};
+use crate::error::Error;
+use crate::journal::{State, StepStatus};
+use crate::model::Label;
+use crate::plan::Graph;
+use crate::step::{Exposure, PlannedStep};
 
-/// The runners that may see embargoed sources, each with its free places.
+/// The runners that may see embargoed sources, each with the jobs that it has now.
 pub(super) struct RunnerPool {
-    runners: Vec<(Arc<dyn Runner>, Arc<Semaphore>)>,
+    runners: Vec<Arc<dyn Runner>>,
+    durations: Durations,
+    estimates: Estimates,
+    /// How many durations the estimates do not know yet.
+    newer: usize,
+    /// The plan's jobs, longest first; equal ones in the order of the plan.
+    jobs: Vec<PoolJob>,
+    /// Which sets of runners fit jobs.
+    kinds: Vec<Fitting>,
+    running: BTreeMap<usize, Running>,
 }
 
-/// A slot on a runner, released on drop.
-pub(super) struct Slot {
-    pub(super) runner: Arc<dyn Runner>,
-    _permit: OwnedSemaphorePermit,
+/// A job of the plan.
+struct PoolJob {
+    /// The position of its step.
+    at: usize,
+    name: String,
+    /// The runners that have its labels.
+    fitting: usize,
+    /// Those that it is put on now: the others, after one failed it.
+    kind: usize,
+    expected_ms: u64,
+}
+
+/// A step whose job is on a runner, or about to be.
+struct Running {
+    runner: usize,
+    since: Timestamp,
+    expected_ms: u64,
 }
 
 impl RunnerPool {
-    /// The runners whose files and logs no stranger can read.
-    pub(super) fn new(runners: &[Arc<dyn Runner>]) -> Self {
-        let private = runners.iter().filter(|r| r.exposure() != Exposure::Public);
-        Self { runners: private.map(|r| (r.clone(), Arc::new(Semaphore::new(r.slots().max(1))))).collect() }
+    /// The runners whose files and logs no stranger can read, and the jobs of a plan; no runner has any of them yet.
+    pub(super) fn new(runners: &[Arc<dyn Runner>], graph: &Graph, durations: Durations) -> Self {
+        let runners = runners.iter().filter(|r| r.exposure() != Exposure::Public).cloned().collect();
+        let estimates = durations.estimates();
+        let (jobs, kinds, running) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut pool = Self { runners, durations, estimates, newer: 0, jobs, kinds, running };
+        for &at in graph.order() {
+            if let Some(job) = graph.at(at).step.job() {
+                let kind = pool.kind(pool.fitting(&job.labels));
+                pool.jobs.push(PoolJob { at, name: name(graph.at(at)), fitting: kind, kind, expected_ms: 0 });
+            }
+        }
+        pool.estimate();
+        pool
     }
 
-    /// A runner by its name.
-    pub(super) fn named(&self, name: &RunnerName) -> Option<Arc<dyn Runner>> {
-        self.runners.iter().find(|(r, _)| r.name() == name).map(|(r, _)| r.clone())
-    }
-
-    /// Waits for a place on a runner that has all the labels; the one with most free places first.
-    pub(super) async fn take(&self, labels: &[Label]) -> Result<Slot> {
+    /// The runners that have all the labels.
+    fn fitting(&self, labels: &[Label]) -> Fitting {
         let fits = |r: &Arc<dyn Runner>| labels.iter().all(|l| r.labels().contains(l));
-        let mut fitting: Vec<_> = self.runners.iter().filter(|(r, _)| fits(r)).collect();
-        fitting.sort_by_key(|(_, s)| std::cmp::Reverse(s.available_permits()));
-        let Some((runner, places)) = fitting.first() else {
-            let wanted: Vec<&str> = labels.iter().map(Label::as_str).collect();
-            return Err(Error::input(format!("no private runner has the labels `{}`", wanted.join("`, `"))).hint(
-                "add them to a `[[runner]]` of the configuration, or run `lifeboat doctor` to see what each has",
-            ));
+        (0..self.runners.len()).filter(|&r| fits(&self.runners[r])).collect()
+    }
+
+    fn kind(&mut self, fitting: Fitting) -> usize {
+        self.kinds.iter().position(|k| *k == fitting).unwrap_or_else(|| {
+            self.kinds.push(fitting);
+            self.kinds.len() - 1
+        })
+    }
+
+    fn estimate(&mut self) {
+        (self.estimates, self.newer) = (self.durations.estimates(), 0);
+        for job in &mut self.jobs {
+            job.expected_ms = self.estimates.expected_ms(&job.name);
+        }
+        self.jobs.sort_by_key(|job| std::cmp::Reverse(job.expected_ms));
+    }
+
+    /// Which of the steps that have jobs and could start do so now, each with its runner. A step without a runner is one that
+    /// no runner fits: it starts, to fail.
+    pub(super) fn start(
+        &mut self,
+        state: &State,
+        ready: &BTreeSet<usize>,
+        now: Timestamp,
+    ) -> Vec<(usize, Option<Arc<dyn Runner>>)> {
+        let (mut starts, mut waiting) = (Vec::new(), Vec::new());
+        for &PoolJob { at, kind, expected_ms, .. } in self.jobs.iter().filter(|job| ready.contains(&job.at)) {
+            // A job that an earlier process left behind has its place already, even where none is free.
+            let there = match &state.at(at).status {
+                StepStatus::Waiting(handle) => self.runners.iter().position(|r| *r.name() == handle.runner),
+                _ => None,
+            };
+            if let Some(runner) = there {
+                let since = state.at(at).since.unwrap_or(now);
+                self.running.insert(at, Running { runner, since, expected_ms });
+                starts.push((at, Some(self.runners[runner].clone())));
+            } else if self.kinds[kind].is_empty() {
+                starts.push((at, None));
+            } else {
+                waiting.push(WaitingJob { id: at, kind, expected_ms });
+            }
+        }
+        for Assigned { id: at, runner } in assign(&waiting, &self.kinds, &self.states(now)) {
+            let expected_ms = waiting.iter().find(|job| job.id == at).map_or(0, |job| job.expected_ms);
+            self.running.insert(at, Running { runner, since: now, expected_ms });
+            starts.push((at, Some(self.runners[runner].clone())));
+        }
+        starts
+    }
+
+    fn states(&self, now: Timestamp) -> Vec<RunnerState> {
+        let state = |(at, runner): (usize, &Arc<dyn Runner>)| {
+            let speed = self.estimates.speed(runner.name());
+            let left = |running: &Running| {
+                let takes = (running.expected_ms as f64 / speed) as u64;
+                takes.saturating_sub(since_ms(running.since, now))
+            };
+            let busy_ms = self.running.values().filter(|running| running.runner == at).map(left).collect();
+            RunnerState { slots: runner.slots().max(1), speed, busy_ms }
         };
-        let closed = |e| Error::fatal("the runners were closed").because(e);
-        let permit = places.clone().acquire_owned().await.map_err(closed)?;
-        Ok(Slot { runner: runner.clone(), _permit: permit })
+        self.runners.iter().enumerate().map(state).collect()
+    }
+
+    /// A step ended, well or not: if it had a job, that one's place is free. A runner that failed it is not tried first again.
+    pub(super) fn ended(&mut self, at: usize, well: bool, now: Timestamp) {
+        let Some(Running { runner, since, .. }) = self.running.remove(&at) else { return };
+        let Some(job) = self.jobs.iter().position(|job| job.at == at) else { return };
+        if !well {
+            let others = self.kinds[self.jobs[job].kind].iter().copied().filter(|&r| r != runner);
+            let others: Fitting = others.collect();
+            let kind = if others.is_empty() { self.jobs[job].fitting } else { self.kind(others) };
+            self.jobs[job].kind = kind;
+            return;
+        }
+        self.durations.record(&self.jobs[job].name, self.runners[runner].name(), since_ms(since, now));
+        self.newer += 1;
+        // Of many jobs, one more says little, and looking at all of them takes long.
+        if self.newer * 64 >= self.durations.jobs() {
+            self.estimate();
+        }
+    }
+
+    /// How long jobs took, with those of this run.
+    pub(super) fn durations(&self) -> &Durations {
+        &self.durations
+    }
+}
+
+fn since_ms(since: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.as_millisecond() - since.as_millisecond()).unwrap_or_default()
+}
+
+/// What a step's job is called whatever its line.
+fn name(step: &PlannedStep) -> String {
+    let parts: Vec<&str> = step.id.as_str().split('/').collect();
+    [parts.first(), parts.last()].map(|part| part.copied().unwrap_or_default()).join("/")
+}
+
+/// The error of a job whose labels no runner has.
+pub(super) fn no_runner(labels: &[Label]) -> Error {
+    let wanted: Vec<&str> = labels.iter().map(Label::as_str).collect();
+    Error::input(format!("no private runner has the labels `{}`", wanted.join("`, `")))
+        .hint("add them to a `[[runner]]` of the configuration, or run `lifeboat doctor` to see what each has")
+}
+
+/// Where a project's durations are kept on this machine: for the next train too. They are a help and no more.
+fn durations_file(train: &Train) -> Option<PathBuf> {
+    Some(train.dir().path().parent()?.parent()?.join("durations.json"))
+}
+
+/// The durations that earlier runs kept; none if they cannot be read.
+pub(super) fn kept_durations(effects: &Effects, train: &Train) -> Durations {
+    let read = || effects.disk.read(&durations_file(train)?).ok()?;
+    read().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
+/// Keeps the durations for later runs, if the disk lets us.
+pub(super) fn keep_durations(effects: &Effects, train: &Train, durations: &Durations) {
+    if let (Some(path), Ok(bytes)) = (durations_file(train), serde_json::to_vec(durations)) {
+        drop(files::replace(&*effects.disk, &path, 0o600, &mut &bytes[..]));
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Acting;
 use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking};
 use crate::engine::PlanInputs;
+use crate::engine::runner_pool::no_runner;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::journal::{Event, LOST, StepStatus};
 use crate::model::{Artifact, Secret, SecretRef, Sha256, shell_path};
@@ -44,10 +44,9 @@ pub(super) async fn run(acting: &Acting<'_>, job: &Job, inputs: Vec<JobInput>, b
         secrets: secrets(acting, job)?,
         source_date_epoch: acting.train.plan().date.as_second(),
     };
+    let runner = acting.runner.clone().ok_or_else(|| no_runner(&job.labels))?;
     if let StepStatus::Waiting(handle) = before {
-        if let Some(runner) = acting.pools.named(&handle.runner)
-            && runner.observe(handle).await? != JobStatus::Lost
-        {
+        if *runner.name() == handle.runner && runner.observe(handle).await? != JobStatus::Lost {
             return wait(acting, &*runner, &request, handle.clone()).await;
         }
         // The job is gone with its runner or its machine: this is a new attempt, recorded as one.
@@ -55,17 +54,13 @@ pub(super) async fn run(acting: &Acting<'_>, job: &Job, inputs: Vec<JobInput>, b
         let (step, key) = (request.step.clone(), request.key);
         acting.train.journal().append(Event::Started { step, key, attempt: request.attempt })?;
     }
-    let place = acting.pools.take(&request.job.labels).await?;
-    let runner: Arc<dyn Runner> = place.runner.clone();
     let handle = runner.dispatch(&request).await?;
     acting.train.journal().append(Event::Waiting {
         step: request.step.clone(),
         key: request.key,
         handle: handle.clone(),
     })?;
-    let done = wait(acting, &*runner, &request, handle).await;
-    drop(place);
-    done
+    wait(acting, &*runner, &request, handle).await
 }
 
 fn secrets(acting: &Acting<'_>, job: &Job) -> Result<BTreeMap<String, Secret>> {

@@ -41,10 +41,9 @@ use std::sync::Arc;
 
 use super::converge;
 use super::probes::Probes;
-use super::runner_pool::RunnerPool;
 use super::train::Train;
 use super::view::TrainView;
-use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Store, blocking};
+use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Runner, Store, blocking};
 use crate::error::{Error, Result};
 use crate::journal::{State, StepState, StepStatus};
 use crate::model::{Destination, RemoteName, StoreName};
@@ -56,7 +55,8 @@ use crate::step::{
 pub(super) struct Acting<'a> {
     pub(super) effects: &'a Effects,
     pub(super) train: &'a Train,
-    pub(super) pools: &'a RunnerPool,
+    /// Where its job runs, if it has one.
+    pub(super) runner: Option<Arc<dyn Runner>>,
     pub(super) reach: &'a Probes,
     /// The state when the step started: it has the outcomes of all that the step needs.
     pub(super) state: Arc<State>,
@@ -87,13 +87,13 @@ trait Perform: Kind {
 pub(super) async fn perform(
     effects: &Effects,
     train: &Train,
-    (pools, reach): (&RunnerPool, &Probes),
+    (runner, reach): (Option<Arc<dyn Runner>>, &Probes),
     step: &PlannedStep,
     before: &StepState,
     attempt: u32,
 ) -> Result<Outcome> {
     let recent = converge::recent(before, effects.clock.now());
-    let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt, recent };
+    let acting = Acting { effects, train, runner, reach, state: train.state(), step, attempt, recent };
     let before = &before.status;
     if step.exposure == Exposure::Public {
         blocking(|| approved::require(&acting))?;
@@ -126,13 +126,9 @@ pub(super) async fn stage_again(effects: &Effects, train: &Train) {
 }
 
 /// Puts what a finished step made in a store there again, from the train's objects: absent files alone, pointers last.
-pub(super) async fn restore(
-    effects: &Effects,
-    train: &Train,
-    (pools, reach): (&RunnerPool, &Probes),
-    step: &PlannedStep,
-) -> Result<()> {
-    let acting = Acting { effects, train, pools, reach, state: train.state(), step, attempt: 1, recent: false };
+pub(super) async fn restore(effects: &Effects, train: &Train, reach: &Probes, step: &PlannedStep) -> Result<()> {
+    let (runner, state) = (None, train.state());
+    let acting = Acting { effects, train, runner, reach, state, step, attempt: 1, recent: false };
     blocking(|| approved::require(&acting))?;
     with_kind!(&step.step, kind => kind.restore(&acting).await)
 }

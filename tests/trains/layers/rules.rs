@@ -73,6 +73,7 @@ const PURE: &[&str] = &[
     "journal/signed",
     "engine/next",
     "engine/retry",
+    "engine/schedule",
     "trust",
     "config",
     "table",
