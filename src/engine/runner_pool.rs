@@ -56,8 +56,10 @@ impl RunnerPool {
         let (jobs, kinds, running) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut pool = Self { runners, durations, estimates, newer: 0, jobs, kinds, running };
         for &at in graph.order() {
-            if let Some(job) = graph.at(at).step.job() {
-                let kind = pool.kind(pool.fitting(&job.labels));
+            let step = &graph.at(at).step;
+            if step.starts_jobs() {
+                // A job that the step makes itself runs anywhere.
+                let kind = pool.kind(pool.fitting(step.job().map_or(&[], |job| &job.labels)));
                 pool.jobs.push(PoolJob { at, name: name(graph.at(at)), fitting: kind, kind, expected_ms: 0 });
             }
         }

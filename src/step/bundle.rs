@@ -76,6 +76,10 @@ impl Kind for Bundle {
         Phase::Building
     }
 
+    fn starts_jobs(&self) -> bool {
+        self.vendor_from.is_some()
+    }
+
     fn commands(&self) -> Vec<String> {
         let vendoring = "vendoring, by Cargo, which runs what `.cargo/config.toml` of the tree names: cargo vendor --locked --offline";
         self.vendor_from.iter().map(|_| vendoring.to_owned()).collect()
