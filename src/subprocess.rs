@@ -201,7 +201,11 @@ impl<'a> Subprocess<'a> {
             // A program may stop reading when it has found a fault: a broken pipe says nothing that it does not say.
             (Input::Bytes(bytes), Some(mut pipe)) => drop(thread::spawn(move || drop(pipe.write_all(&bytes)))),
             (Input::Written(write), Some(mut pipe)) => match write(&mut pipe) {
-                Err(e) if e.kind() != IoKind::BrokenPipe => return Err(SubprocessError::NotFed(e)),
+                Err(e) if e.kind() != IoKind::BrokenPipe => {
+                    // Before it sees the end of its input, which is not the end.
+                    drop(running);
+                    return Err(SubprocessError::NotFed(e));
+                }
                 _ => {}
             },
             _ => {}

@@ -58,11 +58,12 @@ pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snaps
         missing_crates: Vec::new(),
         workflows: Default::default(),
         elsewhere: Default::default(),
+        released_bytes: None,
     };
     let snapshot = Snapshot {
         repository: dir.join("wasmtime.git"),
         lines: LINES.iter().enumerate().map(line).collect(),
-        trust: TrustFacts { root, threshold, hosts: None },
+        trust: TrustFacts { root, threshold, hosts: None, recipients: None },
         unknown: Vec::new(),
     };
     let wanted = |(branch, _, _): &(&str, &str, &str)| TrainLine {

@@ -79,6 +79,11 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let is_configured = named.is_some() && args.to_config.is_none();
     let to: Arc<dyn Store> = match named {
         Some((_, store)) => Arc::clone(store),
+        None if args.to_config.is_some() => {
+            let names: Vec<String> = ours.keys().map(|name| format!("`{name}`")).collect();
+            return Err(Error::input(format!("`{}` is not a store of that file", escape(&args.to)))
+                .hint(format!("expected one of {}", names.join(", "))));
+        }
         None => directory(&args.to, &disk, ours.keys().map(StoreName::as_str).collect())?,
     };
     let built_in = TemplateSet::default();

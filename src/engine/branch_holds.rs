@@ -53,9 +53,15 @@ impl Held<'_> {
 
     async fn take(&self) -> Result<()> {
         for (what, holder) in self.branches()? {
-            if let Some(other) = self.store.hold(&what, &holder).await? {
-                return Err(taken(self.store, &what, &other));
+            let Some(other) = self.store.hold(&what, &holder).await? else { continue };
+            // Ours, from before the train was amended.
+            if is_of_one_train(&other, &holder) {
+                self.store.release(&what, &other).await?;
+                if self.store.hold(&what, &holder).await?.is_none() {
+                    continue;
+                }
             }
+            return Err(taken(self.store, &what, &other));
         }
         Ok(())
     }
@@ -66,6 +72,12 @@ impl Held<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether two holders are the same train, whatever else they say.
+fn is_of_one_train(one: &[u8], other: &[u8]) -> bool {
+    let nonce = |holder: &[u8]| serde_json::from_slice::<Holder>(holder).ok().map(|holder| holder.nonce);
+    nonce(one).is_some() && nonce(one) == nonce(other)
 }
 
 fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use super::content;
@@ -35,6 +35,9 @@ pub enum Ended {
 /// Waits longer than this end the run instead: a person has better things to do than to watch.
 const PATIENCE_S: i64 = 60;
 
+/// How long a job waits at a time for a runner that should soon be free, beside a free slot of a slower one.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(20);
+
 /// Drives a train as far as it goes.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ pub async fn run(effects: &Effects, train: Arc<Train>) -> Result<Ended> {
     // taken down ends in a panic, and the next run would meet it.
     flying.shutdown().await;
     if *runners.durations() != kept {
-        keep_durations(effects, &train, runners.durations());
+        keep_durations(&train, runners.durations());
     }
     ended
 }
@@ -116,7 +119,9 @@ async fn drive(effects: &Effects, train: &Arc<Train>, runners: &mut RunnerPool, 
                 start(effects, train, &probes, (at, runner), flying)?;
             }
         }
-        let retry = earliest_retry(train.journal().state(), effects.clock.now());
+        let now = effects.clock.now();
+        let again = runners.holds_back().then(|| now.saturating_add(LOOK_AGAIN).ok()).flatten();
+        let retry = earliest_retry(train.journal().state(), now).into_iter().chain(again).min();
         let ended = tokio::select! {
             joined = flying.join_next() => joined,
             // A step that may pass when tried again does not wait for the others to end.

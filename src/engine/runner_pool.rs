@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::schedule::{Assigned, Durations, Estimates, Fitting, RunnerState, WaitingJob, assign};
 use super::train::Train;
-use crate::effects::{Effects, Runner, files};
+use crate::effects::{Effects, Outlives, Runner, replace_file};
 use crate::error::Error;
 use crate::journal::{State, StepStatus};
 use crate::model::Label;
@@ -27,6 +27,8 @@ pub(super) struct RunnerPool {
     /// Which sets of runners fit jobs.
     kinds: Vec<Fitting>,
     running: BTreeMap<usize, Running>,
+    /// Whether a job waits for a runner beside a free slot of another one.
+    holds_back: bool,
 }
 
 /// A job of the plan.
@@ -46,6 +48,8 @@ struct Running {
     runner: usize,
     since: Timestamp,
     expected_ms: u64,
+    /// An earlier process started it: when it ends here says nothing of how long it took.
+    is_found_again: bool,
 }
 
 impl RunnerPool {
@@ -54,7 +58,7 @@ impl RunnerPool {
         let runners = runners.iter().filter(|r| r.exposure() != Exposure::Public).cloned().collect();
         let estimates = durations.estimates();
         let (jobs, kinds, running) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let mut pool = Self { runners, durations, estimates, newer: 0, jobs, kinds, running };
+        let mut pool = Self { runners, durations, estimates, newer: 0, jobs, kinds, running, holds_back: false };
         for &at in graph.order() {
             let step = &graph.at(at).step;
             if step.starts_jobs() {
@@ -96,8 +100,8 @@ impl RunnerPool {
         ready: &BTreeSet<usize>,
         now: Timestamp,
     ) -> Vec<(usize, Option<Arc<dyn Runner>>)> {
-        let (mut starts, mut waiting) = (Vec::new(), Vec::new());
-        for &PoolJob { at, kind, expected_ms, .. } in self.jobs.iter().filter(|job| ready.contains(&job.at)) {
+        let (mut starts, mut waiting, mut narrowed) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for &PoolJob { at, kind, fitting, expected_ms, .. } in self.jobs.iter().filter(|job| ready.contains(&job.at)) {
             // A job that an earlier process left behind has its place already, even where none is free.
             let there = match &state.at(at).status {
                 StepStatus::Waiting(handle) => self.runners.iter().position(|r| *r.name() == handle.runner),
@@ -105,19 +109,35 @@ impl RunnerPool {
             };
             if let Some(runner) = there {
                 let since = state.at(at).since.unwrap_or(now);
-                self.running.insert(at, Running { runner, since, expected_ms });
+                self.running.insert(at, Running { runner, since, expected_ms, is_found_again: true });
                 starts.push((at, Some(self.runners[runner].clone())));
             } else if self.kinds[kind].is_empty() {
                 starts.push((at, None));
             } else {
+                if kind != fitting {
+                    narrowed.insert(at, fitting);
+                }
                 waiting.push(WaitingJob { id: at, kind, expected_ms });
             }
         }
-        for Assigned { id: at, runner } in assign(&waiting, &self.kinds, &self.states(now)) {
-            let expected_ms = waiting.iter().find(|job| job.id == at).map_or(0, |job| job.expected_ms);
-            self.running.insert(at, Running { runner, since: now, expected_ms });
+        let states = self.states(now);
+        let has_slot = |kind: usize| self.kinds[kind].iter().any(|&r| states[r].free() > 0);
+        // Nothing is kept waiting for the runners that did not fail it.
+        for job in &mut waiting {
+            if let Some(&fitting) = narrowed.get(&job.id).filter(|_| !has_slot(job.kind)) {
+                job.kind = fitting;
+            }
+        }
+        let assigned = assign(&waiting, &self.kinds, &states);
+        let mut free: Vec<usize> = states.iter().map(RunnerState::free).collect();
+        for Assigned { id: at, runner } in assigned {
+            let Some(found) = waiting.iter().position(|job| job.id == at) else { continue };
+            let WaitingJob { expected_ms, .. } = waiting.remove(found);
+            free[runner] = free[runner].saturating_sub(1);
+            self.running.insert(at, Running { runner, since: now, expected_ms, is_found_again: false });
             starts.push((at, Some(self.runners[runner].clone())));
         }
+        self.holds_back = waiting.iter().any(|job| self.kinds[job.kind].iter().any(|&r| free[r] > 0));
         starts
     }
 
@@ -126,7 +146,9 @@ impl RunnerPool {
             let speed = self.estimates.speed(runner.name());
             let left = |running: &Running| {
                 let takes = (running.expected_ms as f64 / speed) as u64;
-                takes.saturating_sub(since_ms(running.since, now))
+                let so_far = since_ms(running.since, now);
+                // One that is late is expected to take as long again as it is late.
+                takes.abs_diff(so_far).max(1)
             };
             let busy_ms = self.running.values().filter(|running| running.runner == at).map(left).collect();
             RunnerState { slots: runner.slots().max(1), speed, busy_ms }
@@ -136,7 +158,7 @@ impl RunnerPool {
 
     /// A step ended, well or not: if it had a job, that one's place is free. A runner that failed it is not tried first again.
     pub(super) fn ended(&mut self, at: usize, well: bool, now: Timestamp) {
-        let Some(Running { runner, since, .. }) = self.running.remove(&at) else { return };
+        let Some(Running { runner, since, is_found_again, .. }) = self.running.remove(&at) else { return };
         let Some(job) = self.jobs.iter().position(|job| job.at == at) else { return };
         if !well {
             let others = self.kinds[self.jobs[job].kind].iter().copied().filter(|&r| r != runner);
@@ -145,12 +167,20 @@ impl RunnerPool {
             self.jobs[job].kind = kind;
             return;
         }
+        if is_found_again {
+            return;
+        }
         self.durations.record(&self.jobs[job].name, self.runners[runner].name(), since_ms(since, now));
         self.newer += 1;
         // Of many jobs, one more says little, and looking at all of them takes long.
         if self.newer * 64 >= self.durations.jobs() {
             self.estimate();
         }
+    }
+
+    /// Whether a job waits for a runner beside a free slot of another one: if that takes longer than expected, it should not.
+    pub(super) fn holds_back(&self) -> bool {
+        self.holds_back
     }
 
     /// How long jobs took, with those of this run.
@@ -188,8 +218,8 @@ pub(super) fn kept_durations(effects: &Effects, train: &Train) -> Durations {
 }
 
 /// Keeps the durations for later runs, if the disk lets us.
-pub(super) fn keep_durations(effects: &Effects, train: &Train, durations: &Durations) {
+pub(super) fn keep_durations(train: &Train, durations: &Durations) {
     if let (Some(path), Ok(bytes)) = (durations_file(train), serde_json::to_vec(durations)) {
-        drop(files::replace(&*effects.disk, &path, 0o600, &mut &bytes[..]));
+        drop(replace_file(&path, &bytes, Outlives::Kill));
     }
 }

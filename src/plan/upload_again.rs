@@ -25,7 +25,7 @@ pub(super) fn upload_again(
     lines: &[ShippedLine],
 ) -> BTreeMap<StoreName, UploadAgain> {
     let released = snapshot.lines.iter().zip(lines).filter(|(_, line)| line.release.is_some());
-    let bytes: Option<u64> = released.map(|(facts, _)| facts.released_bytes).sum();
+    let bytes = released.map(|(facts, _)| facts.released_bytes).try_fold(0_u64, |sum, bytes| sum.checked_add(bytes?));
     let encrypted = config.stores.iter().filter(|store| store.staging == Staging::Encrypted);
     encrypted.map(|store| (store.name.clone(), UploadAgain { bytes })).collect()
 }

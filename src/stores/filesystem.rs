@@ -191,8 +191,9 @@ impl Store for FilesystemStore {
 
     async fn put_new(&self, area: &Area, path: &str, source: &Path, digests: &Digests) -> Result<PutNew> {
         // A directory takes a file as a whole: what comes next waits for it.
-        let flow = self.transfers.flow();
-        flow.admit(digests.size).await;
+        if self.run(|tree| tree.stat(area, path))?.is_none() {
+            self.transfers.flow().admit(digests.size).await;
+        }
         self.run(|tree| tree.put_new(area, path, source, digests))
     }
 

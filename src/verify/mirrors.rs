@@ -96,6 +96,12 @@ pub async fn all_mirrors(request: MirrorsRequest) -> Result<MirrorsReport> {
         }
     }
     looks.sort_by(|a, b| a.address.cmp(&b.address));
+    if let Some(ReleaseQuery::Version(wanted)) = &request.whole
+        && !looks.iter().any(|look| look.index.as_ref().is_ok_and(|signed| signed.index.releases.contains_key(wanted)))
+    {
+        return Err(Error::input(format!("no mirror lists version {wanted}"))
+            .hint("without a version, `lifeboat verify --all-mirrors` says how all of them stand"));
+    }
     let report = judge::judge(&request.trust.root.project, &looks, request.now);
     if looks.len() == 1 && !looks.iter().any(|look| look.list_that_counts().is_some()) {
         let only = &report.mirrors[0];

@@ -231,7 +231,7 @@ fn a_volunteer_fills_a_server_of_their_own() {
         let again = mirror(to).ends_with(0);
         assert!(again.stdout.contains("unchanged 1.0.5, 2.0.2\n  0 files, 0 bytes"), "{again:?}");
     }
-    mirror("wide").fails(2, &["`wide` is neither a configured store nor a directory", "expected one of `far`, `web`"]);
+    mirror("wide").fails(2, &["`wide` is not a store of that file", "expected one of `far`, `web`"]);
     fs::write(&file, format!("{web}[project]\nname = \"acme\"\n")).unwrap();
     mirror("web").fails(2, &["mirror.toml", "project"]);
 }

@@ -219,7 +219,7 @@ fn a_train_to_a_server_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
     let parts: Vec<(Kind, Vec<Leg>)> = match everything() {
         true => kinds.iter().flat_map(|kind| AT_A_STORE.iter().map(|leg| (*kind, vec![*leg]))).collect(),
         // Fewer worlds, which take longer to make than to kill.
-        false => kinds.iter().map(|kind| (*kind, vec![Leg::Ship, Leg::Finish])).collect(),
+        false => kinds.into_iter().zip([Leg::Ship, Leg::Ship, Leg::Finish].map(|leg| vec![leg])).collect(),
     };
     let report = lanes::sweep(parts, || (), |_, (kind, legs)| to_a_server(*kind, legs));
     Tried::report("killed on the way to a server", &report, begun);

@@ -39,9 +39,9 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Whether it changes what is stored.
+    /// Whether it changes what is stored. What is unlocked late is unlocked by the server, so that is not one.
     pub fn changes(&self) -> bool {
-        matches!(&*self.method, "PUT" | "POST" | "DELETE" | "MOVE" | "COPY" | "MKCOL" | "LOCK" | "UNLOCK")
+        matches!(&*self.method, "PUT" | "POST" | "DELETE" | "MOVE" | "COPY" | "MKCOL" | "LOCK")
     }
 }
 

@@ -161,7 +161,7 @@ impl Caddy {
         let port = free_port();
         let shown = snippet("caddy");
         let text = shown
-            .replace("releases.example.org", &format!("http://127.0.0.1:{port}"))
+            .replace("releases.example.org", &format!("http://:{port}"))
             .replace("/srv/releases", &root.display().to_string());
         let config = dir.join("Caddyfile");
         fs::write(&config, format!("{{\n\tadmin off\n}}\n{text}")).unwrap();

@@ -50,7 +50,11 @@ impl Tap {
                 let half = points.clone();
                 let decide = move |seen: &faulty_proxy::Seen| {
                     let label = || format!("{WIRE}{} {}", seen.method, seen.path);
-                    if seen.changes() && points.tick(label).is_err() { Fault::Reset } else { Fault::None }
+                    if (seen.changes() || seen.method == "UNLOCK") && points.tick(label).is_err() {
+                        Fault::Reset
+                    } else {
+                        Fault::None
+                    }
                 };
                 let amid = move |seen: &faulty_proxy::Seen| {
                     drop(half.tick(|| format!("{WIRE}half of {} {}", seen.method, seen.path)));

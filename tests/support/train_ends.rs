@@ -155,6 +155,8 @@ impl Reader {
         let by_person = whole.rsplit_once('.').map_or(whole, |(sums, _)| sums);
         let of = if path.starts_with("releases/index.") {
             "releases/index.json"
+        } else if path.starts_with("releases/mirrors.") && whole != "releases/mirrors" {
+            "releases/mirrors.json"
         } else if root.join(whole).is_file() {
             whole
         } else {

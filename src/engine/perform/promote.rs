@@ -55,8 +55,12 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
             }
         }
     };
-    // All of them first: from the first public file to the last one no bytes are waited for that only need to be read.
-    store.transfers().each(files.clone(), |file| if is_plain { 0 } else { file.size() }, publish).await?;
+    // Sums follow what they list, and signatures follow sums, so that whoever has these finds all. No bytes are waited for that
+    // only need to be read: these come last.
+    for origin in [Origin::Listed, Origin::Sums, Origin::Sealed] {
+        let group = files.iter().filter(|file| file.origin == origin).cloned().collect();
+        store.transfers().each(group, |file: &ReleaseFile| if is_plain { 0 } else { file.size() }, &publish).await?;
+    }
     let read_back = |file: ReleaseFile| {
         let (store, path) = (store.clone(), release.path(&file));
         async move {
@@ -91,7 +95,17 @@ async fn at_hand(
         return Ok(());
     }
     let StagedFile { path, .. } = release.staged_file(file)?;
-    let Some(staged) = store.get(staging, &path).await? else { return Ok(()) };
+    let Some(staged) = store.get(staging, &path).await? else {
+        if store.stat(&Area::Public, &release.path(file)).await?.is_some() {
+            return Ok(());
+        }
+        return Err(Error::fatal(format!(
+            "`{}` is neither on this machine nor staged in store `{}`",
+            file.name,
+            store.name()
+        ))
+        .hint("nothing of this line is public there; `lifeboat status` says how the train stands"));
+    };
     blocking(|| recover(acting.effects, objects, (&file.name, &file.digests), staged))
 }
 

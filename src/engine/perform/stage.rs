@@ -30,8 +30,8 @@ pub async fn hidden_from_strangers(store: &dyn Store, staging: Staging) -> Resul
     match (seen, staging) {
         (None, _) => Ok(None),
         (Some(seen), Staging::Encrypted) => Ok(Some(format!(
-            "strangers can read {seen} of store `{}`: they learn that a train is under way and about how large it is, and \
-             nothing else, since what is staged there is encrypted",
+            "strangers can read {seen} of store `{}`: they learn that a train is under way, about how large it is and, \
+             at the gate, which branches it has (by guessing their names); what this train stages there is encrypted",
             store.name()
         ))),
         (Some(seen), Staging::Private) => Err(Error::fatal(format!("strangers can read {seen} of store `{}`", store.name())).hint(
@@ -135,6 +135,15 @@ async fn stage(acting: &Acting<'_>, step: &OnStore) -> Result<Staged> {
     let mode = if step.encrypt.is_some() { Staging::Encrypted } else { Staging::Private };
     acting.warn(&Vec::from_iter(hidden_from_strangers(&*store, mode).await?));
     let area = Area::Staging(acting.staging(step)?);
+    if mode == Staging::Encrypted {
+        // What the train staged there before it was amended may lie open.
+        let now = acting.state.staged_in();
+        for before in acting.state.staging_areas() {
+            if !now.contains(&(step.store.clone(), before.clone())) {
+                store.clear_staging(&before).await?;
+            }
+        }
+    }
     note(acting, step, (&*store, &area)).await?;
     let release = LineRelease::staged(&acting.state, step)?;
     let put = |(StagedFile { path, digests }, _): (StagedFile, ReleaseFile)| {

@@ -54,6 +54,9 @@ async fn read(mut file: File, at: u64, wanted: u64, _once: Once) -> io::Result<V
         file.seek(io::SeekFrom::Start(at + out.len() as u64)).await?;
         let left = u32::try_from(wanted - out.len() as u64).unwrap_or(PIECE);
         match file.read(left, Default::default()).await.map_err(broken)? {
+            Some(bytes) if bytes.is_empty() => {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server answers with no bytes"));
+            }
             Some(bytes) if out.is_empty() => out = bytes.into(),
             Some(bytes) => out.extend_from_slice(&bytes),
             None => break,
