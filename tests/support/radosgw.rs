@@ -51,7 +51,7 @@ fn start() -> Result<Server, String> {
         .arg(script)
         .arg(&dir)
         .args(ports.iter().map(u16::to_string))
-        .arg((6_u64 << 30).to_string())
+        .arg((12_u64 << 30).to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
