@@ -161,7 +161,7 @@ async fn read_back(store: &Arc<dyn Store>, area: &Area, files: &[File]) {
         let (store, area) = (store.clone(), area.clone());
         async move {
             let mut bytes = store.get(&area, &file.path).await?.unwrap_or_else(|| panic!("`{}` is lost", file.path));
-            let found = tokio::task::block_in_place(|| digests::read(&mut *bytes)).unwrap();
+            let found = tokio::task::block_in_place(|| digests::read_to_compare(&mut *bytes)).unwrap();
             assert_eq!((found.size, found.sha256), (file.digests.size, file.digests.sha256), "{}", file.path);
             Ok(())
         }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use sha2::Digest as _;
 
-use crate::model::{Digests, Sha256, Sha512};
+use crate::model::{Digests, SeenBytes, Sha256, Sha512};
 
 /// Computes SHA-256, SHA-512 and the length of what it is fed.
 #[derive(Clone)]
@@ -48,11 +48,26 @@ impl Hasher {
 /// Reads to the end, in 256 KiB pieces.
 pub fn read(source: &mut dyn Read) -> io::Result<Digests> {
     let mut hasher = Hasher::new();
+    pieces(source, |piece| hasher.update(piece))?;
+    Ok(hasher.finish())
+}
+
+/// The same for what is compared and not signed: in a third of the time.
+pub fn read_to_compare(source: &mut dyn Read) -> io::Result<SeenBytes> {
+    let (mut sha256, mut size) = (sha2::Sha256::new(), 0);
+    pieces(source, |piece| {
+        sha256.update(piece);
+        size += piece.len() as u64;
+    })?;
+    Ok(SeenBytes { size, sha256: Sha256(sha256.finalize().into()) })
+}
+
+fn pieces(source: &mut dyn Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0u8; 256 * 1024];
     loop {
         match source.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(n) => hasher.update(&buffer[..n]),
+            Ok(0) => return Ok(()),
+            Ok(n) => take(&buffer[..n]),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }

@@ -104,6 +104,15 @@ pub struct Digests {
     pub sha512: Sha512,
 }
 
+/// Which bytes were seen somewhere, as far as they are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenBytes {
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of the bytes.
+    pub sha256: Sha256,
+}
+
 impl Digests {
     /// Size and digests of `bytes`.
     #[must_use]

@@ -22,7 +22,7 @@ pub use advisory::{Advisory, Affected, Cve, Severity};
 pub use artifact::Artifact;
 pub use counted::counted;
 pub use destination::{Destination, Pin, Receiver};
-pub use digest::{Digests, Sha256, Sha512};
+pub use digest::{Digests, SeenBytes, Sha256, Sha512};
 pub use fingerprint::{Fingerprint, TrainNonce};
 pub use git::{Ident, Oid, check_ref_name};
 pub use line::{LineKind, VersionStep};

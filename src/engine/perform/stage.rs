@@ -14,7 +14,7 @@ use crate::formats::digests;
 use crate::formats::openpgp::{MessageForm, encrypt};
 use crate::formats::padding::zeros;
 use crate::journal::{State, StepStatus};
-use crate::model::{Digests, Staging, StoreName};
+use crate::model::{Digests, SeenBytes, Staging, StoreName};
 use crate::step::{Exposure, OnStore, Stage, Staged, StagedVerified, VerifyStaged};
 
 /// Whether strangers see nothing of a store's staging area. Where only encrypted files are staged, that they see some is a
@@ -79,14 +79,15 @@ impl Acting<'_> {
     }
 }
 
-/// What is at a path of a store, by its digests.
-pub(crate) async fn digests_at(store: &dyn Store, area: &Area, path: &str) -> Result<Option<Digests>> {
+/// Which bytes are at a path of a store.
+pub(crate) async fn digests_at(store: &dyn Store, area: &Area, path: &str) -> Result<Option<SeenBytes>> {
     match store.get(area, path).await? {
         None => Ok(None),
         Some(mut bytes) => {
             let name = store.name();
             Ok(Some(
-                blocking(|| digests::read(&mut *bytes)).context(format!("cannot read `{path}` in store `{name}`"))?,
+                blocking(|| digests::read_to_compare(&mut *bytes))
+                    .context(format!("cannot read `{path}` in store `{name}`"))?,
             ))
         }
     }
@@ -97,7 +98,7 @@ pub(crate) fn same_or_conflict(
     (store, area): (&dyn Store, &Area),
     path: &str,
     want: &Digests,
-    found: Option<Digests>,
+    found: Option<SeenBytes>,
 ) -> Result<()> {
     // A path of the staging area reads like one of the public area.
     let place = match area {

@@ -59,7 +59,7 @@ pub(super) async fn read_staged(effects: &Effects, state: &State, step: &OnStore
         async move {
             let bytes = open_staged(&*store, &area, &path).await?;
             let what = || format!("cannot read `{path}` in store `{}`", store.name());
-            let found = blocking(|| read_reviewed(is_plain.then_some(&file), bytes, what))?;
+            let found = blocking(|| read_reviewed(is_plain.then_some(&file), bytes, digests::read_to_compare, what))?;
             same_or_conflict((&*store, &area), &path, &digests, Some(found))
         }
     };
@@ -143,17 +143,18 @@ impl Write for Reviewed<'_> {
 
 /// The digests of a file that people approve, which may not be disguised; manifest and sums are what they say. None is what
 /// is encrypted.
-fn read_reviewed(
+fn read_reviewed<T>(
     file: Option<&ReleaseFile>,
     mut bytes: Box<dyn Read + Send>,
+    read: fn(&mut dyn Read) -> std::io::Result<T>,
     what: impl Fn() -> String,
-) -> Result<Digests> {
+) -> Result<T> {
     let disguises = file.filter(|file| file.origin == Origin::Listed);
     let start = match disguises {
         Some(file) => super::checksum::refuse_disguised(&file.name, &mut *bytes)?,
         None => Vec::new(),
     };
-    digests::read(&mut std::io::Cursor::new(start).chain(bytes)).context(what())
+    read(&mut std::io::Cursor::new(start).chain(bytes)).context(what())
 }
 
 /// Reads the same files among a train's own objects, where a store does not show them; `None` if one is not there.
@@ -166,7 +167,8 @@ pub(super) fn read_objects(train: &TrainView, step: &OnStore) -> Result<Option<u
         }
         let name = &file.name;
         let bytes = train.objects().open(&file.digests.sha256)?;
-        if read_reviewed(Some(&file), bytes, || format!("cannot read `{name}` of the bundle"))? != file.digests {
+        let what = || format!("cannot read `{name}` of the bundle");
+        if read_reviewed(Some(&file), bytes, digests::read, what)? != file.digests {
             return Err(Error::verification(format!("`{name}` of the bundle has other bytes than recorded"))
                 .hint("do not approve: ask for the bundle again, and compare its digest by voice"));
         }

@@ -19,16 +19,17 @@ use crate::error::{Context as _, Error, Result};
 use crate::model::{Digests, Sha256};
 use crate::stores::server::other_bytes;
 
-/// The size of a part, and of the largest object that is put as one: the least that S3 takes, because a part that is under way
-/// when a process dies is sent again.
-pub(super) const PART: usize = 5 << 20;
+/// The size of the largest object that is put by one request, which is one act: parts take five more, and a claim.
+pub(super) const SINGLE: u64 = 16 << 20;
+/// The size of a part: the least that S3 takes, because a part that is under way when a process dies is sent again.
+const PART: u64 = 5 << 20;
 /// How many parts an upload may have; S3 takes 10000.
 const MOST_PARTS: u64 = 9000;
 
 /// The size of the parts of an object: the same each time.
 fn part_size(size: u64) -> u64 {
     let least = size.div_ceil(MOST_PARTS).next_multiple_of(1 << 20);
-    least.max(PART as u64)
+    least.max(PART)
 }
 
 impl Client {
@@ -152,10 +153,10 @@ mod tests {
 
     #[test]
     fn parts_are_few_enough_and_the_same_each_time() {
-        for size in [1, PART as u64, 2 << 30, 100 << 30, 5 << 40] {
+        for size in [1, PART, 2 << 30, 100 << 30, 5 << 40] {
             let part = part_size(size);
-            assert!(part >= PART as u64 && size.div_ceil(part) <= 10_000, "{size}: {part}");
+            assert!(part >= PART && size.div_ceil(part) <= 10_000, "{size}: {part}");
         }
-        assert_eq!(part_size(2 << 30), PART as u64);
+        assert_eq!(part_size(2 << 30), PART);
     }
 }

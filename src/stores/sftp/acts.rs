@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime};
 use futures_core::Stream as _;
 use openssh_sftp_client::file::TokioCompatFile;
 use openssh_sftp_client::metadata::{MetaData, Permissions};
+use sha2::Digest as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::read_ahead::ReadAhead;
 use super::session::{Connection, Refused, Session};
 use crate::effects::{PutNew, Transfers, random};
 use crate::error::{Context as _, Error, ErrorKind, Part, Result};
-use crate::formats::digests::Hasher;
 use crate::model::{Sha256, Stat};
 use crate::stores::server::{
     Entry, ObjectSource, OpenedObject, Owned, Promises, Server, admit, on_io, other_bytes, reader,
@@ -246,18 +246,20 @@ impl SftpServer {
                 let what = || format!("cannot read `{}`", from.display());
                 let mut local = tokio::fs::File::open(from).await.context(what())?;
                 local.set_max_buf_size(PIECE);
-                let (mut hasher, mut buffer, flow) = (Hasher::new(), vec![0; PIECE], self.transfers.flow());
+                let mut size = 0;
+                let (mut hasher, mut buffer, flow) = (sha2::Sha256::new(), vec![0; PIECE], self.transfers.flow());
                 loop {
                     let n = local.read(&mut buffer).await.context(what())?;
                     if n == 0 {
                         break;
                     }
                     hasher.update(&buffer[..n]);
+                    size += n as u64;
                     flow.admit(n as u64).await;
                     self.send(once, &doing, &mut file, &buffer[..n]).await?;
                     flow.moved(n as u64);
                 }
-                if hasher.finish() != *digests {
+                if size != digests.size || Sha256(hasher.finalize().into()) != digests.sha256 {
                     self.remove(once, key).await?;
                     return Err(other_bytes(from, digests));
                 }
