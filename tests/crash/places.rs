@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::support::radosgw::{ACCESS_KEY, Bucket, SECRET_KEY};
 use crate::support::servers::{Nginx, PASSWORD, Sshd, USER, quiet_port};
 use crate::support::tap::{self, Tap};
+use crate::support::train_ends::files;
 use crate::support::train_world::World;
 
 /// A kind of store.
@@ -78,7 +79,7 @@ impl Place {
     /// Makes the store what `store()` of the world says, which was put back.
     pub(crate) fn put_back(&self, world: &World) {
         if let Self::Bucket(bucket) = self {
-            bucket.fill_from(&world.store());
+            bucket.fill_from(&world.store(), files(&world.store()));
         }
     }
 

@@ -175,9 +175,9 @@ impl Bucket {
         });
     }
 
-    /// Puts the files of a directory in the place of all objects.
-    pub fn fill_from(&self, dir: &Path) {
-        let (old, files) = (self.keys(""), super::train_ends::files(dir));
+    /// Puts these files of a directory in the place of all objects.
+    pub fn fill_from(&self, dir: &Path, files: Vec<(String, u32)>) {
+        let old = self.keys("");
         wait(async {
             for key in old {
                 self.admin.delete(&Key::parse(&key).unwrap()).await.unwrap();

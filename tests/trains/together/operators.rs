@@ -21,9 +21,10 @@ use lifeboat::model::Sha256;
 use super::{Dice, copy, number, slowed};
 use crate::support::radosgw::{ACCESS_KEY, Bucket, SECRET_KEY};
 use crate::support::sample_train::{Ran, SampleTrain};
+use crate::support::train_ends::files;
 
 /// Seeds that run without being asked for.
-const SOME: u64 = 4;
+const SOME: u64 = 2;
 
 /// How often an operator tries again.
 const PATIENCE: usize = 6;
@@ -129,7 +130,7 @@ impl World {
             fs::remove_dir_all(&sample).unwrap();
             copy(&self.at(stage, name(operator)), &sample);
         }
-        self.bucket.fill_from(&self.at(stage, "bucket"));
+        self.bucket.fill_from(&self.at(stage, "bucket"), files(&self.at(stage, "bucket")));
     }
 
     /// What an operator types, with pauses.
