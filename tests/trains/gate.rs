@@ -308,7 +308,7 @@ fn strangers_may_see_what_is_encrypted_and_people_are_told() {
     let web = Web::over(&train.store(), false, 0, 0);
     with_public_url(&train, web.port);
     let file = train.train_file().display().to_string();
-    let told = "of store `mirror`: they learn that a train is under way and about how large it is, and nothing else";
+    let told = "of store `mirror`: they learn that a train is under way, about how large it is";
     train.run(&["plan", &file]).ends_with(0).says(told);
     let doctor = train.run(&["doctor"]).ends_with(0);
     assert!(doctor.stdout.contains("staging: encrypted") && doctor.stdout.contains(told), "{doctor:?}");
