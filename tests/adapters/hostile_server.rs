@@ -100,10 +100,10 @@ async fn the_lists_of_a_bucket_end() {
     let (url, count) = server(move |_, n| whole("200 OK", &page(n)));
     refuses(
         bucket(&url).list(&Area::Public, "releases").await,
-        "the server lists more than 250000 names in `releases`",
+        "the server lists more than 100000 names in `releases`",
     );
     assert!(count.load(Ordering::Relaxed) <= 250, "{count:?}");
-    refuses(bucket(&url).digest_signatures().await, "the server lists more than 250000 names");
+    refuses(bucket(&url).digest_signatures().await, "the server lists more than 100000 names");
     // A page without end.
     let entry = "<Contents><Key>releases/x</Key></Contents>";
     let (url, _) = server(move |_, _| endless("200 OK", LIST, entry));

@@ -200,7 +200,7 @@ fn a_train_that_is_killed_anywhere_ends_as_if_it_had_not_been() {
         |lane, leg| {
             let log = lane.log(*leg);
             let mut tried = Tried { total: log.len(), ..Tried::default() };
-            for n in sample(&log, 12, 10) {
+            for n in sample(&log, 8, 7) {
                 tried.point(|| format!("{} call {n}", leg.name()), lane.crash(*leg, n).map(drop));
             }
             tried

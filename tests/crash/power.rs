@@ -113,7 +113,7 @@ fn a_train_survives_a_power_loss_anywhere() {
     let report = lanes::sweep(Leg::EACH, Lane::new, |lane, leg| {
         let log = &lane.logs[leg];
         let mut tried = Tried { total: log.len() * FATES.len(), ..Tried::default() };
-        for (i, n) in sample(log, 24, 24).into_iter().enumerate() {
+        for (i, n) in sample(log, 16, 16).into_iter().enumerate() {
             // What is lost at the end is what is lost at the crash; all three kinds come up in any sample.
             let fates: Vec<Unsynced> = if everything() { FATES.to_vec() } else { vec![FATES[i % FATES.len()]] };
             for fate in fates {

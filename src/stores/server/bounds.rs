@@ -3,8 +3,8 @@
 use crate::error::{Error, Part, Result};
 use crate::model::escape;
 
-/// The most names that a list may have; a store of two hundred releases with eighty artifacts each has a tenth of it.
-const MOST: usize = 250_000;
+/// The most names that a list may have; a store of two hundred releases with eighty artifacts each has a sixth of it.
+const MOST: usize = 100_000;
 
 /// The longest key that a list goes into, in bytes: longer ones are never ours.
 pub(super) const LONGEST_KEY: usize = 1200;

@@ -24,7 +24,7 @@ use crate::support::sample_train::{Ran, SampleTrain};
 use crate::support::train_ends::files;
 
 /// Seeds that run without being asked for.
-const SOME: u64 = 2;
+const SOME: u64 = 1;
 
 /// How often an operator tries again.
 const PATIENCE: usize = 6;
