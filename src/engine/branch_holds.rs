@@ -74,10 +74,12 @@ impl Held<'_> {
     }
 }
 
-/// Whether two holders are the same train, whatever else they say.
+/// Whether two holders are the same train, of which one may say less.
 fn is_of_one_train(one: &[u8], other: &[u8]) -> bool {
-    let nonce = |holder: &[u8]| serde_json::from_slice::<Holder>(holder).ok().map(|holder| holder.nonce);
-    nonce(one).is_some() && nonce(one) == nonce(other)
+    let read = |holder: &[u8]| serde_json::from_slice::<Holder>(holder).ok();
+    let (Some(one), Some(other)) = (read(one), read(other)) else { return false };
+    let same_name = one.train.is_none() || other.train.is_none() || one.train == other.train;
+    one.nonce == other.nonce && same_name
 }
 
 fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
