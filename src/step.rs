@@ -203,14 +203,6 @@ pub struct PlannedStep {
     pub step: Step,
 }
 
-impl PlannedStep {
-    /// Whether *released* needs it.
-    #[must_use]
-    pub fn importance(&self) -> Importance {
-        Importance::of(!self.deferrable)
-    }
-}
-
 /// Whether *released* needs something: a step, a destination, a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Importance {
