@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio_util::io::StreamReader;
 
 use self::failure::{Connector, failed, is_absent, is_unsure};
-use self::parts::SINGLE;
+use self::parts::PART;
 pub(super) use self::table::ADAPTER;
 use self::table::Spot;
 use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, admit, on_io, reader};
@@ -44,8 +44,9 @@ use crate::model::{Secret, Stat};
 /// How often a write is tried that is refused although nothing speaks against it, and the first pause between.
 const LOOKS: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
-/// How much of all uploads of a store is in memory, and thus sent again when they are killed.
-const MEMORY_KIB: u32 = 32 << 10;
+/// How much of all uploads of a store is in memory, and thus sent again when they are killed: four parts of the usual size, and
+/// some small files beside them.
+const MEMORY_KIB: u32 = 24 << 10;
 /// How many objects are removed at once.
 const AT_ONCE: usize = 8;
 
@@ -302,7 +303,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Download<R> {
 #[async_trait::async_trait]
 impl Server for Bucket {
     fn promises(&self) -> Promises {
-        Promises { creates_once_up_to: SINGLE, copies_once: false }
+        Promises { creates_once_up_to: PART, copies_once: false }
     }
 
     fn addresses(&self) -> Addresses {
@@ -356,7 +357,7 @@ impl Server for Bucket {
     async fn create(&self, key: &str, source: ObjectSource<'_>) -> Result<PutNew> {
         let (client, key) = (self.client()?, key.to_owned());
         match source {
-            ObjectSource::File(path, digests) if digests.size > SINGLE => {
+            ObjectSource::File(path, digests) if digests.size > PART => {
                 let (path, digests) = (path.to_owned(), *digests);
                 on_io(async move { client.put_in_parts(&key, &path, &digests).await }).await?
             }

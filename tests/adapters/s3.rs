@@ -159,7 +159,7 @@ async fn an_upload_that_was_killed_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_uploads_go_with_the_staging_area() {
     let (bucket, dir) = (Bucket::new(), tempfile::tempdir().unwrap());
-    let (bytes, source) = (vec![7; 17 << 20], dir.path().join("source"));
+    let (bytes, source) = (vec![7; 11 << 20], dir.path().join("source"));
     std::fs::write(&source, &bytes).unwrap();
     let proxy = CutProxy::new(&bucket.endpoint, 4, When::Before);
     let digests = Digests::of(&bytes);
@@ -171,7 +171,7 @@ async fn unfinished_uploads_go_with_the_staging_area() {
     let unfinished = || bucket.signed(reqwest::Method::GET, &[("uploads", "")], "").matches("<Upload>").count();
     assert_eq!(unfinished(), 1);
     // Other bytes under the recorded digest: nothing is put, and nothing is left.
-    std::fs::write(&source, vec![8; 17 << 20]).unwrap();
+    std::fs::write(&source, vec![8; 11 << 20]).unwrap();
     let e = bucket.store().put_new(&staging(), "releases/1.0.0/a", &source, &digests).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Verification, "{}", e.report());
     assert_eq!(unfinished(), 0);

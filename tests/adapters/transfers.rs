@@ -15,7 +15,7 @@ use crate::support::train_world::StandingClock;
 use crate::webdav::configured_with;
 
 /// Files of these sizes: of some no other than the whole is sent at once, the last one goes to a bucket in parts.
-const SIZES: [usize; 4] = [300_000, 1_000_000, 1, 17_500_000];
+const SIZES: [usize; 4] = [300_000, 1_000_000, 1, 11_500_000];
 /// The largest piece that waits for those before it: a part of a bucket, or a whole file of a directory.
 const PIECE: u64 = 5 << 20;
 
@@ -51,7 +51,7 @@ async fn every_kind_of_store_keeps_to_its_rate() {
     }
     let total = SIZES.iter().sum::<usize>() as f64;
     for (kind, piece, table) in [
-        ("a directory", 17_500_000, format!("url = \"file://{}\"\n", files.display())),
+        ("a directory", 11_500_000, format!("url = \"file://{}\"\n", files.display())),
         ("a bucket", PIECE, format!("url = \"s3://{}\"\n{}", bucket.name, bucket.table(&bucket.endpoint))),
         (
             "WebDAV",

@@ -19,6 +19,10 @@ use std::time::Duration;
 /// How long a connection may take, and how long a server may say nothing.
 const CONNECT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(60);
+/// A request with more bytes than this may take longer, since nobody sees how many of them have left: as long as a line of
+/// this many bytes a second needs.
+const LITTLE: u64 = 64 << 10;
+const SLOWEST: u64 = 20_000;
 /// What is shown of a server's message.
 const SHOWN: usize = 200;
 
@@ -60,32 +64,66 @@ impl Refusal {
 #[derive(Debug)]
 pub(super) struct Connector {
     pub(super) http: reqwest::Client,
+    /// The same, for requests whose bytes take their time.
+    uploads: reqwest::Client,
+    silence: Duration,
 }
 
 impl Connector {
     pub(super) fn new() -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("lifeboat/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .dns_resolver(Arc::new(DetachedLookup))
-            .http1_only()
-            .build()
-            .context("cannot set up HTTP")?;
-        Ok(Self { http })
+        Self::with(SILENCE)
+    }
+
+    /// With another limit for a server's silence.
+    fn with(silence: Duration) -> Result<Self> {
+        let client = |silence: Option<Duration>| {
+            let builder = reqwest::Client::builder()
+                .user_agent(concat!("lifeboat/", env!("CARGO_PKG_VERSION")))
+                .redirect(Policy::none())
+                .referer(false)
+                .connect_timeout(CONNECT)
+                .dns_resolver(Arc::new(DetachedLookup))
+                .http1_only();
+            let builder = match silence {
+                Some(silence) => builder.read_timeout(silence),
+                None => builder,
+            };
+            builder.build().context("cannot set up HTTP")
+        };
+        Ok(Self { http: client(Some(silence))?, uploads: client(None)?, silence })
     }
 }
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Service(self.http.clone())))
+        let Self { http, uploads, silence } = self;
+        Ok(HttpClient::new(Service { http: http.clone(), uploads: uploads.clone(), silence: *silence }))
     }
 }
 
 #[derive(Debug)]
-struct Service(reqwest::Client);
+struct Service {
+    http: reqwest::Client,
+    uploads: reqwest::Client,
+    silence: Duration,
+}
+
+/// Whether its bytes take their time.
+fn is_upload(request: &HttpRequest) -> bool {
+    request.body().content_length() as u64 > LITTLE
+}
+
+impl Service {
+    /// Sends a request. The library below counts the time in which a body is sent as the server's silence.
+    async fn send(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+        if !is_upload(&request) {
+            return self.http.call(request).await;
+        }
+        let limit = self.silence + Duration::from_secs(request.body().content_length() as u64 / SLOWEST);
+        let late = |e| HttpError::new(HttpErrorKind::Timeout, e);
+        tokio::time::timeout(limit, self.uploads.call(request)).await.map_err(late)?
+    }
+}
 
 #[async_trait::async_trait]
 impl HttpService for Service {
@@ -93,7 +131,9 @@ impl HttpService for Service {
         // Whatever is not an object is small: lists, and what the server says of a write.
         let is_list = request.uri().query().is_some_and(|query| query.contains("list-type="));
         let is_small = is_list || !matches!(request.method().as_str(), "GET" | "HEAD");
-        let answer = self.0.call(request).await?;
+        // Nothing else watches over the answer to an upload.
+        let patience = if is_upload(&request) { self.silence } else { Duration::MAX };
+        let answer = self.send(request).await?;
         let status = answer.status();
         // What the library makes something of.
         let known = [StatusCode::NOT_MODIFIED, StatusCode::PRECONDITION_FAILED, StatusCode::CONFLICT];
@@ -102,7 +142,8 @@ impl HttpService for Service {
             return Ok(answer);
         }
         let (parts, body) = answer.into_parts();
-        let body = small(body).await?;
+        let late = |e| HttpError::new(HttpErrorKind::Timeout, e);
+        let body = tokio::time::timeout(patience, small(body)).await.map_err(late)??;
         if passes {
             return Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)));
         }
@@ -210,5 +251,51 @@ pub(super) fn refused(what: &str, spot: &Spot, refusal: &Refusal) -> Error {
             of_kind(ErrorKind::Transient)
         }
         _ => of_kind(ErrorKind::Fatal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use object_store::client::HttpRequestBody;
+
+    use super::*;
+
+    /// How much is put: more than the buffers of the system take.
+    const BYTES: usize = 32 << 20;
+
+    /// A server that takes a body in `pieces`, with a pause after each; its answer has an end only if `ends`.
+    fn server(pieces: usize, ends: bool) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/key", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut piece = vec![0; BYTES / pieces];
+            for _ in 0..pieces {
+                client.read_exact(&mut piece).unwrap();
+                std::thread::sleep(Duration::from_millis(150));
+            }
+            let length = usize::from(!ends);
+            write!(client, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").unwrap();
+            std::thread::sleep(Duration::from_secs(20));
+        });
+        url
+    }
+
+    async fn put(url: &str, silence: Duration) -> std::result::Result<StatusCode, HttpErrorKind> {
+        let mut request = HttpRequest::new(HttpRequestBody::from(vec![7_u8; BYTES]));
+        *request.method_mut() = reqwest::Method::PUT;
+        *request.uri_mut() = url.parse().unwrap();
+        let client = Connector::with(silence).unwrap().connect(&ClientOptions::new()).unwrap();
+        client.execute(request).await.map(|answer| answer.status()).map_err(|e| e.kind())
+    }
+
+    #[tokio::test]
+    async fn a_slow_line_is_not_a_silent_server() {
+        let silence = Duration::from_millis(300);
+        assert_eq!(put(&server(8, true), silence).await, Ok(StatusCode::OK), "1.2 s for what is sent");
+        assert_eq!(put(&server(1, false), silence).await, Err(HttpErrorKind::Timeout), "the answer never ends");
     }
 }

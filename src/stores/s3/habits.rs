@@ -36,7 +36,7 @@ impl Client {
         let stat = self.stat(&key).await?.ok_or(shown)?;
         let versions = self.versions().await;
         match self.swap(&key, &stat, TEXT.to_vec()).await {
-            // A bucket that keeps versions refuses it for ever: that is what is said then.
+            // A bucket that keeps versions never does it: that is what is said then.
             Err(_) if versions == Tried::Yes => {}
             swapped => drop(swapped?),
         }

@@ -19,10 +19,9 @@ use crate::error::{Context as _, Error, Result};
 use crate::model::{Digests, Sha256};
 use crate::stores::server::other_bytes;
 
-/// The size of the largest object that is put by one request, which is one act: parts take five more, and a claim.
-pub(super) const SINGLE: u64 = 16 << 20;
-/// The size of a part: the least that S3 takes, because a part that is under way when a process dies is sent again.
-const PART: u64 = 5 << 20;
+/// The size of a part, and of the largest object that is put by one request: the least that S3 takes for a part, because what is
+/// under way is in memory, and sent again when a process dies.
+pub(super) const PART: u64 = 5 << 20;
 /// How many parts an upload may have; S3 takes 10000.
 const MOST_PARTS: u64 = 9000;
 
