@@ -73,18 +73,23 @@ pub fn write(
     }
     writer.file(JOURNAL, &journal)?;
     writer.file(CONTENT, &content.to_bytes()?)?;
+    // Whoever opens it admits no more.
+    let (limits, mut others) = (limits_of(plan, &recorded.records, bytes), UNSIZED);
     for (id, size) in &listed {
         let mut object = view.objects().open(id)?;
         match size {
             Some(size) => writer.object(id, *size, &mut *object)?,
             None => {
                 let bytes = view.objects().get(id)?;
-                if bytes.len() as u64 > UNSIZED {
-                    return Err(Error::input(format!("object {id} is too large for a review bundle"))
-                        .detail(format!("it has {} bytes; such an object may have {UNSIZED}", bytes.len()))
-                        .hint("let the others approve on this machine: `lifeboat approve --as NAME`"));
-                }
-                writer.object(id, bytes.len() as u64, &mut &*bytes)?;
+                let size = bytes.len() as u64;
+                limits.admit(id, size, &mut others).map_err(|e| {
+                    let about = format!("object {id} is too large for a review bundle");
+                    e.details()
+                        .iter()
+                        .fold(Error::input(about), |error, detail| error.detail(detail.clone()))
+                        .hint("let the others approve on this machine: `lifeboat approve --as NAME`")
+                })?;
+                writer.object(id, size, &mut &*bytes)?;
             }
         }
     }
@@ -184,15 +189,20 @@ fn limits(disk: &dyn Disk, train: &TrainDir, parts: &Parts) -> Result<ObjectLimi
     if len != parts.journal.len() as u64 {
         return Err(Error::verification("the journal in it ends within a record"));
     }
-    let mut named: BTreeMap<Sha256, Option<u64>> = graph.plan().lines.iter().map(|l| (l.series, None)).collect();
-    for record in &records {
+    Ok(limits_of(graph.plan(), &records, parts.header.bytes))
+}
+
+/// How large the objects may be that plan and journal name.
+fn limits_of(plan: &Plan, records: &[Record], bytes: bool) -> ObjectLimits {
+    let mut named: BTreeMap<Sha256, Option<u64>> = plan.lines.iter().map(|l| (l.series, None)).collect();
+    for record in records {
         match &record.what {
             Event::Amended { object, .. } => drop(named.insert(*object, None)),
-            Event::Succeeded { outcome, .. } => named.extend(objects_in(outcome, parts.header.bytes)),
+            Event::Succeeded { outcome, .. } => named.extend(objects_in(outcome, bytes)),
             _ => {}
         }
     }
-    Ok(ObjectLimits { named })
+    ObjectLimits { named }
 }
 
 /// Whether header, content manifest, plan and journal are of one train.

@@ -167,7 +167,10 @@ pub(crate) const UNSIZED: u64 = SMALL;
 
 impl ObjectLimits {
     /// Refuses an object of `size` bytes if it is too large; `others` is how much the objects that are not named have left.
-    fn admit(&self, id: &Sha256, size: u64, others: &mut u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// It is, or the journal says another size.
+    pub(crate) fn admit(&self, id: &Sha256, size: u64, others: &mut u64) -> Result<()> {
         let most = match self.named.get(id) {
             Some(Some(recorded)) if *recorded != size => {
                 return Err(broken(format!("object {id} in it has other bytes than its name says"))
