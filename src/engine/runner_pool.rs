@@ -11,7 +11,7 @@ use super::train::Train;
 use crate::effects::{Effects, Outlives, Runner, replace_file};
 use crate::error::Error;
 use crate::journal::{State, StepStatus};
-use crate::model::Label;
+use crate::model::{BranchName, Label};
 use crate::plan::Graph;
 use crate::step::{Exposure, PlannedStep};
 
@@ -195,12 +195,16 @@ fn since_ms(since: Timestamp, now: Timestamp) -> u64 {
 
 /// What a step's job is called whatever its line.
 fn name(step: &PlannedStep) -> String {
-    let parts: Vec<&str> = step.id.as_str().split('/').collect();
-    [parts.first(), parts.last()].map(|part| part.copied().unwrap_or_default()).join("/")
+    let of_line = |line: &BranchName| step.id.as_str().replacen(&format!("/{line}"), "", 1);
+    step.step.line().map_or_else(|| step.id.to_string(), of_line)
 }
 
 /// The error of a job whose labels no runner has.
 pub(super) fn no_runner(labels: &[Label]) -> Error {
+    if labels.is_empty() {
+        return Error::input("no runner may see what is embargoed: strangers read the files of each")
+            .hint("add a `[[runner]]` of kind `local` to the configuration, then `lifeboat doctor` looks again");
+    }
     let wanted: Vec<&str> = labels.iter().map(Label::as_str).collect();
     Error::input(format!("no private runner has the labels `{}`", wanted.join("`, `")))
         .hint("add them to a `[[runner]]` of the configuration, or run `lifeboat doctor` to see what each has")

@@ -269,11 +269,10 @@ sign_artifacts = true
         let ended = runtime.block_on(run(effects, train.clone()));
         assert_eq!(Arc::strong_count(&train), 1, "a step is still at work: {ended:?}");
         let ended = ended?;
-        match (&ended, leg) {
-            (Ended::Asks(Question::Approve { .. }), Leg::Ship | Leg::Amend)
-            | (Ended::Done(_), Leg::Finish | Leg::Bring) => Ok(ended),
-            (Ended::Stuck(_), _) => {
-                let Ended::Stuck(mut errors) = ended else { unreachable!() };
+        match (ended, leg) {
+            (ended @ Ended::Asks(Question::Approve { .. }), Leg::Ship | Leg::Amend)
+            | (ended @ Ended::Done(_), Leg::Finish | Leg::Bring) => Ok(ended),
+            (Ended::Stuck(mut errors), _) => {
                 let (id, error) = errors.remove(0);
                 Err(error.context(format!("{id}")))
             }

@@ -23,6 +23,7 @@ mod parallel;
 mod power_loss;
 mod quorum;
 mod reads;
+mod runners;
 mod schedule;
 mod store_down;
 mod stored;
