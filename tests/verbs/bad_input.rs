@@ -339,10 +339,8 @@ fn newer_formats() {
         let whole = fs::read_to_string(&path).unwrap();
         let from = if name == "plan.json" { "\"format\":1" } else { "{\"at\"" };
         assert!(whole.contains(from), "{whole}");
-        let newer = match whole.rfind("\"format\":1") {
-            Some(at) => format!("{}\"format\":{number}{}", &whole[..at], &whole[at + "\"format\":1".len()..]),
-            None => unreachable!(),
-        };
+        let at = whole.rfind("\"format\":1").unwrap();
+        let newer = format!("{}\"format\":{number}{}", &whole[..at], &whole[at + "\"format\":1".len()..]);
         fs::write(&path, &newer).unwrap();
         train
             .ship()

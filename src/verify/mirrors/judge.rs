@@ -232,7 +232,7 @@ fn of_release(version: &Version, release: &ReleaseLook, reasons: &mut Reasons) {
     for (name, found, right) in &release.other_size {
         reasons.push((MirrorState::Wrong, format!("{version}: `{name}` has {found} bytes instead of {right}")));
     }
-    // The index was judged by itself: an old one is no fault of the release.
+    // The index was judged by itself: a release is not wrong because its index is old.
     for check in release.report.failures().filter(|check| check.what != "index") {
         let state = if check.missing { MirrorState::Incomplete } else { MirrorState::Wrong };
         reasons.push((state, format!("{version}: {}: {}", check.what, check.detail)));
