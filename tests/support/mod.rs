@@ -11,6 +11,7 @@ pub mod canary;
 pub mod counting;
 pub mod cut_proxy;
 pub mod faulty_proxy;
+pub mod forwarding;
 pub mod instant_runner;
 pub mod kill_points;
 pub mod memory_server;

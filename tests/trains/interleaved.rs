@@ -11,18 +11,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::support::forwarding::{Around, Forwarding};
 use crate::support::instant_runner::InstantRunner;
 use crate::support::train_world::World;
 use jiff::Timestamp;
-use lifeboat::effects::{Area, Capabilities, Clock, Effects, NoProgress, Objects, PutNew, Store};
+use lifeboat::effects::{Area, Clock, Effects, NoProgress, Objects, PutNew, Store};
 use lifeboat::engine::approve::{approve, review};
 use lifeboat::engine::{Ended, Train, TrainDir, run};
 use lifeboat::error::Result;
 use lifeboat::formats::index::Index;
 use lifeboat::gather::{self, Destinations};
 use lifeboat::host::HostDisk;
-use lifeboat::model::{Digests, PersonId, Sha256, Stat, StoreName};
-use lifeboat::step::Exposure;
+use lifeboat::model::{Digests, PersonId, Sha256};
 use lifeboat::trust::TrustedRoot;
 use lifeboat::wiring;
 
@@ -64,7 +64,6 @@ impl Clock for StillClock {
 
 /// Runs something before the Nth call on what two trains share.
 struct Between {
-    inner: Arc<dyn Store>,
     shared: fn(&str) -> bool,
     nth: u64,
     calls: AtomicU64,
@@ -78,11 +77,13 @@ fn pointers(path: &str) -> bool {
 
 impl Between {
     /// Around the effects' one store, before the Nth call on what is `shared`.
-    fn around(effects: &mut Effects, shared: fn(&str) -> bool, nth: u64, act: Box<dyn FnOnce() + Send>) -> Arc<Self> {
-        let inner = effects.stores.values().next().unwrap().clone();
-        let between = Arc::new(Self { inner, shared, nth, calls: AtomicU64::new(0), act: Mutex::new(Some(act)) });
-        effects.stores = BTreeMap::from([(between.name().clone(), between.clone() as Arc<dyn Store>)]);
-        between
+    fn around(
+        effects: &mut Effects,
+        shared: fn(&str) -> bool,
+        nth: u64,
+        act: Box<dyn FnOnce() + Send>,
+    ) -> Arc<Forwarding<Self>> {
+        Forwarding::before(effects, Self { shared, nth, calls: AtomicU64::new(0), act: Mutex::new(Some(act)) })
     }
 
     fn shared(&self, path: &str) {
@@ -91,74 +92,49 @@ impl Between {
             act();
         }
     }
+
+    /// Whether the Nth call was not made.
+    fn is_over(&self) -> bool {
+        self.act.lock().unwrap().is_some()
+    }
 }
 
 #[async_trait::async_trait]
-impl Store for Between {
-    fn name(&self) -> &StoreName {
-        self.inner.name()
-    }
-
-    fn staging_exposure(&self) -> Exposure {
-        self.inner.staging_exposure()
-    }
-
-    fn public_url(&self, path: &str) -> String {
-        self.inner.public_url(path)
-    }
-
-    async fn probe(&self) -> Result<()> {
-        self.inner.probe().await
-    }
-
-    async fn check(&self) -> Result<Capabilities> {
-        self.inner.check().await
-    }
-
-    async fn stat(&self, area: &Area, path: &str) -> Result<Option<Stat>> {
-        self.inner.stat(area, path).await
-    }
-
-    async fn get(&self, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
+impl Around for Between {
+    async fn get(&self, inner: &dyn Store, area: &Area, path: &str) -> Result<Option<Box<dyn Read + Send>>> {
         self.shared(path);
-        self.inner.get(area, path).await
+        inner.get(area, path).await
     }
 
-    async fn list(&self, area: &Area, prefix: &str) -> Result<Vec<String>> {
-        self.inner.list(area, prefix).await
-    }
-
-    async fn put_new(&self, area: &Area, path: &str, source: &Path, digests: &Digests) -> Result<PutNew> {
+    async fn put_new(
+        &self,
+        inner: &dyn Store,
+        (area, path): (&Area, &str),
+        source: &Path,
+        digests: &Digests,
+    ) -> Result<PutNew> {
         self.shared(path);
-        self.inner.put_new(area, path, source, digests).await
+        inner.put_new(area, path, source, digests).await
     }
 
-    async fn promote(&self, train: &str, path: &str, digests: &Digests) -> Result<PutNew> {
+    async fn promote(&self, inner: &dyn Store, train: &str, path: &str, digests: &Digests) -> Result<PutNew> {
         self.shared(path);
-        self.inner.promote(train, path, digests).await
+        inner.promote(train, path, digests).await
     }
 
-    async fn replace_if(&self, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool> {
+    async fn replace_if(&self, inner: &dyn Store, path: &str, old: Option<&Sha256>, bytes: &[u8]) -> Result<bool> {
         self.shared(path);
-        self.inner.replace_if(path, old, bytes).await
+        inner.replace_if(path, old, bytes).await
     }
 
-    async fn staged(&self) -> Result<Vec<String>> {
-        self.inner.staged().await
-    }
-
-    async fn clear_staging(&self, train: &str) -> Result<()> {
-        self.inner.clear_staging(train).await
-    }
-
-    async fn hold(&self, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>> {
+    async fn hold(&self, inner: &dyn Store, what: &str, holder: &[u8]) -> Result<Option<Vec<u8>>> {
         self.shared(what);
-        self.inner.hold(what, holder).await
+        inner.hold(what, holder).await
     }
 
-    async fn release(&self, what: &str, holder: &[u8]) -> Result<()> {
+    async fn release(&self, inner: &dyn Store, what: &str, holder: &[u8]) -> Result<()> {
         self.shared(what);
-        self.inner.release(what, holder).await
+        inner.release(what, holder).await
     }
 }
 
@@ -326,7 +302,7 @@ fn every_place(world: &World, first: Ship, second: Ship) -> u64 {
         });
         let between = Between::around(&mut effects, pointers, nth, act);
         first.finish(world, &effects);
-        if between.act.lock().unwrap().is_some() {
+        if between.around.is_over() {
             return nth - 1;
         }
         both_are_there(world, &format!("train {} before call {nth} of train {}", second.name, first.name));
@@ -373,7 +349,7 @@ fn of_two_trains_on_one_base_one_is_published() {
         });
         let between = Between::around(&mut effects, |_| true, nth, act);
         let left = LEFT.go_on(&world, &effects);
-        if between.act.lock().unwrap().is_some() {
+        if between.around.is_over() {
             assert_eq!(left, None, "alone");
             break;
         }
