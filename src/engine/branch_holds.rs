@@ -38,11 +38,15 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// Always in the same order: of two trains one has the first.
-    fn branches(&self) -> Result<Vec<(String, Vec<u8>)>> {
+    /// Whether a hold says which train and branch it is: not where only what is encrypted is staged.
+    fn is_named(&self) -> bool {
+        !self.train.plan().stages_encrypted(self.store.name())
+    }
+
+    /// What is held, and by whom. Always in the same order: of two trains one has the first.
+    fn branches(&self, named: bool) -> Result<Vec<(String, Vec<u8>)>> {
         let Some(nonce) = self.train.state().nonce().cloned() else { return Ok(Vec::new()) };
         let plan = self.train.plan();
-        let named = !plan.stages_encrypted(self.store.name());
         let holder = |branch: &BranchName| {
             let train = named.then(|| plan.train.clone());
             let holder = Holder { branch: named.then(|| branch.clone()), train, nonce: nonce.clone() };
@@ -51,11 +55,15 @@ impl Held<'_> {
         self.point.lines.keys().chain(self.point.carries.keys()).map(holder).collect()
     }
 
+    fn is_ours(&self, holder: &[u8]) -> bool {
+        self.train.state().nonce().is_some_and(|nonce| is_of(holder, &self.train.plan().train, nonce))
+    }
+
     async fn take(&self) -> Result<()> {
-        for (what, holder) in self.branches()? {
+        for (what, holder) in self.branches(self.is_named())? {
             let Some(other) = self.store.hold(&what, &holder).await? else { continue };
             // Ours, from before the train was amended.
-            if is_of_one_train(&other, &holder) {
+            if self.is_ours(&other) {
                 self.store.release(&what, &other).await?;
                 if self.store.hold(&what, &holder).await?.is_none() {
                     continue;
@@ -66,20 +74,23 @@ impl Held<'_> {
         Ok(())
     }
 
+    /// Gives back both forms of a hold, if the train was amended: the one that it has may be from before.
     async fn give_back(&self) -> Result<()> {
-        for (what, holder) in self.branches()? {
+        let mut held = self.branches(self.is_named())?;
+        if self.train.state().generation() > 0 {
+            held.extend(self.branches(!self.is_named())?);
+        }
+        for (what, holder) in held {
             self.store.release(&what, &holder).await?;
         }
         Ok(())
     }
 }
 
-/// Whether two holders are the same train, of which one may say less.
-fn is_of_one_train(one: &[u8], other: &[u8]) -> bool {
-    let read = |holder: &[u8]| serde_json::from_slice::<Holder>(holder).ok();
-    let (Some(one), Some(other)) = (read(one), read(other)) else { return false };
-    let same_name = one.train.is_none() || other.train.is_none() || one.train == other.train;
-    one.nonce == other.nonce && same_name
+/// Whether a holder is this train, whose name it may not say.
+fn is_of(holder: &[u8], train: &TrainName, nonce: &TrainNonce) -> bool {
+    let Ok(holder) = serde_json::from_slice::<Holder>(holder) else { return false };
+    holder.nonce == *nonce && holder.train.is_none_or(|name| name == *train)
 }
 
 fn taken(store: &dyn Store, what: &str, other: &[u8]) -> Error {
@@ -142,4 +153,22 @@ pub(crate) async fn release_in(effects: &Effects, train: &Train, store: &dyn Sto
         held.give_back().await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_train_knows_its_own_hold_in_either_form() {
+        let (train, nonce): (TrainName, TrainNonce) = ("a".parse().unwrap(), "1".repeat(32).parse().unwrap());
+        let is_ours = |holder: String| is_of(holder.as_bytes(), &train, &nonce);
+        let named =
+            |name: &str, digit: &str| format!(r#"{{"branch":"main","train":"{name}","nonce":"{}"}}"#, digit.repeat(32));
+        let opaque = |digit: &str| format!(r#"{{"nonce":"{}"}}"#, digit.repeat(32));
+        assert!(is_ours(named("a", "1")) && is_ours(opaque("1")));
+        assert!(!is_ours(named("a", "2")) && !is_ours(opaque("2")), "another nonce");
+        assert!(!is_ours(named("b", "1")), "another train's name, whatever its nonce");
+        assert!(!is_ours("free".to_owned()) && !is_ours(String::new()));
+    }
 }
