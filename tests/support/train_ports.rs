@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -58,6 +58,10 @@ impl Keys for ReplayingKeys {
     fn signer(&self, role: &Role) -> Result<Arc<dyn Signer>> {
         let inner = self.inner.signer(role)?;
         Ok(Arc::new(ReplayingSigner { inner, signatures: self.signatures.clone() }))
+    }
+
+    fn decrypt(&self, message: &mut (dyn Read + Send), out: &mut (dyn Write + Send)) -> Result<()> {
+        self.inner.decrypt(message, out)
     }
 }
 

@@ -5,12 +5,23 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lifeboat::model::Sha256;
+use lifeboat::effects::{Area, PutNew, Store};
+use lifeboat::error::{Error, Result};
+use lifeboat::host::HostDisk;
+use lifeboat::model::{Digests, Sha256};
 
 use crate::support::canary::{Eyes, Search};
+use crate::support::forwarding::{Around, Forwarding};
+use crate::support::instant_runner::InstantRunner;
+use crate::support::kill_points::KillPoints;
 use crate::support::sample_train::{Ran, SampleTrain};
+use crate::support::scratch;
+use crate::support::train_ports::{Signatures, effects};
+use crate::support::train_world::{Leg, World};
 
 /// What a stranger must not learn from a staging area.
 const WORDS: [&str; 9] =
@@ -169,20 +180,104 @@ fn bytes_that_the_train_has_lost_are_decrypted_from_the_store() {
     train.edit(&train.config(), "sign_artifacts = true", "sign_artifacts = false");
     train.to_the_gate();
     train.approve();
-    let objects = train.train_dir("drill").join("objects");
-    let sums = files(&objects).into_values().filter_map(|bytes| String::from_utf8(bytes).ok());
-    let lost = sums.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).find_map(|line| {
-        let (digest, name) = line.split_once("  ")?;
-        (digest.len() == 64 && name == "sample-v1.0.5-linux.tar.gz").then(|| digest.to_owned())
-    });
-    let lost = lost.unwrap();
-    let at = objects.join(&lost[..2]).join(&lost[2..]);
-    let bytes = fs::read(&at).unwrap();
-    fs::remove_file(&at).unwrap();
+    let (lost, damaged) = (object(&train, "sample-v1.0.5-linux.tar.gz"), object(&train, "sample-v2.0.2-other.tar.gz"));
+    let before = [&lost, &damaged].map(|at| fs::read(at).unwrap());
+    let break_both = || {
+        fs::remove_file(&lost).ok();
+        fs::remove_file(&damaged).ok();
+        fs::write(&damaged, &before[1][1..]).unwrap();
+    };
+    break_both();
+    // Without a key that reads messages the gate stays shut, whatever else is there.
+    let (keys, aside) = (train.root().join("sample/secret"), train.root().join("aside"));
+    fs::create_dir(&aside).unwrap();
+    for person in ["alice", "bob", "carol"] {
+        fs::rename(train.key(person), aside.join(person)).unwrap();
+    }
+    let ran = train.ship();
+    assert!(
+        ran.code != Some(0) && ran.stderr.contains("`sample-v1.0.5-linux.tar.gz` of line `release-1.0.0`"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("this machine has lost the bytes"), "{ran:?}");
+    assert!(!train.store().join("releases").exists(), "something is public");
+    assert_eq!(holds(&train), 0, "the gate is shut");
+    for person in ["alice", "bob", "carol"] {
+        fs::rename(aside.join(person), keys.join(format!("{person}.key"))).unwrap();
+    }
+    break_both();
     let ran = train.ship().ends_with(0);
     assert!(ran.stdout.contains("released"), "{ran:?}");
-    assert_eq!(fs::read(at).unwrap(), bytes);
+    assert_eq!([&lost, &damaged].map(|at| fs::read(at).unwrap()), before);
     verified(&train);
+}
+
+/// Where the train keeps the bytes of a file of a release.
+fn object(train: &SampleTrain, file: &str) -> PathBuf {
+    object_in(&train.train_dir("drill").join("objects"), file)
+}
+
+fn object_in(objects: &Path, file: &str) -> PathBuf {
+    let sums = files(objects).into_values().filter_map(|bytes| String::from_utf8(bytes).ok());
+    let digest = sums.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).find_map(|line| {
+        let (digest, name) = line.split_once("  ")?;
+        (digest.len() == 64 && name == file).then(|| digest.to_owned())
+    });
+    let digest = digest.unwrap();
+    objects.join(&digest[..2]).join(&digest[2..])
+}
+
+/// A train that was to be staged as it is, and was amended at its gate; its nonce.
+fn amended() -> (SampleTrain, String) {
+    let train = SampleTrain::new();
+    train.to_the_gate();
+    let staging = train.store().join(".staging");
+    assert!(!Search::new(&WORDS, Eyes::Owner).find(&staging).is_empty(), "it lies open");
+    let names = fs::read_dir(&staging).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let nonce = names.into_iter().find(|name| name.len() == 32).unwrap();
+    train.edit(&train.config(), "\nrequired = true\n", "\nrequired = true\nstaging = \"encrypted\"\n");
+    train.run(&["amend", &train.train_file().display().to_string(), "--yes"]).ends_with(0);
+    train.ship().ends_with(3);
+    (train, nonce)
+}
+
+/// Holds a branch, as a gate leaves it that was killed.
+fn held(train: &SampleTrain, branch: &str, holder: &str) {
+    let dir = train.store().join(".staging/.held");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join(format!("branch-{}", &Sha256::of(branch.as_bytes()).hex()[..16])), holder).unwrap();
+}
+
+fn holds(train: &SampleTrain) -> usize {
+    fs::read_dir(train.store().join(".staging/.held")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn what_lay_open_before_an_amendment_is_removed_and_its_hold_is_taken_over() {
+    let (train, nonce) = amended();
+    let staging = train.store().join(".staging");
+    assert!(!staging.join(&nonce).exists(), "what was staged before is still there");
+    let found = Search::new(&WORDS, Eyes::Owner).find(&staging);
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    train.approve();
+    let named = |train: &str| format!(r#"{{"branch":"release-1.0.0","train":"{train}","nonce":"{nonce}"}}"#);
+    held(&train, "release-1.0.0", &named("another"));
+    train.ship().fails(4, &["train `another` is bringing `release-1.0.0` to the public"]);
+    held(&train, "release-1.0.0", &named("drill"));
+    let ran = train.ship().ends_with(0);
+    assert!(ran.stdout.contains("released"), "{ran:?}");
+    verified(&train);
+    assert_eq!(holds(&train), 0);
+}
+
+#[test]
+fn an_amended_train_that_is_given_up_gives_back_holds_of_either_form() {
+    let (train, nonce) = amended();
+    held(&train, "release-1.0.0", &format!(r#"{{"branch":"release-1.0.0","train":"drill","nonce":"{nonce}"}}"#));
+    held(&train, "release-2.0.0", &format!(r#"{{"nonce":"{nonce}"}}"#));
+    assert_eq!(holds(&train), 2);
+    train.run(&["abandon", "--reason", "a test"]).ends_with(0);
+    assert_eq!(holds(&train), 0);
 }
 
 /// The certificate of a key file, without the subkeys that read messages; written into a directory under its fingerprint.
@@ -229,4 +324,93 @@ fn everybody_of_the_root_must_be_able_to_decrypt() {
     train.edit(&train.config(), "staging = \"encrypted\"", "staging = \"private\"");
     init().ends_with(0);
     train.run(&["plan", &file]).ends_with(0);
+}
+
+#[test]
+fn a_plan_says_how_long_uploads_take_at_a_rate() {
+    let train = SampleTrain::new();
+    let file = train.train_file().display().to_string();
+    train.edit(&train.config(), "\nrequired = true\n", "\nrequired = true\nrate_limit = \"1 kB/s\"\n");
+    let plan = train.run(&["plan", &file]).ends_with(0).stdout;
+    assert!(plan.contains("store mirror: at 1 kB/s; how many bytes go there is known once they are built"), "{plan}");
+    train.edit(&train.config(), "1 kB/s", "1 GB/s");
+    train.to_the_gate();
+    // As if these were the releases before.
+    let mut bytes = 0;
+    for (path, text) in files(&train.store().join(".staging")) {
+        for (new, old) in [("1.0.5", "1.0.4"), ("2.0.2", "2.0.1")] {
+            if path.ends_with(format!("releases/{new}/manifest.json")) {
+                let manifest: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                let artifacts = manifest["artifacts"].as_array().unwrap();
+                bytes += artifacts.iter().map(|a| a["size"].as_u64().unwrap()).sum::<u64>();
+                fs::create_dir_all(train.store().join("releases").join(old)).unwrap();
+                fs::write(train.store().join("releases").join(old).join("manifest.json"), &text).unwrap();
+            }
+        }
+    }
+    assert!((10_000..60_000).contains(&bytes), "{bytes} bytes");
+    let once = format!("{} s until all is", bytes / 1000);
+    train.edit(&train.config(), "1 GB/s", "1 kB/s");
+    let plan = train.run(&["plan", &file]).ends_with(0).stdout;
+    assert!(plan.contains(&format!("before the gate {once} staged")) && !plan.contains("again"), "{plan}");
+    train.edit(&train.config(), "\nrequired = true\n", "\nrequired = true\nstaging = \"encrypted\"\n");
+    let plan = train.run(&["plan", &file]).ends_with(0).stdout;
+    assert!(plan.contains(&format!("after it {once} uploaded again")), "{plan}");
+}
+
+/// Refuses the built file of each line, as long as it should.
+struct Refuses(AtomicBool);
+
+#[async_trait::async_trait]
+impl Around for Refuses {
+    async fn put_new(
+        &self,
+        inner: &dyn Store,
+        (area, path): (&Area, &str),
+        source: &Path,
+        digests: &Digests,
+    ) -> Result<PutNew> {
+        if *area == Area::Public && path.ends_with(".sh") && self.0.load(Ordering::SeqCst) {
+            return Err(Error::conflict("not yet"));
+        }
+        inner.put_new(area, path, source, digests).await
+    }
+}
+
+/// Bytes that are damaged after the gate opened are decrypted before anything else is uploaded.
+#[test]
+fn a_promotion_that_goes_on_reads_its_bytes_first() {
+    let dir = scratch();
+    let store = World::at(dir.path()).store();
+    let keys = format!("url = \"file://{}\"\nstaging = \"encrypted\"", store.display());
+    let world = World::create_with(dir.path(), &keys);
+    let runner = InstantRunner::port(world.train().jobs());
+    let mut effects = effects(&world, Arc::new(HostDisk), &KillPoints::counting(), &Signatures::fresh(), Some(runner));
+    let refuses = Forwarding::before(&mut effects, Refuses(AtomicBool::new(true)));
+    world.go(&effects, Leg::Ship).unwrap();
+    world.go(&effects, Leg::Approve).unwrap();
+    let e = world.go(&effects, Leg::Finish).unwrap_err();
+    assert!(e.report().contains("not yet"), "{}", e.report());
+    refuses.around.0.store(false, Ordering::SeqCst);
+    let public = || files(&store.join("releases")).into_keys().collect::<Vec<_>>();
+    let before = public();
+    assert!(before.iter().all(|path| !path.ends_with("SHA256SUMS")), "{before:?}");
+    let objects = world.train().objects();
+    let built = ["sample-v1.0.5.sh", "sample-v2.0.2.sh"].map(|name| object_in(&objects, name));
+    let kept = built.each_ref().map(|at| fs::read(at).unwrap());
+    for at in &built {
+        fs::remove_file(at).unwrap();
+        fs::write(at, "damaged").unwrap();
+    }
+    // What is staged is away: nothing more becomes public.
+    let (staging, away) = (store.join(".staging"), store.join("away"));
+    fs::rename(&staging, &away).unwrap();
+    let e = world.go(&effects, Leg::Finish).unwrap_err();
+    assert!(e.report().contains("this machine has lost the bytes of `sample-v"), "{}", e.report());
+    assert_eq!(public(), before);
+    fs::remove_dir_all(&staging).ok();
+    fs::rename(&away, &staging).unwrap();
+    world.go(&effects, Leg::Finish).unwrap();
+    assert_eq!(built.map(|at| fs::read(at).unwrap()), kept);
+    assert!(public().len() > before.len());
 }

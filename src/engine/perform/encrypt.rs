@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use super::{Acting, Perform};
-use crate::effects::{CheckedReader, Effects, HashingReader, Keys, Objects, blocking, each, files, random};
+use crate::effects::{CheckedReader, HashingReader, Keys, Objects, blocking, each, files, random};
 use crate::engine::release_files::{LineRelease, ReleaseFile};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::openpgp::{Certificate, MessageForm, encrypt};
@@ -78,12 +78,12 @@ pub(super) fn decrypt(
 /// # Errors
 /// It cannot be read or decrypted; other bytes than were recorded.
 pub(super) fn recover(
-    effects: &Effects,
+    keys: &dyn Keys,
     objects: &Objects,
     (name, digests): (&str, &Digests),
     staged: Box<dyn Read + Send>,
 ) -> Result<()> {
-    let put = objects.put_written(|out| decrypt(&*effects.keys, (name, digests.size), staged, out)?.1)?;
+    let put = objects.put_written(|out| decrypt(keys, (name, digests.size), staged, out)?.1)?;
     if put == *digests {
         return Ok(());
     }

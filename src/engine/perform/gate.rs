@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::stage::{again, digests_at, is_unchanged, same_or_conflict, staging};
-use super::{Acting, Perform};
+use super::{Acting, Perform, at_hand};
 use crate::effects::{Area, Role, Store};
 use crate::engine::clock::{Witness, judge};
 use crate::engine::needed_stores::NeededStores;
@@ -42,6 +42,7 @@ async fn opened(acting: &Acting<'_>, step: &Gate) -> Result<GateOpened> {
     keys_at_hand(acting)?;
     branch_holds::hold(acting.effects, acting.train).await?;
     ways_clear(acting, &approved_by).await?;
+    at_hand::of_all_lines(acting).await?;
     Ok(GateOpened { content: content.digest()?, approved_by })
 }
 

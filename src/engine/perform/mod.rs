@@ -5,6 +5,7 @@
 mod advisory;
 mod approved;
 mod assemble;
+mod at_hand;
 mod await_runs;
 mod build;
 mod bundle;

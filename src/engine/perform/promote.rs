@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::encrypt::recover;
 use super::stage::{digests_at, is_unchanged, same_or_conflict, staging};
-use super::{Acting, Perform, prepared, summed};
+use super::{Acting, Perform, at_hand, prepared, summed};
 use crate::effects::{Area, Effects, Store, blocking, read_public};
-use crate::engine::release_files::{LineRelease, Origin, ReleaseFile, StagedFile};
+use crate::engine::release_files::{LineRelease, Origin, ReleaseFile};
 use crate::engine::train::Train;
 use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
@@ -40,9 +39,7 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
     let seal = release.seal()?;
     let files = release.files(objects)?;
     let (on, is_plain) = (Arc::new(step.clone()), release.is_staged_plain());
-    for file in &files {
-        at_hand(acting, (&*store, &Area::Staging(train.clone())), &release, file).await?;
-    }
+    at_hand::for_promotion(acting, (&store, step), (&release, &files)).await?;
     let publish = |file: ReleaseFile| {
         let (store, state, on, train) = (store.clone(), acting.state.clone(), on.clone(), train.clone());
         let (path, source) = (release.path(&file), objects.path(&file.digests.sha256));
@@ -81,32 +78,6 @@ async fn promote(acting: &Acting<'_>, step: &OnStore) -> Result<Promoted> {
         put_public(acting, &*store, &path, &site::release_page(&acting.train.plan().templates, &page)?).await?;
     }
     Ok(Promoted { location: store.public_url(&layout::release_file(&step.version, "")) })
-}
-
-/// Sees to it that the train has a file's bytes: lost ones are decrypted from what is staged.
-async fn at_hand(
-    acting: &Acting<'_>,
-    (store, staging): (&dyn Store, &Area),
-    release: &LineRelease<'_>,
-    file: &ReleaseFile,
-) -> Result<()> {
-    let objects = acting.train.objects();
-    if release.is_staged_plain() || file.origin == Origin::Sealed || objects.has(&file.digests.sha256)? {
-        return Ok(());
-    }
-    let StagedFile { path, .. } = release.staged_file(file)?;
-    let Some(staged) = store.get(staging, &path).await? else {
-        if store.stat(&Area::Public, &release.path(file)).await?.is_some() {
-            return Ok(());
-        }
-        return Err(Error::fatal(format!(
-            "`{}` is neither on this machine nor staged in store `{}`",
-            file.name,
-            store.name()
-        ))
-        .hint("nothing of this line is public there; `lifeboat status` says how the train stands"));
-    };
-    blocking(|| recover(acting.effects, objects, (&file.name, &file.digests), staged))
 }
 
 /// Whether a file is staged, and with the right bytes. What is public cannot be taken back: staged bytes are those that were read

@@ -6,13 +6,13 @@ use std::io::{Read, Write};
 use super::encrypt::decrypt;
 use super::stage::{all_again, same_or_conflict, staging};
 use super::{Acting, Perform};
-use crate::effects::{Area, Effects, Store, blocking};
+use crate::effects::{Area, Effects, Keys, Store, blocking};
 use crate::engine::release_files::{LineRelease, Origin, ReleaseFile, StagedFile};
 use crate::engine::view::TrainView;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests::{self, Hasher};
 use crate::journal::{State, StepStatus};
-use crate::model::Digests;
+use crate::model::{Digests, StoreName};
 use crate::step::{OnStore, StagedVerified, VerifyStaged};
 
 impl Perform for VerifyStaged {
@@ -80,32 +80,48 @@ pub(super) async fn read_encrypted(effects: &Effects, state: &State, step: &OnSt
     let store = effects.store(&step.store)?;
     let area = Area::Staging(staging(state, step)?);
     let release = LineRelease::staged(state, step)?;
-    let mut count = 0;
-    for file in release.summed_files() {
-        let StagedFile { path, digests } = release.staged_file(&file)?;
-        let staged = open_staged(&*store, &area, &path).await?;
-        let size = file.digests.size;
-        let mut plain = Reviewed::new(&file);
-        let (read, decrypted) = blocking(|| decrypt(&*effects.keys, (&file.name, size), staged, &mut plain))?;
-        if read != digests.sha256 {
-            return Err(Error::conflict(format!(
-                "store `{}` has other bytes at `{path}` in its staging area, which is not public",
-                step.store
-            ))
-            .detail(format!("ours: sha256 {}", digests.sha256))
-            .detail(format!("there: sha256 {read}")));
+    let mut first = release.staged_files()?;
+    let count = first.len();
+    // Whoever is asked for a passphrase is asked once: the first file is decrypted alone.
+    let others = first.split_off(count.min(1));
+    let read = |(staged, file): (StagedFile, ReleaseFile)| {
+        let (store, area, keys) = (store.clone(), area.clone(), effects.keys.clone());
+        async move {
+            let bytes = open_staged(&*store, &area, &staged.path).await?;
+            blocking(|| is_approved(&*keys, store.name(), (&staged, bytes), &file))
         }
-        decrypted?;
-        if plain.finish()? != file.digests {
-            return Err(Error::verification(format!(
-                "what is staged of `{}` in store `{}` is not what people approve",
-                file.name, step.store
-            ))
-            .hint("do not approve: ask the operator what was encrypted"));
-        }
-        count += 1;
+    };
+    for files in [first, others] {
+        store.transfers().each(files, |(staged, _)| staged.digests.size, &read).await?;
     }
     Ok(count)
+}
+
+/// Whether what is staged of a file is what was recorded, and holds what people approve.
+fn is_approved(
+    keys: &dyn Keys,
+    store: &StoreName,
+    (StagedFile { path, digests }, staged): (&StagedFile, Box<dyn Read + Send>),
+    file: &ReleaseFile,
+) -> Result<()> {
+    let mut plain = Reviewed::new(file);
+    let (read, decrypted) = decrypt(keys, (&file.name, file.digests.size), staged, &mut plain)?;
+    if read != digests.sha256 {
+        return Err(Error::conflict(format!(
+            "store `{store}` has other bytes at `{path}` in its staging area, which is not public"
+        ))
+        .detail(format!("ours: sha256 {}", digests.sha256))
+        .detail(format!("there: sha256 {read}")));
+    }
+    decrypted?;
+    if plain.finish()? != file.digests {
+        return Err(Error::verification(format!(
+            "what is staged of `{}` in store `{store}` is not what people approve",
+            file.name
+        ))
+        .hint("do not approve: ask the operator what was encrypted"));
+    }
+    Ok(())
 }
 
 /// Takes the bytes of a file that people approve: its digests, and that it is not disguised.
