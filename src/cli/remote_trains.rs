@@ -18,7 +18,7 @@ pub(super) fn all(place: &LocalProject) -> Result<Vec<StagedTrain>> {
         ours.extend(place.see(&train).ok().and_then(|s| s.state.nonce().cloned()));
     }
     let stores = place.destinations()?.stores;
-    Ok(super::runtime()?.block_on(others(&stores, &*place.keys(), &place.config.project.name, &ours)))
+    Ok(super::runtime()?.block_on(others(&stores, &place.keys(), &place.config.project.name, &ours)))
 }
 
 /// Those that will release one of these versions.

@@ -50,4 +50,10 @@ pub trait Keys: Send + Sync {
     fn decrypt(&self, _message: &mut (dyn Read + Send), _out: &mut (dyn Write + Send)) -> Result<()> {
         Err(Error::input("no key that reads messages is configured on this machine"))
     }
+
+    /// What is in a small message that anybody may have put where it was found, at most so many bytes: read only with a key that it
+    /// names, and only if no person has to be asked for a passphrase or a PIN. `None` if it cannot be read so.
+    fn read_unasked(&self, _message: &[u8], _most: usize) -> Option<Vec<u8>> {
+        None
+    }
 }

@@ -4,14 +4,15 @@
 //! machine say what is under way instead of starting a rival.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::effects::{Area, Keys, STAGED_NOTE as NOTE, Store, blocking};
-use crate::error::{Context as _, Result};
+use crate::effects::{Area, Keys, STAGED_NOTE as NOTE, Store, aside};
+use crate::error::Result;
 use crate::formats::padding;
 use crate::formats::signed::{self, SignedDocument};
 use crate::model::{ProjectName, Sha256, StoreName, TrainName, TrainNonce};
@@ -22,6 +23,9 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// The most bytes of a note that are read.
 const LONGEST: u64 = 1 << 20;
+
+/// How many notes of one store are read: whoever writes there makes nobody wait for long.
+const MOST: usize = 64;
 
 /// What a train says beside its staged files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,46 +80,51 @@ pub struct StagedTrain {
 }
 
 /// The trains of a project that have bytes staged in these stores, but for those with the nonces `ours`. A store that does
-/// not answer in time, or shows something else, says nothing; nor does a note that was encrypted to others than `keys`.
+/// not answer in time, or shows something else, says nothing; nor does a note that no key of this machine reads by itself: what
+/// lies there may be a stranger's, so no person is asked for anything.
 pub async fn others(
     stores: &BTreeMap<StoreName, Arc<dyn Store>>,
-    keys: &dyn Keys,
+    keys: &Arc<dyn Keys>,
     project: &ProjectName,
     ours: &BTreeSet<TrainNonce>,
 ) -> Vec<StagedTrain> {
     let mut out = Vec::new();
     for (name, store) in stores {
-        let notes = tokio::time::timeout(DEADLINE, notes(&**store, keys, ours)).await;
+        let mut found = Vec::new();
+        // What was found before the store failed, or its time was over, counts.
+        drop(tokio::time::timeout(DEADLINE, notes(&**store, keys, ours, &mut found)).await);
         let foreign = |note: &Note| note.project == *project && !ours.contains(&note.train);
-        let notes = notes.ok().and_then(Result::ok).unwrap_or_default().into_iter().filter(foreign);
-        out.extend(notes.map(|note| StagedTrain { store: name.clone(), note }));
+        out.extend(found.into_iter().filter(foreign).map(|note| StagedTrain { store: name.clone(), note }));
     }
     out
 }
 
-async fn notes(store: &dyn Store, keys: &dyn Keys, ours: &BTreeSet<TrainNonce>) -> Result<Vec<Note>> {
-    let mut out = Vec::new();
-    for train in store.staged().await? {
-        if ours.iter().any(|nonce| train.starts_with(&nonce.to_string())) {
-            continue;
-        }
-        let Some(mut source) = store.get(&Area::Staging(train.clone()), NOTE).await? else { continue };
-        let mut bytes = Vec::new();
-        let read = blocking(|| std::io::Read::read_to_end(&mut std::io::Read::take(&mut *source, LONGEST), &mut bytes));
-        read.context(format!("cannot read the note of a staged train in store `{}`", store.name()))?;
-        let bytes = if bytes.starts_with(b"{") { bytes } else { blocking(|| opened(keys, &bytes)) };
+async fn notes(
+    store: &dyn Store,
+    keys: &Arc<dyn Keys>,
+    ours: &BTreeSet<TrainNonce>,
+    found: &mut Vec<Note>,
+) -> Result<()> {
+    let is_ours = |train: &String| ours.iter().any(|nonce| train.starts_with(&nonce.to_string()));
+    for train in store.staged().await?.into_iter().filter(|train| !is_ours(train)).take(MOST) {
+        let Some(source) = store.get(&Area::Staging(train.clone()), NOTE).await? else { continue };
+        let keys = keys.clone();
+        let Some(Some(bytes)) = aside(move || read(source, &*keys)).await else { continue };
         // One that is not a note, or lies in another train's directory, is nobody's word.
-        out.extend(signed::from_bytes::<Note>(&bytes, NOTE).ok().filter(|n| train.starts_with(&n.train.to_string())));
+        found.extend(signed::from_bytes::<Note>(&bytes, NOTE).ok().filter(|n| train.starts_with(&n.train.to_string())));
     }
-    Ok(out)
+    Ok(())
 }
 
-/// What an encrypted note says; nothing if no key of this machine reads it.
-fn opened(keys: &dyn Keys, message: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    if keys.decrypt(&mut &*message, &mut padding::Unpadded::new(LONGEST, &mut plain)).is_err() {
-        return Vec::new();
+/// What a note says, encrypted or not; nothing if it cannot be read.
+fn read(mut source: Box<dyn Read + Send>, keys: &dyn Keys) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.by_ref().take(LONGEST).read_to_end(&mut bytes).ok()?;
+    if bytes.starts_with(b"{") {
+        return Some(bytes);
     }
+    let most = usize::try_from(padding::padded(LONGEST)).ok()?;
+    let mut plain = keys.read_unasked(&bytes, most)?;
     padding::strip(&mut plain);
-    plain
+    Some(plain)
 }

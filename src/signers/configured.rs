@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::decrypt;
 use super::openpgp::{SecretKey, generate};
+use super::unasked::{self, GpgKeys};
 use crate::adapter::{Around, DecryptingKey, Spec};
 use crate::config::SigningConfig;
 use crate::effects::{Keys, Role, Signer, files, locks};
@@ -28,6 +29,8 @@ pub struct ConfiguredKeys {
     reader: Option<PersonId>,
     /// What was found for it: a key with its passphrase, or none of this machine's files, which leaves it to gpg.
     reads: Mutex<Option<Option<Arc<ReadingKey>>>>,
+    /// What gpg has that reads messages.
+    gpg: GpgKeys,
 }
 
 /// A key file that reads messages, and its passphrase.
@@ -44,6 +47,7 @@ impl ConfiguredKeys {
             unlocked: Mutex::default(),
             reader: None,
             reads: Mutex::default(),
+            gpg: GpgKeys::default(),
         }
     }
 
@@ -136,6 +140,14 @@ impl Keys for ConfiguredKeys {
             }
             None => decrypt::with_gpg(message, out),
         }
+    }
+
+    fn read_unasked(&self, message: &[u8], most: usize) -> Option<Vec<u8>> {
+        let to = unasked::recipients(message)?;
+        let (disk, now) = (&*self.around.disk, self.around.clock.now());
+        let files = self.signing.people.values().filter_map(|key| key.decrypting(disk, now).ok().flatten());
+        let mut read = files.filter_map(|key| unasked::with_file(&key, &to, now, (message, most)));
+        read.next().or_else(|| self.gpg.read(&to, (message, most)))
     }
 }
 

@@ -39,7 +39,11 @@ pub struct Plain<'a> {
 impl<'a> Plain<'a> {
     /// For a message of this size.
     pub fn of(message: u64, out: &'a mut (dyn Write + Send)) -> Self {
-        let limit = message.saturating_mul(GROWTH).saturating_add(SMALL);
+        Self::at_most(message.saturating_mul(GROWTH).saturating_add(SMALL), out)
+    }
+
+    /// For a message that holds no more than so many bytes.
+    pub(crate) fn at_most(limit: u64, out: &'a mut (dyn Write + Send)) -> Self {
         Self { out, left: limit, limit }
     }
 }
@@ -65,6 +69,16 @@ impl Write for Plain<'_> {
 pub(crate) fn decrypts(key: &[u8], now: Timestamp) -> bool {
     let policy = StandardPolicy::at(SystemTime::from(now));
     Cert::from_bytes(key).is_ok_and(|cert| usable(&cert, &policy).next().is_some())
+}
+
+/// Whether a key file has one of these keys, and can read messages with it.
+pub(super) fn is_among(key: &[u8], now: Timestamp, to: &[KeyHandle]) -> bool {
+    let policy = StandardPolicy::at(SystemTime::from(now));
+    let named = |key: ValidErasedKeyAmalgamation<'_, SecretParts>| {
+        let own = KeyHandle::from(key.key().fingerprint());
+        to.iter().any(|handle| handle.aliases(&own))
+    };
+    Cert::from_bytes(key).is_ok_and(|cert| usable(&cert, &policy).any(named))
 }
 
 /// The keys of a certificate that read messages. Software RSA leaks its key through timing (RUSTSEC-2023-0071), so it is

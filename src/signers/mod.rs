@@ -6,6 +6,7 @@ pub mod file;
 pub mod gpg;
 pub mod openpgp;
 mod secrets;
+mod unasked;
 
 pub use configured::{ConfiguredKeys, OPERATOR_KEY};
 pub use gpg::GpgSigner;

@@ -1,10 +1,12 @@
 //! A train that another machine has staged in the same store is named, and no rival is made or helped.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::approve::homes::{Approver, Operator, two};
+use crate::support::sample_train::Ran;
 
 /// The operator's train file on Bob's machine.
 fn same_train(operator: &Operator, bob: &Approver) -> String {
@@ -73,4 +75,71 @@ fn giving_a_rival_up_retires_nothing_that_another_machine_releases() {
     let ran = operator.0.ship().ends_with(0);
     assert!(ran.stdout.contains("released"), "{}", ran.stdout);
     bob.run(&["refresh"]).ends_with(0);
+}
+
+/// Puts a script into a directory.
+fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let path = dir.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+/// Encrypted notes lie where many may write: gpg gets those that name a key of the person, and asks nobody for a passphrase.
+#[test]
+fn a_strangers_note_asks_nobody_for_a_passphrase() {
+    let (operator, bob) = two();
+    let file = same_train(&operator, &bob);
+    let (bin, calls, asked) = (bob.root.join("bin"), bob.root.join("calls"), bob.root.join("asked"));
+    fs::create_dir(&bin).unwrap();
+    let pinentry = script(&bin, "pinentry", &format!("echo asked >>'{}'; exit 1", asked.display()));
+    // Bob has a second key, with a passphrase.
+    let protected = ["--pinentry-mode", "loopback", "--passphrase", "secret"];
+    let make = |what: &[&str]| bob.gpg(&[&protected, what].concat());
+    make(&["--quick-gen-key", "locked@example.org", "ed25519", "sign", "1y"]);
+    let listed = String::from_utf8(bob.gpg(&["--with-colons", "--list-keys", "locked@example.org"])).unwrap();
+    let locked = listed.lines().find_map(|l| l.strip_prefix("fpr:::::::::")).unwrap().trim_end_matches(':').to_owned();
+    make(&["--quick-add-key", &locked, "cv25519", "encr", "1y"]);
+    let message = bob.root.join("message");
+    fs::write(&message, "{}").unwrap();
+    let staging = operator.0.store().join(".staging");
+    let mut count = 0;
+    let mut lay = |how: &[&str]| {
+        count += 1;
+        let note = staging.join(format!("{count:032x}/train.json"));
+        fs::create_dir_all(note.parent().unwrap()).unwrap();
+        let (to, from) = (note.display().to_string(), message.display().to_string());
+        make(&[&["--trust-model", "always", "--output", &to], how, &[&from]].concat());
+    };
+    lay(&["--symmetric"]);
+    lay(&["--hidden-recipient", "locked@example.org", "--encrypt"]);
+    lay(&["--recipient", "locked@example.org", "--symmetric", "--encrypt"]);
+    lay(&["--recipient", "locked@example.org", "--encrypt"]);
+    fs::set_permissions(&staging, fs::Permissions::from_mode(0o700)).unwrap();
+    // What the agent remembers goes with it.
+    let home = bob.root.join("home");
+    fs::write(home.join(".gnupg/gpg-agent.conf"), format!("pinentry-program {}\n", pinentry.display())).unwrap();
+    let killed = Command::new("gpgconf").args(["--kill", "gpg-agent"]).env("HOME", &home).status();
+    assert!(killed.unwrap().success());
+    let path = std::env::var("PATH").unwrap();
+    let real = std::env::split_paths(&path).map(|dir| dir.join("gpg")).find(|gpg| gpg.exists()).unwrap();
+    script(&bin, "gpg", &format!("echo \"$*\" >>'{}'\nexec '{}' \"$@\"", calls.display(), real.display()));
+    let with_scripts = |args: &[&str]| {
+        let mut command = bob.command(args);
+        command.env("PATH", format!("{}:{path}", bin.display()));
+        Ran::of(&mut command)
+    };
+    with_scripts(&["plan", &file]).ends_with(0);
+    assert!(!asked.exists(), "somebody was asked for a passphrase");
+    let decrypted = |calls: &str| calls.lines().filter(|call| call.contains("--decrypt")).count();
+    let text = fs::read_to_string(&calls).unwrap();
+    assert_eq!(decrypted(&text), 1, "{text}");
+    assert!(text.lines().all(|call| !call.contains("--decrypt") || call.contains("--pinentry-mode error")), "{text}");
+    // A true note is read all the same, by the key that needs no passphrase.
+    let config = operator.0.config();
+    operator.0.edit(&config, "\nrequired = true\n", "\nrequired = true\nstaging = \"encrypted\"\n");
+    operator.0.to_the_gate();
+    let planned = with_scripts(&["plan", &file]).ends_with(0);
+    assert!(planned.stderr.contains("another machine has train `drill` (plan "), "{}", planned.stderr);
+    assert!(!asked.exists(), "somebody was asked for a passphrase");
 }
