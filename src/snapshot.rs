@@ -76,7 +76,7 @@ pub struct LineFacts {
     pub missing_crates: Vec<String>,
     /// What pushing the line may start.
     pub workflows: WorkflowFacts,
-    /// How many bytes the release before has in a store; not looked for where no store gets files a second time.
+    /// How many bytes the release before has in a store; looked for where a store gets files a second time, or at a rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_bytes: Option<u64>,
 }

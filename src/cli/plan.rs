@@ -1,5 +1,7 @@
 //! `plan`: what a train would do, before anything is done.
 
+mod upload_times;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let gathered = gather::gather(&place.config, &args.file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
     let warnings = super::ship::hidden(&place.config, &to)?;
-    out.result(text(&plan, &args.file)?, &plan)?;
+    let times = upload_times::text(&place.config, &gathered.snapshot);
+    out.result(text(&plan, &args.file, &times)?, &plan)?;
     for warning in warnings {
         out.note(&format!("\n! {warning}"));
     }
@@ -48,10 +51,10 @@ fn who_approve(threshold: u32) -> String {
     if threshold == 1 { "1 person runs".to_owned() } else { format!("{threshold} people run") }
 }
 
-/// The plan of a train file as people review it.
-pub(super) fn text(plan: &Plan, file: &Path) -> Result<String> {
+/// The plan of a train file as people review it where it is planned.
+fn text(plan: &Plan, file: &Path, times: &str) -> Result<String> {
     let adopt = format!("\nadopt exactly this plan with `lifeboat ship {} --plan {}`", shell_path(file), plan.id()?);
-    Ok(shared(plan)? + &adopt)
+    Ok(shared(plan)? + times + &adopt)
 }
 
 /// A plan as people review it on any machine.
@@ -166,7 +169,9 @@ fn encrypted(plan: &Plan) -> String {
             || "how many bytes these are is known once they are built".to_owned(),
             |bytes| format!("about {}, as in the releases before", human_size(bytes)),
         );
-        out.push_str(&format!("    after the gate all files are uploaded again, as they are: {bytes}\n"));
+        out.push_str(&format!(
+            "    after the gate all files are uploaded again, as they are, which takes about as long as staging: {bytes}\n"
+        ));
     }
     out
 }

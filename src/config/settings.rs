@@ -12,8 +12,8 @@ use crate::effects::{Forge, Remote, Runner, Signer, Store};
 use crate::error::{Error, Result};
 use crate::formats::glob;
 use crate::model::{
-    Advisory, AdvisoryId, BranchName, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName, SecretRef,
-    Staging, StoreName, TargetName, TrainName, Trigger, VersionStep,
+    Advisory, AdvisoryId, BranchName, ByteRate, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName,
+    SecretRef, Staging, StoreName, TargetName, TrainName, Trigger, VersionStep,
 };
 use crate::step::Importance;
 
@@ -173,6 +173,8 @@ pub struct StoreConfig {
     pub staging: Staging,
     /// What *released* asks of it.
     pub role: StoreRole,
+    /// How fast files move, in both directions together; as fast as it goes if none.
+    pub rate: Option<ByteRate>,
     /// What its adapter made of the table.
     pub spec: Spec<dyn Store>,
 }

@@ -193,7 +193,7 @@ fn look_elsewhere(
     for (i, found) in of_line.into_iter().zip(remote_state::look(to, &versions, trust, now)?) {
         lines[i].elsewhere = found;
     }
-    if config.stores.iter().any(|store| store.staging == Staging::Encrypted) {
+    if config.stores.iter().any(|store| store.staging == Staging::Encrypted || store.rate.is_some()) {
         let before = |line: &LineFacts| line.versions.as_ref().map(|(old, _)| old.clone());
         let before: Vec<Option<Version>> = lines.iter().map(before).collect();
         for (line, bytes) in lines.iter_mut().zip(remote_state::released_bytes(to, &before)?) {

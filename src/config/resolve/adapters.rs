@@ -142,7 +142,8 @@ fn store(
         None if counts => StoreRole::Counted,
         None => StoreRole::Required,
     };
-    Some(StoreConfig { name: common.name, public_url: common.public_url, staging, role, spec })
+    let rate = common.transfers.rate;
+    Some(StoreConfig { name: common.name, public_url: common.public_url, staging, role, rate, spec })
 }
 
 /// `staging = "encrypted"`.
