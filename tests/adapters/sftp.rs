@@ -18,7 +18,7 @@ use crate::support::sample_train::SampleTrain;
 use crate::support::servers::{Nginx, Sshd};
 use crate::support::store_contract::{Fixture, Interrupted, holds};
 use crate::support::stream_proxy::{self, Verdict};
-use crate::webdav::{configured, released_and_verified};
+use crate::webdav::{configured, released_and_verified, staged_says_nothing};
 
 fn open(config: &Path, port: u16, root: &Path) -> Arc<dyn Store> {
     let (config, root) = (config.display(), root.display());
@@ -110,19 +110,34 @@ async fn modes_are_for_the_team_and_then_for_everyone_and_links_lead_nowhere() {
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
 
-/// `ship` to a machine with sshd, whose directory a web server shows; a stranger verifies it from there.
-#[test]
-fn a_train_is_released_over_sftp() {
+/// A sample with a machine as a second store, whose directory a web server shows.
+fn with_a_machine(staging: &str) -> (SampleTrain, Nginx, Sshd) {
     let train = SampleTrain::new();
     let nginx = Nginx::start(&train.root().join("web"));
     let sshd = Sshd::start(train.root());
     train.configure(&format!(
-        "[[store]]\nname = \"host\"\nurl = \"sftp://127.0.0.1:{}{}\"\nssh_config = \"{}\"\n\
+        "[[store]]\nname = \"host\"\nurl = \"sftp://127.0.0.1:{}{}\"\nssh_config = \"{}\"\nstaging = \"{staging}\"\n\
          public_url = \"http://127.0.0.1:{}\"\n",
         sshd.port,
         nginx.root.display(),
         sshd.config.display(),
         nginx.public
     ));
+    (train, nginx, sshd)
+}
+
+/// `ship` to a machine with sshd; a stranger verifies the release from the web server.
+#[test]
+fn a_train_is_released_over_sftp() {
+    let (train, nginx, _sshd) = with_a_machine("private");
+    released_and_verified(&train, &format!("http://127.0.0.1:{}", nginx.public));
+}
+
+/// The same where the machine stages only what is encrypted.
+#[test]
+fn a_train_is_released_encrypted_over_sftp() {
+    let (train, nginx, _sshd) = with_a_machine("encrypted");
+    train.to_the_gate();
+    staged_says_nothing(&nginx.root);
     released_and_verified(&train, &format!("http://127.0.0.1:{}", nginx.public));
 }

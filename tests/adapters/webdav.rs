@@ -15,6 +15,7 @@ use lifeboat::effects::{Area, Clock, Comparison, Habits, Store, Tried};
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::model::{Secret, SecretRef, Sha256};
 
+use crate::support::canary::{Eyes, Search};
 use crate::support::faulty_proxy::{self, Fault};
 use crate::support::radosgw::{ACCESS_KEY, Bucket, SECRET_KEY};
 use crate::support::sample_train::{Ran, SampleTrain};
@@ -172,16 +173,45 @@ async fn a_server_that_lets_everybody_write_or_list_is_refused() {
 /// `ship` to a web server that has WebDAV; a stranger with its public address and the digest of the trust root verifies it.
 #[test]
 fn a_train_is_released_over_webdav() {
+    let (train, nginx) = with_a_web_server("private");
+    released_and_verified(&train, &format!("http://127.0.0.1:{}", nginx.public));
+    assert_eq!(fs::read_dir(nginx.root.join(".staging/.uploads")).unwrap().count(), 0, "what is left of uploads");
+}
+
+/// The same where the server stages only what is encrypted.
+#[test]
+fn a_train_is_released_encrypted_over_webdav() {
+    let (train, nginx) = with_a_web_server("encrypted");
+    train.to_the_gate();
+    staged_says_nothing(&nginx.root);
+    released_and_verified(&train, &format!("http://127.0.0.1:{}", nginx.public));
+}
+
+/// A sample with a web server as a second store.
+fn with_a_web_server(staging: &str) -> (SampleTrain, Nginx) {
     let train = SampleTrain::new();
     let nginx = Nginx::start(&train.root().join("web"));
     fs::write(train.root().join("sample/secret/dav"), PASSWORD).unwrap();
     train.configure(&format!(
-        "[[store]]\nname = \"web\"\nurl = \"dav://127.0.0.1:{}/releases\"\nuser = \"{USER}\"\n\
+        "[[store]]\nname = \"web\"\nurl = \"dav://127.0.0.1:{}/releases\"\nuser = \"{USER}\"\nstaging = \"{staging}\"\n\
          password = {{ file = \"../secret/dav\" }}\npublic_url = \"http://127.0.0.1:{}\"\n",
         nginx.dav, nginx.public
     ));
-    released_and_verified(&train, &format!("http://127.0.0.1:{}", nginx.public));
-    assert_eq!(fs::read_dir(nginx.root.join(".staging/.uploads")).unwrap().count(), 0, "what is left of uploads");
+    (train, nginx)
+}
+
+/// What a server has staged of a train that is encrypted tells nothing of it.
+pub(crate) fn staged_says_nothing(root: &Path) {
+    let words = ["sample", "1.0.5", "2.0.2", "release-", "drill", "SHA256SUMS", "lifeboat", "SAMPLE-2026-0001"];
+    let found = Search::new(&words, Eyes::Owner).find(&root.join(".staging"));
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    let (mut staged, mut objects) = (Vec::new(), 0);
+    files(&root.join(".staging"), "", &mut staged);
+    for path in &staged {
+        objects += usize::from(path.contains("/objects/"));
+    }
+    assert_eq!(objects, 16, "each file of both lines is staged once: {staged:?}");
+    assert!(!root.join("releases").exists(), "something is public");
 }
 
 /// Ships the train, looks at each moment what strangers see, and verifies it as one of them.
