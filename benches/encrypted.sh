@@ -1,5 +1,6 @@
 #!/bin/bash
-# A train to its gate, into a bucket of radosgw: with `staging = "private"` and `"encrypted"`, in turns.
+# A train into a bucket of radosgw: with `staging = "private"` and `"encrypted"`, in turns. An encrypted promotion uploads every
+# file and reads it back, so it is compared with what does the same to plain files: `stage` and `verify-staged` in private mode.
 #   benches/encrypted.sh [FILES] [MIB] [ROUNDS]      default: 20 artifacts of 100 MiB, 3 rounds
 # Needs radosgw, ceph-mon, ceph-osd, ceph-common, curl, rclone, jq, time. BENCH_PROFILE=dev spares a release build; LIFEBOAT=PROGRAM
 # measures that program, and builds nothing.
@@ -33,14 +34,19 @@ echo "machine: $(nproc) processors, load $(cut -d' ' -f1-3 /proc/loadavg), ${LIF
 
 address=http://127.0.0.1:$s3
 
-# One train to its gate: says the seconds of encrypting and of staging the line with the artifacts, and the peak in KiB.
-train() {
-    local mode=$1 home=$dir/$1 bucket=bench-$1-$2
-    "$program" drill --manual "$home" >/dev/null
+bucket() {
     no_proxy=* RCLONE_S3_PROVIDER=Ceph RCLONE_S3_ENDPOINT=$address RCLONE_S3_ACCESS_KEY_ID=$KEY RCLONE_S3_SECRET_ACCESS_KEY=$SECRET \
-        env -u AWS_CA_BUNDLE rclone --quiet --config /dev/null mkdir ":s3:$bucket"
+        env -u AWS_CA_BUNDLE rclone --quiet --config /dev/null "$@"
+}
+
+# One train: says the seconds of encrypting, of staging the line with the artifacts, of reading that back and of promoting it,
+# and the peak of both runs in KiB.
+train() {
+    local mode=$1 home=$dir/$1 name=bench-$1-$2
+    "$program" drill --manual "$home" >/dev/null
+    bucket mkdir ":s3:$name"
     {
-        sed -e "s|^url = \"file://.*|url = \"s3://$bucket\"\nstaging = \"$mode\"\nendpoint = \"$address\"\naccess_key = { env = \"KEY\" }\nsecret_key = { env = \"SECRET\" }|" \
+        sed -e "s|^url = \"file://.*|url = \"s3://$name\"\nstaging = \"$mode\"\nendpoint = \"$address\"\naccess_key = { env = \"KEY\" }\nsecret_key = { env = \"SECRET\" }|" \
             "$home/project/lifeboat.toml"
         printf '\n[[runner]]\nname = "here"\nkind = "local"\nread = ["%s"]\n' "$dir/made"
         printf '\n[[target]]\nname = "big"\nbranches = "release-1.0.0"\nrun = ["mkdir -p big && cp %s/*.bin big/"]\nartifacts = [' "$dir/made"
@@ -51,24 +57,41 @@ train() {
     (
         cd "$home/project"
         export LIFEBOAT_STATE=$home/state
-        code=0
-        /usr/bin/time -f %M -o "$home/peak" "$program" ship ../train.toml --json >"$home/said" || code=$?
-        [ "$code" = 3 ] || { cat "$home/said" >&2; exit 1; }
-        "$program" abandon --reason "it was measured" >/dev/null
+        ship() { # The expected exit code, where to write, arguments.
+            local wanted=$1 to=$2 code=0
+            shift 2
+            /usr/bin/time -f %M -o "$to.peak" "$program" ship --json "$@" >"$to" || code=$?
+            [ "$code" = "$wanted" ] || { cat "$to" >&2; exit 1; }
+        }
+        ship 3 "$home/staged" ../train.toml
+        "$program" approve --as alice --yes >/dev/null
+        "$program" approve --as bob --yes >/dev/null
+        ship 0 "$home/public"
     )
-    seconds() { jq "[.steps[] | select(.step | startswith(\"$1\")) | .seconds] | add // 0" "$home/said"; }
-    echo "$(seconds encrypt/release-1.0.0) $(seconds stage/mirror/release-1.0.0) $(tail -1 "$home/peak")"
+    seconds() { jq "[.steps[] | select(.step | startswith(\"$2/\") and endswith(\"/release-1.0.0\")) | .seconds] | add // 0" "$home/$1"; }
+    echo "$(seconds staged encrypt) $(seconds staged stage) $(seconds staged verify-staged) $(seconds public promote)" \
+        "$(cat "$home"/*.peak | sort -n | tail -1)"
+    bucket purge ":s3:$name" || true
     rm -rf "$home"
 }
 median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
-plain=() sealed=()
+rate() { awk -v m="$((files * mib))" -v s="$1" 'BEGIN { printf "%.1f", m * 1.048576 / s }'; }
+staged=() staged_encrypted=() plain=() promoted=()
 for round in $(seq "$rounds"); do
     for mode in private encrypted; do
-        read -r encrypt stage peak < <(train "$mode" "$round")
-        rate=$(awk -v m="$((files * mib))" -v s="$stage" 'BEGIN { printf "%.1f", m * 1.048576 / s }')
-        echo "$mode  staged at $rate MB/s; encrypted in $encrypt s before; peak $((peak / 1024)) MiB"
-        if [ "$mode" = private ]; then plain+=("$rate"); else sealed+=("$rate"); fi
+        read -r encrypt stage verify promote peak < <(train "$mode" "$round")
+        both=$(awk -v a="$stage" -v b="$verify" 'BEGIN { print a + b }')
+        echo "$mode  encrypted in $encrypt s; staged at $(rate "$stage") MB/s, and read back in $verify s; promoted in $promote s; peak $((peak / 1024)) MiB"
+        if [ "$mode" = private ]; then
+            staged+=("$(rate "$stage")") plain+=("$(rate "$both")")
+        else
+            staged_encrypted+=("$(rate "$stage")") promoted+=("$(rate "$promote")")
+        fi
     done
 done
-awk -v a="$(median "${sealed[@]}")" -v b="$(median "${plain[@]}")" \
-    'BEGIN { r = a / b; printf "median of each: %.1f and %.1f MB/s, ratio %.2f (bar 0.90: %s)\n", a, b, r, (r >= 0.9 ? "ok" : "MISSED") }'
+judge() {
+    awk -v w="$1" -v a="$2" -v b="$3" \
+        'BEGIN { r = a / b; printf "%s: %.1f and %.1f MB/s, ratio %.2f (bar 0.90: %s)\n", w, a, b, r, (r >= 0.9 ? "ok" : "MISSED") }'
+}
+judge "encrypted staging beside plain staging" "$(median "${staged_encrypted[@]}")" "$(median "${staged[@]}")"
+judge "encrypted promotion beside plain upload and read back" "$(median "${promoted[@]}")" "$(median "${plain[@]}")"
