@@ -216,8 +216,8 @@ pub(super) fn hidden(config: &Config, to: &gather::Destinations) -> Result<Vec<S
             Err(e) if is_verdict(&e) => return Err(e),
             Err(_) => continue,
         };
-        crate::engine::can_release(store.name(), &can)?;
-        warnings.extend(can.warnings.iter().map(|text| format!("store `{}`: {text}", store.name())));
+        let known = crate::engine::can_release(store.name(), &can)?;
+        warnings.extend(known.iter().map(|text| format!("store `{}`: {text}", store.name())));
     }
     Ok(warnings)
 }

@@ -23,13 +23,15 @@ pub enum Area {
 /// What each train says of itself in its staging area, beside its files: the path there.
 pub const STAGED_NOTE: &str = "train.json";
 
-/// What a store was found to be able to do; probed, never assumed.
+/// What a store was found to be able to do; probed, never assumed. `engine::can_release` says what it means for a train.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// `put_new` never replaces, even when two race.
-    pub put_if_absent: bool,
+    pub put_if_absent: Tried,
     /// `replace_if` compares and replaces as one act.
-    pub conditional_replace: bool,
+    pub conditional_replace: Tried,
+    /// It keeps what was replaced or removed.
+    pub versions: Tried,
     /// What a person should know and may accept, one lowercase fragment each.
     pub warnings: Vec<String>,
 }
@@ -50,6 +52,8 @@ pub enum Comparison {
     /// What is there is read under a lock.
     #[default]
     Lock,
+    /// It could not be found out.
+    Unknown,
     /// `If-Match` with the ETag in quotes, as RFC 9110 has it.
     QuotedETag,
     /// `If-Match` with the ETag without quotes.
@@ -57,21 +61,33 @@ pub enum Comparison {
 }
 
 /// What was found when something was tried out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Tried {
     /// It is so.
     Yes,
     /// It is not so.
     No,
-    /// It could not be found out.
-    Unknown,
+    /// It could not be found out, for this reason.
+    Unknown(String),
     /// Stores of this kind have no such thing.
     #[default]
     NoSuchThing,
 }
 
+impl From<bool> for Tried {
+    fn from(it_is_so: bool) -> Self {
+        if it_is_so { Self::Yes } else { Self::No }
+    }
+}
+
+impl From<Result<bool>> for Tried {
+    fn from(found: Result<bool>) -> Self {
+        found.map_or_else(|e| Self::Unknown(e.message().to_owned()), Self::from)
+    }
+}
+
 /// How a store does what every store does, and what else it has. Found by acting; no train needs to know it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Habits {
     /// How it compares what it replaces.
     pub comparison: Comparison,

@@ -36,8 +36,8 @@ use self::failure::{Connector, failed, is_absent, is_unsure};
 use self::parts::PART;
 pub(super) use self::table::ADAPTER;
 use self::table::Spot;
-use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Promises, Server, admit, on_io, reader};
-use crate::effects::{Habits, PutNew, SecretResolver, Transfers, blocking, random};
+use super::server::{Addresses, Entry, ObjectSource, OpenedObject, Pages, Promises, Server, on_io, reader};
+use crate::effects::{Habits, PutNew, SecretResolver, Transfers, Tried, blocking, random};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Secret, Stat};
 
@@ -165,14 +165,13 @@ impl Client {
     async fn pages(&self, dir: &str, delimiter: Option<&'static str>) -> Result<Vec<ListResult>> {
         let slash = if dir.is_empty() { "" } else { "/" };
         let prefix = format!("{}{dir}{slash}", self.spot.prefix);
-        let (mut found, mut seen, mut token) = (Vec::new(), 0, None);
+        let (mut found, mut pages, mut token) = (Vec::new(), Pages::default(), None);
         loop {
             let delimiter = delimiter.map(Cow::Borrowed);
             let options = PaginatedListOptions { page_token: token, delimiter, ..PaginatedListOptions::default() };
             let page = self.s3.list_paginated(Some(&prefix), options).await;
             let page = page.map_err(|e| self.failed(&format!("cannot list `{dir}`"), e))?;
-            seen += page.result.objects.len() + page.result.common_prefixes.len() + 1;
-            admit(dir, seen)?;
+            pages.admit(dir, page.result.objects.len() + page.result.common_prefixes.len())?;
             found.push(page.result);
             match page.page_token {
                 Some(next) => token = Some(next),
@@ -327,6 +326,14 @@ impl Server for Bucket {
     async fn habits(&self, dir: &str) -> Result<Habits> {
         let (client, dir) = (self.client()?, dir.to_owned());
         on_io(async move { client.habits(&dir).await }).await?
+    }
+
+    async fn versions(&self) -> Tried {
+        let asked = async {
+            let client = self.client()?;
+            on_io(async move { client.versions().await }).await
+        };
+        asked.await.unwrap_or_else(|e| Err(e).into())
     }
 
     async fn presign(&self, key: &str, lasts: Duration) -> Result<Option<Secret>> {

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lifeboat::effects::{Area, Store, read_public};
+use lifeboat::effects::{Area, Comparison, Store, Tried, read_public};
 use lifeboat::error::{Error, ErrorKind};
 
 /// The start of an answer, and what comes again and again after it; nothing more if that is empty.
@@ -104,6 +104,13 @@ async fn the_lists_of_a_bucket_end() {
     );
     assert!(count.load(Ordering::Relaxed) <= 250, "{count:?}");
     refuses(bucket(&url).digest_signatures().await, "the server lists more than 100000 names");
+    // Pages without a name that lead to each other.
+    let (url, count) = server(move |_, _| whole("200 OK", &format!("{LIST}</ListBucketResult>")));
+    refuses(
+        bucket(&url).list(&Area::Public, "releases").await,
+        "the server's list of `releases` has 100 pages in a row without a name",
+    );
+    assert!(count.load(Ordering::Relaxed) <= 110, "{count:?}");
     // A page without end.
     let entry = "<Contents><Key>releases/x</Key></Contents>";
     let (url, _) = server(move |_, _| endless("200 OK", LIST, entry));
@@ -146,4 +153,24 @@ async fn a_small_object_ends() {
         let old = lifeboat::model::Sha256::of(b"old");
         refuses(store.replace_if("releases/index.json", Some(&old), b"new").await, "is longer than the 4194304 bytes");
     }
+}
+
+/// What a server does not answer now is not known: neither good nor bad.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_in_passing_is_not_known() {
+    let empty = "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>";
+    let (url, _) = server(move |first, _| {
+        let lists = first.starts_with("GET") && first.contains("list-type=");
+        if lists {
+            whole("200 OK", empty)
+        } else {
+            whole("503 Service Unavailable", "<Error><Code>SlowDown</Code></Error>")
+        }
+    });
+    let habits = bucket(&url).habits().await.unwrap();
+    assert_eq!(habits.comparison, Comparison::Unknown);
+    for tried in [habits.resumes, habits.presigns, habits.versions] {
+        assert!(matches!(&tried, Tried::Unknown(why) if why.contains("503 SlowDown")), "{tried:?}");
+    }
+    assert_eq!(bucket(&url).check().await.unwrap_err().kind(), ErrorKind::Transient);
 }

@@ -202,10 +202,13 @@ async fn habits_are_found_by_acting() {
     assert_eq!(bucket.store().habits().await.unwrap(), want);
     assert_eq!(bucket.keys(""), [""; 0], "what was tried out is removed");
     assert!(!bucket.signed(reqwest::Method::GET, &[("uploads", "")], "").contains("<Upload>"));
-    let on = "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Status>Enabled</Status>\
-              </VersioningConfiguration>";
-    bucket.signed(reqwest::Method::PUT, &[("versioning", "")], on);
-    assert_eq!(bucket.store().habits().await.unwrap(), Habits { versions: Tried::Yes, ..want });
+    assert_eq!(bucket.store().check().await.unwrap().versions, Tried::No);
+    bucket.keep_versions();
+    let found = bucket.store().habits().await.unwrap();
+    assert_eq!((found.versions, found.resumes, found.presigns), (Tried::Yes, Tried::Yes, Tried::Yes));
+    let can = bucket.store().check().await.unwrap();
+    let e = lifeboat::engine::can_release(bucket.store().name(), &can).unwrap_err();
+    assert!(e.message().contains("keeps what is replaced or removed"), "{}", e.report());
 }
 
 /// Any HTTP client reads one object with it, no other, and not forever.

@@ -65,6 +65,26 @@ impl Home {
     }
 }
 
+/// What was staged would stay in it: whoever asks is told the same.
+#[test]
+fn a_bucket_that_keeps_versions_is_refused() {
+    let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());
+    let home = Home::new(dir.path(), &bucket);
+    home.run(&["plan", "../train.toml"], 0);
+    bucket.keep_versions();
+    for args in [&["doctor"][..], &["plan", "../train.toml"], &["ship", "../train.toml"]] {
+        let said = home.run(args, 1);
+        assert!(said.contains("keeps what is replaced or removed"), "{args:?}: {said}");
+    }
+    let said = home.run(&["doctor", "--store", "mirror"], 1);
+    assert!(said.contains("the bucket keeps what is replaced or removed"), "{said}");
+    assert!(said.contains("no train can go to store `mirror`"), "{said}");
+    for row in said.lines().filter(|line| line.starts_with("ok ")) {
+        assert!(!row.contains("put if absent") || !row.contains("could not be found out"), "{said}");
+    }
+    assert_eq!(bucket.keys(".staging/"), [""; 0], "nothing was staged");
+}
+
 #[test]
 fn a_train_goes_into_a_bucket_through_kills() {
     let (dir, bucket) = (tempfile::tempdir().unwrap(), Bucket::new());

@@ -64,8 +64,9 @@ async fn the_probe_finds_out_every_habit() {
         Habits { swap_overwrites: true, ..Habits::NONE },
     ] {
         let found = open(MemoryServer::new(habits)).check().await.unwrap();
-        assert_eq!(found.put_if_absent, !habits.create_overwrites && !habits.create_looks_first, "{habits:?}");
-        assert_eq!(found.conditional_replace, !habits.swap_overwrites, "{habits:?}");
+        let once = !habits.create_overwrites && !habits.create_looks_first;
+        assert_eq!(found.put_if_absent, once.into(), "{habits:?}");
+        assert_eq!(found.conditional_replace, (!habits.swap_overwrites).into(), "{habits:?}");
     }
     let e = open(MemoryServer::new(Habits { copy_overwrites: true, ..Habits::NONE })).check().await.unwrap_err();
     assert!(e.message().contains("replaces what is there"), "{}", e.report());

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lifeboat::effects::{Area, PutNew, Store};
+use lifeboat::effects::{Area, PutNew, Store, Tried};
 use lifeboat::error::ErrorKind;
 use lifeboat::model::{Digests, Sha256};
 
@@ -79,7 +79,7 @@ pub async fn holds(new: impl Fn() -> Fixture) {
 
 async fn capabilities(f: &Fixture) {
     let found = f.store.check().await.unwrap();
-    assert!(found.put_if_absent && found.conditional_replace, "{found:?}");
+    assert_eq!((&found.put_if_absent, &found.conditional_replace), (&Tried::Yes, &Tried::Yes));
     assert_eq!(f.second.check().await.unwrap(), found, "a second probe finds no trace of the first");
     assert!(f.store.list(&Area::Public, "").await.unwrap().is_empty());
     assert!((f.strangers_see)().is_empty());

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write};
 
 use super::encrypt::certificates;
 use super::{Acting, Perform};
-use crate::effects::{Area, Capabilities, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, blocking, files};
+use crate::effects::{Area, Capabilities, Effects, ProgressEvent, PutNew, STAGED_NOTE, Store, Tried, blocking, files};
 use crate::engine::release_files::{LineRelease, ReleaseFile, StagedFile};
 use crate::engine::staged;
 use crate::engine::train::Train;
@@ -42,30 +42,56 @@ pub async fn hidden_from_strangers(store: &dyn Store, staging: Staging) -> Resul
     }
 }
 
-/// Refuses a store that cannot do what a release needs.
+/// Refuses a store that cannot do what a release needs: the one judgement, whoever asks. Gives what a person should know of it.
 ///
 /// # Errors
-/// What it was found not to do, and what that would mean.
-pub fn can_release(store: &StoreName, can: &Capabilities) -> Result<()> {
+/// What it was found not to do, and what that would mean; transient where that could not be found out.
+pub fn can_release(store: &StoreName, can: &Capabilities) -> Result<Vec<String>> {
     let lacks = |what: &str, means: &str| {
         Error::fatal(format!("store `{store}` {what}")).detail(format!("seen by trying it out; {means}")).hint(
             "no train can go there: use another server or kind of store, as `docs/stores.md` says (of a bucket that keeps \
              versions, switch these off); then `lifeboat doctor` looks again",
         )
     };
-    if !can.put_if_absent {
+    let needs = |tried: &Tried, what: &str, lacking: Error| match tried {
+        Tried::Yes => Ok(()),
+        Tried::Unknown(why) => {
+            Err(Error::transient(format!("whether store `{store}` {what} could not be found out: {why}"))
+                .hint(format!("try again; `lifeboat doctor --store {store}` says what was seen")))
+        }
+        Tried::No | Tried::NoSuchThing => Err(lacking),
+    };
+    // First, because it is why such a bucket may fail in the rest.
+    if can.versions == Tried::Yes {
         return Err(lacks(
+            "keeps what is replaced or removed",
+            "what was staged would stay there after a train, and a second put makes another version",
+        ));
+    }
+    needs(
+        &can.put_if_absent,
+        "keeps what is there when a file is put where none should be",
+        lacks(
             "replaces what is there when a file is put where none should be",
             "a second machine could put other bytes under a released name",
-        ));
-    }
-    if !can.conditional_replace {
-        return Err(lacks(
+        ),
+    )?;
+    needs(
+        &can.conditional_replace,
+        "replaces a file only if it did not change",
+        lacks(
             "cannot replace a file only if it did not change",
             "two machines could undo each other's index, and take a release out of it",
+        ),
+    )?;
+    let mut warnings = can.warnings.clone();
+    if let Tried::Unknown(why) = &can.versions {
+        warnings.push(format!(
+            "whether it keeps versions could not be found out ({why}): see to it that it keeps none, or what was staged \
+             would stay there"
         ));
     }
-    Ok(())
+    Ok(warnings)
 }
 
 pub(super) fn staging(state: &State, on: &OnStore) -> Result<String> {
@@ -217,17 +243,29 @@ pub(super) async fn all_again(effects: &Effects, train: &Train, step: &OnStore) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_store_that_lets_two_machines_undo_each_other_is_refused() {
-        let judge = |put_if_absent, conditional_replace| {
-            let can = Capabilities { put_if_absent, conditional_replace, warnings: Vec::new() };
-            can_release(&"mirror".parse().unwrap(), &can).map_err(|e| e.message().to_owned())
+        let unknown = || Tried::Unknown("it was silent".to_owned());
+        let judge = |put_if_absent: Tried, conditional_replace: Tried, versions: Tried| {
+            let can = Capabilities { put_if_absent, conditional_replace, versions, warnings: vec!["old".to_owned()] };
+            can_release(&"mirror".parse().unwrap(), &can)
         };
-        assert_eq!(judge(true, true), Ok(()));
-        let refused = |found: Result<(), String>, what: &str| assert!(found.unwrap_err().contains(what), "{what}");
-        refused(judge(false, true), "store `mirror` replaces what is there");
-        refused(judge(true, false), "cannot replace a file only if it did not change");
-        refused(judge(false, false), "replaces what is there");
+        let (yes, no, none) = (|| Tried::Yes, || Tried::No, || Tried::NoSuchThing);
+        assert_eq!(judge(yes(), yes(), none()).unwrap(), ["old"]);
+        assert_eq!(judge(yes(), yes(), no()).unwrap(), ["old"]);
+        assert!(judge(yes(), yes(), unknown()).unwrap()[1].contains("could not be found out (it was silent)"));
+        let refused = |found: Result<Vec<String>>, kind: ErrorKind, what: &str| {
+            let e = found.unwrap_err();
+            assert!(e.kind() == kind && e.message().contains(what), "{}", e.report());
+        };
+        refused(judge(no(), yes(), none()), ErrorKind::Fatal, "store `mirror` replaces what is there");
+        refused(judge(yes(), no(), no()), ErrorKind::Fatal, "cannot replace a file only if it did not change");
+        refused(judge(no(), no(), unknown()), ErrorKind::Fatal, "replaces what is there");
+        refused(judge(yes(), yes(), yes()), ErrorKind::Fatal, "keeps what is replaced or removed");
+        refused(judge(unknown(), unknown(), yes()), ErrorKind::Fatal, "keeps what is replaced or removed");
+        refused(judge(unknown(), yes(), none()), ErrorKind::Transient, "could not be found out: it was silent");
+        refused(judge(yes(), unknown(), none()), ErrorKind::Transient, "could not be found out: it was silent");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 
 use super::Tree;
 use super::areas::{PROBE, STAGING};
-use crate::effects::{Area, Capabilities, PutNew, files};
+use crate::effects::{Area, Capabilities, PutNew, Tried, files};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Digests, Sha256};
 
@@ -31,7 +31,12 @@ impl Tree {
         self.disk.remove_dir_all(&dir).context(what())?;
         files::sync_parent(&*self.disk, &dir)?;
         let (put_if_absent, conditional_replace) = outcome?;
-        Ok(Capabilities { put_if_absent, conditional_replace, warnings: self.warnings()? })
+        Ok(Capabilities {
+            put_if_absent: put_if_absent.into(),
+            conditional_replace: conditional_replace.into(),
+            versions: Tried::NoSuchThing,
+            warnings: self.warnings()?,
+        })
     }
 
     /// Whether exactly one of several racing puts creates, and exactly one of several racing replacements replaces.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::Client;
 use crate::effects::{Comparison, Habits, Tried};
 use crate::error::{Error, Result};
+use crate::http::plain_reason;
 use crate::model::Secret;
 
 /// How long the address is good that is tried out.
@@ -35,16 +36,19 @@ impl Client {
         let shown = Error::fatal("the server does not show what was just put there");
         let stat = self.stat(&key).await?.ok_or(shown)?;
         let versions = self.versions().await;
-        match self.swap(&key, &stat, TEXT.to_vec()).await {
-            // A bucket that keeps versions never does it: that is what is said then.
-            Err(_) if versions == Tried::Yes => {}
-            swapped => drop(swapped?),
-        }
-        let bare = self.bare_etags.load(Ordering::Relaxed);
+        let comparison = match self.swap(&key, &stat, TEXT.to_vec()).await {
+            // A bucket that keeps versions may refuse it each time: that it keeps them is what is said then.
+            Err(_) if versions == Tried::Yes => Comparison::Unknown,
+            swapped => {
+                swapped?;
+                let bare = self.bare_etags.load(Ordering::Relaxed);
+                if bare { Comparison::BareETag } else { Comparison::QuotedETag }
+            }
+        };
         Ok(Habits {
-            comparison: if bare { Comparison::BareETag } else { Comparison::QuotedETag },
-            resumes: self.resumes(&format!("{dir}/parts")).await?,
-            presigns: self.presigns(&key).await?,
+            comparison,
+            resumes: self.resumes(&format!("{dir}/parts")).await.into(),
+            presigns: self.presigns(&key).await.into(),
             versions,
             ..Habits::default()
         })
@@ -57,42 +61,47 @@ impl Client {
         Ok(Secret::new(signed.map_err(|e| self.failed(&format!("cannot sign an address of `{key}`"), e))?.as_str()))
     }
 
-    async fn presigns(&self, key: &str) -> Result<Tried> {
+    /// Whether an address that was signed gives the object. The address is a secret, so no error shows it.
+    async fn presigns(&self, key: &str) -> Result<bool> {
         let url = self.signed(key, MOMENT).await?;
-        let Ok(mut answer) = self.http.get(url.expose()).send().await else { return Ok(Tried::Unknown) };
+        let lost = |e: reqwest::Error| Error::transient(plain_reason(&e.without_url()));
+        let mut answer = self.http.get(url.expose()).send().await.map_err(lost)?;
+        let status = answer.status();
+        if status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            return Err(Error::transient(format!("the server answers {}", status.as_u16())));
+        }
         let mut bytes = Vec::new();
         while bytes.len() <= TEXT.len()
-            && let Ok(Some(more)) = answer.chunk().await
+            && let Some(more) = answer.chunk().await.map_err(lost)?
         {
             bytes.extend_from_slice(&more);
         }
-        let gave = answer.status().is_success() && bytes == TEXT;
-        Ok(if gave { Tried::Yes } else { Tried::No })
+        Ok(status.is_success() && bytes == TEXT)
     }
 
     /// Whether an upload that is not ended is found, with the part that was sent.
-    async fn resumes(&self, key: &str) -> Result<Tried> {
+    async fn resumes(&self, key: &str) -> Result<bool> {
         let at = self.key(key)?;
         let upload = self.begin(key, &at).await?;
-        let sent = self.s3.put_part(&at, &upload, 0, PutPayload::from_static(TEXT)).await;
-        let found = match sent {
-            Ok(_) => {
-                self.latest_upload(key).await? == Some(upload.clone())
-                    && self.parts(key, &upload).await?.get(&0).is_some_and(|part| part.size == TEXT.len() as u64)
-            }
-            Err(_) => false,
-        };
+        let found = self.shows_a_part(key, &at, &upload).await;
         let aborted = self.s3.abort_multipart(&at, &upload).await;
         aborted.map_err(|e| self.failed("cannot abort an upload", e))?;
-        Ok(if found { Tried::Yes } else { Tried::No })
+        found
+    }
+
+    async fn shows_a_part(&self, key: &str, at: &Key, upload: &str) -> Result<bool> {
+        let sent = self.s3.put_part(at, &upload.to_owned(), 0, PutPayload::from_static(TEXT)).await;
+        sent.map_err(|e| self.failed("cannot send a part of an upload", e))?;
+        Ok(self.latest_upload(key).await?.as_deref() == Some(upload)
+            && self.parts(key, upload).await?.get(&0).is_some_and(|part| part.size == TEXT.len() as u64))
     }
 
     /// Whether the bucket says that it keeps versions. A key that may not ask does not know.
-    async fn versions(&self) -> Tried {
+    pub(super) async fn versions(&self) -> Tried {
         match self.ask::<Versioning>(&Key::default(), &[("versioning", "")]).await {
-            Ok(Some(found)) if found.status == "Enabled" => Tried::Yes,
-            Ok(Some(_)) => Tried::No,
-            Ok(None) | Err(_) => Tried::Unknown,
+            Ok(Some(found)) => (found.status == "Enabled").into(),
+            Ok(None) => Tried::Unknown("the server does not say whether the bucket keeps versions".to_owned()),
+            Err(e) => Err(e).into(),
         }
     }
 }

@@ -14,7 +14,7 @@ mod port;
 mod probe;
 mod store;
 
-pub use bounds::admit;
+pub use bounds::{Pages, admit};
 pub use io::{on_io, paced, read_all, reader};
 pub use port::{Addresses, Entry, ObjectSource, OpenedObject, Owned, Promises, Server, other_bytes};
 pub use store::ServerStore;

@@ -50,6 +50,11 @@ pub trait Server: Send + Sync + 'static {
         Ok(Habits { resumes: Tried::No, ..Habits::default() })
     }
 
+    /// Whether it keeps what was replaced or removed, as it says itself.
+    async fn versions(&self) -> Tried {
+        Tried::NoSuchThing
+    }
+
     /// An address at which anybody can read an object for so long; `None` where servers of this kind have none.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::store::{STAGING, ServerStore};
 use super::{ObjectSource, Server, read_all};
-use crate::effects::{Capabilities, Guard, Habits, PutNew, random};
+use crate::effects::{Capabilities, Comparison, Guard, Habits, PutNew, Tried, random};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::model::Stat;
 
@@ -23,7 +23,18 @@ impl ServerStore {
     pub(super) async fn try_out(&self) -> Result<Capabilities> {
         self.server.is_there().await?;
         self.server.is_closed().await?;
-        self.in_a_corner(|dir| async move { self.observed(&dir).await }).await
+        let versions = self.server.versions().await;
+        let (put_if_absent, conditional_replace) =
+            match self.in_a_corner(|dir| async move { self.observed(&dir).await }).await {
+                Ok((put, replace)) => (put.into(), replace.into()),
+                // A server that keeps versions may refuse what is tried out: that it keeps them is what must be said.
+                Err(e) if versions == Tried::Yes => {
+                    let unknown = || Tried::Unknown(e.message().to_owned());
+                    (unknown(), unknown())
+                }
+                Err(e) => return Err(e),
+            };
+        Ok(Capabilities { put_if_absent, conditional_replace, versions, warnings: self.server.warnings() })
     }
 
     /// See [`crate::effects::Store::habits`].
@@ -31,7 +42,15 @@ impl ServerStore {
         let promises = self.server.promises();
         let guard = |itself: bool| if itself { Guard::Itself } else { Guard::Claim };
         let (large_files, copies) = (guard(promises.creates_once_up_to == u64::MAX), guard(promises.copies_once));
-        let found = self.in_a_corner(|dir| async move { self.server.habits(&dir).await }).await?;
+        let found = match self.in_a_corner(|dir| async move { self.server.habits(&dir).await }).await {
+            // What failed in passing is not known; what the server showed counts all the same.
+            Err(e) if matches!(e.kind(), ErrorKind::Transient | ErrorKind::Unreachable) => {
+                let unknown = || Tried::Unknown(e.message().to_owned());
+                let (comparison, versions) = (Comparison::Unknown, self.server.versions().await);
+                Habits { comparison, resumes: unknown(), presigns: unknown(), versions, ..Habits::default() }
+            }
+            found => found?,
+        };
         Ok(Habits { large_files, copies, ..found })
     }
 
@@ -51,7 +70,8 @@ impl ServerStore {
         found
     }
 
-    async fn observed(&self, dir: &str) -> Result<Capabilities> {
+    /// Whether a put where nothing should be never replaces, and whether a replacement compares.
+    async fn observed(&self, dir: &str) -> Result<(bool, bool)> {
         let key = format!("{dir}/raced");
         let bytes = |n: usize| format!("probe {n}\n").into_bytes();
         let created = self.race(|server, n| {
@@ -72,7 +92,7 @@ impl ServerStore {
             && !self.server.swap(&key, &stat, &bytes(0)).await?
             && self.content(&key).await?.1 == kept;
         self.copies(dir, &key, &kept).await?;
-        Ok(Capabilities { put_if_absent, conditional_replace, warnings: self.server.warnings() })
+        Ok((put_if_absent, conditional_replace))
     }
 
     /// Looks whether a copy has the bytes of what was copied, and leaves what is there where it promises so.
