@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::project::{LocalProject, state_dir};
-use super::{Global, Output, doctor, trust, verify};
+use super::{Global, Output, Surroundings, doctor, trust, verify};
 use crate::effects::{Clock as _, Disk, NoProgress};
 use crate::engine::TrainDir;
 use crate::error::Result;
@@ -44,7 +44,8 @@ pub(super) fn verify(global: &Global, args: &verify::VerifyArgs) -> Result<ExitC
     let args = verify::VerifyArgs { project_keys, mirrors, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
     let now = whole_seconds(HostClock.now());
-    printing(global, |out| verify::run(&args, global.json, Arc::new(HostDisk), &state, now, out))
+    let disk: Arc<dyn Disk> = Arc::new(HostDisk);
+    printing(global, |out| verify::run(&args, Surroundings { json: global.json, disk: &disk, state: &state, now, out }))
 }
 
 pub(super) fn trust(global: &Global, args: &trust::TrustArgs) -> Result<ExitCode> {
@@ -57,7 +58,8 @@ pub(super) fn trust(global: &Global, args: &trust::TrustArgs) -> Result<ExitCode
     let args = trust::TrustArgs { project_keys, encrypts, ..args.clone() };
     let state = |project: &ProjectName| project_state(global, project);
     let disk: Arc<dyn Disk> = Arc::new(HostDisk);
-    printing(global, |out| trust::run(&args, global.json, &disk, &state, HostClock.now(), out))
+    let now = HostClock.now();
+    printing(global, |out| trust::run(&args, Surroundings { json: global.json, disk: &disk, state: &state, now, out }))
 }
 
 pub(super) fn doctor(global: &Global, args: &doctor::DoctorArgs) -> Result<ExitCode> {

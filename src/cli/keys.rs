@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::effects::Disk;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::layout::KEYS;
-use crate::model::{ProjectName, Sha256};
+use crate::model::{ProjectName, Sha256, shell_path};
 use crate::trust::{FILE, KeyFiles, Root};
 use crate::verify::{Source, fetch_keys};
 
@@ -37,6 +37,14 @@ impl KeysFrom {
         match self {
             Self::Directory(dir) => KeyFiles::Directory { disk, dir },
             Self::Store { files, from } => KeyFiles::Fetched { files, from },
+        }
+    }
+
+    /// How a command line names them, as a shell's word.
+    pub(super) fn named_again(&self) -> String {
+        match self {
+            Self::Directory(dir) => shell_path(dir),
+            Self::Store { from, .. } => shell_path(Path::new(from)),
         }
     }
 
@@ -85,12 +93,12 @@ pub(super) fn digest(text: &str) -> std::result::Result<Sha256, String> {
     }
 }
 
-/// No root is pinned, and nothing says which one counts.
-pub(super) fn unpinned(what: &str, location: &str) -> Error {
+/// No root is pinned, and nothing says which one counts: the command that was run, with a pin, and how `trust` names the keys.
+pub(super) fn unpinned(command: &str, keys: &str) -> Error {
     Error::input("no trust root is pinned on this machine, and no `--pin` says which one counts")
         .hint(format!(
-            "take the digest from where you trust the project, and not from its store: `lifeboat verify --pin DIGEST {what} {location}`"
+            "take the digest from where you trust the project, and not from its store, and put it in place of DIGEST: `{command}`"
         ))
-        .hint("to have it counted from now on: `lifeboat trust pin DIGEST ADDRESS`")
+        .hint(format!("to have it counted from now on: `lifeboat trust pin DIGEST {keys}`"))
         .hint("or name a directory with `trust.json` and certificates that you vouch for: --keys DIR")
 }

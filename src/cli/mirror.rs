@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::consumer::{configured, project_state};
 use super::keys::digest;
 use super::project::LocalProject;
-use super::verify::{VerifyArgs, trust_of};
-use super::{Global, Output};
+use super::verify::{Trusted, VerifyArgs, trust_of};
+use super::{Global, Output, Surroundings};
 use crate::adapter::{Around, Registries};
 use crate::config::{TemplateSet, load_stores};
 use crate::effects::{Clock as _, Disk, NoProgress, Objects, ProgressEvent, Role, Scratch, Store, files};
@@ -19,10 +19,10 @@ use crate::error::{Context as _, Error, Result};
 use crate::formats::mirrors::ListedIndex;
 use crate::host::{HostClock, HostDisk};
 use crate::mirror::{Mirror, Mirrored, mirror};
-use crate::model::{ProjectName, Sha256, StoreName, counted, escape, whole_seconds};
+use crate::model::{ProjectName, Sha256, StoreName, counted, escape, shell_path, whole_seconds};
 use crate::stores;
 use crate::trust::{SignedIndex, read_index};
-use crate::verify::{Layout, Source};
+use crate::verify::{Layout, Source, unremembered};
 
 /// Fill or repair a store from another one, and verify everything on the way
 ///
@@ -48,6 +48,17 @@ pub(super) struct Args {
     pin: Option<Sha256>,
 }
 
+impl Args {
+    /// This command with a pin, to be pasted.
+    fn with_pin(&self) -> String {
+        let word = |text: &String| shell_path(Path::new(text));
+        let keys = self.keys.as_ref().map(|keys| format!(" --keys {}", word(keys))).unwrap_or_default();
+        let file = self.to_config.as_ref().map(|file| format!(" --to-config {}", shell_path(file))).unwrap_or_default();
+        let (from, to) = (word(&self.from), word(&self.to));
+        format!("lifeboat mirror --pin DIGEST{keys}{file} {from} {to}")
+    }
+}
+
 pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode> {
     let disk: Arc<dyn Disk> = Arc::new(HostDisk);
     let project = configured(global)?;
@@ -55,6 +66,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let runtime = super::runtime()?;
     let from = Source::new(&args.from, Arc::clone(&disk))?;
     let state = |name: &ProjectName| project_state(global, name);
+    let mut nowhere = std::io::sink();
+    let around = Surroundings { json: false, disk: &disk, state: &state, now, out: &mut nowhere };
     let asked = VerifyArgs {
         wanted: Some("latest".to_owned()),
         location: Some(args.from.clone()),
@@ -68,8 +81,9 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         clone: None,
         all_mirrors: false,
         mirrors: BTreeSet::new(),
+        with_pin: Some(args.with_pin()),
     };
-    let (trust, state_dir) = runtime.block_on(trust_of(&asked, (&from, Layout::Store), &disk, &state, now))?;
+    let Trusted { root: trust, state_dir, .. } = runtime.block_on(trust_of(&asked, (&from, Layout::Store), &around))?;
     let ours = match (&args.to_config, &project) {
         (Some(file), _) => stores_of(file, &global.registries, &disk)?,
         (None, Some(project)) => project.destinations()?.stores,
@@ -89,10 +103,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let built_in = TemplateSet::default();
     let templates = project.as_ref().map_or(&built_in, |project| &project.config.templates);
     let own;
+    let progress = out.progress();
     let parent = match &state_dir {
-        Some(dir) => dir.as_path(),
+        Ok(dir) => dir.as_path(),
         // A name that nobody else could have made.
-        None => {
+        Err(why) => {
+            progress.event(ProgressEvent::Note(unremembered(why)));
             own = tempfile::tempdir().context("cannot make a directory for what is on its way")?;
             own.path()
         }
@@ -100,7 +116,6 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let all = parent.join("scratch");
     files::create_dir_all(&*disk, &all, 0o700)?;
     let scratch = Scratch::new(&*disk, &all)?;
-    let progress = out.progress();
     let mirroring = Mirror {
         from,
         to: &*to,
@@ -108,7 +123,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
         templates,
         disk: Arc::clone(&disk),
         scratch: scratch.path(),
-        state_dir: state_dir.clone(),
+        state_dir: state_dir.clone().ok(),
         progress: &*progress,
         now,
     };

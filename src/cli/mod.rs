@@ -31,6 +31,7 @@ mod render;
 mod restore;
 mod ship;
 mod status;
+mod surroundings;
 mod template_check;
 pub mod trust;
 pub mod verify;
@@ -46,6 +47,7 @@ use crate::model::shell_path;
 
 pub use paint::Color;
 pub use render::Output;
+pub use surroundings::Surroundings;
 pub use template_check::{VERB as TRY_TEMPLATE, child as try_template};
 
 /// Exit codes, as the help and the documentation list them.

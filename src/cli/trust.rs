@@ -1,7 +1,6 @@
 //! `lifeboat trust`: shows, pins and makes the trust root.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::Surroundings;
 use super::keys::{KeysFrom, digest, is_address};
 use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, Result};
@@ -126,59 +126,41 @@ fn moment(text: &str) -> std::result::Result<Timestamp, String> {
     found.ok_or_else(|| "expected a date (`2027-12-31`), or a time with an offset (`2027-12-31T18:00:00Z`)".to_owned())
 }
 
-/// Runs `lifeboat trust`; what it shows goes to `out`. `state` gives a project's directory in the state directory.
+/// Runs `lifeboat trust`.
 ///
 /// # Errors
 /// A missing or broken root or certificate; a digest that no root in the directory has.
-pub fn run(
-    args: &TrustArgs,
-    json: bool,
-    disk: &Arc<dyn Disk>,
-    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
-    now: Timestamp,
-    out: &mut dyn Write,
-) -> Result<ExitCode> {
+pub fn run(args: &TrustArgs, mut around: Surroundings<'_>) -> Result<ExitCode> {
+    let (disk, now) = (around.disk, around.now);
     match &args.action {
         Action::Show => {
             let keys = args.read_from(None, None, disk)?;
-            let state_dir = keys.project(&**disk)?.and_then(|p| state(&p));
-            show(&keys, json, &**disk, state_dir.as_deref(), now, out)?;
+            let state_dir = keys.project(&**disk)?.and_then(|p| (around.state)(&p));
+            show(&keys, state_dir.as_deref(), &mut around)?;
         }
         Action::Pin { digest, from, replace } => {
             let keys = args.read_from(from.as_deref(), Some(*digest), disk)?;
             let trust = trust::load_files(keys.files(&**disk), None, RootChoice::Given(*digest), now, None)?;
-            let state_dir = state(&trust.root.project).ok_or_else(|| {
+            let state_dir = (around.state)(&trust.root.project).ok_or_else(|| {
                 Error::input("neither `XDG_STATE_HOME` nor `HOME` says where to keep state").hint("give `--state DIR`")
             })?;
             let pinned = pin(&keys, &trust, *replace, Memory { disk: &**disk, state_dir: &state_dir }, now)?;
-            say(out, json, &pinned.text(), &pinned)?;
+            around.say(|| pinned.text(), &pinned)?;
         }
         Action::Merge { files } => {
             let merged = merge(&args.directory()?, files, &**disk)?;
-            let text: Vec<String> = merged.iter().map(|m| format!("{}: {}", m.fingerprint, m.what)).collect();
-            say(out, json, &text.join("\n"), &merged)?;
+            let text =
+                || merged.iter().map(|m| format!("{}: {}", m.fingerprint, m.what)).collect::<Vec<_>>().join("\n");
+            around.say(text, &merged)?;
         }
         Action::Init(init) => {
             let keys = args.directory()?;
             let root = first_root(init, (&keys, args.encrypts.as_ref()), &**disk, now)?;
             let made = Made { file: keys.join(FILE), digest: root.digest()?, warnings: trust::warnings(&root) };
-            let mut text = format!("wrote `{}`\ndigest: {}\n", made.file.display(), made.digest);
-            for warning in &made.warnings {
-                text.push_str(&format!("{warning}\n"));
-            }
-            text.push_str("read the digest to the other maintainers, who each run `lifeboat trust pin DIGEST`");
-            say(out, json, &text, &made)?;
+            around.say(|| made.text(), &made)?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn line(out: &mut dyn Write, text: &str) -> Result<()> {
-    writeln!(out, "{text}").context("cannot write")
-}
-
-fn say(out: &mut dyn Write, json: bool, text: &str, value: &impl Serialize) -> Result<()> {
-    if json { line(out, &serde_json::to_string_pretty(value).context("cannot write JSON")?) } else { line(out, text) }
 }
 
 /// What `trust init --json` prints.
@@ -187,6 +169,16 @@ struct Made {
     file: PathBuf,
     digest: Sha256,
     warnings: Vec<String>,
+}
+
+impl Made {
+    fn text(&self) -> String {
+        let mut text = format!("wrote `{}`\ndigest: {}\n", self.file.display(), self.digest);
+        for warning in &self.warnings {
+            text.push_str(&format!("{warning}\n"));
+        }
+        text + "read the digest to the other maintainers, who each run `lifeboat trust pin DIGEST`"
+    }
 }
 
 /// What `trust pin --json` prints.
@@ -316,14 +308,8 @@ struct ShownCertificate {
     standing: String,
 }
 
-fn show(
-    keys: &KeysFrom,
-    json: bool,
-    disk: &dyn Disk,
-    state_dir: Option<&Path>,
-    now: Timestamp,
-    out: &mut dyn Write,
-) -> Result<()> {
+fn show(keys: &KeysFrom, state_dir: Option<&Path>, around: &mut Surroundings<'_>) -> Result<()> {
+    let (disk, now) = (&**around.disk, around.now);
     let pinned = state_dir.map(|dir| trust::pinned(disk, dir)).transpose()?.flatten();
     let choice = pinned.map_or(RootChoice::Directory, RootChoice::Pinned);
     // Only a pinned root may move what is remembered.
@@ -332,44 +318,40 @@ fn show(
     let root = &trust.root;
     let certificates = root.certificates().into_iter().map(|f| (f, standing(&trust, f, now))).collect();
     let shown = Shown { digest: trust.digest, pinned, warnings: trust::warnings(root), root, certificates };
-    if json {
-        let text = serde_json::to_string_pretty(&shown).context("cannot write the trust root")?;
-        return line(out, &text);
+    around.say(|| shown.text(), &shown)
+}
+
+impl Shown<'_> {
+    fn text(&self) -> String {
+        let root = self.root;
+        let until = crate::model::utc(root.expires);
+        let mut lines = vec![format!("trust root version {} of {}, good until {until}", root.version, root.project)];
+        lines.push(format!("digest: {}", self.digest));
+        lines.push(
+            match self.pinned {
+                Some(pin) if pin == self.digest => "pinned on this machine",
+                Some(_) => "follows from the root that is pinned on this machine",
+                None => "NOT pinned on this machine: compare the digest by voice, then `lifeboat trust pin DIGEST`",
+            }
+            .to_owned(),
+        );
+        lines.extend(self.warnings.iter().cloned());
+        for (name, role) in [("approve", &root.roles.approve), ("root", &root.roles.root)] {
+            let people: Vec<&str> = role.people.iter().map(|p| p.as_str()).collect();
+            lines.push(format!("{name}: {} of {}", role.threshold, people.join(", ")));
+        }
+        let mut row = |owner: &str, fingerprint: &Fingerprint| {
+            let found = &self.certificates[fingerprint];
+            let user_id = found.user_id.as_deref().unwrap_or("-");
+            lines.push(format!("  {owner}: {fingerprint}  {user_id}  {}", found.standing));
+        };
+        for (person, keys) in &root.people {
+            keys.certificates.iter().for_each(|f| row(person.as_str(), f));
+        }
+        root.roles.release.keys.iter().for_each(|f| row("release key", f));
+        root.roles.freshness.keys.iter().for_each(|f| row("freshness key", f));
+        lines.join("\n")
     }
-    line(
-        out,
-        &format!(
-            "trust root version {} of {}, good until {}",
-            root.version,
-            root.project,
-            crate::model::utc(root.expires)
-        ),
-    )?;
-    line(out, &format!("digest: {}", shown.digest))?;
-    line(
-        out,
-        match pinned {
-            Some(pin) if pin == shown.digest => "pinned on this machine",
-            Some(_) => "follows from the root that is pinned on this machine",
-            None => "NOT pinned on this machine: compare the digest by voice, then `lifeboat trust pin DIGEST`",
-        },
-    )?;
-    shown.warnings.iter().try_for_each(|w| line(out, w))?;
-    for (name, role) in [("approve", &root.roles.approve), ("root", &root.roles.root)] {
-        let people: Vec<&str> = role.people.iter().map(|p| p.as_str()).collect();
-        line(out, &format!("{name}: {} of {}", role.threshold, people.join(", ")))?;
-    }
-    let mut row = |owner: &str, fingerprint: &Fingerprint| {
-        let found = &shown.certificates[fingerprint];
-        let user_id = found.user_id.as_deref().unwrap_or("-");
-        line(out, &format!("  {owner}: {fingerprint}  {user_id}  {}", found.standing))
-    };
-    for (person, keys) in &root.people {
-        keys.certificates.iter().try_for_each(|f| row(person.as_str(), f))?;
-    }
-    root.roles.release.keys.iter().try_for_each(|f| row("release key", f))?;
-    root.roles.freshness.keys.iter().try_for_each(|f| row("freshness key", f))?;
-    Ok(())
 }
 
 fn standing(trust: &TrustedRoot, fingerprint: &Fingerprint, now: Timestamp) -> ShownCertificate {

@@ -3,18 +3,16 @@
 mod all_mirrors;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
+use super::Surroundings;
 use super::keys::{KeysFrom, digest, has_root, unpinned};
 use crate::effects::{Disk, PathKind, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::layout;
-use crate::model::{ArtifactName, BranchName, ProjectName, Sha256, escape};
+use crate::model::{ArtifactName, BranchName, Sha256, escape, shell_path, shell_word};
 use crate::trust::{self, Memory, RootChoice, TrustedRoot};
 use crate::verify::{Download, Layout, ReleaseQuery, Report, Request, Search, Source, Verdict, find, verify};
 
@@ -50,6 +48,9 @@ pub struct VerifyArgs {
     /// The addresses of the configured stores and mirrors, if there is a configuration.
     #[arg(skip)]
     pub mirrors: BTreeSet<String>,
+    /// The command to paste where no root is pinned, if it is another one than `verify`; `DIGEST` stands for the pin.
+    #[arg(skip)]
+    pub with_pin: Option<String>,
     /// Where the certificates are without `--keys`, if a configuration says so.
     #[arg(skip)]
     pub project_keys: Option<PathBuf>,
@@ -76,26 +77,18 @@ pub enum LayoutArg {
     Release,
 }
 
-/// Runs `lifeboat verify`; the report goes to `out`. `state` gives a project's directory in the state directory, if there
-/// may be one.
+/// Runs `lifeboat verify`.
 ///
 /// # Errors
 /// A source that cannot be reached, no trust root. A release that does not verify is the error of its report; with
 /// `--json` it is its exit code alone.
-pub fn run(
-    args: &VerifyArgs,
-    json: bool,
-    disk: Arc<dyn Disk>,
-    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
-    now: Timestamp,
-    out: &mut dyn Write,
-) -> Result<ExitCode> {
+pub fn run(args: &VerifyArgs, mut around: Surroundings<'_>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start reading")?;
     if args.all_mirrors {
-        return runtime.block_on(all_mirrors::run(args, json, &disk, state, now, out));
+        return runtime.block_on(all_mirrors::run(args, around));
     }
-    let keep = args.output.as_ref().map(|to| Download::begin(Arc::clone(&disk), to)).transpose()?;
-    let checked = runtime.block_on(check(args, &disk, state, now, keep.clone()));
+    let keep = args.output.as_ref().map(|to| Download::begin(Arc::clone(around.disk), to)).transpose()?;
+    let checked = runtime.block_on(check(args, &around, keep.clone()));
     let kept = match (&keep, checked) {
         (Some(keep), Ok((report, source, directory))) if report.require().is_ok() => {
             keep.end(&source, &directory, &report)?;
@@ -107,24 +100,21 @@ pub fn run(
         }
     };
     let report = kept?;
-    if json {
-        let text = serde_json::to_string_pretty(&report).context("cannot write the report")?;
-        writeln!(out, "{text}").context("cannot write the report")?;
+    around.say(|| text(&report, args.output.as_deref()), &report)?;
+    if around.json {
         let code = report.require().err().map(|e| e.kind().exit_code());
         return Ok(code.map_or(ExitCode::SUCCESS, ExitCode::from));
     }
-    render(&report, args.output.as_deref(), out).context("cannot write the report")?;
     report.require().map(|()| ExitCode::SUCCESS)
 }
 
 /// The report, with where it was read from and the release's directory there.
 async fn check(
     args: &VerifyArgs,
-    disk: &Arc<dyn Disk>,
-    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
-    now: Timestamp,
+    around: &Surroundings<'_>,
     keep: Option<Download>,
 ) -> Result<(Report, Source, String)> {
+    let (disk, now) = (around.disk, around.now);
     let is_file = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == PathKind::File);
     let text = args.wanted.as_deref().unwrap_or("latest");
     let wanted = ReleaseQuery::parse(text, is_file);
@@ -153,7 +143,8 @@ async fn check(
         }
         None => Layout::Store,
     };
-    let (trust, state_dir) = trust_of(args, (&source, layout), disk, state, now).await?;
+    let Trusted { root: trust, state_dir, .. } = trust_of(args, (&source, layout), around).await?;
+    let state_dir = state_dir.ok();
     let line = args.line.as_ref();
     let search =
         Search { source: &source, layout, trust: &trust, state_dir: state_dir.as_deref(), disk: &**disk, line, now };
@@ -182,21 +173,36 @@ async fn check(
     Ok((verify(request).await?, source, directory))
 }
 
-/// The trust root that counts, and the project's directory in the state directory, if there may be one.
+/// Whose word counts for somebody who checks.
+pub(super) struct Trusted {
+    /// The trust root that counts.
+    pub(super) root: TrustedRoot,
+    /// The pin that it follows from.
+    pub(super) pin: RootChoice,
+    /// The project's directory in the state directory; or why there is none.
+    pub(super) state_dir: std::result::Result<PathBuf, String>,
+}
+
+/// The trust root that counts at a place.
 pub(super) async fn trust_of(
     args: &VerifyArgs,
     (source, layout): (&Source, Layout),
-    disk: &Arc<dyn Disk>,
-    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
-    now: Timestamp,
-) -> Result<(TrustedRoot, Option<PathBuf>)> {
+    around: &Surroundings<'_>,
+) -> Result<Trusted> {
+    let disk = around.disk;
     let keys = keys(args, source, layout, disk).await?;
     let project = keys.project(&**disk)?;
     // Without a place to remember, everything else is checked all the same.
-    let state_dir = project.as_ref().and_then(state).filter(|dir| files::create_dir_all(&**disk, dir, 0o700).is_ok());
-    let location = args.location.clone().unwrap_or_else(|| source.place());
-    let trust = trusted(args, &keys, &**disk, state_dir.as_deref(), &location, now)?;
-    Ok((trust, state_dir))
+    let state_dir = match project.as_ref().and_then(around.state) {
+        Some(dir) => files::create_dir_all(&**disk, &dir, 0o700).map(|()| dir).map_err(|e| trust::explain(&e)),
+        None => Err("there is no state directory".to_owned()),
+    };
+    let remembers = state_dir.as_deref().ok();
+    let pin = pin_of(args, &keys, (&**disk, remembers), source)?;
+    let memory = remembers.map(|state_dir| Memory { disk: &**disk, state_dir });
+    // With everything that was ever seen of its certificates.
+    let root = trust::load_files(keys.files(&**disk), None, pin, around.now, memory)?;
+    Ok(Trusted { root, pin, state_dir })
 }
 
 /// A server that has one release where a store should be: its own word must not decide what is checked.
@@ -229,28 +235,42 @@ async fn keys(args: &VerifyArgs, source: &Source, layout: Layout, disk: &Arc<dyn
     }
 }
 
-/// The root that counts, with everything that was ever seen of its certificates.
-fn trusted(
+/// Which root counts: the one of the command line, else the pinned one, else that of a directory that was named.
+fn pin_of(
     args: &VerifyArgs,
     keys: &KeysFrom,
-    disk: &dyn Disk,
-    state_dir: Option<&Path>,
-    location: &str,
-    now: Timestamp,
-) -> Result<TrustedRoot> {
+    (disk, state_dir): (&dyn Disk, Option<&Path>),
+    source: &Source,
+) -> Result<RootChoice> {
     let pinned = state_dir.map(|dir| trust::pinned(disk, dir)).transpose()?.flatten();
     let vouched_for = args.keys.is_some() && matches!(keys, KeysFrom::Directory(_));
-    let choice = match (args.pin, pinned) {
-        (Some(pin), _) => RootChoice::Given(pin),
-        (None, _) if vouched_for => RootChoice::Directory,
-        (None, Some(pin)) => RootChoice::Pinned(pin),
-        (None, None) => return Err(unpinned(args.wanted.as_deref().unwrap_or("latest"), location)),
-    };
-    let memory = state_dir.map(|state_dir| Memory { disk, state_dir });
-    trust::load_files(keys.files(disk), None, choice, now, memory)
+    match (args.pin, pinned) {
+        (Some(pin), _) => Ok(RootChoice::Given(pin)),
+        (None, _) if vouched_for => Ok(RootChoice::Directory),
+        (None, Some(pin)) => Ok(RootChoice::Pinned(pin)),
+        (None, None) => Err(unpinned(&with_pin(args, source), &keys.named_again())),
+    }
 }
 
-fn render(report: &Report, kept: Option<&Path>, out: &mut dyn Write) -> std::io::Result<()> {
+/// The same command with a pin, to be pasted.
+fn with_pin(args: &VerifyArgs, source: &Source) -> String {
+    if let Some(command) = &args.with_pin {
+        return command.clone();
+    }
+    let mut words = vec!["lifeboat verify".to_owned()];
+    words.extend(args.all_mirrors.then(|| "--all-mirrors".to_owned()));
+    words.push("--pin DIGEST".to_owned());
+    words.extend(args.keys.iter().map(|keys| format!("--keys {}", shell_path(Path::new(keys)))));
+    words.extend(args.line.iter().map(|line| format!("--line {}", shell_word(line.as_str()))));
+    words.extend(args.wanted.iter().map(|wanted| shell_path(Path::new(wanted))));
+    // Where the release is beside a file that was named, nothing else names it.
+    let location = args.location.clone().or_else(|| args.wanted.is_none().then(|| source.place()));
+    words.extend(location.map(|location| shell_path(Path::new(&location))));
+    words.join(" ")
+}
+
+fn text(report: &Report, kept: Option<&Path>) -> String {
+    let mut lines = Vec::new();
     for check in &report.checks {
         let verdict = match check.verdict {
             Verdict::Passed => "ok",
@@ -258,14 +278,12 @@ fn render(report: &Report, kept: Option<&Path>, out: &mut dyn Write) -> std::io:
             Verdict::NotChecked => "not checked",
             Verdict::Note => "note",
         };
-        writeln!(out, "{verdict:>11}  {}: {}", check.what, escape(&check.detail))?;
+        lines.push(format!("{verdict:>11}  {}: {}", check.what, escape(&check.detail)));
     }
     if report.failures().next().is_none() {
-        if let Some(dir) = kept {
-            writeln!(out, "kept in `{}`", escape(&dir.display().to_string()))?;
-        }
+        lines.extend(kept.map(|dir| format!("kept in `{}`", escape(&dir.display().to_string()))));
         let who: Vec<&str> = report.approved_by.iter().map(|p| p.as_str()).collect();
-        writeln!(out, "{} {} verifies; approved by {}", report.project, report.version, who.join(", "))?;
+        lines.push(format!("{} {} verifies; approved by {}", report.project, report.version, who.join(", ")));
     }
-    Ok(())
+    lines.join("\n")
 }

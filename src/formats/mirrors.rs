@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::index::{CLOCKS, FRESH};
 use super::layout;
@@ -33,7 +34,7 @@ pub struct MirrorList {
     pub generated: Timestamp,
     /// When readers begin to call it stale.
     pub expires: Timestamp,
-    /// The base addresses, each with a final slash.
+    /// The base addresses, each in its normal form with a final slash.
     pub mirrors: BTreeMap<String, ListedMirror>,
 }
 
@@ -127,15 +128,18 @@ impl MirrorList {
     }
 }
 
-/// The address as a list has it, with a final slash; nothing if strangers cannot read below it over HTTP.
+/// The address as a list has it: in its normal form, with a final slash, so that one place has one spelling; nothing if strangers
+/// cannot read below it over HTTP.
 #[must_use]
 pub fn base_address(text: &str) -> Option<String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-    let host = rest.split('/').next().unwrap_or_default();
+    let (_, rest) = text.split_once("://")?;
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '\\' | '"' | '<' | '>');
     let dots = rest.split('/').any(|part| matches!(part, "." | ".."));
-    let fits = !host.is_empty() && rest.chars().all(plain) && !dots && text.len() < LONGEST;
-    fits.then(|| format!("{}/", text.trim_end_matches('/')))
+    let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))?;
+    // `Url` takes `https:///x` for `https://x/`.
+    let fits = !rest.starts_with('/') && rest.chars().all(plain) && !dots && text.len() < LONGEST;
+    url.set_path(&format!("{}/", url.path().trim_end_matches('/')));
+    fits.then(|| url.into())
 }
 
 #[cfg(test)]
@@ -171,7 +175,11 @@ mod tests {
     fn addresses_are_of_the_web_and_mean_one_thing() {
         for (text, base) in [
             ("https://a.example.org", Some("https://a.example.org/")),
-            ("http://127.0.0.1:80/x//", Some("http://127.0.0.1:80/x/")),
+            ("http://127.0.0.1:80/x//", Some("http://127.0.0.1/x/")),
+            ("HTTPS://A.Example.org:443/X", Some("https://a.example.org/X/")),
+            ("https://a.example.org:444", Some("https://a.example.org:444/")),
+            ("https:///a.example.org", None),
+            ("https:a.example.org", None),
             ("file:///srv", None),
             ("https://", None),
             ("https://user@a.example.org", None),
@@ -182,7 +190,8 @@ mod tests {
             assert_eq!(base_address(text).as_deref(), base, "{text}");
         }
         let good = list(None, &[("https://a.example.org/", None)], "2026-01-01T00:00:00Z");
-        for bad in ["https://a.example.org", "file:///srv/", "https://a.example.org/../"] {
+        for bad in ["https://a.example.org", "file:///srv/", "https://a.example.org/../", "https://a.example.org:443/"]
+        {
             let mirrors = BTreeMap::from([(bad.to_owned(), ListedMirror::default())]);
             let error = MirrorList { mirrors, ..good.clone() }.to_bytes().unwrap_err();
             assert!(error.message().contains("is not the base address"), "{bad}");

@@ -17,10 +17,10 @@ use tokio::sync::Mutex;
 use crate::config::TemplateSet;
 use crate::effects::{Disk, Progress, ProgressEvent, Store};
 use crate::engine::{self, PageWriter, until_ours, write_pages};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::formats::layout;
 use crate::model::{counted, escape};
-use crate::trust::{SignedIndex, SignedMirrors, TrustedRoot, read_index, read_mirrors};
+use crate::trust::{SignedIndex, SignedMirrors, TrustedRoot, explain, read_index, read_mirrors};
 use crate::verify::{Source, counting_index, counting_list};
 
 /// What is copied, and by whose word.
@@ -72,12 +72,13 @@ pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
         let done = &mut *done.lock().await;
         // The index is read first, and again at the end: what lies between belongs together.
         let from = mirror.from.anew();
-        let index = mirror.index(&from).await?;
+        let (index, not_checked) = mirror.index(&from).await?;
+        mirror.note(not_checked);
         let before = mirror.there(&index).await?;
         let list = mirror.list(&from).await?;
         mirror.releases(&from, &index, done).await?;
         engine::publish_keys(mirror.to, mirror.trust).await?;
-        let moved = || async { Ok::<_, Error>(mirror.index(&from.anew()).await?.bytes != index.bytes) };
+        let moved = || async { Ok::<_, Error>(mirror.index(&from.anew()).await?.0.bytes != index.bytes) };
         let ours =
             repository::copy(mirror, &from, done).await? && !moved().await? && mirror.point(&index, before).await?;
         let ours = ours && mirror.show_list(list).await?;
@@ -89,8 +90,13 @@ pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
 }
 
 impl Mirror<'_> {
-    /// The index that the other store shows, if it counts.
-    async fn index(&self, from: &Source) -> Result<SignedIndex> {
+    /// Says something of what is not as it should be, and no reason to copy nothing.
+    fn note(&self, why: Option<String>) {
+        why.into_iter().for_each(|why| self.progress.event(ProgressEvent::Note(why)));
+    }
+
+    /// The index that the other store shows, if it counts; and why it is not known whether it was rolled back, if so.
+    async fn index(&self, from: &Source) -> Result<(SignedIndex, Option<String>)> {
         let memory = self.state_dir.as_deref().map(|dir| (&*self.disk, dir));
         let found = counting_index(from, self.trust, memory, self.now).await;
         found.map_err(|e| e.context(format!("`{}`", escape(&from.place()))))
@@ -120,13 +126,17 @@ impl Mirror<'_> {
         let memory = self.state_dir.as_deref().map(|dir| (&*self.disk, dir));
         let place = escape(&from.place());
         let found = counting_list(from, self.trust, memory, self.now).await;
-        let found = found.map_err(|e| {
-            e.context(format!("`{place}`"))
-                .hint("nothing was copied; mirror from another store, and inform the project")
+        let (found, not_checked) = found.map_err(|e| match e.kind() {
+            ErrorKind::Verification => e
+                .context(format!("`{place}`"))
+                .hint("do not trust that store: nothing was copied; mirror from another one, and inform the project"),
+            // Nothing is wrong with a list that could not be read.
+            _ => Error::transient(format!("`{place}`: cannot read its list of mirrors: {}", explain(&e)))
+                .hint("nothing was copied; run the same command again"),
         })?;
+        self.note(not_checked);
         if found.as_ref().is_some_and(|found| self.now >= found.list.expires) {
-            let why = format!("`{place}`: its list of mirrors has expired, and is not copied");
-            self.progress.event(ProgressEvent::Note(why));
+            self.note(Some(format!("`{place}`: its list of mirrors has expired, and is not copied")));
             return Ok(None);
         }
         Ok(found)

@@ -99,23 +99,27 @@ pub(super) async fn check(request: &Request, release: &CheckedRelease, report: &
 /// # Errors
 /// Why it does not count; a source that cannot be reached.
 pub(super) async fn current(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>) -> Result<Index> {
-    Ok(current_signed(judge, memory).await?.index)
+    // Whoever checks the release that it lists says what is not known.
+    Ok(current_signed(judge, memory).await?.0.index)
 }
 
-/// As [`current`], with the bytes and the signature.
-async fn current_signed(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>) -> Result<SignedIndex> {
+/// As [`current`], with the bytes and the signature; and why it is not known whether it was rolled back, if so.
+async fn current_signed(judge: Judge<'_>, memory: Option<(&dyn Disk, &Path)>) -> Result<(SignedIndex, Option<String>)> {
     let signed = read(judge).await?;
+    let mut not_checked = None;
     if let Some((disk, dir)) = memory {
         match remember(disk, &file(dir, judge.trust, judge.source), &signed, judge.trust) {
             Err(e) if e.kind() == ErrorKind::Verification => return Err(e.context("index")),
-            _ => {}
+            Err(e) => not_checked = Some(super::unremembered(&explain(&e))),
+            Ok(()) => {}
         }
     }
     fresh(&signed.index, judge.now).map_err(|e| e.context("index"))?;
-    Ok(signed)
+    Ok((signed, not_checked))
 }
 
-/// The index of a store, with its bytes and signature: signed, not stale, and not older than one that was seen.
+/// The index of a store, with its bytes and signature: signed, not stale, and not older than one that was seen; and why that is
+/// not known, if so.
 ///
 /// # Errors
 /// Why it does not count; a source that cannot be reached.
@@ -124,7 +128,7 @@ pub(crate) async fn counting_index(
     trust: &TrustedRoot,
     memory: Option<(&dyn Disk, &Path)>,
     now: Timestamp,
-) -> Result<SignedIndex> {
+) -> Result<(SignedIndex, Option<String>)> {
     current_signed(Judge { source, trust, now }, memory).await
 }
 

@@ -86,9 +86,7 @@ impl Web {
         if odd || !base.username().is_empty() || base.host_str().is_none() {
             return Err(bad());
         }
-        if !base.path().ends_with('/') {
-            base.set_path(&format!("{}/", base.path()));
-        }
+        base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
         let same_origin = Policy::custom(|attempt| {
             let first = attempt.previous().first().map(Url::origin);
             if first.is_some_and(|o| o != attempt.url().origin()) {

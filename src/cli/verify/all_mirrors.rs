@@ -1,18 +1,16 @@
 //! `verify --all-mirrors`: what each mirror of a project is.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::{VerifyArgs, trust_of};
-use crate::effects::{Disk, PathKind};
-use crate::error::{Context as _, Error, Result};
-use crate::model::{ProjectName, escape};
-use crate::verify::{Layout, MirrorState, MirrorsReport, MirrorsRequest, ReleaseQuery, Source, all_mirrors};
+use super::{Trusted, VerifyArgs, trust_of};
+use crate::cli::Surroundings;
+use crate::effects::PathKind;
+use crate::error::{Error, Result};
+use crate::model::escape;
+use crate::verify::{Layout, MirrorState, MirrorsReport, MirrorsRequest, PATIENCE, ReleaseQuery, Source, all_mirrors};
 
 /// What was asked for: a release that is verified byte by byte on each mirror, and where lists are read first.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,22 +53,18 @@ impl Asked {
 }
 
 /// Looks at all mirrors, and prints what each is; the worst is the exit code.
-pub(super) async fn run(
-    args: &VerifyArgs,
-    json: bool,
-    disk: &Arc<dyn Disk>,
-    state: &dyn Fn(&ProjectName) -> Option<PathBuf>,
-    now: Timestamp,
-    out: &mut dyn Write,
-) -> Result<ExitCode> {
+pub(super) async fn run(args: &VerifyArgs, mut around: Surroundings<'_>) -> Result<ExitCode> {
+    let disk = around.disk;
     let is_dir = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == PathKind::Dir);
     let asked = Asked::parse(args.wanted.as_deref(), args.location.as_deref(), &args.mirrors, is_dir)?;
+    // An address that stood first is not the release.
+    let wanted = asked.whole.as_ref().and(args.wanted.clone());
     let (mut found, mut why) = (None, None);
     for start in &asked.start {
-        // Any of them may give the trust root: the pin vouches for it.
-        let of_start = VerifyArgs { location: Some(start.clone()), ..args.clone() };
+        // Any of them may give a trust root: the pin vouches for it, and a later one that another mirror has replaces it.
+        let of_start = VerifyArgs { wanted: wanted.clone(), location: Some(start.clone()), ..args.clone() };
         let trusted = match Source::new(start, Arc::clone(disk)) {
-            Ok(source) => trust_of(&of_start, (&source, Layout::Store), disk, state, now).await,
+            Ok(source) => trust_of(&of_start, (&source, Layout::Store), &around).await,
             Err(e) => Err(e),
         };
         match trusted {
@@ -81,15 +75,21 @@ pub(super) async fn run(
             Err(e) => why = why.or(Some(e)),
         }
     }
-    let Some((trust, state_dir)) = found else {
+    let Some(Trusted { root, pin, state_dir }) = found else {
         return Err(why.unwrap_or_else(|| Error::input("where is a mirror?")));
     };
-    let request =
-        MirrorsRequest { start: asked.start, whole: asked.whole, trust, state_dir, disk: Arc::clone(disk), now };
+    let request = MirrorsRequest {
+        start: asked.start,
+        whole: asked.whole,
+        trust: root,
+        pin,
+        patience: PATIENCE,
+        state_dir,
+        disk: Arc::clone(disk),
+        now: around.now,
+    };
     let report = all_mirrors(request).await?;
-    let text =
-        if json { serde_json::to_string_pretty(&report).context("cannot write the report")? } else { text(&report) };
-    writeln!(out, "{text}").context("cannot write the report")?;
+    around.say(|| text(&report), &report)?;
     Ok(ExitCode::from(report.state.exit_code()))
 }
 
@@ -102,7 +102,8 @@ fn text(report: &MirrorsReport) -> String {
             state => state.word().to_uppercase(),
         };
         lines.push(format!("{word:>11}  {}{index}", escape(&mirror.address)));
-        lines.extend(mirror.reasons.iter().map(|why| format!("{:>11}  - {}", "", escape(why))));
+        let said = mirror.reasons.iter().chain(&mirror.not_checked);
+        lines.extend(said.map(|why| format!("{:>11}  - {}", "", escape(why))));
     }
     let current = report.mirrors.iter().filter(|m| m.state == MirrorState::Current).count();
     let what = match report.mirrors.len() {

@@ -69,6 +69,9 @@ pub struct JudgedMirror {
     pub index: Option<u64>,
     /// Why it is not current, a lowercase fragment each.
     pub reasons: Vec<String>,
+    /// What could not be checked, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_checked: Vec<String>,
 }
 
 /// All mirrors.
@@ -130,6 +133,7 @@ type Reasons = Vec<(MirrorState, String)>;
 
 fn one(look: &Look, newest: &Newest<'_>, now: Timestamp) -> JudgedMirror {
     let mut reasons: Reasons = look.back.iter().map(|e| (MirrorState::Wrong, explain(e))).collect();
+    reasons.extend(look.root.clone());
     match &look.index {
         Ok(signed) => {
             index(&signed.index, Sha256::of(&signed.bytes), (look, newest, now), &mut reasons);
@@ -157,6 +161,7 @@ fn one(look: &Look, newest: &Newest<'_>, now: Timestamp) -> JudgedMirror {
         state,
         index: look.index().map(|index| index.counter),
         reasons: reasons.into_iter().map(|(_, why)| why).collect(),
+        not_checked: look.not_checked.clone(),
     }
 }
 
@@ -271,7 +276,8 @@ mod tests {
     fn look(address: &str, index: Index) -> Look {
         let bytes = index.to_bytes().unwrap();
         let index = Ok(SignedIndex { bytes, index, signature: Vec::new() });
-        Look { address: at(address), list: Ok(None), index, back: Vec::new(), releases: Vec::new(), repository: true }
+        let (list, back, releases, not_checked) = (Ok(None), Vec::new(), Vec::new(), Vec::new());
+        Look { address: at(address), list, index, back, root: None, not_checked, releases, repository: true }
     }
 
     fn list(address: &str, counter: u64, sha256: Sha256) -> SignedMirrors {
@@ -307,6 +313,8 @@ mod tests {
         assert_eq!(second(vec![newest(), forged]).0, MirrorState::Wrong);
         let none = Look { index: Err(Error::verification("it is missing").absent()), ..newest() };
         assert_eq!(second(vec![newest(), none]).0, MirrorState::Incomplete);
+        let old = Look { root: Some((MirrorState::Stale, "an old root".to_owned())), ..newest() };
+        assert_eq!(second(vec![newest(), old]), (MirrorState::Stale, "an old root".to_owned()));
         let late = Look { repository: false, ..look("b", index(&["1.0.4"], &["1.0.3"])) };
         let (state, why) = second(vec![newest(), late]);
         assert!(state == MirrorState::Stale && why.contains("`info/refs`"), "the worst counts, and all is said: {why}");

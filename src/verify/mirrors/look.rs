@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::MirrorsRequest;
+use super::judge::MirrorState;
+use super::opened::{Opened, Shown, within};
+use super::{MirrorsRequest, unremembered};
 use crate::effects::{Disk, files, locks};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::index::Index;
@@ -15,7 +17,7 @@ use crate::formats::layout;
 use crate::formats::manifest::{self, Manifest};
 use crate::formats::mirrors::MirrorList;
 use crate::model::{Artifact, Sha256};
-use crate::trust::{IndexSigners, SignedIndex, SignedMirrors, TrustedRoot, check_mirrors};
+use crate::trust::{IndexSigners, SignedIndex, SignedMirrors, TrustedRoot, check_mirrors, explain};
 use crate::verify::index::{self, Judge};
 use crate::verify::release::{DOCUMENT, SIGNATURE};
 use crate::verify::{Layout, ReleaseQuery, Report, Request, Source, verify};
@@ -30,6 +32,10 @@ pub(super) struct Look {
     pub(super) index: Result<SignedIndex>,
     /// What is wrong with the index or the list beside what was seen before.
     pub(super) back: Vec<Error>,
+    /// What is wrong with its trust root beside the one that counts.
+    pub(super) root: Option<(MirrorState, String)>,
+    /// What could not be checked, and why.
+    pub(super) not_checked: Vec<String>,
     /// Every release that its index lists.
     pub(super) releases: Vec<(Version, Result<ReleaseLook>)>,
     /// Whether it serves a repository that can be cloned.
@@ -60,28 +66,40 @@ impl Look {
     }
 }
 
-/// The base address of a place, as lists have it.
+/// The base address of a place, as lists have it: one spelling, so that no mirror counts twice.
 pub(super) fn place(request: &MirrorsRequest, at: &str) -> String {
     Source::new(at, Arc::clone(&request.disk)).map_or_else(|_| at.to_owned(), |source| source.place())
 }
 
-/// Looks at everything that a mirror shows.
-pub(super) async fn at(request: &MirrorsRequest, address: String) -> Look {
-    let source = match Source::new(&address, Arc::clone(&request.disk)) {
-        Ok(source) => source,
-        Err(e) => return unseen(address, e),
+/// Looks at everything that a mirror shows, as long as it may take.
+pub(super) async fn at(request: &MirrorsRequest, mirror: Opened) -> Look {
+    let root = mirror.of_its_root(request, &request.trust);
+    let Opened { address, left, shown } = mirror;
+    let look = async {
+        match shown {
+            Ok(Shown { source, .. }) => at_source(request, address.clone(), source).await,
+            Err(e) => unseen(address.clone(), e),
+        }
     };
+    let look = within(left, look).await.0.unwrap_or_else(|slow| unseen(address.clone(), slow));
+    Look { root, ..look }
+}
+
+async fn at_source(request: &MirrorsRequest, address: String, source: Source) -> Look {
     let judge = Judge { source: &source, trust: &request.trust, now: request.now };
     let index = index::read(judge).await;
     if let Err(e) = &index
         && e.kind() != ErrorKind::Verification
     {
         // Asking for more would take as long again.
-        return unseen(address, Error::new(e.kind(), crate::trust::explain(e)));
+        return unseen(address, Error::new(e.kind(), explain(e)));
     }
     let list = list(&source, &request.trust, request.now).await;
-    let mut back = Vec::new();
-    if let Some(dir) = &request.state_dir {
+    let (mut back, mut not_checked) = (Vec::new(), Vec::new());
+    if let Err(why) = &request.state_dir {
+        not_checked.push(unremembered(why));
+    }
+    if let Ok(dir) = &request.state_dir {
         if let Ok(signed) = &index {
             back.extend(
                 index::remember(&*request.disk, &index::file(dir, &request.trust, &source), signed, &request.trust)
@@ -93,18 +111,25 @@ pub(super) async fn at(request: &MirrorsRequest, address: String) -> Look {
         }
     }
     // Without a memory the rest is checked all the same.
-    back.retain(|e| e.kind() == ErrorKind::Verification);
+    back.retain(|e: &Error| {
+        let is_back = e.kind() == ErrorKind::Verification;
+        if !is_back {
+            not_checked.push(unremembered(&explain(e)));
+        }
+        is_back
+    });
     let mut releases = Vec::new();
     for version in index.iter().flat_map(|signed| signed.index.releases.keys()) {
         releases.push((version.clone(), release(request, &source, &index, version).await));
     }
     let refs = layout::repository_file(&request.trust.root.project, "info/refs");
     let repository = matches!(source.read(&refs, DOCUMENT).await, Ok(Some(_)));
-    Look { address, list, index, back, releases, repository }
+    Look { address, list, index, back, root: None, not_checked, releases, repository }
 }
 
 fn unseen(address: String, e: Error) -> Look {
-    Look { address, list: Ok(None), index: Err(e), back: Vec::new(), releases: Vec::new(), repository: false }
+    let (list, index, back, releases) = (Ok(None), Err(e), Vec::new(), Vec::new());
+    Look { address, list, index, back, root: None, not_checked: Vec::new(), releases, repository: false }
 }
 
 /// The list of mirrors that a place shows, if it has one and it counts.

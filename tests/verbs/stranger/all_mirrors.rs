@@ -12,10 +12,15 @@ use lifeboat::signers::openpgp::SecretKey;
 use serde_json::Value;
 
 use crate::schemas::Schema;
-use crate::stranger::home::{Stranger, Web, copy};
+use crate::stranger::home::{Served, Stranger, Web, copy, digest};
 use crate::support::sample_train::{Ran, SampleTrain};
 
 const NAMES: [&str; 3] = ["east", "far", "west"];
+
+/// The same address of this machine, not in its normal form.
+fn spelled_otherwise(url: &str) -> String {
+    url.replace("http://127.0.0.1:", "http://127.1:0")
+}
 
 /// A release in two stores and at a volunteer's.
 struct Mirrors {
@@ -42,7 +47,8 @@ impl Mirrors {
             let at = dir(name).display().to_string();
             train.configure(&format!("[[store]]\nname = \"{name}\"\nurl = \"{at}\"\npublic_url = \"{}\"\n", web.url));
         }
-        train.configure(&format!("[release]\nmirrors = [\"{}\"]\n", webs[1].url));
+        // Another spelling of the same address.
+        train.configure(&format!("[release]\nmirrors = [\"{}//\"]\n", spelled_otherwise(&webs[1].url)));
         train.to_the_gate();
         train.release();
         let pin = Sha256::of(&fs::read(train.project().join("keys/trust.json")).unwrap()).hex();
@@ -125,6 +131,10 @@ fn each_mirror_is_called_what_it_is() {
     let ran = all.verify(&Stranger::new(), &[]).ends_with(0);
     assert!(ran.stdout.contains("sample: 3 of 3 mirrors current"), "{ran:?}");
     all.verify(&Stranger::new(), &["latest"]).ends_with(0);
+    // One that is spelled in several ways is one.
+    let other = format!("{}//", spelled_otherwise(&all.webs[2].url));
+    let ran = Stranger::new().run(&["verify", "--all-mirrors", "--pin", &all.pin, &other]).ends_with(0);
+    assert!(ran.stdout.contains("sample: 3 of 3 mirrors current"), "{ran:?}");
     let listed = all.list("west");
     assert_eq!(listed.addresses(), NAMES.iter().map(|name| all.url(name)).collect());
     let own = listed.mirrors[&all.url("west")].index.expect("the index that was just moved");
@@ -274,7 +284,8 @@ fn a_mirror_copies_the_list_that_counts() {
     let at = to.path().display().to_string();
     let mirror = || Stranger::new().run(&["mirror", "--pin", &all.pin, &all.url("west"), &at]);
     let back = all.lists(&MirrorList { project: ProjectName::new("other").unwrap(), ..listed.clone() });
-    mirror().fails(6, &["it is the list of mirrors of other, not of sample", "nothing was copied"]);
+    let says = ["it is the list of mirrors of other, not of sample", "do not trust that store", "nothing was copied"];
+    mirror().fails(6, &says);
     assert!(fs::read_dir(to.path()).unwrap().next().is_none_or(|e| e.unwrap().file_name() == ".staging"));
     back();
     let ago = |days: i64| Timestamp::now() - SignedDuration::from_hours(24 * days);
@@ -310,4 +321,134 @@ fn a_store_without_a_list_says_so() {
     verify(&[]).fails(2, &["where is a mirror?"]);
     verify(&["x.zip", &store]).fails(2, &["`x.zip` is not a version"]);
     stranger.run(&["verify"]).fails(2, &["VERSION|latest|FILE"]);
+}
+
+/// The first mirror that answers does not decide by whose keys the others are judged.
+#[test]
+fn a_frozen_mirror_does_not_lower_the_trust_root() {
+    let all = Mirrors::new();
+    let before = all.train.root().join("before");
+    copy(&all.path("west", ""), &before);
+    crate::retired::rotate_freshness(&all.train);
+    all.train.run(&["refresh", "--now"]).ends_with(0);
+    all.fill_far();
+    fs::remove_dir_all(all.path("west", "")).unwrap();
+    copy(&before, &all.path("west", ""));
+    for start in ["west", "east"] {
+        let ran = Stranger::new().run(&["verify", "--json", "--all-mirrors", "--pin", &all.pin, &all.url(start)]);
+        let report = Schema::strict("output/verify").parsed(&ran.ends_with(6).stdout);
+        for mirror in report["mirrors"].as_array().unwrap() {
+            let is_west = mirror["address"] == all.url("west").as_str();
+            assert_eq!(mirror["state"], if is_west { "wrong" } else { "current" }, "{report:#}");
+            let old = "`keys/trust.json` is version 1 of the trust root, and that of another mirror is 2";
+            assert_eq!(mirror["reasons"].to_string().contains(old), is_west, "{report:#}");
+        }
+    }
+    // A root that does not follow from the pin counts for nothing, whatever its number.
+    let mut root: Value = serde_json::from_slice(&fs::read(all.path("east", "keys/trust.json")).unwrap()).unwrap();
+    root["version"] = 9.into();
+    fs::remove_dir_all(all.path("west", "")).unwrap();
+    copy(&all.path("east", ""), &all.path("west", ""));
+    let forged = serde_json::to_string_pretty(&root).unwrap() + "\n";
+    let back = all.replaced("keys/trust.json", Some(forged.as_bytes()));
+    all.west_is("wrong", 6, "is not the pinned one");
+    back();
+    let back = all.replaced("keys/trust.json", None);
+    all.west_is("incomplete", 8, "there is no `keys/trust.json`");
+    back();
+}
+
+/// Each has its time, and the others' report does not wait for more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_takes_too_long_holds_up_no_other_one() {
+    use lifeboat::trust::{RootChoice, load};
+    use lifeboat::verify::{MirrorsRequest, all_mirrors};
+    let all = tokio::task::block_in_place(Mirrors::new);
+    let (disk, now) = (std::sync::Arc::new(lifeboat::host::HostDisk), Timestamp::now());
+    let pin = RootChoice::Given(all.pin.parse().unwrap());
+    let request = |patience: u64| MirrorsRequest {
+        start: vec![all.url("east")],
+        whole: None,
+        trust: load(&*disk, &all.train.project().join("keys"), None, pin, now).unwrap(),
+        pin,
+        patience: std::time::Duration::from_secs(patience),
+        state_dir: Err("nothing is remembered".to_owned()),
+        disk: disk.clone(),
+        now,
+    };
+    for path in ["releases/index.json", "releases/1.0.5/manifest.json"] {
+        fs::write(all.train.root().join("odd"), format!("/{path} slowly\n")).unwrap();
+        let report = all_mirrors(request(20)).await.unwrap();
+        for mirror in &report.mirrors {
+            let is_west = mirror.address == all.url("west");
+            assert_eq!(mirror.state.word(), if is_west { "unreachable" } else { "current" }, "{report:?}");
+            let slow = mirror.reasons.first().is_some_and(|why| why.starts_with("too slow"));
+            assert!(slow == is_west, "{report:?}");
+            let why = "rollback not checked: nothing is remembered";
+            assert!(is_west || mirror.not_checked == [why], "{report:?}");
+        }
+    }
+}
+
+/// Where nothing can be remembered everything else is checked, and that this is not.
+#[test]
+fn what_cannot_be_remembered_is_said() {
+    let all = Mirrors::new();
+    let who = Stranger::new();
+    let ran = all.verify(&who, &[]).ends_with(0);
+    assert!(!ran.stdout.contains("not checked"), "{ran:?}");
+    let seen: Vec<String> = who.files_of_home().into_iter().filter(|name| name.ends_with("-seen.json")).collect();
+    assert_eq!(seen.len(), 6, "an index and a list of each: {seen:?}");
+    seen.iter().for_each(|name| fs::write(who.home().join(name), "{").unwrap());
+    let ran = all.verify(&who, &[]).ends_with(0);
+    assert_eq!(ran.stdout.matches("- rollback not checked: cannot read `").count(), 6, "{ran:?}");
+    let to = tempfile::tempdir().unwrap();
+    let mirror = |who: &Stranger| {
+        who.run(&["mirror", "--pin", &all.pin, &all.url("east"), &to.path().display().to_string()]).ends_with(0)
+    };
+    let ran = mirror(&who);
+    assert_eq!(ran.stderr.matches("rollback not checked: cannot read `").count(), 2, "{ran:?}");
+    // There is no place to remember.
+    let nowhere = Stranger::new();
+    fs::create_dir_all(nowhere.home().join(".local/state")).unwrap();
+    fs::write(nowhere.home().join(".local/state/lifeboat"), "a file").unwrap();
+    let ran = all.verify(&nowhere, &[]).ends_with(0);
+    assert_eq!(ran.stdout.matches("- rollback not checked: ").count(), 3, "{ran:?}");
+    assert!(mirror(&nowhere).stderr.contains("rollback not checked: "));
+}
+
+/// What is said to somebody who has pinned nothing works as it stands, with the digest in its place.
+#[test]
+fn the_advice_for_a_pin_works_when_it_is_pasted() {
+    let served = Served::new();
+    let store = served.store().display().to_string();
+    let to = tempfile::tempdir().unwrap();
+    let to = to.path().join("a mirror");
+    fs::create_dir(&to).unwrap();
+    let to = to.display().to_string();
+    for (args, also) in [
+        (&["verify", "--all-mirrors", &served.url][..], 2),
+        (&["verify", "--all-mirrors", "latest", &store], 2),
+        (&["verify", "latest", &served.url], 0),
+        (&["verify", "--line", "release-1.0.0", "latest", &store], 0),
+        (&["mirror", &served.url, &to], 0),
+    ] {
+        let who = Stranger::new();
+        let ran = who.run(args).ends_with(2);
+        let commands: Vec<&str> = ran.stderr.split('`').filter(|text| text.contains(" DIGEST")).collect();
+        assert_eq!(commands.len(), 2, "{ran:?}");
+        // Without a list of mirrors the sample ends with that, after everything else.
+        let paste = |command: &str, code: i32| {
+            let binary = std::path::Path::new(env!("CARGO_BIN_EXE_lifeboat")).parent().unwrap();
+            let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+            let mut shell = std::process::Command::new("sh");
+            who.surround(shell.args(["-c", &command.replace("DIGEST", &digest())]));
+            let ran = Ran::of(shell.env("PATH", path)).ends_with(code);
+            assert!(code == 0 || ran.stderr.contains("has no `releases/mirrors.json`"), "{command}: {ran:?}");
+        };
+        paste(commands[0], also);
+        who.run(args).ends_with(2);
+        paste(commands[1], 0);
+        assert!(!who.run(args).ends_with(also).stderr.contains("no trust root is pinned"));
+    }
 }

@@ -170,6 +170,19 @@ fn a_mirror_follows_a_new_freshness_key() {
     stranger.run(&["verify", "--pin", &pin, "latest", &to]).ends_with(0);
 }
 
+/// A list that does not come now is a reason to try again, and not to mistrust anybody.
+#[test]
+fn a_list_of_mirrors_that_cannot_be_read_now_is_read_later() {
+    let volunteer = Volunteer::new();
+    volunteer.served.odd(Some(("releases/mirrors.json", "fails")));
+    let ran = volunteer.mirror().ends_with(5);
+    assert!(ran.stderr.contains("nothing was copied; run the same command again"), "{ran:?}");
+    assert!(!ran.stderr.contains("do not trust") && !ran.stderr.contains("inform the project"), "{ran:?}");
+    assert!(volunteer.files().is_empty(), "{:?}", volunteer.files());
+    volunteer.served.odd(None);
+    volunteer.mirror().ends_with(0);
+}
+
 /// What is copied belongs to one index: a store that moves on meanwhile is read again.
 #[test]
 fn a_store_that_moves_on_is_read_again() {

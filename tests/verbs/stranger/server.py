@@ -3,8 +3,8 @@ a dot is shown with --show-hidden only. With --forbid it
 answers 403 for what it does not have, as buckets without a public listing do. With --then it serves the directory OTHER once PATH
 was asked for, as a store that moves on while it is read. With --odd, lines of FILE say where it misbehaves, if there is such a
 file: `PATH endless` (a body without end), `PATH endless TEXT` (TEXT and a line end, again and again), `PATH elsewhere URL` (a
-redirect)."""
-import functools, http.server, os, sys
+redirect), `PATH slowly` (a byte now and then, without end), `PATH fails` (503)."""
+import functools, http.server, os, sys, time
 
 now = [sys.argv[1]]
 
@@ -39,7 +39,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.send_header("Location", argument)
             self.send_header("Content-Length", "0")
             return self.end_headers()
-        if kind == "endless":
+        if kind == "fails":
+            return self.send_error(503)
+        if kind in ("endless", "slowly"):
             self.send_response(200)
             self.send_header("Connection", "close")
             self.end_headers()
@@ -47,7 +49,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             piece = (argument + "\n").encode() * 1024 if argument else bytes(65536)
             try:
                 while self.command == "GET":
-                    self.wfile.write(piece)
+                    self.wfile.write(b" " if kind == "slowly" else piece)
+                    time.sleep(0.1 if kind == "slowly" else 0)
             except OSError:
                 pass
             return
