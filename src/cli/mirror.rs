@@ -118,7 +118,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let scratch = Scratch::new(&*disk, &all)?;
     let mirroring = Mirror {
         from,
-        to: &*to,
+        to: Arc::clone(&to),
         trust: &trust,
         templates,
         disk: Arc::clone(&disk),

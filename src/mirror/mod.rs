@@ -28,7 +28,7 @@ pub struct Mirror<'a> {
     /// Where everything comes from; nothing that it says is believed.
     pub from: Source,
     /// Where it goes.
-    pub to: &'a dyn Store,
+    pub to: Arc<dyn Store>,
     /// The trust root, which came from elsewhere.
     pub trust: &'a TrustedRoot,
     /// The project's own page templates, where they are known.
@@ -68,7 +68,7 @@ pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
     let can = mirror.to.check().await?;
     engine::can_release(mirror.to.name(), &can)?;
     let done = Mutex::new(Mirrored::default());
-    until_ours(mirror.to, "what is mirrored to", || async {
+    until_ours(&*mirror.to, "what is mirrored to", || async {
         let done = &mut *done.lock().await;
         // The index is read first, and again at the end: what lies between belongs together.
         let from = mirror.from.anew();
@@ -77,7 +77,7 @@ pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
         let before = mirror.there(&index).await?;
         let list = mirror.list(&from).await?;
         mirror.releases(&from, &index, done).await?;
-        engine::publish_keys(mirror.to, mirror.trust).await?;
+        engine::publish_keys(&*mirror.to, mirror.trust).await?;
         let moved = || async { Ok::<_, Error>(mirror.index(&from.anew()).await?.0.bytes != index.bytes) };
         let ours =
             repository::copy(mirror, &from, done).await? && !moved().await? && mirror.point(&index, before).await?;
@@ -87,6 +87,14 @@ pub async fn mirror(mirror: &Mirror<'_>) -> Result<Mirrored> {
     })
     .await?;
     Ok(done.into_inner())
+}
+
+impl Mirrored {
+    /// Counts a file of so many bytes, if it was put.
+    fn add(&mut self, put: Option<u64>) {
+        self.files += usize::from(put.is_some());
+        self.bytes += put.unwrap_or_default();
+    }
 }
 
 impl Mirror<'_> {
@@ -105,7 +113,7 @@ impl Mirror<'_> {
     /// The index that the mirror shows before; one that is newer than the other store's is never replaced.
     async fn there(&self, from: &SignedIndex) -> Result<Option<SignedIndex>> {
         let name = self.to.name();
-        let there = read_index(self.to, self.trust, self.now).await;
+        let there = read_index(&*self.to, self.trust, self.now).await;
         let there = there.map_err(|e| e.context(format!("index of store `{name}`")))?;
         let Some(there) = there else { return Ok(None) };
         let (ours, theirs) = (there.index.counter, from.index.counter);
@@ -145,14 +153,14 @@ impl Mirror<'_> {
     /// Shows a list of mirrors, unless one that is newer is there; says whether it is so, or another writer was faster.
     async fn show_list(&self, list: Option<SignedMirrors>) -> Result<bool> {
         let Some(list) = list else { return Ok(true) };
-        let there = read_mirrors(self.to, self.trust, self.now).await?;
+        let there = read_mirrors(&*self.to, self.trust, self.now).await?;
         let (old, signed) = there.map_or((None, None), |(bytes, signed)| (Some(bytes), signed));
         if signed.is_some_and(|signed| signed.list.generated >= list.list.generated) {
             return Ok(true);
         }
         let signatures = self.to.digest_signatures().await.unwrap_or_default();
         copy::put_bytes(self, &layout::mirrors_signature(&list.bytes), &list.signature).await?;
-        engine::mirrors::replace_list(self.to, old.as_deref(), &list.bytes, &signatures).await
+        engine::mirrors::replace_list(&*self.to, old.as_deref(), &list.bytes, &signatures).await
     }
 
     async fn releases(&self, from: &Source, index: &SignedIndex, done: &mut Mirrored) -> Result<()> {
@@ -178,13 +186,13 @@ impl Mirror<'_> {
         let signatures = self.to.digest_signatures().await.unwrap_or_default();
         copy::put_bytes(self, &layout::index_signature(&from.bytes), &from.signature).await?;
         let old = before.as_ref().map(|b| &b.bytes[..]);
-        if !engine::index::replace_index(self.to, old, &from.bytes, &signatures).await? {
+        if !engine::index::replace_index(&*self.to, old, &from.bytes, &signatures).await? {
             return Ok(false);
         }
         let lines: BTreeSet<_> = from.index.releases.values().map(|entry| entry.line.clone()).collect();
         let pages = PageWriter { templates: self.templates, root: self.trust.digest, lines: &lines };
         let beside = layout::INDEX_SIGNATURE;
-        Ok(engine::index::follow(self.to, &from.bytes, beside, &from.signature).await?
-            && write_pages(&pages, self.to, &from.index, &from.bytes).await?)
+        Ok(engine::index::follow(&*self.to, &from.bytes, beside, &from.signature).await?
+            && write_pages(&pages, &*self.to, &from.index, &from.bytes).await?)
     }
 }

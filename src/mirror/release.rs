@@ -7,13 +7,12 @@ use std::sync::Arc;
 use semver::Version;
 
 use super::{Mirror, Mirrored, copy};
-use crate::effects::{Area, PathKind, PutNew};
-use crate::engine::{digests_at, same_or_conflict};
+use crate::effects::{PathKind, PutNew};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::index::IndexEntry;
 use crate::formats::manifest::{self, Manifest, PAGE_DATA};
 use crate::formats::{checksums, layout};
-use crate::model::{ArtifactName, Sha256};
+use crate::model::{ArtifactName, Digests, Sha256};
 use crate::verify::{DOCUMENT, Download, Layout, Request, Source, verify};
 
 /// Copies what the mirror lacks of a release.
@@ -33,12 +32,18 @@ pub(super) async fn copy(
     let missing = missing(mirror, &listed).await?;
     let dir = mirror.scratch.join(version.to_string());
     download(mirror, from, (version, &dir, missing)).await?;
-    for name in in_order(mirror, &dir, &listed)? {
-        let local = dir.join(&name);
-        // What people signed for is put by the digests that they signed.
-        let signed = listed.artifacts.iter().find(|artifact| artifact.name.as_str() == name);
-        let digests = signed.map_or_else(|| copy::digests_of(mirror, &local), |artifact| Ok(artifact.digests))?;
-        copy::put_file(mirror, &layout::release_file(version, &name), (&local, &digests), done).await?;
+    for group in in_order(mirror, &dir, &listed)? {
+        let mut files = Vec::new();
+        for name in group {
+            let local = dir.join(&name);
+            // What people signed for is put by the digests that they signed.
+            let signed = listed.artifacts.iter().find(|artifact| artifact.name.as_str() == name);
+            let digests = signed.map_or_else(|| copy::digests_of(mirror, &local), |artifact| Ok(artifact.digests))?;
+            files.push((layout::release_file(version, &name), local, digests));
+        }
+        let put = |(path, local, digests)| copy::put_file(mirror.to.clone(), path, (local, digests));
+        let put = mirror.to.transfers().each(files, |(_, _, digests)| digests.size, put).await?;
+        put.into_iter().for_each(|put| done.add(put));
     }
     mirror.disk.remove_dir_all(&dir).context(format!("cannot remove `{}`", dir.display()))?;
     page_data(mirror, from, version, done).await
@@ -46,15 +51,16 @@ pub(super) async fn copy(
 
 /// The artifacts that the mirror does not have; what it has must have the right bytes.
 async fn missing(mirror: &Mirror<'_>, listed: &Manifest) -> Result<Vec<ArtifactName>> {
-    let mut out = Vec::new();
-    for artifact in &listed.artifacts {
-        let path = layout::release_file(&listed.version, artifact.name.as_str());
-        match digests_at(mirror.to, &Area::Public, &path).await? {
-            None => out.push(artifact.name.clone()),
-            found => same_or_conflict((mirror.to, &Area::Public), &path, &artifact.digests, found)
-                .map_err(|e| e.detail("a mirror that was damaged: remove this file there, then mirror again"))?,
-        }
-    }
+    let artifacts: Vec<(String, Digests)> = listed
+        .artifacts
+        .iter()
+        .map(|artifact| (layout::release_file(&listed.version, artifact.name.as_str()), artifact.digests))
+        .collect();
+    let has = |(path, digests)| copy::has_file(mirror.to.clone(), path, digests);
+    // How much of them is there is not known.
+    let has = mirror.to.transfers().each(artifacts, |_| 0, has).await?;
+    let lacking = listed.artifacts.iter().zip(has).filter(|(_, has)| !has);
+    let mut out: Vec<ArtifactName> = lacking.map(|(artifact, _)| artifact.name.clone()).collect();
     if out.is_empty() {
         // Signatures and approvals are verified all the same; one small file is read with them.
         let smallest = listed.artifacts.iter().min_by_key(|artifact| artifact.digests.size);
@@ -97,8 +103,9 @@ async fn download(
     }
 }
 
-/// The files that were kept, artifacts and sums before what vouches for them.
-fn in_order(mirror: &Mirror<'_>, dir: &Path, listed: &Manifest) -> Result<Vec<String>> {
+/// The files that were kept, in groups: sums follow what they list, and what vouches for sums follows these, so that whoever has it
+/// finds all.
+fn in_order(mirror: &Mirror<'_>, dir: &Path, listed: &Manifest) -> Result<[Vec<String>; 3]> {
     let mut names = Vec::new();
     let mut open = vec![String::new()];
     while let Some(below) = open.pop() {
@@ -111,12 +118,13 @@ fn in_order(mirror: &Mirror<'_>, dir: &Path, listed: &Manifest) -> Result<Vec<St
             }
         }
     }
-    let is_file = |name: &String| {
-        let sums = [manifest::FILE, checksums::SHA256SUMS, checksums::SHA512SUMS].contains(&name.as_str());
-        sums || listed.artifacts.iter().any(|artifact| artifact.name.as_str() == name)
-    };
-    names.sort_by_key(|name| (!is_file(name), name.clone()));
-    Ok(names)
+    names.sort();
+    let is_artifact = |name: &String| listed.artifacts.iter().any(|artifact| artifact.name.as_str() == name);
+    let is_sum =
+        |name: &String| [manifest::FILE, checksums::SHA256SUMS, checksums::SHA512SUMS].contains(&name.as_str());
+    let (artifacts, rest): (Vec<_>, Vec<_>) = names.into_iter().partition(is_artifact);
+    let (sums, vouching) = rest.into_iter().partition(is_sum);
+    Ok([artifacts, sums, vouching])
 }
 
 /// What the page is made from: nobody signs it, and whoever makes the page compares it with the manifest.

@@ -33,7 +33,7 @@ pub(super) async fn copy(mirror: &Mirror<'_>, from: &Source, done: &mut Mirrored
         }
     }
     let loose: Vec<&str> = served.refs.iter().map(|(name, _)| name.as_str()).filter(|n| peeled(n).is_none()).collect();
-    let first = read_public(mirror.to, &path("HEAD")).await?.is_none();
+    let first = read_public(&*mirror.to, &path("HEAD")).await?.is_none();
     let mut names = vec!["config", PACKS];
     names.extend(&loose);
     names.extend(["packed-refs", REFS]);
@@ -42,13 +42,13 @@ pub(super) async fn copy(mirror: &Mirror<'_>, from: &Source, done: &mut Mirrored
     for name in names {
         let path = path(name);
         let Some(bytes) = from.read(&path, DOCUMENT).await? else { continue };
-        let there = read_public(mirror.to, &path).await?;
+        let there = read_public(&*mirror.to, &path).await?;
         if name.starts_with("refs/tags/") && there.as_ref().is_some_and(|there| *there != bytes) {
             return Err(Error::conflict(format!("store `{}` serves another `{}`", mirror.to.name(), escape(name)))
                 .hint("a tag never moves: find out which store has the right one with `lifeboat verify`"));
         }
         if there.as_deref() != Some(&bytes[..]) {
-            if !replaced(mirror.to, &path, there.as_deref(), &bytes).await? {
+            if !replaced(&*mirror.to, &path, there.as_deref(), &bytes).await? {
                 return Ok(false);
             }
             done.files += 1;
@@ -83,5 +83,6 @@ async fn fetch(mirror: &Mirror<'_>, from: &Source, path: &str, done: &mut Mirror
         }
     }
     let digests = copy::digests_of(mirror, &local)?;
-    copy::put_file(mirror, path, (&local, &digests), done).await
+    done.add(copy::put_file(mirror.to.clone(), path.to_owned(), (local, digests)).await?);
+    Ok(())
 }

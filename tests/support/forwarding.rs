@@ -61,6 +61,11 @@ pub struct Forwarding<A> {
 }
 
 impl<A: Around + 'static> Forwarding<A> {
+    /// In front of this store.
+    pub fn of(inner: Arc<dyn Store>, around: A) -> Arc<Self> {
+        Arc::new(Self { inner, around })
+    }
+
     /// In front of the only store of these effects, from now on.
     pub fn before(effects: &mut Effects, around: A) -> Arc<Self> {
         assert_eq!(effects.stores.len(), 1, "which one?");

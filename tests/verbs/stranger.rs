@@ -6,6 +6,7 @@ mod attacks;
 mod faults;
 pub(crate) mod home;
 mod hostile_server;
+mod mirror_order;
 mod mirrors;
 mod pages;
 mod verifies;
