@@ -106,7 +106,10 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
 async fn end_jobs(effects: &Effects, state: &State) -> Vec<Jobs> {
     let mut jobs = Vec::new();
     for runner in &effects.runners {
-        let ended = runner.cancel_all().await;
+        let ended = match state.nonce() {
+            Some(train) => runner.sweep(train).await,
+            None => Ok(()),
+        };
         jobs.push(Jobs { runner: runner.name().clone(), not_ended: ended.err().map(|e| e.message().to_owned()) });
     }
     for i in 0..state.graph().len() {

@@ -133,7 +133,7 @@ pub(crate) async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
     for runner in subjects.runners {
         let runner = Arc::clone(runner);
         let name = runner.name().to_string();
-        work.later("runner", name, Health::Fail, async move { runner.check().await });
+        work.later("runner", name, Health::Fail, async move { runner.probe().await.map(|facts| facts.about) });
     }
     for store in subjects.stores {
         let store = Arc::clone(store);

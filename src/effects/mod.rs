@@ -47,7 +47,7 @@ pub use random::random;
 pub use rate_limit::RateLimit;
 pub use remote::{RefUpdate, Remote};
 pub(crate) use replaced::{Outlives, replace_file};
-pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
+pub use runner::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner, RunnerFacts, observe_one};
 pub use scratch::Scratch;
 pub use signer::{Keys, Role, Signer};
 pub use store::{

@@ -64,7 +64,7 @@ pub async fn amend(effects: &Effects, train: &Train, child: Arc<Graph>, reason: 
     for runner in &effects.runners {
         if unknown {
             // It may have been dispatched right before a kill, so that nobody knows its handle.
-            runner.cancel_all().await?;
+            runner.sweep(&train.nonce()?).await?;
         }
         for handle in handles.iter().filter(|h| h.runner == *runner.name()) {
             runner.cancel(handle).await?;

@@ -205,6 +205,16 @@ impl Train {
         }
     }
 
+    /// What was drawn when the train was adopted.
+    ///
+    /// # Errors
+    /// It was not adopted yet.
+    pub(crate) fn nonce(&self) -> Result<TrainNonce> {
+        let nonce = self.journal().state().nonce().cloned();
+        nonce
+            .ok_or_else(|| Error::fatal("the train has no nonce").hint("run `lifeboat ship`: it adopts the plan first"))
+    }
+
     fn adopt_once(&self, effects: &Effects) -> Result<Adopted> {
         let mut journal = self.journal();
         if journal.state().nonce().is_some() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io::Write as _};
 
 use lifeboat::adapter::{Around, Jobs, RunnerTable, Settings as _};
-use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner};
+use lifeboat::effects::{Handle, JobRequest, JobStatus, Runner, observe_one};
 use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::model::{Secret, SecretRef, Sha256};
 use lifeboat::runners::local::Local;
@@ -130,7 +130,7 @@ fn open_with(dir: &Path, change: impl FnOnce(&mut Local, &mut Jobs)) -> Arc<dyn 
 async fn wait(runner: &dyn Runner, handle: &Handle) -> JobStatus {
     let start = Instant::now();
     loop {
-        let status = runner.observe(handle).await.unwrap();
+        let status = observe_one(runner, handle).await.unwrap();
         if status != JobStatus::Running {
             return status;
         }
@@ -277,14 +277,14 @@ async fn a_job_is_found_again_and_not_run_twice() {
     let bench = Bench::new();
     let request = bench.request(&["echo ran >> $HOME/ran; sleep 0.7; mkdir dist; echo x > dist/a"], &["dist/a"]);
     let handle = bench.runner.dispatch(&request).await.unwrap();
-    assert_eq!(bench.runner.observe(&handle).await.unwrap(), JobStatus::Running);
+    assert_eq!(observe_one(&*bench.runner, &handle).await.unwrap(), JobStatus::Running);
     let early = bench.runner.collect(&request, &handle).await.unwrap_err();
     assert!(early.message().contains("did not succeed"));
     let again = open(bench.dir.path());
     assert_eq!(again.dispatch(&request).await.unwrap(), handle);
     assert_eq!(wait(&*again, &handle).await, JobStatus::Exited(0));
     assert_eq!(again.dispatch(&request).await.unwrap(), handle);
-    assert_eq!(again.observe(&handle).await.unwrap(), JobStatus::Exited(0));
+    assert_eq!(observe_one(&*again, &handle).await.unwrap(), JobStatus::Exited(0));
     let ran = bench.inside(&handle).join("home/ran");
     assert_eq!(fs::read_to_string(ran).unwrap(), "ran\n");
     assert_eq!(again.collect(&request, &handle).await.unwrap().artifacts.len(), 1);
@@ -314,14 +314,14 @@ async fn a_job_whose_supervisor_was_killed_is_lost_and_its_processes_end() {
     let pid = supervisor["pid"].as_i64().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     until("it is lost", || fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |s| s.contains(") Z "))).await;
-    assert_eq!(bench.runner.observe(&handle).await.unwrap(), JobStatus::Lost);
+    assert_eq!(observe_one(&*bench.runner, &handle).await.unwrap(), JobStatus::Lost);
     until("its processes end with it", || !runs(&nap(40006)) && !runs(&nap(40007))).await;
     request.attempt = 2;
     let second = bench.runner.dispatch(&request).await.unwrap();
     assert_ne!(second, handle);
     bench.runner.cancel(&second).await.unwrap();
     assert!(!runs(&nap(40006)) && !runs(&nap(40007)));
-    assert_eq!(bench.runner.observe(&second).await.unwrap(), JobStatus::Lost);
+    assert_eq!(observe_one(&*bench.runner, &second).await.unwrap(), JobStatus::Lost);
     assert!(!bench.dir.path().join("jobs").join(&second.job).exists());
 }
 
@@ -464,7 +464,7 @@ async fn handles_of_others_are_refused() {
     let bench = Bench::new();
     for job in ["../../etc", "x", "", "/tmp/x-1"] {
         let handle = Handle { runner: "here".parse().unwrap(), job: job.to_owned() };
-        assert!(bench.runner.observe(&handle).await.is_err(), "{job}");
+        assert!(observe_one(&*bench.runner, &handle).await.is_err(), "{job}");
         assert!(bench.runner.cancel(&handle).await.is_err(), "{job}");
     }
 }

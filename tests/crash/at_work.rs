@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use lifeboat::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner, blocking};
+use lifeboat::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner, RunnerFacts, blocking};
 use lifeboat::error::Result;
 use lifeboat::host::HostDisk;
-use lifeboat::model::{Label, RunnerName};
-use lifeboat::step::Exposure;
+use lifeboat::model::{Label, RunnerName, TrainNonce};
+use lifeboat::step::{Exposure, JobName};
 
 use crate::support::instant_runner::InstantRunner;
 use crate::support::kill_points::KillPoints;
@@ -58,12 +58,16 @@ impl Runner for Slow {
         self.inner.slots()
     }
 
-    async fn check(&self) -> Result<String> {
-        self.inner.check().await
+    async fn probe(&self) -> Result<RunnerFacts> {
+        self.inner.probe().await
     }
 
-    async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
-        self.inner.observe(handle).await
+    async fn find(&self, name: &JobName) -> Result<Option<Handle>> {
+        self.inner.find(name).await
+    }
+
+    async fn observe(&self, handles: &[Handle]) -> Result<Vec<JobStatus>> {
+        self.inner.observe(handles).await
     }
 
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
@@ -78,8 +82,8 @@ impl Runner for Slow {
         self.inner.cancel(handle).await
     }
 
-    async fn cancel_all(&self) -> Result<()> {
-        self.inner.cancel_all().await
+    async fn sweep(&self, train: &TrainNonce) -> Result<()> {
+        self.inner.sweep(train).await
     }
 }
 

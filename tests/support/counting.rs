@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use lifeboat::bump::SourceTree;
 use lifeboat::effects::{
     ArchiveSpec, DirEntry, Disk, DiskFile, Git, Handle, JobLog, JobReport, JobRequest, JobStatus, LockGuard, PackFiles,
-    PrivateRepo, Runner, Served, StaticFile,
+    PrivateRepo, Runner, RunnerFacts, Served, StaticFile,
 };
 use lifeboat::error::{Context as _, Result};
 use lifeboat::formats::series::Series;
-use lifeboat::model::{Ident, Label, Oid, RunnerName};
-use lifeboat::step::{Exposure, MergedAs};
+use lifeboat::model::{Ident, Label, Oid, RunnerName, TrainNonce};
+use lifeboat::step::{Exposure, JobName, MergedAs};
 
 use super::kill_points::KillPoints;
 
@@ -301,8 +301,12 @@ impl Runner for CountingRunner {
         self.inner.slots()
     }
 
-    async fn check(&self) -> Result<String> {
-        self.inner.check().await
+    async fn probe(&self) -> Result<RunnerFacts> {
+        self.inner.probe().await
+    }
+
+    async fn find(&self, name: &JobName) -> Result<Option<Handle>> {
+        self.inner.find(name).await
     }
 
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
@@ -310,8 +314,8 @@ impl Runner for CountingRunner {
         self.inner.dispatch(request).await
     }
 
-    async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
-        self.inner.observe(handle).await
+    async fn observe(&self, handles: &[Handle]) -> Result<Vec<JobStatus>> {
+        self.inner.observe(handles).await
     }
 
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
@@ -328,8 +332,8 @@ impl Runner for CountingRunner {
         self.inner.cancel(handle).await
     }
 
-    async fn cancel_all(&self) -> Result<()> {
-        self.tick("cancel_all", "")?;
-        self.inner.cancel_all().await
+    async fn sweep(&self, train: &TrainNonce) -> Result<()> {
+        self.tick("sweep", "")?;
+        self.inner.sweep(train).await
     }
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lifeboat::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
+use lifeboat::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, Runner, RunnerFacts};
 use lifeboat::error::{Context as _, Result};
-use lifeboat::model::{Label, RunnerName};
-use lifeboat::step::Exposure;
+use lifeboat::model::{Label, RunnerName, TrainNonce};
+use lifeboat::step::{Exposure, JobName};
 
 /// Writes what a job should leave into a directory of its own; a job whose directory is gone is lost.
 pub struct InstantRunner {
@@ -39,12 +39,12 @@ impl Runner for InstantRunner {
         2
     }
 
-    async fn check(&self) -> Result<String> {
-        Ok("instant".to_owned())
+    async fn probe(&self) -> Result<RunnerFacts> {
+        Ok(RunnerFacts { about: "instant".to_owned(), exposure: self.exposure() })
     }
 
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
-        let job = format!("{}-{}", request.key.0, request.attempt);
+        let job = request.name().to_string();
         let dir = self.jobs.join(&job);
         fs::create_dir_all(&dir).context("job")?;
         for artifact in &request.job.artifacts {
@@ -57,9 +57,16 @@ impl Runner for InstantRunner {
         Ok(Handle { runner: self.name.clone(), job })
     }
 
-    async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
-        let there = self.jobs.join(&handle.job).is_dir();
-        Ok(if there { JobStatus::Exited(0) } else { JobStatus::Lost })
+    async fn find(&self, name: &JobName) -> Result<Option<Handle>> {
+        let there = self.jobs.join(name.as_str()).is_dir();
+        Ok(there.then(|| Handle { runner: self.name.clone(), job: name.to_string() }))
+    }
+
+    async fn observe(&self, handles: &[Handle]) -> Result<Vec<JobStatus>> {
+        let status = |handle: &Handle| {
+            if self.jobs.join(&handle.job).is_dir() { JobStatus::Exited(0) } else { JobStatus::Lost }
+        };
+        Ok(handles.iter().map(status).collect())
     }
 
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
@@ -77,7 +84,7 @@ impl Runner for InstantRunner {
         fs::remove_dir_all(self.jobs.join(&handle.job)).context("job")
     }
 
-    async fn cancel_all(&self) -> Result<()> {
+    async fn sweep(&self, _: &TrainNonce) -> Result<()> {
         match fs::remove_dir_all(&self.jobs) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("jobs"),
             _ => Ok(()),

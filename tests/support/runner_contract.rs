@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lifeboat::effects::{Handle, JobReport, JobRequest, JobStatus, Runner};
-use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256};
-use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, StepKey};
+use lifeboat::effects::{Handle, JobReport, JobRequest, JobStatus, Runner, observe_one};
+use lifeboat::model::{ArtifactName, Secret, SecretRef, Sha256, TrainNonce};
+use lifeboat::step::{ArtifactPath, Isolation, Job, JobInput, JobName, StepKey};
 
 /// A runner without jobs.
 pub struct Fixture {
@@ -33,6 +33,7 @@ pub fn job(run: &[&str], artifacts: &[&str], (digest, source): (Sha256, PathBuf)
     };
     JobRequest {
         step: serde_json::from_str("\"build/1.2.3/x\"").unwrap(),
+        train: TrainNonce::from_bytes([7; 16]),
         key: StepKey(Sha256::of(format!("{run:?} {artifacts:?}").as_bytes())),
         attempt: 1,
         job: Job {
@@ -87,8 +88,8 @@ impl Fixture {
 async fn ended(runner: &dyn Runner, handle: &Handle) -> JobStatus {
     let start = Instant::now();
     loop {
-        let status = runner.observe(handle).await.unwrap();
-        if status != JobStatus::Running {
+        let status = observe_one(runner, handle).await.unwrap();
+        if !status.is_under_way() {
             return status;
         }
         assert!(start.elapsed() < PATIENCE, "the job does not end");
@@ -123,13 +124,17 @@ pub async fn holds(new: impl Fn(&Path) -> Fixture) {
         leaves_exactly_what_was_declared
         masks_secrets
         cancels_one_job
+        finds_a_job_by_its_name
+        says_how_many_jobs_stand_at_once
         cancels_all_jobs
         knows_no_handle_of_others
     }
 }
 
 async fn says_what_it_is(f: &Fixture) {
-    assert!(!f.runner.check().await.unwrap().is_empty());
+    let facts = f.runner.probe().await.unwrap();
+    assert!(!facts.about.is_empty());
+    assert_eq!(facts.exposure, f.runner.exposure());
     assert!(f.runner.slots() > 0);
     assert_eq!(f.runner.name(), f.again.name());
     assert_eq!(f.runner.labels(), f.again.labels());
@@ -182,7 +187,7 @@ async fn runs_one_job_for_a_key_and_an_attempt(f: &Fixture) {
     let first = text(&f.runner.collect(&request, &one).await.unwrap());
     // Asked again after its end it is the same job, and nothing runs.
     assert_eq!(f.again.dispatch(&request).await.unwrap(), one);
-    assert_eq!(f.again.observe(&one).await.unwrap(), JobStatus::Exited(0));
+    assert_eq!(observe_one(&*f.again, &one).await.unwrap(), JobStatus::Exited(0));
     assert_eq!(text(&f.again.collect(&request, &one).await.unwrap()), first);
     request.attempt = 2;
     let (second, _) = f.ended(&request).await;
@@ -248,10 +253,30 @@ async fn cancels_one_job(f: &Fixture) {
         (f.request(&["sleep 300"], &[]), f.request(&["sleep 0.5; mkdir dist; echo 1 > dist/a"], &["dist/a"]));
     let (cancelled, left) = (f.runner.dispatch(&one).await.unwrap(), f.runner.dispatch(&two).await.unwrap());
     f.again.cancel(&cancelled).await.unwrap();
-    assert_eq!(f.runner.observe(&cancelled).await.unwrap(), JobStatus::Lost);
+    assert_eq!(observe_one(&*f.runner, &cancelled).await.unwrap(), JobStatus::Lost);
     // A job that is gone is cancelled.
     f.runner.cancel(&cancelled).await.unwrap();
     assert_eq!(ended(&*f.runner, &left).await, JobStatus::Exited(0), "the other goes on");
+}
+
+async fn finds_a_job_by_its_name(f: &Fixture) {
+    let request = f.request(&["sleep 0.3"], &[]);
+    assert_eq!(f.runner.find(&request.name()).await.unwrap(), None, "nobody dispatched it");
+    let handle = f.runner.dispatch(&request).await.unwrap();
+    assert_eq!(f.again.find(&request.name()).await.unwrap(), Some(handle.clone()));
+    assert_eq!(ended(&*f.runner, &handle).await, JobStatus::Exited(0));
+    assert_eq!(f.again.find(&request.name()).await.unwrap(), Some(handle.clone()), "it ended, and is there");
+    f.runner.cancel(&handle).await.unwrap();
+    assert_eq!(f.again.find(&request.name()).await.unwrap(), None);
+}
+
+async fn says_how_many_jobs_stand_at_once(f: &Fixture) {
+    let (well, badly) = (f.request(&["true"], &[]), f.request(&["exit 3"], &[]));
+    let gone = Handle { runner: f.runner.name().clone(), job: JobName::of(&well.train, well.key, 9).to_string() };
+    let handles = [f.ended(&badly).await.0, gone, f.ended(&well).await.0];
+    let seen = f.again.observe(&handles).await.unwrap();
+    assert_eq!(seen, [JobStatus::Exited(3), JobStatus::Lost, JobStatus::Exited(0)]);
+    assert_eq!(f.again.observe(&[]).await.unwrap(), []);
 }
 
 async fn cancels_all_jobs(f: &Fixture) {
@@ -260,20 +285,23 @@ async fn cancels_all_jobs(f: &Fixture) {
     let before = text(&f.left(&done).await);
     let handles = [f.runner.dispatch(&running).await.unwrap(), f.runner.dispatch(&done).await.unwrap()];
     // As after a crash: no handle is known.
-    f.again.cancel_all().await.unwrap();
+    f.again.sweep(&running.train).await.unwrap();
     for handle in &handles {
-        assert_eq!(f.runner.observe(handle).await.unwrap(), JobStatus::Lost, "{handle:?}");
+        assert_eq!(observe_one(&*f.runner, handle).await.unwrap(), JobStatus::Lost, "{handle:?}");
     }
     assert_ne!(text(&f.left(&done).await), before, "it runs anew");
-    f.again.cancel_all().await.unwrap();
-    f.again.cancel_all().await.unwrap();
+    f.again.sweep(&running.train).await.unwrap();
+    f.again.sweep(&running.train).await.unwrap();
 }
 
 async fn knows_no_handle_of_others(f: &Fixture) {
     for job in ["../../etc", "x", "", "/tmp/x-1"] {
         let handle = Handle { runner: f.runner.name().clone(), job: job.to_owned() };
         let lost = |status: &JobStatus| *status == JobStatus::Lost;
-        assert!(f.runner.observe(&handle).await.is_ok_and(|s| lost(&s)) || f.runner.observe(&handle).await.is_err());
+        assert!(
+            observe_one(&*f.runner, &handle).await.is_ok_and(|s| lost(&s))
+                || observe_one(&*f.runner, &handle).await.is_err()
+        );
         assert!(f.runner.cancel(&handle).await.is_err(), "{job}");
     }
 }

@@ -5,12 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use lifeboat::effects::{Effects, Handle, JobLog, JobReport, JobRequest, JobStatus, Runner};
+use lifeboat::effects::{Effects, Handle, JobLog, JobReport, JobRequest, JobStatus, Runner, RunnerFacts};
 use lifeboat::engine::Ended;
 use lifeboat::error::Result;
 use lifeboat::host::HostDisk;
-use lifeboat::model::{Label, RunnerName};
-use lifeboat::step::Exposure;
+use lifeboat::model::{Label, RunnerName, TrainNonce};
+use lifeboat::step::{Exposure, JobName};
 
 use crate::support::instant_runner::InstantRunner;
 use crate::support::kill_points::KillPoints;
@@ -65,8 +65,12 @@ impl Runner for SlowRunner {
         self.slots
     }
 
-    async fn check(&self) -> Result<String> {
-        self.inner.check().await
+    async fn probe(&self) -> Result<RunnerFacts> {
+        self.inner.probe().await
+    }
+
+    async fn find(&self, name: &JobName) -> Result<Option<Handle>> {
+        self.inner.find(name).await
     }
 
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
@@ -78,19 +82,22 @@ impl Runner for SlowRunner {
         Ok(Handle { runner: self.name.clone(), job: handle.job })
     }
 
-    async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
+    async fn observe(&self, handles: &[Handle]) -> Result<Vec<JobStatus>> {
         let mut seen = self.seen.lock().unwrap();
-        if self.loses {
+        let status = |handle: &Handle| {
+            if self.loses {
+                seen.now.remove(&handle.job);
+                return JobStatus::Lost;
+            }
+            let Some(asked) = seen.now.get_mut(&handle.job) else { return JobStatus::Lost };
+            *asked += 1;
+            if *asked < ASKED {
+                return JobStatus::Running;
+            }
             seen.now.remove(&handle.job);
-            return Ok(JobStatus::Lost);
-        }
-        let Some(asked) = seen.now.get_mut(&handle.job) else { return Ok(JobStatus::Lost) };
-        *asked += 1;
-        if *asked < ASKED {
-            return Ok(JobStatus::Running);
-        }
-        seen.now.remove(&handle.job);
-        Ok(JobStatus::Exited(0))
+            JobStatus::Exited(0)
+        };
+        Ok(handles.iter().map(status).collect())
     }
 
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
@@ -105,8 +112,8 @@ impl Runner for SlowRunner {
         self.inner.cancel(handle).await
     }
 
-    async fn cancel_all(&self) -> Result<()> {
-        self.inner.cancel_all().await
+    async fn sweep(&self, train: &TrainNonce) -> Result<()> {
+        self.inner.sweep(train).await
     }
 }
 

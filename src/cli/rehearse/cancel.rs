@@ -38,15 +38,18 @@ pub(super) async fn clear_killed(place: &LocalProject, dir: &TrainDir) -> Result
     if place.disk.entry(dir.path()).context(format!("cannot look at `{}`", dir.path().display()))?.is_none() {
         return Ok(());
     }
-    for runner in &place.effects_in(dir, Arc::new(NoProgress))?.runners {
-        runner.cancel_all().await?;
-    }
     let nonce = killed(place, dir).map_err(|e| {
         e.context("cannot find out what the last dry run left in staging").hint(format!(
             "clear the stores' staging areas of dry runs by hand, then remove `{}`",
             dir.path().display()
         ))
     })?;
+    // One that was not adopted has started no job.
+    if let Some(nonce) = &nonce {
+        for runner in &place.effects_in(dir, Arc::new(NoProgress))?.runners {
+            runner.sweep(nonce).await?;
+        }
+    }
     clear_staging(place, nonce.as_ref()).await?;
     remove(place, dir.path())
 }

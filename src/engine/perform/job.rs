@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Acting;
-use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking};
+use crate::effects::{Handle, JobReport, JobRequest, JobStatus, ProgressEvent, Runner, blocking, observe_one};
 use crate::engine::PlanInputs;
 use crate::engine::runner_pool::no_runner;
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -37,6 +37,7 @@ pub(super) async fn run(acting: &Acting<'_>, job: &Job, inputs: Vec<JobInput>, b
     };
     let mut request = JobRequest {
         step: acting.step.id.clone(),
+        train: acting.train.nonce()?,
         key: acting.step.key,
         attempt: acting.attempt,
         job: job.clone(),
@@ -46,7 +47,7 @@ pub(super) async fn run(acting: &Acting<'_>, job: &Job, inputs: Vec<JobInput>, b
     };
     let runner = acting.runner.clone().ok_or_else(|| no_runner(&job.labels))?;
     if let StepStatus::Waiting(handle) = before {
-        if *runner.name() == handle.runner && runner.observe(handle).await? != JobStatus::Lost {
+        if *runner.name() == handle.runner && observe_one(&*runner, handle).await? != JobStatus::Lost {
             return wait(acting, &*runner, &request, handle.clone()).await;
         }
         // The job is gone with its runner or its machine: this is a new attempt, recorded as one.
@@ -75,9 +76,9 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
     }
     let mut pause = Duration::from_millis(5);
     let status = loop {
-        match runner.observe(&handle).await? {
-            JobStatus::Running => {}
-            ended => break ended,
+        let status = observe_one(runner, &handle).await?;
+        if !status.is_under_way() {
+            break status;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 3 / 2).min(SLOWEST_POLL);
@@ -95,7 +96,7 @@ async fn wait(acting: &Acting<'_>, runner: &dyn Runner, request: &JobRequest, ha
         JobStatus::Lost => {
             return Err(Error::transient(format!("runner `{}` {LOST}", runner.name())));
         }
-        JobStatus::Running => "the job did not end".to_owned(),
+        JobStatus::Queued | JobStatus::Running => "the job did not end".to_owned(),
     };
     Err(failed(acting, runner, request, &handle, what).await)
 }

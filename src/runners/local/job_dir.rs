@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::error::{Context as _, Error, Result};
+use crate::step::JobName;
 
-/// `<jobs>/<key>-<attempt>/`, readable by its owner only.
+/// `<jobs>/<name>/`, readable by its owner only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct JobDir {
     dir: PathBuf,
@@ -21,12 +22,13 @@ impl JobDir {
     /// # Errors
     /// A name that this runner did not give: it could lead elsewhere.
     pub(super) fn new(jobs: &Path, name: &str) -> Result<Self> {
-        let ours = name.split_once('-').is_some_and(|(key, attempt)| {
+        // `<step key>-<attempt>`: a train that was begun by an older version has such jobs.
+        let is_old = name.split_once('-').is_some_and(|(key, attempt)| {
             key.len() == 64
                 && key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
                 && attempt.parse::<u32>().is_ok_and(|n| n.to_string() == attempt)
         });
-        if !ours {
+        if JobName::parse(name).is_none() && !is_old {
             return Err(Error::fatal(format!("`{}` is not a job of a local runner", crate::model::escape(name)))
                 .hint("its record in the journal is broken, or of another runner"));
         }

@@ -28,11 +28,11 @@ use self::job_dir::{JobDir, create_private_dir};
 use self::process::Identity;
 use self::supervisor::{JobExit, Orders, READY};
 use crate::adapter::{Adapter, Around, Jobs, RunnerTable, Settings, Spec};
-use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, blocking};
+use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, RunnerFacts, blocking};
 use crate::error::{Context as _, Error, Result};
-use crate::model::{Label, RunnerName};
+use crate::model::{Label, RunnerName, TrainNonce};
 use crate::sandbox::{BELOW_HOME, HiddenPaths, Sandbox, SandboxView};
-use crate::step::{Exposure, Isolation};
+use crate::step::{Exposure, Isolation, JobName};
 use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
 /// `PATH` of jobs unless the recipe passes or sets another.
@@ -136,6 +136,10 @@ impl Settings<dyn Runner> for Local {
 type Environment = BTreeMap<String, String>;
 
 impl LocalRunner {
+    fn handle(&self, name: &JobName) -> Handle {
+        Handle { runner: self.name.clone(), job: name.to_string() }
+    }
+
     fn job(&self, handle: &Handle) -> Result<JobDir> {
         if handle.runner != self.name {
             return Err(Error::fatal(format!("runner `{}` was asked for a job of `{}`", self.name, handle.runner)));
@@ -294,10 +298,6 @@ fn passed(
     if below.is_dir() { Ok(below.display().to_string()) } else { found }
 }
 
-fn job_name(request: &JobRequest) -> String {
-    format!("{}-{}", request.key.0.hex(), request.attempt)
-}
-
 /// What the files in a job's directory say of it.
 fn status(job: &JobDir) -> Result<JobStatus> {
     if let Some(ended) = ended(job)? {
@@ -346,9 +346,8 @@ fn end(job: &JobDir) -> Result<()> {
 
 /// Ends the older attempts of a job and removes their files, all but their logs.
 fn end_older(jobs: &Path, request: &JobRequest) -> Result<()> {
-    let key = request.key.0.hex();
-    for attempt in 1..request.attempt {
-        let job = JobDir::new(jobs, &format!("{key}-{attempt}"))?;
+    for older in request.older() {
+        let job = JobDir::new(jobs, older.as_str())?;
         if job.dir().exists() {
             end(&job)?;
             job.remove_files()?;
@@ -391,7 +390,7 @@ impl Runner for LocalRunner {
         self.slots
     }
 
-    async fn check(&self) -> Result<String> {
+    async fn probe(&self) -> Result<RunnerFacts> {
         blocking(|| {
             create_private_dir(&self.jobs)?;
             Identity::own().map(drop).ok_or_else(|| {
@@ -405,15 +404,13 @@ impl Runner for LocalRunner {
         let kept = HiddenPaths::new(&self.hidden, &self.read);
         blocking(|| self.read.iter().try_for_each(|path| self.may_read(path, &kept)))?;
         let labels: Vec<&str> = self.labels.iter().map(Label::as_str).collect();
-        Ok(format!(
-            "this machine; {}; labels: {}; {isolated}",
-            crate::model::counted(self.slots, "slot"),
-            labels.join(" ")
-        ))
+        let slots = crate::model::counted(self.slots, "slot");
+        let about = format!("this machine; {slots}; labels: {}; {isolated}", labels.join(" "));
+        Ok(RunnerFacts { about, exposure: self.exposure() })
     }
 
     async fn dispatch(&self, request: &JobRequest) -> Result<Handle> {
-        let handle = Handle { runner: self.name.clone(), job: job_name(request) };
+        let handle = self.handle(&request.name());
         let job = self.job(&handle)?;
         // Found out first: a job that cannot be isolated should not leave a directory.
         self.sandbox().await.map_err(|e| e.detail(format!("step: {}", request.step)))?;
@@ -437,9 +434,16 @@ impl Runner for LocalRunner {
         Ok(handle)
     }
 
-    async fn observe(&self, handle: &Handle) -> Result<JobStatus> {
-        let job = self.job(handle)?;
-        blocking(|| status(&job))
+    async fn find(&self, name: &JobName) -> Result<Option<Handle>> {
+        let handle = self.handle(name);
+        let job = self.job(&handle)?;
+        let status = blocking(|| status(&job))?;
+        Ok((status != JobStatus::Lost).then_some(handle))
+    }
+
+    async fn observe(&self, handles: &[Handle]) -> Result<Vec<JobStatus>> {
+        let jobs = handles.iter().map(|handle| self.job(handle)).collect::<Result<Vec<_>>>()?;
+        blocking(|| jobs.iter().map(status).collect())
     }
 
     async fn collect(&self, request: &JobRequest, handle: &Handle) -> Result<JobReport> {
@@ -469,7 +473,8 @@ impl Runner for LocalRunner {
         })
     }
 
-    async fn cancel_all(&self) -> Result<()> {
+    // The directory is of this train alone.
+    async fn sweep(&self, _train: &TrainNonce) -> Result<()> {
         blocking(|| {
             let jobs = JobDir::all(&self.jobs)?;
             // What runs is ended before anything is removed: one tree that cannot be removed leaves no job running.

@@ -257,7 +257,7 @@ async fn a_job_sees_no_process_but_its_own() {
     assert!(runs(&nap(40101)), "the other job was killed");
     let kept = machine.train().join("jobs").join(&theirs.job).join("inside/work/top/dist/a");
     assert_eq!(fs::read_to_string(kept).unwrap(), "true\n");
-    runner.cancel_all().await.unwrap();
+    runner.sweep(&all.train).await.unwrap();
     assert!(!runs(&nap(40101)));
 }
 
