@@ -29,6 +29,7 @@ mod rehearse;
 mod remote_trains;
 mod render;
 mod restore;
+mod runners_seen;
 mod ship;
 mod status;
 mod surroundings;

@@ -31,8 +31,12 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let gathered = gather::gather(&place.config, &args.file, place.root(), &to, &*place.disk, &*place.clock)?;
     let plan = plan(&place.config, &gathered.snapshot, &gathered.request)?;
     let warnings = super::ship::hidden(&place.config, &to)?;
+    let runners = super::runners_seen::look(&place, &plan)?;
     let times = upload_times::text(&place.config, &gathered.snapshot);
     out.result(text(&plan, &args.file, &times)?, &plan)?;
+    for runner in runners {
+        out.note(&format!("\n{runner}"));
+    }
     for warning in warnings {
         out.note(&format!("\n! {warning}"));
     }

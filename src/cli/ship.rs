@@ -189,6 +189,7 @@ fn adopt_file(place: &LocalProject, file: &Path, args: &Args, progress: Arc<dyn 
     let plan = crate::plan::plan(&place.config, &gathered.snapshot, &gathered.request)?;
     // What is only a warning is said again when it is staged.
     hidden(&place.config, &to)?;
+    super::runners_seen::look(place, &plan)?;
     super::plan::same_plan(&plan.id()?, args.plan)?;
     let effects = place.effects(&plan.train, progress)?;
     let train = adopt(place, &effects, &place.dir(&plan.train), &plan, &gathered)?;

@@ -24,8 +24,8 @@ use crate::config::{Config, TemplateSet, TrainRequest};
 use crate::error::{Error, Result};
 use crate::formats::canonical;
 use crate::model::{
-    Advisory, AdvisoryId, BranchName, Destination, LineKind, Oid, Pin, ProjectName, Receiver, RemoteName, Sha256,
-    StoreName, TagName, TrainName, escape,
+    Advisory, AdvisoryId, BranchName, Destination, Label, LineKind, Oid, Pin, ProjectName, Receiver, RemoteName,
+    Sha256, StoreName, TagName, TrainName, escape,
 };
 use crate::site;
 use crate::snapshot::{Fact, PatchFacts, Snapshot};
@@ -366,7 +366,24 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         steps: sketch.finish(),
     };
     check(&plan)?;
+    labels_are_there(config, &plan)?;
     Ok(plan)
+}
+
+/// Refuses a job whose labels no runner has.
+fn labels_are_there(config: &Config, plan: &Plan) -> Result<()> {
+    let has = |labels: &[Label]| config.runners.iter().any(|r| labels.iter().all(|l| r.labels.contains(l)));
+    let mut jobs = plan.steps.iter().filter_map(|step| Some((&step.id, step.step.job()?)));
+    let Some((step, job)) = jobs.find(|(_, job)| !has(&job.labels)) else { return Ok(()) };
+    let words = |labels: &[Label]| labels.iter().map(Label::as_str).collect::<Vec<_>>().join(" ");
+    let error = Error::input(format!("no runner has all labels of `{step}`: {}", words(&job.labels)));
+    let error = config
+        .runners
+        .iter()
+        .fold(error, |error, runner| error.detail(format!("runner `{}` has: {}", runner.name, words(&runner.labels))));
+    Err(error
+        .hint("add a `[[runner]]` with these labels, or the labels to one that has what they mean; `lifeboat doctor` lists both")
+        .hint("or leave the target out of this train"))
 }
 
 #[cfg(test)]
