@@ -17,6 +17,7 @@ scale fold
 scale finish "$dir/train"
 scale ship "$dir/train"
 scale sandbox
+scale schedule
 
 head -c "${gib}G" /dev/urandom >"$dir/big.bin"
 scale hash "$dir/big.bin"

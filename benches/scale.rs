@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use lifeboat::effects::{ArchiveSpec, Area, Git as _, Objects, PrivateRepo};
 use lifeboat::engine::Next;
+use lifeboat::engine::schedule::{Fitting, RunnerStanding, RunnerState, WaitingJob, assign, candidates};
 use lifeboat::formats::openpgp::hash_reader;
 use lifeboat::git::{GitProgram, LocalGit};
 use lifeboat::host::HostDisk;
@@ -48,9 +49,10 @@ fn main() {
             memory(&format!("copy {file} into objects and a store"), || copying(Path::new(file), Path::new(dir)))
         }
         ["sandbox"] => sandboxed(),
+        ["schedule"] => scheduling(),
         ["archive", repo, commit] => memory(&format!("archive {commit}"), || archiving(Path::new(repo), commit)),
         _ => println!(
-            "usage: cargo bench --bench scale -- plan | builds | fold | finish DIR | ship DIR | hash FILE | copy FILE DIR | sandbox | archive REPO COMMIT"
+            "usage: cargo bench --bench scale -- plan | builds | fold | finish DIR | ship DIR | hash FILE | copy FILE DIR | sandbox | schedule | archive REPO COMMIT"
         ),
     }
 }
@@ -70,6 +72,43 @@ fn timed(runs: usize, mut work: impl FnMut()) -> (Duration, Duration) {
 
 fn ms(d: Duration) -> f64 {
     d.as_secs_f64() * 1e3
+}
+
+/// Which job starts where, while 10,000 jobs wait for five runners: each time that a job ends, until all have started.
+fn scheduling() {
+    const JOBS: usize = 10_000;
+    let fitting: [Fitting; 4] = [vec![0, 1, 2, 3, 4], vec![0, 1], vec![2], vec![3, 4]];
+    let standing = [RunnerStanding::default(); 5];
+    let mut waiting: Vec<WaitingJob> = (0..JOBS)
+        .map(|id| WaitingJob { id, kind: id % 4, expected_ms: 60_000 + (id as u64 * 7919) % 2_400_000 })
+        .collect();
+    waiting.sort_by_key(|job| std::cmp::Reverse(job.expected_ms));
+    let mut runners: Vec<RunnerState> = [(64, 1.0), (32, 2.0), (16, 0.5), (48, 1.3), (96, 0.8)]
+        .map(|(slots, speed)| RunnerState { slots, speed, busy_ms: Vec::new() })
+        .into();
+    let (mut took, mut decisions) = (Duration::ZERO, 0_u32);
+    while !waiting.is_empty() {
+        let start = Instant::now();
+        let kinds: Vec<Fitting> = fitting.iter().map(|kind| candidates(kind, &[], &standing)).collect();
+        let assigned = assign(&waiting, &kinds, &runners);
+        took += start.elapsed();
+        decisions += 1;
+        let started: std::collections::BTreeSet<usize> = assigned.iter().map(|a| a.id).collect();
+        for job in waiting.iter().filter(|job| started.contains(&job.id)) {
+            let on = assigned.iter().find(|a| a.id == job.id).unwrap().runner;
+            let left = runners[on].duration_ms(job.expected_ms) as u64;
+            runners[on].busy_ms.push(left);
+        }
+        waiting.retain(|job| !started.contains(&job.id));
+        // The next job ends.
+        let next = runners.iter().flat_map(|r| r.busy_ms.iter().copied()).min().unwrap();
+        for runner in &mut runners {
+            runner.busy_ms.iter_mut().for_each(|left| *left -= next);
+            runner.busy_ms.retain(|left| *left > 0);
+        }
+    }
+    let mean = ms(took) / f64::from(decisions);
+    println!("schedule of {JOBS} jobs on 5 runners: {decisions} decisions, {mean:.3} ms each on average");
 }
 
 /// The most memory that this process ever held, in MiB.
@@ -125,7 +164,7 @@ fn builds() {
             break;
         }
         let (step, key) = (planned.id.clone(), planned.key);
-        let started = Event::Started { step: step.clone(), key, attempt: 1 };
+        let started = Event::Started { step: step.clone(), key, attempt: 1, runner: None };
         let succeeded = Event::Succeeded { step, key, outcome: made::outcome(&planned.step).into() };
         for event in [started, succeeded] {
             let Next::Run(ready) = made::next(&state, request.date) else { panic!("nothing is ready") };
@@ -173,7 +212,7 @@ fn folding() {
             break;
         }
         let (step, key) = (prepare.id.clone(), prepare.key);
-        events.push(Event::Started { step: step.clone(), key, attempt });
+        events.push(Event::Started { step: step.clone(), key, attempt, runner: None });
         let error = "error: the runner's disk is full\n\nhint: free some space".to_owned();
         events.push(Event::Failed { step, key, class: FailureClass::Transient, error, retry_at: Some(at) });
     }

@@ -148,6 +148,13 @@ impl Error {
         self
     }
 
+    /// Puts more after the message: `message more`.
+    #[must_use]
+    pub fn followed_by(mut self, more: impl fmt::Display) -> Self {
+        self.message = format!("{} {more}", self.message);
+        self
+    }
+
     /// Says which part of a destination this is about.
     #[must_use]
     pub fn of(mut self, part: Part) -> Self {

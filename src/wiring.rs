@@ -77,6 +77,7 @@ pub fn effects(
         disk: around.disk,
         git: Arc::new(LocalGit::new(program)),
         runners,
+        leases: config.runners.iter().filter_map(|r| Some((r.name.clone(), r.lease?))).collect(),
         stores: to.stores,
         forges,
         remotes: to.remotes,

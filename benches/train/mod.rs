@@ -114,7 +114,7 @@ pub(crate) fn everything(graph: &Graph, now: Timestamp, attempts: impl Fn(&StepI
             out.push(Event::Approved { approval: Box::new(made::approval(graph.id(), 0, expires)) });
         }
         let (step, key) = (planned.id.clone(), planned.key);
-        out.push(Event::Started { step: step.clone(), key, attempt: attempts(&step) + 1 });
+        out.push(Event::Started { step: step.clone(), key, attempt: attempts(&step) + 1, runner: None });
         out.push(Event::Succeeded { step, key, outcome: made::outcome(&planned.step).into() });
     }
     out

@@ -13,7 +13,7 @@ use crate::engine::index::{IndexWriter, ReleaseHistory};
 use crate::engine::truncated_journal::nothing_is_public_yet;
 use crate::engine::{Train, branch_holds};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Event, State, StepStatus};
+use crate::journal::{Event, State};
 use crate::model::{RunnerName, StoreName, TrainName};
 
 /// Abandon a train before anything of it is public
@@ -113,11 +113,11 @@ async fn end_jobs(effects: &Effects, state: &State) -> Vec<Jobs> {
         jobs.push(Jobs { runner: runner.name().clone(), not_ended: ended.err().map(|e| e.message().to_owned()) });
     }
     for i in 0..state.graph().len() {
-        if let StepStatus::Waiting(handle) = &state.at(i).status
-            && jobs.iter().all(|j| j.runner != handle.runner)
-        {
-            let not_ended = Some("the configuration has no such runner now".to_owned());
-            jobs.push(Jobs { runner: handle.runner.clone(), not_ended });
+        for job in &state.at(i).jobs {
+            if jobs.iter().all(|j| j.runner != job.runner) {
+                let not_ended = Some("the configuration has no such runner now".to_owned());
+                jobs.push(Jobs { runner: job.runner.clone(), not_ended });
+            }
         }
     }
     jobs

@@ -82,9 +82,13 @@ fn holders(place: &LocalProject, name: &TrainName, records: &[Record]) -> Result
 fn line(record: &Record) -> String {
     let what = match &record.what {
         Event::PlanAdopted { plan, .. } => format!("adopted plan {}", plan.0.short()),
+        Event::Started { step, attempt, runner: Some(runner), .. } if *attempt > 1 => {
+            format!("started   {step} (attempt {attempt}, for runner {runner})")
+        }
         Event::Started { step, attempt, .. } if *attempt > 1 => format!("started   {step} (attempt {attempt})"),
         Event::Started { step, .. } => format!("started   {step}"),
         Event::Waiting { step, handle, .. } => format!("waiting   {step} on runner {}", handle.runner),
+        Event::JobEnded { step, runner, end, .. } => format!("job ended {step} on runner {runner}: {}", end.about()),
         Event::Succeeded { step, .. } => format!("succeeded {step}"),
         Event::Failed { step, error, .. } => format!("failed    {step}: {}", error.lines().next().unwrap_or_default()),
         Event::Deferred { step, reason, .. } => format!("deferred  {step}: {reason}"),

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use self::moving::Moving;
 use super::paint;
 use crate::effects::{Progress, ProgressEvent, Transfers};
-use crate::model::StoreName;
+use crate::model::{RunnerName, StoreName};
 use crate::step::StepId;
 
 /// How many running steps a heartbeat names.
@@ -66,11 +66,25 @@ struct Table {
     running: BTreeMap<StepId, Running>,
     took: Vec<(StepId, Duration)>,
     moving: BTreeMap<StoreName, Moving>,
+    /// How many steps there are, and how many of them succeeded.
+    steps: (usize, usize),
+    jobs: Option<Jobs>,
 }
 
 struct Running {
     since: Instant,
     log: Option<PathBuf>,
+    /// Where its job runs, and how long that is expected to take.
+    on: Option<(RunnerName, Option<Duration>)>,
+}
+
+/// How far the jobs of the train are, as it was last said.
+#[derive(Clone, Copy)]
+struct Jobs {
+    running: usize,
+    waiting: usize,
+    /// When all should have ended, if that is known.
+    until: Option<Instant>,
 }
 
 impl Table {
@@ -78,29 +92,56 @@ impl Table {
     fn take(&mut self, event: &ProgressEvent) -> Option<Duration> {
         match event {
             ProgressEvent::Started(id) => {
-                self.running.insert(id.clone(), Running { since: Instant::now(), log: None });
+                self.running.insert(id.clone(), Running { since: Instant::now(), log: None, on: None });
                 None
             }
-            ProgressEvent::Working(id, log) => {
-                self.running.get_mut(id)?.log = Some(log.clone());
+            ProgressEvent::Working { step, log, runner, expected } => {
+                let running = self.running.get_mut(step)?;
+                (running.log, running.on) = (log.clone(), Some((runner.clone(), *expected)));
+                None
+            }
+            ProgressEvent::Planned { total, done } => {
+                self.steps = (*total, *done);
+                None
+            }
+            ProgressEvent::Jobs { running, waiting, left } => {
+                let (running, waiting, until) = (*running, *waiting, left.map(|left| Instant::now() + left));
+                self.jobs = Some(Jobs { running, waiting, until });
                 None
             }
             ProgressEvent::Succeeded(id) | ProgressEvent::Deferred(id, _) | ProgressEvent::Failed(id, _) => {
+                self.steps.1 += usize::from(matches!(event, ProgressEvent::Succeeded(_)));
                 let took = self.running.remove(id)?.since.elapsed();
                 self.took.push((id.clone(), took));
                 Some(took)
             }
             ProgressEvent::Ended => {
+                self.jobs = None;
                 self.running.clear();
                 None
             }
-            ProgressEvent::Planned { .. } | ProgressEvent::Note(_) => None,
+            ProgressEvent::Moved(..) | ProgressEvent::Note(_) => None,
         }
     }
 
     /// How far the transfers are, a line for each store to or from which something moves.
     fn moving(&mut self) -> Vec<String> {
         self.moving.iter_mut().filter_map(|(store, moving)| moving.look(store)).collect()
+    }
+
+    /// How far all of it is, where jobs take long.
+    fn whole(&self) -> Option<String> {
+        let Jobs { running, waiting, until } = self.jobs?;
+        if running + waiting == 0 {
+            return None;
+        }
+        let left = until.and_then(|until| until.checked_duration_since(Instant::now()));
+        let ends = |left: Duration| Some((left, jiff::Timestamp::now().checked_add(left).ok()?));
+        let expected = left
+            .and_then(ends)
+            .map(|(left, at)| format!("; about {} more, until {}", spent(left), crate::model::utc(at)));
+        let ((total, done), expected) = (self.steps, expected.unwrap_or_default());
+        Some(format!("so far    {done} of {total} steps done; jobs: {running} run, {waiting} wait{expected}"))
     }
 
     /// The lines of a heartbeat: what has run longest comes first.
@@ -110,9 +151,18 @@ impl Table {
         running.sort_by_key(|(_, r)| r.since);
         let line = |(id, r): &(&StepId, &Running)| {
             let log = r.log.as_ref().map(|p| format!(", log: {}", p.display())).unwrap_or_default();
-            format!("running   {id} for {}{log}", spent(r.since.elapsed()))
+            let (on, about) = match &r.on {
+                Some((runner, expected)) => {
+                    let about = expected.map(|e| format!(" of about {}", spent(e))).unwrap_or_default();
+                    (format!(" on {runner}"), about)
+                }
+                None => Default::default(),
+            };
+            format!("running   {id}{on} for {}{about}{log}", spent(r.since.elapsed()))
         };
-        let mut lines: Vec<String> = running.iter().take(NAMED).map(line).collect();
+        let whole = self.whole();
+        let mut lines: Vec<String> = whole.into_iter().collect();
+        lines.extend(running.iter().take(NAMED).map(line));
         if running.len() > NAMED {
             lines.push(format!("running   and {} more", running.len() - NAMED));
         }
@@ -243,6 +293,7 @@ impl Show for Bar {
                 self.display(true);
             }
             ProgressEvent::Started(id) => self.bar.set_message(id.to_string()),
+            ProgressEvent::Working { step, runner, .. } => self.bar.set_message(format!("{step} on {runner}")),
             ProgressEvent::Succeeded(_) => self.bar.inc(1),
             ProgressEvent::Ended => self.display(false),
             _ => {}
@@ -272,8 +323,15 @@ impl Show for Lines {
 fn line(event: &ProgressEvent, took: Option<Duration>, verbose: bool) -> Option<String> {
     let took = took.map(|t| format!(" in {}", spent(t))).unwrap_or_default();
     match event {
-        ProgressEvent::Planned { .. } | ProgressEvent::Started(_) | ProgressEvent::Ended => None,
-        ProgressEvent::Working(id, log) => verbose.then(|| format!("log       {id}: {}", log.display())),
+        ProgressEvent::Planned { .. }
+        | ProgressEvent::Started(_)
+        | ProgressEvent::Jobs { .. }
+        | ProgressEvent::Ended => None,
+        ProgressEvent::Working { step, log: Some(log), runner, .. } if verbose => {
+            Some(format!("log       {step} on {runner}: {}", log.display()))
+        }
+        ProgressEvent::Working { .. } => None,
+        ProgressEvent::Moved(id, why) => Some(format!("moved     {id}: {why}")),
         ProgressEvent::Succeeded(id) => Some(format!("done      {id}{took}")),
         ProgressEvent::Deferred(id, why) => Some(format!("deferred  {id}{took}: {why}")),
         ProgressEvent::Failed(id, why) => Some(format!("failed    {id}{took}: {why}")),
@@ -299,13 +357,19 @@ mod tests {
         for n in 0..6 {
             table.take(&ProgressEvent::Started(id(n)));
         }
-        table.take(&ProgressEvent::Working(id(0), PathBuf::from("/jobs/a/log")));
+        let (runner, log) = (RunnerName::new("mac-mini").unwrap(), Some(PathBuf::from("/jobs/a/log")));
+        let expected = Some(Duration::from_secs(540));
+        table.take(&ProgressEvent::Working { step: id(0), log, runner, expected });
         let lines = table.beat();
         assert_eq!(lines.len(), 5);
-        assert_eq!(lines[0], "running   build/main/t0 for 0.0 s, log: /jobs/a/log");
+        assert_eq!(lines[0], "running   build/main/t0 on mac-mini for 0.0 s of about 9 min 00 s, log: /jobs/a/log");
         assert_eq!(lines[4], "running   and 2 more");
         assert!(table.take(&ProgressEvent::Succeeded(id(0))).is_some());
         assert!(table.beat().iter().all(|l| !l.contains("t0")), "what ended runs no longer");
+        table.take(&ProgressEvent::Planned { total: 9, done: 3 });
+        table.take(&ProgressEvent::Jobs { running: 5, waiting: 2, left: Some(Duration::from_secs(700)) });
+        let whole = table.beat().remove(0);
+        assert!(whole.starts_with("so far    3 of 9 steps done; jobs: 5 run, 2 wait; about 11 min"), "{whole}");
         table.take(&ProgressEvent::Ended);
         assert_eq!(table.beat(), Vec::<String>::new());
         assert_eq!(table.took.len(), 1);

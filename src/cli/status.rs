@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::project::{LocalProject, TrainStatus};
 use super::{Global, Output};
 use crate::error::Result;
-use crate::journal::{Outage, State, StepStatus, SwitchedOff, TrainState};
+use crate::journal::{Outage, Quarantined, RunnerDown, State, StepJob, StepStatus, SwitchedOff, TrainState};
 use crate::model::{BranchName, PersonId, TrainName, escape};
 use crate::step::StepId;
 use crate::trust::Approval;
@@ -37,6 +37,10 @@ struct TrainReport {
     lapsed: Vec<String>,
     steps: Vec<StepReport>,
     down: Vec<Outage>,
+    /// Runners that did not answer when they were last given a job.
+    runners_down: Vec<RunnerDown>,
+    /// Runners that get no new jobs while another one fits.
+    quarantined: Vec<Quarantined>,
     workflows_off: Vec<SwitchedOff>,
     /// The command by which a clone gets the released commits.
     fetch: Option<String>,
@@ -116,6 +120,8 @@ fn report(place: &LocalProject, seen: &TrainStatus) -> TrainReport {
         lapsed: lapsed(state),
         steps: (0..state.graph().len()).map(|i| step_report(state, i)).collect(),
         down: state.outages(),
+        runners_down: state.runners_down(),
+        quarantined: state.quarantined(),
         workflows_off: state.switched_off(),
         fetch: place.fetch(state),
         next: place.advice(state, &approved_by, seen.now),
@@ -158,7 +164,7 @@ fn step_report(state: &State, i: usize) -> StepReport {
     let (status, detail) = match &stands.status {
         StepStatus::Pending => ("pending", None),
         StepStatus::Started => ("started", None),
-        StepStatus::Waiting(handle) => ("waiting", Some(format!("runner {}", handle.runner))),
+        StepStatus::Waiting(_) => ("waiting", Some(on_runners(&stands.jobs))),
         StepStatus::Succeeded(_) => ("succeeded", None),
         StepStatus::Failed { error, .. } => ("failed", Some(error.clone())),
         StepStatus::Deferred(reason) => ("deferred", Some(reason.clone())),
@@ -171,6 +177,12 @@ fn step_report(state: &State, i: usize) -> StepReport {
         detail,
         required: !step.deferrable,
     }
+}
+
+/// Where a step's jobs are: `runner a`, or `runner a, runner b`.
+fn on_runners(jobs: &[StepJob]) -> String {
+    let names: Vec<String> = jobs.iter().map(|job| format!("runner {}", job.runner)).collect();
+    names.join(", ")
 }
 
 fn text(r: &TrainReport, every_step: bool) -> String {
@@ -210,6 +222,19 @@ fn text(r: &TrainReport, every_step: bool) -> String {
         let (what, n) =
             if outage.waiting.len() == 1 { ("delivery waits", 1) } else { ("deliveries wait", outage.waiting.len()) };
         out.push_str(&format!("\n  down       {name} {part} since {since}: {n} {what}"));
+    }
+    for down in &r.runners_down {
+        let (name, since) = (&down.runner, crate::model::utc(down.since));
+        out.push_str(&format!("\n  down       runner {name} since {since}: its jobs go elsewhere"));
+        out.push_str(&format!("\n             {}", escape(&down.reason)));
+    }
+    for bad in &r.quarantined {
+        let (name, since) = (&bad.runner, crate::model::utc(bad.since));
+        out.push_str(&format!("\n  quarantine runner {name} since {since}: no new jobs while another one fits"));
+        for why in &bad.why {
+            out.push_str(&format!("\n             {}", escape(why)));
+        }
+        out.push_str(&format!("\n             `lifeboat ship --train {}` lifts it", r.train));
     }
     for kept in &r.workflows_off {
         out.push_str(&format!("\n  off        {}\n             {}", off(kept), until(kept)));

@@ -208,6 +208,8 @@ keys! {
         pub(super) labels: Option<Vec<Text>> = "the system and the processor of this machine, such as `linux` and `x86_64`",
         /// How many jobs run at a time: 1 to 1024.
         pub(super) slots: Option<Spanned<i64>> = "the machine's processors",
+        /// How long a job stays with the runner while that does not answer; then it goes to another one, or is tried again there.
+        pub(super) lease: Option<Text> = r#""5m""#,
     }
 
     /// Storage of the project's own, from which a release is fetched.

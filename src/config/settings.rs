@@ -158,6 +158,8 @@ pub struct RunnerConfig {
     pub kind: String,
     /// What it has.
     pub labels: Vec<Label>,
+    /// How long a job stays with it while it does not answer, if that is said.
+    pub lease: Option<jiff::SignedDuration>,
     /// What its adapter made of the table.
     pub spec: Spec<dyn Runner>,
 }

@@ -29,6 +29,8 @@ mod transfers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 pub use advisories::{Advisories, AdvisoryState, SeenAdvisory};
 pub use automation::{
     Automation, PullRequests, PullState, PullText, RunState, SeenPull, SeenRun, SeenWorkflow, Switch,
@@ -56,10 +58,13 @@ pub use store::{
 pub use transfers::{Flow, Moved, Transfers};
 
 use crate::error::{Error, Result};
-use crate::model::{Destination, RemoteName, Secret, SecretRef, StoreName};
+use crate::model::{Destination, RemoteName, RunnerName, Secret, SecretRef, StoreName};
 
 /// Reads the secret that a reference names.
 pub type SecretResolver = Arc<dyn Fn(&SecretRef) -> Result<Secret> + Send + Sync>;
+
+/// How long a job stays with a runner that does not answer, unless the configuration says something else.
+pub const LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 /// Everything that the engine may do to the world.
 #[derive(Clone)]
@@ -70,6 +75,8 @@ pub struct Effects {
     pub git: Arc<dyn Git>,
     /// What executes jobs.
     pub runners: Vec<Arc<dyn Runner>>,
+    /// How long a job stays with a runner that does not answer, where that is not [`LEASE`].
+    pub leases: BTreeMap<RunnerName, SignedDuration>,
     /// Where releases are staged and promoted.
     pub stores: BTreeMap<StoreName, Arc<dyn Store>>,
     /// Forges with releases.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Transfers;
-use crate::model::StoreName;
+use crate::model::{RunnerName, StoreName};
 use crate::step::StepId;
 
 /// Something worth telling a person who waits.
@@ -20,8 +20,28 @@ pub enum ProgressEvent {
     },
     /// A step began.
     Started(StepId),
-    /// A step's job runs on a runner; what it prints is in this file.
-    Working(StepId, PathBuf),
+    /// A step's job runs on a runner.
+    Working {
+        /// The step.
+        step: StepId,
+        /// What it prints is in this file, as far as it is here.
+        log: Option<PathBuf>,
+        /// Where it runs.
+        runner: RunnerName,
+        /// How long it is expected to take there, if something is known of that.
+        expected: Option<Duration>,
+    },
+    /// A step's job ended badly, or takes too long, for this reason; another runner has it now, or gets it next.
+    Moved(StepId, String),
+    /// How far the jobs of the whole train are.
+    Jobs {
+        /// Those that are on a runner.
+        running: usize,
+        /// Those that are not, yet.
+        waiting: usize,
+        /// How long all of them should still take, if something is known of that.
+        left: Option<Duration>,
+    },
     /// A step succeeded.
     Succeeded(StepId),
     /// A step was deferred, for this reason.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::train::Train;
 use crate::effects::Effects;
 use crate::error::Result;
-use crate::journal::{State, StepStatus};
+use crate::journal::{State, StepJob, StepStatus};
 use crate::model::{Destination, PersonId, Pin};
 use crate::plan::{Graph, amend::keepable, amend::moved};
 use crate::step::{Handle, Stage, StepId};
@@ -82,7 +82,11 @@ fn changing_jobs(state: &State, child: &Graph) -> (Vec<Handle>, bool) {
         let step = state.graph().at(i);
         match &state.at(i).status {
             _ if equal.contains(&step.id) => {}
-            StepStatus::Waiting(handle) => handles.push(handle.clone()),
+            StepStatus::Waiting(_) => {
+                let jobs = &state.at(i).jobs;
+                handles.extend(jobs.iter().filter_map(StepJob::handle));
+                unknown |= jobs.iter().any(|job| job.job.is_none());
+            }
             StepStatus::Started => unknown |= step.step.starts_jobs(),
             _ => {}
         }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::jobs::JobEnd;
 use crate::error::{Error, ErrorKind, Part, Result};
 use crate::formats::canonical;
-use crate::model::{Sha256, TrainNonce};
+use crate::model::{RunnerName, Sha256, TrainNonce};
 use crate::plan::PlanId;
 use crate::step::{Handle, Outcome, StepId, StepKey};
 use crate::trust::Approval;
 
 /// The newest journal format that this version knows; a newer one is refused.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Something that happened. Serialized names are append-only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub enum Event {
         key: StepKey,
         /// Counts from 1.
         attempt: u32,
+        /// The runner that is about to get its job. While an earlier job of the step goes on, this is one beside it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runner: Option<RunnerName>,
     },
     /// A step's job was dispatched and can be found again by its handle.
     Waiting {
@@ -46,6 +50,28 @@ pub enum Event {
         key: StepKey,
         /// Finds the job.
         handle: Handle,
+    },
+    /// A job ended without success. What follows from that is decided by all ends so far.
+    JobEnded {
+        /// The step.
+        step: StepId,
+        /// Its key.
+        key: StepKey,
+        /// Which of its attempts.
+        attempt: u32,
+        /// Where the job was, or should have been.
+        runner: RunnerName,
+        /// The runner's name for it, if it took it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<String>,
+        /// How.
+        end: JobEnd,
+        /// What else was known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+        /// Its log, an object of the train.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<Sha256>,
     },
     /// A step's effect is confirmed.
     Succeeded {
@@ -167,6 +193,7 @@ impl From<ErrorKind> for FailureClass {
 pub(super) fn format_of(event: &Event) -> u32 {
     match event {
         Event::Amended { .. } => 2,
+        Event::JobEnded { .. } | Event::Started { runner: Some(_), .. } => 3,
         _ => 1,
     }
 }
@@ -284,6 +311,7 @@ pub enum StepStatus {
 pub fn transition(status: &StepStatus, event: &Event) -> Result<StepStatus, String> {
     use StepStatus as S;
     match (status, event) {
+        (S::Waiting(first), Event::Started { runner: Some(_), .. }) => Ok(S::Waiting(first.clone())),
         // A step left `Started` or `Waiting` by a crash is started again: it observes before it applies. One that failed
         // for good is not: first an operator says so with `resumed`.
         (
@@ -291,6 +319,10 @@ pub fn transition(status: &StepStatus, event: &Event) -> Result<StepStatus, Stri
             Event::Started { .. },
         ) => Ok(S::Started),
         (S::Started, Event::Waiting { handle, .. }) => Ok(S::Waiting(handle.clone())),
+        // A second job, beside the first.
+        (S::Waiting(first), Event::Waiting { .. }) => Ok(S::Waiting(first.clone())),
+        // If another job goes on, the step waits for that one.
+        (S::Started | S::Waiting(_), Event::JobEnded { .. }) => Ok(S::Started),
         (S::Started | S::Waiting(_), Event::Succeeded { outcome, .. }) => Ok(S::Succeeded(outcome.clone())),
         (S::Started | S::Waiting(_), Event::Failed { class, error, retry_at, .. }) => {
             Ok(S::Failed { class: *class, error: error.clone(), retry_at: *retry_at })
@@ -318,6 +350,7 @@ pub(crate) fn name(event: &Event) -> &'static str {
         Event::PlanAdopted { .. } => "plan-adopted",
         Event::Started { .. } => "started",
         Event::Waiting { .. } => "waiting",
+        Event::JobEnded { .. } => "job-ended",
         Event::Succeeded { .. } => "succeeded",
         Event::Failed { .. } => "failed",
         Event::Deferred { .. } => "deferred",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::event::{Event, FailureClass, Record, StepStatus, name, transition};
+use super::jobs::{EndedJob, JobEnd, RunnerPasts, StepJob};
 use super::plans::Plans;
 use super::train_state::TrainState;
 use crate::error::{Error, Part, Result};
@@ -23,6 +24,12 @@ pub struct StepState {
     pub attempts: u32,
     /// How often a runner lost its job, as when something killed what watched over it.
     pub lost: u32,
+    /// Its jobs that go on: one, or two if the first takes too long.
+    pub jobs: Vec<StepJob>,
+    /// Its jobs that ended without success.
+    pub ended: Vec<EndedJob>,
+    /// So many of these were before an operator last started it again, and count no more.
+    pub forgiven: usize,
     /// When its status last changed.
     pub since: Option<Timestamp>,
     /// Its deferrals in a row, up to now: when the first of them was recorded, and which part of the destination was down
@@ -51,6 +58,7 @@ pub struct State {
     abandoned: Option<String>,
     /// Workflows that were found on when they had to be off, with when that was first, by the step that disables them.
     found_on: BTreeMap<StepId, BTreeMap<String, Timestamp>>,
+    runners: RunnerPasts,
 }
 
 impl State {
@@ -70,11 +78,13 @@ impl State {
             lapsed: Vec::new(),
             abandoned: None,
             found_on: BTreeMap::new(),
+            runners: RunnerPasts::default(),
         }
     }
 
     fn untouched(generation: u32) -> StepState {
-        StepState { status: StepStatus::Pending, attempts: 0, lost: 0, since: None, down: None, generation }
+        let (status, jobs, ended) = (StepStatus::Pending, Vec::new(), Vec::new());
+        StepState { status, attempts: 0, lost: 0, jobs, ended, forgiven: 0, since: None, down: None, generation }
     }
 
     /// Folds records into a state.
@@ -103,7 +113,7 @@ impl State {
             (_, Some(_)) => {}
         }
         match event {
-            Event::Started { step, key, attempt } => {
+            Event::Started { step, key, attempt, .. } => {
                 let i = self.known(step, *key).map_err(illegal)?;
                 transition(&self.steps[i].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
                 if *attempt != self.steps[i].attempts + 1 {
@@ -114,12 +124,26 @@ impl State {
                 }
                 Ok(())
             }
+            Event::JobEnded { step, key, attempt, runner, .. } => {
+                let i = self.known(step, *key).map_err(illegal)?;
+                transition(&self.steps[i].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
+                match self.steps[i].jobs.iter().any(|job| job.attempt == *attempt && job.runner == *runner) {
+                    true => Ok(()),
+                    false => Err(illegal(format!("{step}: runner {runner} has no job of attempt {attempt}"))),
+                }
+            }
             Event::Waiting { step, key, .. }
             | Event::Succeeded { step, key, .. }
             | Event::Failed { step, key, .. }
             | Event::Deferred { step, key, .. } => {
                 let i = self.known(step, *key).map_err(illegal)?;
                 transition(&self.steps[i].status, event).map_err(|why| illegal(format!("{step}: {why}")))?;
+                let awaits = |job: &StepJob| job.job.is_none();
+                if let (StepStatus::Waiting(_), Event::Waiting { .. }) = (&self.steps[i].status, event)
+                    && !self.steps[i].jobs.iter().any(awaits)
+                {
+                    return Err(illegal(format!("{step}: it waits for its job already")));
+                }
                 if matches!(event, Event::Deferred { .. }) && !self.graph.at(i).deferrable {
                     return Err(illegal(format!("{step}: a required step cannot be deferred")));
                 }
@@ -164,19 +188,23 @@ impl State {
             }
             Event::Started { step, .. }
             | Event::Waiting { step, .. }
+            | Event::JobEnded { step, .. }
             | Event::Succeeded { step, .. }
             | Event::Failed { step, .. }
             | Event::Deferred { step, .. } => {
                 if let Some(at) = self.graph.position(step) {
+                    self.runners.take(event, Some(&self.steps[at]), now);
                     let state = Arc::make_mut(&mut self.steps[at]);
                     // A job that is found again is not started; nor is one that ended started again from there.
                     state.lost += u32::from(match (&state.status, event) {
-                        (StepStatus::Waiting(_), Event::Started { .. }) => true,
+                        (StepStatus::Waiting(_), Event::Started { runner: None, .. }) => true,
+                        (_, Event::JobEnded { end: JobEnd::Lost, .. }) => true,
                         (StepStatus::Waiting(_), Event::Failed { error, .. }) => error.contains(LOST),
                         _ => false,
                     });
                     state.status = transition(&state.status, event).map_err(Error::fatal)?;
                     state.attempts += u32::from(matches!(event, Event::Started { .. }));
+                    state.take_job(event, now);
                     state.since = Some(now);
                     state.down = match event {
                         Event::Deferred { part, .. } => Some((state.down.map_or(now, |(first, _)| first), *part)),
@@ -193,9 +221,11 @@ impl State {
             }
             Event::Approved { approval } => self.approvals.push(((**approval).clone(), now)),
             Event::Resumed => {
+                self.runners.take(event, None, now);
                 for state in &mut self.steps {
                     if matches!(state.status, StepStatus::Failed { .. }) {
-                        Arc::make_mut(state).status = StepStatus::Pending;
+                        let state = Arc::make_mut(state);
+                        (state.status, state.forgiven) = (StepStatus::Pending, state.ended.len());
                     }
                 }
             }
@@ -241,7 +271,10 @@ impl State {
                 StepStatus::Waiting(_) => {
                     Arc::new(StepState { generation: self.generation, ..StepState::clone(before) })
                 }
-                _ => Arc::new(StepState { attempts: before.attempts, ..new }),
+                _ => {
+                    let (ended, forgiven) = (before.ended.clone(), before.ended.len());
+                    Arc::new(StepState { attempts: before.attempts, ended, forgiven, ..new })
+                }
             }
         };
         self.steps = (0..child.len()).map(step).collect();
@@ -326,6 +359,11 @@ impl State {
     #[must_use]
     pub(crate) fn staging_areas(&self) -> Vec<String> {
         self.nonce.iter().flat_map(|nonce| (0..=self.generation).map(|n| area(nonce, n))).collect()
+    }
+
+    /// What happened to the runners.
+    pub(super) fn runners(&self) -> &RunnerPasts {
+        &self.runners
     }
 
     /// The graph of the plan that counts now.

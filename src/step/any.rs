@@ -96,6 +96,12 @@ impl Outcome {
         O::of(self)
     }
 
+    /// See [`Made::runner`].
+    #[must_use]
+    pub fn runner(&self) -> Option<&str> {
+        with_made!(self, made => made.runner())
+    }
+
     /// See [`Made::artifacts`].
     #[must_use]
     pub fn artifacts(&self) -> Option<Vec<&Artifact>> {

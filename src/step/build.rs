@@ -70,6 +70,10 @@ impl Kind for Build {
 }
 
 impl Made for Built {
+    fn runner(&self) -> Option<&str> {
+        Some(&self.runner)
+    }
+
     fn artifacts(&self) -> Option<Vec<&Artifact>> {
         Some(self.artifacts.iter().collect())
     }

@@ -75,6 +75,11 @@ pub trait Kind: Member<Step> + 'static {
 
 /// What a kind of step makes, and what people and other steps ask about it.
 pub trait Made: Member<Outcome> + Into<Outcome> {
+    /// The runner on which its job ran, if it is all that the job made.
+    fn runner(&self) -> Option<&str> {
+        None
+    }
+
     /// The artifacts of which a release may be made up.
     fn artifacts(&self) -> Option<Vec<&Artifact>> {
         None

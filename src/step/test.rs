@@ -56,4 +56,8 @@ impl Kind for Test {
     }
 }
 
-impl Made for Tested {}
+impl Made for Tested {
+    fn runner(&self) -> Option<&str> {
+        Some(&self.runner)
+    }
+}

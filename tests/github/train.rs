@@ -291,7 +291,7 @@ impl Template {
             if let Some(outcome) = outcome(step, &adopted.view(), files) {
                 let (id, key) = (step.id.clone(), step.key);
                 let mut journal = adopted.journal();
-                journal.append(Event::Started { step: id.clone(), key, attempt: 1 }).unwrap();
+                journal.append(Event::Started { step: id.clone(), key, attempt: 1, runner: None }).unwrap();
                 journal.append(Event::Succeeded { step: id, key, outcome: outcome.into() }).unwrap();
             }
         }
@@ -316,6 +316,7 @@ impl Template {
             disk,
             git: Arc::new(LocalGit::new(GitProgram::from_env())),
             runners: vec![],
+            leases: BTreeMap::new(),
             stores: BTreeMap::new(),
             forges: forge.into_iter().map(|f| (f.name().clone(), f)).collect(),
             remotes: BTreeMap::new(),

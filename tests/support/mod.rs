@@ -20,6 +20,7 @@ pub mod power_loss;
 pub mod radosgw;
 pub mod runner_contract;
 pub mod sample_train;
+pub mod scripted_runner;
 pub mod servers;
 pub mod snapshots;
 pub mod store_contract;

@@ -45,7 +45,7 @@ impl World {
         let certificate = world.alice.certificate().unwrap();
         journal.append(Event::PlanAdopted { plan: world.graph.id(), nonce: made::nonce(), certificate }).unwrap();
         let planned = world.graph.plan().step(&prepare()).unwrap();
-        journal.append(Event::Started { step: prepare(), key: planned.key, attempt: 1 }).unwrap();
+        journal.append(Event::Started { step: prepare(), key: planned.key, attempt: 1, runner: None }).unwrap();
         let outcome = made::outcome(&planned.step).into();
         journal.append(Event::Succeeded { step: prepare(), key: planned.key, outcome }).unwrap();
         world
@@ -89,7 +89,7 @@ fn a_snapshot_stays_and_shares_what_does_not_change() {
     let before = journal.snapshot();
     let (done, next) = (world.graph.position(&prepare()).unwrap(), made::id("prepare/release-2.0.0"));
     let at = world.graph.position(&next).unwrap();
-    let started = Event::Started { step: next, key: world.graph.at(at).key, attempt: 1 };
+    let started = Event::Started { step: next, key: world.graph.at(at).key, attempt: 1, runner: None };
     journal.append(started).unwrap();
     let after = journal.snapshot();
     assert_eq!((before.at(at).attempts, after.at(at).attempts), (0, 1));
@@ -253,9 +253,9 @@ fn what_is_torn_newer_unknown_or_out_of_order() {
     world.refused("does not follow");
     with(&[lines[1], lines[2]]);
     world.refused("does not follow");
-    with(&[lines[0], &lines[1].replace("\"format\":1", "\"format\":3"), lines[2]]);
+    with(&[lines[0], &lines[1].replace("\"format\":1", "\"format\":4"), lines[2]]);
     let e = world.read().unwrap_err();
-    assert!(e.message().contains("journal format 3, this version knows 2"), "{e}");
+    assert!(e.message().contains("journal format 4, this version knows 3"), "{e}");
     with(&[lines[0], &lines[1].replace("\"format\":1", "\"format\":1,\"surprise\":1")]);
     assert!(world.read().is_err());
     with(&[lines[0], &lines[1].replace("\"attempt\":1", "\"attempt\":1,\"surprise\":1")]);
@@ -333,5 +333,5 @@ fn a_journal_that_is_not_the_one_that_was_opened_gets_no_record() {
 fn next_of(world: &World) -> Event {
     let planned =
         world.graph.plan().steps.iter().find(|s| s.id != prepare() && s.needs.iter().all(|n| *n == prepare())).unwrap();
-    Event::Started { step: planned.id.clone(), key: planned.key, attempt: 1 }
+    Event::Started { step: planned.id.clone(), key: planned.key, attempt: 1, runner: None }
 }

@@ -19,6 +19,7 @@ mod layout;
 mod made_up;
 mod map;
 mod model;
+mod moves;
 mod parallel;
 mod power_loss;
 mod quorum;
@@ -30,3 +31,4 @@ mod stored;
 #[path = "../support/mod.rs"]
 mod support;
 mod together;
+mod troubles;

@@ -7,10 +7,10 @@ use lifeboat::engine::schedule::{Assigned, Durations, Fitting, RunnerState, Wait
 use lifeboat::model::RunnerName;
 
 /// Random numbers that are the same each time.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -18,24 +18,24 @@ impl Random {
     }
 
     /// From 0 to 1.
-    fn part(&mut self) -> f64 {
+    pub(crate) fn part(&mut self) -> f64 {
         self.below(1 << 40) as f64 / (1_u64 << 40) as f64
     }
 }
 
-struct World {
+pub(crate) struct World {
     /// Slots and speed of each runner.
-    runners: Vec<(usize, f64)>,
+    pub(crate) runners: Vec<(usize, f64)>,
     /// The runners that fit each kind of job.
-    kinds: Vec<Fitting>,
+    pub(crate) kinds: Vec<Fitting>,
     /// The kind and the duration at speed 1, in milliseconds, of each job.
-    jobs: Vec<(usize, u64)>,
+    pub(crate) jobs: Vec<(usize, u64)>,
 }
 
 impl World {
     /// Five runners of different size and speed; jobs of 1 to 40 minutes, half of which fit all of them. Every kind has slots
     /// enough that a job more or less does not decide.
-    fn new(seed: u64, jobs: usize) -> Self {
+    pub(crate) fn new(seed: u64, jobs: usize) -> Self {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let larger = (jobs / 300).max(1);
         let runner = |random: &mut Random| ((4 + random.below(9) as usize) * larger, 0.5 + 1.5 * random.part());
@@ -50,14 +50,14 @@ impl World {
         Self { runners, kinds, jobs }
     }
 
-    fn duration(&self, job: usize, runner: usize) -> u64 {
+    pub(crate) fn duration(&self, job: usize, runner: usize) -> u64 {
         (self.jobs[job].1 as f64 / self.runners[runner].1).ceil() as u64
     }
 
     /// No schedule is shorter. Over all sets of kinds: the work that only some runners can do takes these as long as their slots
     /// and speeds say; and of `n` times as many jobs as they have slots, and one more, some `n + 1` share a slot, at best the
     /// shortest ones on the fastest runner.
-    fn bound(&self) -> f64 {
+    pub(crate) fn bound(&self) -> f64 {
         let of_sets = (1_u32..1 << self.kinds.len()).map(|set| {
             let kinds = (0..self.kinds.len()).filter(|k| set >> k & 1 == 1);
             let on: BTreeSet<usize> = kinds.flat_map(|k| self.kinds[k].iter().copied()).collect();

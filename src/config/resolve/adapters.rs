@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use jiff::SignedDuration;
+
 use super::super::raw::{RawForge, RawRemote, RawRunner, RawSigning, RawStore};
 use super::super::settings::{ForgeConfig, RemoteConfig, RunnerConfig, SigningConfig, StoreConfig, StoreRole};
 use super::{forge, git_address, no_effect, places, unique};
@@ -36,7 +38,8 @@ fn this_machine(base: &Path, registries: &Registries, faults: &mut Faults) -> Op
     let adapter = registries.runners.first()?;
     let common = RunnerTable { name: RunnerName::new(adapter.kind).ok()?, labels: machine_labels(), slots: None };
     let spec = (adapter.parse)(&common, Table::parse("", base, faults), faults)?;
-    Some(RunnerConfig { name: common.name, kind: adapter.kind.to_owned(), labels: common.labels, spec })
+    let (name, labels) = (common.name, common.labels);
+    Some(RunnerConfig { name, kind: adapter.kind.to_owned(), labels, lease: None, spec })
 }
 
 /// The system and the processor for which this program was built, such as `linux` and `x86_64`.
@@ -61,10 +64,26 @@ fn runner(raw: &RawRunner, rest: Table<'_>, registries: &Registries, faults: &mu
         },
         None => None,
     };
+    let lease = match &raw.lease {
+        Some(text) => Some(lease(text, faults)?),
+        None => None,
+    };
     let common = RunnerTable { name: name?, labels, slots };
     let adapter = adapter?;
     let spec = (adapter.parse)(&common, rest, faults)?;
-    Some(RunnerConfig { name: common.name, kind: adapter.kind.to_owned(), labels: common.labels, spec })
+    let (name, labels) = (common.name, common.labels);
+    Some(RunnerConfig { name, kind: adapter.kind.to_owned(), labels, lease, spec })
+}
+
+/// How long a job stays with a runner that does not answer.
+fn lease(text: &Text, faults: &mut Faults) -> Option<SignedDuration> {
+    let said = text.get_ref().parse::<SignedDuration>().ok();
+    let lease = said.filter(|d| (SignedDuration::from_secs(10)..=SignedDuration::from_hours(24)).contains(d));
+    if lease.is_none() {
+        let message = format!("`{}` is not a lease", text.get_ref());
+        faults.add(Fault::new(text.span(), message, "expected a time from 10 s to 24 h, such as `5m`"));
+    }
+    lease
 }
 
 /// The adapter that is named by its kind.

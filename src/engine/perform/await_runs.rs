@@ -5,12 +5,12 @@ use super::{Acting, Perform, forge_release, prepared};
 use crate::effects::{Automation, Effects, Forge, RunState, SeenRun};
 use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::model::Oid;
 use crate::step::{AwaitRuns, ForgeRelease, PassedRun, RunsPassed, WantedRun};
 
 impl Perform for AwaitRuns {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<RunsPassed> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<RunsPassed> {
         let forge = acting.forge(&self.forge).await?;
         let commit = &prepared(&acting.state, &self.prepare)?.head;
         let runs = passed(&*forge, self, commit).await?;

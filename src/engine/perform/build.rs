@@ -2,13 +2,12 @@
 
 use super::{Acting, Perform, inputs, job};
 use crate::error::Result;
-use crate::journal::StepStatus;
 use crate::step::{Build, Built};
 
 impl Perform for Build {
-    async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Built> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Built> {
         let (job, inputs) = inputs::with_source(acting, &self.job, &self.bundle)?;
-        let done = job::run(acting, &job, inputs, before).await?;
+        let done = job::run(acting, &job, inputs).await?;
         Ok(Built { runner: done.runner, artifacts: done.artifacts, log: done.log })
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::{Acting, Perform, job, prepared};
 use crate::effects::{ArchiveSpec, blocking};
 use crate::error::{Error, Result};
-use crate::journal::StepStatus;
 use crate::model::{Artifact, ArtifactName, Label};
 use crate::step::{ArtifactPath, Bundle, Bundled, Isolation, Job, JobInput};
 
@@ -13,10 +12,10 @@ use crate::step::{ArtifactPath, Bundle, Bundled, Isolation, Job, JobInput};
 const VENDOR_TIMEOUT_S: u64 = 1800;
 
 impl Perform for Bundle {
-    async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Bundled> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Bundled> {
         let (source, git_bundle) = blocking(|| archives(acting, self))?;
         let vendor = match &self.vendor_from {
-            Some(home) => Some(vendor(acting, self, home, &source, before).await?),
+            Some(home) => Some(vendor(acting, self, home, &source).await?),
             None => None,
         };
         Ok(Bundled { source, git_bundle, vendor })
@@ -37,13 +36,7 @@ fn archives(acting: &Acting<'_>, step: &Bundle) -> Result<(Artifact, Artifact)> 
 }
 
 /// `cargo vendor` reads the tree, which can make it execute what the tree names: it runs as a job, without network.
-async fn vendor(
-    acting: &Acting<'_>,
-    step: &Bundle,
-    cargo_home: &str,
-    source: &Artifact,
-    before: &StepStatus,
-) -> Result<Artifact> {
+async fn vendor(acting: &Acting<'_>, step: &Bundle, cargo_home: &str, source: &Artifact) -> Result<Artifact> {
     let name = ArtifactName::new(format!("{}-vendor.tar.gz", step.stem))?;
     let path = format!("lifeboat-vendor/{name}");
     // None in the configuration: the runner's own.
@@ -71,7 +64,7 @@ async fn vendor(
         artifacts: vec![ArtifactPath { path, name: name.clone() }],
     };
     let inputs = vec![JobInput::SourceArchive(source.digests.sha256)];
-    let done = job::run(acting, &job, inputs, before).await?;
+    let done = job::run(acting, &job, inputs).await?;
     done.artifacts
         .into_iter()
         .find(|a| a.name == name)

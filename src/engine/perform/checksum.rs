@@ -7,12 +7,12 @@ use crate::effects::{Objects, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::manifest::{Contents, Manifest, ManifestTag};
 use crate::formats::{checksums, manifest, tag};
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::model::{Artifact, ArtifactName, Digests, Sha256, TrainNonce};
 use crate::step::{Checksum, Outcome, Prepare, StepId, Summed};
 
 impl Perform for Checksum {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Summed> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Summed> {
         let objects = acting.train.objects();
         blocking(|| {
             for artifact in collect(objects, &acting.state, self)? {

@@ -3,11 +3,10 @@
 use super::{Acting, Perform, advisory};
 use crate::engine::advisory::Until;
 use crate::error::Result;
-use crate::journal::StepStatus;
 use crate::step::{AdvisoryDrafted, DraftAdvisory};
 
 impl Perform for DraftAdvisory {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<AdvisoryDrafted> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<AdvisoryDrafted> {
         Ok(AdvisoryDrafted { id: advisory::deliver(acting, &self.0, Until::Draft).await?.id })
     }
 }

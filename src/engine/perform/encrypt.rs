@@ -8,13 +8,12 @@ use crate::engine::release_files::{LineRelease, ReleaseFile};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::openpgp::{Certificate, MessageForm, encrypt};
 use crate::formats::padding::{Unpadded, zeros};
-use crate::journal::StepStatus;
 use crate::model::{Digests, Sha256};
 use crate::step::{Encrypt, Encrypted, EncryptedFile};
 use crate::trust::TrustedRoot;
 
 impl Perform for Encrypt {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Encrypted> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Encrypted> {
         let (objects, now) = (acting.train.objects(), acting.effects.clock.now());
         let to = certificates(acting.train.trust(), self)?;
         let release = LineRelease::summed(&acting.state, &self.version, &self.checksum)?;

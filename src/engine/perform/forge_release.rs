@@ -12,14 +12,14 @@ use crate::engine::release_files::LineRelease;
 use crate::engine::train::Train;
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::formats::manifest::NOTES;
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::step::{ForgeRelease, Released};
 
 /// How many assets go up at once.
 const PARALLEL: usize = 4;
 
 impl Perform for ForgeRelease {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Released> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Released> {
         let forge = acting.forge(&self.forge).await?;
         let wanted = wanted(acting.train, &acting.state, self)?;
         // A draft would be made twice, an upload would go to a release.

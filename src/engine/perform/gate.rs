@@ -12,13 +12,13 @@ use crate::engine::needed_stores::NeededStores;
 use crate::engine::release_files::{LineRelease, ReleaseFile, StagedFile};
 use crate::engine::{branch_holds, content, truncated_journal};
 use crate::error::{Error, ErrorKind, Part, Result};
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::model::{PersonId, StoreName};
 use crate::step::{ForgeRelease, Gate, GateOpened, OnStore, Phase, Point, Promote, Seal, StepId};
 use crate::trust::{prove_key, read_index};
 
 impl Perform for Gate {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<GateOpened> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<GateOpened> {
         let opened = opened(acting, self).await;
         if opened.is_err() {
             // It is not on its way yet, so it keeps no other one from it; nor does what an interrupted look left.

@@ -15,7 +15,6 @@ use crate::bump::{Hook, LockCheck, LockFit, OnFailure};
 use crate::effects::{ArchiveSpec, Objects, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::canonical;
-use crate::journal::StepStatus;
 use crate::model::{ArtifactName, Oid, Sha256};
 use crate::step::{ArtifactPath, Isolation, Job, JobInput, Prepare};
 
@@ -65,18 +64,12 @@ pub(super) struct Ran {
 }
 
 /// Runs the commands on the tree of `commit`.
-pub(super) async fn run(
-    acting: &Acting<'_>,
-    step: &Prepare,
-    asked: &Asked<'_>,
-    commit: &Oid,
-    before: &StepStatus,
-) -> Result<Ran> {
+pub(super) async fn run(acting: &Acting<'_>, step: &Prepare, asked: &Asked<'_>, commit: &Oid) -> Result<Ran> {
     let (git, objects) = (&acting.effects.git, acting.train.objects());
     let spec = ArchiveSpec { commit, prefix: "tree", submodules: &[], date: step.date };
     let tree = blocking(|| objects.put_written(|out| git.archive(acting.train.repository(), &spec, out)))?;
     let inputs = vec![JobInput::SourceArchive(tree.sha256)];
-    let done = job::run(acting, &commands(asked)?, inputs, before).await?;
+    let done = job::run(acting, &commands(asked)?, inputs).await?;
     let artifact = |name: &str| {
         let found = done.artifacts.iter().find(|a| a.name.as_str() == name);
         let found = found.ok_or_else(|| Error::fatal(format!("the commands of `after` left no `{name}`")))?;

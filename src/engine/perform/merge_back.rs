@@ -5,12 +5,11 @@ use crate::effects::{Effects, Forge, PullRequests, PullState, PullText, Remote, 
 use crate::engine::converge::{Assessment, Wanted, Writes, converge};
 use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::StepStatus;
 use crate::model::Oid;
 use crate::step::{MergeBack, MergedAs, MergedBack};
 
 impl Perform for MergeBack {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<MergedBack> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<MergedBack> {
         merge_back(acting, self).await
     }
 

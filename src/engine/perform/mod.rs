@@ -41,12 +41,13 @@ pub(crate) use stage::{digests_at, same_or_conflict};
 use std::sync::Arc;
 
 use super::converge;
+use super::placement::StepJobs;
 use super::probes::Probes;
 use super::train::Train;
 use super::view::TrainView;
-use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Runner, Store, blocking};
+use crate::effects::{Effects, Forge, PrivateRepo, ProgressEvent, Remote, Store, blocking};
 use crate::error::{Error, Result};
-use crate::journal::{State, StepState, StepStatus};
+use crate::journal::{State, StepState};
 use crate::model::{Destination, RemoteName, StoreName};
 use crate::step::{
     Encrypted, Exposure, Kind, OnStore, Outcome, PlannedStep, Prepared, Sealed, StepId, Summed, VerifyStaged, with_kind,
@@ -56,8 +57,8 @@ use crate::step::{
 pub(super) struct Acting<'a> {
     pub(super) effects: &'a Effects,
     pub(super) train: &'a Train,
-    /// Where its job runs, if it has one.
-    pub(super) runner: Option<Arc<dyn Runner>>,
+    /// Where its jobs run, if it has any.
+    pub(super) jobs: Option<StepJobs>,
     pub(super) reach: &'a Probes,
     /// The state when the step started: it has the outcomes of all that the step needs.
     pub(super) state: Arc<State>,
@@ -69,9 +70,8 @@ pub(super) struct Acting<'a> {
 
 /// How a kind of step acts, and what it can do again later.
 trait Perform: Kind {
-    /// Acts, after it has read what is there already, and confirms the effect. `before` is how the step stood when this
-    /// attempt began: a job that a crash left behind is found by it.
-    async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Self::Outcome>;
+    /// Acts, after it has read what is there already, and confirms the effect.
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Self::Outcome>;
 
     /// Puts what it made in a store there again.
     async fn restore(&self, _acting: &Acting<'_>) -> Result<()> {
@@ -88,18 +88,17 @@ trait Perform: Kind {
 pub(super) async fn perform(
     effects: &Effects,
     train: &Train,
-    (runner, reach): (Option<Arc<dyn Runner>>, &Probes),
+    (jobs, reach): (Option<StepJobs>, &Probes),
     step: &PlannedStep,
     before: &StepState,
     attempt: u32,
 ) -> Result<Outcome> {
     let recent = converge::recent(before, effects.clock.now());
-    let acting = Acting { effects, train, runner, reach, state: train.state(), step, attempt, recent };
-    let before = &before.status;
+    let acting = Acting { effects, train, jobs, reach, state: train.state(), step, attempt, recent };
     if step.exposure == Exposure::Public {
         blocking(|| approved::require(&acting))?;
     }
-    with_kind!(&step.step, kind => kind.perform(&acting, before).await.map(Outcome::from))
+    with_kind!(&step.step, kind => kind.perform(&acting).await.map(Outcome::from))
 }
 
 /// Reads every staged file of a line in one store back and compares it; says how many there are.
@@ -128,8 +127,8 @@ pub(super) async fn stage_again(effects: &Effects, train: &Train) {
 
 /// Puts what a finished step made in a store there again, from the train's objects: absent files alone, pointers last.
 pub(super) async fn restore(effects: &Effects, train: &Train, reach: &Probes, step: &PlannedStep) -> Result<()> {
-    let (runner, state) = (None, train.state());
-    let acting = Acting { effects, train, runner, reach, state, step, attempt: 1, recent: false };
+    let (jobs, state) = (None, train.state());
+    let acting = Acting { effects, train, jobs, reach, state, step, attempt: 1, recent: false };
     blocking(|| approved::require(&acting))?;
     with_kind!(&step.step, kind => kind.restore(&acting).await)
 }

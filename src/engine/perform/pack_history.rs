@@ -4,12 +4,11 @@ use super::{Acting, Perform, wrong};
 use crate::effects::{CheckedReader, PackFiles, Served, StaticContent, StaticFile, blocking, read_public};
 use crate::error::{Context as _, Error, Result};
 use crate::formats::layout;
-use crate::journal::StepStatus;
 use crate::model::Oid;
 use crate::step::{HistoryPacked, KeptPack, PackHistory, StepId};
 
 impl Perform for PackHistory {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<HistoryPacked> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<HistoryPacked> {
         pack(acting, self).await
     }
 }

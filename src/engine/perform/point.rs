@@ -12,12 +12,11 @@ use crate::engine::mirrors::{self, MirrorListWriter};
 use crate::engine::{branch_holds, published_keys};
 use crate::error::Result;
 use crate::formats::mirrors::ListedIndex;
-use crate::journal::StepStatus;
 use crate::model::Sha256;
 use crate::step::{Point, Pointed};
 
 impl Perform for Point {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Pointed> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Pointed> {
         point(acting, self).await
     }
 

@@ -8,7 +8,6 @@ use crate::bump::{self, BumpRequest, LockCheck};
 use crate::effects::{Git, Objects, PrivateRepo, blocking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats::series::Series;
-use crate::journal::StepStatus;
 use crate::model::Oid;
 use crate::step::{Prepare, Prepared, VersionBump};
 use crate::templates::{self, AdvisoryText, ReleaseContext};
@@ -113,12 +112,12 @@ fn notes(acting: &Acting<'_>, step: &Prepare, bump: &VersionBump, changelog: Opt
 }
 
 impl Perform for Prepare {
-    async fn perform(&self, acting: &Acting<'_>, before: &StepStatus) -> Result<Prepared> {
-        prepare(acting, self, before).await
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Prepared> {
+        prepare(acting, self).await
     }
 }
 
-async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepStatus) -> Result<Prepared> {
+async fn prepare(acting: &Acting<'_>, step: &Prepare) -> Result<Prepared> {
     let (git, repo, objects) = (&*acting.effects.git, acting.train.repository(), acting.train.objects());
     let series = series(objects, step)?;
     let mut made = blocking(|| {
@@ -132,7 +131,7 @@ async fn prepare(acting: &Acting<'_>, step: &Prepare, before: &StepStatus) -> Re
     let mut by_hooks = None;
     let asked = hooks::Asked { hooks, checks: &made.checks };
     if !asked.is_empty() {
-        let ran = hooks::run(acting, step, &asked, &made.head, before).await?;
+        let ran = hooks::run(acting, step, &asked, &made.head).await?;
         let mut warnings = std::mem::take(&mut made.warnings);
         if !ran.edits.is_empty() {
             made = blocking(|| make(git, repo, &series, step, &ran.edits))?;

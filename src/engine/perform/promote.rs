@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::formats::manifest::{Manifest, NOTES, PAGE_DATA};
 use crate::formats::openpgp::{Detached, Hashed};
 use crate::formats::{canonical, layout, tag};
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::model::{Digests, Fingerprint, PersonId, StoreName};
 use crate::site::{self, PageFile, PageSigner, ReleasePage};
 use crate::step::{OnStore, Promote, Promoted, Seal, Sealed, SealedFile};
@@ -19,7 +19,7 @@ use crate::templates::AdvisoryText;
 use crate::trust;
 
 impl Perform for Promote {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Promoted> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Promoted> {
         promote(acting, &self.0).await
     }
 

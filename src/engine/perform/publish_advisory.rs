@@ -5,11 +5,10 @@ use crate::effects::Effects;
 use crate::engine::advisory::Until;
 use crate::engine::train::Train;
 use crate::error::Result;
-use crate::journal::StepStatus;
 use crate::step::{AdvisoryPublished, PublishAdvisory};
 
 impl Perform for PublishAdvisory {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<AdvisoryPublished> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<AdvisoryPublished> {
         let seen = advisory::deliver(acting, &self.0, Until::Published).await?;
         Ok(AdvisoryPublished { id: seen.id, location: seen.location, cve: seen.cve })
     }

@@ -8,12 +8,12 @@ use crate::engine::converge::{Assessment, Wanted, Writes, converge};
 use crate::engine::other_trains::WorkflowLock;
 use crate::engine::train::Train;
 use crate::error::{Error, ErrorKind, Part, Result};
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::model::{Oid, TagName};
 use crate::step::{PushGit, Pushed, Seal, StepId};
 
 impl Perform for PushGit {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Pushed> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Pushed> {
         push(acting, self).await
     }
 

@@ -2,11 +2,10 @@
 
 use super::{Acting, Perform};
 use crate::error::{Error, Result};
-use crate::journal::StepStatus;
 use crate::step::{Quorum, QuorumReached};
 
 impl Perform for Quorum {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<QuorumReached> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<QuorumReached> {
         let graph = acting.state.graph();
         let here = graph.position(&acting.step.id);
         let stores = here.map(|at| graph.have(at, |n| acting.state.succeeded(n))).unwrap_or_default();

@@ -2,11 +2,10 @@
 
 use super::{Acting, Perform, workflows};
 use crate::error::Result;
-use crate::journal::StepStatus;
 use crate::step::{RestoreWorkflows, WorkflowsRestored};
 
 impl Perform for RestoreWorkflows {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<WorkflowsRestored> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<WorkflowsRestored> {
         Ok(WorkflowsRestored { on: workflows::restore(acting, &self.0).await? })
     }
 }

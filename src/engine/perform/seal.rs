@@ -10,13 +10,12 @@ use crate::engine::truncated_journal::nothing_is_public_yet;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::openpgp::{Hashed, SigningHasher};
 use crate::formats::tag;
-use crate::journal::StepStatus;
 use crate::model::Oid;
 use crate::step::{Seal, Sealed, SealedFile};
 use crate::trust::{Window, judge_own};
 
 impl Perform for Seal {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Sealed> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Sealed> {
         nothing_is_public_yet(acting.effects, &acting.state).await?;
         seal(acting, self)
     }

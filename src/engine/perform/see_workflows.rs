@@ -2,11 +2,10 @@
 
 use super::{Acting, Perform, workflows};
 use crate::error::Result;
-use crate::journal::StepStatus;
 use crate::step::{SeeWorkflows, WorkflowsSeen};
 
 impl Perform for SeeWorkflows {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<WorkflowsSeen> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<WorkflowsSeen> {
         Ok(WorkflowsSeen { on: workflows::see(acting, self).await? })
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::formats::digests;
 use crate::formats::openpgp::{MessageForm, encrypt};
 use crate::formats::padding::zeros;
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::model::{Digests, SeenBytes, Staging, StoreName};
 use crate::step::{Exposure, OnStore, Stage, Staged, StagedVerified, VerifyStaged};
 
@@ -152,7 +152,7 @@ pub(super) async fn is_unchanged(state: &State, (store, on): (&dyn Store, &OnSto
 }
 
 impl Perform for Stage {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<Staged> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<Staged> {
         stage(acting, &self.0).await
     }
 }

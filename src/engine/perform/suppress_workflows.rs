@@ -2,11 +2,10 @@
 
 use super::{Acting, Perform, workflows};
 use crate::error::Result;
-use crate::journal::StepStatus;
 use crate::step::{SuppressWorkflows, WorkflowsSuppressed};
 
 impl Perform for SuppressWorkflows {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<WorkflowsSuppressed> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<WorkflowsSuppressed> {
         Ok(WorkflowsSuppressed { off: workflows::suppress(acting, &self.0).await? })
     }
 }

@@ -11,12 +11,12 @@ use crate::engine::release_files::{LineRelease, Origin, ReleaseFile, StagedFile}
 use crate::engine::view::TrainView;
 use crate::error::{Context as _, Error, Result};
 use crate::formats::digests::{self, Hasher};
-use crate::journal::{State, StepStatus};
+use crate::journal::State;
 use crate::model::{Digests, StoreName};
 use crate::step::{OnStore, StagedVerified, VerifyStaged};
 
 impl Perform for VerifyStaged {
-    async fn perform(&self, acting: &Acting<'_>, _before: &StepStatus) -> Result<StagedVerified> {
+    async fn perform(&self, acting: &Acting<'_>) -> Result<StagedVerified> {
         let step = &self.0;
         let store = acting.store(&step.store).await?;
         all_again(acting.effects, acting.train, step).await?;

@@ -51,6 +51,16 @@ pub fn assign(waiting: &[WaitingJob], fitting: &[Fitting], runners: &[RunnerStat
     ways.min_by_key(|way| way.ends).map(|way| way.assigned).unwrap_or_default()
 }
 
+/// When all jobs have ended, in milliseconds from now, if each takes as long as it is expected to.
+#[must_use]
+pub fn ends_ms(waiting: &[WaitingJob], fitting: &[Fitting], runners: &[RunnerState]) -> u64 {
+    let busy = runners.iter().flat_map(|r| r.busy_ms.iter().copied()).max().unwrap_or_default();
+    if waiting.is_empty() {
+        return busy;
+    }
+    Way::go((WAYS[0], None), waiting, fitting, runners, Quota::of(waiting, fitting, runners)).ends.max(busy)
+}
+
 /// What comes of one way to cut the shares.
 struct Way {
     /// What starts now.

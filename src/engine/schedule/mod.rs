@@ -2,16 +2,22 @@
 //!
 //! Jobs differ in length and in the runners that fit them; runners differ in slots and speed. What is best to do now follows
 //! from where all work could go, so each decision looks at all of it: first how much work of each kind of job every runner
-//! should get, so that all end at about the same time (`quota`); then which job starts where, longest first (`assign`).
+//! should get, so that all end at about the same time (`quota`); then which job starts where, longest first (`assign`). What
+//! went wrong with a job or a runner narrows where jobs may go, and a job that takes too long is started twice (`moves`).
 //! Nothing is kept from one decision to the next: what happened meanwhile (a job that took longer, a runner that lost one) is in
 //! what the next one is given.
 
 mod assign;
 mod durations;
+mod moves;
 mod quota;
 
-pub use assign::{Assigned, assign};
+pub use assign::{Assigned, assign, ends_ms};
 pub use durations::{Durations, Estimates};
+pub use moves::{
+    AfterFailure, JobFailure, JobFailures, LateJob, RunnerStanding, candidates, is_late, late_after_ms, seconds,
+    verdict,
+};
 
 /// A job that waits for a runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

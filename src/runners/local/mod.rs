@@ -1,5 +1,4 @@
-//! This machine as a runner: each job in a sandbox with its tree, its inputs and its toolchain, with an explicit environment
-//! and a time limit.
+//! This machine as a runner: each job in a sandbox with its tree, inputs, toolchain and environment, and a time limit.
 
 mod collect;
 mod fence;
@@ -363,14 +362,11 @@ async fn locked(path: &Path) -> Result<LockedFile> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(LockedFile(file)),
-            Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(5)).await,
             Err(fs::TryLockError::Error(e)) => return Err(e).context(what()),
         }
     }
 }
-
-/// How long to wait before a lock is tried again.
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 #[async_trait::async_trait]
 impl Runner for LocalRunner {
@@ -473,7 +469,6 @@ impl Runner for LocalRunner {
         })
     }
 
-    // The directory is of this train alone.
     async fn sweep(&self, _train: &TrainNonce) -> Result<()> {
         blocking(|| {
             let jobs = JobDir::all(&self.jobs)?;

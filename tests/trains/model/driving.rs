@@ -49,7 +49,7 @@ impl World {
         let (step, key) = (planned.id.clone(), planned.key);
         if !matches!(self.state.at(i).status, StepStatus::Waiting(_)) {
             let attempt = self.state.at(i).attempts + 1;
-            self.record(Event::Started { step: step.clone(), key, attempt });
+            self.record(Event::Started { step: step.clone(), key, attempt, runner: None });
         }
         self.started += 1;
         let fail =
@@ -183,7 +183,7 @@ fn what_is_optional_hides_no_question() {
         for at_position in ids {
             let planned = graph.at(at_position);
             let (step, key) = (planned.id.clone(), planned.key);
-            state.apply(&Event::Started { step: step.clone(), key, attempt: 1 }, at(0)).unwrap();
+            state.apply(&Event::Started { step: step.clone(), key, attempt: 1, runner: None }, at(0)).unwrap();
             let ended = if planned.deferrable {
                 Event::Failed { step, key, class: FailureClass::Conflict, error: "no".to_owned(), retry_at: None }
             } else {

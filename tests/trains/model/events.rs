@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lifeboat::effects::Handle;
-use lifeboat::journal::{Event, FailureClass, Plans, Record, State, StepStatus, TrainState};
+use lifeboat::journal::{Event, FailureClass, JobEnd, Plans, Record, State, StepStatus, TrainState};
 use lifeboat::model::Sha256;
 use lifeboat::plan::{Graph, PlanId};
 use lifeboat::step::{Exposure, Outcome, PlannedStep, Step, StepId, StepKey, SuppressWorkflows};
@@ -63,7 +63,10 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
         _ => what % 13,
     };
     match kind {
-        0 => Event::Started { step, key, attempt },
+        0 => {
+            let runner = (how % 3 == 1).then(|| handle().runner);
+            Event::Started { step, key, attempt, runner }
+        }
         1 => Event::Succeeded { step, key, outcome: made::outcome(made_of).into() },
         2 => Event::Waiting { step, key, handle: handle() },
         3 => Event::Failed { step, key, class: FailureClass::Fatal, error: "broken".to_owned(), retry_at: None },
@@ -92,6 +95,14 @@ fn event(state: &State, (what, which, how): Draw) -> Event {
             }
             let plan = if how == 6 { PlanId(Sha256::of(b"another")) } else { child.id() };
             Event::Amended { plan, object: Sha256::of(b"the child"), carried, reason: None }
+        }
+        11 => {
+            // Of a job that is there, where one is.
+            let attempt = state.at(i).jobs.first().map_or(attempt, |job| job.attempt);
+            let runner = if how == 7 { "another".parse().unwrap() } else { handle().runner };
+            let end = [JobEnd::Lost, JobEnd::Silent, JobEnd::RecipeFailed { code: 1 }, JobEnd::Superseded];
+            let end = end[usize::from(how) % 4].clone();
+            Event::JobEnded { step, key, attempt, runner, job: None, end, why: None, log: None }
         }
         12 => Event::FoundOn { step, key, files: ["publish.yml".to_owned()].into() },
         _ => Event::Resumed,
@@ -133,7 +144,7 @@ impl Watch {
                 assert_eq!(*plan, graph.id());
                 self.adopted = true;
             }
-            Event::Started { step, key, attempt } => {
+            Event::Started { step, key, attempt, .. } => {
                 let planned = graph.plan().step(step).unwrap();
                 assert_eq!(planned.key, *key);
                 let gate_open = self.succeeded.contains("gate");
@@ -165,6 +176,12 @@ impl Watch {
                 if matches!(event, Event::Failed { retry_at: None, .. }) {
                     self.stopped.insert(step.to_string());
                 }
+            }
+            Event::JobEnded { step, key, attempt, runner, .. } => {
+                assert_eq!(graph.plan().step(step).unwrap().key, *key);
+                assert!(*attempt <= self.attempts[step.as_str()], "{step} has no such attempt");
+                assert!(!self.succeeded.contains(step.as_str()), "{event:?} after {step} succeeded");
+                assert_eq!(*runner, handle().runner);
             }
             Event::Succeeded { step, key, outcome } => {
                 let planned = graph.plan().step(step).unwrap();

@@ -74,7 +74,7 @@ fn record(disk: Arc<dyn Disk>, root: &Path) -> Result<()> {
     let certificate = signer.certificate()?;
     let events = [
         Event::PlanAdopted { plan: graph.id(), nonce: made::nonce(), certificate },
-        Event::Started { step: step.clone(), key, attempt: 1 },
+        Event::Started { step: step.clone(), key, attempt: 1, runner: None },
         Event::Succeeded { step, key, outcome },
     ];
     for event in events.into_iter().skip(recorded(root)) {

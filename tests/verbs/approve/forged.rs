@@ -54,7 +54,7 @@ fn open_the_gate(journal: &mut Journal, graph: &Graph, files: impl Fn(&Step) -> 
         };
         let (id, key) = (step.id.clone(), step.key);
         let attempt = journal.state().step(&id).unwrap().attempts + 1;
-        journal.append(Event::Started { step: id.clone(), key, attempt }).unwrap();
+        journal.append(Event::Started { step: id.clone(), key, attempt, runner: None }).unwrap();
         journal.append(Event::Succeeded { step: id, key, outcome: outcome.into() }).unwrap();
     }
 }

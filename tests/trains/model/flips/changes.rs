@@ -88,6 +88,7 @@ name = "here"
 kind = "local"
 labels = ["linux", "big"]
 slots = 2
+lease = "5m"
 read = ["/srv/sdk"]
 same_user = false
 
@@ -304,6 +305,7 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("runner.kind", "kind = \"local\"", "kind = \"cloud\""),
     ("runner.labels", "[\"linux\", \"big\"]", "[\"linux\"]"),
     ("runner.slots", "slots = 2", "slots = 3"),
+    ("runner.lease", "lease = \"5m\"", "lease = \"6m\""),
     ("runner.read", "read = [\"/srv/sdk\"]", "read = [\"/srv/other\"]"),
     ("runner.same_user", "same_user = false", "same_user = true"),
     ("store.name", "name = \"mirror\"", "name = \"origin\""),
@@ -403,6 +405,7 @@ pub(super) const NOT_PLANNED: &[(&str, &str)] = &[
     ("runner.name", "which machine builds: the digests of what it leaves are approved"),
     ("runner.labels", "as the name, as long as some runner has what a target asks for"),
     ("runner.slots", "how many jobs run at once"),
+    ("runner.lease", "how long a job waits for a runner that does not answer"),
     ("store.transfers", "how many files move at once"),
     ("store.rate_limit", "how fast they move"),
     ("forge.default_branch", "which branch `gather` looks at: the workflows that are seen there are in the plan"),
