@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::project::{LocalProject, state_dir};
-use super::{Global, Output, Surroundings, doctor, trust, verify};
+use super::{Caller, Global, Output, doctor, trust, verify};
 use crate::effects::{Clock as _, Disk, NoProgress};
 use crate::engine::TrainDir;
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub(super) fn verify(global: &Global, args: &verify::VerifyArgs) -> Result<ExitC
     let state = |project: &ProjectName| project_state(global, project);
     let now = whole_seconds(HostClock.now());
     let disk: Arc<dyn Disk> = Arc::new(HostDisk);
-    printing(global, |out| verify::run(&args, Surroundings { json: global.json, disk: &disk, state: &state, now, out }))
+    printing(global, |out| verify::run(&args, Caller { json: global.json, disk: &disk, state: &state, now, out }))
 }
 
 pub(super) fn trust(global: &Global, args: &trust::TrustArgs) -> Result<ExitCode> {
@@ -59,7 +59,7 @@ pub(super) fn trust(global: &Global, args: &trust::TrustArgs) -> Result<ExitCode
     let state = |project: &ProjectName| project_state(global, project);
     let disk: Arc<dyn Disk> = Arc::new(HostDisk);
     let now = HostClock.now();
-    printing(global, |out| trust::run(&args, Surroundings { json: global.json, disk: &disk, state: &state, now, out }))
+    printing(global, |out| trust::run(&args, Caller { json: global.json, disk: &disk, state: &state, now, out }))
 }
 
 pub(super) fn doctor(global: &Global, args: &doctor::DoctorArgs) -> Result<ExitCode> {

@@ -9,7 +9,7 @@ use super::consumer::{configured, project_state};
 use super::keys::digest;
 use super::project::LocalProject;
 use super::verify::{Trusted, VerifyArgs, trust_of};
-use super::{Global, Output, Surroundings};
+use super::{Caller, Global, Output};
 use crate::adapter::{Around, Registries};
 use crate::config::{TemplateSet, load_stores};
 use crate::effects::{Clock as _, Disk, NoProgress, Objects, ProgressEvent, Role, Scratch, Store, files};
@@ -67,7 +67,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     let from = Source::new(&args.from, Arc::clone(&disk))?;
     let state = |name: &ProjectName| project_state(global, name);
     let mut nowhere = std::io::sink();
-    let around = Surroundings { json: false, disk: &disk, state: &state, now, out: &mut nowhere };
+    let around = Caller { json: false, disk: &disk, state: &state, now, out: &mut nowhere };
     let asked = VerifyArgs {
         wanted: Some("latest".to_owned()),
         location: Some(args.from.clone()),

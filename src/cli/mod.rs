@@ -5,6 +5,7 @@ mod advisory;
 mod amend;
 mod approve;
 pub mod bump;
+mod caller;
 mod completions;
 mod config_changes;
 mod config_check;
@@ -32,7 +33,6 @@ mod restore;
 mod runners_seen;
 mod ship;
 mod status;
-mod surroundings;
 mod template_check;
 pub mod trust;
 pub mod verify;
@@ -46,9 +46,9 @@ use crate::adapter::Registries;
 use crate::error::{Error, Result};
 use crate::model::shell_path;
 
+pub use caller::Caller;
 pub use paint::Color;
 pub use render::Output;
-pub use surroundings::Surroundings;
 pub use template_check::{VERB as TRY_TEMPLATE, child as try_template};
 
 /// Exit codes, as the help and the documentation list them.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Surroundings;
+use super::Caller;
 use super::keys::{KeysFrom, digest, is_address};
 use crate::effects::{Disk, files};
 use crate::error::{Context as _, Error, Result};
@@ -130,7 +130,7 @@ fn moment(text: &str) -> std::result::Result<Timestamp, String> {
 ///
 /// # Errors
 /// A missing or broken root or certificate; a digest that no root in the directory has.
-pub fn run(args: &TrustArgs, mut around: Surroundings<'_>) -> Result<ExitCode> {
+pub fn run(args: &TrustArgs, mut around: Caller<'_>) -> Result<ExitCode> {
     let (disk, now) = (around.disk, around.now);
     match &args.action {
         Action::Show => {
@@ -308,7 +308,7 @@ struct ShownCertificate {
     standing: String,
 }
 
-fn show(keys: &KeysFrom, state_dir: Option<&Path>, around: &mut Surroundings<'_>) -> Result<()> {
+fn show(keys: &KeysFrom, state_dir: Option<&Path>, around: &mut Caller<'_>) -> Result<()> {
     let (disk, now) = (&**around.disk, around.now);
     let pinned = state_dir.map(|dir| trust::pinned(disk, dir)).transpose()?.flatten();
     let choice = pinned.map_or(RootChoice::Directory, RootChoice::Pinned);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::Surroundings;
+use super::Caller;
 use super::keys::{KeysFrom, digest, has_root, unpinned};
 use crate::effects::{Disk, PathKind, files};
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -82,7 +82,7 @@ pub enum LayoutArg {
 /// # Errors
 /// A source that cannot be reached, no trust root. A release that does not verify is the error of its report; with
 /// `--json` it is its exit code alone.
-pub fn run(args: &VerifyArgs, mut around: Surroundings<'_>) -> Result<ExitCode> {
+pub fn run(args: &VerifyArgs, mut around: Caller<'_>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start reading")?;
     if args.all_mirrors {
         return runtime.block_on(all_mirrors::run(args, around));
@@ -109,11 +109,7 @@ pub fn run(args: &VerifyArgs, mut around: Surroundings<'_>) -> Result<ExitCode> 
 }
 
 /// The report, with where it was read from and the release's directory there.
-async fn check(
-    args: &VerifyArgs,
-    around: &Surroundings<'_>,
-    keep: Option<Download>,
-) -> Result<(Report, Source, String)> {
+async fn check(args: &VerifyArgs, around: &Caller<'_>, keep: Option<Download>) -> Result<(Report, Source, String)> {
     let (disk, now) = (around.disk, around.now);
     let is_file = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == PathKind::File);
     let text = args.wanted.as_deref().unwrap_or("latest");
@@ -187,7 +183,7 @@ pub(super) struct Trusted {
 pub(super) async fn trust_of(
     args: &VerifyArgs,
     (source, layout): (&Source, Layout),
-    around: &Surroundings<'_>,
+    around: &Caller<'_>,
 ) -> Result<Trusted> {
     let disk = around.disk;
     let keys = keys(args, source, layout, disk).await?;

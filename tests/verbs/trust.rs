@@ -247,7 +247,7 @@ fn lifeboat(state: &Path, arguments: &[&str]) -> Result<String> {
     let mut out = Vec::new();
     let disk: Arc<dyn lifeboat::effects::Disk> = Arc::new(HostDisk);
     let of_project = |_: &lifeboat::model::ProjectName| Some(state.to_owned());
-    let around = cli::Surroundings { json: cli.json, disk: &disk, state: &of_project, now: at(NOW), out: &mut out };
+    let around = cli::Caller { json: cli.json, disk: &disk, state: &of_project, now: at(NOW), out: &mut out };
     match cli.verb {
         Verb::Trust(args) => cli::trust::run(&args, around)?,
         Verb::Verify(args) => cli::verify::run(&args, around)?,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::{Trusted, VerifyArgs, trust_of};
-use crate::cli::Surroundings;
+use crate::cli::Caller;
 use crate::effects::PathKind;
 use crate::error::{Error, Result};
 use crate::model::escape;
@@ -53,7 +53,7 @@ impl Asked {
 }
 
 /// Looks at all mirrors, and prints what each is; the worst is the exit code.
-pub(super) async fn run(args: &VerifyArgs, mut around: Surroundings<'_>) -> Result<ExitCode> {
+pub(super) async fn run(args: &VerifyArgs, mut around: Caller<'_>) -> Result<ExitCode> {
     let disk = around.disk;
     let is_dir = |path: &Path| matches!(disk.entry(path), Ok(Some(e)) if e.kind == PathKind::Dir);
     let asked = Asked::parse(args.wanted.as_deref(), args.location.as_deref(), &args.mirrors, is_dir)?;

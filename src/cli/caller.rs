@@ -11,8 +11,8 @@ use crate::effects::Disk;
 use crate::error::{Context as _, Result};
 use crate::model::ProjectName;
 
-/// What is around `verify` and `trust`.
-pub struct Surroundings<'a> {
+/// Who calls `verify` or `trust`, and with what.
+pub struct Caller<'a> {
     /// Whether JSON is printed.
     pub json: bool,
     /// This machine's files.
@@ -25,7 +25,7 @@ pub struct Surroundings<'a> {
     pub out: &'a mut dyn Write,
 }
 
-impl Surroundings<'_> {
+impl Caller<'_> {
     /// Prints a result: as text, or as JSON.
     ///
     /// # Errors
