@@ -33,6 +33,7 @@ pub mod sandbox;
 pub mod signers;
 pub mod site;
 pub mod snapshot;
+mod ssh;
 pub mod step;
 pub mod stores;
 mod subprocess;

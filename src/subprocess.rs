@@ -2,10 +2,10 @@
 //!
 //! Some are started in another way, each for a reason. A job outlives whoever started it (`runners/local`). The guard of a
 //! bump ends after its program (`checkout/apply`). The first process of a sandbox waits for all that are in it
-//! (`sandbox/init`). An SFTP session is a connection (`stores/sftp`). What gpg decrypts may be larger than the memory, so it
+//! (`sandbox/init`). Connections to sshd are kept (`ssh`). What gpg decrypts may be larger than the memory, so it
 //! goes in and out at once (`signers/decrypt`).
 
-use std::io::{self, ErrorKind as IoKind, Read, Write as _};
+use std::io::{self, ErrorKind as IoKind, Read, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub(crate) struct Subprocess<'a> {
     input: Input<'a>,
     stderr: Stdio,
     kept: Kept,
+    output: Option<(Box<dyn Write + Send>, u64)>,
     limit: Option<Duration>,
     cancelled: Option<Arc<AtomicBool>>,
 }
@@ -116,6 +117,7 @@ impl<'a> Subprocess<'a> {
             input: Input::Nothing,
             stderr: Stdio::piped(),
             kept: Kept::AtMost(MOST),
+            output: None,
             limit: None,
             cancelled: None,
         }
@@ -150,6 +152,12 @@ impl<'a> Subprocess<'a> {
     /// Lets each stream be this long, in bytes. What prints more is refused.
     pub(crate) fn at_most(mut self, bytes: usize) -> Self {
         self.kept = Kept::AtMost(bytes);
+        self
+    }
+
+    /// Writes standard output there as it comes, instead of keeping it: at most so many bytes. What prints more is refused.
+    pub(crate) fn output_to(mut self, to: impl Write + Send + 'static, at_most: u64) -> Self {
+        self.output = Some((Box::new(to), at_most));
         self
     }
 
@@ -195,8 +203,11 @@ impl<'a> Subprocess<'a> {
         }
         let child = self.command.spawn().map_err(SubprocessError::NotStarted)?;
         let mut running = Running { child, group, ended: false };
-        let stdout = drain(running.child.stdout.take(), self.kept);
-        let stderr = drain(running.child.stderr.take(), self.kept);
+        let stdout = match self.output.take() {
+            Some((to, most)) => drain(running.child.stdout.take(), move |pipe| pass_on(pipe, to, most)),
+            None => drain(running.child.stdout.take(), move |pipe| read(pipe, self.kept)),
+        };
+        let stderr = drain(running.child.stderr.take(), move |pipe| read(pipe, self.kept));
         match (self.input, running.child.stdin.take()) {
             // A program may stop reading when it has found a fault: a broken pipe says nothing that it does not say.
             (Input::Bytes(bytes), Some(mut pipe)) => drop(thread::spawn(move || drop(pipe.write_all(&bytes)))),
@@ -268,10 +279,13 @@ impl Drop for Running {
 type Drained = Result<Vec<u8>, SubprocessError>;
 
 /// Reads a stream to its end on a thread of its own: a program that nobody listens to would stand still.
-fn drain(pipe: Option<impl Read + Send + 'static>, kept: Kept) -> Receiver<Drained> {
+fn drain<R: Read + Send + 'static>(
+    pipe: Option<R>,
+    read: impl FnOnce(R) -> Drained + Send + 'static,
+) -> Receiver<Drained> {
     let (sender, drained) = mpsc::channel();
     match pipe {
-        Some(pipe) => drop(thread::spawn(move || drop(sender.send(read(pipe, kept))))),
+        Some(pipe) => drop(thread::spawn(move || drop(sender.send(read(pipe))))),
         None => drop(sender.send(Ok(Vec::new()))),
     }
     drained
@@ -296,6 +310,13 @@ fn read(mut pipe: impl Read, kept: Kept) -> Drained {
         drop(out.drain(..out.len().saturating_sub(last)));
     }
     Ok(out)
+}
+
+fn pass_on(mut pipe: impl Read, mut to: Box<dyn Write + Send>, most: u64) -> Drained {
+    let passed = io::copy(&mut pipe.by_ref().take(most), &mut to).map_err(SubprocessError::NotRead)?;
+    let more = passed == most && pipe.read(&mut [0]).map_err(SubprocessError::NotRead)? > 0;
+    to.flush().map_err(SubprocessError::NotRead)?;
+    if more { Err(SubprocessError::TooLong(usize::try_from(most).unwrap_or(usize::MAX))) } else { Ok(Vec::new()) }
 }
 
 fn collect(drained: &Receiver<Drained>, patience: Option<Duration>) -> Drained {
@@ -382,6 +403,18 @@ mod tests {
         for (line, last) in [("printf 1234567", "4567"), ("printf 123", "123"), ("printf 12345678", "5678")] {
             assert_eq!(shell(line).keep_last(4).run().unwrap().stdout, last.as_bytes());
         }
+    }
+
+    #[test]
+    fn output_is_passed_on_up_to_a_bound() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let whole = shell("printf 12345").output_to(file.reopen().unwrap(), 5).run().unwrap();
+        assert_eq!((whole.stdout.len(), std::fs::read(file.path()).unwrap()), (0, b"12345".to_vec()));
+        let longer = shell("printf 123456").output_to(file.reopen().unwrap(), 5).run();
+        assert!(matches!(longer, Err(SubprocessError::TooLong(5))));
+        assert!(matches!(shell("yes").output_to(io::sink(), 1 << 20).run(), Err(SubprocessError::TooLong(_))));
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert!(matches!(shell("yes").output_to(full, 1 << 20).run(), Err(SubprocessError::NotRead(_))));
     }
 
     #[test]

@@ -14,7 +14,6 @@ mod lease;
 mod read_ahead;
 mod session;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -24,8 +23,9 @@ use self::session::Connection;
 use super::server::ServerStore;
 use crate::adapter::{Adapter, Around, Program, Settings, Spec, StoreFacts, StoreTable};
 use crate::effects::{Store, Transfers};
-use crate::error::Result;
+use crate::error::{Part, Result};
 use crate::model::{StoreName, TransferLimits};
+use crate::ssh::{SshHost, is_plain};
 use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
 /// The kind of store that is a directory on a machine with sshd.
@@ -56,16 +56,13 @@ struct Configured {
     url: String,
     public_url: Option<String>,
     address: Address,
-    ssh_config: Option<PathBuf>,
     transfers: TransferLimits,
 }
 
 /// The parts of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Address {
-    user: Option<String>,
-    host: String,
-    port: Option<u16>,
+    at: SshHost,
     /// Absolute, without final slash.
     root: String,
 }
@@ -74,47 +71,24 @@ fn parse(common: &StoreTable, table: Table<'_>, faults: &mut Faults) -> Option<S
     let dir = table.base().to_owned();
     let raw: RawSftp = table.read(faults)?;
     let url = common.url.get_ref().clone();
-    let Some(address) = address(&url) else {
+    let Some(mut address) = address(&url) else {
         let message = "this is not the address of a directory on a machine with sshd";
         let label = "expected `sftp://`, a user if need be, a host and a path of plain names, as in \
                      `sftp://release@host.example.org/srv/releases`";
         faults.add(Fault::new(common.url.span(), message, label));
         return None;
     };
-    let ssh_config = raw.ssh_config.map(|file| dir.join(file.get_ref()));
+    address.at.config = raw.ssh_config.map(|file| dir.join(file.get_ref()));
     let (name, public_url, transfers) = (common.name.clone(), common.public_url.clone(), common.transfers);
-    Some(Arc::new(Configured { name, url, public_url, address, ssh_config, transfers }))
+    Some(Arc::new(Configured { name, url, public_url, address, transfers }))
 }
 
 /// The parts of an address, none of which ssh or a shell could take for something else.
 fn address(url: &str) -> Option<Address> {
-    let plain = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && !part.starts_with('-')
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'~'))
-    };
     let rest = url.strip_prefix("sftp://")?.trim_end_matches('/');
     let (place, path) = rest.split_once('/')?;
-    let (user, place) = match place.split_once('@') {
-        Some((user, place)) => (Some(user), place),
-        None => (None, place),
-    };
-    let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
-        Some((host, port)) => (host, Some(port.parse().ok()?)),
-        None => (place, None),
-    };
-    let v6 = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    let is_host = match v6 {
-        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => plain(host),
-    };
-    let valid = is_host && user.is_none_or(plain) && path.split('/').all(plain);
-    valid.then(|| Address {
-        user: user.map(str::to_owned),
-        host: v6.unwrap_or(host).to_owned(),
-        port,
-        root: format!("/{path}"),
-    })
+    let at = SshHost { part: Some(Part::Store), ..SshHost::parse(place)? };
+    path.split('/').all(is_plain).then(|| Address { at, root: format!("/{path}") })
 }
 
 impl Settings<dyn Store> for Configured {
@@ -129,13 +103,13 @@ impl Settings<dyn Store> for Configured {
     // No hosts: ssh proves that it has a key, and sends none.
 
     fn pins(&self) -> Vec<(&'static str, String)> {
-        self.ssh_config.iter().map(|file| ("ssh_config", file.display().to_string())).collect()
+        self.address.at.config.iter().map(|file| ("ssh_config", file.display().to_string())).collect()
     }
 
     fn open(&self, around: &Around) -> Result<Arc<dyn Store>> {
         let base = self.public_url.clone().unwrap_or_else(|| self.url.clone());
         let transfers = Transfers::new(self.transfers, &around.clock);
-        let at = Connection::new(self.address.clone(), self.ssh_config.clone());
+        let at = Connection::new(self.address.clone());
         let server = SftpServer::new(at, transfers.clone());
         Ok(Arc::new(ServerStore::new(self.name.clone(), &base, Arc::new(server), transfers)))
     }
@@ -148,7 +122,8 @@ mod tests {
     #[test]
     fn addresses_are_plain() {
         let of = |user: Option<&str>, host: &str, port, root: &str| {
-            Some(Address { user: user.map(str::to_owned), host: host.to_owned(), port, root: root.to_owned() })
+            let (user, host, part) = (user.map(str::to_owned), host.to_owned(), Some(Part::Store));
+            Some(Address { at: SshHost { user, host, port, config: None, part }, root: root.to_owned() })
         };
         assert_eq!(address("sftp://host/srv/releases"), of(None, "host", None, "/srv/releases"));
         assert_eq!(address("sftp://me@h.example:22/x/"), of(Some("me"), "h.example", Some(22), "/x"));

@@ -19,6 +19,7 @@ mod hostile_server;
 mod leaks;
 mod public_servers;
 mod runner;
+mod runner_ssh;
 mod s3;
 mod s3_train;
 mod scene;

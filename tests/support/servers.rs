@@ -207,6 +207,15 @@ pub struct Sshd {
 impl Sshd {
     /// Starts it, with its files in `dir`.
     pub fn start(dir: &Path) -> Self {
+        Self::on_machine(dir, None)
+    }
+
+    /// The same on a machine that is another one to whoever comes in: a line of `sh` changes what is mounted first, as root.
+    pub fn on_other_machine(dir: &Path, change: &str) -> Self {
+        Self::on_machine(dir, Some(change))
+    }
+
+    fn on_machine(dir: &Path, change: Option<&str>) -> Self {
         let own = dir.join("sshd");
         fs::create_dir_all(&own).unwrap();
         // Where a privileged sshd keeps nothing, by design; a package's init script makes it.
@@ -226,7 +235,15 @@ impl Sshd {
              MaxStartups 100\nSubsystem sftp internal-sftp\n"
         );
         fs::write(own.join("sshd.conf"), config).unwrap();
-        let mut command = Command::new("/usr/sbin/sshd");
+        let mut command = match change {
+            None => Command::new("/usr/sbin/sshd"),
+            Some(change) => {
+                let mut command = Command::new("unshare");
+                let line = format!("set -e; {change}; exec /usr/sbin/sshd \"$@\"");
+                command.args(["--mount", "--", "/bin/bash", "-c", &line, "sh"]);
+                command
+            }
+        };
         let running =
             Running::start(command.args(["-D", "-e", "-f"]).arg(own.join("sshd.conf")), port, "openssh-server");
         let public = fs::read_to_string(format!("{host}.pub")).unwrap();

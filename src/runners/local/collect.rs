@@ -1,90 +1,87 @@
-//! The exact artifact set of an ended job: every file that was promised, made by this job, and nothing else beside it.
+//! What an ended job left on this machine, for the judge of its artifacts.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
+use std::collections::BTreeSet;
+use std::fs::{self, FileType, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::inputs;
 use super::job_dir::JobDir;
-use crate::error::{Context as _, Error, Result};
-use crate::model::{ArtifactName, escape};
+use crate::error::{Context as _, Result};
+use crate::model::ArtifactName;
+use crate::runners::artifacts::{Judge, LeftFile, LeftFiles, LeftKind};
 use crate::step::{ArtifactPath, StepId};
 
 /// Checks the files that a job must leave and says where they are.
 ///
 /// # Errors
-/// The first file that is missing, empty, stale, undeclared, outside, of a wrong kind, or one of two with one name.
+/// Those of [`Judge::judge`]; the file system's.
 pub(super) fn collect(job: &JobDir, step: &StepId, declared: &[ArtifactPath]) -> Result<Vec<(ArtifactName, PathBuf)>> {
-    let wrong = |path: &str, why: &str| {
-        Error::fatal(format!("`{step}` left a wrong artifact: `{}` {why}", escape(path)))
-            .detail(format!("directory: {}", job.dir().display()))
-            .detail(format!("log: {}", job.log().display()))
-    };
+    let details = vec![format!("directory: {}", job.dir().display()), format!("log: {}", job.log().display())];
+    let judge = Judge { step, details };
     let root = job.root()?;
     if !fs::symlink_metadata(&root).is_ok_and(|m| m.is_dir()) {
-        return Err(wrong(".", "is not a directory any more: the recipe replaced the source's root"));
+        return Err(judge.no_root());
     }
-    let before = inputs::listed(job)?;
     let started = job.started();
     let started = fs::metadata(&started).context(format!("cannot look at `{}`", started.display()))?;
-    let mut names: BTreeMap<String, &str> = BTreeMap::new();
-    let mut out = Vec::new();
-    for artifact in declared {
-        let path = artifact.path.as_str();
-        if let Some(first) = names.insert(artifact.name.as_str().to_ascii_lowercase(), path) {
-            return Err(wrong(path, &format!("has the name of another, `{}`", escape(first)))
-                .hint("names that differ in upper and lower case only are one name on some systems"));
-        }
-        let file = root.join(path);
-        let meta = regular(&root, path).map_err(|why| {
-            let hint = "fix the recipe, or `artifacts` in the configuration";
-            wrong(path, &why).hint(hint)
-        })?;
-        if before.contains(path.as_bytes()) {
-            return Err(wrong(path, "was there before the job: a stale file cannot be distinguished from a built one")
-                .hint("let the recipe write to a path that the source does not have"));
-        }
-        if (meta.ctime(), meta.ctime_nsec()) < (started.ctime(), started.ctime_nsec()) {
-            return Err(wrong(path, "is older than the job"));
-        }
-        if meta.len() == 0 {
-            return Err(wrong(path, "is empty"));
-        }
-        if meta.nlink() > 1 && links_inside(job.dir(), &meta)? < meta.nlink() {
-            return Err(wrong(path, "is a hard link to a file outside the job's directory").hint("copy it instead"));
-        }
-        out.push((artifact.name.clone(), file));
-    }
-    nothing_else(&root, declared, &before, &wrong)?;
-    Ok(out)
+    let left = Left { job: job.dir(), root: &root, before: inputs::listed(job)?, started };
+    judge.judge(&left, declared)?;
+    Ok(declared.iter().map(|artifact| (artifact.name.clone(), root.join(&artifact.path))).collect())
 }
 
-/// The metadata of a regular file below the root that is reached through directories only; else what is wrong with it.
-fn regular(root: &Path, path: &str) -> Result<Metadata, String> {
-    let mut at = root.to_owned();
-    let mut parts = path.split('/').peekable();
-    while let Some(part) = parts.next() {
-        if part.is_empty() || part == "." || part == ".." {
-            return Err("leads outside the source".to_owned());
-        }
-        at.push(part);
-        let meta = match fs::symlink_metadata(&at) {
-            Ok(meta) => meta,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err("is missing".to_owned()),
-            Err(e) => return Err(format!("cannot be looked at: {e}")),
-        };
-        let kind = meta.file_type();
-        match (parts.peek().is_some(), kind.is_dir(), kind.is_file()) {
-            (true, true, _) => {}
-            (true, false, _) => return Err(format!("is reached through `{part}`, which is not a directory")),
-            (false, _, true) => return Ok(meta),
-            (false, true, _) => return Err("is a directory".to_owned()),
-            (false, ..) if kind.is_symlink() => return Err("is a symbolic link".to_owned()),
-            _ => return Err("is a pipe, a socket or a device".to_owned()),
+struct Left<'a> {
+    job: &'a Path,
+    root: &'a Path,
+    before: BTreeSet<Vec<u8>>,
+    started: Metadata,
+}
+
+impl LeftFiles for Left<'_> {
+    fn kind(&self, path: &str) -> Result<Option<LeftKind>> {
+        let at = self.root.join(path);
+        match fs::symlink_metadata(&at) {
+            Ok(meta) => Ok(Some(kind(meta.file_type()))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).context(format!("cannot look at `{}`", at.display())),
         }
     }
-    Err("is missing".to_owned())
+
+    fn file(&self, path: &str) -> Result<LeftFile> {
+        let at = self.root.join(path);
+        let meta = fs::symlink_metadata(&at).context(format!("cannot look at `{}`", at.display()))?;
+        let of = |meta: &Metadata| (meta.ctime(), meta.ctime_nsec());
+        Ok(LeftFile {
+            size: meta.len(),
+            is_older: of(&meta) < of(&self.started),
+            is_linked_outside: meta.nlink() > 1 && links_inside(self.job, &meta)? < meta.nlink(),
+        })
+    }
+
+    fn was_there(&self, path: &[u8]) -> bool {
+        self.before.contains(path)
+    }
+
+    fn in_directory(&self, directory: &str) -> Result<Vec<(Vec<u8>, LeftKind)>> {
+        let here = self.root.join(directory);
+        let mut out = Vec::new();
+        for entry in fs::read_dir(&here).context(format!("cannot read `{}`", here.display()))? {
+            let entry = entry.context(format!("cannot read `{}`", here.display()))?;
+            let of = entry.file_type().context(format!("cannot look at `{}`", entry.path().display()))?;
+            let relative = Path::new(directory).join(entry.file_name());
+            out.push((relative.into_os_string().into_encoded_bytes(), kind(of)));
+        }
+        Ok(out)
+    }
+}
+
+fn kind(of: FileType) -> LeftKind {
+    match of {
+        of if of.is_dir() => LeftKind::Directory,
+        of if of.is_file() => LeftKind::File,
+        of if of.is_symlink() => LeftKind::Link,
+        _ => LeftKind::Other,
+    }
 }
 
 /// How many names a file has below a directory.
@@ -104,29 +101,4 @@ fn links_inside(dir: &Path, file: &Metadata) -> Result<u64> {
         }
     }
     Ok(count)
-}
-
-/// Refuses files beside the declared ones that the recipe made and nobody declared.
-fn nothing_else(
-    root: &Path,
-    declared: &[ArtifactPath],
-    before: &BTreeSet<Vec<u8>>,
-    wrong: &dyn Fn(&str, &str) -> Error,
-) -> Result<()> {
-    let paths: BTreeSet<&[u8]> = declared.iter().map(|a| a.path.as_bytes()).collect();
-    let dirs: BTreeSet<&Path> = declared.iter().filter_map(|a| Path::new(&a.path).parent()).collect();
-    for dir in dirs {
-        let here = root.join(dir);
-        for entry in fs::read_dir(&here).context(format!("cannot read `{}`", here.display()))? {
-            let entry = entry.context(format!("cannot read `{}`", here.display()))?;
-            let kind = entry.file_type().context(format!("cannot look at `{}`", entry.path().display()))?;
-            let relative = dir.join(entry.file_name());
-            let bytes = relative.as_os_str().as_encoded_bytes();
-            if !kind.is_dir() && !paths.contains(bytes) && !before.contains(bytes) {
-                return Err(wrong(&relative.to_string_lossy(), "is not declared")
-                    .hint("add it to `artifacts`, or let the recipe put artifacts into a directory of their own"));
-            }
-        }
-    }
-    Ok(())
 }

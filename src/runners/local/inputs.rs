@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::job_dir::{JobDir, create_private_dir, create_private_file};
-use crate::effects::HashingReader;
+use super::job_dir::JobDir;
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Sha256, escape};
+use crate::runners::archive::{self, Member};
+use crate::runners::private_files::{create_private_dir, create_private_file};
 use crate::step::JobInput;
 
 /// Puts everything in and writes the list of what was put; returns the job's root.
@@ -40,55 +41,21 @@ pub(super) fn put(job: &JobDir, inputs: &[(JobInput, PathBuf)]) -> Result<PathBu
     Ok(root)
 }
 
-fn open(file: &Path, digest: &Sha256) -> Result<HashingReader<fs::File>> {
-    let inner =
-        fs::File::open(file).context(format!("cannot read input {} at `{}`", digest.short(), file.display()))?;
-    Ok(HashingReader::new(inner))
-}
-
-/// Reads what is left, and compares the digest.
-fn check(mut input: HashingReader<fs::File>, digest: &Sha256, file: &Path) -> Result<()> {
-    io::copy(&mut input, &mut io::sink()).context(format!("cannot read input `{}`", file.display()))?;
-    if input.so_far().1 != *digest {
-        return Err(Error::verification(format!("input {} has other bytes than its digest says", digest.short()))
-            .detail(format!("file: {}", file.display()))
-            .hint("move the file away; `lifeboat ship` makes it again"));
-    }
-    Ok(())
-}
-
 /// Unpacks a `.tar.gz` below `dir`. Every member is a directory, a file or a symbolic link; no member is written through a
 /// link, and none replaces another.
 fn unpack(file: &Path, digest: &Sha256, dir: &Path, links: &mut Vec<PathBuf>) -> Result<()> {
-    let what = || format!("cannot unpack input {} (`{}`)", digest.short(), file.display());
-    let mut gzip = flate2::read::MultiGzDecoder::new(io::BufReader::with_capacity(256 * 1024, open(file, digest)?));
-    {
-        let mut archive = tar::Archive::new(&mut gzip);
-        for entry in archive.entries().context(what())? {
-            let mut entry = entry.context(what())?;
-            let path = entry.path().context(what())?.into_owned();
-            member(&mut entry, &path, dir, links).map_err(|e| e.context(what()))?;
-        }
-    }
-    check(gzip.into_inner().into_inner(), digest, file)
+    archive::each_member(file, digest, |entry, path| member(entry, path, dir, links))
 }
 
 fn member(entry: &mut tar::Entry<'_, impl Read>, path: &Path, dir: &Path, links: &mut Vec<PathBuf>) -> Result<()> {
-    let shown = || escape(&path.display().to_string());
-    let kind = entry.header().entry_type();
-    if kind == tar::EntryType::XGlobalHeader {
-        return Ok(());
-    }
-    let relative = inside(path).ok_or_else(|| Error::fatal(format!("member `{}` leads outside", shown())))?;
-    if relative.as_os_str().is_empty() {
-        return Ok(());
-    }
+    let (relative, member) = archive::checked(entry, path)?;
     let target = dir.join(&relative);
     parents(dir, &relative)?;
-    let what = || format!("member `{}`", shown());
-    match kind {
-        tar::EntryType::Directory => make_dir(&target).context(what())?,
-        tar::EntryType::Regular | tar::EntryType::Continuous => {
+    let what = || format!("member `{}`", escape(&path.display().to_string()));
+    match member {
+        Member::Top => {}
+        Member::Directory => make_dir(&target).context(what())?,
+        Member::File => {
             let mut out = create_private_file(&target).context(what())?;
             io::copy(entry, &mut out).context(what())?;
             let mode = entry.header().mode().context(what())?;
@@ -97,52 +64,12 @@ fn member(entry: &mut tar::Entry<'_, impl Read>, path: &Path, dir: &Path, links:
             let mtime = entry.header().mtime().context(what())?;
             out.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(mtime)).context(what())?;
         }
-        tar::EntryType::Symlink => {
-            let to = entry.link_name().context(what())?.unwrap_or_default();
-            let stays = relative.parent().is_some_and(|at| stays_inside(at, &to));
-            if !stays {
-                return Err(Error::fatal(format!(
-                    "{} is a link that leads outside: `{}`",
-                    what(),
-                    escape(&to.display().to_string())
-                )));
-            }
+        Member::Link(to) => {
             std::os::unix::fs::symlink(&to, &target).context(what())?;
             links.push(target);
         }
-        other => {
-            return Err(Error::fatal(format!("{} is neither file, directory nor symbolic link ({other:?})", what())));
-        }
     }
     Ok(())
-}
-
-/// The path without `.` parts, if it is relative and has no `..`.
-fn inside(path: &Path) -> Option<PathBuf> {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(part) => out.push(part),
-            Component::CurDir => {}
-            _ => return None,
-        }
-    }
-    Some(out)
-}
-
-/// Whether a link in directory `at` stays below the archive's top directory, read as text.
-fn stays_inside(at: &Path, to: &Path) -> bool {
-    let mut depth = at.components().count();
-    for part in to.components() {
-        match part {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            // Depth 1 is the top directory itself.
-            Component::ParentDir if depth > 1 => depth -= 1,
-            _ => return false,
-        }
-    }
-    true
 }
 
 /// Makes the directories above a member; refuses to go through a link.
@@ -183,13 +110,13 @@ fn check_links(root: &Path, links: &[PathBuf]) -> Result<()> {
 
 fn copy(file: &Path, object: &Sha256, root: &Path, path: &str) -> Result<()> {
     let what = || format!("cannot put input `{}`", escape(path));
-    let relative = inside(Path::new(path)).filter(|p| p.file_name().is_some());
+    let relative = archive::inside(Path::new(path)).filter(|p| p.file_name().is_some());
     let relative = relative.ok_or_else(|| Error::fatal(format!("{}: it leads outside", what())))?;
     parents(root, &relative)?;
-    let mut input = open(file, object)?;
+    let mut input = archive::open(file, object)?;
     let mut out = create_private_file(&root.join(&relative)).context(what())?;
     io::copy(&mut input, &mut out).context(what())?;
-    check(input, object, file)
+    archive::check(input, object, file)
 }
 
 /// Writes the paths of all files below the root.

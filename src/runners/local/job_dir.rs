@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use crate::error::{Context as _, Error, Result};
+use crate::runners::private_files::{create_private_dir, create_private_file, remove_tree};
 use crate::step::JobName;
 
 /// `<jobs>/<name>/`, readable by its owner only.
@@ -162,48 +163,10 @@ impl JobDir {
     }
 }
 
-/// Creates a directory, and those above it, that others cannot read.
-pub(super) fn create_private_dir(dir: &Path) -> Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .context(format!("cannot create directory `{}`", dir.display()))
-}
-
 /// Makes a directory below `parent`, readable by its owner only and removed with this value, whose name nobody can know
 /// ahead: what a killed process left there, or another put there, is never entered and never in the way.
 pub(super) fn create_scratch_dir(parent: &Path, prefix: &str) -> Result<TempDir> {
     let made =
         tempfile::Builder::new().prefix(prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir_in(parent);
     made.context(format!("cannot create a directory for temporary files in `{}`", parent.display()))
-}
-
-/// Creates a file that must be absent and that others cannot read.
-pub(super) fn create_private_file(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// Removes a tree whose directories a recipe may have made unwritable (cargo and go do that to their caches).
-fn remove_tree(dir: &Path) -> Result<()> {
-    let gone = |result: io::Result<()>| match result {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    if gone(fs::remove_dir_all(dir)).is_ok() {
-        return Ok(());
-    }
-    make_writable(dir);
-    gone(fs::remove_dir_all(dir)).context(format!("cannot remove `{}`", dir.display()))
-}
-
-fn make_writable(dir: &Path) {
-    let Ok(meta) = fs::symlink_metadata(dir) else { return };
-    if meta.is_dir() {
-        // If this fails, so does the removal, which says why.
-        drop(fs::set_permissions(dir, fs::Permissions::from_mode(0o700)));
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            make_writable(&entry.path());
-        }
-    }
 }

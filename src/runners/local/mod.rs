@@ -4,7 +4,6 @@ mod collect;
 mod fence;
 mod inputs;
 mod job_dir;
-mod mask;
 mod process;
 mod supervisor;
 
@@ -23,19 +22,19 @@ use tokio::sync::OnceCell;
 pub use fence::{CommandResult, Fence, ViewEntry};
 pub use supervisor::{VERB, supervise};
 
-use self::job_dir::{JobDir, create_private_dir};
+use self::job_dir::JobDir;
 use self::process::Identity;
 use self::supervisor::{JobExit, Orders, READY};
 use crate::adapter::{Adapter, Around, Jobs, RunnerTable, Settings, Spec};
 use crate::effects::{Handle, JobLog, JobReport, JobRequest, JobStatus, LockedFile, Runner, RunnerFacts, blocking};
 use crate::error::{Context as _, Error, Result};
 use crate::model::{Label, RunnerName, TrainNonce};
+use crate::runners::environment::{self, Environment};
+use crate::runners::private_files::create_private_dir;
 use crate::sandbox::{BELOW_HOME, HiddenPaths, Sandbox, SandboxView};
 use crate::step::{Exposure, Isolation, JobName};
 use crate::table::{Fault, Faults, Table, Text, keys, keys_of};
 
-/// `PATH` of jobs unless the recipe passes or sets another.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Runs the command lines that it is given as arguments, one after the other, and says which.
 const EACH: &str = "set -eu; for line in \"$@\"; do printf '+ %s\\n' \"$line\"; /bin/sh -eu -c \"$line\"; done";
 /// How long a supervisor may take until its job runs.
@@ -130,9 +129,6 @@ impl Settings<dyn Runner> for Local {
         }))
     }
 }
-
-/// Variables and their values.
-type Environment = BTreeMap<String, String>;
 
 impl LocalRunner {
     fn handle(&self, name: &JobName) -> Handle {
@@ -249,28 +245,8 @@ impl LocalRunner {
 /// The environment of a job.
 fn environment(request: &JobRequest, job: &JobDir) -> Result<Environment> {
     let text = |path: PathBuf| path.display().to_string();
-    let mut env = BTreeMap::from([
-        ("PATH".to_owned(), DEFAULT_PATH.to_owned()),
-        ("HOME".to_owned(), text(job.home())),
-        ("TMPDIR".to_owned(), text(job.tmp())),
-        ("LANG".to_owned(), "C.UTF-8".to_owned()),
-        ("TZ".to_owned(), "UTC".to_owned()),
-        ("SOURCE_DATE_EPOCH".to_owned(), request.source_date_epoch.to_string()),
-    ]);
-    for name in request.job.secret_env.keys() {
-        let value = request
-            .secrets
-            .get(name)
-            .ok_or_else(|| Error::input(format!("`{}`: the secret variable `{name}` has no value", request.step)))?;
-        env.insert(name.clone(), value.expose().to_owned());
-    }
-    env.extend(recipe_environment(request)?);
-    Ok(env)
-}
-
-/// What a recipe sets and takes over from this process; no secret is in it.
-fn recipe_environment(request: &JobRequest) -> Result<Environment> {
-    let mut env = request.job.env.clone();
+    let mut env = BTreeMap::from([("HOME".to_owned(), text(job.home())), ("TMPDIR".to_owned(), text(job.tmp()))]);
+    env.extend(environment::of_job(request)?);
     for name in &request.job.pass_env {
         match passed(name, |name| std::env::var(name)) {
             Ok(value) => drop(env.insert(name.clone(), value)),

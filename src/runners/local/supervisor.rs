@@ -15,18 +15,18 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
-use super::job_dir::{JobDir, create_private_file};
-use super::mask::Mask;
+use super::job_dir::JobDir;
 use super::process::{Identity, kill_descendants};
 use crate::effects::{Outlives, replace_file};
+use crate::runners::mask::Mask;
+use crate::runners::private_files::create_private_file;
+use crate::runners::{LOG_CUT, LOG_LIMIT, NOT_KILLED, SECRET_PRINTED};
 use crate::sandbox::{Sandbox, SandboxView, this_program};
 
 /// The hidden verb by which the program becomes a supervisor: `lifeboat supervise-job <directory>`.
 pub const VERB: &str = "supervise-job";
 /// What the supervisor says when the job runs.
 pub(super) const READY: &str = "ready";
-/// A log is cut here: a recipe that prints forever must not fill the disk.
-const LOG_LIMIT: u64 = 256 * 1024 * 1024;
 /// How often a job that ends with its owner looks whether that lives.
 const OWNER_PAUSE: Duration = Duration::from_millis(200);
 /// How long the log may take to end once all processes are gone.
@@ -172,16 +172,16 @@ impl RunningJob {
         }
         if !kill_descendants() {
             // They could change what it left while that is read.
-            warnings.push("processes of the job could not be killed".to_owned());
+            warnings.push(NOT_KILLED.to_owned());
             code = code.map(|c| c.max(1));
         }
         match self.log.recv_timeout(LOG_PATIENCE) {
             Ok(Ok(log)) => {
                 if log.secret_found {
-                    warnings.push("the recipe printed a secret; it is masked in the log".to_owned());
+                    warnings.push(SECRET_PRINTED.to_owned());
                 }
                 if log.cut {
-                    warnings.push(format!("the log is cut after {} MiB", LOG_LIMIT / (1024 * 1024)));
+                    warnings.push(LOG_CUT.to_owned());
                 }
             }
             Ok(Err(e)) => warnings.push(format!("the log is incomplete: {e}")),

@@ -2,45 +2,27 @@
 
 use std::future::Future;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openssh_sftp_client::{Error as Sftp3, Sftp, SftpOptions, error::SftpErrorKind};
-use parking_lot::Mutex;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::Address;
-use crate::error::{Error, ErrorKind, Part, Result};
+use crate::error::{Error, Part, Result};
 use crate::model::escape;
+use crate::ssh::{SaidLines, SshSession};
 
 /// Until a session stands: look-up, connection, keys.
 const CONNECTING: Duration = Duration::from_secs(20);
 /// How long one call may take: sshd answers at once, but a disk may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Given before the user's configuration is read, which thus counts for the rest. Nobody is there to be asked; a connection that
-/// died is noticed within 15 s; and nothing is forwarded that the user forwards elsewhere.
-const OPTIONS: [&str; 8] = [
-    "BatchMode=yes",
-    "ConnectTimeout=10",
-    "ServerAliveInterval=5",
-    "ServerAliveCountMax=3",
-    "ForwardAgent=no",
-    "ForwardX11=no",
-    "ClearAllForwardings=yes",
-    "PermitLocalCommand=no",
-];
 /// How many bytes of a file are sent ahead of the server's answers: what a connection of 160 Mbit/s and 100 ms holds.
 const UNANSWERED: usize = 2 << 20;
-/// How many of ssh's own lines an error shows.
-const SHOWN: usize = 4;
 
 /// Where sessions are made.
 pub(super) struct Connection {
     address: Address,
-    ssh_config: Option<PathBuf>,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
 }
 
@@ -49,7 +31,7 @@ pub(super) struct Session {
     sftp: Sftp,
     /// Killed when the session is dropped.
     _ssh: Child,
-    said: Arc<Mutex<Vec<String>>>,
+    said: SaidLines,
 }
 
 /// What a call found that the server refused: the kinds that callers tell apart.
@@ -62,8 +44,8 @@ pub(super) enum Refused {
 }
 
 impl Connection {
-    pub(super) fn new(address: Address, ssh_config: Option<PathBuf>) -> Self {
-        Self { address, ssh_config, session: tokio::sync::Mutex::default() }
+    pub(super) fn new(address: Address) -> Self {
+        Self { address, session: tokio::sync::Mutex::default() }
     }
 
     /// The path of a key on the server.
@@ -91,45 +73,7 @@ impl Connection {
     }
 
     async fn connect(&self) -> Result<Session> {
-        let Address { user, host, port, .. } = &self.address;
-        let mut command = Command::new("ssh");
-        command.arg("-T");
-        if let Some(file) = &self.ssh_config {
-            command.arg("-F").arg(file);
-        }
-        for option in OPTIONS {
-            command.arg(format!("-o{option}"));
-        }
-        if let Some(port) = port {
-            command.args(["-p", &port.to_string()]);
-        }
-        if let Some(user) = user {
-            command.args(["-l", user]);
-        }
-        command.args(["-s", "--", host, "sftp"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // Ctrl-C is for the program alone, which ends its calls in order.
-        command.process_group(0);
-        let mut ssh = command.spawn().map_err(|e| {
-            Error::input("cannot run `ssh`")
-                .because(e)
-                .hint("install OpenSSH's client: `apt-get install openssh-client`")
-        })?;
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let (Some(stdin), Some(stdout), Some(stderr)) = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take()) else {
-            return Err(Error::fatal("`ssh` was started without pipes"));
-        };
-        let heard = said.clone();
-        let hearing = tokio::spawn(async move {
-            let mut lines = BufReader::new(stderr).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                let mut heard = heard.lock();
-                if heard.len() == SHOWN {
-                    heard.remove(0);
-                }
-                heard.push(escape(line.trim()).chars().take(200).collect());
-            }
-        });
+        let SshSession { stdin, stdout, said, hearing, ssh } = self.address.at.subsystem("sftp")?;
         // Writes go out at once: an act here waits for its answer before the next.
         let options = SftpOptions::new().flush_interval(Duration::ZERO);
         let options =
@@ -145,30 +89,15 @@ impl Connection {
         }
     }
 
-    fn unreachable(&self, said: &Mutex<Vec<String>>, otherwise: &str) -> Error {
-        let said = said.lock();
-        let why = said.last().map_or(otherwise, String::as_str);
-        let mut e =
-            Error::new(ErrorKind::Unreachable, format!("`{}` cannot be reached by ssh: {why}", self.address.host));
-        for line in said.iter().rev().skip(1).rev() {
-            e = e.detail(line.clone());
-        }
-        e.of(Part::Store).hint(format!("`{}` shows what ssh lacks", self.shown()))
-    }
-
-    /// A command that tries the same by hand.
-    fn shown(&self) -> String {
-        let Address { user, host, port, .. } = &self.address;
-        let config = self.ssh_config.as_ref().map(|file| format!(" -F {}", file.display())).unwrap_or_default();
-        let port = port.map(|port| format!(" -P {port}")).unwrap_or_default();
-        let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-        format!("sftp{config}{port} {user}{host}")
+    fn unreachable(&self, said: &SaidLines, otherwise: &str) -> Error {
+        let by_hand = self.address.at.shown("sftp", "-P");
+        self.address.at.unreachable(&said.all(), otherwise).hint(format!("`{by_hand}` shows what ssh lacks"))
     }
 
     /// Runs one call of SFTP within a deadline. What the server refuses in a way that callers know is an `Ok(Err(…))`.
     ///
     /// # Errors
-    /// [`ErrorKind::Transient`] of [`Part::Store`] when the session broke: the call may have happened.
+    /// [`crate::error::ErrorKind::Transient`] of [`Part::Store`] when the session broke: the call may have happened.
     pub(super) async fn call<T>(
         &self,
         doing: &str,
@@ -202,7 +131,7 @@ impl Connection {
             }
             broken => {
                 self.forget(session).await;
-                let said = session.said.lock().last().cloned();
+                let said = session.said.last();
                 let why = said.unwrap_or_else(|| escape(&broken.to_string()));
                 Err(Error::transient(format!("cannot {doing}: the connection is cut: {why}")).of(Part::Store))
             }

@@ -12,8 +12,8 @@ const STARTERS: &[&str] = &[
     "checkout/apply",
     // The first process of a sandbox waits for all that are in it.
     "sandbox/init",
-    // A connection.
-    "stores/sftp/session",
+    // Connections that are kept.
+    "ssh",
     // What comes out may be larger than the memory.
     "signers/decrypt",
 ];

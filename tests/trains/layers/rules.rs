@@ -38,8 +38,10 @@ const IMPORTS: &[(&str, &str)] = &[
     ("host", "effects error"),
     // How programs are kept from the machine, for whoever starts one that reads a tree.
     ("sandbox", "error model subprocess"),
-    ("runners", "adapter effects error formats http model sandbox step subprocess table"),
-    ("stores", "adapter effects error formats http model step table"),
+    // The user's own `ssh`, for whoever has something on a machine with sshd.
+    ("ssh", "error model subprocess"),
+    ("runners", "adapter effects error formats http model sandbox ssh step subprocess table"),
+    ("stores", "adapter effects error formats http model ssh step table"),
     // The client of servers with a REST API, for whoever talks to one.
     ("http", "adapter effects error model"),
     ("forges", "adapter effects error formats http model step table"),

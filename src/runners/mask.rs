@@ -115,6 +115,11 @@ impl<W: Write> Mask<W> {
         self.drain(End::Open)
     }
 
+    /// Whether a secret was found so far.
+    pub(super) fn has_found(&self) -> bool {
+        self.found
+    }
+
     /// Writes what was held back; says whether a secret was found in all.
     pub(super) fn finish(mut self) -> io::Result<(W, bool)> {
         self.drain(End::Reached)?;
