@@ -128,6 +128,13 @@ impl Scene {
         self.records("job-ended")
     }
 
+    /// The ends of the first line's build alone: a kill may come between the end of another job and the record of its success.
+    fn ends_of_build(&self) -> Vec<String> {
+        let mut ends = self.ends();
+        ends.retain(|end| end.starts_with("build/release-1"));
+        ends
+    }
+
     fn told(&self, fragment: &str) -> bool {
         self.told.0.lock().unwrap().iter().any(|text| text.contains(fragment))
     }
@@ -144,9 +151,9 @@ fn a_runner_that_does_not_answer_keeps_its_job_until_it_does() {
     scene.killed_when(|s| !s.runners[0].taken().is_empty() && s.runners[0].with(|seen| seen.looks.0 > 2));
     scene.runners[0].with(|seen| seen.no_answer = 3);
     is_shipped(&scene.ship());
-    assert_eq!(scene.ends(), Vec::<String>::new(), "three minutes are less than the lease");
-    let all: Vec<String> = scene.runners.iter().flat_map(|r| r.taken()).collect();
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "a job was started twice: {all:?}");
+    assert_eq!(scene.ends_of_build(), Vec::<String>::new(), "three minutes are less than the lease");
+    let builds = |r: &Arc<ScriptedRunner>| r.taken().iter().filter(|s| s.starts_with("build/release-1")).count();
+    assert_eq!(scene.runners.iter().map(builds).sum::<usize>(), 1, "it was started twice");
 }
 
 #[test]
@@ -221,7 +228,7 @@ fn a_job_that_takes_too_long_is_started_elsewhere_too_and_the_first_end_counts()
     scene.killed_when(|s| s.runners[0].with(|seen| seen.looks.0 > 3));
     is_shipped(&scene.ship());
     let step = scene.runners[0].taken().remove(0);
-    assert_eq!(scene.ends(), [format!("{step} one superseded")]);
+    assert_eq!(scene.ends_of_build(), [format!("{step} one superseded")]);
     assert!(scene.told("takes too long; runner `two` starts it too"));
     assert!(scene.runners[0].with(|seen| seen.cancelled.contains(&step)));
     assert!(scene.state().quarantined().is_empty());
@@ -240,7 +247,7 @@ fn both_jobs_of_a_step_are_found_again_after_a_kill() {
     scene.runners[1].with(|seen| seen.hanging_ends = true);
     is_shipped(&scene.ship());
     assert_eq!(started(&scene), 2, "nothing was started a third time");
-    assert_eq!(scene.ends(), ["build/release-1.0.0/any one superseded"]);
+    assert_eq!(scene.ends_of_build(), ["build/release-1.0.0/any one superseded"]);
 }
 
 #[test]
@@ -253,7 +260,7 @@ fn other_bytes_from_the_slower_runner_are_said_and_recorded() {
         // Both have ended when it is started again.
         scene.runners.iter().for_each(|runner| runner.with(|seen| seen.hanging_ends = true));
         is_shipped(&scene.ship());
-        let ends = scene.ends();
+        let ends = scene.ends_of_build();
         assert_eq!(ends.len(), 1);
         assert!(ends[0].starts_with("build/release-1.0.0/any ") && ends[0].ends_with(end), "{ends:?}");
         assert_eq!(scene.told("made different bytes"), other.is_some());

@@ -13,9 +13,6 @@ use crate::schedule::{Random, World};
 const MINUTE: u64 = 60_000;
 /// How long a job stays with a runner that does not answer.
 const LEASE: u64 = 5 * MINUTE;
-/// How often jobs are looked at that may take too long.
-const LOOK: u64 = MINUTE / 6;
-
 /// What goes wrong.
 struct Troubles {
     /// The runner that dies, when, and for how long. Its jobs are gone.
@@ -130,7 +127,8 @@ impl Troubles {
                 assert!(going.iter().filter(|g| g.runner == r).count() <= slots, "runner {r} has more jobs than slots");
             }
             // The next moment at which anything changes.
-            let moments = going.iter().flat_map(|g| [g.ends, g.silent]).chain([dies, dies + for_so_long, now + LOOK]);
+            let late = |g: &Going| g.since + late_after_ms(world.duration(g.job, g.runner)) + 1;
+            let moments = going.iter().flat_map(|g| [g.ends, g.silent, late(g)]).chain([dies, dies + for_so_long]);
             now = moments.filter(|at| *at > now).min().unwrap();
             if now == dies {
                 for g in going.iter_mut().filter(|g| g.runner == dead) {
@@ -156,7 +154,7 @@ impl Troubles {
 fn a_dead_runner_and_hanging_jobs_are_got_over() {
     let mut found: Vec<(f64, f64)> = Vec::new();
     let mut started = 0;
-    for seed in 1..=60 {
+    for seed in 1..=20 {
         let world = World::new(seed, 300);
         let troubles = Troubles::new(&world, seed);
         let (took, starts) = troubles.run(&world);
@@ -166,14 +164,14 @@ fn a_dead_runner_and_hanging_jobs_are_got_over() {
     let sorted = |of: fn(&(f64, f64)) -> f64| {
         let mut all: Vec<f64> = found.iter().map(of).collect();
         all.sort_by(f64::total_cmp);
-        [all[30], all[57], all[59]]
+        [all[10], all[18], all[19]]
     };
     let ([median, most, largest], plain) = (sorted(|f| f.0), sorted(|f| f.1));
     println!(
-        "300 jobs, 60 worlds, a runner dead for 10 min, 5 % of jobs hang: median {median:.3}, 95 % {most:.3}, largest \
+        "300 jobs, 20 worlds, a runner dead for 10 min, 5 % of jobs hang: median {median:.3}, 95 % {most:.3}, largest \
          {largest:.3} times the least under these rules; {plain:.3?} times the least of a train without troubles; {} jobs more \
          started",
-        started - 60 * 300
+        started - 20 * 300
     );
     // Far from what is wanted, 1.15: a job that hangs keeps its slot until it is late, and a second one waits for a free slot.
     assert!(median < 1.45 && most < 2.0, "{median:.3} {most:.3}");
