@@ -28,6 +28,7 @@ pub mod mirror;
 pub mod model;
 pub mod plan;
 pub mod remotes;
+pub mod report;
 pub mod runners;
 pub mod sandbox;
 pub mod signers;

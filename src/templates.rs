@@ -40,6 +40,9 @@ const PARTS: &[(&str, &str)] = &[
     ("style.css", include_str!("../release-templates/style.css")),
 ];
 
+/// Pages for the team alone, which a project cannot replace.
+const INNER: &[(&str, &str)] = &[("report.html", include_str!("../release-templates/report.html"))];
+
 /// How much a text of a project's own may cost: steps, and memory at about 64 bytes a unit.
 pub(crate) const FUEL: u64 = 200_000;
 
@@ -119,15 +122,34 @@ pub fn notes(set: &TemplateSet, text: &ReleaseContext, changelog: Option<&str>) 
 /// # Errors
 /// [`crate::error::ErrorKind::Input`] with the file, the line and its text: bad syntax, or a name that is not there.
 pub fn render(set: &TemplateSet, name: &str, context: &impl Serialize) -> Result<String> {
-    let (source, origin) = source(set, name)?;
+    let fuel = set.texts.contains_key(name).then(|| GIVEN.load(Ordering::Relaxed));
+    render_source(source(set, name)?, name, fuel, context)
+}
+
+/// Renders a page that no project replaces.
+///
+/// # Errors
+/// None in practice: those of a template built in.
+pub(crate) fn inner_page(name: &str, context: &impl Serialize) -> Result<String> {
+    let found = INNER.iter().find(|(n, _)| *n == name).map(|(_, text)| *text);
+    let text = found.ok_or_else(|| Error::fatal(format!("there is no page `{name}`")))?;
+    render_source((text, "the built-in "), name, None, context)
+}
+
+/// Renders a text, at a cost of no more than `fuel`; those built in cost what the release is long.
+fn render_source(
+    (source, origin): (&str, &str),
+    name: &str,
+    fuel: Option<u64>,
+    context: &impl Serialize,
+) -> Result<String> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
     env.set_syntax(syntax.map_err(|e| Error::fatal(e.to_string()))?);
     // Said here rather than left to the library's list of extensions, which has gaps.
     env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
-    // Those built in cost what the release is long.
-    env.set_fuel(set.texts.contains_key(name).then(|| GIVEN.load(Ordering::Relaxed)));
+    env.set_fuel(fuel);
     let mut out = Bounded(Vec::new());
     let mut fill = || {
         for (part, text) in PARTS {

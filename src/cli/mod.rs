@@ -29,6 +29,7 @@ mod refresh;
 mod rehearse;
 mod remote_trains;
 mod render;
+mod report;
 mod restore;
 mod runners_seen;
 mod ship;
@@ -132,6 +133,7 @@ enum Verb {
     Verify(verify::VerifyArgs),
     Mirror(mirror::Args),
     Log(log::Args),
+    Report(report::Args),
     Doctor(doctor::DoctorArgs),
     Trust(trust::TrustArgs),
     Bump(bump::BumpArgs),
@@ -202,6 +204,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Reconcile(args) => reconcile::run(global, args, out),
         Verb::Refresh(args) => refresh::run(global, args, out),
         Verb::Log(args) => log::run(global, args, out),
+        Verb::Report(args) => report::run(global, args, out),
         Verb::Verify(args) => consumer::verify(global, args),
         Verb::Mirror(args) => mirror::run(global, args, out),
         Verb::Doctor(args) => consumer::doctor(global, args),

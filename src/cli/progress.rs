@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use self::moving::Moving;
 use super::paint;
 use crate::effects::{Progress, ProgressEvent, Transfers};
+pub(super) use crate::model::spent;
 use crate::model::{RunnerName, StoreName};
 use crate::step::StepId;
 
@@ -168,17 +169,6 @@ impl Table {
         }
         lines.extend(moving.into_iter().map(|text| format!("moving    {text}")));
         lines
-    }
-}
-
-/// A duration for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 05 min`.
-pub(super) fn spent(took: Duration) -> String {
-    let s = took.as_secs();
-    match s {
-        0..10 => format!("{:.1} s", took.as_secs_f64()),
-        10..60 => format!("{s} s"),
-        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
-        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
     }
 }
 

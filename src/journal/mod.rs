@@ -8,6 +8,7 @@ mod jobs;
 mod outage;
 mod plans;
 mod signed;
+mod timeline;
 mod train_state;
 
 pub use disabled_workflows::SwitchedOff;
@@ -18,4 +19,5 @@ pub use jobs::{EndedJob, JobEnd, Quarantined, RunnerDown, StepJob};
 pub use outage::Outage;
 pub use plans::Plans;
 pub use signed::{Signatures, check_signatures};
+pub use timeline::{Moment, Span, SpanEnd, Timeline};
 pub use train_state::TrainState;

@@ -35,6 +35,6 @@ pub use secret::{Secret, SecretRef};
 pub use shell::{shell_path, shell_word};
 pub use staging::Staging;
 pub use stat::Stat;
-pub use time::{utc, whole_seconds};
+pub use time::{spent, utc, whole_seconds};
 pub use transfer::{ByteRate, TransferLimits};
 pub use trigger::Trigger;

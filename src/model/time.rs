@@ -1,5 +1,7 @@
 //! Times as people and documents write them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 /// The whole second in which a time lies: documents say RFC 3339 in UTC with seconds, not more.
@@ -12,6 +14,18 @@ pub fn whole_seconds(at: Timestamp) -> Timestamp {
 #[must_use]
 pub fn utc(at: Timestamp) -> String {
     at.strftime("%F %T UTC").to_string()
+}
+
+/// A duration for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 05 min`.
+#[must_use]
+pub fn spent(took: Duration) -> String {
+    let s = took.as_secs();
+    match s {
+        0..10 => format!("{:.1} s", took.as_secs_f64()),
+        10..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod refresh;
 mod rehearsal;
 #[path = "../release_world/mod.rs"]
 mod release_world;
+mod report;
 mod retired;
 mod schemas;
 mod secret_sources;

@@ -73,6 +73,7 @@ fn session() -> Seen {
     seen.run(&train, 0, &["status", "drill"]);
     seen.run(&train, 0, &["log"]);
     seen.run(&train, 0, &["log", "--verify"]);
+    seen.run(&train, 0, &["report", "--to", &at("report.html")]);
     seen.run(&train, 5, &["reconcile"]);
     seen.run(&train, 0, &["reconcile", "--list"]);
     seen.run(&train, 0, &["refresh"]);

@@ -27,6 +27,8 @@ const IMPORTS: &[(&str, &str)] = &[
     ("effects", "bump error formats model step"),
     ("trust", "effects error formats model"),
     ("journal", "effects error formats model plan step trust"),
+    // A page about a train, for its team.
+    ("report", "error journal model step templates"),
     ("engine", "bump config effects error formats journal model plan site snapshot step templates trust"),
     ("verify", "effects error formats model trust"),
     // What one store has, verified and put into another.
@@ -73,6 +75,8 @@ const PURE: &[&str] = &[
     "journal/fold",
     "journal/outage",
     "journal/signed",
+    "journal/timeline",
+    "report",
     "engine/next",
     "engine/retry",
     "engine/schedule",
