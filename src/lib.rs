@@ -23,6 +23,7 @@ pub mod gather;
 pub mod git;
 pub mod host;
 pub mod http;
+pub mod inputs;
 pub mod journal;
 pub mod mirror;
 pub mod model;

@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub trust: TrustFacts,
     /// Facts that could not be had, for people.
     pub unknown: Vec<String>,
+    /// The configured inputs of builds that were not fetched.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub missing_inputs: BTreeSet<Sha256>,
 }
 
 /// What was seen of the trust root.

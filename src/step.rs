@@ -49,7 +49,7 @@ pub use encrypt::{Encrypt, Encrypted, EncryptedFile};
 pub use forge_advisory::{Audience, ForgeAdvisory};
 pub use forge_release::{ForgeRelease, Released};
 pub use gate::{Gate, GateOpened};
-pub use job::{ArtifactPath, Handle, Isolation, Job, JobInput};
+pub use job::{ArtifactPath, Handle, Isolation, Job, JobInput, ToolInput};
 pub use job_name::JobName;
 pub use kind::{Kind, Made, Member, Phase};
 pub use merge_back::{MergeBack, MergedAs, MergedBack};

@@ -65,6 +65,7 @@ pub(crate) fn inputs(dir: &Path, root: Sha256, threshold: u32) -> (Config, Snaps
         lines: LINES.iter().enumerate().map(line).collect(),
         trust: TrustFacts { root, threshold, hosts: None, recipients: None },
         unknown: Vec::new(),
+        missing_inputs: Default::default(),
     };
     let wanted = |(branch, _, _): &(&str, &str, &str)| TrainLine {
         branch: BranchName::new(*branch).unwrap(),

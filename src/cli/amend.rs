@@ -95,6 +95,7 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
     }
     facts.write(&*place.disk, &place.dir(&name))?;
     super::runtime()?.block_on(amend(&effects, &train, child.clone(), args.reason.clone()))?;
+    place.input_cache().provide(train.objects(), child.plan().tool_inputs())?;
     let next = place.advice(&train.state(), &[], place.clock.now());
     let report = Report {
         train: name,
@@ -134,7 +135,7 @@ fn plan_again(place: &LocalProject, train: &Train, args: &Args, request: TrainRe
     }
     let to = place.destinations()?;
     super::template_check::check(&place.config.templates)?;
-    let gathered = gather::gather_pinned(
+    let mut gathered = gather::gather_pinned(
         &place.config,
         (&args.file, request),
         &pinned,
@@ -143,6 +144,12 @@ fn plan_again(place: &LocalProject, train: &Train, args: &Args, request: TrainRe
         &*place.disk,
         &*place.clock,
     )?;
+    // What the train took when it was adopted, it still has.
+    for input in parent.tool_inputs() {
+        if train.objects().has(&input.sha256)? {
+            gathered.snapshot.missing_inputs.remove(&input.sha256);
+        }
+    }
     let Gathered { request, snapshot, .. } = &gathered;
     let mut child = crate::plan::plan(&place.config, snapshot, request)?;
     // The same decisions again are the same plan, also if that one amended another.

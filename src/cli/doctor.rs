@@ -123,6 +123,7 @@ pub(crate) async fn examine(subjects: &Subjects<'_>) -> Vec<HealthCheck> {
         });
         trust::root(config, subjects, &mut work);
         trust::repository(config, &mut work);
+        machine::inputs(config, subjects.state, &mut work);
         machine::keys(config, &mut work);
         expiry::dates(config, subjects, &mut work);
         if let Err(e) = crate::plan::check_adapters(config) {

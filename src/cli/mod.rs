@@ -15,6 +15,7 @@ mod drill;
 mod export;
 mod import_approvals;
 pub mod init;
+mod inputs;
 mod keys;
 mod log;
 mod man;
@@ -134,6 +135,7 @@ enum Verb {
     Mirror(mirror::Args),
     Log(log::Args),
     Report(report::Args),
+    Inputs(inputs::Args),
     Doctor(doctor::DoctorArgs),
     Trust(trust::TrustArgs),
     Bump(bump::BumpArgs),
@@ -207,6 +209,7 @@ fn run(cli: &Cli, out: &Output) -> Result<ExitCode> {
         Verb::Report(args) => report::run(global, args, out),
         Verb::Verify(args) => consumer::verify(global, args),
         Verb::Mirror(args) => mirror::run(global, args, out),
+        Verb::Inputs(args) => inputs::run(global, args, out),
         Verb::Doctor(args) => consumer::doctor(global, args),
         Verb::Trust(args) => consumer::trust(global, args),
         Verb::Bump(args) => bump::run(global, args, out),

@@ -13,7 +13,7 @@ use crate::gather;
 use crate::model::{PersonId, Sha256, StoreName, escape, shell_path};
 use crate::plan::{FORGE_NOTE, Graph, Plan, PlanId, plan};
 use crate::site::human_size;
-use crate::step::{Checksum, Encrypt, Exposure, Gate, PlannedStep, Quorum};
+use crate::step::{Checksum, Encrypt, Exposure, Gate, PlannedStep, Quorum, ToolInput};
 
 /// Show what a train would do; nothing is done and nothing is kept
 #[derive(Debug, clap::Args)]
@@ -129,6 +129,7 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
              it\n",
         );
     }
+    out.push_str(&from_elsewhere(plan));
     let graph = Graph::new(Arc::new(plan.clone()))?;
     let gated = graph.dominated_by(|s| s.step.is_a::<Gate>());
     let of = |after: bool| {
@@ -159,6 +160,17 @@ pub(super) fn shared(plan: &Plan) -> Result<String> {
     }
     out.push_str(&format!("\n{}; plan {id}\n", crate::model::counted(plan.steps.len(), "step")));
     Ok(out)
+}
+
+/// The files from elsewhere that jobs find, by digest.
+fn from_elsewhere(plan: &Plan) -> String {
+    let inputs = plan.tool_inputs();
+    if inputs.is_empty() {
+        return String::new();
+    }
+    let one = |input: &ToolInput| format!("  {}: sha256 {}\n", escape(&input.path), input.sha256);
+    let all: String = inputs.into_iter().map(one).collect();
+    format!("\nfiles from elsewhere that these find, fetched ahead:\n{all}")
 }
 
 /// Where only encrypted files are staged, for whom, and what that costs when they become public.

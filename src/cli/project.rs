@@ -18,6 +18,7 @@ use crate::engine::{Approvals, Next, Question, Train, TrainDir, TrainRecord, Tra
 use crate::error::{Context as _, Error, Result};
 use crate::gather::Destinations;
 use crate::host::{HostClock, HostDisk};
+use crate::inputs::InputCache;
 use crate::journal::{Record, State, TrainState};
 use crate::model::{PersonId, SecretRef, TrainName, counted, escape, whole_seconds};
 use crate::plan::Plan;
@@ -305,6 +306,17 @@ impl LocalProject {
     /// The trust root that is pinned on this machine.
     pub(super) fn trust(&self) -> Result<Arc<crate::trust::TrustedRoot>> {
         crate::gather::trusted(&self.config, &self.root, &*self.disk, self.clock.now()).map(Arc::new)
+    }
+
+    /// Where what builds need from elsewhere is kept.
+    pub(super) fn input_cache(&self) -> InputCache {
+        InputCache::of(&self.root, self.disk.clone())
+    }
+
+    /// Puts what a train's jobs need from elsewhere into its objects. Until that is done it is no step's work, and afterwards
+    /// the train needs the cache no more.
+    pub(super) fn provide_inputs(&self, train: &Train) -> Result<()> {
+        self.input_cache().provide(train.objects(), train.plan().tool_inputs())
     }
 
     fn claim(&self, version: &Version) -> PathBuf {

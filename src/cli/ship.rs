@@ -92,6 +92,8 @@ pub(super) fn run(global: &Global, args: &Args, out: &Output) -> Result<ExitCode
             let train = Train::open(&effects, place.trust()?, &place.dir(&name))?;
             train.under_way()?;
             place.note_drift(&train, out);
+            // An earlier run may have been killed before it took them.
+            place.provide_inputs(&train)?;
             (effects, train)
         }
         (Some(file), None) => {
@@ -249,6 +251,7 @@ pub(super) fn adopt(
         // One that was abandoned must not take its claims again; one that another process holds is busy.
         let train = Train::open(effects, place.trust()?, dir)?;
         train.under_way()?;
+        place.provide_inputs(&train)?;
         return Ok(train);
     }
     place.take_claims(plan)?;
@@ -258,6 +261,7 @@ pub(super) fn adopt(
     }
     PlanInputs::of(&gathered.file, gathered.snapshot.clone())?.write(&*effects.disk, dir)?;
     let (train, _) = Train::adopt(effects, place.trust()?, dir, plan)?;
+    place.provide_inputs(&train)?;
     Ok(train)
 }
 

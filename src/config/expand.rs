@@ -1,5 +1,7 @@
 //! From the configuration to the jobs of one line: templates filled in for its version, branch and tag. Pure.
 
+mod inputs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
@@ -97,15 +99,15 @@ pub fn jobs(config: &Config, line: &LineValues) -> Result<Vec<PlannedJob>> {
     let mut out = Vec::new();
     for target in &built {
         let build = build_job(config, line, target, &|_| true)?;
-        let test = test_job(config, line, target)?;
+        let test = test_job(config, line, target, &build)?;
         let published = !consumed.contains(&target.name);
         out.push(PlannedJob { name: target.name.clone(), kind: JobKind::Target, build, test, published });
     }
     for (assembly, taken) in &assembled {
         let is_taken = |name: &TargetName| taken.iter().any(|f| f.target == *name);
         let build = build_job(config, line, &assembly.recipe, &is_taken)?;
-        let from = layout(config, line, assembly, taken, &out)?;
-        let test = test_job(config, line, &assembly.recipe)?;
+        let from = layout(config, line, (assembly, &build), taken, &out)?;
+        let test = test_job(config, line, &assembly.recipe, &build)?;
         let kind = JobKind::Assemble { from };
         out.push(PlannedJob { name: assembly.name.clone(), kind, build, test, published: true });
     }
@@ -206,6 +208,8 @@ fn build_job(
             .hint("names that differ in upper and lower case only are one name on some systems"));
         }
     }
+    let inputs = inputs::of(config, recipe)?;
+    inputs::check(recipe, &inputs, artifacts.iter().map(|artifact| artifact.path.as_str()))?;
     Ok(Job {
         run: fill.texts(&recipe.run)?,
         labels: recipe.labels.clone(),
@@ -215,15 +219,18 @@ fn build_job(
         isolation: if recipe.network { Isolation::Network } else { Isolation::NoNetwork },
         timeout_s: recipe.timeout_s,
         artifacts,
+        inputs,
     })
 }
 
-/// A test sees no secret and no network: it runs what was built.
-fn test_job(config: &Config, line: &LineValues, recipe: &TargetConfig) -> Result<Option<Job>> {
+/// A test sees no secret and no network: it runs what was built, which is put into `dist/`.
+fn test_job(config: &Config, line: &LineValues, recipe: &TargetConfig, built: &Job) -> Result<Option<Job>> {
     if recipe.test.is_empty() {
         return Ok(None);
     }
     let fill = Fill::new(config, line, recipe);
+    let made: Vec<String> = built.artifacts.iter().map(|artifact| format!("dist/{}", artifact.name)).collect();
+    inputs::check(recipe, &built.inputs, made.iter().map(String::as_str))?;
     Ok(Some(Job {
         run: fill.texts(&recipe.test)?,
         labels: recipe.labels.clone(),
@@ -233,6 +240,7 @@ fn test_job(config: &Config, line: &LineValues, recipe: &TargetConfig) -> Result
         isolation: Isolation::NoNetwork,
         timeout_s: recipe.timeout_s,
         artifacts: Vec::new(),
+        inputs: built.inputs.clone(),
     }))
 }
 
@@ -240,7 +248,7 @@ fn test_job(config: &Config, line: &LineValues, recipe: &TargetConfig) -> Result
 fn layout(
     config: &Config,
     line: &LineValues,
-    assembly: &AssembleConfig,
+    (assembly, job): (&AssembleConfig, &Job),
     taken: &[&AssembleFrom],
     targets: &[PlannedJob],
 ) -> Result<Vec<(TargetName, String)>> {
@@ -265,6 +273,7 @@ fn layout(
         }
         out.push((from.target.clone(), dir));
     }
+    inputs::check(&assembly.recipe, &job.inputs, files.keys().map(String::as_str))?;
     Ok(out)
 }
 

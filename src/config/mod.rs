@@ -22,9 +22,9 @@ pub use resolve::parse;
 pub use sections::{ConfigSection, File, sections};
 pub use sensitive::{SENSITIVE, is_sensitive};
 pub use settings::{
-    ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, Presence,
-    Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig, StoreRole, TargetConfig,
-    TemplateSet, TrainLine, TrainRequest,
+    ArtifactTemplate, AssembleConfig, AssembleFrom, BundleConfig, Config, DraftAudience, ForgeConfig, InputAddress,
+    InputConfig, Presence, Project, PushMode, RemoteConfig, RunnerConfig, SeriesSource, SigningConfig, StoreConfig,
+    StoreRole, TargetConfig, TemplateSet, TrainLine, TrainRequest,
 };
 pub use specs::TableFacts;
 pub use train::parse_train;

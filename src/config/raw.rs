@@ -27,6 +27,21 @@ keys! {
         pub(super) templates: Option<Text> = r#""release-templates""#,
     }
 
+    /// A file from elsewhere that builds need, such as a toolchain or an SDK. `lifeboat inputs fetch` gets it ahead of the day,
+    /// and each job that names it finds exactly these bytes.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct RawInput {
+        /// Its name.
+        pub(super) name: Text,
+        /// Where it is fetched from, without credentials: `https://…`, or a file of this machine, relative to this file.
+        pub(super) url: Text,
+        /// SHA-256 of its bytes, in lowercase hexadecimal.
+        pub(super) sha256: Text,
+        /// Where a job finds it, relative to the source's root. It is a plain file: a program needs `chmod +x` first.
+        pub(super) path: Option<Text> = "`inputs/` and the last part of `url`",
+    }
+
     /// What the source bundle holds.
     #[derive(Debug, Clone, Default, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -65,6 +80,8 @@ macro_rules! with_recipe_keys {
                 test: Option<Vec<Text>> = "[]",
                 /// Paths of what it leaves, relative to the source's root; templates.
                 artifacts: Option<Vec<Spanned<RawArtifact>>>,
+                /// Files from elsewhere that it needs, each by the name of its `[[input]]`; its tests find them too.
+                inputs: Option<Vec<Text>> = "[]",
                 /// Whether its commands may use the network.
                 network: Option<bool> = "false",
                 /// How long it may take: `90s`, `45m`, `1h 30m`; at most `168h`.
@@ -83,6 +100,7 @@ macro_rules! with_recipe_keys {
                     run: self.run.clone(),
                     test: self.test.clone(),
                     artifacts: self.artifacts.clone(),
+                    inputs: self.inputs.clone(),
                     network: self.network,
                     timeout: self.timeout.clone(),
                 }
@@ -166,6 +184,7 @@ pub(super) struct RawRecipe {
     pub(super) run: Option<Vec<Text>>,
     pub(super) test: Option<Vec<Text>>,
     pub(super) artifacts: Option<Vec<Spanned<RawArtifact>>>,
+    pub(super) inputs: Option<Vec<Text>>,
     pub(super) network: Option<bool>,
     pub(super) timeout: Option<Text>,
 }
@@ -189,6 +208,7 @@ impl RawRecipe {
             run: over.run.or(self.run),
             test: over.test.or(self.test),
             artifacts: over.artifacts.or(self.artifacts),
+            inputs: over.inputs.or(self.inputs),
             network: over.network.or(self.network),
             timeout: over.timeout.or(self.timeout),
         }

@@ -3,6 +3,7 @@
 
 mod adapters;
 mod forge;
+mod inputs;
 mod no_effect;
 mod places;
 mod quorum;
@@ -82,13 +83,15 @@ fn resolve(
     let version = document.section::<VersionRules>("version", faults).unwrap_or_default();
     let bundle = bundle(document.section::<RawBundle>("bundle", faults).unwrap_or_default(), base, faults);
     let (runners, offered) = adapters::runners(document, base, registries, faults);
+    let raw_inputs = document.list::<raw::RawInput>("input", faults);
+    let inputs = inputs::resolve(&raw_inputs, base, faults);
     let recipes = document.named::<raw::RawNamedRecipe>("recipe", faults);
     let raw_targets = document.list::<raw::RawTarget>("target", faults);
     let raw_assemblies = document.list::<raw::RawAssemble>("assemble", faults);
-    let mut tables = targets::Tables::new(&recipes, offered, base);
+    let mut tables = targets::Tables::new(&recipes, &raw_inputs, offered, base);
     let targets = tables.targets(&raw_targets, faults);
     let assemblies = tables.assemblies(&raw_assemblies, &targets, faults);
-    tables.unused_recipes(faults);
+    tables.unused(faults);
 
     let checkout = project.as_ref().map(|p| p.repository.as_path());
     let release = document.section::<RawRelease>("release", faults).unwrap_or_default();
@@ -102,6 +105,7 @@ fn resolve(
         project: project?,
         version,
         bundle,
+        inputs,
         targets,
         assemblies,
         runners,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::raw::{
-    RawAdvisory, RawAssemble, RawBundle, RawForge, RawLine, RawNamedRecipe, RawProject, RawRelease, RawRemote,
-    RawRunner, RawSigning, RawStore, RawTarget, RawTrain,
+    RawAdvisory, RawAssemble, RawBundle, RawForge, RawInput, RawLine, RawNamedRecipe, RawProject, RawRelease,
+    RawRemote, RawRunner, RawSigning, RawStore, RawTarget, RawTrain,
 };
 use crate::adapter::{AdapterKind, Registries};
 use crate::bump::VersionRules;
@@ -68,6 +68,7 @@ pub fn sections(registries: &Registries) -> Vec<ConfigSection> {
         ("[project]", keys_of::<RawProject>()),
         ("[version]", keys_of::<VersionRules>()),
         ("[bundle]", keys_of::<RawBundle>()),
+        ("[[input]]", keys_of::<RawInput>()),
         ("[[target]]", keys_of::<RawTarget>()),
         ("[[assemble]]", keys_of::<RawAssemble>()),
         ("[recipe.<name>]", keys_of::<RawNamedRecipe>()),

@@ -1,6 +1,7 @@
 //! The resolved configuration: every value checked, every default filled in, every path absolute.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -12,8 +13,8 @@ use crate::effects::{Forge, Remote, Runner, Signer, Store};
 use crate::error::{Error, Result};
 use crate::formats::glob;
 use crate::model::{
-    Advisory, AdvisoryId, BranchName, ByteRate, Ident, Label, LineKind, PersonId, ProjectName, RemoteName, RunnerName,
-    SecretRef, Staging, StoreName, TargetName, TrainName, Trigger, VersionStep,
+    Advisory, AdvisoryId, BranchName, ByteRate, Ident, InputName, Label, LineKind, PersonId, ProjectName, RemoteName,
+    RunnerName, SecretRef, Sha256, Staging, StoreName, TargetName, TrainName, Trigger, VersionStep,
 };
 use crate::step::Importance;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub version: VersionRules,
     /// `[bundle]`.
     pub bundle: BundleConfig,
+    /// `[[input]]`, in their order.
+    pub inputs: Vec<InputConfig>,
     /// `[[target]]`, in their order.
     pub targets: Vec<TargetConfig>,
     /// `[[assemble]]`, in their order.
@@ -76,6 +79,37 @@ pub struct BundleConfig {
     pub without_submodules: Vec<String>,
 }
 
+/// `[[input]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputConfig {
+    /// Its name.
+    pub name: InputName,
+    /// Where it is fetched from.
+    pub from: InputAddress,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256,
+    /// Where a job finds it, relative to the root of the source.
+    pub path: String,
+}
+
+/// Where an input is fetched from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputAddress {
+    /// An address on the web, or of this machine.
+    Web(String),
+    /// A file of this machine.
+    File(PathBuf),
+}
+
+impl fmt::Display for InputAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Web(address) => f.write_str(address),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
 /// `[[target]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TargetConfig {
@@ -101,6 +135,8 @@ pub struct TargetConfig {
     pub test: Vec<String>,
     /// Paths of the artifacts.
     pub artifacts: Vec<ArtifactTemplate>,
+    /// The files from elsewhere that it and its tests find.
+    pub inputs: Vec<InputName>,
     /// Whether the build may use the network.
     pub network: bool,
     /// Seconds.

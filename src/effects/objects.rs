@@ -52,33 +52,36 @@ impl Objects {
 
     /// Puts what `write` writes, hashing on the way: made once, read once.
     pub(crate) fn put_written(&self, write: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>) -> Result<Digests> {
+        let mut incoming = self.incoming()?;
+        write(&mut incoming).map_err(files::explained)?;
+        incoming.keep(None)
+    }
+
+    /// Begins an object whose bytes come in pieces.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub(crate) fn incoming(&self) -> Result<IncomingObject<'_>> {
         let incoming = self.dir.join("incoming");
         files::create_dir_all(&*self.disk, &incoming, 0o700)?;
         // The digest that will be its name is not known yet. Numbers are used again, so that what a crash has left in one
         // is replaced and not kept forever.
         let slot = Writing::first_free((0..=u64::MAX).map(|n| incoming.join(format!("{n}.partial"))))
             .ok_or_else(|| Error::fatal("cannot put an object: too many are being put at once"))?;
-        let tmp = slot.path();
-        let what = || format!("cannot write `{}`", tmp.display());
-        self.disk.remove_file(tmp).context(what())?;
-        let file = self.disk.create_new(tmp, 0o400).context(what())?;
-        let mut out = HashingWriter { file, hasher: Hasher::new() };
-        let done = write(&mut out).and_then(|()| out.file.sync().context(what()));
-        let HashingWriter { hasher, file } = out;
-        drop(file);
-        if let Err(e) = done {
-            drop(self.disk.remove_file(tmp));
-            return Err(files::explained(e));
-        }
-        let digests = hasher.finish();
-        let path = self.path(&digests.sha256);
-        if let Some(dir) = path.parent() {
-            files::create_dir_all(&*self.disk, dir, 0o700)?;
-        }
-        // Replaces at most an object of the same name, which is to say of the same bytes.
-        self.disk.rename(tmp, &path).context(format!("cannot put object {}", digests.sha256))?;
-        files::sync_parent(&*self.disk, &path)?;
-        Ok(digests)
+        let what = || format!("cannot write `{}`", slot.path().display());
+        self.disk.remove_file(slot.path()).context(what())?;
+        let file = self.disk.create_new(slot.path(), 0o400).context(what())?;
+        Ok(IncomingObject { objects: self, slot, file: Some(file), hasher: Hasher::new() })
+    }
+
+    /// Copies an object of another store, whose digest is checked.
+    ///
+    /// # Errors
+    /// The file system's; an object that is missing there, or has other bytes than its name says. Then nothing is put.
+    pub(crate) fn put_from(&self, other: &Self, id: &Sha256) -> Result<Digests> {
+        let mut incoming = self.incoming()?;
+        files::copy(&mut *other.open(id)?, &mut incoming).context(format!("cannot copy object {id}"))?;
+        incoming.keep(Some(id)).map_err(|e| e.detail(format!("file: {}", other.path(id).display())))
     }
 
     /// Copies a file in.
@@ -138,20 +141,60 @@ impl Objects {
     }
 }
 
-struct HashingWriter {
-    file: Box<dyn super::disk::DiskFile>,
+/// An object on its way in: what is dropped before [`IncomingObject::keep`] is removed.
+pub(crate) struct IncomingObject<'a> {
+    objects: &'a Objects,
+    slot: Writing,
+    file: Option<Box<dyn super::disk::DiskFile>>,
     hasher: Hasher,
 }
 
-impl Write for HashingWriter {
+impl IncomingObject<'_> {
+    /// Ends it: now it is one of the objects.
+    ///
+    /// # Errors
+    /// The file system's; other bytes than `expected`. Then nothing is kept.
+    pub(crate) fn keep(mut self, expected: Option<&Sha256>) -> Result<Digests> {
+        let (objects, tmp) = (self.objects, self.slot.path());
+        if let Some(file) = &mut self.file {
+            file.sync().context(format!("cannot write `{}`", tmp.display())).map_err(files::explained)?;
+        }
+        let digests = std::mem::take(&mut self.hasher).finish();
+        if let Some(expected) = expected.filter(|expected| **expected != digests.sha256) {
+            return Err(Error::verification("the bytes have another digest")
+                .detail(format!("expected sha256 {expected}"))
+                .detail(format!("found    sha256 {}, {} bytes", digests.sha256, digests.size)));
+        }
+        self.file = None;
+        let path = objects.path(&digests.sha256);
+        if let Some(dir) = path.parent() {
+            files::create_dir_all(&*objects.disk, dir, 0o700)?;
+        }
+        // Replaces at most an object of the same name, which is to say of the same bytes.
+        objects.disk.rename(tmp, &path).context(format!("cannot put object {}", digests.sha256))?;
+        files::sync_parent(&*objects.disk, &path)?;
+        Ok(digests)
+    }
+}
+
+impl Write for IncomingObject<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(buf)?;
+        let file = self.file.as_mut().ok_or_else(|| io::Error::other("the object is whole already"))?;
+        let n = file.write(buf)?;
         self.hasher.update(&buf[..n]);
         Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
+    }
+}
+
+impl Drop for IncomingObject<'_> {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            drop(self.objects.disk.remove_file(self.slot.path()));
+        }
     }
 }
 

@@ -34,6 +34,15 @@ pub const RELEASE_PAGE: &str = "index.html";
 /// The directory of the trust root and of the certificates.
 pub(crate) const KEYS: &str = "keys";
 
+/// The directory of what builds need from elsewhere.
+const INPUTS: &str = "inputs";
+
+/// Where an input is, by its digest.
+#[must_use]
+pub fn input(id: &Sha256) -> String {
+    format!("{INPUTS}/{id}")
+}
+
 /// Where the signature of an index with these bytes lies that no later index replaces.
 #[must_use]
 pub fn index_signature(index: &[u8]) -> String {
@@ -107,7 +116,7 @@ pub fn is_replaced(path: &str) -> bool {
     match *parts {
         [RELEASES, _] => !is_digest_signature(path),
         [RELEASES, _, name] => name == RELEASE_PAGE,
-        [RELEASES, ..] => false,
+        [RELEASES, ..] | [INPUTS, _] => false,
         [KEYS, name] => !name.strip_prefix("trust.").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())),
         ["git", _, "objects", "pack", _] | ["git", _, "refs", "tags", ..] => false,
         _ => true,

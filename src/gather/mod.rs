@@ -142,6 +142,7 @@ fn see(
             hosts: Some(trust.root.hosts.clone()),
             recipients: recipients(config, &trust, now)?,
         },
+        missing_inputs: crate::inputs::missing(config, state, disk)?,
         unknown,
     };
     Ok(Gathered { file: file.to_owned(), request, snapshot, series: all_series })

@@ -27,8 +27,8 @@ pub use fingerprint::{Fingerprint, TrainNonce};
 pub use git::{Ident, Oid, check_ref_name};
 pub use line::{LineKind, VersionStep};
 pub use name::{
-    AdvisoryId, ArtifactName, BranchName, GrammarError, Label, PersonId, ProjectName, RemoteName, RunnerName,
-    StoreName, TagName, TargetName, TrainName, escape,
+    AdvisoryId, ArtifactName, BranchName, GrammarError, InputName, Label, PersonId, ProjectName, RemoteName,
+    RunnerName, StoreName, TagName, TargetName, TrainName, escape,
 };
 pub(crate) use path::plain_path;
 pub use secret::{Secret, SecretRef};

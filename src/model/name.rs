@@ -169,6 +169,10 @@ name!(
     TargetName, "target name", "letters, digits and `.` `_` `-` `+`, starting with a letter or digit", |s| word(s, 80)
 );
 name!(
+    /// A file from elsewhere that builds need, as the configuration names it.
+    InputName, "input name", "letters, digits and `.` `_` `-` `+`, starting with a letter or digit", |s| word(s, 80)
+);
+name!(
     /// A store of the configuration.
     StoreName, "store name", "letters, digits and `.` `_` `-` `+`, starting with a letter or digit", |s| word(s, 64)
 );

@@ -7,6 +7,7 @@ mod builder;
 mod check;
 mod differences;
 mod graph;
+mod inputs;
 mod line;
 mod publish;
 mod secrets;
@@ -343,6 +344,8 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         shipped.push(line);
     }
     let workflows = publish::plan_publication(config, snapshot, request, &shipped, &mut sketch)?;
+    let steps = sketch.finish();
+    inputs::refuse_missing(config, snapshot, &steps)?;
     let plan = Plan {
         format: FORMAT,
         project: config.project.name.clone(),
@@ -363,7 +366,7 @@ pub fn plan(config: &Config, snapshot: &Snapshot, request: &TrainRequest) -> Res
         upload_again: upload_again::upload_again(config, snapshot, &shipped),
         mirrors: config.mirrors.clone(),
         unknown: unknown(snapshot),
-        steps: sketch.finish(),
+        steps,
     };
     check(&plan)?;
     labels_are_there(config, &plan)?;

@@ -36,6 +36,19 @@ pub struct Job {
     pub timeout_s: u64,
     /// The files that it must leave, and no other in the same directories.
     pub artifacts: Vec<ArtifactPath>,
+    /// Files from elsewhere that it finds below its root, by digest: the train has them since it was adopted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<ToolInput>,
+}
+
+/// A file from elsewhere, such as a toolchain, and where a job finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolInput {
+    /// Relative to the root of the unpacked source.
+    pub path: String,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256,
 }
 
 impl Job {

@@ -77,6 +77,7 @@ impl Case<'_> {
             lines: vec![line],
             trust: TrustFacts { root: Sha256::of(b"root"), threshold: 1, hosts: None, recipients: None },
             unknown: vec![],
+            missing_inputs: Default::default(),
         };
         let request = TrainRequest {
             name: "t".parse().unwrap(),

@@ -111,13 +111,10 @@ fn advisories() -> Vec<Advisory> {
         cve,
         affected: vec![affected("< 24.0.9", "24.0.9"), affected(">= 25.0.0, < 36.0.14", "36.0.14")],
     };
+    let vector = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H";
     vec![
         advisory(PRIVATE, Severity::Word("high".into()), Cve::Assigned("CVE-2026-0001".into())),
-        advisory(
-            "SAMPLE-2026-0002",
-            Severity::Cvss("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H".into()),
-            Cve::Request,
-        ),
+        advisory("SAMPLE-2026-0002", Severity::Cvss(vector.into()), Cve::Request),
     ]
 }
 
@@ -151,6 +148,7 @@ fn planned(config: &Config, trust: &TrustedRoot, lines: &[Line]) -> Plan {
         lines: lines.iter().map(facts).collect(),
         trust: TrustFacts { root: trust.digest, threshold, hosts: None, recipients: None },
         unknown: vec![],
+        missing_inputs: Default::default(),
     };
     let request = TrainRequest {
         name: "sample".parse().unwrap(),

@@ -45,6 +45,7 @@ pub fn job(run: &[&str], artifacts: &[&str], (digest, source): (Sha256, PathBuf)
             isolation: Isolation::Network,
             timeout_s: 60,
             artifacts: artifacts.iter().map(artifact).collect(),
+            inputs: Vec::new(),
         },
         inputs: vec![(JobInput::SourceArchive(digest), source)],
         secrets: BTreeMap::new(),

@@ -60,6 +60,7 @@ fn the_code_has_the_paths_of_the_page() {
         .to_vec();
     paths.extend([layout::index_signature(b"index"), layout::mirrors_signature(b"list"), layout::MIRRORS.to_owned()]);
     paths.extend([FILE, PAGE_DATA, layout::RELEASE_PAGE].map(|name| layout::release_file(&version, name)));
+    paths.push(layout::input(&Sha256::of(b"input")));
     paths.push(layout::key("trust.json"));
     paths.push(layout::key(&format!("{}.asc", Sha256::of(b"key").hex().to_uppercase())));
     paths.push(layout::repository_file(&project, "info/refs"));
@@ -84,8 +85,9 @@ fn a_train_leaves_a_store_as_the_page_says() {
     for path in &found {
         assert!(documented.iter().any(|(_, is)| is.is_match(path)), "`{path}` is not in docs/layout.md");
     }
-    // What only later trains, a new trust root, or a store with a public address bring.
+    // What only later trains, a new trust root, a store with a public address, or `lifeboat inputs mirror` bring.
     let later = [
+        "inputs/{digest}",
         "keys/trust.{number}.json",
         "keys/trust.json.{person}.asc",
         "keys/trust.{number}.json.{person}.asc",

@@ -12,6 +12,7 @@ mod approve;
 mod bad_input;
 mod bump;
 mod drill;
+mod inputs;
 mod left;
 mod machine;
 mod outputs;

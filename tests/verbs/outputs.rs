@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use lifeboat::model::Sha256;
 use serde_json::Value;
 
 use crate::schemas::Schema;
@@ -54,6 +55,20 @@ fn session() -> Seen {
     let train = SampleTrain::new();
     let file = train.train_file().display().to_string();
     let at = |name: &str| train.root().join(name).display().to_string();
+    fs::write(at("tool.sh"), "true\n").unwrap();
+    train.configure(&format!(
+        "[[input]]\nname = \"tool\"\nurl = \"{}\"\nsha256 = \"{}\"\n",
+        at("tool.sh"),
+        Sha256::of(b"true\n")
+    ));
+    train.edit(
+        &train.config(),
+        "\ntest = [\"sh test.sh {name}\"]",
+        "\ninputs = [\"tool\"]\ntest = [\"sh test.sh {name}\"]",
+    );
+    seen.run(&train, 0, &["inputs", "fetch"]);
+    seen.run(&train, 0, &["inputs", "mirror"]);
+    seen.run(&train, 0, &["inputs", "verify"]);
     seen.run(&train, 0, &["doctor"]);
     seen.run(&train, 0, &["trust", "show"]);
     seen.run(&train, 0, &["status"]);

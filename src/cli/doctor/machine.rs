@@ -14,6 +14,8 @@ use crate::config::Config;
 use crate::effects::{Signer, aside, blocking};
 use crate::error::{Error, Result};
 use crate::git::GitProgram;
+use crate::host::HostDisk;
+use crate::model::counted;
 use crate::sandbox::{self, Sandbox};
 use crate::step::Importance;
 use crate::subprocess::Subprocess;
@@ -103,6 +105,29 @@ fn judge_room(bytes: u64, state: &Path) -> HealthCheck {
     };
     let hint = (health != Health::Ok).then(|| "make room, or set another state directory".to_owned());
     HealthCheck { health, hint, ..HealthCheck::ok("disk", "state", found) }
+}
+
+/// What builds need from elsewhere: on the day nothing is fetched.
+pub(super) fn inputs(config: &Config, state: &Path, work: &mut Work) {
+    if config.inputs.is_empty() {
+        return;
+    }
+    let (area, name) = ("inputs", "cache");
+    work.now(match crate::inputs::missing(config, state, &HostDisk) {
+        Ok(missing) => {
+            let missing = config.inputs.iter().filter(|input| missing.contains(&input.sha256));
+            let missing: Vec<&str> = missing.map(|input| input.name.as_str()).collect();
+            if missing.is_empty() {
+                let found = format!("{} fetched", counted(config.inputs.len(), "input"));
+                HealthCheck::ok(area, name, found)
+            } else {
+                let hint = Some("run `lifeboat inputs fetch` while their addresses answer".to_owned());
+                let found = format!("not fetched: {}", missing.join(", "));
+                HealthCheck { health: Health::Fail, hint, ..HealthCheck::ok(area, name, found) }
+            }
+        }
+        Err(e) => HealthCheck::from_error(area, name, Health::Fail, &e),
+    });
 }
 
 /// A wrong clock makes signatures that are not valid yet, or no longer.

@@ -244,6 +244,7 @@ impl Rehearsal {
             objects.put(series)?;
         }
         let (train, _) = Train::adopt(&effects, Arc::new(trust), dir, plan)?;
+        place.provide_inputs(&train)?;
         let train = Arc::new(train.with_past(place.past()?));
         Ok(Self { effects, train, clock, recording })
     }

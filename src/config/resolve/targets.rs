@@ -7,8 +7,9 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::super::expand::{self, LineValues};
-use super::super::raw::{RawArtifact, RawAssemble, RawNamedRecipe, RawRecipe, RawTarget, RawVariant};
+use super::super::raw::{RawArtifact, RawAssemble, RawInput, RawNamedRecipe, RawRecipe, RawTarget, RawVariant};
 use super::super::settings::{ArtifactTemplate, AssembleConfig, AssembleFrom, Config, Presence, TargetConfig};
+use super::inputs::Inputs;
 use super::recipe::{self, Recipe, check_template};
 use super::{branch_patterns, no_effect};
 use crate::formats::glob;
@@ -24,18 +25,24 @@ const WITH_FROM: [&str; 6] = ["name", "from", "version", "branch", "project", "t
 pub(super) struct Tables<'a> {
     recipes: BTreeMap<&'a str, (&'a Text, RawRecipe)>,
     used: BTreeSet<String>,
+    inputs: Inputs<'a>,
     offered: Vec<BTreeSet<String>>,
     base: &'a Path,
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(named: &'a [(Text, RawNamedRecipe)], offered: Vec<BTreeSet<String>>, base: &'a Path) -> Self {
+    pub(super) fn new(
+        named: &'a [(Text, RawNamedRecipe)],
+        inputs: &'a [(Range<usize>, RawInput)],
+        offered: Vec<BTreeSet<String>>,
+        base: &'a Path,
+    ) -> Self {
         let recipes = named.iter().map(|(name, raw)| (name.get_ref().as_str(), (name, raw.recipe_keys()))).collect();
-        Self { recipes, used: BTreeSet::new(), offered, base }
+        Self { recipes, used: BTreeSet::new(), inputs: Inputs::new(inputs), offered, base }
     }
 
-    /// Refuses named recipes that nothing uses: their faults would stay hidden.
-    pub(super) fn unused_recipes(&self, faults: &mut Faults) {
+    /// Refuses named recipes that nothing uses, whose faults would stay hidden, and inputs that nothing needs.
+    pub(super) fn unused(&self, faults: &mut Faults) {
         for (name, (text, _)) in &self.recipes {
             if !self.used.contains(*name) {
                 let message = format!("no target and no assembly uses the recipe `{name}`");
@@ -46,6 +53,7 @@ impl<'a> Tables<'a> {
                 ));
             }
         }
+        self.inputs.unused(faults);
     }
 
     /// The named recipe of a table, which the table's own keys are laid over.
@@ -88,6 +96,7 @@ impl<'a> Tables<'a> {
                     let Recipe { labels, env, pass_env, secret_env, run, test, network, timeout_s } =
                         recipe::recipe(&raw, &IN_TARGET, span, self.base, faults);
                     let artifacts = target_artifacts(&raw, &full, &mut used_patterns, faults);
+                    let inputs = self.inputs.taken(raw.inputs.as_deref(), faults);
                     no_effect::labels(raw.labels.as_deref(), &self.offered, faults);
                     if artifacts.is_empty() {
                         let fault =
@@ -106,6 +115,7 @@ impl<'a> Tables<'a> {
                         run,
                         test,
                         artifacts,
+                        inputs,
                         network,
                         timeout_s,
                         branches: branches.clone(),
@@ -165,6 +175,7 @@ impl<'a> Tables<'a> {
                 let Recipe { labels, env, pass_env, secret_env, run, test, network, timeout_s } =
                     recipe::recipe(&raw, &IN_ASSEMBLY, span, self.base, faults);
                 let artifacts = assembled_artifacts(&raw, &from, faults);
+                let inputs = self.inputs.taken(raw.inputs.as_deref(), faults);
                 no_effect::labels(raw.labels.as_deref(), &self.offered, faults);
                 let recipe = TargetConfig {
                     name: name.clone(),
@@ -178,6 +189,7 @@ impl<'a> Tables<'a> {
                     run,
                     test,
                     artifacts,
+                    inputs,
                     network,
                     timeout_s,
                     branches: branches.clone(),
@@ -299,11 +311,16 @@ fn unused_pattern(item: &Spanned<RawArtifact>, used: &BTreeSet<String>, of: &str
 
 /// Refuses what could leave the directory of the job.
 fn check_path(path: &str, span: Range<usize>, faults: &mut Faults) {
-    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-    if path.contains(['\\', '\0', '\n']) || !path.split('/').all(plain) {
+    if !stays_below(path) {
         let label = "expected a path below the source's root, such as `dist/name.tar.gz`";
         faults.add(Fault::new(span, format!("`{path}` is not the path of an artifact"), label));
     }
+}
+
+/// Whether a path stays below the directory that it is relative to.
+pub(super) fn stays_below(path: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    !path.contains(['\\', '\0', '\n']) && path.split('/').all(plain)
 }
 
 /// The targets that an assembly takes, with the directory of each.

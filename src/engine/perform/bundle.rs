@@ -62,6 +62,7 @@ async fn vendor(acting: &Acting<'_>, step: &Bundle, cargo_home: &str, source: &A
         isolation: Isolation::NoNetwork,
         timeout_s: VENDOR_TIMEOUT_S,
         artifacts: vec![ArtifactPath { path, name: name.clone() }],
+        inputs: Vec::new(),
     };
     let inputs = vec![JobInput::SourceArchive(source.digests.sha256)];
     let done = job::run(acting, &job, inputs).await?;

@@ -148,6 +148,7 @@ fn commands(asked: &Asked<'_>) -> Result<Job> {
         isolation: Isolation::NoNetwork,
         timeout_s: TIMEOUT_S,
         artifacts: vec![left(CHANGED)?, left(FAILED)?, left(LISTED)?],
+        inputs: Vec::new(),
     })
 }
 

@@ -1,13 +1,22 @@
-//! What a job finds in its directory: the source, and the crates that were fetched ahead.
+//! What a job finds in its directory: the source, the crates that were fetched ahead, and the files from elsewhere.
 
 use super::Acting;
 use crate::error::{Error, Result};
-use crate::model::Artifact;
-use crate::step::{Built, Bundled, Job, JobInput, StepId};
+use crate::model::{Artifact, escape};
+use crate::step::{Built, Bundled, Job, JobInput, StepId, ToolInput};
 
 /// The job of a step that begins from a source archive, and the files that it finds.
 pub(super) fn with_source(acting: &Acting<'_>, job: &Job, bundle: &StepId) -> Result<(Job, Vec<JobInput>)> {
-    let (inputs, setup) = of_bundle(acting, bundle)?;
+    let (mut inputs, setup) = of_bundle(acting, bundle)?;
+    for ToolInput { path, sha256 } in &job.inputs {
+        if !acting.train.objects().has(sha256)? {
+            return Err(Error::verification(format!("the train has lost the input `{}`", escape(path)))
+                .detail(format!("sha256: {sha256}"))
+                .detail(format!("file: {}", acting.train.objects().path(sha256).display()))
+                .hint("run `lifeboat inputs fetch`, then `lifeboat ship`"));
+        }
+        inputs.push(JobInput::File { object: *sha256, path: path.clone() });
+    }
     let mut job = job.clone();
     if let Some(setup) = setup {
         job.run.insert(0, setup);

@@ -53,7 +53,9 @@ const IMPORTS: &[(&str, &str)] = &[
     ("advisories", "adapter effects error formats model step table"),
     ("announcers", "adapter effects error formats model step table"),
     // What joins the two sides.
-    ("gather", "adapter bump config effects error formats git model snapshot step trust"),
+    // What builds need from elsewhere.
+    ("inputs", "config effects error formats http model step"),
+    ("gather", "adapter bump config effects error formats git inputs model snapshot step trust"),
     (
         "wiring",
         "adapter config effects engine error forges gather git host http model remotes runners signers stores registries advisories announcers",

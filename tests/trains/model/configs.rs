@@ -219,6 +219,7 @@ impl Shape {
                 recipients: Some(recipients),
             },
             unknown: vec!["line `main`: the remote did not answer".to_owned()],
+            missing_inputs: Default::default(),
         }
     }
 

@@ -47,6 +47,7 @@ fn snapshot() -> Snapshot {
         lines: vec![line],
         trust: TrustFacts { root: Sha256::of(b"root"), threshold: 2, hosts: None, recipients: Some(recipients) },
         unknown: Vec::new(),
+        missing_inputs: Default::default(),
     }
 }
 

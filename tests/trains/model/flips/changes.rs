@@ -27,6 +27,17 @@ vendor = true
 cargo_home = "cargo"
 without_submodules = ["spec"]
 
+[[input]]
+name = "sdk"
+url = "https://sdk.example.org/sdk.zip"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+path = "from/sdk.zip"
+
+[[input]]
+name = "compiler"
+url = "https://example.org/compiler.zip"
+sha256 = "1111111111111111111111111111111111111111111111111111111111111111"
+
 [recipe.shared]
 labels = ["linux"]
 env = { SHARED = "1" }
@@ -35,6 +46,7 @@ secret_env = { TOKEN = { env = "T" } }
 run = ["sh build.sh {triple}"]
 test = ["sh test.sh"]
 artifacts = ["dist/{version}-{name}.tar"]
+inputs = ["sdk"]
 network = false
 timeout = "1h"
 
@@ -50,12 +62,13 @@ secret_env = { OWN_TOKEN = { env = "T" } }
 run = ["sh own.sh {triple}"]
 test = ["sh own-test.sh"]
 artifacts = ["dist/own-{version}.tar"]
+inputs = ["compiler"]
 network = false
 timeout = "2h"
 
 [[target]]
 each = { many = "x86_64-unknown-linux-gnu" }
-variants = ["", { suffix = "-min", env = { MIN = "1" } }]
+variants = ["", { suffix = "-min", env = { MIN = "1" }, inputs = ["compiler", "sdk"] }]
 recipe = "shared"
 
 [[assemble]]
@@ -70,6 +83,7 @@ secret_env = { A_TOKEN = { env = "T" } }
 run = ["sh join.sh"]
 test = ["sh join-test.sh"]
 artifacts = [{ path = "dist/{version}-{from}.zip", for = ["many*"] }]
+inputs = ["compiler"]
 network = false
 timeout = "3h"
 
@@ -211,6 +225,10 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("bundle.vendor", "vendor = true", "vendor = false"),
     ("bundle.cargo_home", "cargo_home = \"cargo\"", "cargo_home = \"crates\""),
     ("bundle.without_submodules", "[\"spec\"]", "[\"specs\"]"),
+    ("input.name", "name = \"sdk\"", "name = \"kit\""),
+    ("input.url", "https://sdk.", "https://kit."),
+    ("input.sha256", "sha256 = \"0", "sha256 = \"a"),
+    ("input.path", "from/sdk.zip", "from/kit.zip"),
     ("recipe.labels", "labels = [\"linux\"]\nenv = { SH", "labels = [\"big\"]\nenv = { SH"),
     ("recipe.env", "SHARED = \"1\"", "SHARED = \"2\""),
     ("recipe.pass_env", "\"PATH\"", "\"HOME\""),
@@ -232,6 +250,7 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
         "artifacts = [\"dist/{version}-{name}.tar\"]",
         "artifacts = [{ path = \"dist/{version}-{name}.tar\", for = [\"many\"] }]",
     ),
+    ("recipe.inputs", "inputs = [\"sdk\"]", "inputs = []"),
     ("recipe.network", "network = false\ntimeout = \"1h\"", "network = true\ntimeout = \"1h\""),
     ("recipe.timeout", "\"1h\"", "\"4h\""),
     ("target.name", "name = \"plain\"", "name = \"simple\""),
@@ -259,6 +278,12 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
         "artifacts = [\"dist/own-{version}.tar\"]",
         "artifacts = [{ path = \"dist/own-{version}.tar\", for = [\"other\"] }]",
     ),
+    (
+        "target.inputs",
+        "inputs = [\"compiler\"]\nnetwork = false\ntimeout = \"2h\"",
+        "network = false\ntimeout = \"2h\"",
+    ),
+    ("target.variants.inputs", "inputs = [\"compiler\", \"sdk\"]", "inputs = [\"compiler\"]"),
     ("target.network", "network = false\ntimeout = \"2h\"", "network = true\ntimeout = \"2h\""),
     ("target.timeout", "\"2h\"", "\"5h\""),
     ("target.each", "each = { many = \"x86_64-", "each = { many = \"i686-"),
@@ -299,6 +324,11 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("assemble.test", "sh join-test.sh", "sh joins-test.sh"),
     ("assemble.artifacts.path", "{version}-{from}.zip", "{version}_{from}.zip"),
     ("assemble.artifacts.for", "for = [\"many*\"]", "for = [\"many\"]"),
+    (
+        "assemble.inputs",
+        "inputs = [\"compiler\"]\nnetwork = false\ntimeout = \"3h\"",
+        "network = false\ntimeout = \"3h\"",
+    ),
     ("assemble.network", "network = false\ntimeout = \"3h\"", "network = true\ntimeout = \"3h\""),
     ("assemble.timeout", "\"3h\"", "\"6h\""),
     ("runner.name", "name = \"here\"", "name = \"there\""),
@@ -402,6 +432,7 @@ pub(super) const NOT_PLANNED: &[(&str, &str)] = &[
     ("project.repository", "where this machine's clone is: what is seen in it is in the plan"),
     ("project.keys", "where the certificates are: the digest of the trust root is in the plan"),
     ("project.templates", "where the templates are: their texts are in the plan"),
+    ("input.url", "where it is fetched from: the digest of its bytes is in the plan"),
     ("runner.name", "which machine builds: the digests of what it leaves are approved"),
     ("runner.labels", "as the name, as long as some runner has what a target asks for"),
     ("runner.slots", "how many jobs run at once"),
