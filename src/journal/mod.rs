@@ -19,5 +19,5 @@ pub use jobs::{EndedJob, JobEnd, Quarantined, RunnerDown, StepJob};
 pub use outage::Outage;
 pub use plans::Plans;
 pub use signed::{Signatures, check_signatures};
-pub use timeline::{Moment, Span, SpanEnd, Timeline};
+pub use timeline::{Span, SpanEnd, Timeline, TrainMoment};
 pub use train_state::TrainState;

@@ -66,7 +66,7 @@ impl SpanEnd {
 
 /// What people did to a train.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Moment {
+pub struct TrainMoment {
     /// When.
     pub at: Timestamp,
     /// What, for people.
@@ -79,7 +79,7 @@ pub struct Timeline {
     /// Attempts of steps, in the order in which they started.
     pub spans: Vec<Span>,
     /// Adoption, approvals, amendments, new starts.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<TrainMoment>,
 }
 
 impl Timeline {
@@ -169,7 +169,7 @@ impl Timeline {
     }
 
     fn moment(&mut self, at: Timestamp, what: String) {
-        self.moments.push(Moment { at, what });
+        self.moments.push(TrainMoment { at, what });
     }
 }
 

@@ -90,7 +90,8 @@ impl Chart {
             width: p.width,
             title: format!("nothing ran for {}", took(p.from, p.to)),
         };
-        let mark = |m: &crate::journal::Moment| Mark { x: axis.x(m.at), title: format!("{} {}", clock(m.at), m.what) };
+        let mark =
+            |m: &crate::journal::TrainMoment| Mark { x: axis.x(m.at), title: format!("{} {}", clock(m.at), m.what) };
         Self {
             width: WIDTH,
             height: y + 4.0,

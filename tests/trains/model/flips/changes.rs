@@ -98,6 +98,14 @@ run = ["sh again.sh"]
 artifacts = ["dist/{version}-again.zip"]
 
 [[runner]]
+name = "far"
+kind = "ssh"
+labels = ["linux"]
+host = "build@far.example.org"
+ssh_config = "far.conf"
+dir = "/srv/jobs"
+
+[[runner]]
 name = "here"
 kind = "local"
 labels = ["linux", "big"]
@@ -337,6 +345,9 @@ pub(super) const FLIPS: &[(&str, &str, &str)] = &[
     ("runner.slots", "slots = 2", "slots = 3"),
     ("runner.lease", "lease = \"5m\"", "lease = \"6m\""),
     ("runner.read", "read = [\"/srv/sdk\"]", "read = [\"/srv/other\"]"),
+    ("runner.host", "build@far.example.org", "build@other.example.org"),
+    ("runner.ssh_config", "far.conf", "other-far.conf"),
+    ("runner.dir", "/srv/jobs", "/srv/other-jobs"),
     ("runner.same_user", "same_user = false", "same_user = true"),
     ("store.name", "name = \"mirror\"", "name = \"origin\""),
     ("store.url", "/srv/mirror", "/srv/origin"),
