@@ -297,7 +297,7 @@ async fn two_dispatches_at_once_make_one_job() {
     let other = open(bench.dir.path());
     let (a, b) = tokio::join!(bench.runner.dispatch(&request), other.dispatch(&request));
     assert_eq!(a.unwrap(), b.unwrap());
-    let handle = Handle { runner: "here".parse().unwrap(), job: format!("{}-1", request.key.0.hex()) };
+    let handle = Handle { runner: "here".parse().unwrap(), job: request.name().to_string() };
     assert_eq!(wait(&*other, &handle).await, JobStatus::Exited(0));
     let ran = bench.inside(&handle).join("home/ran");
     assert_eq!(fs::read_to_string(ran).unwrap(), "ran\n");

@@ -6,6 +6,7 @@ mod attacks;
 mod cuts;
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use lifeboat::host::{HostClock, HostDisk};
 use lifeboat::model::Sha256;
 
 use crate::support::runner_contract::{self, Fixture, holds};
+use crate::support::sample_train::SampleTrain;
 use crate::support::servers::Sshd;
 
 /// busybox in the place of `sh` and of every tool that it has, but for what makes namespaces.
@@ -30,6 +32,13 @@ const BARE: &str = "mount -t tmpfs tmpfs /opt && mkdir /opt/upper /opt/work && \
                     mount -t overlay -o lowerdir=/usr/bin,upperdir=/opt/upper,workdir=/opt/work overlay /usr/bin && \
                     rm /usr/bin/setsid /usr/bin/unshare && ln -sf bash /usr/bin/sh";
 
+const NOBODY: u32 = 65534;
+
+/// A time to sleep that no other run of the tests uses: by it the processes of a test are known.
+fn nap(seconds: u32) -> String {
+    format!("{seconds}.{}", std::process::id())
+}
+
 /// A machine, and a directory of this one.
 struct Bench {
     dir: PathBuf,
@@ -42,6 +51,27 @@ impl Bench {
     fn new() -> Self {
         let kept = crate::support::scratch();
         let sshd = Sshd::start(kept.path());
+        Self::of(kept, sshd, "")
+    }
+
+    /// One whose user has no rights on the machine.
+    fn of_an_ordinary_user() -> Self {
+        let kept = crate::support::scratch();
+        let home = kept.path().join("home");
+        let passwd = format!(
+            "sed 's#^nobody:.*#nobody:x:{NOBODY}:{NOBODY}:nobody:{}:/bin/sh#' /etc/passwd > /opt/passwd && \
+             mount --bind /opt/passwd /etc/passwd",
+            home.display()
+        );
+        let sshd = Sshd::on_other_machine(kept.path(), &format!("mount -t tmpfs tmpfs /opt && {passwd}"));
+        let config = fs::read_to_string(&sshd.config).unwrap();
+        let lines = config.lines().map(|line| if line.starts_with("User ") { "User nobody" } else { line });
+        fs::write(&sshd.config, lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        fs::set_permissions(kept.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for dir in [home, kept.path().join("far")] {
+            fs::create_dir(&dir).unwrap();
+            std::os::unix::fs::chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
         Self::of(kept, sshd, "")
     }
 
@@ -147,6 +177,23 @@ async fn sshd_passes_the_contract() {
 }
 
 #[tokio::test]
+async fn an_ordinary_user_passes_the_contract() {
+    if !is_root() {
+        // Whoever runs this is one.
+        return;
+    }
+    let bench = Bench::of_an_ordinary_user();
+    holds(|dir| {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+        let far = dir.join("far");
+        fs::create_dir(&far).unwrap();
+        std::os::unix::fs::chown(&far, Some(NOBODY), Some(NOBODY)).unwrap();
+        fixture(dir, &bench.sshd, "")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn busybox_passes_the_contract() {
     if !is_root() {
         // Only root can mount other programs in the place of the system's.
@@ -183,7 +230,6 @@ async fn a_machine_that_cannot_isolate_is_refused_or_passes_the_contract_as_the_
 
 #[tokio::test]
 async fn an_object_is_sent_once() {
-    use std::os::unix::fs::MetadataExt as _;
     let bench = Bench::new();
     let first = bench.request(&["true"], &[]);
     let second = bench.request(&["true", "true"], &[]);
@@ -273,4 +319,24 @@ async fn a_profile_that_prints_disturbs_nothing() {
     assert_eq!(status, JobStatus::Exited(0));
     let report = bench.runner.collect(&request, &handle).await.unwrap();
     assert_eq!(fs::read_to_string(&report.artifacts[0].1).unwrap(), "made\n");
+}
+
+/// `ship` with every job on another machine, the assembly and the tests too.
+#[test]
+fn a_train_is_built_on_a_machine_with_sshd() {
+    let train = SampleTrain::new();
+    let sshd = Sshd::start(train.root());
+    let far = train.root().join("far");
+    let runner = "[[runner]]\nname = \"far\"\nkind = \"ssh\"\nslots = 2\n";
+    let place = format!("host = \"127.0.0.1:{}\"\nssh_config = \"{}\"\n", sshd.port, sshd.config.display());
+    train.configure(&format!("{runner}{place}dir = \"{}\"\n", far.display()));
+    train.to_the_gate();
+    let records = train.records("drill");
+    let handles = records.iter().filter_map(|record| record.pointer("/what/handle"));
+    let runners: Vec<&str> = handles.filter_map(|handle| handle["runner"].as_str()).collect();
+    assert!(!runners.is_empty() && runners.iter().all(|name| *name == "far"), "{runners:?}");
+    // Nothing of a job is kept there but what the next one needs too.
+    let kept: Vec<_> = fs::read_dir(&far).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(kept, ["objects"]);
+    train.release();
 }

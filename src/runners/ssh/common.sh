@@ -101,11 +101,11 @@ end_processes() {
     if [ "${2-}" = all ] && [ -f "$1/running" ] && lives "$1/running"; then
         end_group "$pid"
     fi
-    if [ -f "$1/leader" ]; then
-        if lives "$1/leader" || [ "${2-}" = ended ]; then
-            read -r pid <"$1/leader" || return 1
-            end_group "$pid"
-        fi
+    if [ "${2-}" = ended ]; then
+        # Its number may be another process's already; a group has it only if something of the job is left.
+        if read -r pid <"$1/leader"; then kill -s KILL -- "-$pid" 2>/dev/null || :; fi
+    elif [ -f "$1/leader" ] && lives "$1/leader"; then
+        end_group "$pid"
     fi
     tries=0
     while :; do

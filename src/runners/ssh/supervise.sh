@@ -76,10 +76,10 @@ mv -f "$job/leader.new" "$job/leader"
     while [ "$seconds" -lt "$limit" ]; do
         sleep 1
         seconds=$((seconds + 1))
-        # A heart beats: the number of seconds so far.
-        echo "$seconds" >"$job/alive"
+        # A heart beats: the number of seconds so far. Where the directory is gone nobody waits for the job.
+        { echo "$seconds" >"$job/alive"; } 2>/dev/null || break
     done
-    : >"$job/overdue"
+    { : >"$job/overdue"; } 2>/dev/null || :
     end_group "$leader"
 ) &
 watcher=$!

@@ -218,7 +218,10 @@ fn no_attack_of_a_recipe_works_as_an_ordinary_user() {
     let test = placed(&std::env::current_exe().unwrap(), "test");
     let program = placed(Path::new(env!("CARGO_BIN_EXE_lifeboat")), "lifeboat");
     let mut command = Command::new(test);
-    command.args(["--nocapture", "--test-threads=2", "attacks::", "isolation::"]).uid(NOBODY).gid(NOBODY);
+    command
+        .args(["--nocapture", "--test-threads=2", "runner::attacks::", "runner::isolation::"])
+        .uid(NOBODY)
+        .gid(NOBODY);
     command.env("LIFEBOAT_TEST_PROGRAM", program).env("TMPDIR", &own).env("HOME", &own).current_dir(&own);
     let out = command.output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));

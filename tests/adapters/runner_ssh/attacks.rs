@@ -7,7 +7,7 @@ use lifeboat::effects::{Handle, JobStatus};
 use lifeboat::model::{Secret, SecretRef};
 use lifeboat::step::Isolation;
 
-use super::{Bench, ended};
+use super::{Bench, ended, nap};
 
 /// How many processes have a text in their command lines.
 pub(super) fn with_argument(text: &str) -> usize {
@@ -27,21 +27,34 @@ async fn until(what: &str, happens: impl Fn() -> bool) {
 /// A job that has what it needs and sees nothing else.
 #[tokio::test]
 async fn a_job_sees_its_own_files_and_the_system_alone() {
-    let bench = Bench::new();
+    sees_nothing_else(Bench::new()).await;
+}
+
+#[tokio::test]
+async fn a_job_of_an_ordinary_user_sees_no_more() {
+    if super::is_root() {
+        sees_nothing_else(Bench::of_an_ordinary_user()).await;
+    }
+}
+
+async fn sees_nothing_else(bench: Bench) {
+    let theirs_sleep = nap(40501);
     let (kept, outside) = (bench.dir.join("secret"), tempfile::tempdir_in("/var/tmp").unwrap());
     fs::write(&kept, "the key").unwrap();
     fs::write(outside.path().join("key"), "the key").unwrap();
-    let victim = bench.request(&["mkdir dist; echo true > dist/a; sleep 40501"], &["dist/a"]);
+    let victim = bench.request(&[&format!("mkdir dist; echo true > dist/a; sleep {theirs_sleep}")], &["dist/a"]);
     let theirs = bench.runner.dispatch(&victim).await.unwrap();
-    until("the other job runs", || with_argument("40501") > 0).await;
+    until("the other job runs", || with_argument(&theirs_sleep) > 0).await;
     let (far, own) = (bench.far(&theirs), bench.dir.display().to_string());
-    let neighbour = std::process::id();
+    let (neighbour, pattern) = (std::process::id(), theirs_sleep.replace("40501", "4050[1]"));
     let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
     let look = [
         format!("no cat {}; no cat {}/key", kept.display(), outside.path().display()),
         format!("no ls {own}/far/objects; no ls {}; no cat {}/inside/work/top/dist/a", far.display(), far.display()),
         format!("test ! -e {home}; test \"$(ls -A /home /root /srv /mnt /media /run 2> /dev/null | grep -v :)\" = ''"),
-        format!("no kill -0 {neighbour}; no cat /proc/{neighbour}/environ; no grep -aq '4050[1]' /proc/[0-9]*/cmdline"),
+        format!(
+            "no kill -0 {neighbour}; no cat /proc/{neighbour}/environ; no grep -aq '{pattern}' /proc/[0-9]*/cmdline"
+        ),
         "no cat /proc/1/environ; no ls /proc/1/root/; no ls -l /proc/1/fd/3".to_owned(),
         "for d in / /usr /usr/bin /etc /opt /dev /sys /var; do no touch $d/lifeboat-x; done".to_owned(),
         "no umount /usr; no mount -t tmpfs tmpfs /usr; no unshare --mount umount /usr; no umount -l /proc".to_owned(),
@@ -63,12 +76,12 @@ async fn a_job_sees_its_own_files_and_the_system_alone() {
         assert!(!log.contains("the key"), "{log}");
     }
     // Every attack works outside, where a test of it means something.
-    assert!(fs::read_to_string(&kept).is_ok() && fs::read_dir(&far).is_ok() && with_argument("40501") > 0);
+    assert!(fs::read_to_string(&kept).is_ok() && fs::read_dir(&far).is_ok() && with_argument(&theirs_sleep) > 0);
     let all = bench.request(&[&all], &[]);
     let _ = bench.ended(&all).await;
-    assert!(with_argument("40501") > 0, "the other job was killed");
+    assert!(with_argument(&theirs_sleep) > 0, "the other job was killed");
     bench.runner.sweep(&all.train).await.unwrap();
-    assert_eq!(with_argument("40501"), 0);
+    assert_eq!(with_argument(&theirs_sleep), 0);
 }
 
 #[tokio::test]
@@ -86,13 +99,14 @@ async fn a_job_without_network_has_loopback_only() {
 async fn no_secret_stands_in_an_argument_or_a_file() {
     let bench = Bench::new();
     let value = format!("value'{}", std::process::id());
-    let mut request = bench.request(&["test \"$TOKEN\" = \"$EXPECTED$PID\"; sleep 40502"], &[]);
+    let sleep = nap(40502);
+    let mut request = bench.request(&[&format!("test \"$TOKEN\" = \"$EXPECTED$PID\"; sleep {sleep}")], &[]);
     request.job.secret_env.insert("TOKEN".into(), SecretRef::Env("X".into()));
     request.secrets.insert("TOKEN".into(), Secret::new(value.clone()));
     request.job.env.insert("EXPECTED".into(), "value'".into());
     request.job.env.insert("PID".into(), std::process::id().to_string());
     let handle = bench.runner.dispatch(&request).await.unwrap();
-    until("the job runs", || with_argument("40502") > 1).await;
+    until("the job runs", || with_argument(&format!("sleep\u{0}{sleep}")) > 0).await;
     assert_eq!(with_argument(&value), 0);
     let mut files = vec![bench.far(&handle)];
     let mut read = 0;
@@ -107,7 +121,7 @@ async fn no_secret_stands_in_an_argument_or_a_file() {
     }
     assert!(read > 5, "{read}");
     bench.runner.cancel(&handle).await.unwrap();
-    assert_eq!(with_argument("40502"), 0);
+    assert_eq!(with_argument(&sleep), 0);
 }
 
 /// A log without end fills no disk, and the recipe that writes it goes on.
@@ -121,13 +135,27 @@ async fn a_log_is_cut_and_the_recipe_goes_on() {
     assert!((256..280).contains(&length), "{length} MiB");
 }
 
+/// Somebody removed the directory of jobs by hand: nobody waits for them, so they end.
+#[tokio::test]
+async fn a_job_ends_whose_directory_is_gone() {
+    let bench = Bench::new();
+    let sleep = nap(40504);
+    let request = bench.request(&[&format!("sleep {sleep}")], &[]);
+    let handle = bench.runner.dispatch(&request).await.unwrap();
+    until("the job runs", || with_argument(&sleep) > 0).await;
+    fs::remove_dir_all(bench.far(&handle)).unwrap();
+    until("it has ended", || with_argument(&sleep) == 0).await;
+}
+
 /// What escapes into a session of its own ends with the job, and after it.
 #[tokio::test]
 async fn nothing_outlives_its_job() {
     let bench = Bench::new();
-    let request = bench.request(&["(setsid sh -c 'trap \"\" TERM; exec env -i sleep 40503' &); sleep 0.2"], &[]);
+    let sleep = nap(40503);
+    let line = format!("(setsid sh -c 'trap \"\" TERM; exec env -i sleep {sleep}' &); sleep 0.2");
+    let request = bench.request(&[&line], &[]);
     assert_eq!(bench.ended(&request).await.1, JobStatus::Exited(0));
-    assert_eq!(with_argument("sleep\u{0}40503"), 0);
+    assert_eq!(with_argument(&format!("sleep\u{0}{sleep}")), 0);
 }
 
 #[tokio::test]

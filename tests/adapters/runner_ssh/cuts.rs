@@ -95,7 +95,8 @@ async fn a_half_made_directory_is_made_anew() {
 #[tokio::test]
 async fn a_job_without_supervisor_is_lost_and_ends() {
     let bench = Bench::new();
-    let request = bench.request(&["echo $$ > pid; sleep 40500"], &[]);
+    let sleep = super::nap(40500);
+    let request = bench.request(&[&format!("sleep {sleep}")], &[]);
     let handle = bench.runner.dispatch(&request).await.unwrap();
     let running = std::fs::read_to_string(bench.far(&handle).join("running")).unwrap();
     let pid: i32 = running.lines().next().unwrap().parse().unwrap();
@@ -105,5 +106,5 @@ async fn a_job_without_supervisor_is_lost_and_ends() {
     assert_eq!(bench.runner.dispatch(&request).await.unwrap(), handle);
     assert_eq!(observe_one(&*bench.runner, &handle).await.unwrap(), JobStatus::Running);
     bench.runner.cancel(&handle).await.unwrap();
-    assert_eq!(super::attacks::with_argument("40500"), 0);
+    assert_eq!(super::attacks::with_argument(&sleep), 0);
 }
