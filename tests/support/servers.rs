@@ -232,7 +232,9 @@ impl Sshd {
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {id}.pub\nStrictModes no\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nPidFile none\n\
-             MaxStartups 100\nSubsystem sftp internal-sftp\n"
+             MaxStartups 100\nSubsystem sftp internal-sftp\nSetEnv HOME={}\n",
+            // What the profile of whoever runs the tests does, each call would wait for.
+            own.display()
         );
         fs::write(own.join("sshd.conf"), config).unwrap();
         let mut command = match change {
