@@ -115,15 +115,15 @@ fn a_web_server_that_lists_what_is_staged_over_sftp_gets_nothing() {
     refused(&train, &server, "the names in the staging area", || in_directory(&nginx));
 }
 
-/// A bucket that keeps versions takes a second write where nothing should be: two machines could not be kept apart there.
+/// A bucket that keeps versions has what was staged for as long as it has them, and takes a second write where nothing should be.
 #[test]
-fn a_store_that_cannot_keep_writers_apart_is_refused() {
+fn a_bucket_that_keeps_versions_is_refused() {
     let bucket = Bucket::new();
     let train = with_bucket(&bucket, &bucket.endpoint);
     let file = train.train_file().display().to_string();
     train.run(&["plan", &file]).ends_with(0);
     bucket.keep_versions();
-    let why = ["replaces what is there when a file is put where none should be", "switch these off"];
+    let why = ["keeps what is replaced or removed", "switch these off"];
     train.run(&["plan", &file]).fails(1, &why);
     train.adopt().fails(1, &why);
     assert!(!train.train_dir("drill").exists(), "it was adopted");
