@@ -79,7 +79,7 @@ state() {
 
 # Where fractions of a second are not known, a whole one.
 nap() {
-    sleep 0.05 2>/dev/null || sleep 1
+    sleep 0.02 2>/dev/null || sleep 1
 }
 
 # The processes that have the job's home in their environment, wherever that can be read.
@@ -111,7 +111,7 @@ end_processes() {
     while :; do
         found=$(strays "$1")
         if [ -z "$found" ] && ! { [ "${2-}" = all ] && [ -f "$1/running" ] && lives "$1/running"; }; then return 0; fi
-        [ "$tries" -lt 100 ] || return 1
+        [ "$tries" -lt 500 ] || return 1
         tries=$((tries + 1))
         # shellcheck disable=SC2086 # several numbers
         [ -z "$found" ] || kill -s KILL $found 2>/dev/null || :

@@ -151,30 +151,21 @@ impl Host {
         Ok(Probed { system, not_isolated: (isolates != "isolates").then_some(isolates) })
     }
 
-    /// How a job stands, and which of these objects are not there.
-    pub(super) fn have<'a>(
-        &self,
-        name: &JobName,
-        wanted: impl Iterator<Item = &'a Sha256>,
-    ) -> Result<(JobState, Vec<Sha256>)> {
-        let input: String = wanted.map(|digest| format!("{}\n", digest.hex())).collect();
-        let said = self.text(self.tell(&scripts::ask(), "have", &[name.as_str()], input.as_bytes(), LOOK)?)?;
-        let mut lines = said.lines();
-        let state = self.state(lines.next().unwrap_or_default())?;
-        let missing = lines.map(|line| line.parse().map_err(|_| self.nonsense())).collect::<Result<_>>()?;
-        Ok((state, missing))
-    }
-
     pub(super) fn put(&self, digest: &Sha256, file: &Path) -> Result<()> {
         let mut bytes = File::open(file).context(format!("cannot read `{}`", file.display()))?;
         let input: ScriptInput<'_> = Box::new(move |pipe| io::copy(&mut bytes, pipe).map(drop));
         self.call(&scripts::put(), "put", &[&digest.hex()], Some(input), WORK).map(drop)
     }
 
-    /// Starts a job; says whether it runs: an object may be missing.
-    pub(super) fn start(&self, name: &JobName, older: &[String], orders: &[u8]) -> Result<bool> {
+    /// Starts a job that is not there yet; names the objects that are missing for it, and starts nothing then.
+    pub(super) fn start(&self, name: &JobName, older: &[String], orders: &[u8]) -> Result<Vec<Sha256>> {
         let names: Vec<&str> = std::iter::once(name.as_str()).chain(older.iter().map(String::as_str)).collect();
-        Ok(self.tell(&scripts::start(), "start", &names, orders, WORK)?.code == 0)
+        let answer = self.tell(&scripts::start(), "start", &names, orders, WORK)?;
+        let code = answer.code;
+        let said = self.text(answer)?;
+        let missing = said.lines().map(|line| line.parse().map_err(|_| self.nonsense()));
+        let missing = missing.collect::<Result<Vec<Sha256>>>()?;
+        if (code == NO_OBJECT) == missing.is_empty() { Err(self.nonsense()) } else { Ok(missing) }
     }
 
     pub(super) fn observe(&self, names: &[JobName]) -> Result<Vec<JobState>> {

@@ -19,11 +19,22 @@ cd /
 umask 022
 mount -n -t tmpfs -o mode=755,nosuid,nodev tmpfs "$view" || refuse "cannot mount an empty directory"
 
-# Read-only: what belongs to the job's user could be changed else.
+# Read-only: what belongs to the job's user could be changed else. Not every `mount` does that at once, which shows at the first
+# one; and some mounts keep flags that they have.
+at_once=
 bind() {
-    mount -n --rbind "$1" "$2" || refuse "cannot show $1"
-    mount -n -o remount,bind,ro "$2" 2>/dev/null || mount -n -o remount,bind,ro,nosuid,nodev "$2" 2>/dev/null ||
-        mount -n -o remount,bind,ro,nosuid,nodev,noexec "$2" 2>/dev/null || refuse "cannot make $1 read-only"
+    if ! mount -n --rbind -o ro "$1" "$2" 2>/dev/null; then
+        mount -n --rbind "$1" "$2" || refuse "cannot show $1"
+        at_once=no
+    fi
+    if [ -z "$at_once" ]; then
+        at_once=no
+        if grep -F " $2 ro," /proc/self/mountinfo >/dev/null; then at_once=yes; fi
+    fi
+    if [ "$at_once" = no ]; then
+        mount -n -o remount,bind,ro "$2" 2>/dev/null || mount -n -o remount,bind,ro,nosuid,nodev "$2" 2>/dev/null ||
+            mount -n -o remount,bind,ro,nosuid,nodev,noexec "$2" 2>/dev/null || refuse "cannot make $1 read-only"
+    fi
 }
 show() {
     if [ -L "$1" ] && [ "${1#/*/}" = "$1" ]; then
@@ -44,14 +55,21 @@ for path in /usr /bin /sbin /lib /lib32 /lib64 /libx32 /opt /nix/store /nix/var/
     show "$path"
 done
 # Small files that anybody may read are copied; links that lead elsewhere too.
-for path in alpine-release ca-certificates.conf debian_version fedora-release gai.conf group host.conf hostname hosts inputrc \
+copy() {
+    to=$view/etc/$1
+    shift
+    mkdir -p "$to"
+    for path in "$@"; do
+        shift
+        if [ -f "/etc/$path" ] && [ -r "/etc/$path" ]; then set -- "$@" "/etc/$path"; fi
+    done
+    if [ "$#" != 0 ]; then cp -L "$@" "$to/" || refuse "cannot copy files of /etc"; fi
+}
+copy . alpine-release ca-certificates.conf debian_version fedora-release gai.conf group host.conf hostname hosts inputrc \
     ld.so.cache ld.so.conf locale.alias locale.conf localtime lsb-release magic mime.types nsswitch.conf os-release passwd \
-    pki/tls/cert.pem pki/tls/openssl.cnf protocols redhat-release resolv.conf services ssl/cert.pem ssl/openssl.cnf timezone; do
-    if [ -f "/etc/$path" ] && [ -r "/etc/$path" ]; then
-        case $path in */*) mkdir -p "$view/etc/${path%/*}" ;; *) mkdir -p "$view/etc" ;; esac
-        cat "/etc/$path" >"$view/etc/$path" 2>/dev/null || :
-    fi
-done
+    protocols redhat-release resolv.conf services timezone
+copy pki/tls pki/tls/cert.pem pki/tls/openssl.cnf
+copy ssl ssl/cert.pem ssl/openssl.cnf
 mkdir -p "$view/dev/shm" "$view/dev/pts" "$view/proc" "$view/run" "$view/tmp" "$view/var/tmp"
 for device in null zero full random urandom; do
     : >"$view/dev/$device"

@@ -211,13 +211,15 @@ impl Inner {
     fn dispatch(&self, request: &JobRequest) -> Result<()> {
         let name = request.name();
         let isolated = self.isolated()?;
-        let orders = orders::of(request, isolated, &self.read)?;
-        let older: Vec<String> = request.older().map(|name| name.to_string()).collect();
         let wanted = objects::of(request);
+        let orders = orders::of(request, wanted.keys(), isolated, &self.read)?;
+        let older: Vec<String> = request.older().map(|name| name.to_string()).collect();
+        // What is here of a log would be of an earlier run.
+        self.logs.lock().remove(&name);
         // An object may be removed between two calls by whoever sweeps another train there.
-        for _ in 0..3 {
-            let (state, missing) = self.host.have(&name, wanted.keys())?;
-            if state != JobState::Lost && state != JobState::Queued {
+        for _ in 0..4 {
+            let missing = self.host.start(&name, &older, &orders)?;
+            if missing.is_empty() {
                 return Ok(());
             }
             for digest in &missing {
@@ -225,11 +227,6 @@ impl Inner {
                     object.check(digest)?;
                     self.host.put(digest, object.file)?;
                 }
-            }
-            // What is here of a log would be of an earlier run.
-            self.logs.lock().remove(&name);
-            if self.host.start(&name, &older, &orders)? {
-                return Ok(());
             }
         }
         Err(Error::transient(format!("`{}` does not keep the inputs of a job", self.host.shown())))

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::scripts;
 use crate::effects::JobRequest;
 use crate::error::{Context as _, Error, Result};
-use crate::model::{escape, shell_word};
+use crate::model::{Sha256, escape, shell_word};
 use crate::runners::LOG_LIMIT;
 use crate::runners::archive::inside;
 use crate::runners::artifacts::{directories, is_below};
@@ -16,7 +16,12 @@ use crate::step::{Isolation, JobInput};
 ///
 /// # Errors
 /// Something that no shell can be told; an input whose path leads outside; a secret without value.
-pub(super) fn of(request: &JobRequest, isolated: bool, read: &[String]) -> Result<Vec<u8>> {
+pub(super) fn of<'a>(
+    request: &JobRequest,
+    wanted: impl Iterator<Item = &'a Sha256>,
+    isolated: bool,
+    read: &[String],
+) -> Result<Vec<u8>> {
     let job = &request.job;
     let yes = |yes: bool| if yes { "yes" } else { "no" };
     let orders = format!(
@@ -37,7 +42,9 @@ pub(super) fn of(request: &JobRequest, isolated: bool, read: &[String]) -> Resul
         asked.map(|artifact| Ok(format!("artifact {}\n", word(&artifact.path)?))).collect::<Result<String>>()?;
     let below = directories(&job.artifacts).into_iter().filter(|dir| dir.is_empty() || is_below(dir));
     let beside = below.map(|dir| Ok(format!("beside {}\n", word(dir)?))).collect::<Result<String>>()?;
+    let wanted: String = wanted.map(|digest| format!("{}\n", digest.hex())).collect();
     tarball(&[
+        ("wanted", &wanted),
         ("supervisor", &scripts::supervise()),
         ("recipe", scripts::RECIPE),
         ("isolate", scripts::ISOLATE),

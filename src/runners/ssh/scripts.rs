@@ -10,7 +10,7 @@ pub(super) const RECIPE: &str = include_str!("recipe.sh");
 /// Makes a job's view of the machine.
 pub(super) const ISOLATE: &str = include_str!("isolate.sh");
 
-/// Questions about jobs, objects and logs: `observe`, `have`, `log`.
+/// Questions about jobs and logs: `observe`, `log`.
 pub(super) fn ask() -> String {
     [COMMON, include_str!("ask.sh")].concat()
 }

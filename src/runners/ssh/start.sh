@@ -11,6 +11,20 @@ trap 'rm -rf "$incoming"' EXIT
 (cd "$incoming" && tar -xof -) || fail "the orders of a job did not arrive whole"
 [ -f "$incoming/whole" ] || fail "the orders of a job did not arrive whole"
 
+# What is missing is said before anything is made. What is used is touched; nothing is kept for good.
+case $(state "$job") in lost | queued) ;; *) exit 0 ;; esac
+find "$dir/objects" -type f -mtime +30 -exec rm -f {} + 2>/dev/null || :
+missing=
+while read -r digest; do
+    if [ -f "$dir/objects/$digest" ]; then
+        touch "$dir/objects/$digest"
+    else
+        missing=yes
+        echo "$digest"
+    fi
+done <"$incoming/wanted"
+[ -z "$missing" ] || exit 8
+
 # Making the directory is the lock. One that was begun by a call that has ended is made anew.
 waited=0
 unsigned=0
@@ -20,7 +34,7 @@ until mkdir "$job" 2>/dev/null; do
     lost)
         # Whoever makes it signs it at once.
         unsigned=$((unsigned + 1))
-        if [ -f "$job/queued" ] || [ "$unsigned" -gt 40 ]; then
+        if [ -f "$job/queued" ] || [ "$unsigned" -gt 100 ]; then
             end_processes "$job" all || fail "processes of an earlier start of the job could not be killed"
             if mv "$job" "$dir/gone.$$" 2>/dev/null; then remove "$dir/gone.$$"; fi
             unsigned=0
@@ -29,7 +43,7 @@ until mkdir "$job" 2>/dev/null; do
     *) exit 0 ;;
     esac
     waited=$((waited + 1))
-    [ "$waited" -lt 1200 ] || fail "another call makes the same job and does not end"
+    [ "$waited" -lt 3000 ] || fail "another call makes the same job and does not end"
     nap
 done
 sign "$job/queued"
@@ -41,9 +55,9 @@ for older in "$@"; do
 done
 
 object() {
-    [ -f "$dir/objects/$1" ] || exit 8
-    if [ "$(sha256 "$dir/objects/$1")" != "$1" ]; then
+    if ! [ -f "$dir/objects/$1" ] || [ "$(sha256 "$dir/objects/$1")" != "$1" ]; then
         rm -f "$dir/objects/$1"
+        echo "$1"
         exit 8
     fi
     echo "$1" >>"$job/objects"
@@ -99,7 +113,7 @@ waited=0
 until [ -f "$job/running" ] || [ -f "$job/status" ]; do
     waited=$((waited + 1))
     # It has ended before it could sign.
-    if [ "$waited" -gt 20 ] && ! born "$supervisor" >/dev/null; then fail "the supervisor of the job did not start"; fi
-    [ "$waited" -lt 600 ] || fail "the supervisor of the job did not start"
+    if [ "$waited" -gt 50 ] && ! born "$supervisor" >/dev/null; then fail "the supervisor of the job did not start"; fi
+    [ "$waited" -lt 3000 ] || fail "the supervisor of the job did not start"
     nap
 done
