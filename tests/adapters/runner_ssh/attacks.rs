@@ -27,18 +27,19 @@ async fn until(what: &str, happens: impl Fn() -> bool) {
 /// A job that has what it needs and sees nothing else.
 #[tokio::test]
 async fn a_job_sees_its_own_files_and_the_system_alone() {
-    sees_nothing_else(Bench::new()).await;
+    sees_nothing_else(Bench::new(), 40501).await;
 }
 
 #[tokio::test]
 async fn a_job_of_an_ordinary_user_sees_no_more() {
     if super::is_root() {
-        sees_nothing_else(Bench::of_an_ordinary_user()).await;
+        sees_nothing_else(Bench::of_an_ordinary_user(), 40505).await;
     }
 }
 
-async fn sees_nothing_else(bench: Bench) {
-    let theirs_sleep = nap(40501);
+/// Both run at once: the other job of each sleeps for another number of `seconds`.
+async fn sees_nothing_else(bench: Bench, seconds: u32) {
+    let theirs_sleep = nap(seconds);
     let (kept, outside) = (bench.dir.join("secret"), tempfile::tempdir_in("/var/tmp").unwrap());
     fs::write(&kept, "the key").unwrap();
     fs::write(outside.path().join("key"), "the key").unwrap();
@@ -46,7 +47,7 @@ async fn sees_nothing_else(bench: Bench) {
     let theirs = bench.runner.dispatch(&victim).await.unwrap();
     until("the other job runs", || with_argument(&theirs_sleep) > 0).await;
     let (far, own) = (bench.far(&theirs), bench.dir.display().to_string());
-    let (neighbour, pattern) = (std::process::id(), theirs_sleep.replace("40501", "4050[1]"));
+    let (neighbour, pattern) = (std::process::id(), theirs_sleep.replacen("4050", "405[0]", 1));
     let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
     let look = [
         format!("no cat {}; no cat {}/key", kept.display(), outside.path().display()),
